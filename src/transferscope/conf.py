@@ -1,0 +1,38 @@
+"""Where the yaml shelves are: the project's own folder and those a user adds through Hydra's search path."""
+
+from pathlib import Path
+
+
+def own_folder() -> Path:
+    """conf/ beside src/ in a checkout, inside the package in an installed wheel."""
+    package = Path(__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parents[1] / "conf"
+
+
+def folders() -> tuple[Path, ...]:
+    """Every config folder, in Hydra's order of precedence."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return (own_folder(),)
+    sources = HydraConfig.get().runtime.config_sources
+    found = [Path(source.path) for source in sources if source.schema == "file" and source.path]
+    return tuple(dict.fromkeys([*found, own_folder()]))
+
+
+def find(group: str, name: str) -> Path | None:
+    """The yaml of one choice, or None."""
+    return next((path for folder in folders() if (path := folder / group / f"{name}.yaml").is_file()), None)
+
+
+def names(group: str) -> list[str]:
+    """All choices of a group."""
+    return sorted({path.stem for folder in folders() for path in (folder / group).glob("*.yaml")})
+
+
+def description(group: str, name: str) -> str:
+    """The one-line description that opens a yaml."""
+    path = find(group, name)
+    first = path.read_text().split("\n", 1)[0] if path else ""
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -1,0 +1,100 @@
+"""A domain in memory: inputs, labels, names. What a strategy may see of it is decided in splits.py."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """A named distribution.
+
+    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts items.
+    labels: int64 [N], index into `classes`; -1 where an item has no label.
+    classes: class names, sorted, so that equal sets of classes give equal indices in every domain.
+    ids: str [N], unique and stable: items are paired by id across runs.
+    split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes to test).
+    groups: str [N], the unit of the statistics where items are not independent (writer, font, patient).
+    """
+
+    name: str
+    inputs: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    ids: np.ndarray
+    split: np.ndarray
+    test_fraction: float = 0.5
+    groups: np.ndarray | None = None
+    metadata: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls,
+        name: str,
+        inputs: Tensor,
+        class_of: Sequence[str | None],
+        ids: Sequence[str],
+        split: str | Sequence[str] = "",
+        test_fraction: float = 0.5,
+        groups: Sequence[str] | None = None,
+        metadata: dict[str, Sequence] | None = None,
+    ) -> "Domain":
+        """From the class *name* of each item (None = unlabelled); sorts the classes and numbers the labels."""
+        classes = tuple(sorted({c for c in class_of if c is not None}))
+        index = {c: i for i, c in enumerate(classes)} | {None: UNLABELLED}
+        ids = np.asarray(ids, dtype=str)
+        if len(np.unique(ids)) != len(ids):
+            raise ValueError(f"domain {name}: item ids are not unique")
+        return cls(
+            name=name,
+            inputs=inputs,
+            labels=torch.tensor([index[c] for c in class_of], dtype=torch.int64),
+            classes=classes,
+            ids=ids,
+            split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
+            test_fraction=test_fraction,
+            groups=None if groups is None else np.asarray(groups, dtype=str),
+            metadata={k: np.asarray(v) for k, v in (metadata or {}).items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def is_images(self) -> bool:
+        return self.inputs.dtype == torch.uint8 and self.inputs.ndim == 4
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of all that a run can read of the domain; part of the fingerprint."""
+        h = hashlib.blake2b(digest_size=16)
+        for array in (self.inputs.numpy(), self.labels.numpy(), self.ids, self.split, self.groups):
+            if array is not None:
+                h.update(f"{array.dtype}{array.shape}".encode())
+                h.update(np.ascontiguousarray(array).view(np.uint8).data)
+        h.update(repr((self.classes, self.test_fraction)).encode())
+        return h.hexdigest()
+
+
+def fit_images(inputs: Tensor, size: int, channels: int) -> Tensor:
+    """Images [N, C, H, W] uint8 → [N, channels, size, size] uint8: bilinear with antialiasing; grey is repeated, colour is averaged (ITU-R 601)."""
+    if inputs.shape[1] == 3 and channels == 1:
+        weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        inputs = (inputs.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)  # [N, 1, H, W]
+    elif inputs.shape[1] == 1 and channels > 1:
+        inputs = inputs.expand(-1, channels, -1, -1)
+    if inputs.shape[-2:] == (size, size):
+        return inputs.contiguous()
+    chunks = [
+        interpolate(chunk.float(), size=(size, size), mode="bilinear", antialias=True).round().clamp(0, 255).to(torch.uint8)
+        for chunk in inputs.split(1024)
+    ]
+    return torch.cat(chunks)

@@ -1,0 +1,210 @@
+"""Which items of which domain one run may touch, and what a strategy is handed of them.
+
+Every draw has a generator of its own: splits from `split_seed` (equal for all seeds), the labelled subset from `seed` and the class alone, so
+that subsets are nested over budgets and the same for every strategy of a seed.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transferscope.data.domain import UNLABELLED, Domain, fit_images
+from transferscope.errors import Refused
+
+VALIDATION_FROM = 5  # labels a class; below, none is set aside
+SOURCE_VALIDATION_SHARE = 0.1
+
+
+class Labelled(NamedTuple):
+    inputs: Tensor  # [n, ...]
+    labels: Tensor  # int64 [n]
+    domain: Tensor  # int64 [n], which source an item comes from (0 for the target)
+
+
+class Pools(NamedTuple):
+    """All that a strategy is handed. A pool it does not see is None; target labels come with `target` alone."""
+
+    source: Labelled | None = None
+    target: Labelled | None = None
+    unlabelled: Tensor | None = None  # target inputs [n, ...]
+
+
+def generator(*key: object) -> np.random.Generator:
+    """A stream of its own for every key, the same on every machine."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "little"))
+
+
+def split(domain: Domain, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each class goes to test.
+
+    Items of one group stay together; unlabelled items are always train.
+    """
+    labels = domain.labels.numpy()
+    open_items = np.flatnonzero((domain.split == "") & (labels != UNLABELLED))
+    unit = domain.ids if domain.groups is None else domain.groups
+    is_test = domain.split == "test"
+    if domain.groups is None:
+        for c in range(len(domain.classes)):
+            items = open_items[labels[open_items] == c]
+            order = generator("split", split_seed, domain.name, domain.classes[c]).permutation(len(items))
+            is_test[items[order[: round(domain.test_fraction * len(items))]]] = True
+    elif len(open_items):
+        names = np.unique(unit[open_items])
+        order = generator("split", split_seed, domain.name).permutation(len(names))
+        chosen = names[order[: round(domain.test_fraction * len(names))]]
+        is_test[open_items[np.isin(unit[open_items], chosen)]] = True
+    is_test &= labels != UNLABELLED
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(train, validation) items within a budget of `budget` labels a class ("full": all). Nested over budgets.
+
+    From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too.
+    """
+    labels = domain.labels.numpy()
+    chosen, aside = [], []
+    for c, name in enumerate(domain.classes):
+        items = train[labels[train] == c]
+        if len(items) == 0:
+            raise Refused(f"target={domain.name}: class '{name}' has no labelled training item")
+        count = len(items) if budget == "full" else budget
+        if count > len(items):
+            raise Refused(f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled training items; "
+                          f"give at most {_smallest_class(domain, train)} or 'full'")
+        drawn = items[generator("labels", seed, domain.name, name).permutation(len(items))[:count]]
+        is_aside = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
+        chosen.append(drawn[~is_aside])
+        aside.append(drawn[is_aside])
+    return np.concatenate(chosen), np.concatenate(aside)
+
+
+def _smallest_class(domain: Domain, train: np.ndarray) -> int:
+    counts = np.bincount(domain.labels.numpy()[train][domain.labels.numpy()[train] >= 0], minlength=len(domain.classes))
+    return int(counts.min())
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Items that are scored: training hands the inputs to the network, only the record ever reads the labels."""
+
+    inputs: Tensor
+    labels: Tensor
+    ids: np.ndarray
+    classes: tuple[str, ...]
+    groups: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One target, its sources, and what each part of a run gets of them."""
+
+    target: Domain
+    sources: tuple[Domain, ...]
+    classes: tuple[str, ...]
+    source_classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    pools: Pools
+    evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
+    subset: str | None = None  # hash of the labelled target items
+
+    @property
+    def samples(self) -> dict[str, int]:
+        source, target, unlabelled = self.pools
+        aside = self.evaluated.get(f"{self.target.name}/val")
+        return {
+            "source": 0 if source is None else len(source.labels),
+            "target_labelled": 0 if target is None else len(target.labels),
+            "target_val": 0 if aside is None else len(aside.labels),
+            "target_unlabelled": 0 if unlabelled is None else len(unlabelled),
+        }
+
+
+def prepare(
+    target: Domain,
+    sources: tuple[Domain, ...],
+    sees: frozenset[str],
+    label_budget: int | str,
+    seed: int,
+    split_seed: int,
+    protocol: str = "inductive",
+    source_label_noise: float = 0.0,
+    image_size: int | None = None,
+    channels: int | None = None,
+) -> Task:
+    """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
+
+    image_size, channels: None takes the target's own.
+    """
+    shape = target.inputs.shape[1:]
+    if target.is_images:
+        shape = (channels or shape[0], image_size or shape[-1], image_size or shape[-1])
+    train, test = split(target, split_seed)
+    if len(test) == 0:
+        raise Refused(f"target={target.name}: no labelled item is left to test on")
+    evaluated = {f"{target.name}/test": _evaluated(target, test, shape)}
+    labelled, subset = None, None
+    if "target_labels" in sees:
+        chosen, aside = labelled_subset(target, train, label_budget, seed)
+        labelled = Labelled(fitted(target, chosen, shape), target.labels[chosen], torch.zeros(len(chosen), dtype=torch.int64))
+        subset = hashlib.blake2b("\n".join(sorted(target.ids[np.r_[chosen, aside]])).encode(), digest_size=8).hexdigest()
+        if len(aside):
+            evaluated[f"{target.name}/val"] = _evaluated(target, aside, shape)
+    unlabelled = None
+    if "target_inputs" in sees:
+        unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
+    source_classes = tuple(sorted({c for source in sources for c in source.classes}))
+    source, source_evaluated = None, {}
+    if "source_inputs" in sees:
+        source, source_evaluated = source_pool(sources, source_classes, seed, split_seed, source_label_noise, shape)
+        if source_classes == target.classes:
+            evaluated |= source_evaluated
+    return Task(target, sources, target.classes, source_classes, tuple(shape), Pools(source, labelled, unlabelled), evaluated, subset)
+
+
+def source_pool(
+    sources: tuple[Domain, ...], classes: tuple[str, ...], seed: int, split_seed: int, label_noise: float, shape: tuple[int, ...]
+) -> tuple[Labelled, dict[str, Evaluated]]:
+    """The labelled training items of all sources together, and a tenth of each kept for validation.
+
+    label_noise: this share of the labels is permuted among themselves, another permutation for each seed; 1 leaves inputs, class sizes and
+    compute as they are and takes the labels' meaning.
+    """
+    parts, evaluated = [], {}
+    for number, source in enumerate(sources):
+        train, _ = split(source, split_seed)
+        train = train[source.labels.numpy()[train] != UNLABELLED]
+        draws = generator("source_val", split_seed, source.name)
+        is_val = np.zeros(len(train), dtype=bool)
+        is_val[draws.permutation(len(train))[: round(SOURCE_VALIDATION_SHARE * len(train))]] = True
+        index = torch.tensor([classes.index(c) for c in source.classes])
+        kept = train[~is_val]
+        labels = index[source.labels[kept]]
+        noise = generator("source_label_noise", seed, source.name)
+        noisy = noise.permutation(len(labels))[: round(label_noise * len(labels))]
+        labels[noisy] = labels[noise.permutation(noisy)]
+        parts.append(Labelled(fitted(source, kept, shape), labels, torch.full((len(kept),), number)))
+        if is_val.any():
+            held = _evaluated(source, train[is_val], shape)
+            evaluated[f"{source.name}/val"] = Evaluated(held.inputs, index[held.labels], held.ids, classes, held.groups)
+    return Labelled(*(torch.cat(column) for column in zip(*parts, strict=True))), evaluated
+
+
+def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Evaluated:
+    groups = None if domain.groups is None else domain.groups[items]
+    return Evaluated(fitted(domain, items, shape), domain.labels[items], domain.ids[items], domain.classes, groups)
+
+
+def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """The inputs of some items, images brought to (channels, size, size)."""
+    inputs = domain.inputs[items]
+    if domain.is_images and len(shape) == 3:
+        return fit_images(inputs, shape[-1], shape[0])
+    if inputs.shape[1:] != tuple(shape):
+        raise Refused(f"source={domain.name}: inputs of shape {tuple(inputs.shape[1:])} beside a target of shape {tuple(shape)}")
+    return inputs

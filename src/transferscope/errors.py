@@ -1,0 +1,14 @@
+"""The one exception a user is meant to read."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Refused(ValueError):
+    """The request or its data cannot be served; the message is one line: the key, the value, what is allowed. Exit status 2."""
+
+
+def nearest(value: object, allowed: Iterable[str]) -> str:
+    """`"; did you mean 'usps'?"`, or nothing where no allowed name is near."""
+    match = get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean '{match[0]}'?" if match else ""

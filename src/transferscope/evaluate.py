@@ -1,0 +1,64 @@
+"""From stored probabilities to scores. The only place before `compare` that reads a test label, after training has ended."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error, multiclass_f1_score
+
+from transferscope.data.splits import Evaluated
+from transferscope.training import Outcome
+
+CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
+
+
+def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats)."""
+    classes = probabilities.shape[1]
+    one_hot = torch.nn.functional.one_hot(labels, classes)
+    return {
+        "accuracy": float((probabilities.argmax(1) == labels).float().mean()),
+        "balanced_accuracy": float(multiclass_accuracy(probabilities, labels, classes, average="macro")),
+        "macro_f1": float(multiclass_f1_score(probabilities, labels, classes, average="macro")),
+        "nll": float(-probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().mean()),
+        "brier": float((probabilities - one_hot).square().sum(1).mean()),
+        "ece": float(multiclass_calibration_error(probabilities, labels, classes, n_bins=15)),
+    }
+
+
+def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, float]:
+    """`{domain}/{split}/{metric}` at the last evaluation whose probabilities are finite; accuracy of every evaluation goes into the history."""
+    result = {}
+    for name, items in evaluated.items():
+        by_step = outcome.probabilities[name]
+        for row in outcome.history:
+            row[f"{name}/accuracy"] = float((by_step[row["step"]].argmax(1) == items.labels).float().mean())
+        finite = [step for step, p in by_step.items() if torch.isfinite(p).all()]
+        result |= {f"{name}/{metric}": value for metric, value in scores(by_step[max(finite)], items.labels).items()}
+    return result
+
+
+def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
+    """Why a finished run's last predictor counts as collapsed, or ''."""
+    p = outcome.probabilities[test][max(outcome.probabilities[test])]
+    n, classes = p.shape
+    predicted = p.argmax(1)
+    share = float(torch.bincount(predicted, minlength=classes).max()) / n
+    largest = float(torch.bincount(labels, minlength=classes).max()) / n
+    if share >= CONSTANT_SHARE and share > largest:
+        return f"constant predictor: one class for {share:.0%} of the test items"
+    chance = 1 / classes
+    accuracy = float((predicted == labels).float().mean())
+    if accuracy <= chance + 2 * (chance * (1 - chance) / n) ** 0.5 and largest < 2 * chance:
+        return f"chance-level predictor: test accuracy {accuracy:.3f} with {classes} classes"
+    return ""
+
+
+def arrays(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, np.ndarray]:
+    """The members of evaluations.npz."""
+    members = {}
+    for name, items in evaluated.items():
+        members |= {f"{name}/ids": items.ids, f"{name}/labels": items.labels.numpy(), f"{name}/classes": np.asarray(items.classes)}
+        if items.groups is not None:
+            members[f"{name}/groups"] = items.groups
+        members |= {f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.probabilities[name].items()}
+    return members

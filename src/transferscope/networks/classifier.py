@@ -1,0 +1,31 @@
+"""The network that every strategy trains: a backbone and a linear head."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """logits [N, C] = head(backbone(inputs)); `backbone.features` is the width d between the two."""
+
+    def __init__(self, backbone: nn.Module, classes: int):
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.features, classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.backbone(inputs))
+
+    def load_source(self, state: dict[str, Tensor], keep_head: bool) -> None:
+        """Start from a source model's weights. The head comes along only where source and target share their classes."""
+        if not keep_head:
+            state = {key: value for key, value in state.items() if not key.startswith("head.")}
+            state |= {f"head.{key}": value for key, value in self.head.state_dict().items()}
+        self.load_state_dict(state)
+
+
+@torch.no_grad()
+def in_chunks(function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | str, size: int = 512) -> Tensor:
+    """function(inputs) without gradients, `size` items at a time, on the CPU: [N, ...]."""
+    return torch.cat([function(chunk.to(device)).float().cpu() for chunk in inputs.split(size)])

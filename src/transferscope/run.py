@@ -1,0 +1,139 @@
+"""The story of one run: config → domains → backbone → strategy → fit → evaluate → record."""
+
+import platform
+import time
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from transferscope import artifacts, evaluate, record, tracking
+from transferscope.data.splits import Task
+from transferscope.request import Request, resolve
+from transferscope.strategies.base import Strategy
+from transferscope.training import Outcome, fit
+
+PACKAGES = ("transferscope", "torch", "torchvision", "timm", "pytorch-lightning", "hydra-core", "wandb", "torchmetrics", "numpy", "scikit-learn")
+
+
+def run(config: DictConfig) -> Path:
+    """One run, from a composed config to its record folder. A finished one is returned as it is; a killed one is taken up where it stood.
+
+    Raises Refused for a wrong request. What fails while training is an answer too: its record says so.
+    """
+    request = resolve(config)
+    record.check_writable(request.store)
+    if is_done(request):
+        return request.store / request.fingerprint
+    with record.Lease(request.store, request.fingerprint, request.steps) as lease:
+        if is_done(request):  # another process was working on it
+            return request.store / request.fingerprint
+        folder = train_and_record(request, lease)
+        lease.finish()
+    track(request, folder)
+    return folder
+
+
+def is_done(request: Request) -> bool:
+    status, _ = record.state(request.store, request.fingerprint)
+    has_model = (request.store / request.fingerprint / "model.safetensors").exists()
+    return status in record.ANSWERS and (has_model or request.config["keep"] == "none")
+
+
+def train_and_record(request: Request, lease: record.Lease) -> Path:
+    torch.set_num_threads(request.config["trainer"]["threads"])
+    entry = {
+        "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
+        "sees": sorted(request.sees), "consumed": request.consumed, "config": request.config, "host": platform.node(),
+        "versions": {name: version(name) for name in PACKAGES}, "git": record.git_revision(), "device": request.consumed["device"],
+    }  # fmt: skip
+    began, started = time.perf_counter(), record.now()
+    members, history, model = {}, [], None
+    try:
+        task = request.task()
+        strategy, source_seconds = build(request, task)
+        outcome = train(request, task, strategy, lease)
+        entry |= finished(request, task, outcome)
+        entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
+        members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
+        model = lease.folder / "selected.safetensors" if request.config["keep"] == "selected" else None
+        if request.trains_source_model and outcome.status == "done":
+            artifacts.deposit_source_model(request, task, strategy.network)
+    except Exception as error:  # noqa: BLE001 - whatever broke, the other runs go on and the record says what it was
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
+    entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
+    return record.write_record(request.store, entry, members, history, model)
+
+
+def build(request: Request, task: Task) -> tuple[Strategy, float]:
+    """The strategy on its initialised network, and the seconds its source model took."""
+    seconds = 0.0
+    if request.trains_source_model:
+        network, _ = artifacts.source_network(request, task)
+    elif request.initialisation == "source":
+        weights, seconds = artifacts.source_model(request, task)
+        network = artifacts.build_network(request, task, len(task.classes), request.stream(), "random")
+        network.load_source(weights, keep_head=task.source_classes == task.classes)
+    else:
+        network = artifacts.build_network(request, task, len(task.classes), request.stream(), request.initialisation)
+    arguments = {key: value for key, value in request.config["strategy"].items() if key not in ("name", "starts_from")}
+    return instantiate(arguments, network=network, _convert_="all"), seconds
+
+
+def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease) -> Outcome:
+    names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
+    keep = names[request.config["selection"]] if request.config["keep"] == "selected" else None
+    with tracking.live(request.config["tracking"], request.fingerprint, request.cell, request.config) as live:
+
+        def after_interval(step: int, row: dict) -> None:
+            lease.claim(step)
+            live.log(step, row)
+
+        return fit(strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep)
+
+
+def finished(request: Request, task: Task, outcome: Outcome) -> dict:
+    """Status and result of a fit that came to an end."""
+    test = f"{task.target.name}/test"
+    status, reason = outcome.status, outcome.reason
+    if status == "done" and (reason := evaluate.collapse(outcome, test, task.evaluated[test].labels)):
+        status = "collapsed"
+    conditional_on = ["target_pool", "splits", "hyper_parameters"]
+    conditional_on += ["labelled_subset"] if request.config["label_budget"] == "full" else []
+    conditional_on += ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
+    trainer = request.consumed["trainer"]
+    return {
+        "status": status,
+        "reason": reason,
+        "traceback": None,
+        "subset": task.subset,
+        "conditional_on": conditional_on,
+        "result": {
+            "metrics": evaluate.metrics(outcome, task.evaluated),
+            "samples": task.samples,
+            "steps": {"target": trainer.get("steps", 0), "source": trainer.get("source_steps", 0)},
+            "evaluations": [row["step"] for row in outcome.history],
+        },
+    }
+
+
+def track(request: Request, folder: Path) -> None:
+    """Whole W&B run from the record. The record is safe by now, whatever W&B does."""
+    settings = request.config["tracking"]
+    images = request.target.inputs if request.target.is_images else None
+    position = {item: number for number, item in enumerate(request.target.ids)}
+    tracking.log_run(
+        folder, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
+        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store / "wandb",
+        images=(lambda ids: [images[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids]) if images is not None else None,
+        baseline=scratch_twin(request),
+    )  # fmt: skip
+
+
+def scratch_twin(request: Request) -> Path | None:
+    """The record of `scratch` with the same labels and seed, where this store has it: flips are held against it."""
+    return None

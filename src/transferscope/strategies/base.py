@@ -1,0 +1,155 @@
+"""The base of every strategy: what it sees, what it minimises, which parameters move.
+
+A strategy is a LightningModule that writes `losses(batch)` and, where needed, `parameter_groups()`. The base owns stepping, schedules and
+the bookkeeping of losses; evaluation, batches, checkpoints and resume live in training.py. One `training_step` takes a block of optimiser
+steps (manual optimisation), because Lightning's own cost is per `training_step`.
+
+How methods that are not here yet would sit on it:
+- two classifiers, several optimisers (MCD): `parameter_groups` returns {"generator": ..., "classifiers": ...}; `updates` yields
+  ("generator+classifiers" as both names in turn, or one joint name) the source loss, then ("classifiers", discrepancy against them), then
+  k times ("generator", discrepancy). `updates` is a generator, so each loss is computed after the step before it.
+- ADDA: initialisation `source`; `__init__` keeps a frozen copy of the source backbone; `updates` yields ("discriminator", ...) and
+  ("target", ...).
+- without source data (SHOT): `sees = {"target_inputs"}`, initialisation `source`; `begin_interval(pools)` recomputes pseudo-labels for the
+  unlabelled pool; the head stays out of `parameter_groups`.
+- adapting on test inputs (Tent): protocol transductive, `sees = {"target_inputs"}`, `parameter_groups` lists the normalisation layers' affine
+  parameters, the loss is the entropy of `batch.unlabelled`.
+- closed form on features (TCA): `precompute` gives frozen features, `fit_features(pools)`, called once before the first step, solves, `logits`
+  uses the solution, and `updates` yields nothing.
+- several tasks: `batch.source` and `batch.target` come side by side; a second head is a module made in `__init__`; PCGrad overrides
+  `backward(terms)`.
+- gradual unfreezing: `parameter_groups` names all groups, `begin_interval` sets `requires_grad` from `self.progress` alone, so a resumed run
+  is at the same place.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import softmax
+
+from transferscope.data.splits import Labelled, Pools
+from transferscope.networks.classifier import Classifier
+
+SIGHTS = ("source_inputs", "source_labels", "target_inputs", "target_labels")
+
+
+class Batch(NamedTuple):
+    """One optimiser step's items; a part that the strategy does not see is None."""
+
+    source: Labelled | None
+    target: Labelled | None
+    unlabelled: Tensor | None
+
+
+class Diverged(Exception):
+    """A loss that is not finite."""
+
+
+class Strategy(pl.LightningModule):
+    """A way for knowledge to reach the target.
+
+    network: backbone and head, initialised; its head has the target's classes.
+    """
+
+    sees: ClassVar[frozenset[str]]  # subset of SIGHTS; nothing else reaches it
+    needs_target_labels: ClassVar[bool] = True  # False: works at label budget 0 too
+    shares_classes: ClassVar[bool] = False  # True: source and target must have the same classes
+    version: ClassVar[int] = 1  # raised when its numbers change
+
+    def __init__(self, network: Classifier):
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
+
+    # --- what a strategy writes ----------------------------------------------------------------------------------------------
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms whose sum is minimised, by name; each a scalar."""
+        raise NotImplementedError
+
+    def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """(optimiser, loss terms) of one step, in order. Override for several optimisers."""
+        yield "all", self.losses(batch)
+
+    def parameter_groups(self) -> dict[str, list[dict]]:
+        """Optimiser name -> torch parameter groups; `lr_scale` in a group multiplies the learning rate."""
+        return {"all": [{"params": list(self.parameters())}]}
+
+    def fit_features(self, pools: Pools) -> None:
+        """Called once before the first step with the precomputed pools: closed-form fits."""
+
+    def begin_interval(self, pools: Pools) -> None:
+        """Called before each evaluation interval; everything it sets must follow from weights and `progress`."""
+
+    def precompute(self, inputs: Tensor) -> Tensor:
+        """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set, e.g. frozen features."""
+        return inputs
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """[N, ...] -> [N, C]"""
+        return self.network(inputs)
+
+    def logits_of(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Logits of several batches that pass the network as one, so that normalisation layers see them together."""
+        return self.logits(torch.cat(inputs)).split([len(part) for part in inputs])
+
+    def backward(self, terms: dict[str, Tensor]) -> None:
+        torch.stack(list(terms.values())).sum().backward()
+
+    # --- what the base does --------------------------------------------------------------------------------------------------
+
+    def set_length(self, steps: int, optimizer: Callable[..., torch.optim.Optimizer], schedule: str) -> None:
+        """The training's length and optimiser, the same for every strategy of a comparison."""
+        self.total_steps, self.optimizer, self.schedule = steps, optimizer, schedule
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps done, 0 to 1."""
+        return self._step / self.total_steps
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        self._named_optimizers, rate = {}, self.optimizer.keywords["lr"]
+        for name, groups in self.parameter_groups().items():
+            groups = [{"lr": rate * group.pop("lr_scale", 1.0), **group} for group in map(dict, groups)]
+            self._named_optimizers[name] = self.optimizer(groups)
+        self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self._named_optimizers.items()}
+        return list(self._named_optimizers.values())
+
+    def on_train_epoch_start(self) -> None:
+        self._step = int(self.steps_done)
+        self.loss_sums, self.loss_steps = {}, 0
+
+    def training_step(self, block: Iterable[Batch], block_index: int) -> None:
+        for batch in block:
+            self._set_rates()
+            for name, terms in self.updates(batch):
+                optimizer = self._named_optimizers[name]
+                optimizer.zero_grad(set_to_none=True)
+                self.backward(terms)
+                optimizer.step()
+                for term, value in terms.items():
+                    self.loss_sums[term] = self.loss_sums.get(term, 0.0) + value.detach()
+            self._step += 1
+            self.loss_steps += 1
+        self.steps_done.fill_(self._step)
+        for term, total in self.loss_sums.items():  # one look a block: each costs a synchronisation
+            if not math.isfinite(float(total)):
+                raise Diverged(f"loss/{term} is not finite at step {self._step}")
+
+    def _set_rates(self) -> None:
+        factor = 0.5 * (1 + math.cos(math.pi * self.progress)) if self.schedule == "cosine" else 1.0
+        for name, optimizer in self._named_optimizers.items():
+            for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
+                group["lr"] = rate * factor
+
+    def transfer_batch_to_device(self, batch: Iterable[Batch], device: torch.device, dataloader_idx: int) -> Iterable[Batch]:
+        return batch  # a block is made of items that lie on the device already
+
+    def probabilities(self, inputs: Tensor) -> Tensor:
+        """Precomputed inputs [N, ...] -> class probabilities [N, C]"""
+        return softmax(self.logits(inputs), dim=1)

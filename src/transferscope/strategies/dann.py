@@ -1,0 +1,48 @@
+"""DANN: domain-adversarial training (Ganin et al. 2016, JMLR 17, arXiv 1505.07818)."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from transferscope.networks.classifier import Classifier
+from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
+from transferscope.strategies.base import Batch, Strategy
+
+
+class DANN(Strategy):
+    """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D   (eq. 9)
+
+    L_D: binary cross-entropy of the discriminator D(f(x)), source against target. λ grows as 2 / (1 + exp(-10 p)) - 1 with the share p of steps
+    done (section 5.2.2), times `trade_off`. Source and target pass the network in one batch, as in most implementations. Deviation: with
+    labels in the budget, their cross-entropy is added with weight 1; the paper has none.
+
+    hidden: width of the discriminator's two hidden layers.
+    """
+
+    sees = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
+    needs_target_labels = False
+    shares_classes = True
+
+    def __init__(self, network: Classifier, trade_off: float = 1.0, hidden: int = 128):
+        super().__init__(network)
+        self.trade_off = trade_off
+        self.discriminator = DomainDiscriminator(network.backbone.features, hidden)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        labelled = [batch.source] + ([batch.target] if batch.target else [])
+        inputs = torch.cat([part.inputs for part in labelled] + [batch.unlabelled])
+        features = self.network.backbone(inputs)  # [N, d]
+        sizes = [len(part.labels) for part in labelled] + [len(batch.unlabelled)]
+        source, *target, unlabelled = features.split(sizes)
+        strength = self.trade_off * (2 / (1 + math.exp(-10 * self.progress)) - 1)
+        domain = self.discriminator(reverse_gradient(torch.cat([source, unlabelled]), strength))
+        is_source = torch.cat([domain.new_ones(len(source)), domain.new_zeros(len(unlabelled))])
+        terms = {
+            "source": cross_entropy(self.network.head(source), batch.source.labels),
+            "domain": binary_cross_entropy_with_logits(domain, is_source),
+        }
+        if target:
+            terms["target"] = cross_entropy(self.network.head(target[0]), batch.target.labels)
+        return terms

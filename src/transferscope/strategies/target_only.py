@@ -1,0 +1,15 @@
+"""Train on the labelled target alone: A(∅, T) of Wang et al. 2019 (arXiv 1811.09751). `scratch` is this from random weights."""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from transferscope.strategies.base import Batch, Strategy
+
+
+class TargetOnly(Strategy):
+    """min E_T [ -log p_y(x) ]: cross-entropy of the labelled target items."""
+
+    sees = frozenset({"target_labels"})
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return {"target": cross_entropy(self.logits(batch.target.inputs), batch.target.labels)}
