@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from transferscope import artifacts, evaluate, record, tracking
+from transferscope import artifacts, conf, evaluate, record, tracking
 from transferscope.data.splits import Task
 from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
@@ -31,9 +31,10 @@ def run(config: DictConfig) -> Path:
     with record.Lease(request.store, request.fingerprint, request.steps) as lease:
         if is_done(request):  # another process was working on it
             return request.store / request.fingerprint
-        folder = train_and_record(request, lease)
-        lease.finish()
-    track(request, folder)
+        with live_run(request) as live:
+            folder = train_and_record(request, lease, live)
+            lease.finish()
+            live.finish(folder, test_images(request), scratch_twin(request))
     return folder
 
 
@@ -43,7 +44,7 @@ def is_done(request: Request) -> bool:
     return status in record.ANSWERS and (has_model or request.config["keep"] == "none")
 
 
-def train_and_record(request: Request, lease: record.Lease) -> Path:
+def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveRun) -> Path:
     torch.set_num_threads(request.config["trainer"]["threads"])
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
@@ -55,7 +56,7 @@ def train_and_record(request: Request, lease: record.Lease) -> Path:
     try:
         task = request.task()
         strategy, source_seconds = build(request, task)
-        outcome = train(request, task, strategy, lease)
+        outcome = train(request, task, strategy, lease, live)
         entry |= finished(request, task, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
@@ -84,16 +85,15 @@ def build(request: Request, task: Task) -> tuple[Strategy, float]:
     return instantiate(arguments, network=network, _convert_="all"), seconds
 
 
-def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease) -> Outcome:
+def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease, live: tracking.LiveRun) -> Outcome:
     names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
     keep = names[request.config["selection"]] if request.config["keep"] == "selected" else None
-    with tracking.live(request.config["tracking"], request.fingerprint, request.cell, request.config) as live:
 
-        def after_interval(step: int, row: dict) -> None:
-            lease.claim(step)
-            live.log(step, row)
+    def after_interval(step: int, row: dict) -> None:
+        lease.claim(step)
+        live.log(step, row)
 
-        return fit(strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep)
+    return fit(strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep)
 
 
 def finished(request: Request, task: Task, outcome: Outcome) -> dict:
@@ -121,19 +121,33 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
     }
 
 
-def track(request: Request, folder: Path) -> None:
-    """Whole W&B run from the record. The record is safe by now, whatever W&B does."""
+# --- W&B: written whole from the record at the end, live where `tracking=online` -------------------------------------------------
+
+
+def live_run(request: Request) -> tracking.LiveRun:
+    head = {"fingerprint": request.fingerprint, "cell": request.cell, "config": request.config}
+    head |= {key: request.config[key] for key in ("seed", "role")}
     settings = request.config["tracking"]
-    images = request.target.inputs if request.target.is_images else None
-    position = {item: number for number, item in enumerate(request.target.ids)}
-    tracking.log_run(
-        folder, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
-        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store / "wandb",
-        images=(lambda ids: [images[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids]) if images is not None else None,
-        baseline=scratch_twin(request),
+    return tracking.LiveRun(
+        head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
+        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store,
     )  # fmt: skip
 
 
+def test_images(request: Request) -> tracking.Images | None:
+    """Pictures of target items by id, for the flipped ones."""
+    if not request.target.is_images:
+        return None
+    position = {item: number for number, item in enumerate(request.target.ids)}
+    return lambda ids: [request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids]
+
+
 def scratch_twin(request: Request) -> Path | None:
-    """The record of `scratch` with the same labels and seed, where this store has it: flips are held against it."""
-    return None
+    """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
+    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch":
+        return None
+    config = OmegaConf.create(request.config)
+    config.strategy = OmegaConf.load(conf.find("strategy", "scratch"))
+    config.initialisation = "auto"
+    folder = request.store / resolve(config).fingerprint
+    return folder if (folder / "evaluations.npz").exists() else None

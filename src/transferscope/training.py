@@ -78,7 +78,7 @@ def fit(
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )  # fmt: skip
-        draws = _Draws(watch, settings.batch_size, trainer)
+        draws = _Draws(watch, settings.batch_size, strategy)
         try:
             trainer.fit(strategy, draws, ckpt_path=checkpoint if checkpoint and checkpoint.exists() else None, weights_only=True)
         except Diverged as divergence:
@@ -93,11 +93,11 @@ def fit(
 class _Draws:
     """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with its own generator."""
 
-    def __init__(self, watch: "_Intervals", batch_size: int, trainer: pl.Trainer):
-        self.watch, self.batch_size, self.trainer = watch, batch_size, trainer
+    def __init__(self, watch: "_Intervals", batch_size: int, strategy: Strategy):
+        self.watch, self.batch_size, self.strategy = watch, batch_size, strategy
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
-        interval = self.trainer.current_epoch
+        interval = self.watch.interval(self.strategy)
         steps = self.watch.boundaries[interval + 1] - self.watch.boundaries[interval]
         orders = {
             name: self._order(len(pool if name == "unlabelled" else pool.labels), steps, name, interval)
@@ -136,6 +136,10 @@ class _Intervals(pl.Callback):
         self.labels = {name: evaluated[name].labels for name in keep or ()}
         self.outcome = Outcome(probabilities={name: {} for name in evaluated})
 
+    def interval(self, strategy: Strategy) -> int:
+        """The current interval, from the steps done: Lightning's epoch count is one behind while a resumed fit draws its first batches."""
+        return int(np.searchsorted(self.boundaries, int(strategy.steps_done), side="right")) - 1
+
     def on_train_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         self.clock = time.perf_counter()
         device = strategy.device
@@ -152,11 +156,11 @@ class _Intervals(pl.Callback):
             self._evaluate(strategy, 0, {})
 
     def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        torch.manual_seed(int(generator("torch", *self.stream, trainer.current_epoch).integers(2**62)))
+        torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))
         strategy.begin_interval(self.pools)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        step = int(self.boundaries[trainer.current_epoch + 1])
+        step = int(strategy.steps_done)
         losses = {f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()}
         self._evaluate(strategy, step, losses)
         if self.folder:

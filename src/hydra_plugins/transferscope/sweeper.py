@@ -1,0 +1,34 @@
+"""Hydra finds plugins only in this namespace; the sweeper itself is transferscope.sweep."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+
+
+class TransferscopeSweeper(Sweeper):
+    """Imports transferscope.sweep, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
+
+    def __init__(self, params: dict[str, str] | None = None, grids: list[dict[str, str]] | None = None, dry_run: bool = False):
+        self.arguments = {"params": params, "grids": grids, "dry_run": dry_run}
+
+    def setup(self, **context: Any) -> None:
+        from transferscope.sweep import Sweeper as Implementation
+
+        self.sweeper = Implementation(**self.arguments)
+        self.sweeper.setup(**context)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        return self.sweeper.sweep(arguments)
+
+
+@dataclass
+class TransferscopeSweeperConfig:
+    _target_: str = "hydra_plugins.transferscope.sweeper.TransferscopeSweeper"
+    params: dict[str, str] | None = None
+    grids: list[dict[str, str]] = field(default_factory=list)
+    dry_run: bool = False
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="transferscope", node=TransferscopeSweeperConfig, provider="transferscope")

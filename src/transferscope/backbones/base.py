@@ -1,0 +1,55 @@
+"""What every backbone is: inputs of a batch in, features [N, d] out, layers in order."""
+
+from torch import Tensor, nn
+
+from transferscope.errors import Refused
+
+
+class Backbone(nn.Module):
+    """Features [N, d] from a batch; the head on top of it belongs to the strategy.
+
+    `features` is d. The constructor takes `input_shape` first, (C, H, W) for images or (d,) for arrays; random initialisation
+    draws from torch's global generator.
+    """
+
+    features: int
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features [N, d]; scales them itself."""
+        raise NotImplementedError
+
+    def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
+        """Parameters by layer, input side first, each parameter in one group: here one group a child, in the order of definition."""
+        return by_child(self)
+
+
+def by_child(module: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
+    """One group for each child that has parameters (and for each parameter of the module itself)."""
+    groups: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        groups.setdefault(name.split(".")[0], []).append(parameter)
+    return list(groups.items())
+
+
+def scale_images(images: Tensor) -> Tensor:
+    """uint8 [N, C, H, W] in 0..255 → float [N, C, H, W] in -1..1, that is mean 0.5 and deviation 0.5."""
+    return images.float() / 127.5 - 1
+
+
+def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 1) -> tuple[int, int, int]:
+    """(C, H, W) of the inputs, or `Refused` where they are not images or have a side under `smallest` pixels."""
+    if len(input_shape) != 3:
+        raise Refused(
+            f"backbone={backbone}: takes images (C, H, W), but the inputs have shape {tuple(input_shape)}; "
+            "for arrays use backbone=mlp, or another that `transferscope list backbones` gives for arrays"
+        )
+    channels, height, width = input_shape
+    if min(height, width) < smallest:
+        raise Refused(f"backbone={backbone}: takes images of {smallest} pixels or more a side, not {height}x{width}; choose a larger size")
+    return channels, height, width
+
+
+def require_random(backbone: str, weights: str) -> None:
+    """`Refused` for any other weights than random ones: nobody publishes any for this network."""
+    if weights != "random":
+        raise Refused(f"backbone.weights={weights}: backbone={backbone} has no pretrained weights; allowed: random")

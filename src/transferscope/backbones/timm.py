@@ -1,0 +1,152 @@
+"""Any image model of timm (https://github.com/huggingface/pytorch-image-models) as a backbone; the only file that imports timm."""
+
+from collections import Counter
+from collections.abc import Mapping
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import get_pretrained_cfg, group_parameters, load_state_dict
+from torch import Tensor, nn
+
+from transferscope.backbones.base import Backbone, by_child, require_images
+from transferscope.errors import Refused, nearest
+
+
+class Timm(Backbone):
+    """A timm model without its classifier: uint8 images [N, C, H, W] → its pooled features before the classifier [N, d].
+
+    model: a name of `timm.list_models()`, with or without the tag of its weights ("resnet50", "resnet50.a1_in1k").
+    weights: "random", "pretrained" (downloaded by timm, or from its cache), or the path of a local .safetensors or .pth file in timm's
+        key names. Weights for three channels are adapted where the images have another number (timm sums or repeats them).
+    model_arguments: further arguments of the model by timm's own names, such as {"patch_size": 4}.
+    Images are normalised by the mean and deviation that timm notes for the model. Raises `Refused` for a model, weights or an image
+    size that do not go together.
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, ...], model: str, weights: str = "random", model_arguments: Mapping[str, Any] | None = None
+    ):
+        super().__init__()
+        channels, height, width = require_images("timm", input_shape)
+        noted = _noted(model)
+        arguments = {"num_classes": 0, "in_chans": channels, **(model_arguments or {})}
+        if noted.fixed_input_size:  # transformers fix it when built, convolutional networks know no such argument
+            arguments.setdefault("img_size", (height, width))
+        self.register_buffer("mean", _by_channel(noted.mean, channels), persistent=False)  # [C, 1, 1]
+        self.register_buffer("deviation", _by_channel(noted.std, channels), persistent=False)
+        try:
+            self.model = timm.create_model(model, **arguments)
+            self.features = self._width(input_shape)
+        except Exception as error:  # whatever the model itself raises: there are over a thousand
+            raise Refused(
+                f"backbone.model={model}: cannot take images of {channels}x{height}x{width} with model_arguments "
+                f"{dict(model_arguments or {})} ({_line(error)}); choose another image size or other arguments"
+            ) from error
+        if weights == "pretrained":
+            self.model = _from_hub(model, arguments)
+        elif weights != "random":
+            self.model = _from_file(self.model, Path(weights), model, arguments)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        images = (inputs.float() / 255 - self.mean) / self.deviation
+        return self.model.forward_head(self.model.forward_features(images), pre_logits=True)  # [N, d]
+
+    def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
+        """As fine as timm's own groups for layer-wise learning rates; the model's children where it has none."""
+        if not hasattr(self.model, "group_matcher"):
+            return by_child(self.model)
+        parameters = dict(self.model.named_parameters())
+        groups = group_parameters(self.model, self.model.group_matcher(coarse=False))  # {depth: [parameter name]}
+        labels = {depth: _label(groups[depth]) for depth in sorted(groups)}
+        repeated = {label for label, times in Counter(labels.values()).items() if times > 1}
+        return [
+            (f"{label}:{depth}" if label in repeated else label, [parameters[name] for name in groups[depth]])
+            for depth, label in labels.items()
+        ]
+
+    def _width(self, input_shape: tuple[int, ...]) -> int:
+        """Width of the features, asked of the model itself: its attributes do not agree across families."""
+        self.eval()
+        with torch.no_grad():
+            outputs = self(torch.zeros(2, *input_shape, dtype=torch.uint8))
+        self.train()
+        if outputs.ndim != 2:
+            raise ValueError(f"its features have shape {tuple(outputs.shape)}, not [N, d]")
+        return outputs.shape[1]
+
+
+def _noted(model: str) -> Any:
+    """What timm notes of a model and its weights: mean, deviation, image size, origin."""
+    architecture, _, tag = model.partition(".")
+    if not timm.is_model(architecture):
+        known = timm.list_models()
+        raise Refused(
+            f"backbone.model={model}: timm {timm.__version__} has no such model; allowed: its {len(known)} models{nearest(model, known)}"
+        )
+    try:
+        return get_pretrained_cfg(model)
+    except RuntimeError as error:
+        tagged = timm.list_models(f"{architecture}.*", pretrained=True)
+        allowed = ", ".join([architecture, *tagged]) + nearest(model, tagged)
+        raise Refused(f"backbone.model={model}: {architecture} has no weights '{tag}'; allowed: {allowed}") from error
+
+
+def _by_channel(values: tuple[float, ...], channels: int) -> Tensor:
+    """One value a channel [C, 1, 1]; their mean where the images have another number of channels."""
+    tensor = torch.tensor(values)
+    return (tensor if channels == len(values) else tensor.mean().expand(channels)).view(-1, 1, 1).clone()
+
+
+def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
+    if not get_pretrained_cfg(model).has_weights:
+        raise Refused(f"backbone.weights=pretrained: timm offers no weights for {model}; allowed: random, or the path of a local file")
+    try:
+        return timm.create_model(model, pretrained=True, **arguments)
+    except OSError as error:  # the hub's client makes one of every failure of the connection
+        raise Refused(
+            f"backbone.weights=pretrained: the hub with the weights of {model} could not be reached ({_line(error)}); "
+            "allowed without it: random, or the path of a local file"
+        ) from error
+    except Exception as error:
+        raise Refused(f"backbone.weights=pretrained: do not fit {model} with these arguments ({_line(error)}); allowed: random") from error
+
+
+def _from_file(untrained: nn.Module, path: Path, model: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """The model with the weights of a file. timm adapts keys, positions and channels, but ignores missing keys where the file holds a
+    classifier: it is taken out here, and all that remains must fit."""
+    if not path.is_file():
+        known = nearest(path, ("random", "pretrained"))
+        raise Refused(f"backbone.weights={path}: no such file; allowed: random, pretrained, or the path of a local file{known}")
+    try:
+        state = load_state_dict(str(path))
+    except Exception as error:  # safetensors, pickle and zip each have their own
+        raise Refused(f"backbone.weights={path}: cannot be read as .safetensors or .pth ({_line(error)})") from error
+    names = untrained.pretrained_cfg.get("classifier", ())
+    heads = tuple(name.split(".")[0] + "." for name in ([names] if isinstance(names, str) else names))
+    needed = untrained.state_dict().keys()
+    state = {key: value for key, value in state.items() if key in needed or not key.startswith(heads)}
+    try:
+        loaded = timm.create_model(model, pretrained=True, pretrained_cfg_overlay={"state_dict": state, "classifier": None}, **arguments)
+    except Exception as error:
+        raise Refused(f"backbone.weights={path}: do not fit {model} ({_line(error)}); give a file made for this model") from error
+    del loaded.pretrained_cfg["state_dict"]  # else the weights would stay in memory twice
+    return loaded
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error, with the next where it only announces it, cut to 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _label(names: list[str]) -> str:
+    """What the parameters of a group have in common: "layer1.0", or "conv1+bn1" where that is nothing."""
+    parts: dict[str, list[list[str]]] = {}
+    for name in names:
+        path = name.split(".")
+        parts.setdefault(path[0], []).append(path[:-1] or path)
+    return "+".join(".".join(commonprefix(paths)) for paths in parts.values())

@@ -1,0 +1,152 @@
+"""A sweep: its jobs expanded, checked and planned before the first one starts; what is left of them run by Hydra's launcher."""
+
+import copy
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from transferscope import record
+from transferscope.errors import Refused
+from transferscope.progress import Progress, say_plan
+from transferscope.request import NotApplicable, Request, resolve
+from transferscope.run import is_done
+
+
+@dataclass(frozen=True)
+class Job:
+    """One point of the grid: a request, or the reason why there is none."""
+
+    overrides: list[str]
+    request: Request | None
+    reason: str = ""
+
+
+class Sweeper(BasicSweeper):
+    """Hydra's basic sweeper with unions of grids, checks before the start, each distinct run once, and a display.
+
+    params: key -> values, a product, as in Hydra's own. grids: several such products, run one after another; what the command line gives
+    holds in each of them. dry_run: say what would run and stop.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None, grids: list[dict[str, str]] | None = None, dry_run: bool = False):
+        super().__init__(max_batch_size=None, params=params)
+        self.grids, self.dry_run = grids or [{}], dry_run
+
+    def sweep(self, arguments: list[str]) -> Sequence[Any]:
+        points = self.expand(arguments)
+        jobs = check(self.hydra_context.config_loader, self.config, points)
+        planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
+        refused = [job for job in jobs if not job.request]
+        if not planned:
+            raise Refused(refused[0].reason)
+        store = Path(self.config.store)
+        to_do = [job for job in planned if not is_done(job.request)]
+        if self.dry_run:
+            say_plan(store, planned, to_do, refused)
+            return []
+        record.check_writable(store)
+        name = write_plan(store, self.sweep_name(planned), planned, refused)
+        with Progress(store, name, planned, refused, workers=self.config.hydra.launcher.get("n_jobs", 1)) as progress:
+            returns = self.launcher.launch([[*job.overrides, f"sweep={name}"] for job in to_do], initial_job_idx=0) if to_do else []
+            for job, outcome in zip(to_do, returns, strict=False):
+                if isinstance(outcome._return_value, BaseException):
+                    progress.error(job, outcome._return_value)
+        if progress.failed:
+            sys.exit(1)
+        return returns
+
+    def expand(self, arguments: list[str]) -> list[list[str]]:
+        """The override lists of all points of all grids, in order, without repetition."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        points = []
+        for grid in self.grids:
+            params = [f"{key}={value}" for key, value in chain(self.params.items(), grid.items())]
+            [batch] = self.split_arguments(parser.parse_overrides([*params, *arguments]), None)
+            points += batch
+        return [list(point) for point in dict.fromkeys(map(tuple, points))]
+
+    def sweep_name(self, planned: list[Job]) -> str:
+        """The key `sweep`, else the experiment's name, else a hash of what is planned: the same command is the same sweep."""
+        experiment = self.config.hydra.runtime.choices.get("experiment")
+        return self.config.sweep or experiment or f"sweep-{record.fingerprint(sorted(job.request.fingerprint for job in planned))[:8]}"
+
+
+def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
+    """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything else wrong is Refused.
+
+    Hydra composes once for each set of group choices; plain values are then set on copies, which is what it would do itself.
+    """
+    parser = OverridesParser.create(config_loader=loader)
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    jobs = []
+    for point in points:
+        groups: list[str] = []
+        values: list[Override] = []
+        for text, override in zip(point, parser.parse_overrides(point), strict=True):
+            is_group = bool(loader.get_group_options(override.key_or_group)) or override.key_or_group.startswith("hydra")
+            groups.append(text) if is_group else values.append(override)
+        key = tuple(groups)
+        if key not in composed:
+            whole = loader.load_sweep_config(config, groups)
+            composed[key] = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"])
+        job_config = copy.deepcopy(composed[key])
+        OmegaConf.set_struct(job_config, True)
+        ConfigLoaderImpl._apply_overrides_to_config(values, job_config)
+        try:
+            jobs.append(Job(point, resolve(job_config)))
+        except NotApplicable as reason:
+            jobs.append(Job(point, None, str(reason)))
+    return jobs
+
+
+def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job]) -> str:
+    """The family of the verdicts, on disk before the first run. A sweep of the same name is added to, never shortened."""
+    entries = [
+        {
+            "fingerprint": job.request.fingerprint,
+            "cell": job.request.cell,
+            "seed": job.request.config["seed"],
+            "role": job.request.config["role"],
+            "variant": {"source_label_noise": noise} if (noise := job.request.consumed["source_label_noise"]) else {},
+            "status": "planned",
+            "reason": "",
+            "overrides": " ".join(job.overrides),
+        }
+        for job in planned
+    ]
+    entries += [not_applicable(job) for job in refused]
+    created = record.now()
+    if record.plan_path(store, name).exists():
+        before = record.read_json(record.plan_path(store, name), "sweep plan")
+        new = {_identity(entry) for entry in entries}
+        entries = [entry for entry in before["jobs"] if _identity(entry) not in new] + entries
+        created = before["created"]
+    record.write_plan(store, {"name": name, "created": created, "jobs": entries})
+    return name
+
+
+def not_applicable(job: Job) -> dict:
+    asked = dict(text.split("=", 1) for text in job.overrides)
+    return {
+        "fingerprint": None,
+        "cell": {key: asked.get(key) for key in ("source", "target", "label_budget", "strategy")},
+        "seed": int(asked.get("seed", 0)),
+        "role": "run",
+        "variant": {},
+        "status": "not_applicable",
+        "reason": job.reason,
+        "overrides": " ".join(job.overrides),
+    }
+
+
+def _identity(entry: dict) -> str:
+    return entry["fingerprint"] or entry["overrides"]

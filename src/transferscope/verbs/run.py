@@ -1,0 +1,134 @@
+"""transferscope run: the shell of Hydra around run.py."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from transferscope import conf
+from transferscope.errors import Refused, nearest
+
+HELP = """
+usage: transferscope run key=value ... [-m] [--dry-run]
+
+Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not run again, a killed one is taken
+up where it stood.
+
+  transferscope run target=handwritten_digits source=printed_digits strategy=fine_tuning label_budget=10
+  transferscope run -m target=handwritten_digits source=printed_digits strategy=scratch,fine_tuning,dann label_budget=2,10 'seed=range(0,5)'
+  transferscope run experiment=demo
+
+choices (transferscope list ...): strategy=, backbone=, trainer=, tracking=, experiment=, target=, source= (null, one, or [a,b])
+keys:
+  label_budget=10          labelled target items a class, validation included; 0 or full
+  initialisation=auto      auto | random | pretrained | source
+  protocol=inductive       inductive | transductive (unlabelled test inputs visible)
+  source_label_noise=0.0   share of source labels permuted; 1 is the shuffled-source control
+  image_size=null          pixels; null = the target's own          channels=null   null = the target's own
+  seed=0                   subset, initialisation, batches          split_seed=0    train/test splits
+  keep=none                none | selected: keep a model            selection=last  last | source_val | target_val
+  store=runs               where records go                         data_root=data  where data files are
+  trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
+  strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
+
+flags:
+  -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
+  --dry-run                what would run, what is done, what is refused and why, ETA
+  --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
+  hydra/launcher=joblib hydra.launcher.n_jobs=2                    runs side by side
+Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
+"""
+
+finished: list[Path] = []  # the record folders of this process's single runs
+
+
+def task(config) -> None:
+    """What Hydra calls for each job."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from transferscope.run import run
+
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN and hydra.sweeper.dry_run:
+        from transferscope.progress import say_plan
+        from transferscope.request import resolve
+        from transferscope.run import is_done
+        from transferscope.sweep import Job
+
+        request = resolve(config)
+        job = Job([], request)
+        say_plan(request.store, [job], [] if is_done(request) else [job], [])
+        return
+    finished.append(run(config))
+
+
+def main(argv: list[str]) -> int:
+    finished.clear()
+    arguments = ["hydra.sweeper.dry_run=true" if word == "--dry-run" else word for word in argv]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
+    sys.argv = ["transferscope", *arguments]
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Refused(explain(error)) from error
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+    return say_finished() if finished else 0
+
+
+def say_finished() -> int:
+    """One line on a single run; exit status 1 where it failed."""
+    from transferscope import record
+    from transferscope.progress import label
+
+    [folder] = finished
+    entry = record.read_record(folder)
+    accuracy = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/accuracy")
+    score = "" if accuracy is None else f", test accuracy {accuracy:.3f}"
+    why = f" ({entry['reason']})" if entry["reason"] else ""
+    print(f"{entry['status']}: {label(entry['cell'], entry['seed'])}{score}{why}\n{folder}")
+    return int(entry["status"] not in record.ANSWERS)
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and OmegaConf's complaints as one line: the key, the value, the nearest valid one."""
+    from hydra.errors import MissingConfigException
+
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name}: not one of {', '.join(error.options)}{nearest(name, error.options)}"
+    if missing := re.match(r"Could not (?:override|find) '([\w./@]+)'", str(error)):
+        key = missing[1]
+        parent = next((e.parent_node for e in chain if getattr(e, "parent_node", None) is not None), None)
+        keys = [str(k) for k in parent] if parent is not None and hasattr(parent, "keys") else []
+        near = nearest(key.rpartition(".")[2], [k for k in keys if k != "hydra"])
+        return f"{key}: no such key{near}{' among ' + ', '.join(k for k in keys if k != 'hydra') if keys and not near else ''}"
+    lines = [str(e).strip().split("\n")[0] for e in chain]
+    return ": ".join(dict.fromkeys(line for line in lines if line))
+
+
+def complete(argv: list[str], verbs: list[str]) -> int:
+    """Hydra's completion calls the program without its verb: `-sc query=bash` with COMP_LINE. Take the verb out and let Hydra answer."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):
+        print("\n".join(verb for verb in verbs if verb.startswith(words[1] if len(words) == 2 else "")))
+        return 0
+    if words[1] != "run":
+        return 0
+    os.environ["COMP_LINE"] = line.replace(" run", "", 1)
+    os.environ["COMP_POINT"] = str(max(0, int(os.environ.get("COMP_POINT", len(line))) - len(" run")))
+    current = "" if line.endswith(" ") else words[-1]
+    key, sign, value = current.partition("=")
+    if sign and key in ("source", "target"):  # plain keys to Hydra; their values are the domains
+        print("\n".join(f"{key}={name}" for name in conf.names("domain") if name.startswith(value)))
+        return 0
+    return main(argv)

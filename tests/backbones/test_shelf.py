@@ -1,0 +1,90 @@
+"""Every backbone of conf/backbone, walked: what a strategy relies on."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from transferscope.backbones.base import Backbone
+from transferscope.errors import Refused
+
+SHELF = Path(__file__).parents[2] / "conf" / "backbone"
+DATA_ROOT = os.environ.get("TRANSFERSCOPE_DATA_ROOT")
+needs_data = pytest.mark.skipif(DATA_ROOT is None, reason="TRANSFERSCOPE_DATA_ROOT is unset: the MobileNet weights are not at hand")
+NAMES = [pytest.param(path.stem, marks=needs_data if path.stem == "mobilenetv1" else ()) for path in sorted(SHELF.glob("*.yaml"))]
+pytestmark = pytest.mark.parametrize("name", NAMES)
+
+
+def load(name: str) -> DictConfig:
+    config = OmegaConf.create({"data_root": DATA_ROOT, "backbone": OmegaConf.load(SHELF / f"{name}.yaml")})
+    OmegaConf.resolve(config)
+    return config.backbone
+
+
+def build(name: str, seed: int = 0) -> tuple[Backbone, Tensor]:
+    """The backbone of a yaml and a batch for it: images, or arrays where it refuses them."""
+    config = load(name)
+    del config.name
+    draw = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (8, 3, 32, 32), generator=draw, dtype=torch.uint8)
+    arrays = torch.randn(8, 5, generator=draw)
+    torch.manual_seed(seed)
+    try:
+        return instantiate(config, input_shape=tuple(images.shape[1:])), images
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, Refused):
+            raise
+        return instantiate(config, input_shape=tuple(arrays.shape[1:])), arrays
+
+
+def test_yaml_opens_with_its_description_and_names_itself(name: str):
+    assert (SHELF / f"{name}.yaml").read_text().startswith("# ")
+    config = load(name)
+    assert config.name == (config.model if name == "timm" else name)
+
+
+def test_features_have_the_width_it_says(name: str):
+    backbone, inputs = build(name)
+    assert isinstance(backbone, Backbone) and backbone.training
+    features = backbone(inputs)
+    assert features.shape == (8, backbone.features) and features.dtype == torch.float32 and features.isfinite().all()
+
+
+def test_gradients_reach_every_parameter(name: str):
+    backbone, inputs = build(name)
+    backbone(inputs).square().sum().backward()
+    assert [key for key, parameter in backbone.named_parameters() if parameter.grad is None] == []
+
+
+def test_layer_groups_hold_every_parameter_once_in_the_order_of_the_forward_pass(name: str):
+    backbone, inputs = build(name)
+    groups = backbone.layer_groups()
+    assert len(groups) > 1 and len({label for label, _ in groups}) == len(groups)
+    grouped = [id(parameter) for _, parameters in groups for parameter in parameters]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in backbone.parameters())
+    assert_in_order(backbone, inputs, groups)
+
+
+def assert_in_order(backbone: Backbone, inputs: Tensor, groups: list[tuple[str, list[nn.Parameter]]]) -> None:
+    """No group is first used before the one in front of it."""
+    used: dict[int, int] = {}
+    for module in backbone.modules():
+        own = list(module.parameters(recurse=False))
+        module.register_forward_pre_hook(lambda *_, own=own: used.update({id(p): len(used) for p in own if id(p) not in used}))
+    with torch.no_grad():
+        backbone(inputs)
+    first = [min(used[id(p)] for p in parameters if id(p) in used) for _, parameters in groups]
+    assert first == sorted(first)
+
+
+def test_the_global_seed_decides_the_weights(name: str):
+    first, second, other = build(name), build(name), build(name, seed=1)
+    weights = [list(backbone.parameters()) for backbone, _ in (first, second, other)]
+    assert all(torch.equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
+    same_as_other = all(torch.equal(a, b) for a, b in zip(weights[0], weights[2], strict=True))
+    assert same_as_other == (load(name).weights != "random")
