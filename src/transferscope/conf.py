@@ -32,7 +32,7 @@ def names(group: str) -> list[str]:
 
 
 def description(group: str, name: str) -> str:
-    """The one-line description that opens a yaml."""
+    """The one-line description that opens a yaml; a line for Hydra (`# @package ...`) may stand before it."""
     path = find(group, name)
-    first = path.read_text().split("\n", 1)[0] if path else ""
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    lines = path.read_text().splitlines() if path else []
+    return next((line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line), "")

@@ -66,7 +66,7 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
         )  # fmt: skip
     console.print(table)
     for reason, number in Counter(job.reason for job in refused).items():
-        console.print(f"not applicable ({number}): {reason}", style="yellow", highlight=False)
+        console.print(f"not applicable ({number}): {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     eta = estimate(store, len(to_do), 1)
     when = f", about {duration(eta)} one after another" if eta else ""
     console.print(f"{len(planned)} runs: {len(planned) - len(to_do)} done, {len(to_do)} to run{when}; {len(refused)} not applicable")

@@ -4,11 +4,9 @@ import contextlib
 import csv
 import hashlib
 import json
-import math
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +44,16 @@ def read_json(path: Path, what: str) -> dict:
 def read_record(folder: Path) -> dict:
     """record.json of a run folder. Refused for another schema version or an unreadable file, which it names."""
     return read_json(Path(folder) / "record.json", "run record")
+
+
+def check_schema(folder: Path) -> None:
+    """Refused where the record is another version's, which must not be written over; an unreadable one may be made again."""
+    try:
+        schema = json.loads((folder / "record.json").read_text())["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if schema != SCHEMA:
+        raise Refused(f"{folder}: a record of schema version {schema!r}; this transferscope writes version {SCHEMA}: give another store=FOLDER")
 
 
 def run_folders(store: Path) -> list[Path]:
@@ -115,8 +123,8 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
             shutil.move(model, draft / "model.safetensors")
         (draft / "record.json").write_text(json.dumps({"schema": SCHEMA, **record}, indent=1, default=_plain))
         if target.exists():
-            if _is_answer(target):  # another process was quicker; its record is the same
-                return target
+            if _is_answer(target) and (model is None or (target / "model.safetensors").exists()):
+                return target  # another process was quicker; its record is the same
             os.rename(target, draft / "replaced")
         os.rename(draft, target)
         shutil.rmtree(target / "replaced", ignore_errors=True)
@@ -186,13 +194,12 @@ class Lease:
         self.lock_path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(self.lock_path)
         self.lock.acquire()
-        self.folder.mkdir(exist_ok=True)
-        self.claim(step=0)
         return self
 
     def claim(self, step: int) -> None:
         """Tell those who watch where this run stands."""
-        since = datetime.now(UTC).isoformat(timespec="seconds")
+        self.folder.mkdir(exist_ok=True)
+        since = now()
         if step:
             since = json.loads((self.folder / "claim.json").read_text())["since"]
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since, "step": step, "steps": self.steps}
@@ -246,9 +253,5 @@ def git_revision() -> dict:
     return {"revision": revision, "dirty": dirty}
 
 
-def is_finite(value: float) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
 def now() -> str:
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,6 +6,7 @@ Everything that can be refused is refused here, before anything is trained.
 import hashlib
 import inspect
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +82,7 @@ def resolve(config: DictConfig) -> Request:
     check_arguments("strategy", strategy, c["strategy"], given={"network"})
     check_arguments("backbone", get_class(c["backbone"]["_target_"]), c["backbone"], given={"input_shape"})
     check_arguments("trainer.optimizer", get_class(c["trainer"]["optimizer"]["_target_"]), c["trainer"]["optimizer"], given={"params"})
-    target = load_domain("target", c["target"], c["data_root"])
+    target = load_domain("target", c["target"], c["data_root"], c["download"])
     names = [c["source"]] if isinstance(c["source"], str) else c["source"] or []
     initialisation = _initialisation(c, bool(names))
     sees = frozenset(strategy.sees - ({"target_labels"} if c["label_budget"] == 0 else set()))
@@ -91,7 +92,7 @@ def resolve(config: DictConfig) -> Request:
     uses_source = initialisation == "source" or "source_inputs" in sees
     if "source_inputs" in sees and not names:
         raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")
-    sources = tuple(load_domain("source", n, c["data_root"]) for n in names) if uses_source else ()
+    sources = tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
     _check_classes(strategy, name, target, sources)
     _check_budget(target, sees, c)
     _check_selection(c, sees, target)
@@ -154,6 +155,8 @@ def check_values(c: dict[str, Any]) -> None:
             raise Refused(f"{key}={c[key]}: an integer of at least 1 or null is needed")
     if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
         raise Refused(f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or 'full' is needed")
+    if not isinstance(c["download"], bool):
+        raise Refused(f"download={c['download']}: true or false is needed")
     noise = c["source_label_noise"]
     if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
         raise Refused(f"source_label_noise={noise}: a share between 0 and 1 is needed")
@@ -193,7 +196,7 @@ def _fits(value: Any, hint: Any) -> bool:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return value in arguments
-    if origin in (list, tuple):
+    if isinstance(origin, type) and issubclass(origin, Sequence):
         return isinstance(value, list) and (not arguments or all(_fits(v, arguments[0]) for v in value))
     if origin is dict:
         return isinstance(value, dict)
@@ -209,18 +212,18 @@ def _fits(value: Any, hint: Any) -> bool:
 # --- domains ---------------------------------------------------------------------------------------------------------------------
 
 
-def load_domain(key: str, name: str, data_root: str) -> Domain:
-    """The domain of conf/domain/NAME.yaml, loaded once a process."""
-    return _load_domain(key, name, data_root, conf.folders())
+def load_domain(key: str, name: str, data_root: str, download: bool = False) -> Domain:
+    """The domain of conf/domain/NAME.yaml, loaded once a process. The yaml may use ${data_root} and ${download}."""
+    return _load_domain(key, name, data_root, download, conf.folders())
 
 
 @lru_cache(maxsize=32)
-def _load_domain(key: str, name: str, data_root: str, folders: tuple[Path, ...]) -> Domain:
+def _load_domain(key: str, name: str, data_root: str, download: bool, folders: tuple[Path, ...]) -> Domain:
     path = conf.find("domain", name)
     if path is None:
         allowed = conf.names("domain")
         raise Refused(f"{key}={name}: no such domain{nearest(name, allowed)} (transferscope list domains)")
-    yaml = OmegaConf.create({"data_root": data_root, "domain": OmegaConf.load(path)})
+    yaml = OmegaConf.create({"data_root": data_root, "download": download, "domain": OmegaConf.load(path)})
     arguments = OmegaConf.to_container(yaml, resolve=True)["domain"]
     try:
         return instantiate(arguments, name=name, _convert_="all")

@@ -28,9 +28,11 @@ def run(config: DictConfig) -> Path:
     record.check_writable(request.store)
     if is_done(request):
         return request.store / request.fingerprint
+    tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
     with record.Lease(request.store, request.fingerprint, request.steps) as lease:
         if is_done(request):  # another process was working on it
             return request.store / request.fingerprint
+        lease.claim(step=0)
         with live_run(request) as live:
             folder = train_and_record(request, lease, live)
             lease.finish()
@@ -39,6 +41,10 @@ def run(config: DictConfig) -> Path:
 
 
 def is_done(request: Request) -> bool:
+    """Whether the store has this run's answer (and its model, where one is to be kept). Refused where another version's record is in the way."""
+    folder = request.store / request.fingerprint
+    if (folder / "record.json").exists():
+        record.check_schema(folder)
     status, _ = record.state(request.store, request.fingerprint)
     has_model = (request.store / request.fingerprint / "model.safetensors").exists()
     return status in record.ANSWERS and (has_model or request.config["keep"] == "none")
@@ -115,6 +121,7 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
         "result": {
             "metrics": evaluate.metrics(outcome, task.evaluated),
             "samples": task.samples,
+            "input_shape": list(task.input_shape),
             "steps": {"target": trainer.get("steps", 0), "source": trainer.get("source_steps", 0)},
             "evaluations": [row["step"] for row in outcome.history],
         },

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from transferscope import record
+from transferscope import record, tracking
 from transferscope.errors import Refused
 from transferscope.progress import Progress, say_plan
 from transferscope.request import NotApplicable, Request, resolve
@@ -54,6 +54,7 @@ class Sweeper(BasicSweeper):
             say_plan(store, planned, to_do, refused)
             return []
         record.check_writable(store)
+        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
         name = write_plan(store, self.sweep_name(planned), planned, refused)
         with Progress(store, name, planned, refused, workers=self.config.hydra.launcher.get("n_jobs", 1)) as progress:
             returns = self.launcher.launch([[*job.overrides, f"sweep={name}"] for job in to_do], initial_job_idx=0) if to_do else []

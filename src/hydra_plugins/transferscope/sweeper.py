@@ -26,8 +26,8 @@ class TransferscopeSweeper(Sweeper):
 @dataclass
 class TransferscopeSweeperConfig:
     _target_: str = "hydra_plugins.transferscope.sweeper.TransferscopeSweeper"
-    params: dict[str, str] | None = None
-    grids: list[dict[str, str]] = field(default_factory=list)
+    params: dict[str, Any] | None = None
+    grids: list[Any] = field(default_factory=list)
     dry_run: bool = False
 
 

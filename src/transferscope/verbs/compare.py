@@ -1,9 +1,9 @@
 """transferscope compare: verdicts from records."""
 
 import argparse
+import os
 import shutil
 import sys
-from pathlib import Path
 
 from transferscope.errors import Refused, nearest
 
@@ -38,42 +38,31 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str]) -> int:
-    try:
-        parser = _Parser(prog="transferscope compare", add_help=False, allow_abbrev=False)
-        parser.add_argument("runs", nargs="?", default="runs")
-        parser.add_argument("--baseline", default="scratch")
-        parser.add_argument("--metric", default="accuracy")
-        parser.add_argument("--selection", default="last")
-        parser.add_argument("--margin", type=float, default=0.01)
-        parser.add_argument("--alpha", type=float, default=0.05)
-        parser.add_argument("--format", default="table")
-        parser.add_argument("--track", action="store_true")
-        parser.add_argument("--help", "-h", action="store_true")
-        arguments = parser.parse_args(argv)
-        if arguments.help:
-            print(HELP, end="")
-            return 0
-        if arguments.format not in FORMATS:
-            raise Refused(f"--format {arguments.format}: not one of {', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}")
-        return _compare(arguments)
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("runs", nargs="?", default="runs")
+    parser.add_argument("--baseline", default="scratch")
+    parser.add_argument("--metric", default="accuracy")
+    parser.add_argument("--selection", default="last")
+    parser.add_argument("--margin", type=float, default=0.01)
+    parser.add_argument("--alpha", type=float, default=0.05)
+    parser.add_argument("--format", default="table")
+    parser.add_argument("--track", action="store_true")
+    options = vars(parser.parse_args(argv))
+    form, track = options.pop("format"), options.pop("track")
+    if form not in FORMATS:
+        raise Refused(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
 
-
-def _compare(arguments: argparse.Namespace) -> int:
     from transferscope.compare import compare, locate
 
-    chosen = {key: getattr(arguments, key) for key in ("baseline", "metric", "selection", "margin", "alpha")}
-    comparison = compare(arguments.runs, **chosen)
-    if arguments.format == "table":
+    comparison = compare(**options)
+    if form == "table":
         columns = shutil.get_terminal_size((140, 40)).columns
-        print(comparison.to_table(columns, colour=sys.stdout.isatty()), end="")
+        print(comparison.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end="")
     else:
-        print(getattr(comparison, f"to_{arguments.format}")().rstrip("\n"))
-    if arguments.track:
+        print(getattr(comparison, f"to_{form}")().rstrip("\n"))
+    if track:
         from transferscope.tracking import track_comparison
 
-        tracked = track_comparison(comparison, locate(arguments.runs)[0])
+        tracked = track_comparison(comparison, locate(options["runs"])[0])
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
     return 0

@@ -22,7 +22,7 @@ The options are those of `transferscope compare`. Exit status: 0 done, 2 the req
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
-        raise Refused(f"{message}; see transferscope report --help")
+        raise Refused(f"report: {message} (transferscope report --help)")
 
 
 def main(argv: list[str]) -> int:

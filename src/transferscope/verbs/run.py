@@ -39,35 +39,46 @@ flags:
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
 
-finished: list[Path] = []  # the record folders of this process's single runs
+outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
 
 
 def task(config) -> None:
-    """What Hydra calls for each job."""
+    """What Hydra calls for each job. A single run's exception takes a way around Hydra, which would print its own line on it."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from transferscope.run import run
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from transferscope.run import run
 
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN and hydra.sweeper.dry_run:
-        from transferscope.progress import say_plan
-        from transferscope.request import resolve
-        from transferscope.run import is_done
-        from transferscope.sweep import Job
-
-        request = resolve(config)
-        job = Job([], request)
-        say_plan(request.store, [job], [] if is_done(request) else [job], [])
+        run(config)
         return
-    finished.append(run(config))
+    try:
+        outcome.append(single(config, dry_run=HydraConfig.get().sweeper.dry_run))
+    except Exception as error:  # noqa: BLE001
+        outcome.append(error)
+
+
+def single(config, dry_run: bool) -> Path | None:
+    from transferscope.request import resolve
+    from transferscope.run import is_done, run
+
+    if not dry_run:
+        return run(config)
+    from transferscope.progress import say_plan
+    from transferscope.sweep import Job
+
+    job = Job([], resolve(config))
+    say_plan(job.request.store, [job], [] if is_done(job.request) else [job], [])
+    return None
 
 
 def main(argv: list[str]) -> int:
-    finished.clear()
+    outcome.clear()
     arguments = ["hydra.sweeper.dry_run=true" if word == "--dry-run" else word for word in argv]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
-    sys.argv = ["transferscope", *arguments]
+    overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
+    flags = [word for word in arguments if word not in overrides]
+    sys.argv = ["transferscope", *flags, *overrides]  # Hydra's parser takes no flag between two overrides
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -78,15 +89,19 @@ def main(argv: list[str]) -> int:
         raise Refused(explain(error)) from error
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
-    return say_finished() if finished else 0
+    match outcome:
+        case [Exception() as error]:
+            raise error
+        case [Path() as folder]:
+            return say_finished(folder)
+    return 0
 
 
-def say_finished() -> int:
-    """One line on a single run; exit status 1 where it failed."""
+def say_finished(folder: Path) -> int:
+    """What became of a single run; exit status 1 where it failed."""
     from transferscope import record
     from transferscope.progress import label
 
-    [folder] = finished
     entry = record.read_record(folder)
     accuracy = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/accuracy")
     score = "" if accuracy is None else f", test accuracy {accuracy:.3f}"
@@ -97,7 +112,7 @@ def say_finished() -> int:
 
 def explain(error: Exception) -> str:
     """Hydra's and OmegaConf's complaints as one line: the key, the value, the nearest valid one."""
-    from hydra.errors import MissingConfigException
+    from hydra.errors import MissingConfigException, OverrideParseException
 
     chain = [error]
     while chain[-1].__cause__ is not None:
@@ -111,7 +126,11 @@ def explain(error: Exception) -> str:
         keys = [str(k) for k in parent] if parent is not None and hasattr(parent, "keys") else []
         near = nearest(key.rpartition(".")[2], [k for k in keys if k != "hydra"])
         return f"{key}: no such key{near}{' among ' + ', '.join(k for k in keys if k != 'hydra') if keys and not near else ''}"
+    if str(error).startswith("Ambiguous value"):
+        return f"{str(error).splitlines()[0]}; add -m to sweep over the values, or write [a,b] for a list"
     lines = [str(e).strip().split("\n")[0] for e in chain]
+    if isinstance(error, OverrideParseException):
+        lines.insert(0, error.override)
     return ": ".join(dict.fromkeys(line for line in lines if line))
 
 

@@ -1,0 +1,199 @@
+"""From a store's records and plans to arms: the runs of one cell over seeds, and which plan asked for them."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transferscope.errors import Refused
+from transferscope.record import ANSWERS, read_plans, read_record, run_folders
+
+CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
+NOISE = "source_label_noise"
+UNPLANNED = "unplanned"
+_NO_CHOICE = ("seed=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
+
+
+@dataclass(eq=False)
+class Arm:
+    """The runs of one cell and one variant, over seeds.
+
+    cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less the seed; for an arm without any record
+    only what its plan says. runs: (folder, record) by seed, those that can be scored. plans: names of the plans that hold a run of it, the
+    earliest first. planned: the seeds of that earliest plan.
+    """
+
+    cell: dict
+    consumed: dict[str, object]
+    variant: str = ""
+    runs: dict[int, tuple[Path, dict]] = field(default_factory=dict)
+    plans: list[str] = field(default_factory=list)
+    planned: set[int] = field(default_factory=set)
+
+    @property
+    def noise(self) -> float:
+        return float(self.consumed.get(NOISE) or 0.0)
+
+    @property
+    def plan(self) -> str:
+        return self.plans[0] if self.plans else UNPLANNED
+
+    def described(self) -> dict:
+        return {**self.cell, "variant": self.variant}
+
+
+@dataclass
+class Records:
+    """A store as `compare` sees it. missing, failed, not_applicable: one dict a run, with `plans`, the plans that asked for it."""
+
+    arms: list[Arm] = field(default_factory=list)
+    missing: list[dict] = field(default_factory=list)
+    failed: list[dict] = field(default_factory=list)
+    not_applicable: list[dict] = field(default_factory=list)
+
+
+def read_store(store: Path) -> Records:
+    """Every record and plan of a store. A record that cannot be read is listed in `failed`; Refused for a plan that cannot, for it is the
+    family of the verdicts."""
+    try:
+        plans = read_plans(store)
+        jobs = [(plan["name"], job) for plan in plans for job in plan["jobs"]]
+        asked = defaultdict(list)
+        for name, job in jobs:
+            asked[_identity(job)].append((name, job))
+    except (KeyError, TypeError) as error:
+        raise Refused(f"{store / 'sweeps'}: not a sweep plan: {error} is missing or of another type; mend or remove it") from error
+    records, by_fingerprint, wanted = Records(), {}, {}
+    for folder in run_folders(store):
+        try:
+            _take(folder, _checked(folder), records, by_fingerprint)
+        except Refused as refusal:
+            cell, seed = next(((job["cell"], job["seed"]) for _, job in asked[folder.name]), ({}, None))
+            records.failed.append(_listed(folder.name, cell, seed, "unreadable", str(refusal)))
+            by_fingerprint.setdefault(folder.name, None)
+    _name_variants(records.arms)
+    for plan in plans:
+        _follow_plan(plan, records, by_fingerprint, wanted)
+    for row in records.missing + records.failed + records.not_applicable:
+        row["plans"] = [name for name, _ in asked[_identity(row)]]
+    return records
+
+
+def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str, Arm | None]) -> None:
+    """Put a record where it belongs: a run of an arm, failed, or not applicable."""
+    name, seed, status = record["fingerprint"], record["seed"], record["status"]
+    if record["role"] == "trial":
+        return
+    if name in by_fingerprint:
+        raise Refused(f"{folder}: a copy of run {name}")
+    if status == "not_applicable":
+        by_fingerprint[name] = None
+        records.not_applicable.append(_listed(name, record["cell"], seed, status, record["reason"]))
+        return
+    cell = {key: record["cell"][key] for key in CELL_KEYS}
+    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role")})
+    arm = next((arm for arm in records.arms if arm.cell == cell and arm.consumed == consumed), None)
+    if arm is None:
+        arm = Arm(cell, consumed)
+        records.arms.append(arm)
+    by_fingerprint[name] = arm
+    if status in ANSWERS:
+        arm.runs[seed] = (folder, record)
+    else:
+        records.failed.append(_listed(name, cell, seed, status, record["reason"]))
+
+
+def flat(nested: object, prefix: str = "") -> dict[str, object]:
+    """{"trainer": {"steps": 3}} -> {"trainer.steps": 3}; items of a list by their number."""
+    items = nested.items() if isinstance(nested, dict) else enumerate(nested)
+    result = {}
+    for key, value in items:
+        if isinstance(value, (dict, list)):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+def _checked(folder: Path) -> dict:
+    record = read_record(folder)
+    expected = {"fingerprint": str, "status": str, "reason": str, "cell": dict, "seed": int, "role": str, "consumed": dict, "sees": list}
+    for key, kind in expected.items():
+        if not isinstance(record.get(key), kind):
+            raise Refused(f"{folder / 'record.json'}: not a run record: '{key}' is missing or of another type")
+    if wrong := [key for key in CELL_KEYS if not isinstance(record["cell"].get(key, ()), (str, int, type(None)))]:
+        raise Refused(f"{folder / 'record.json'}: not a run record: its cell has no usable {', '.join(wrong)}")
+    return record
+
+
+def _listed(fingerprint: str, cell: dict, seed: int | None, status: str, reason: str) -> dict:
+    return {
+        **{key: cell.get(key) for key in CELL_KEYS},
+        "seed": seed,
+        "fingerprint": fingerprint,
+        "status": status,
+        "reason": reason.split("\n")[0],
+    }
+
+
+def _name_variants(arms: list[Arm]) -> None:
+    """Arms of one cell differ in what they consume: those keys are their variant. A non-zero label noise is always told."""
+    cells = defaultdict(list)
+    for arm in arms:
+        cells[tuple(arm.cell.values())].append(arm)
+    for group in cells.values():
+        keys = sorted({key for arm in group for key in arm.consumed})
+        differing = [key for key in keys if len({json.dumps(arm.consumed.get(key)) for arm in group}) > 1]
+        for arm in group:
+            told = sorted({*differing, NOISE} if arm.noise else {key for key in differing if key != NOISE})
+            arm.variant = ", ".join(f"{key}={arm.consumed[key]}" for key in told if key in arm.consumed)
+
+
+def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | None], wanted: dict[str, Arm]) -> None:
+    """Note which arms the plan asked for, and what is missing; plans come oldest first. wanted: arms of missing runs by fingerprint."""
+    jobs = [job for job in plan["jobs"] if job["role"] != "trial"]
+    same: dict[str, Arm] = {}
+    for job in jobs:
+        if arm := by_fingerprint.get(job["fingerprint"]):
+            same.setdefault(_key(job), arm)
+            _ask(arm, plan["name"], job["seed"])
+    listed = {_identity(row) for row in records.not_applicable + records.missing}
+    for job in jobs:
+        name = job["fingerprint"]
+        if job["status"] == "not_applicable":
+            if _identity(job) not in listed:
+                records.not_applicable.append(
+                    {**_listed(name, job["cell"], job["seed"], "not_applicable", job["reason"]), "overrides": job["overrides"]}
+                )
+            continue
+        if by_fingerprint.get(name) or name in {row["fingerprint"] for row in records.not_applicable}:
+            continue
+        arm = same.get(_key(job)) or wanted.get(name)
+        if arm is None:  # no run of it is in the store: planned all the same, so it counts in its family
+            choices = flat(job["variant"])
+            told = ", ".join(f"{key}={value}" for key, value in sorted(choices.items()))
+            arm = Arm({key: job["cell"][key] for key in CELL_KEYS}, choices, told)
+            records.arms.append(arm)
+        same[_key(job)] = wanted[name] = arm
+        _ask(arm, plan["name"], job["seed"])
+        if name not in by_fingerprint and name not in listed:
+            why = f"planned in '{plan['name']}', no record"
+            records.missing.append({**_listed(name, job["cell"], job["seed"], "missing", why), "overrides": job["overrides"]})
+
+
+def _identity(row: dict) -> str:
+    """Of a job or of a listed run: what was ruled out before it had a fingerprint goes by its overrides."""
+    return row["fingerprint"] or row["overrides"]
+
+
+def _ask(arm: Arm, plan: str, seed: int) -> None:
+    if plan not in arm.plans:
+        arm.plans.append(plan)
+    if arm.plan == plan:
+        arm.planned.add(seed)
+
+
+def _key(job: dict) -> str:
+    """Equal for the seeds of one arm: the cell, and whatever else was asked for on the command line."""
+    asked = [text for text in job["overrides"].split() if not text.startswith(_NO_CHOICE) and text.partition("=")[0] not in CELL_KEYS]
+    return json.dumps([job["cell"], job["variant"], sorted(asked)], sort_keys=True)

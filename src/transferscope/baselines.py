@@ -1,0 +1,113 @@
+"""Which arm a cell is held against, by the baseline's name."""
+
+from collections import defaultdict
+
+from transferscope.arms import CELL_KEYS, NOISE, Arm
+from transferscope.errors import Refused, nearest
+
+BASELINES = ("scratch", "target_only", "source_only", "target_full", "shuffled_source")
+TARGET_ONLY = ("scratch", "target_only")  # against these alone a loss may be called negative transfer
+
+# what a cell and its baseline differ in by their nature
+_OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
+
+
+def parse(text: str) -> tuple[str, dict[str, str]]:
+    """'scratch:trainer.optimizer.lr=0.01' -> ('scratch', {'trainer.optimizer.lr': '0.01'})."""
+    name, _, rest = text.partition(":")
+    if name not in BASELINES:
+        raise Refused(f"--baseline {text}: not one of {', '.join(BASELINES)}{nearest(name, BASELINES)}")
+    pinned = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.strip().partition("=")
+        if not equals:
+            raise Refused(f"--baseline {text}: '{part}' is not KEY=VALUE, as in {name}:trainer.optimizer.lr=0.01")
+        pinned[key] = value
+    return name, pinned
+
+
+def is_row(arm: Arm, name: str) -> bool:
+    """Whether the arm is compared with this baseline, rather than being it."""
+    strategy, budget = arm.cell["strategy"], arm.cell["label_budget"]
+    if name == "scratch":
+        return strategy != "scratch"
+    if name == "target_only":
+        return strategy not in ("scratch", "target_only")
+    if name == "source_only":
+        return strategy != "source_only" and arm.cell["source"] is not None
+    if name == "target_full":
+        return not (budget == "full" and strategy in ("scratch", "target_only"))
+    return arm.noise == 0 and arm.cell["source"] is not None
+
+
+def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[tuple[Arm, int | str | None]]:
+    """(baseline arm, label budget of the row), one for each budget the baseline has where the arm itself has none. Empty: there is none.
+
+    Raises Refused where several arms could be the baseline.
+    """
+    by_budget = defaultdict(list)
+    for candidate in arms:
+        if _serves(arm, candidate, name) and all(_equal(candidate.consumed.get(key), value) for key, value in pinned.items()):
+            by_budget[candidate.cell["label_budget"]].append(candidate)
+    own = arm.cell["label_budget"]
+    return [(_choose(arm, candidates, name), budget if own is None else own) for budget, candidates in by_budget.items()]
+
+
+def unlike(arm: Arm, baseline: Arm) -> list[str]:
+    """What the two consume differently beside what makes them different arms: `trainer.steps 300 vs 1000`."""
+    same_start = arm.cell["initialisation"] == baseline.cell["initialisation"]
+    return [
+        f"{key} {arm.consumed[key]} vs {baseline.consumed[key]}"
+        for key in sorted(arm.consumed.keys() & baseline.consumed.keys())
+        if arm.consumed[key] != baseline.consumed[key] and not key.startswith(_OWN) and (same_start or key != "backbone.weights")
+    ]
+
+
+def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
+    a, b = arm.cell, candidate.cell
+    if candidate is arm or (a["target"], a["backbone"]) != (b["target"], b["backbone"]):
+        return False
+    if name == "shuffled_source":
+        return candidate.noise == 1 and all(a[key] == b[key] for key in CELL_KEYS)
+    if name == "source_only":
+        return candidate.noise == 0 and b["strategy"] == "source_only" and a["source"] == b["source"]
+    if name == "target_full":
+        return b["label_budget"] == "full" and _without_source(arm, candidate)
+    if None not in (a["label_budget"], b["label_budget"]) and a["label_budget"] != b["label_budget"]:
+        return False
+    return b["strategy"] == "scratch" if name == "scratch" else _without_source(arm, candidate)
+
+
+def _without_source(arm: Arm, candidate: Arm) -> bool:
+    """A(∅, T) from the arm's own start: pretrained weights where the backbone has them, else random ones."""
+    start = arm.cell["initialisation"]
+    if start == "source":
+        start = "random" if arm.consumed.get("backbone.weights", "random") == "random" else "pretrained"
+    strategy, its = candidate.cell["strategy"], candidate.cell["initialisation"]
+    return (strategy == "scratch" and start == "random") or (strategy == "target_only" and its == start)
+
+
+def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
+    candidates = [c for c in candidates if c.runs] or candidates
+    if not arm.runs:  # nothing to compare yet
+        return candidates[0]
+    keys = sorted({key for c in candidates for key in c.consumed})
+    differing = [key for key in keys if len({str(c.consumed.get(key)) for c in candidates}) > 1]
+    shared = [key for key in differing if key in arm.consumed and not key.startswith(_OWN)]
+    agreeing = [c for c in candidates if all(c.consumed.get(key) == arm.consumed[key] for key in shared)]
+    chosen = agreeing if agreeing else candidates
+    if len(chosen) == 1:
+        return chosen[0]
+    choices = sorted(",".join(f"{key}={c.consumed.get(key)}" for key in differing) for c in chosen)
+    cell = " ".join(f"{key}={value}" for key, value in arm.described().items() if value not in (None, ""))
+    raise Refused(
+        f"--baseline {name}: {len(chosen)} arms could be the baseline of {cell}: {' or '.join(choices)}; "
+        f"choose with --baseline '{name}:{choices[0]}'"
+    )
+
+
+def _equal(value: object, text: str) -> bool:
+    try:
+        return float(value) == float(text)
+    except (TypeError, ValueError):
+        return str(value) == text

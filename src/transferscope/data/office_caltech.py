@@ -1,0 +1,65 @@
+"""Office-Caltech10 (Gong et al. 2012): the ten classes that Office-31 and Caltech-256 share, as pictures, in four domains.
+
+The SURF features of the same pictures are plain arrays: see conf/domain/office_caltech_surf_*.yaml.
+"""
+
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from transferscope.data.domain import Domain
+from transferscope.data.image_folders import decode_squares
+from transferscope.data.image_folders import load as load_folders
+from transferscope.errors import Refused, nearest
+
+DOMAINS = ("amazon", "caltech10", "dslr", "webcam")
+FOLDER = "office_caltech10_images"
+ARCHIVE = f"{FOLDER}/office_caltech10_images.tar.gz"
+
+
+def load(
+    name: str,
+    data_root: str,
+    domain: Literal["amazon", "caltech10", "dslr", "webcam"],
+    size: int = 64,
+    channels: int = 3,
+    test_fraction: float = 0.5,
+) -> Domain:
+    """inputs uint8 [N, channels, size, size], N = 958, 1123, 157, 295; ten classes; ids such as "bike/frame_0001.jpg".
+
+    Reads `data_root/office_caltech10_images/images/DOMAIN/CLASS/*.jpg`, or the archive office_caltech10_images.tar.gz in that folder; it
+    need not be unpacked. Pictures are made square as in image_folders. Raises Refused where neither is there or a picture is damaged.
+    """
+    if domain not in DOMAINS:
+        raise Refused(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
+    root = Path(data_root).expanduser()
+    unpacked = root / FOLDER / "images" / domain
+    if unpacked.is_dir():
+        return load_folders(name, str(unpacked), size, channels, test_fraction)
+    if not (root / ARCHIVE).is_file():
+        raise Refused(
+            f"data_root={data_root}: neither {ARCHIVE} nor {FOLDER}/images/{domain}/CLASS/*.jpg there; "
+            "pass data_root=FOLDER that holds the pictures of Office-Caltech10"
+        )
+    pictures = sorted(_read(root / ARCHIVE, domain).items())
+    return Domain.build(
+        name,
+        decode_squares([(f"{root / ARCHIVE}: {item}", lambda data=data: data) for item, data in pictures], size, channels),
+        [item.split("/")[0] for item, _ in pictures],
+        [item for item, _ in pictures],
+        test_fraction=test_fraction,
+    )
+
+
+def _read(path: Path, domain: str) -> dict[str, bytes]:
+    """Encoded pictures of one domain by "class/file"."""
+    pictures = {}
+    try:
+        with tarfile.open(path, "r|gz") as archive:
+            for member in archive:
+                inner = PurePosixPath(member.name)  # images/amazon/bike/frame_0001.jpg
+                if member.isfile() and inner.suffix == ".jpg" and inner.parts[-3] == domain:
+                    pictures["/".join(inner.parts[-2:])] = archive.extractfile(member).read()
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise Refused(f"{path}: damaged ({error}); copy it anew") from error
+    return pictures

@@ -1,0 +1,1 @@
+"""One self-contained page from a comparison: `page.render(comparison)` and `page.write(path, html)`."""

@@ -1,0 +1,145 @@
+"""The words around the figures: settings, stamps, gaps, and how it was computed."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transferscope.compare import Cell, Comparison
+from transferscope.report import layout, words
+
+
+@dataclass
+class Gaps:
+    """Cells and runs that never came: `lists` of (title, lines) to print, `places` of (cell keys, word) for the matrix."""
+
+    lists: list[tuple[str, list[str]]]
+    places: list[tuple[dict, str]]
+
+
+def gaps(comparison: Comparison) -> Gaps:
+    kinds = (
+        ("Failed runs", "failed", comparison.failed),
+        ("Missing runs", "missing", comparison.missing),
+        ("Not applicable", "n/a", comparison.not_applicable),
+    )
+    lists, places = [], {}
+    for title, word, entries in kinds:
+        lists.append((title, _lines(entries)))
+        for entry in entries:
+            if entry["strategy"] is not None:  # None: a record that cannot be read
+                key = tuple(entry[k] for k in layout.PLACE)
+                places.setdefault(key, ({k: entry.get(k) for k in layout.KEYS}, word))
+    return Gaps(lists, list(places.values()))
+
+
+
+
+def _lines(entries: Sequence[dict]) -> list[str]:
+    """One line a cell and reason, with its seeds."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for entry in entries:
+        if entry["strategy"] is None:
+            where = f"run {entry['fingerprint']}"
+        else:
+            where = f"{entry['strategy']} {layout.source_name(entry['source'])} to {entry['target']}, {words.budget(entry['label_budget'])}"
+        seeds.setdefault((where, entry["reason"]), []).append(entry["seed"])
+    return [f"{where}{_seeds(found)}: {reason}" for (where, reason), found in seeds.items()]
+
+
+def _seeds(seeds: Sequence[int | None]) -> str:
+    known = sorted(seed for seed in seeds if seed is not None)
+    return f", seed{'s' if len(known) > 1 else ''} {', '.join(map(str, known))}" if known else ""
+
+
+def settings_line(cells: Sequence[Cell], settings: dict, margin: str) -> list[tuple[str, str]]:
+    families = {cell.family: cell.family_size for cell in cells}
+    seeds = sorted({cell.seeds for cell in cells})
+    sizes = [words.count(size, "cell") for size in sorted(families.values(), reverse=True)]
+    of = f"{sizes[0]} each" if len(sizes) > 1 and len(set(sizes)) == 1 else ", ".join(sizes)
+    span = "" if not seeds else str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return [
+        ("baseline", settings["baseline"]),
+        ("metric", _all(cells, "metric")),
+        ("selection", _all(cells, "selection")),
+        ("margin", margin),
+        ("α", f"{settings['alpha']:g}"),
+        ("families", f"{len(families)} ({of})" if families else "none"),
+        ("seeds", span),
+        ("protocol", _all(cells, "protocol")),
+    ]
+
+
+def stamps(cells: Sequence[Cell]) -> list[str]:
+    """What a reader must not overlook."""
+    out = []
+    if any(cell.selection == "oracle" for cell in cells):
+        out.append("Oracle selection: checkpoints were chosen on the target’s test labels. These numbers are no result, only a bound.")
+    protocols = {cell.protocol for cell in cells}
+    if "transductive" in protocols:
+        which = "the runs" if len(protocols) == 1 else "rows so marked"
+        out.append(f"Transductive: {which} saw the unlabelled test inputs. Do not rank them with inductive ones.")
+    return out
+
+
+def collapses(cells: Sequence[Cell]) -> list[str]:
+    """Collapse is told beside Δ, never removed from it."""
+    out = []
+    for cell in cells:
+        if not (cell.collapsed or cell.baseline_collapsed):
+            continue
+        low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
+        line = f"{cell.strategy} {layout.source_name(cell.source)}, {words.budget(cell.label_budget)}: "
+        line += f"{cell.collapsed} of {cell.seeds} runs (rate {low} to {high} %), {cell.baseline_collapsed} of {cell.baseline}"
+        given = without_collapse(cell)
+        out.append(f"{line}; Δ without them {given}" if given else line)
+    return out
+
+
+def without_collapse(cell: Cell) -> str:
+    given = cell.without_collapse
+    if not given:
+        return ""
+    return f"{words.signed(given['delta'], cell.metric)} {words.interval(given['ci'], cell.metric)}, {words.count(given['seeds'], 'seed')}"
+
+
+def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
+    given = sorted({str(what).replace("_", " ") for cell in cells for what in cell.conditional_on})
+    any_groups = any(cell.item_unit == "group" for cell in cells)
+    grouped = ", which come in groups and count once a group"
+    return [
+        "Δ is the score of the strategy minus the score of the baseline, averaged over seeds and test items. A seed draws the labelled "
+        "subset, the initialisation, the batches and the source model; both arms share the labelled subset of a seed and are paired on the "
+        "same test items.",
+        "The interval allows for both sources of chance: other seeds, and other test items" + (grouped if any_groups else "") + ". Each "
+        "variance component gets its own t quantile, so that the interval holds at every level, also with few seeds.",
+        "All comparisons of one target, baseline and metric, as they were planned, form a family. Holm’s method adjusts the p-values, and "
+        f"the simultaneous interval is widened for the whole family. Equivalent: two one-sided tests place Δ inside ±{margin}.",
+        f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of these may give another answer.",
+        "Per class, each interval is taken at α divided by the number of classes. Training curves show recorded evaluations and enter no "
+        "decision.",
+    ]
+
+
+def versions(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """What the runs were made with, each package with every version found."""
+    records = [record for cell in cells for record in cell.evidence.records.values()]
+    found: dict[str, set] = {}
+    for entry in records:
+        for name, version in entry.get("versions", {}).items():
+            found.setdefault(name, set()).add(str(version))
+        git = entry.get("git") or {}
+        if git.get("revision"):
+            found.setdefault("revision", set()).add(git["revision"][:10] + (" with changes" if git.get("dirty") else ""))
+        if entry.get("device"):
+            found.setdefault("device", set()).add(str(entry["device"]))
+    return [(name, ", ".join(sorted(values))) for name, values in sorted(found.items())]
+
+
+def command(settings: dict) -> str:
+    """The line that makes this page again."""
+    options = " ".join(f"--{key} {shlex.quote(str(settings[key]))}" for key in ("baseline", "metric", "selection", "margin", "alpha"))
+    return f"transferscope report {shlex.quote(str(settings['runs']))} {options} -o report.html"
+
+
+def _all(cells: Sequence[Cell], key: str) -> str:
+    return ", ".join(sorted({str(getattr(cell, key)) for cell in cells})) or "–"

@@ -1,0 +1,95 @@
+"""Numbers and verdicts in words, shared by every part of the page."""
+
+import math
+
+from transferscope.baselines import TARGET_ONLY
+
+VERDICTS = ("positive", "negative", "equivalent", "undecided")
+NEGATIVE_TRANSFER = "negative transfer"
+
+# metrics on the scale 0 to 1 are printed in points (hundredths)
+_POINTS = ("accuracy",)
+
+_AGAINST = {
+    "scratch": "Against training from scratch, transfer",
+    "target_only": "Against the same model without the source domain, transfer",
+    "target_ssl": "Against self-training on the same target data, the source",
+    "target_only_long": "Against target-only training of equal compute, the source",
+    "source_only": "Against the source model left as it is, adapting",
+    "target_full": "Against training on every target label, transfer",
+    "shuffled_source": "Against the same source with shuffled labels, true source labels",
+}
+_PLURAL = ("shuffled_source",)
+
+
+def unit(metric: str) -> str:
+    return "points" if metric in _POINTS else metric
+
+
+def number(value: float | None, metric: str) -> str:
+    """A score: `91.2` in points, three decimals for other metrics, a dash where there is none."""
+    if not _finite(value):
+        return "–"
+    return (f"{100 * value:.1f}" if metric in _POINTS else f"{value:.3f}").replace("-", "−")
+
+
+def signed(value: float | None, metric: str) -> str:
+    """A difference with its sign (a true minus), zero without one."""
+    if not _finite(value):
+        return "–"
+    text = number(abs(value), metric)
+    if float(text) == 0:
+        return text
+    return ("−" if value < 0 else "+") + text
+
+
+def interval(bounds: list | tuple | None, metric: str) -> str:
+    if bounds is None or not all(_finite(bound) for bound in bounds):
+        return "–"
+    return f"[{signed(bounds[0], metric)}, {signed(bounds[1], metric)}]"
+
+
+def probability(p: float | None) -> str:
+    if not _finite(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def budget(value: int | str | None) -> str:
+    """The label budget as a column heading."""
+    if value is None:
+        return "no labels"
+    if value == "full":
+        return "all labels"
+    return f"{value} label" + ("" if value == 1 else "s")
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def against(baselines: list[str]) -> tuple[str, bool]:
+    """The headline's opening, and whether its subject is plural."""
+    if len(baselines) == 1 and baselines[0] in _AGAINST:
+        return _AGAINST[baselines[0]], baselines[0] in _PLURAL
+    return f"Against {' and '.join(baselines) or 'the baseline'}, transfer", False
+
+
+def harm(baselines: list[str]) -> str:
+    """What a `negative` verdict is called: negative transfer against target-only baselines alone."""
+    return NEGATIVE_TRANSFER if baselines and all(name in TARGET_ONLY for name in baselines) else "a loss"
+
+
+def explanations(baselines: list[str], margin: str) -> list[tuple[str, str]]:
+    """(verdict, plain meaning), in the order of VERDICTS."""
+    named = f": {NEGATIVE_TRANSFER}" if harm(baselines) == NEGATIVE_TRANSFER else ""
+    return [
+        ("positive", "The strategy scores higher than the baseline, beyond what seeds and test items could produce by chance."),
+        ("negative", f"The strategy scores lower than the baseline, beyond chance{named}."),
+        ("equivalent", f"The difference is shown to be smaller than the margin ({margin}), in either direction."),
+        ("undecided", "These runs cannot tell. It does not mean “no effect”; the reason says what would decide it."),
+    ]
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

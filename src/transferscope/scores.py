@@ -1,0 +1,148 @@
+"""From one run's stored probabilities to one score an item: which evaluation is taken, and by which metric."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from transferscope.errors import Refused
+
+SELECTIONS = ("last", "source_val", "target_val", "oracle")
+METRICS = ("accuracy", "nll", "brier")
+SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
+
+
+class NotSelectable(Exception):
+    """The run has no evaluation that this selection could choose by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C].
+
+    step: of the evaluation taken, None where none is finite and the scores are those of chance. finite: whether the last evaluation is.
+    selection: the rule that was applied; `last` where an arm does not see the domain whose labels would choose.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    classes: np.ndarray
+    groups: np.ndarray | None
+    scores: np.ndarray
+    step: int | None
+    finite: bool
+    selection: str
+
+
+def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str) -> np.ndarray:
+    """Class probabilities [n, C], labels [n] -> scores [n], higher is better: nll and brier have their sign flipped.
+
+    nll is in nats, of probabilities of at least 1e-12.
+    """
+    rows = np.arange(len(labels))
+    if metric == "accuracy":
+        return (probabilities.argmax(1) == labels).astype(float)
+    p = probabilities.astype(float)
+    if metric == "nll":
+        return np.log(np.maximum(p[rows, labels], 1e-12))
+    one_hot = np.zeros_like(p)
+    one_hot[rows, labels] = 1.0
+    return -((p - one_hot) ** 2).sum(1)
+
+
+def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scores:
+    """Reads only the members of evaluations.npz that the selection needs.
+
+    Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose by.
+    """
+    path = Path(folder) / "evaluations.npz"
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            return _select(_Evaluations(members), record, metric, selection)
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, IndexError) as error:
+        raise Refused(f"{path}: not a file of evaluations: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+
+
+def regret(folder: Path, record: dict, metric: str, selection: str) -> float:
+    """Mean test score that the best evaluation, known only to who reads the test labels, has over the selected one; never negative."""
+    selected, best = (read_scores(folder, record, metric, rule) for rule in (selection, "oracle"))
+    return float(best.scores.mean() - selected.scores.mean())
+
+
+class _Evaluations:
+    """The members of one evaluations.npz, read when asked for."""
+
+    def __init__(self, members: np.lib.npyio.NpzFile):
+        self.members = members
+        self.names = set(members.files)
+
+    def get(self, name: str) -> np.ndarray | None:
+        return self.members[name] if name in self.names else None
+
+    def steps(self, prefix: str) -> list[int]:
+        start = f"{prefix}/probabilities/"
+        return sorted(int(name[len(start) :]) for name in self.names if name.startswith(start))
+
+    def probabilities(self, prefix: str, step: int) -> np.ndarray | None:
+        """[n, C], or None where they are not finite."""
+        p = self.members[f"{prefix}/probabilities/{step:06d}"]
+        return p if np.isfinite(p).all() else None
+
+
+def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str) -> Scores:
+    test = f"{record['cell']['target']}/test"
+    ids, labels, classes = (evaluations.members[f"{test}/{part}"] for part in ("ids", "labels", "classes"))
+    steps = evaluations.steps(test)
+    if len(ids) == 0 or len(np.unique(ids)) != len(ids) or labels.shape != ids.shape or not steps:
+        raise ValueError(f"{test}: unique ids, labels and at least one evaluation are needed")
+    validation = _validation_sets(evaluations, record, selection) if selection in SEES else []
+    if selection in SEES and not validation:
+        selection = "last"
+    scores, step = _chance(len(ids), len(classes), metric), None
+    for candidate in _best_first(evaluations, validation, test, steps, labels, metric, selection):
+        p = evaluations.probabilities(test, candidate)
+        if p is not None:
+            if p.shape != (len(ids), len(classes)):
+                raise ValueError(f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} classes")
+            scores, step = item_scores(p, labels, metric), candidate
+            break
+    finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None
+    return Scores(ids, labels, classes, evaluations.get(f"{test}/groups"), scores, step, finite, selection)
+
+
+def _validation_sets(evaluations: _Evaluations, record: dict, selection: str) -> list[str]:
+    """Prefixes of the sets that choose; none where the run does not see that domain's labels, so that nothing of it could be set aside."""
+    side, labels = SEES[selection]
+    sets = [f"{name}/val" for name in (record["cell"][side] or "").split("+") if f"{name}/val/labels" in evaluations.names]
+    if sets or labels not in record["sees"]:
+        return sets
+    if side == "target":
+        raise NotSelectable("target_val: nothing set aside below 5 labels a class")
+    raise NotSelectable("source_val: the source's classes are not the target's, so there is no accuracy on its items")
+
+
+def _best_first(
+    evaluations: _Evaluations, validation: list[str], test: str, steps: list[int], labels: np.ndarray, metric: str, selection: str
+) -> list[int]:
+    """Steps in the order of the selection's preference; the earliest of equals comes first, those that are not finite are left out."""
+    if selection == "last":
+        return steps[::-1]
+    value = {}
+    for step in steps:
+        if selection == "oracle":
+            by_set = [(evaluations.probabilities(test, step), labels, metric)]
+        else:  # accuracy on the validation items; with several sources the mean over their sets
+            by_set = [(evaluations.probabilities(name, step), evaluations.members[f"{name}/labels"], "accuracy") for name in validation]
+        if all(p is not None for p, _, _ in by_set):
+            value[step] = np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])
+    return sorted(value, key=lambda step: (-value[step], step))
+
+
+def _chance(n: int, classes: int, metric: str) -> np.ndarray:
+    """What a run without a single finite evaluation scores: uniform probabilities."""
+    value = {"accuracy": 1 / classes, "nll": -np.log(classes), "brier": -(1 - 1 / classes)}[metric]
+    return np.full(n, value)

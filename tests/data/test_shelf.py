@@ -1,0 +1,57 @@
+"""What every yaml of conf/domain promises."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.utils import get_method
+from omegaconf import OmegaConf
+
+from transferscope.data.domain import Domain
+from transferscope.errors import Refused
+
+SHELF = Path(__file__).parents[2] / "conf" / "domain"
+NAMES = sorted(f.stem for f in SHELF.glob("*.yaml"))
+
+
+def needs_files(name: str) -> bool:
+    return "${data_root}" in (SHELF / f"{name}.yaml").read_text()
+
+
+def load(name: str) -> Domain:
+    """Skips where the files of the domain are absent."""
+    root = os.environ.get("TRANSFERSCOPE_DATA_ROOT", "unset")
+    config = OmegaConf.create({"data_root": root, "download": False, "domain": OmegaConf.load(SHELF / f"{name}.yaml")})
+    arguments = OmegaConf.to_container(config, resolve=True)["domain"]
+    try:
+        return get_method(arguments.pop("_target_"))(name=name, **arguments)
+    except Refused as refusal:
+        if not needs_files(name) or "data_root=" not in str(refusal):
+            raise
+        pytest.skip(f"TRANSFERSCOPE_DATA_ROOT: {refusal}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_domain_keeps_its_contract(name: str) -> None:
+    domain = load(name)
+    assert domain.name == name
+    assert domain.classes == tuple(sorted(set(domain.classes))) and len(domain.classes) >= 2
+    assert len(domain.inputs) == len(domain.labels) == len(domain.ids) == len(domain.split) > 0
+    assert len(np.unique(domain.ids)) == len(domain)
+    assert domain.is_images or (domain.inputs.dtype.is_floating_point and domain.inputs.isfinite().all())
+    assert set(domain.labels.unique().tolist()) - {-1} == set(range(len(domain.classes)))
+    assert set(domain.split) <= {"train", "test", ""}
+    assert {"train", "test"} <= set(domain.split) or 0 < domain.test_fraction < 1
+    assert domain.groups is None or len(domain.groups) == len(domain)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if needs_files(n) else []) for n in NAMES])
+def test_a_second_load_gives_the_same_content(name: str) -> None:
+    assert load(name).digest == load(name).digest
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_yaml_opens_with_its_description(name: str) -> None:
+    first = (SHELF / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ") and len(first) > 10

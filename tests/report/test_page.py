@@ -1,0 +1,182 @@
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from store_fixture import write_run
+from transferscope.compare import Comparison, compare
+from transferscope.record import read_history
+from transferscope.report import answer, classes, figures, layout, page, words
+from transferscope.verbs import report
+
+NASTY = '<script>alert("x")</script>'
+
+
+class Page(HTMLParser):
+    """Ids, links to them, scripts, rows of the verdict tables and the words outside style and script."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.ids, self.links, self.outside, self.scripts, self.words, self.rows = [], [], [], 0, [], []
+        self.at, self.row = [], None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.at.append(tag)
+        self.scripts += tag == "script"
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        for key in ("href", "src"):
+            if key in attributes:
+                (self.links if attributes[key].startswith("#") else self.outside).append(attributes[key])
+        if tag == "tr" and "data-verdict" in attributes and "data-cell" in attributes:
+            self.row = [attributes["data-cell"]]
+            self.rows.append(self.row)
+
+    def handle_endtag(self, tag):
+        if tag == "tr":
+            self.row = None
+
+    def handle_data(self, data):
+        if self.at[-1:] in (["style"], ["script"]):
+            return
+        self.words.append(data)
+        if self.row is not None:
+            self.row.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.fixture(scope="module")
+def html(comparison) -> str:
+    return page.render(comparison)
+
+
+def test_every_cell_is_told_with_delta_verdict_and_reason(comparison, html):
+    rows = {" ".join(row[1:]) for row in Page(html).rows}
+    assert len(rows) == len(comparison) == 15
+    for cell in comparison:
+        told = (cell.verdict, words.signed(cell.delta, "accuracy"), words.interval(cell.ci_simultaneous, "accuracy"), cell.reason)
+        assert any(all(part in row for part in told) for row in rows), told
+
+
+def test_gaps_and_collapses_are_told(comparison, html):
+    text = Page(html).text
+    for row in (*comparison.failed, *comparison.missing, *comparison.not_applicable):
+        assert row["reason"] in text
+    assert not re.search(r"<\w", text)  # no markup shows as words
+    assert re.search(r"dann from printed, 2 labels: 1 of 5 runs \(rate \d+ to \d+ %\)", text)
+
+
+def test_anchors_resolve_and_nothing_is_elsewhere(html):
+    found = Page(html)
+    assert len(set(found.ids)) == len(found.ids)
+    assert {link[1:] for link in found.links} <= set(found.ids)
+    assert found.outside == ["data:,"]
+    assert not re.search(r"https?://", html)
+
+
+def test_words_of_records_cannot_break_the_page(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path, "scratch", seed, 0.5, n=60, target=NASTY)
+        write_run(tmp_path, NASTY, seed, 0.9, n=60, target=NASTY, source=NASTY)
+    write_run(tmp_path, NASTY, 9, 0.9, n=60, target=NASTY, source=NASTY, status="failed", reason=f"Error: {NASTY}</style>")
+    html = page.render(compare(tmp_path))
+    found = Page(html)
+    assert found.scripts == 1 and "<script>alert" not in html
+    assert found.text.count(NASTY) > 5
+
+
+def test_negative_transfer_is_said_against_target_only_baselines_alone(store, html):
+    assert "negative transfer" in Page(html).text
+    for baseline in ("source_only", "shuffled_source"):
+        other = compare(store, baseline=baseline)
+        assert len(other) and "negative transfer" not in page.render(other).lower()
+
+
+def test_headline_counts_the_cells_without_the_controls(comparison):
+    cells = [cell for cell in comparison if not cell.variant][:5]
+    verdicts = ("positive", "negative", "negative", "equivalent", "undecided")
+    judged = [replace(cell, verdict=verdict) for cell, verdict in zip(cells, verdicts, strict=True)]
+    controls = [replace(cell, verdict="negative") for cell in comparison if cell.variant]
+    said = answer.answer([view for target in layout.build(judged + controls, [], 0.01) for view in target.views])
+    assert said["plain"] == (
+        "Against training from scratch, transfer helps in 1 of 5 cells, hurts in 2 and makes no difference in 1; in 1 nobody can tell yet."
+    )
+    assert said["counts"] == {"positive": 1, "negative": 2, "equivalent": 1, "undecided": 1} and said["controls"] == len(controls) == 2
+
+
+@pytest.mark.parametrize("metric", ["nll", "brier"])
+def test_other_metrics_are_not_called_points(store, metric):
+    text = Page(page.render(compare(store, metric=metric, margin=0.05))).text
+    assert "points" not in text and "0.050" in text
+
+
+def test_single_seed_and_nothing_at_all_still_give_a_page(tmp_path, comparison):
+    write_run(tmp_path, "scratch", 0, 0.5, n=60)
+    write_run(tmp_path, "fine_tuning", 0, 0.9, n=60, initialisation="source")
+    assert "one seed" in page.render(compare(tmp_path))
+    empty = Comparison([], [], [], [], [], comparison.settings)
+    assert "There is nothing to compare yet." in page.render(empty)
+
+
+def test_large_comparisons_fold_by_source(comparison):
+    many = [replace(cell, source=f"{cell.source}_{k}") for cell in comparison for k in range(14)]
+    html = page.render(replace(comparison, cells=many))
+    assert len(Page(html).rows) == len(many) == 210
+    assert html.count('<details class="fold">') > 50 > html.count('<details class="fold" open>')
+
+
+def test_verb_writes_the_page_whole(store, tmp_path, capsys):
+    output = tmp_path / "deep" / "page.html"
+    assert report.main([str(store), "-o", str(output), "--margin", "0.02"]) == 0
+    assert "--margin 0.02" in output.read_text() and "15 cells" in capsys.readouterr().out
+    assert [path.name for path in output.parent.iterdir()] == ["page.html"]
+
+
+def test_worst_class_is_named_only_where_its_interval_excludes_zero():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    d = (rng.uniform(size=(5, 400)) < 0.1).astype(float) - (rng.uniform(size=(5, 400)) < 0.1)
+    rows = classes.class_differences(d, labels, None, list("abcd"), 0.05)
+    assert classes.worst_class(rows) is None
+    d[:, labels == 2] -= 0.5
+    rows = classes.class_differences(d, labels, None, list("abcd"), 0.05)
+    assert classes.worst_class(rows)["name"] == "c"
+    assert [row["n"] for row in classes.class_differences(d, labels, np.arange(400) // 8, list("abcd"), 0.05)] == [50] * 4
+
+
+def test_axis_holds_the_differences_and_cuts_an_interval_that_would_flatten_them():
+    deltas, intervals = [0.02, -0.03, 0.0], [(0.0, 0.04), (-0.05, -0.01), (-2.0, 2.0)]
+    axis = figures.difference_axis(deltas, intervals, 0.01)
+    assert axis.lo < -0.05 and axis.hi > 0.04 and axis.hi - axis.lo < 0.5
+    row = figures.forest_row(axis, 0.0, intervals[2], None)
+    assert row["ci"]["cut_left"] and row["ci"]["cut_right"] and row["ci"]["left"] == 0 and row["ci"]["right"] == 100
+    assert 0.0 in axis.ticks and all(axis.lo <= tick <= axis.hi for tick in axis.ticks)
+
+
+def test_curve_is_mean_and_range_at_shared_steps(comparison):
+    assert figures.curve([[(0, 0.2), (10, 0.4), (15, 1.0)], [(0, 0.4), (10, 0.8)]]) == [
+        (0, pytest.approx(0.3), 0.2, 0.4),
+        (10, pytest.approx(0.6), 0.4, 0.8),
+    ]
+    thinned = figures.curve([[(step, 0.5) for step in range(1000)]])
+    assert len(thinned) <= 61 and thinned[-1][0] == 999
+    run = comparison.cells[0].evidence.strategy_runs[0]
+    assert read_history(run)[0]["step"] == 0
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.1234, "+12.3"), (-0.0004, "0.0"), (-0.05, "−5.0"), (None, "–"), (math.nan, "–")])
+def test_signed(value, text):
+    assert words.signed(value, "accuracy") == text
+
+
+def test_variants_are_short_where_that_stays_clear():
+    short = layout.short_variants(["trainer.optimizer.lr=0.01, source_label_noise=1.0", "trainer.steps=600", "strategy.steps=5", ""])
+    assert list(short.values()) == ["lr=0.01, shuffled source", "trainer.steps=600", "strategy.steps=5"]

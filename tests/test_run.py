@@ -1,0 +1,336 @@
+"""`transferscope run` as a user meets it: exit status, store, sweeps, interruption."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferscope import cli, record
+
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
+         "trainer.evaluations=2", "tracking=off"]  # fmt: skip
+COMMAND = [sys.executable, "-m", "transferscope.cli", "run"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder with a strategy that breaks and one that leaves a mark each time it is trained."""
+    (tmp_path / "own_strategies.py").write_text(
+        "import os\n"
+        "from transferscope.strategies.target_only import TargetOnly\n"
+        "class Breaking(TargetOnly):\n"
+        "    def losses(self, batch):\n"
+        "        raise ArithmeticError('planted\\nsecond line')\n"
+        "class Counting(TargetOnly):\n"
+        "    def fit_features(self, pools):\n"
+        "        with open(os.environ['MARKS'], 'a') as file:\n"
+        "            file.write('x')\n"
+    )
+    shelf = tmp_path / "conf" / "strategy"
+    shelf.mkdir(parents=True)
+    for name in ("breaking", "counting"):
+        (shelf / f"{name}.yaml").write_text(f"_target_: own_strategies.{name.title()}\nname: {name}\nstarts_from: random\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("MARKS", str(tmp_path / "marks"))
+    return tmp_path / "conf"
+
+
+def run(*arguments: str, store: Path) -> int:
+    return cli.main(["run", *SMALL, f"store={store}", *arguments])
+
+
+def results(store: Path) -> dict[str, tuple]:
+    """What must be identical where runs are called identical."""
+    found = {}
+    for folder in record.run_folders(store):
+        entry = record.read_record(folder)
+        rows = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in record.read_history(folder)]
+        found[folder.name] = ((folder / "evaluations.npz").read_bytes(), rows, entry["result"])
+    return found
+
+
+def litter(store: Path) -> list[str]:
+    return [path.name for path in (store / ".running").iterdir()] + [path.name for path in store.glob("**/*draft*")]
+
+
+# --- one run ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run("strategy=scratch", store=store) == 0
+    assert "done: scratch  blobs  5 labels  seed 0, test accuracy" in capsys.readouterr().out
+    [folder] = record.run_folders(store)
+    entry = record.read_record(folder)
+    assert entry["status"] == "done" and entry["cell"]["source"] is None and entry["seed"] == 0
+    with np.load(folder / "evaluations.npz") as members:
+        p = members["blobs/test/probabilities/000020"]
+        assert {"blobs/test/probabilities/000000", "blobs/test/probabilities/000010", "blobs/val/ids"} <= set(members.files)
+        accuracy = (p.argmax(1) == members["blobs/test/labels"]).mean()
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+    assert entry["result"]["metrics"]["blobs/test/accuracy"] == pytest.approx(accuracy)
+    assert record.read_history(folder)[-1]["blobs/test/accuracy"] == pytest.approx(accuracy)
+    assert litter(store) == []
+    before = (folder / "record.json").stat().st_mtime_ns
+    assert run("strategy=scratch", "source=null", store=store) == 0  # scratch sees no source: the same run
+    assert record.run_folders(store) == [folder] and (folder / "record.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "change", [["seed=1"], ["label_budget=3"], ["trainer.optimizer.lr=0.1"], ["split_seed=1"], ["backbone.hidden=[8]"], ["role=trial"]]
+)
+def test_what_a_run_consumes_makes_another_run(change: list[str], store: Path) -> None:
+    from hydra import compose, initialize_config_dir
+
+    from transferscope import conf
+    from transferscope.request import resolve
+
+    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+        prints = [
+            resolve(compose("config", [*SMALL, "strategy=fine_tuning", *more])).fingerprint
+            for more in ([], change, ["store=elsewhere"], ["tracking=online"], ["keep=selected", "selection=target_val"])
+        ]
+    assert prints[0] != prints[1]
+    assert len({prints[0], *prints[2:]}) == 1  # where it goes and who watches is not consumed
+
+
+def test_a_loss_that_is_not_finite_is_an_answer(store: Path) -> None:
+    assert run("-m", "strategy=scratch", "trainer.optimizer.lr=1e30,0.01", store=store) == 0
+    by_rate = {entry["config"]["trainer"]["optimizer"]["lr"]: entry for entry in map(record.read_record, record.run_folders(store))}
+    assert by_rate[0.01]["status"] == "done"
+    assert by_rate[1e30]["status"] == "diverged" and "loss/target is not finite" in by_rate[1e30]["reason"]
+    assert by_rate[1e30]["result"]["metrics"]["blobs/test/accuracy"] >= 0  # of the last finite evaluation
+
+
+def test_the_kept_model_is_made_where_a_finished_run_has_none(store: Path) -> None:
+    assert run("strategy=scratch", store=store) == 0
+    before = results(store)
+    assert run("strategy=scratch", "keep=selected", store=store) == 0
+    [folder] = record.run_folders(store)
+    assert (folder / "model.safetensors").exists()
+    assert results(store)[folder.name][0] == before[folder.name][0]
+
+
+# --- wrong requests --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["target=blob"], ["target=blob", "did you mean 'blobs'"]),
+        (["source=blobs_shift"], ["source=blobs_shift", "did you mean 'blobs_shifted'"]),
+        (["strategy=dan"], ["strategy=dan", "did you mean 'dann'", "fine_tuning"]),
+        (["backbone=mpl"], ["backbone=mpl", "did you mean 'mlp'"]),
+        (["experiment=dmo"], ["experiment=dmo", "did you mean 'demo'"]),
+        (["sead=1"], ["sead", "did you mean 'seed'"]),
+        (["trainer.stepps=1"], ["trainer.stepps", "did you mean 'steps'"]),
+        (["+trainer.optimizer.lrr=1"], ["trainer.optimizer.lrr=1", "did you mean 'lr'"]),
+        (["+strategy.weight=1", "strategy=joint"], ["strategy.weight=1", "did you mean 'source_weight'"]),
+        (["seed=x"], ["seed=x", "integer"]),
+        (["seed=-1"], ["seed=-1", "at least 0"]),
+        (["trainer.steps=0"], ["trainer.steps=0", "at least 1"]),
+        (["trainer.steps=2.5"], ["trainer.steps=2.5", "integer"]),
+        (["trainer.schedule=cosin"], ["trainer.schedule=cosin", "did you mean 'cosine'"]),
+        (["label_budget=half"], ["label_budget=half", "'full'"]),
+        (["label_budget=5000"], ["label_budget=5000", "class", "at most"]),
+        (["source_label_noise=2"], ["source_label_noise=2", "between 0 and 1"]),
+        (["strategy=dann", "strategy.trade_off=high"], ["strategy.trade_off=high", "float"]),
+        (["protocol=transduktive"], ["protocol=transduktive", "did you mean 'transductive'"]),
+        (["source=blobs"], ["source=blobs", "its own source"]),
+        (["source=[blobs_shifted,blobs_shifted]"], ["twice"]),
+        (["strategy=dann", "source=null"], ["source=null", "give source=DOMAIN"]),
+        (["strategy=fine_tuning", "source=null"], ["nothing to transfer"]),
+        (["strategy=scratch", "label_budget=0"], ["label_budget=0", "at least 1"]),
+        (["strategy=scratch", "initialisation=pretrained"], ["initialisation=pretrained", "target_only"]),
+        (["strategy=scratch,dann"], ["strategy=scratch,dann", "-m"]),
+        (["seed=["], ["seed=["]),
+        (["target=usps", "source=null", "data_root=/nowhere", "strategy=scratch"], ["data_root=/nowhere", "usps", "download=true"]),
+        (["-m", "seed=0,x"], ["seed=x", "integer"]),
+        (["-m", "strategy=scratch,dan"], ["strategy=dan", "did you mean 'dann'"]),
+        (["target=blobs", "source=printed_digits", "strategy=dann"], ["printed_digits"]),
+    ],
+)
+def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: list[str], store: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(*arguments, store=store) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert all(part in err for part in parts), err
+    assert not store.exists() or record.run_folders(store) == []
+
+
+def test_a_target_is_needed(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["run"]) == 2
+    assert "target=???" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(store=tmp_path / "file" / "runs") == 2
+    assert "store=" in capsys.readouterr().err
+
+
+def test_another_schema_versions_record_is_not_written_over(store: Path, capsys: pytest.CaptureFixture) -> None:
+    run("strategy=scratch", store=store)
+    [folder] = record.run_folders(store)
+    old = json.dumps({**record.read_record(folder), "schema": 99})
+    (folder / "record.json").write_text(old)
+    assert run("strategy=scratch", store=store) == 2
+    assert "schema version 99" in capsys.readouterr().err
+    assert (folder / "record.json").read_text() == old
+
+
+# --- sweeps ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(store: Path, capsys: pytest.CaptureFixture) -> None:
+    grid = ["-m", "strategy=scratch,fine_tuning,dann", "source=blobs_shifted,null", "seed=0,1", "sweep=mine"]
+    assert run(*grid, "--dry-run", store=store) == 0
+    assert "6 runs: 0 done, 6 to run" in capsys.readouterr().out and record.run_folders(store) == []
+    assert run(*grid, store=store) == 0
+    assert len(record.run_folders(store)) == 6
+    [plan] = record.read_plans(store)
+    assert plan["name"] == "mine" and [job["status"] for job in plan["jobs"]].count("not_applicable") == 4
+    assert "not applicable (2): source=null: strategy dann" in capsys.readouterr().err
+    assert run(*grid, "--dry-run", store=store) == 0
+    assert "6 runs: 6 done, 0 to run" in capsys.readouterr().out
+
+
+def test_one_failing_run_leaves_the_others_and_is_tried_again(store: Path, own_shelf: Path, capsys: pytest.CaptureFixture) -> None:
+    grid = ["-m", "strategy=breaking,scratch", f"--config-dir={own_shelf}"]
+    assert run(*grid, store=store) == 1
+    states = {entry["cell"]["strategy"]: entry for entry in map(record.read_record, record.run_folders(store))}
+    assert states["scratch"]["status"] == "done"
+    assert states["breaking"]["status"] == "failed" and states["breaking"]["reason"] == "ArithmeticError: planted"
+    assert "own_strategies.py" in states["breaking"]["traceback"]
+    assert "failed: breaking  blobs  5 labels  seed 0: ArithmeticError: planted" in capsys.readouterr().err
+    (own_shelf.parent / "own_strategies.py").write_text((own_shelf.parent / "own_strategies.py").read_text().replace("raise", "return"))
+    again = subprocess.run([*COMMAND, *SMALL, f"store={store}", *grid], capture_output=True, text=True, check=False)
+    assert "[2/2]" in again.stderr or again.returncode == 1  # it was tried again, and only it
+    assert litter(store) == []
+
+
+def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> None:
+    experiment = tmp_path / "conf" / "experiment"
+    experiment.mkdir(parents=True)
+    (experiment / "union.yaml").write_text(
+        "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,1'}, grids: "
+        "[{strategy: scratch, label_budget: '2,5'}, {strategy: fine_tuning, label_budget: 2}]}}\n"
+    )
+    small = [word for word in SMALL if not word.startswith("label_budget")]
+    assert cli.main(["run", "experiment=union", *small, f"store={store}", f"--config-dir={tmp_path / 'conf'}"]) == 0
+    cells = [(e["cell"]["strategy"], e["cell"]["label_budget"], e["seed"]) for e in map(record.read_record, record.run_folders(store))]
+    assert sorted(cells) == [(s, b, k) for s, b in (("fine_tuning", 2), ("scratch", 2), ("scratch", 5)) for k in (0, 1)]
+    assert record.read_plans(store)[0]["name"] == "union"
+
+
+def test_two_runs_of_a_sweep_are_two_runs_in_wandb(store: Path) -> None:
+    small = [word for word in SMALL if not word.startswith("tracking")]
+    assert cli.main(["run", "-m", *small, "strategy=scratch", "seed=0,1", f"store={store}"]) == 0
+    written = sorted(path.name.rsplit("-", 1)[1] for path in (store / "wandb").glob("offline-run-*"))
+    assert written == sorted(folder.name for folder in record.run_folders(store))
+
+
+def test_joblib_gives_the_same_records(store: Path, tmp_path: Path) -> None:
+    grid = ["-m", "strategy=fine_tuning", "seed=0,1"]
+    assert run(*grid, store=store) == 0
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    assert run(*grid, *launcher, store=tmp_path / "joblib") == 0
+    assert results(store) == results(tmp_path / "joblib")
+
+
+# --- interruption ----------------------------------------------------------------------------------------------------------------
+
+LONG = [*COMMAND, *SMALL, "strategy=dann", "backbone.hidden=[32]", "trainer.steps=2000", "trainer.evaluations=20"]
+
+
+def wait_for(what: str, store: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not list(store.glob(what)):
+        assert process.poll() is None and time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.02)
+
+
+def test_a_killed_run_resumes_and_ends_identical(store: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen([*LONG, f"store={store}"], start_new_session=True)
+    wait_for(".running/*/checkpoint.ckpt", store, process)
+    time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert record.run_folders(store) == []
+    [name] = [path.name for path in (store / ".running").iterdir() if path.is_dir()]
+    status, detail = record.state(store, name)
+    assert status == "crashed" and "of 2000" in detail
+    resumed_at = json.loads((store / ".running" / name / "claim.json").read_text())["step"]
+    assert 0 < resumed_at < 2000
+    assert cli.main([*LONG[3:], f"store={store}"]) == 0
+    assert cli.main([*LONG[3:], f"store={tmp_path / 'undisturbed'}"]) == 0
+    assert results(store) == results(tmp_path / "undisturbed")
+    assert litter(store) == []
+
+
+def test_ctrl_c_keeps_what_is_finished(store: Path) -> None:
+    process = subprocess.Popen([*LONG, "-m", "trainer.steps=20,200000", f"store={store}"], start_new_session=True)
+    wait_for(".running/*/checkpoint.ckpt", store, process)
+    wait_for("[0-9a-f]*/record.json", store, process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert len(record.run_folders(store)) == 1
+
+
+def test_two_processes_share_a_store(store: Path, own_shelf: Path) -> None:
+    sweep = [*COMMAND, *SMALL, "-m", "strategy=counting", "seed=range(0,4)", f"store={store}", f"--config-dir={own_shelf}"]
+    both = [subprocess.Popen(sweep) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert len(record.run_folders(store)) == 4
+    assert Path(os.environ["MARKS"]).read_text() == "xxxx"  # each trained once
+    assert litter(store) == []
+
+
+def test_a_full_disk_leaves_no_half_record(store: Path) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+    process = subprocess.run(
+        [*COMMAND, *SMALL, "strategy=scratch", f"store={store}"], preexec_fn=small_files, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 1
+    assert "File too large" in process.stderr and "Traceback" not in process.stderr
+    assert record.run_folders(store) == []
+
+
+# --- the command -----------------------------------------------------------------------------------------------------------------
+
+
+def test_completion_goes_through_the_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def complete(line: str) -> list[str]:
+        monkeypatch.setenv("COMP_LINE", line)
+        monkeypatch.setenv("COMP_POINT", str(len(line)))
+        cli.main(["-sc", "query=bash"])
+        return capsys.readouterr().out.split()
+
+    assert complete("transferscope ru") == ["run"]
+    assert complete("transferscope run strategy=dan") == ["strategy=dann"]
+    assert "target=handwritten_digits" in complete("transferscope run target=hand")
+    assert complete("transferscope run trainer.ste") == ["trainer.steps="]
+
+
+def test_help_and_cfg(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["run", "--help"]) == 0
+    assert "label_budget" in capsys.readouterr().out
+    assert run("--cfg", "job", "seed=7", store=Path("nowhere")) == 0
+    assert "seed: 7" in capsys.readouterr().out
+    assert cli.main(["rum"]) == 2
+    assert "did you mean 'run'" in capsys.readouterr().err
