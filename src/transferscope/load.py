@@ -36,7 +36,7 @@ class LoadedRun:
     input_shape: tuple[int, ...]
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs [N, *input_shape], uint8 images or float32 arrays, to class probabilities [N, C]: what training would have stored of them."""
+        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], those that a record would hold."""
         if self.strategy is None:
             raise Refused(f"{self.folder}: this run kept no model; run it again with keep=selected")
         if tuple(inputs.shape[1:]) != self.input_shape:
@@ -60,8 +60,9 @@ class LoadedRun:
 def load_run(folder: str | Path, config_dir: str | Path | None = None) -> LoadedRun:
     """Load a run folder.
 
-    A record is data, not code: backbone and strategy are built only if a yaml of their shelf names the same `_target_`, with plain arguments, and
-    the weights are read as safetensors. config_dir: a folder with shelves of your own, as for `transferscope run --config-dir`.
+    A record is data, not code: backbone and strategy are built only where a yaml of their shelf names the same `_target_`, from plain
+    arguments, and the weights are read as safetensors.
+    config_dir: a folder with shelves of your own, as for `transferscope run --config-dir`.
     Raises Refused for a folder that holds no run, and for a model that cannot be built from what is installed here.
     """
     folder = Path(folder)
@@ -99,7 +100,8 @@ def _checked(entry: dict, folder: Path, group: str, base: type, given: str, conf
     folders = [*conf.folders(), *([Path(config_dir)] if config_dir else [])]
     named = {OmegaConf.load(path).get("_target_") for shelf in folders for path in sorted((shelf / group).glob("*.yaml"))}
     if not isinstance(target, str) or target not in named:
-        raise Refused(f"{folder}/record.json: {group} {target}: named by no yaml of the {group} shelf; for one of your own give its --config-dir")
+        mend = f"no yaml of the {group} shelf names it; for one of your own give --config-dir"
+        raise Refused(f"{folder}/record.json: {group} {target}: {mend}")
     try:
         kind = get_class(target)
     except Exception as error:  # Hydra says with several types that an import failed

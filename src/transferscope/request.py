@@ -54,7 +54,7 @@ class Request:
 
     @property
     def trains_source_model(self) -> bool:
-        return self.sees == {"source_inputs", "source_labels"} and self.initialisation != "source"
+        return _is_source_model(self.sees, self.initialisation)
 
     def task(self) -> splits.Task:
         c = self.config
@@ -283,15 +283,20 @@ def _check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain) ->
         raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
 
 
+def _is_source_model(sees: frozenset[str], initialisation: str) -> bool:
+    """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared with other runs."""
+    return sees == {"source_inputs", "source_labels"} and initialisation != "source"
+
+
 def _consumed(
     c: dict[str, Any], strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...], sees: frozenset[str], initialisation: str
 ) -> dict[str, Any]:
-    trainer = {k: v for k, v in c["trainer"].items() if k not in ("accelerator", "precision", "threads", "source_steps", "steps")}
-    if sees != {"source_inputs", "source_labels"} or initialisation == "source":
-        trainer["steps"] = c["trainer"]["steps"]
-    if initialisation == "source" or sees == {"source_inputs", "source_labels"}:
-        trainer["source_steps"] = c["trainer"]["source_steps"]
-    backbone = {k: v for k, v in c["backbone"].items()}
+    keys = ["batch_size", "evaluations", "optimizer", "schedule"]
+    is_source_model = _is_source_model(sees, initialisation)
+    keys += [] if is_source_model else ["steps"]
+    keys += ["source_steps"] if is_source_model or initialisation == "source" else []
+    trainer = {key: c["trainer"][key] for key in keys}
+    backbone = dict(c["backbone"])
     if "weights" in backbone:
         backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
     return {

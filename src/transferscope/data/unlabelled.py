@@ -37,9 +37,10 @@ def read_pictures(files: Sequence[Path], own_shape: Sequence[int], input_shape: 
 
 
 def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
-    """float32 [N, features] from a .npz or .mat file, under the key and in the scale of the target domain's yaml, or from a .csv file of numbers.
+    """float32 [N, features] from a .npz, .mat or .csv file.
 
-    loader: that yaml. Raises Refused for a file, key or shape that does not fit.
+    loader: the target domain's yaml, which says under which key and in which scale.
+    Raises Refused for a file, key or shape that does not fit.
     """
     from_arrays = loader.get("_target_") == "transferscope.data.arrays.load"
     key = loader.get("inputs", "inputs") if from_arrays else "inputs"
