@@ -60,5 +60,6 @@ def arrays(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, np.nd
         members |= {f"{name}/ids": items.ids, f"{name}/labels": items.labels.numpy(), f"{name}/classes": np.asarray(items.classes)}
         if items.groups is not None:
             members[f"{name}/groups"] = items.groups
+        members |= {f"{name}/metadata/{column}": values for column, values in items.metadata.items()}
         members |= {f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.probabilities[name].items()}
     return members

@@ -70,8 +70,14 @@ class Request:
         return Settings(steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator, t["precision"])
 
     def stream(self) -> tuple:
-        """Key of the run's own random draws; the labelled subset has its own (splits.py)."""
-        return self.config["seed"], self.strategy.__name__
+        """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin shares."""
+        return self.config["seed"], self.strategy.__name__, *(["twin"] if self.config["twin"] else [])
+
+    @property
+    def reached_by(self) -> list[str]:
+        """What has reached the trained weights: what the strategy sees, and the source by way of its model."""
+        by_start = {"source_inputs", "source_labels"} if self.initialisation == "source" else set()
+        return sorted(self.sees | by_start)
 
 
 def resolve(config: DictConfig) -> Request:
@@ -155,8 +161,9 @@ def check_values(c: dict[str, Any]) -> None:
             raise Refused(f"{key}={c[key]}: an integer of at least 1 or null is needed")
     if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
         raise Refused(f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or 'full' is needed")
-    if not isinstance(c["download"], bool):
-        raise Refused(f"download={c['download']}: true or false is needed")
+    for key in ("download", "twin"):
+        if not isinstance(c[key], bool):
+            raise Refused(f"{key}={c[key]}: true or false is needed")
     noise = c["source_label_noise"]
     if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
         raise Refused(f"source_label_noise={noise}: a share between 0 and 1 is needed")
@@ -318,6 +325,7 @@ def _consumed(
         "seed": c["seed"],
         "split_seed": c["split_seed"],
         "role": c["role"],
+        **({"twin": True} if c["twin"] else {}),
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],
     }

@@ -54,7 +54,7 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
     torch.set_num_threads(request.config["trainer"]["threads"])
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
-        "sees": sorted(request.sees), "consumed": request.consumed, "config": request.config, "host": platform.node(),
+        "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
         "versions": {name: version(name) for name in PACKAGES}, "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()

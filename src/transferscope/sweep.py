@@ -117,7 +117,7 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job]) -
             "cell": job.request.cell,
             "seed": job.request.config["seed"],
             "role": job.request.config["role"],
-            "variant": {"source_label_noise": noise} if (noise := job.request.consumed["source_label_noise"]) else {},
+            "variant": {key: value for key in ("source_label_noise", "twin") if (value := job.request.consumed.get(key))},
             "status": "planned",
             "reason": "",
             "overrides": " ".join(job.overrides),

@@ -5,7 +5,7 @@ that subsets are nested over budgets and the same for every strategy of a seed.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +98,7 @@ class Evaluated:
     ids: np.ndarray
     classes: tuple[str, ...]
     groups: np.ndarray | None
+    metadata: dict[str, np.ndarray] = field(default_factory=dict)  # columns of the domain, for subgroups
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def prepare(
 ) -> Task:
     """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
 
-    image_size, channels: None takes the target's own.
+    image_size, channels: None takes the target's own. Where source and target share their classes, a tenth of each source is evaluated too,
+    also for a strategy that only starts from the source model: what it forgets is told by it.
     """
     shape = target.inputs.shape[1:]
     if target.is_images:
@@ -159,11 +161,13 @@ def prepare(
     if "target_inputs" in sees:
         unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
     source_classes = tuple(sorted({c for source in sources for c in source.classes}))
-    source, source_evaluated = None, {}
-    if "source_inputs" in sees:
+    source = None
+    if sources:
         source, source_evaluated = source_pool(sources, source_classes, seed, split_seed, source_label_noise, shape)
         if source_classes == target.classes:
             evaluated |= source_evaluated
+    if "source_inputs" not in sees:
+        source = None
     return Task(target, sources, target.classes, source_classes, tuple(shape), Pools(source, labelled, unlabelled), evaluated, subset)
 
 
@@ -191,13 +195,14 @@ def source_pool(
         parts.append(Labelled(fitted(source, kept, shape), labels, torch.full((len(kept),), number)))
         if is_val.any():
             held = _evaluated(source, train[is_val], shape)
-            evaluated[f"{source.name}/val"] = Evaluated(held.inputs, index[held.labels], held.ids, classes, held.groups)
+            evaluated[f"{source.name}/val"] = replace(held, labels=index[held.labels], classes=classes)
     return Labelled(*(torch.cat(column) for column in zip(*parts, strict=True))), evaluated
 
 
 def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Evaluated:
     groups = None if domain.groups is None else domain.groups[items]
-    return Evaluated(fitted(domain, items, shape), domain.labels[items], domain.ids[items], domain.classes, groups)
+    metadata = {name: column[items] for name, column in domain.metadata.items()}
+    return Evaluated(fitted(domain, items, shape), domain.labels[items], domain.ids[items], domain.classes, groups, metadata)
 
 
 def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor:

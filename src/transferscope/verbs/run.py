@@ -26,6 +26,7 @@ keys:
   source_label_noise=0.0   share of source labels permuted; 1 is the shuffled-source control
   image_size=null          pixels; null = the target's own          channels=null   null = the target's own
   seed=0                   subset, initialisation, batches          split_seed=0    train/test splits
+  twin=false               true: the A/A twin, same labels with another initialisation and other batches
   keep=none                none | selected: keep a model            selection=last  last | source_val | target_val
   store=runs               where records go                         data_root=data  where data files are
   trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
