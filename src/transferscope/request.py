@@ -5,8 +5,8 @@ Everything that can be refused is refused here, before anything is trained.
 
 import hashlib
 import inspect
+import json
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
+from pydantic import TypeAdapter, ValidationError
 
 from transferscope import conf, record
 from transferscope.data import splits
@@ -189,7 +190,7 @@ def check_arguments(section: str, what: type, values: dict[str, Any], given: set
     hints = typing.get_type_hints(what.__init__)
     allowed = [name for name in parameters if name not in given]
     for key, value in values.items():
-        if key in ("_target_", "_partial_", "name", "starts_from"):
+        if key.startswith("_") or key in ("name", "starts_from"):  # Hydra's own, and what is read here
             continue
         if key not in allowed:
             raise Refused(f"{section}.{key}={value}: {what.__name__} takes {', '.join(allowed) or 'no keys'}{nearest(key, allowed)}")
@@ -199,21 +200,12 @@ def check_arguments(section: str, what: type, values: dict[str, Any], given: set
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    arguments = typing.get_args(hint)
-    origin = typing.get_origin(hint)
-    if origin is typing.Literal:
-        return value in arguments
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        return isinstance(value, list) and (not arguments or all(_fits(v, arguments[0]) for v in value))
-    if origin is dict:
-        return isinstance(value, dict)
-    if arguments:  # a union
-        return any(_fits(value, argument) for argument in arguments)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return _is_integer(value)
-    return not isinstance(hint, type) or isinstance(value, hint)
+    """Whether a value of a yaml is of an annotated type, as strict JSON: 3 is a float, "3" and true are not, a list is a tuple."""
+    try:
+        TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 # --- domains ---------------------------------------------------------------------------------------------------------------------
