@@ -29,10 +29,3 @@ def find(group: str, name: str) -> Path | None:
 def names(group: str) -> list[str]:
     """All choices of a group."""
     return sorted({path.stem for folder in folders() for path in (folder / group).glob("*.yaml")})
-
-
-def description(group: str, name: str) -> str:
-    """The one-line description that opens a yaml; a line for Hydra (`# @package ...`) may stand before it."""
-    path = find(group, name)
-    lines = path.read_text().splitlines() if path else []
-    return next((line[1:].strip() for line in lines if line.startswith("#") and "@package" not in line), "")

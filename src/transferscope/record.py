@@ -180,13 +180,13 @@ class Lease:
     """Who works on a run. Held through the operating system's file lock, which dies with its process; it only saves waste: that
     two workers cannot corrupt a run rests on renaming alone.
 
-    `with Lease(store, fingerprint, steps) as lease:` waits while another process works on the same run.
+    `with Lease(store, fingerprint, cell, seed, steps) as lease:` waits while another process works on the same run.
     """
 
-    def __init__(self, store: Path, name: str, steps: int):
+    def __init__(self, store: Path, name: str, cell: dict, seed: int, steps: int):
         self.folder = running(store) / name
         self.lock_path = running(store) / f"{name}.lock"
-        self.steps = steps
+        self.claimed = {"cell": cell, "seed": seed, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
 
     def __enter__(self) -> "Lease":
         from filelock import FileLock
@@ -199,11 +199,9 @@ class Lease:
     def claim(self, step: int) -> None:
         """Tell those who watch where this run stands."""
         self.folder.mkdir(exist_ok=True)
-        since = now()
-        if step:
-            since = json.loads((self.folder / "claim.json").read_text())["since"]
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": since, "step": step, "steps": self.steps}
-        write_atomically(self.folder / "claim.json", json.dumps(owner))
+        if step == 0:
+            self.claimed["since"] = now()
+        write_atomically(self.folder / "claim.json", json.dumps({**self.claimed, "step": step}))
 
     def finish(self) -> None:
         """The record is written: nothing of the work in progress is needed any more."""

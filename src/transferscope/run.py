@@ -29,7 +29,7 @@ def run(config: DictConfig) -> Path:
     if is_done(request):
         return request.store / request.fingerprint
     tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
-    with record.Lease(request.store, request.fingerprint, request.steps) as lease:
+    with record.Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
         if is_done(request):  # another process was working on it
             return request.store / request.fingerprint
         lease.claim(step=0)
@@ -122,6 +122,7 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "metrics": evaluate.metrics(outcome, task.evaluated),
             "samples": task.samples,
             "input_shape": list(task.input_shape),
+            "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "steps": {"target": trainer.get("steps", 0), "source": trainer.get("source_steps", 0)},
             "evaluations": [row["step"] for row in outcome.history],
         },

@@ -38,8 +38,8 @@ def load(
     if scale not in ("none", "l1"):
         raise Refused(f"scale={scale}; allowed: none, l1{nearest(scale, ('none', 'l1'))}")
     keys = [key for key in (inputs, labels, ids, split, groups) if key is not None]
-    arrays = _read(_existing(path), keys)
-    values = _matrix(path, inputs, arrays[inputs])
+    arrays = read_members(_existing(path), keys)
+    values = as_matrix(path, inputs, arrays[inputs])
     columns = {key: _column(path, key, arrays[key], len(values)) for key in keys if key != inputs}
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -66,7 +66,7 @@ def load_csv(name: str, path: str, test_fraction: float = 0.5) -> Domain:
         raise Refused(f"{path}: {error}; allowed: numbers between commas, no header") from error
     if table.shape[1] < 2:
         raise Refused(f"{path} has {table.shape[1]} columns; at least one feature and the label are needed")
-    values = _matrix(path, "the feature columns", table[:, :-1])
+    values = as_matrix(path, "the feature columns", table[:, :-1])
     return _domain(name, path, values, _column(path, "the last column", table[:, -1], len(values)), test_fraction)
 
 
@@ -95,7 +95,7 @@ def _existing(path: str) -> Path:
     return file
 
 
-def _read(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
+def read_members(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
     readers = {".npz": lambda: np.load(file, allow_pickle=False), ".mat": lambda: nullcontext(scipy.io.loadmat(file))}
     if file.suffix not in readers:
         raise Refused(f"path={file}; allowed: a .npz or .mat file")
@@ -113,7 +113,7 @@ def _read(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
     return arrays
 
 
-def _matrix(path: str, key: str, array: np.ndarray) -> np.ndarray:
+def as_matrix(path: str, key: str, array: np.ndarray) -> np.ndarray:
     """float32 [N, d], finite"""
     if array.ndim != 2 or not array.size or array.dtype.kind not in "biuf":
         raise Refused(f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: numbers [items, features]")

@@ -52,8 +52,8 @@ def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
         except ValueError as error:
             raise Refused(f"{file}: {error}; allowed: numbers between commas, no header") from error
     else:
-        table = arrays._read(file, [key])[key]
-    values = arrays._matrix(str(file), key, table)
+        table = arrays.read_members(file, [key])[key]
+    values = arrays.as_matrix(str(file), key, table)
     if values.shape[1] != features:
         raise Refused(f"{file}: {values.shape[1]} columns; the model takes {features} features and no label")
     if from_arrays and loader.get("scale") == "l1":

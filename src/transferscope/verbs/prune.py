@@ -1,0 +1,120 @@
+"""transferscope prune: what in store and cache nothing refers to."""
+
+import argparse
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from transferscope import record
+from transferscope.errors import Refused
+
+HELP = """
+usage: transferscope prune [STORE] [--yes]
+
+What nothing refers to in a store (default: runs), with its size; --yes removes
+it.
+
+  - work in progress of runs that are finished, and of killed runs that left no
+    checkpoint and are in no sweep's plan
+  - half-written files that a killed process left behind
+  - source models, once no planned run is unfinished and no killed run can be
+    resumed (a later run trains its own again)
+
+Records, plans, kept models and W&B files are never touched, and a killed run's
+checkpoint is kept: the same command resumes it. While a run is at work in the
+store, nothing is removed.
+"""
+TEMPORARY_SECONDS = 3600  # plans and probes are written in a moment; one this old has lost its process
+
+
+class Find(NamedTuple):
+    paths: list[Path]
+    what: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise Refused(f"prune: {message} (transferscope prune --help)")
+
+
+def main(argv: list[str]) -> int:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("store", nargs="?", default="runs", type=Path)
+    parser.add_argument("--yes", action="store_true")
+    arguments = parser.parse_args(argv)
+    store = arguments.store
+    if not store.is_dir():
+        raise Refused(f"{store}: no such store; give the folder of a `store=` key")
+    refuse_if_at_work(store)
+    removable, kept = survey(store)
+    for find in removable:
+        print(f"{human(size(find.paths)):>9}  {find.what}")
+    for find in kept:
+        print(f"{human(size(find.paths)):>9}  kept: {find.what}")
+    total = sum(size(find.paths) for find in removable)
+    if not removable:
+        print(f"{store}: nothing to remove")
+    elif not arguments.yes:
+        print(f"{store}: {human(total)} to free; add --yes to remove it")
+    else:
+        refuse_if_at_work(store)
+        for path in (path for find in removable for path in find.paths):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        print(f"{store}: {human(total)} freed")
+    return 0
+
+
+def refuse_if_at_work(store: Path) -> None:
+    held = [path.stem for path in record.running(store).glob("*.lock") if record.Lease.is_held(store, path.stem)]
+    if held:
+        raise Refused(f"{store}: {len(held)} at work ({', '.join(held)}); prune when it is finished (transferscope status {store})")
+
+
+def survey(store: Path) -> tuple[list[Find], list[Find]]:
+    """(what may go, what stays though nobody is at work on it)."""
+    planned = {job["fingerprint"] for plan in record.read_plans(store) for job in plan["jobs"] if job["fingerprint"]}
+    removable, kept = [], []
+    for folder in sorted(path for path in record.running(store).glob("*") if path.is_dir() and ".draft-" not in path.name):
+        status, detail = record.state(store, folder.name)
+        lock = folder.with_name(f"{folder.name}.lock")
+        find = Find([folder, *([lock] if lock.exists() else [])], f"work in progress of {folder.name[:8]}")
+        if status in record.ANSWERS:
+            removable.append(find._replace(what=f"{find.what}, which is {status}"))
+        elif folder.name not in planned and not (folder / "checkpoint.ckpt").exists():
+            removable.append(find._replace(what=f"{find.what}, of no plan and without a checkpoint"))
+        else:
+            kept.append(find._replace(what=f"{find.what}: {detail or status}"))
+    if drafts := list(_left_behind(store)):
+        removable.append(Find(drafts, f"{len(drafts)} half-written by killed processes"))
+    if models := sorted((store / ".cache" / "source_models").glob("*.safetensors")):
+        unfinished = sum(record.state(store, name)[0] not in record.ANSWERS for name in planned)
+        what = f"source models ({len(models)})"
+        if unfinished or kept:
+            kept.append(Find(models, f"{what}: {unfinished} planned runs are unfinished, {len(kept)} killed runs can be resumed"))
+        else:
+            locks = [lock for model in models if (lock := model.with_suffix(".lock")).exists()]
+            removable.append(Find([*models, *locks], f"{what}: no planned run needs them any more"))
+    return removable, kept
+
+
+def _left_behind(store: Path) -> Iterator[Path]:
+    """Drafts of records and source models are written under a lease, and none is held; the others are told by their age."""
+    yield from sorted(record.running(store).glob("*.draft-*"))
+    yield from sorted((store / ".cache" / "source_models").glob("*.draft-*"))
+    for path in [*record.running(store).glob(".probe-*"), *store.glob("sweeps/*/.plan.json.*")]:
+        if time.time() - path.stat().st_mtime > TEMPORARY_SECONDS:
+            yield path
+
+
+def size(paths: list[Path]) -> int:
+    files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def human(octets: int) -> str:
+    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if octets >= factor:
+            return f"{octets / factor:.1f} {unit}"
+    return f"{octets} B"

@@ -1,0 +1,69 @@
+import subprocess
+import sys
+
+import pytest
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from transferscope import conf
+from transferscope.cli import main
+from transferscope.verbs.list import SHELVES
+
+
+@pytest.mark.parametrize("shelf", SHELVES)
+def test_every_yaml_of_a_shelf_has_a_line_with_its_description(shelf, capsys):
+    assert main(["list", shelf]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in lines] == sorted(path.stem for path in (conf.own_folder() / SHELVES[shelf]).glob("*.yaml"))
+    assert not any("@package" in text or "no description" in text for _, text in lines)
+
+
+def test_what_a_strategy_sees_is_what_its_class_declares(capsys):
+    main(["list", "strategies"])
+    for line in capsys.readouterr().out.splitlines():
+        name, text = line.split(maxsplit=1)
+        declared = get_class(OmegaConf.load(conf.find("strategy", name))["_target_"]).sees
+        assert set(text.rpartition("; sees ")[2].split(", ")) - {"model of the source"} == declared
+
+
+def test_a_shelf_of_ones_own_is_listed_and_inherits_what_it_sees(tmp_path, capsys, monkeypatch):
+    (tmp_path / "strategy").mkdir()
+    (tmp_path / "strategy" / "mine.yaml").write_text("# of my own\n_target_: my_strategies.Mine\nname: mine\nstarts_from: weights\n")
+    (tmp_path / "my_strategies.py").write_text("from transferscope.strategies.dann import DANN\nclass Mine(DANN):\n    version = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["list", "strategies", "--config-dir", str(tmp_path)]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mine ")]
+    assert line.split(maxsplit=1)[1] == "of my own; sees source_inputs, source_labels, target_inputs, target_labels"
+
+
+def test_a_narrow_terminal_gets_hanging_lines(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    main(["list", "domains"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any(line.startswith(" " * 20) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["strategie"], "did you mean 'strategies'?"),
+        ([], "strategies, domains, backbones"),
+        (["domains", "--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
+    ],
+)
+def test_a_wrong_request_is_one_line(arguments, expected, capsys):
+    assert main(["list", *arguments]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert expected in line
+
+
+def test_what_reads_only_files_imports_no_torch(trained):
+    """Nor does `import transferscope`: load_run and compare come when asked for."""
+    code = (
+        "import sys, transferscope\n"
+        "from transferscope.cli import main\n"
+        f"codes = [main(words) for words in (['list', 'strategies'], ['status', {str(trained)!r}], ['prune', {str(trained)!r}])]\n"
+        "assert codes == [0, 0, 0] and 'torch' not in sys.modules and callable(transferscope.compare)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

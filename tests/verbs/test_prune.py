@@ -1,0 +1,112 @@
+import os
+import time
+
+import pytest
+
+from transferscope import record
+from transferscope.cli import main
+
+
+def tree(store):
+    return {path: path.stat().st_size for path in store.rglob("*") if path.is_file()}
+
+
+def planned(store):
+    return next(job["fingerprint"] for job in record.read_plans(store)[0]["jobs"] if job["fingerprint"])
+
+
+def begun(store, name, checkpoint):
+    """What a killed process leaves of a run."""
+    folder = record.running(store) / name
+    folder.mkdir(parents=True)
+    (folder / "claim.json").write_text('{"host": "elsewhere", "pid": 1, "since": "2026-01-01T00:00:00+00:00", "step": 10, "steps": 20}')
+    if checkpoint:
+        (folder / "checkpoint.ckpt").write_bytes(bytes(1500))
+    return folder
+
+
+def test_work_in_progress_of_a_finished_run_goes_with_yes_alone(store, capsys):
+    folder = begun(store, planned(store), checkpoint=True)
+    before = tree(store)
+    assert main(["prune", str(store)]) == 0
+    out = capsys.readouterr().out
+    assert f"1.6 kB  work in progress of {folder.name[:8]}, which is done" in out and "add --yes" in out
+    assert tree(store) == before
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert "freed" in capsys.readouterr().out
+    assert not folder.exists()
+
+
+def test_records_plans_and_kept_models_stay(store):
+    mine = {path: size for path, size in tree(store).items() if ".cache" not in path.parts and ".running" not in path.parts}
+    assert any(path.name == "model.safetensors" for path in mine)
+    begun(store, planned(store), checkpoint=True)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert tree(store) == mine
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_the_checkpoint_of_a_killed_run_is_kept_and_shown(store, is_planned, capsys):
+    name = planned(store) if is_planned else "0123456789abcdef"
+    if is_planned:
+        (store / name).rename(store.parent / name)
+    folder = begun(store, name, checkpoint=True)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert f"kept: work in progress of {name[:8]}: stopped at step 10 of 20" in capsys.readouterr().out
+    assert (folder / "checkpoint.ckpt").exists()
+
+
+def test_a_killed_run_without_checkpoint_goes_where_no_plan_names_it(store):
+    name = planned(store)
+    (store / name).rename(store.parent / name)
+    inside, outside = begun(store, name, checkpoint=False), begun(store, "0123456789abcdef", checkpoint=False)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert inside.exists() and not outside.exists()
+
+
+def test_source_models_stay_while_a_planned_run_is_unfinished(store, capsys):
+    models = list((store / ".cache" / "source_models").glob("*.safetensors"))
+    assert models
+    name = planned(store)
+    (store / name).rename(store.parent / name)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert "1 planned runs are unfinished" in capsys.readouterr().out
+    assert all(model.exists() for model in models)
+    (store.parent / name).rename(store / name)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert not any(model.exists() for model in models)
+
+
+def test_what_killed_processes_left_half_written(store):
+    drafts = [record.running(store) / "abcd.draft-12", store / ".cache" / "source_models" / "abcd.draft-12"]
+    old, new = store / "sweeps" / "small" / ".plan.json.12", store / "sweeps" / "small" / ".plan.json.13"
+    drafts[0].mkdir(parents=True)
+    for path in (drafts[1], old, new):
+        path.write_text("{")
+    os.utime(old, (time.time() - 7200,) * 2)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert not any(path.exists() for path in (*drafts, old))
+    assert new.exists()  # its process may be about to rename it
+
+
+def test_nothing_while_a_run_is_at_work(store, capsys):
+    begun(store, planned(store), checkpoint=True)
+    with record.Lease(store, "0123456789abcdef", {}, 0, steps=20):
+        before = tree(store)
+        assert main(["prune", str(store), "--yes"]) == 2
+        assert tree(store) == before
+    assert "1 at work (0123456789abcdef)" in capsys.readouterr().err
+
+
+def test_a_plan_that_cannot_be_read_stops_it(store, capsys):
+    (store / "sweeps" / "later").mkdir()
+    (store / "sweeps" / "later" / "plan.json").write_text('{"schema": 9}')
+    before = tree(store)
+    assert main(["prune", str(store), "--yes"]) == 2
+    assert "schema version 9" in capsys.readouterr().err
+    assert tree(store) == before
+
+
+def test_no_store(tmp_path, capsys):
+    assert main(["prune", str(tmp_path / "runs")]) == 2
+    assert "no such store" in capsys.readouterr().err
