@@ -161,14 +161,19 @@ def state(store: Path, name: str) -> tuple[str, str]:
         status = record["status"], record["reason"]
     else:
         status = "missing", ""
-    claim = running(store) / name / "claim.json"
-    with contextlib.suppress(OSError, ValueError):
-        owner = json.loads(claim.read_text())
+    if owner := claim(store, name):
         if Lease.is_held(store, name):
-            return "running", f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step {owner.get('step', 0)} of {owner['steps']}"
+            return "running", f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step {owner['step']} of {owner['steps']}"
         if status[0] == "missing":
-            return "crashed", f"stopped at step {owner.get('step', 0)} of {owner['steps']} on {owner['host']}; resumes there"
+            return "crashed", f"stopped at step {owner['step']} of {owner['steps']} on {owner['host']}; resumes there"
     return status
+
+
+def claim(store: Path, name: str) -> dict | None:
+    """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step, steps."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((running(store) / name / "claim.json").read_text())
+    return None
 
 
 def running(store: Path) -> Path:

@@ -148,6 +148,8 @@ class Store:
             except Refused as refusal:
                 self.unreadable.append(str(refusal))
                 return Job(name, cell, seed, "unreadable", str(refusal))
+        if cell is None and (claim := record.claim(self.folder, name)):
+            cell, seed = claim["cell"] or None, claim["seed"]
         if status not in record.ANSWERS:
             return Job(name, cell, seed, status, detail)
         self.answers[name] = Job(name, cell, seed, status, detail, seconds)
@@ -170,8 +172,8 @@ class Store:
 
     def _pace(self, name: str) -> tuple[float, float] | None:
         """(seconds since a run began, seconds it will have taken) by the steps it has claimed."""
-        with suppress(OSError, ValueError, KeyError):
-            claim = json.loads((record.running(self.folder) / name / "claim.json").read_text())
+        with suppress(TypeError, ValueError, KeyError):  # a claim that is gone by now
+            claim = record.claim(self.folder, name)
             elapsed = time.time() - datetime.fromisoformat(claim["since"]).timestamp()
             return (elapsed, elapsed * claim["steps"] / claim["step"]) if claim["step"] else None
         return None
