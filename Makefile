@@ -9,7 +9,6 @@ demo: $(READY)
 	$(BIN)/transferscope demo
 
 test: $(READY)
-	$(BIN)/ruff check
 	$(BIN)/pytest
 
 test-all: $(READY)

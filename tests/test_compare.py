@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from store_fixture import accuracy, edit, write_run, write_runs, write_store
+from store_fixture import accuracy, edit, missing_job, write_plan, write_run, write_runs, write_store
 from transferscope.compare import compare
 from transferscope.errors import Refused
 
@@ -130,7 +130,8 @@ def test_runs_in_no_plan_are_said_to_be_unplanned(tmp_path):
 
 def test_seeds_added_after_the_plan_are_told(tmp_path):
     write_plan(tmp_path, "first", write_runs(tmp_path, "scratch", 0.5, seeds=3) + write_runs(tmp_path, "fine_tuning", 1.0, seeds=3))
-    write_runs(tmp_path, "scratch", 0.5), write_runs(tmp_path, "fine_tuning", 1.0)
+    more = write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 1.0)
+    write_plan(tmp_path, "second", more, created="2025-02-01T00:00:00+00:00")
     (cell,) = compare(tmp_path)
     assert cell.seeds == 5 and any("seeds 3, 4 came after the plan" in flag for flag in cell.flags)
 
@@ -212,6 +213,7 @@ def test_shuffled_source_is_the_same_cell_with_other_labels(tmp_path):
     write_runs(tmp_path, "scratch", 0.5)
     write_runs(tmp_path, "fine_tuning", 1.0)
     shuffled = write_runs(tmp_path, "fine_tuning", 0.5, consumed={"source_label_noise": 1.0})
+    write_runs(tmp_path, "fine_tuning", 0.7, consumed={"source_label_noise": 0.5})
     (cell,) = compare(tmp_path, baseline="shuffled_source")
     assert [folder.name for folder in cell.evidence.baseline_runs] == [job["fingerprint"] for job in shuffled]
 

@@ -11,6 +11,14 @@ from transferscope.compare import compare
 from transferscope.errors import Refused
 
 
+def test_a_run_that_ends_in_nan_counts_as_diverged_whatever_its_record_says(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5)
+    tuned = write_runs(tmp_path, "fine_tuning", 2.0)
+    edit(tmp_path, tuned[0]["fingerprint"], lambda members: members["handwritten/test/probabilities/000300"].fill(np.nan))
+    (cell,) = compare(tmp_path)
+    assert (cell.collapsed, cell.verdict) == (1, "undecided")
+
+
 def test_selection_is_applied_to_the_records(tmp_path):
     base = write_runs(tmp_path, "scratch", 0.5, peak=200)
     tuned = write_runs(tmp_path, "fine_tuning", 1.0, peak=100)

@@ -291,6 +291,13 @@ def test_reason_equivalence_needs_items():
     assert int(text.split()[-1].replace(",", "")) == pytest.approx(1921, rel=0.06)
 
 
+def test_undecided_cells_are_told_what_the_level_asks_at_which_holm_stopped():
+    d = np.zeros((5, 300))
+    d[:, :45], d[:, 45:81] = 1, -1
+    one, other = judge([pair(d), pair(d)], margin=0.01, alpha=0.05, family_size=2)
+    assert one.reason == other.reason != reason(d)
+
+
 def test_reason_budget():
     d = np.array([[0.3], [-0.3], [0.29], [-0.31], [0.06]]) + np.zeros((5, 5000))
     assert reason(d) == "budget: more than 100 seeds"

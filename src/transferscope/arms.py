@@ -10,6 +10,7 @@ from transferscope.record import ANSWERS, read_plans, read_record, run_folders
 
 CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
 NOISE = "source_label_noise"
+TWIN = "twin"
 UNPLANNED = "unplanned"
 _NO_CHOICE = ("seed=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
 
@@ -35,6 +36,11 @@ class Arm:
         return float(self.consumed.get(NOISE) or 0.0)
 
     @property
+    def is_twin(self) -> bool:
+        """An A/A twin: the same run with another initialisation and other batches. Neither a row nor a baseline."""
+        return bool(self.consumed.get(TWIN))
+
+    @property
     def plan(self) -> str:
         return self.plans[0] if self.plans else UNPLANNED
 
@@ -44,9 +50,11 @@ class Arm:
 
 @dataclass
 class Records:
-    """A store as `compare` sees it. missing, failed, not_applicable: one dict a run, with `plans`, the plans that asked for it."""
+    """A store as `compare` sees it. arms: without the A/A twins, which are in `twins`. missing, failed, not_applicable: one dict a run, with
+    `plans`, the plans that asked for it."""
 
     arms: list[Arm] = field(default_factory=list)
+    twins: list[Arm] = field(default_factory=list)
     missing: list[dict] = field(default_factory=list)
     failed: list[dict] = field(default_factory=list)
     not_applicable: list[dict] = field(default_factory=list)
@@ -74,6 +82,8 @@ def read_store(store: Path) -> Records:
     _name_variants(records.arms)
     for plan in plans:
         _follow_plan(plan, records, by_fingerprint, wanted)
+    records.twins = [arm for arm in records.arms if arm.is_twin]
+    records.arms = [arm for arm in records.arms if not arm.is_twin]
     for row in records.missing + records.failed + records.not_applicable:
         row["plans"] = [name for name, _ in asked[_identity(row)]]
     return records

@@ -2,14 +2,27 @@
 
 from collections import defaultdict
 
-from transferscope.arms import CELL_KEYS, NOISE, Arm
+from transferscope.arms import CELL_KEYS, NOISE, TWIN, Arm
 from transferscope.errors import Refused, nearest
 
-BASELINES = ("scratch", "target_only", "source_only", "target_full", "shuffled_source")
+# what a difference to each of them isolates
+ISOLATES = {
+    "scratch": "what the source, and any weights it came with, are worth beside the target's labels alone",
+    "target_only": "what the source domain is worth: the same start, labels and algorithm without it",
+    "target_ssl": "what the source is worth to one who also uses the unlabelled target",
+    "target_only_long": "what the source is worth at equal compute: the steps of its training are spent on the target",
+    "source_only": "what adapting to the target adds to the source model as it is",
+    "target_full": "how far the strategy is from training on every target label",
+    "shuffled_source": "what the source's labels are worth: the same cell with these permuted",
+}
+BASELINES = tuple(ISOLATES)
 TARGET_ONLY = ("scratch", "target_only")  # against these alone a loss may be called negative transfer
+
+STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
 
 # what a cell and its baseline differ in by their nature
 _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
+_WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
 
 def parse(text: str) -> tuple[str, dict[str, str]]:
@@ -31,8 +44,10 @@ def is_row(arm: Arm, name: str) -> bool:
     strategy, budget = arm.cell["strategy"], arm.cell["label_budget"]
     if name == "scratch":
         return strategy != "scratch"
-    if name == "target_only":
+    if name in ("target_only", "target_only_long"):
         return strategy not in ("scratch", "target_only")
+    if name == "target_ssl":
+        return strategy not in _WITHOUT_SOURCE
     if name == "source_only":
         return strategy != "source_only" and arm.cell["source"] is not None
     if name == "target_full":
@@ -53,13 +68,19 @@ def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[t
     return [(_choose(arm, candidates, name), budget if own is None else own) for budget, candidates in by_budget.items()]
 
 
-def unlike(arm: Arm, baseline: Arm) -> list[str]:
+def twin_of(arm: Arm, twins: list[Arm]) -> Arm | None:
+    """The arm's A/A twin: the same labels and settings, another initialisation and other batches."""
+    return next((twin for twin in twins if twin.cell == arm.cell and _without(twin.consumed, TWIN) == _without(arm.consumed, TWIN)), None)
+
+
+def unlike(arm: Arm, baseline: Arm, name: str) -> list[str]:
     """What the two consume differently beside what makes them different arms: `trainer.steps 300 vs 1000`."""
     same_start = arm.cell["initialisation"] == baseline.cell["initialisation"]
+    own = (*_OWN, STEPS) if name == "target_only_long" else _OWN
     return [
         f"{key} {arm.consumed[key]} vs {baseline.consumed[key]}"
         for key in sorted(arm.consumed.keys() & baseline.consumed.keys())
-        if arm.consumed[key] != baseline.consumed[key] and not key.startswith(_OWN) and (same_start or key != "backbone.weights")
+        if arm.consumed[key] != baseline.consumed[key] and not key.startswith(own) and (same_start or key != "backbone.weights")
     ]
 
 
@@ -75,25 +96,44 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
         return b["label_budget"] == "full" and _without_source(arm, candidate)
     if None not in (a["label_budget"], b["label_budget"]) and a["label_budget"] != b["label_budget"]:
         return False
-    return b["strategy"] == "scratch" if name == "scratch" else _without_source(arm, candidate)
+    if name == "scratch":
+        return b["strategy"] == "scratch"
+    if name == "target_ssl":
+        return b["strategy"] == "target_ssl" and a["protocol"] == b["protocol"] and b["initialisation"] == _start(arm)
+    if name == "target_only_long" and arm.runs and candidate.runs and candidate.consumed.get(STEPS) != _compute(arm):
+        return False
+    return _without_source(arm, candidate)
 
 
 def _without_source(arm: Arm, candidate: Arm) -> bool:
-    """A(∅, T) from the arm's own start: pretrained weights where the backbone has them, else random ones."""
+    """A(∅, T) from the arm's own start."""
+    start, strategy = _start(arm), candidate.cell["strategy"]
+    return (strategy == "scratch" and start == "random") or (strategy == "target_only" and candidate.cell["initialisation"] == start)
+
+
+def _start(arm: Arm) -> str:
+    """Where the arm's weights come from once the source is taken away: pretrained where the backbone has them, else random ones."""
     start = arm.cell["initialisation"]
-    if start == "source":
-        start = "random" if arm.consumed.get("backbone.weights", "random") == "random" else "pretrained"
-    strategy, its = candidate.cell["strategy"], candidate.cell["initialisation"]
-    return (strategy == "scratch" and start == "random") or (strategy == "target_only" and its == start)
+    if start != "source":
+        return start
+    return "random" if arm.consumed.get("backbone.weights", "random") == "random" else "pretrained"
+
+
+def _compute(arm: Arm) -> int:
+    """Optimiser steps of the arm, those of its source model counted."""
+    return (arm.consumed.get(STEPS) or 0) + (arm.consumed.get(SOURCE_STEPS) or 0)
 
 
 def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
     candidates = [c for c in candidates if c.runs] or candidates
     if not arm.runs:  # nothing to compare yet
         return candidates[0]
+    if name != "target_only_long":  # whose steps are those of another arm's baseline
+        candidates = _of_length(arm, candidates)
+    own = (NOISE,) if name == "shuffled_source" else _OWN
     keys = sorted({key for c in candidates for key in c.consumed})
     differing = [key for key in keys if len({str(c.consumed.get(key)) for c in candidates}) > 1]
-    shared = [key for key in differing if key in arm.consumed and not key.startswith(_OWN)]
+    shared = [key for key in differing if key in arm.consumed and not key.startswith(own)]
     agreeing = [c for c in candidates if all(c.consumed.get(key) == arm.consumed[key] for key in shared)]
     chosen = agreeing if agreeing else candidates
     if len(chosen) == 1:
@@ -104,6 +144,20 @@ def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
         f"--baseline {name}: {len(chosen)} arms could be the baseline of {cell}: {' or '.join(choices)}; "
         f"choose with --baseline '{name}:{choices[0]}'"
     )
+
+
+def _of_length(arm: Arm, candidates: list[Arm]) -> list[Arm]:
+    """Those trained for as many steps as the arm, if any; an arm without steps on the target goes by those of its source model, and where
+    these decide nothing by the shortest, for longer ones are there for equal compute."""
+    lengths = [candidate.consumed.get(STEPS) for candidate in candidates]
+    wanted = arm.consumed.get(STEPS) or arm.consumed.get(SOURCE_STEPS)
+    if wanted not in lengths and not arm.consumed.get(STEPS):
+        wanted = min((length for length in lengths if length), default=None)
+    return [candidate for candidate, length in zip(candidates, lengths, strict=True) if length == wanted] or candidates
+
+
+def _without(consumed: dict, key: str) -> dict:
+    return {k: value for k, value in consumed.items() if k != key}
 
 
 def _equal(value: object, text: str) -> bool:

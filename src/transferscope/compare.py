@@ -1,106 +1,25 @@
 """From run records to verdicts: pair every cell with its baseline, family by family. Imports no torch."""
 
-from collections import defaultdict
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from transferscope import baselines, formats, scores, verdict
+from transferscope import baselines, plateau, scores, verdict
 from transferscope.arms import UNPLANNED, Arm, Records, read_store
+from transferscope.cells import Cell, Comparison
+from transferscope.contrasts import contrasts
 from transferscope.errors import Refused, nearest
-from transferscope.pairing import Evidence, Reader, pair
+from transferscope.margins import Margin
+from transferscope.pairing import Evidence, Reader, pair, tested
+from transferscope.rates import with_rates
 from transferscope.record import run_folders
 from transferscope.scores import NotSelectable
 
+__all__ = ["Cell", "Comparison", "compare", "locate"]
 
-@dataclass(frozen=True)
-class Cell:
-    """One row: a cell against its baseline. Scores and Δ are fractions, or have their sign flipped (nll, brier): higher is better.
-
-    seeds, items: how many; items are groups where `item_unit` is "group", and scores then means of group means. ci is pointwise at
-    1 − alpha, ci_simultaneous holds for the family at once (`verdict.judge`). collapse_rate: Clopper-Pearson, of the strategy's runs.
-    without_collapse: Δ of the seeds without one, for reading only. evidence is not part of `to_dict`.
-    """
-
-    source: str | None
-    target: str
-    label_budget: int | str | None
-    backbone: str
-    initialisation: str
-    strategy: str
-    variant: str
-    baseline: str
-    metric: str
-    selection: str
-    protocol: str
-    delta: float
-    ci: tuple[float, float] | None
-    p_adjusted: float | None
-    verdict: str
-    mde: float | None
-    seeds: int
-    items: int
-    item_unit: str
-    ci_simultaneous: tuple[float, float] | None
-    reason: str
-    conditional_on: list[str]
-    family: str
-    family_size: int
-    no_harm: bool
-    no_gain: bool
-    material: bool
-    collapsed: int
-    baseline_collapsed: int
-    collapse_rate: tuple[float, float]
-    without_collapse: dict | None
-    strategy_score: float
-    baseline_score: float
-    flags: list[str]
-    evidence: Evidence = field(repr=False, compare=False)
-
-    def to_dict(self) -> dict:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}
-
-    @cached_property
-    def regret(self) -> dict[str, float]:
-        """Mean test score that selecting on the test labels would add, of either arm; reads every evaluation."""
-        arms = {"strategy": self.evidence.strategy_runs, "baseline": self.evidence.baseline_runs}
-        return {
-            arm: float(np.mean([scores.regret(folder, self.evidence.records[folder], self.metric, self.selection) for folder in folders]))
-            for arm, folders in arms.items()
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells."""
-
-    cells: list[Cell]
-    missing: list[dict]
-    failed: list[dict]
-    not_applicable: list[dict]
-    warnings: list[str]
-    settings: dict
-
-    def __iter__(self):
-        return iter(self.cells)
-
-    def __len__(self) -> int:
-        return len(self.cells)
-
-    def to_json(self) -> str:
-        return formats.to_json(self)
-
-    def to_csv(self) -> str:
-        return formats.to_csv(self)
-
-    def to_markdown(self) -> str:
-        return formats.to_markdown(self)
-
-    def to_table(self, width: int = 140, colour: bool = False) -> str:
-        return formats.to_table(self, width, colour)
+ITEMS = ("random", "fixed")
 
 
 def compare(
@@ -108,28 +27,35 @@ def compare(
     baseline: str = "scratch",
     metric: str = "accuracy",
     selection: str = "last",
-    margin: float = 0.01,
+    margin: float | str = 0.01,
     alpha: float = 0.05,
+    items: str = "random",
+    correction: str = "holm",
 ) -> Comparison:
     """Verdicts from run records.
 
     runs: a store, or one sweep of it (`runs/sweeps/NAME`): then only that plan's cells are shown; families stay what the store's plans made
-    them, so a verdict does not depend on the view. baseline: a name, or `name:key=value` where several arms bear it. Raises Refused.
+    them, so a verdict does not depend on the view. baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest
+    difference that matters, or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed`
+    for one about this test set only. correction: `holm` or `bh` (`verdict.judge`). Raises Refused.
     """
     name, pinned = baselines.parse(baseline)
-    for key, value, allowed in (("metric", metric, scores.METRICS), ("selection", selection, scores.SELECTIONS)):
+    if metric == "ece":
+        raise Refused("--metric ece: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
+    choices = ("metric", metric, scores.METRICS), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
+    for key, value, allowed in (*choices, ("correction", correction, tuple(verdict.CORRECTIONS))):
         if value not in allowed:
             raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     if not 0 < alpha < 1:
         raise Refused(f"--alpha {alpha}: between 0 and 1 is needed")
-    if not 0 <= margin < float("inf"):
-        raise Refused(f"--margin {margin}: the smallest difference that matters, at least 0, is needed (0.01 is one point of accuracy)")
+    smallest = Margin.parse(margin)
     store, plan = locate(runs)
     records = read_store(store)
     known = {key for arm in records.arms for key in arm.consumed}
     if unknown := [key for key in pinned if key not in known]:
         raise Refused(f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}")
-    work = _Work(records, name, pinned, Reader(metric, selection), margin, alpha)
+    reader = Reader(metric, selection)
+    work = _Work(records, name, pinned, reader, smallest, alpha, items, correction)
     families = defaultdict(list)
     for arm in records.arms:
         if baselines.is_row(arm, name):
@@ -137,16 +63,21 @@ def compare(
     for family, arms in families.items():
         if plan is None or any(plan in arm.plans for arm in arms):
             work.judge(family, arms, plan)
+    own_pins = pinned if name in baselines.TARGET_ONLY else {}
     return Comparison(
-        cells=sorted(work.cells, key=_order),
+        cells=sorted(with_rates(work.cells), key=_order),
         missing=work.missing + _shown(records.missing, plan),
         failed=_shown(records.failed, plan) + work.broken(),
         not_applicable=_shown(records.not_applicable, plan),
         warnings=_warnings(work.cells),
         settings={
-            "runs": str(runs), "baseline": baseline, "metric": metric, "selection": selection, "margin": margin, "alpha": alpha,
+            "runs": str(runs), "baseline": baseline, "isolates": baselines.ISOLATES[name], "metric": metric, "selection": selection,
+            "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
             "families": {cell.family: cell.family_size for cell in work.cells},
         },
+        contrasts=contrasts(
+            records, reader, own_pins, alpha, items, correction, shown=lambda arm: plan is None or plan in arm.plans
+        ),
     )  # fmt: skip
 
 
@@ -172,8 +103,10 @@ class _Work:
     baseline: str
     pinned: dict[str, str]
     reader: Reader
-    margin: float
+    margin: Margin
     alpha: float
+    items: str
+    correction: str
     cells: list[Cell] = field(default_factory=list)
     missing: list[dict] = field(default_factory=list)
 
@@ -193,28 +126,31 @@ class _Work:
                 self._miss(arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against")
             for base, budget in found:
                 try:
-                    rows.append((arm, base, budget, pair(arm, base, self.reader)))
+                    evidence = pair(arm, base, self.reader, baselines.twin_of(base, self.records.twins))
                 except NotSelectable as why:
                     if shown:
                         self._miss(arm, budget, str(why))
-        judgements = verdict.judge([_evidence_of(row[-1]) for row in rows], self.margin, self.alpha, size)
+                else:
+                    rows.append(self._row(arm, base, budget, evidence))
+        pairs = [tested(row.evidence, self.reader.metric, self.items, row.rise is not None) for row in rows]
+        judgements = verdict.judge(pairs, [row.margin for row in rows], self.alpha, size, self.correction)
         for row, judgement in zip(rows, judgements, strict=True):
-            if plan is None or plan in row[0].plans:
-                self.cells.append(self._cell(*row, judgement, family, size))
+            if plan is None or plan in row.arm.plans:
+                self.cells.append(self._cell(row, judgement, family, size))
 
-    def _cell(
-        self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence, judged: verdict.Judgement, family: str, size: int
-    ) -> Cell:
-        groups = evidence.groups
-        records = evidence.records.values()
-        flags = ["few items"] if judged.few_items else []
-        if judged.by_step_down:
-            flags.append("decided by a later step of Holm's procedure; the simultaneous interval is cut where that decision ends it")
-        if differences := baselines.unlike(arm, base):
-            flags.append(f"unlike baseline: {', '.join(differences)}")
+    def _row(self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence) -> "_Row":
+        means = [float(verdict.group_means(s, evidence.groups).mean()) for s in (evidence.strategy_scores, evidence.baseline_scores)]
+        margin = self.margin.of(means[1], self.reader.metric)
+        curves = [self.reader.curve(folder, evidence.records[folder]) for folder in dict.fromkeys(evidence.baseline_runs)]
+        return _Row(arm, base, budget, evidence, *means, margin, plateau.last_rise(curves, margin))
+
+    def _cell(self, row: "_Row", judged: verdict.Judgement, family: str, size: int) -> Cell:
+        evidence, groups = row.evidence, row.evidence.groups
+        given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
+        factors = [factor for record in evidence.records.values() for factor in record.get("conditional_on", [])]
         return Cell(
-            **arm.cell | {"label_budget": budget},
-            variant=arm.variant,
+            **row.arm.cell | {"label_budget": row.budget},
+            variant=row.arm.variant,
             baseline=self.baseline,
             metric=self.reader.metric,
             selection=self.reader.selection,
@@ -228,9 +164,10 @@ class _Work:
             item_unit="item" if groups is None else "group",
             ci_simultaneous=judged.ci_simultaneous,
             reason=judged.reason,
-            conditional_on=list(dict.fromkeys(factor for record in records for factor in record.get("conditional_on", []))),
+            conditional_on=list(dict.fromkeys([*factors, *(factor for factor, holds in given.items() if holds)])),
             family=family,
             family_size=size,
+            margin=row.margin,
             no_harm=judged.no_harm,
             no_gain=judged.no_gain,
             material=judged.material,
@@ -238,11 +175,30 @@ class _Work:
             baseline_collapsed=int(evidence.baseline_collapsed.sum()),
             collapse_rate=judged.collapse_rate[1:],
             without_collapse=judged.without_collapse,
-            strategy_score=float(verdict.group_means(evidence.strategy_scores, groups).mean()),
-            baseline_score=float(verdict.group_means(evidence.baseline_scores, groups).mean()),
-            flags=flags + evidence.notes,
+            strategy_score=row.strategy_score,
+            baseline_score=row.baseline_score,
+            strategy_ece=_mean(evidence.strategy_ece),
+            baseline_ece=_mean(evidence.baseline_ece),
+            rates=None,
+            flags=self._flags(row, judged) + evidence.notes,
             evidence=evidence,
         )
+
+    def _flags(self, row: "_Row", judged: verdict.Judgement) -> list[str]:
+        flags = ["few items"] if judged.few_items else []
+        if judged.by_step_down:
+            flags.append("decided by a later step of Holm's procedure; the simultaneous interval is cut where that decision ends it")
+        if differences := baselines.unlike(row.arm, row.base, self.baseline):
+            flags.append(f"unlike baseline: {', '.join(differences)}")
+        if row.rise is not None:
+            flags.append(f"baseline still improving: +{100 * row.rise:.1f} points over its last third")
+        if self.items == "fixed":
+            flags.append("this test set only: other items are not allowed for")
+        if row.evidence.deterministic:
+            flags.append("given the training set: no seed changes either arm")
+        results = [row.evidence.records[folder].get("result") or {} for folder in row.evidence.strategy_runs]
+        told = Counter(flag for result in results for flag in result.get("flags") or [])
+        return flags + [f"{flag} in {count} of {len(results)} runs" for flag, count in told.items()]
 
     def _miss(self, arm: Arm, budget: int | str | None, reason: str) -> None:
         self.missing.append({**arm.described(), "label_budget": budget, "seed": None, "reason": reason})
@@ -256,10 +212,23 @@ class _Work:
         ]
 
 
-def _evidence_of(evidence: Evidence) -> verdict.Pair:
-    d = verdict.group_means(evidence.strategy_scores - evidence.baseline_scores, evidence.groups)
-    smallest = verdict.smallest_class(evidence.labels, evidence.groups)
-    return verdict.Pair(d, evidence.strategy_collapsed, evidence.baseline_collapsed, smallest)
+@dataclass(frozen=True)
+class _Row:
+    """A pair of arms before its verdict. rise: of a baseline that was still improving, else None."""
+
+    arm: Arm
+    base: Arm
+    budget: int | str | None
+    evidence: Evidence
+    strategy_score: float
+    baseline_score: float
+    margin: float
+    rise: float | None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Of those that are there."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
 def _shown(rows: list[dict], plan: str | None) -> list[dict]:

@@ -9,6 +9,7 @@ from transferscope.data.splits import Evaluated
 from transferscope.training import Outcome
 
 CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
+SATURATED_LOSS = 0.05  # nats: a discriminator that gives 95 % to the right domain leaves next to no gradient to learn from
 
 
 def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
@@ -40,6 +41,8 @@ def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, floa
 def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
     """Why a finished run's last predictor counts as collapsed, or ''."""
     p = outcome.probabilities[test][max(outcome.probabilities[test])]
+    if not torch.isfinite(p).all():
+        return "probabilities that are not finite at the last evaluation"
     n, classes = p.shape
     predicted = p.argmax(1)
     share = float(torch.bincount(predicted, minlength=classes).max()) / n
@@ -51,6 +54,11 @@ def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
     if accuracy <= chance + 2 * (chance * (1 - chance) / n) ** 0.5 and largest < 2 * chance:
         return f"chance-level predictor: test accuracy {accuracy:.3f} with {classes} classes"
     return ""
+
+
+def flags(outcome: Outcome) -> list[str]:
+    """What was odd about a training that came to an end. `loss/domain` is the cross-entropy of a discriminator of source and target."""
+    return ["saturated discriminator"] if outcome.history[-1].get("loss/domain", np.inf) < SATURATED_LOSS else []
 
 
 def arrays(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, np.ndarray]:

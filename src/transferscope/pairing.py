@@ -1,13 +1,14 @@
 """Two arms side by side: seeds present in both, test items matched by id, one score each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from transferscope import scores
+from transferscope import influence, scores, verdict
 from transferscope.arms import Arm
 from transferscope.errors import Refused
+from transferscope.record import read_history
 from transferscope.scores import NotSelectable, Scores
 
 COLLAPSED = ("collapsed", "diverged")
@@ -17,9 +18,10 @@ COLLAPSED = ("collapsed", "diverged")
 class Evidence:
     """The paired scores under a cell.
 
-    seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; scores of both arms [K, n]; collapsed or diverged runs
-    of both arms (bool) [K]; run folders of both arms [K], in the order of seeds; records by folder; notes: what a reader must know of the
-    pairing.
+    seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K, n] (influence values for
+    metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
+    folders [K], in the order of seeds. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
+    deterministic: no seed changes either arm. notes: what a reader must know of the pairing.
     """
 
     seeds: list[int]
@@ -29,11 +31,15 @@ class Evidence:
     groups: np.ndarray | None
     strategy_scores: np.ndarray
     baseline_scores: np.ndarray
+    strategy_ece: np.ndarray
+    baseline_ece: np.ndarray
     strategy_collapsed: np.ndarray
     baseline_collapsed: np.ndarray
     strategy_runs: list[Path]
     baseline_runs: list[Path]
+    twin_runs: list[Path]
     records: dict[Path, dict]
+    deterministic: bool
     notes: list[str]
 
 
@@ -45,6 +51,7 @@ class Reader:
     selection: str
     broken: dict[str, str] = field(default_factory=dict)
     cache: dict[Path, Scores | None] = field(default_factory=dict)
+    curves: dict[Path, list[float]] = field(default_factory=dict)
 
     def read(self, folder: Path, record: dict) -> Scores | None:
         if folder not in self.cache:
@@ -55,9 +62,20 @@ class Reader:
                 self.broken[record["fingerprint"]] = str(refusal)
         return self.cache[folder]
 
+    def curve(self, folder: Path, record: dict) -> list[float]:
+        """Test accuracy of every evaluation; empty where the run has no history (a closed form, an old store)."""
+        if folder not in self.curves:
+            column = f"{record['cell']['target']}/test/accuracy"
+            try:
+                self.curves[folder] = [row[column] for row in read_history(folder) if column in row]
+            except (OSError, ValueError, TypeError):
+                self.curves[folder] = []
+        return self.curves[folder]
 
-def pair(arm: Arm, baseline: Arm, reader: Reader) -> Evidence:
+
+def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Evidence:
     """Raises NotSelectable where there is nothing to pair, Refused where the two were not tested on the same items."""
+    arm, baseline = _for_every_seed(arm, baseline), _for_every_seed(baseline, arm)
     seeds = [
         seed
         for seed in sorted(arm.runs.keys() & baseline.runs.keys())
@@ -71,6 +89,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader) -> Evidence:
         raise NotSelectable(
             f"no readable run of the {' and of the '.join(absent)}" if absent else "cell and baseline have no seed in common"
         )
+    _check_subsets(arm, baseline, seeds)
     first = reader.read(*arm.runs[seeds[0]])
     rows = {}
     for who, it in (("strategy", arm), ("baseline", baseline)):
@@ -79,6 +98,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader) -> Evidence:
             "scores": np.stack(
                 [_aligned(first, arm.runs[seeds[0]], other, it.runs[seed]) for seed, other in zip(seeds, read, strict=True)]
             ),
+            "ece": np.array([np.nan if s.ece is None else s.ece for s in read]),
             "collapsed": np.array([it.runs[seed][1]["status"] in COLLAPSED or not s.finite for seed, s in zip(seeds, read, strict=True)]),
             "runs": [it.runs[seed][0] for seed in seeds],
         }
@@ -89,9 +109,46 @@ def pair(arm: Arm, baseline: Arm, reader: Reader) -> Evidence:
         classes=first.classes,
         groups=first.groups,
         **{f"{who}_{key}": value for who, row in rows.items() for key, value in row.items()},
+        twin_runs=[twin.runs[seed][0] for seed in seeds if seed in twin.runs] if twin else [],
         records={it.runs[seed][0]: it.runs[seed][1] for it in (arm, baseline) for seed in seeds},
+        deterministic=all(it.runs[seed][1].get("deterministic") for it in (arm, baseline) for seed in seeds)
+        and all(np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape)) for row in rows.values()),
         notes=_notes(arm, baseline, seeds, reader),
     )
+
+
+def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool = False) -> verdict.Pair:
+    """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant."""
+    chance = "seeds" if items == "fixed" else "items" if evidence.deterministic else "both"
+    rows = slice(1) if chance == "items" else slice(None)
+    return verdict.Pair(
+        verdict.group_means(evidence.strategy_scores - evidence.baseline_scores, evidence.groups)[rows],
+        evidence.strategy_collapsed[rows],
+        evidence.baseline_collapsed[rows],
+        verdict.smallest_class(evidence.labels, evidence.groups),
+        chance,
+        influence.largest(evidence.labels) if metric in influence.METRICS else None,
+        baseline_improving,
+    )
+
+
+def _for_every_seed(arm: Arm, other: Arm) -> Arm:
+    """One run of a deterministic arm is enough: where its training set is the same for every seed, it stands beside every run of the other."""
+    if len(arm.runs) == 1 and arm.cell["label_budget"] in (None, "full"):
+        (run,) = arm.runs.values()
+        if run[1].get("deterministic"):
+            return replace(arm, runs=dict.fromkeys([*arm.runs, *other.runs], run))
+    return arm
+
+
+def _check_subsets(arm: Arm, baseline: Arm, seeds: list[int]) -> None:
+    """What pairs two runs of a seed is their labelled subset. A run that stands for other seeds has its own."""
+    if arm.cell["label_budget"] != baseline.cell["label_budget"]:
+        return
+    pairs = {seed: [it.runs[seed][1] for it in (arm, baseline)] for seed in seeds}
+    own = {seed: {record.get("subset") for record in records if record["seed"] == seed} - {None} for seed, records in pairs.items()}
+    if differing := [seed for seed in seeds if len(own[seed]) > 1]:
+        raise NotSelectable(f"cell and baseline saw different labelled subsets: {_seeds(differing)}; compare runs of one state of the data")
 
 
 def _aligned(first: Scores, run: tuple[Path, dict], other: Scores, other_run: tuple[Path, dict]) -> np.ndarray:
@@ -116,7 +173,9 @@ def _aligned(first: Scores, run: tuple[Path, dict], other: Scores, other_run: tu
 
 def _named(run: tuple[Path, dict]) -> str:
     folder, record = run
-    return f"run {folder.name} ({record['cell']['strategy']}, seed {record['seed']})"
+    cell = record["cell"]
+    where = f"{cell['strategy']}, {' → '.join(filter(None, (cell['source'], cell['target'])))}, labels {cell['label_budget']}"
+    return f"run {folder.name} ({where}, seed {record['seed']})"
 
 
 def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[str]:
@@ -128,10 +187,6 @@ def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[st
         notes.append(f"{_seeds(alone)} left out: no run of the baseline to pair with")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):
         notes.append(f"{_seeds(added)} came after the plan: error rates hold where their number was not chosen by looking at the result")
-    if arm.cell["label_budget"] == baseline.cell["label_budget"]:
-        subsets = {seed: {it.runs[seed][1].get("subset") for it in (arm, baseline)} - {None} for seed in seeds}
-        if differing := [seed for seed in seeds if len(subsets[seed]) > 1]:
-            notes.append(f"the arms saw different labelled subsets: {_seeds(differing)}")
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")
     for who, it in (("strategy", arm), ("baseline", baseline)):

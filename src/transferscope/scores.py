@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from transferscope import influence
 from transferscope.errors import Refused
 
 SELECTIONS = ("last", "source_val", "target_val", "oracle")
-METRICS = ("accuracy", "nll", "brier")
+METRICS = ("accuracy", *influence.METRICS, "nll", "brier")
 SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
 
 
 class NotSelectable(Exception):
-    """The run has no evaluation that this selection could choose by."""
+    """The run has no evaluation that this selection could choose by, or the metric no value on its items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Scores:
     """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C].
 
     step: of the evaluation taken, None where none is finite and the scores are those of chance. finite: whether the last evaluation is.
-    selection: the rule that was applied; `last` where an arm does not see the domain whose labels would choose.
+    selection: the rule that was applied; `last` where an arm does not see the domain whose labels would choose. ece: expected calibration
+    error, None where no evaluation is finite.
     """
 
     ids: np.ndarray
@@ -31,16 +33,19 @@ class Scores:
     classes: np.ndarray
     groups: np.ndarray | None
     scores: np.ndarray
+    ece: float | None
     step: int | None
     finite: bool
     selection: str
 
 
-def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str) -> np.ndarray:
+def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
     """Class probabilities [n, C], labels [n] -> scores [n], higher is better: nll and brier have their sign flipped.
 
-    nll is in nats, of probabilities of at least 1e-12.
+    nll is in nats, of probabilities of at least 1e-12. Metrics that are no mean over items give influence values, which alone need groups.
     """
+    if metric in influence.METRICS:
+        return influence.values(probabilities, labels, metric, groups)
     rows = np.arange(len(labels))
     if metric == "accuracy":
         return (probabilities.argmax(1) == labels).astype(float)
@@ -52,15 +57,29 @@ def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str) -> n
     return -((p - one_hot) ** 2).sum(1)
 
 
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, eq. 3): mean |accuracy − confidence| over bins of equal width, weighed by their items.
+
+    Biased upwards and no mean over items: shown, never judged.
+    """
+    confidence = probabilities.max(1).astype(float)
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(place, confidence - (probabilities.argmax(1) == labels), minlength=bins)
+    return float(np.abs(gap).sum() / len(labels))
+
+
 def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scores:
     """Reads only the members of evaluations.npz that the selection needs.
 
-    Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose by.
+    Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose by, or the
+    metric no value.
     """
     path = Path(folder) / "evaluations.npz"
     try:
         with np.load(path, allow_pickle=False) as members:
             return _select(_Evaluations(members), record, metric, selection)
+    except influence.Undefined as error:
+        raise NotSelectable(str(error)) from error
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, IndexError) as error:
@@ -102,16 +121,17 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
     validation = _validation_sets(evaluations, record, selection) if selection in SEES else []
     if selection in SEES and not validation:
         selection = "last"
-    scores, step = _chance(len(ids), len(classes), metric), None
+    groups = evaluations.get(f"{test}/groups")
+    scores, ece, step = np.full(len(ids), _chance(labels, len(classes), metric)), None, None
     for candidate in _best_first(evaluations, validation, test, steps, labels, metric, selection):
         p = evaluations.probabilities(test, candidate)
         if p is not None:
             if p.shape != (len(ids), len(classes)):
                 raise ValueError(f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} classes")
-            scores, step = item_scores(p, labels, metric), candidate
+            scores, ece, step = item_scores(p, labels, metric, groups), calibration_error(p, labels), candidate
             break
     finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None
-    return Scores(ids, labels, classes, evaluations.get(f"{test}/groups"), scores, step, finite, selection)
+    return Scores(ids, labels, classes, groups, scores, ece, step, finite, selection)
 
 
 def _validation_sets(evaluations: _Evaluations, record: dict, selection: str) -> list[str]:
@@ -138,11 +158,12 @@ def _best_first(
         else:  # accuracy on the validation items; with several sources the mean over their sets
             by_set = [(evaluations.probabilities(name, step), evaluations.members[f"{name}/labels"], "accuracy") for name in validation]
         if all(p is not None for p, _, _ in by_set):
-            value[step] = np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])
+            value[step] = round(float(np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])), 12)
     return sorted(value, key=lambda step: (-value[step], step))
 
 
-def _chance(n: int, classes: int, metric: str) -> np.ndarray:
-    """What a run without a single finite evaluation scores: uniform probabilities."""
-    value = {"accuracy": 1 / classes, "nll": -np.log(classes), "brier": -(1 - 1 / classes)}[metric]
-    return np.full(n, value)
+def _chance(labels: np.ndarray, classes: int, metric: str) -> float:
+    """What a run without a single finite evaluation scores: uniform probabilities, ties broken at random."""
+    if metric in influence.METRICS:
+        return influence.at_chance(labels, classes, metric)
+    return {"accuracy": 1 / classes, "nll": -np.log(classes), "brier": -(1 - 1 / classes)}[metric]

@@ -5,6 +5,7 @@ Training takes `trainer.steps` optimiser steps, cut into evaluation intervals; a
 """
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -18,6 +19,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from transferscope import validators
 from transferscope.data.splits import Evaluated, Labelled, Pools, generator
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
@@ -60,16 +62,20 @@ def fit(
     folder: Path | None = None,
     after_interval: Callable[[int, dict], None] = lambda step, row: None,
     keep: tuple[str, ...] | None = None,
+    validator_inputs: Tensor | None = None,
 ) -> Outcome:
     """Train, and evaluate at step 0 and at the end of every interval.
 
     stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed from; None keeps none.
     keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on these evaluated sets (the earliest
     of equals), or, with no set named, the last ones. None keeps none.
+    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these the first `validator_items`.
     """
     boundaries = np.linspace(0, settings.steps, settings.evaluations + 1).round().astype(int)
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     watch = _Intervals(pools, evaluated, boundaries, stream, folder, after_interval, keep)
+    if validator_inputs is not None:
+        watch.validator_inputs = validator_inputs[: validator_items(settings)]
     checkpoint = folder / "checkpoint.ckpt" if folder else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,6 +94,11 @@ def fit(
                 raise KeyboardInterrupt from stop
             raise
     return watch.outcome
+
+
+def validator_items(settings: Settings) -> int:
+    """So many that reading them costs about 5 % of the training, where a trained item costs four that are only predicted: 100 to 2,000."""
+    return int(np.clip(settings.steps * settings.batch_size // (5 * (settings.evaluations + 1)), 100, 2000))
 
 
 class _Draws:
@@ -134,6 +145,7 @@ class _Intervals(pl.Callback):
         # of the labels only those that `keep` chooses by stay here: no test label is within reach of training
         self.inputs = {name: items.inputs for name, items in evaluated.items()}
         self.labels = {name: evaluated[name].labels for name in keep or ()}
+        self.validator_inputs: Tensor | None = None
         self.outcome = Outcome(probabilities={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
@@ -151,6 +163,8 @@ class _Intervals(pl.Callback):
                 prepared[name] = None if pool is None else strategy.precompute(pool).to(device)
         self.pools = Pools(**prepared)
         self.inputs = {name: strategy.precompute(inputs) for name, inputs in self.inputs.items()}
+        if self.validator_inputs is not None:
+            self.validator_inputs = strategy.precompute(self.validator_inputs)
         strategy.fit_features(self.pools)
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
@@ -172,10 +186,11 @@ class _Intervals(pl.Callback):
         strategy.eval()
         for name, inputs in self.inputs.items():
             self.outcome.probabilities[name][step] = in_chunks(strategy.probabilities, inputs, strategy.device)
+        values = {} if self.validator_inputs is None else _read_validators(strategy, self.validator_inputs)
         strategy.train()
         self.outcome.seconds += time.perf_counter() - self.clock
         self.clock = time.perf_counter()
-        self.outcome.history.append({"step": step, "seconds": self.outcome.seconds, **losses})
+        self.outcome.history.append({"step": step, "seconds": self.outcome.seconds, **losses, **values})
         if self.keep is not None and (score := self._selection_score(step)) > self.best:
             from safetensors.torch import save_file
 
@@ -197,3 +212,19 @@ class _Intervals(pl.Callback):
         self.best = state["best"]
         self.outcome.probabilities, self.outcome.history = state["probabilities"], state["history"]
         self.outcome.seconds = state["seconds"]
+
+
+def _read_validators(strategy: Strategy, inputs: Tensor) -> dict[str, float]:
+    """`validator/NAME` of precomputed inputs; one that is not finite is left out.
+
+    Their features are what the backbone gives on the way to the probabilities, or the inputs where these were precomputed features.
+    """
+    passed = []
+    watch = strategy.network.backbone.register_forward_hook(lambda module, given, features: passed.append(features.detach().float().cpu()))
+    p = in_chunks(strategy.probabilities, inputs, strategy.device)
+    watch.remove()
+    features = torch.cat(passed) if passed else inputs.float().cpu()
+    features = features.flatten(1) if len(features) == len(p) else p
+    values = validators.read(p.numpy(), features.numpy())
+    # six digits: the last ones of a matrix product depend on how many threads made it
+    return {f"validator/{name}": float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}

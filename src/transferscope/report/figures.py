@@ -66,12 +66,14 @@ def forest_row(axis: Axis, delta: float, ci: Interval, simultaneous: Interval) -
     return {"x": axis.percent(delta), "ci": bar(axis, ci), "simultaneous": bar(axis, simultaneous)}
 
 
-def budget_panel(axis: Axis, budgets: Sequence, points: dict, pixels: float) -> dict:
+def budget_panel(axis: Axis, budgets: Sequence, points: dict, band: dict, pixels: float) -> dict:
     """Δ against label budget for one strategy, budgets at equal distances.
 
-    `points`: {budget: (delta, ci)}; budgets without a point break the line. Gives {points: [...], segments: [...]}.
+    `points`: {budget: (delta, ci)}; budgets without a point break the line. `band`: {budget: interval} that holds at all of them at once.
+    Gives {points: [...], segments: [...], band: SVG points in a box 100 wide and `pixels` high}.
     """
     placed, segments, before = [], [], None
+    edges: tuple[list[str], list[str]] = [], []
     for k, at in enumerate(budgets):
         if at not in points:
             before = None
@@ -84,11 +86,15 @@ def budget_panel(axis: Axis, budgets: Sequence, points: dict, pixels: float) -> 
             "top": axis.height(ci[1], pixels) if ci else None,
             "bottom": axis.height(ci[0], pixels) if ci else None,
         }
+        if band.get(at):
+            for edge, bound in zip(edges, band[at], strict=True):
+                edge.append(f"{point['x']:g},{axis.height(bound, pixels):g}")
         if before:
             segments.append({"x1": before["x"], "y1": before["y"], "x2": point["x"], "y2": point["y"]})
         placed.append(point)
         before = point
-    return {"points": placed, "segments": segments}
+    lower, upper = edges
+    return {"points": placed, "segments": segments, "band": " ".join([*upper, *lower[::-1]]) if len(upper) > 1 else ""}
 
 
 def curve(runs: Sequence[Sequence[tuple[float, float]]], most: int = 60) -> list[tuple[float, float, float, float]]:

@@ -4,7 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from transferscope.compare import Cell
+from transferscope.cells import Cell
+from transferscope.evidence.calibration_change import Calibration
+from transferscope.evidence.flips import Flips
+from transferscope.evidence.forgetting import Forgetting
+from transferscope.evidence.learning import Learning
 from transferscope.report import figures, words
 
 # what can tell two cells of one strategy apart, beside source, target and budget
@@ -15,7 +19,7 @@ KEYS = (*PLACE, "variant", *_CHOICES)
 
 @dataclass
 class View:
-    """One cell, ready to draw; `place` holds its positions on the target's axis, the rest is filled by page.py."""
+    """One cell, ready to draw; `place` holds its positions on the target's axis, the rest is filled by cards.py."""
 
     cell: Cell
     id: str
@@ -25,6 +29,12 @@ class View:
     place: dict = field(default_factory=dict)
     seeds: dict | None = None
     classes: dict | None = None
+    subgroups: dict[str, dict] = field(default_factory=dict)
+    flips: Flips | None = None
+    pictures: dict[str, str] = field(default_factory=dict)
+    learning: Learning | None = None
+    forgetting: list[Forgetting] = field(default_factory=list)
+    calibration: Calibration | None = None
     curves: dict | None = None
     runs: list | None = None
     notes: list[str] = field(default_factory=list)
@@ -39,6 +49,7 @@ class Line:
     views: dict[object, View]
     absent: dict[object, str]
     panel: dict = field(default_factory=dict)
+    crossings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -49,6 +60,11 @@ class Source:
     @property
     def views(self) -> list[View]:
         return [view for line in self.lines for view in line.views.values()]
+
+    @property
+    def columns(self) -> list[str]:
+        """Metadata columns by which its cells have subgroups."""
+        return sorted({column for view in self.views for column in view.subgroups})
 
     @property
     def budgets(self) -> list:
@@ -65,6 +81,7 @@ class Target:
     margin_value: float
     curve_steps: figures.Axis | None = None
     curve_scores: figures.Axis | None = None
+    flip_axis: figures.Axis | None = None
 
     @property
     def zero(self) -> float:

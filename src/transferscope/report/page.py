@@ -12,9 +12,13 @@ from markupsafe import Markup, escape
 
 import transferscope
 from transferscope import record
-from transferscope.compare import Comparison
-from transferscope.report import evidence, figures, layout, method, words
+from transferscope.cells import Comparison
+from transferscope.evidence import budgets, regret
+from transferscope.evidence.flips import BOUND
+from transferscope.evidence.predictions import ITEM_METRICS, Reader
+from transferscope.report import cards, figures, layout, method, words
 from transferscope.report.answer import answer
+from transferscope.report.pictures import Pictures
 
 LARGE = 60  # cells beyond which the parts fold, a source each
 PANEL_HEIGHT = 150
@@ -24,6 +28,8 @@ SECTIONS = {
     "budgets": "Budgets",
     "curves": "Curves",
     "classes": "Classes",
+    "items": "Items",
+    "aftermath": "Aftermath",
     "verdicts": "Verdicts",
     "evidence": "Evidence",
     "method": "Method",
@@ -35,19 +41,21 @@ def render(comparison: Comparison) -> str:
     cells, settings = comparison.cells, comparison.settings
     gaps = method.gaps(comparison)
     targets = layout.build(cells, gaps.places, settings["margin"])
+    reader, pictures = Reader(), Pictures()
     for target in targets:
-        evidence.add(target, settings["alpha"])
-        budgets = sorted({view.cell.label_budget for view in target.views}, key=layout.budget_order)
+        cards.add(target, settings["alpha"], reader, pictures)
         for line in (line for source in target.sources for line in source.lines):
-            points = {b: (view.cell.delta, view.cell.ci) for b, view in line.views.items()}
-            line.panel = figures.budget_panel(target.budget_axis, budgets, points, PANEL_HEIGHT)
+            _draw_budgets(target, line, settings["alpha"])
     views = [view for target in targets for view in target.views]
     shown = {
         "budgets": any(len(target.budgets) > 1 for target in targets),
         "curves": any(view.curves for view in views),
         "classes": any(view.classes for view in views),
+        "items": any(view.flips for view in views),
+        "aftermath": any(view.calibration for view in views),
     }
     metric = settings["metric"]
+    part_metric = metric if metric in ITEM_METRICS else "accuracy"
     baselines = sorted({cell.baseline for cell in cells})
     margin = f"{words.number(settings['margin'], metric)} {words.unit(metric)}"
     script = _asset("page.js")
@@ -63,9 +71,14 @@ def render(comparison: Comparison) -> str:
         settings=method.settings_line(cells, settings, margin),
         stamps=method.stamps(cells),
         sections=[(id, name) for id, name in SECTIONS.items() if shown.get(id, True)],
-        with_budgets=shown["budgets"],
-        with_curves=shown["curves"],
-        with_classes=shown["classes"],
+        **{f"with_{id}": there for id, there in shown.items()},
+        with_learning=any(view.learning for view in views),
+        with_subgroups=any(view.subgroups for view in views),
+        with_forgetting=any(view.forgetting for view in views),
+        without_twin=any(view.flips and view.flips.reference == BOUND for view in views),
+        part_metric=part_metric,
+        part_unit=words.unit(part_metric),
+        regrets=regret.of(cells),
         large=len(cells) > LARGE,
         panel_height=PANEL_HEIGHT,
         gutter=figures.GUTTER,
@@ -80,6 +93,19 @@ def render(comparison: Comparison) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _draw_budgets(target: layout.Target, line: layout.Line, alpha: float) -> None:
+    """Δ along the label budgets, the band that holds at all of them, and the crossovers it shows."""
+    labelled = [view.cell for budget, view in line.views.items() if budget is not None]
+    bounds = {}
+    if len(labelled) > 1:
+        band = budgets.of(labelled, alpha)
+        bounds = dict(zip(band.budgets, band.ci, strict=True))
+        line.crossings = [f"turns into a {side} between {words.budget(a)} and {words.budget(b)}" for a, b, side in band.crossovers()]
+    points = {budget: (view.cell.delta, view.cell.ci) for budget, view in line.views.items()}
+    at = sorted({view.cell.label_budget for view in target.views}, key=layout.budget_order)
+    line.panel = figures.budget_panel(target.budget_axis, at, points, bounds, PANEL_HEIGHT)
 
 
 def write(path: Path | str, html: str) -> None:
@@ -106,6 +132,8 @@ def _environment() -> Environment:
         "count": words.count,
         "breakable": lambda text: Markup(re.sub(r"(_|\.(?=[a-z]))", r"\1<wbr>", str(escape(text)))),
         "words": lambda text: text.replace("_", " "),
+        "amount": words.amount,
+        "saving": words.saving,
         "tick": lambda value, metric: words.signed(value, metric).removesuffix(".0"),
         "whole": lambda delta, metric: words.signed(round(delta, 2), metric).removesuffix(".0"),
     }

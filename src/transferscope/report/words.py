@@ -3,6 +3,7 @@
 import math
 
 from transferscope.baselines import TARGET_ONLY
+from transferscope.evidence.learning import Measure
 
 VERDICTS = ("positive", "negative", "equivalent", "undecided")
 NEGATIVE_TRANSFER = "negative transfer"
@@ -47,6 +48,18 @@ def interval(bounds: list | tuple | None, metric: str) -> str:
     if bounds is None or not all(_finite(bound) for bound in bounds):
         return "–"
     return f"[{signed(bounds[0], metric)}, {signed(bounds[1], metric)}]"
+
+
+def amount(value: float, unit: str) -> str:
+    """Steps as a whole number, seconds with one decimal."""
+    return f"{value:.0f}" if unit == "steps" else f"{value:.1f} s"
+
+
+def saving(measure: Measure, unit: str) -> str:
+    """What a strategy saves, with its interval; below zero it costs."""
+    values = [measure.delta, *(measure.ci or ())]
+    told = [("−" if value < 0 else "") + amount(abs(value), unit) for value in values]
+    return told[0] + (f" [{told[1]}, {told[2]}]" if measure.ci else "")
 
 
 def probability(p: float | None) -> str:
