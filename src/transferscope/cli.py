@@ -11,6 +11,7 @@ VERBS = {
     "compare": "verdicts from the records: does transfer help or hurt",
     "report": "one self-contained page of verdicts and figures",
     "status": "what is done, running, failed, missing",
+    "predict": "before any training on the target: distances, label shift, transferability of each source",
     "apply": "predict a folder with the model a run kept",
     "list": "strategies, domains, backbones, experiments that exist",
     "doctor": "versions, devices, data found, W&B mode; how to mend what is missing",

@@ -34,7 +34,8 @@ def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, floa
         for row in outcome.history:
             row[f"{name}/accuracy"] = float((by_step[row["step"]].argmax(1) == items.labels).float().mean())
         finite = [step for step, p in by_step.items() if torch.isfinite(p).all()]
-        result |= {f"{name}/{metric}": value for metric, value in scores(by_step[max(finite)], items.labels).items()}
+        if finite:
+            result |= {f"{name}/{metric}": value for metric, value in scores(by_step[max(finite)], items.labels).items()}
     return result
 
 

@@ -21,7 +21,8 @@ from transferscope import conf, record
 from transferscope.data import splits
 from transferscope.data.domain import Domain
 from transferscope.errors import Refused, nearest
-from transferscope.strategies.base import Strategy
+from transferscope.strategies.base import SIGHTS, Strategy
+from transferscope.strategies.source_only import SourceOnly
 from transferscope.training import Settings
 
 
@@ -55,7 +56,7 @@ class Request:
 
     @property
     def trains_source_model(self) -> bool:
-        return _is_source_model(self.sees, self.initialisation)
+        return _is_source_model(self.strategy, self.initialisation)
 
     def task(self) -> splits.Task:
         c = self.config
@@ -85,7 +86,7 @@ def resolve(config: DictConfig) -> Request:
     """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
     c = plain(config)
     check_values(c)
-    strategy = get_class(c["strategy"]["_target_"])
+    strategy = strategy_class(c["strategy"])
     check_arguments("strategy", strategy, c["strategy"], given={"network"})
     check_arguments("backbone", get_class(c["backbone"]["_target_"]), c["backbone"], given={"input_shape"})
     check_arguments("trainer.optimizer", get_class(c["trainer"]["optimizer"]["_target_"]), c["trainer"]["optimizer"], given={"params"})
@@ -130,6 +131,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 # --- values ----------------------------------------------------------------------------------------------------------------------
 
 CHOICES = {
+    "strategy.starts_from": ("random", "weights", "source"),
     "initialisation": ("auto", "random", "pretrained", "source"),
     "protocol": ("inductive", "transductive"),
     "role": ("run", "trial"),
@@ -149,7 +151,7 @@ AT_LEAST = {
 def check_values(c: dict[str, Any]) -> None:
     def value(key: str) -> Any:
         section, _, name = key.rpartition(".")
-        return c[section][name] if section else c[name]
+        return c[section].get(name) if section else c[name]
 
     for key, allowed in CHOICES.items():
         if value(key) not in allowed:
@@ -182,6 +184,22 @@ def check_values(c: dict[str, Any]) -> None:
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def strategy_class(values: dict[str, Any]) -> type[Strategy]:
+    """The class that a yaml of conf/strategy names."""
+    target = values["_target_"]
+    if not isinstance(values.get("name"), str):
+        raise Refused(f"strategy.name={values.get('name')}: the yaml of {target} needs the name of its file here")
+    try:
+        strategy = get_class(target)
+    except (ImportError, ValueError) as error:
+        raise Refused(f"strategy._target_={target}: cannot be imported; for a file of the current folder: export PYTHONPATH=.") from error
+    if not issubclass(strategy, Strategy) or not hasattr(strategy, "sees"):
+        raise Refused(f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed")
+    if unknown := sorted(strategy.sees - set(SIGHTS)):
+        raise Refused(f"strategy._target_={target}: sees {unknown[0]}, not one of {', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}")
+    return strategy
 
 
 def check_arguments(section: str, what: type, values: dict[str, Any], given: set[str]) -> None:
@@ -282,16 +300,16 @@ def _check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain) ->
         raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
 
 
-def _is_source_model(sees: frozenset[str], initialisation: str) -> bool:
+def _is_source_model(strategy: type[Strategy], initialisation: str) -> bool:
     """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared with other runs."""
-    return sees == {"source_inputs", "source_labels"} and initialisation != "source"
+    return strategy is SourceOnly and initialisation != "source"
 
 
 def _consumed(
     c: dict[str, Any], strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...], sees: frozenset[str], initialisation: str
 ) -> dict[str, Any]:
     keys = ["batch_size", "evaluations", "optimizer", "schedule"]
-    is_source_model = _is_source_model(sees, initialisation)
+    is_source_model = _is_source_model(strategy, initialisation)
     keys += [] if is_source_model else ["steps"]
     keys += ["source_steps"] if is_source_model or initialisation == "source" else []
     trainer = {key: c["trainer"][key] for key in keys}
@@ -301,7 +319,7 @@ def _consumed(
     return {
         "strategy": {
             **{k: v for k, v in c["strategy"].items() if k not in ("_target_", "name", "starts_from")},
-            "class": strategy.__name__,
+            "class": f"{strategy.__module__}.{strategy.__qualname__}",
             "version": strategy.version,
         },
         "backbone": backbone,

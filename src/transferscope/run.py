@@ -67,7 +67,7 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
         model = lease.folder / "selected.safetensors" if request.config["keep"] == "selected" else None
-        if request.trains_source_model and outcome.status == "done":
+        if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
             artifacts.deposit_source_model(request, task, strategy.network)
     except Exception as error:  # noqa: BLE001 - whatever broke, the other runs go on and the record says what it was
         reason = f"{type(error).__name__}: {error}".split("\n")[0]

@@ -109,6 +109,8 @@ class _Draws:
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
         interval = self.watch.interval(self.strategy)
+        if interval == len(self.watch.boundaries) - 1:  # resumed after the last interval: only the record is missing
+            return
         steps = self.watch.boundaries[interval + 1] - self.watch.boundaries[interval]
         orders = {
             name: self._order(len(pool if name == "unlabelled" else pool.labels), steps, name, interval)

@@ -168,6 +168,8 @@ def prepare(
             evaluated |= source_evaluated
     if "source_inputs" not in sees:
         source = None
+    elif "source_labels" not in sees:
+        source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
     return Task(target, sources, target.classes, source_classes, tuple(shape), Pools(source, labelled, unlabelled), evaluated, subset)
 
 

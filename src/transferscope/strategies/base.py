@@ -6,8 +6,8 @@ steps (manual optimisation), because Lightning's own cost is per `training_step`
 
 How methods that are not here yet would sit on it:
 - two classifiers, several optimisers (MCD): `parameter_groups` returns {"generator": ..., "classifiers": ...}; `updates` yields
-  ("generator+classifiers" as both names in turn, or one joint name) the source loss, then ("classifiers", discrepancy against them), then
-  k times ("generator", discrepancy). `updates` is a generator, so each loss is computed after the step before it.
+  (("generator", "classifiers"), source loss), then ("classifiers", source loss less discrepancy), then k times ("generator",
+  discrepancy). `updates` is a generator, so each loss is computed after the step before it.
 - ADDA: initialisation `source`; `__init__` keeps a frozen copy of the source backbone; `updates` yields ("discriminator", ...) and
   ("target", ...).
 - without source data (SHOT): `sees = {"target_inputs"}`, initialisation `source`; `begin_interval(pools)` recomputes pseudo-labels for the
@@ -72,8 +72,8 @@ class Strategy(pl.LightningModule):
         """The terms whose sum is minimised, by name; each a scalar."""
         raise NotImplementedError
 
-    def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        """(optimiser, loss terms) of one step, in order. Override for several optimisers."""
+    def updates(self, batch: Batch) -> Iterator[tuple[str | tuple[str, ...], dict[str, Tensor]]]:
+        """(optimiser or optimisers, loss terms) of one step, in order. Override for several optimisers."""
         yield "all", self.losses(batch)
 
     def parameter_groups(self) -> dict[str, list[dict]]:
@@ -120,18 +120,22 @@ class Strategy(pl.LightningModule):
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self._named_optimizers.items()}
         return list(self._named_optimizers.values())
 
-    def on_train_epoch_start(self) -> None:
+    def on_fit_start(self) -> None:  # after a checkpoint is loaded, before anything asks for the progress
         self._step = int(self.steps_done)
+
+    def on_train_epoch_start(self) -> None:
         self.loss_sums, self.loss_steps = {}, 0
 
     def training_step(self, block: Iterable[Batch], block_index: int) -> None:
         for batch in block:
             self._set_rates()
-            for name, terms in self.updates(batch):
-                optimizer = self._named_optimizers[name]
-                optimizer.zero_grad(set_to_none=True)
+            for names, terms in self.updates(batch):
+                optimizers = [self._named_optimizers[name] for name in ([names] if isinstance(names, str) else names)]
+                for optimizer in optimizers:
+                    optimizer.zero_grad(set_to_none=True)
                 self.backward(terms)
-                optimizer.step()
+                for optimizer in optimizers:
+                    optimizer.step()
                 for term, value in terms.items():
                     self.loss_sums[term] = self.loss_sums.get(term, 0.0) + value.detach()
             self._step += 1

@@ -1,0 +1,207 @@
+"""transferscope predict: what can be said of candidate sources before anything is trained on the target."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transferscope import conf
+from transferscope.errors import Refused, nearest
+
+FORMATS = ("table", "json")
+RANKS_ONLY = (
+    "These numbers rank sources for one target and backbone, nothing more: a lower distance is a nearer source, a higher score a source "
+    "expected to transfer better. Whether transfer helps or hurts is a question for `transferscope compare`."
+)
+FIXED = {"strategy": "fine_tuning", "initialisation": "source", "protocol": "inductive"}
+HELP = """
+usage: transferscope predict target=DOMAIN source=A,B,[C,D] [label_budget=10]
+                             [backbone=NAME] [key=value ...] [--format table|json]
+                             [--config-dir DIR]
+
+Distances between each candidate source and the target, their label shift, and
+transferability scores, before any training on the target: one row a source,
+[C,D] is one source of two domains. Keys are those of `transferscope run` (seed,
+image_size, store, data_root, trainer.source_steps, ...), except strategy,
+initialisation and protocol: no strategy is trained here.
+
+  inputs    distances on the inputs themselves, images at 16 px or less
+  features  distances on features of the backbone: its pretrained weights where
+            it has them, else each source's own model; in units of the features'
+            standard deviation inside the two domains
+  scores    how well features and predictions of each source's model suit the
+            labels of the budget (label_budget=0: none)
+  labels    label shift, with label_budget=full alone: a smaller budget draws
+            equally many of every class
+
+A source's model is trained once a store and shared with `transferscope run`.
+Training inputs and the labels of the budget are all that is used: no test item,
+no validation label. At most 2,000 items of each domain count, chosen by
+split_seed, and equally many of every source, for distances depend on how many.
+
+  --format json    {"target", "label_budget", "backbone", "seed", "features_of",
+                   "items": {"source", "target", "target_labelled"}, "reading",
+                   "sources": [{"source", "training_items", "classes_shared",
+                   "source_seconds", "inputs", "features", "labels", "scores",
+                   "reasons"}]}; the four groups hold {name: number, or null with
+                   a reason, or {"estimate", "lo", "hi"}}; seconds are 0 where
+                   the store had the source's model
+  --config-dir DIR a folder with shelves of your own (domain/, backbone/, ...)
+
+These numbers rank sources for one target and backbone, nothing more: a lower
+distance is a nearer source, a higher score a source expected to transfer better.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise Refused(f"predict: {message} (transferscope predict --help)")
+
+
+def main(argv: list[str]) -> int:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--format", default="table")
+    parser.add_argument("--config-dir", type=Path)
+    arguments = parser.parse_intermixed_args(argv)
+    if arguments.format not in FORMATS:
+        raise Refused(f"--format {arguments.format}: not one of {', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}")
+    if arguments.config_dir is not None and not arguments.config_dir.is_dir():
+        raise Refused(f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, backbone/, ...) in it")
+    with composed(arguments.overrides, arguments.config_dir) as configs:
+        from transferscope.prediction import predict
+
+        prediction = {**predict(configs), "reading": RANKS_ONLY}
+    if arguments.format == "json":
+        print(json.dumps(prediction, indent=1, allow_nan=False, ensure_ascii=False))
+    else:
+        say(prediction)
+    return 0
+
+
+# --- the request -----------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def composed(overrides: list[str], config_dir: Path | None) -> Iterator[list]:
+    """One config a source. Hydra's own state, which tells conf.py of further shelves, lasts as long as the context."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from transferscope.verbs.run import explain
+
+    shelves = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    before = HydraConfig.instance().cfg
+    try:
+        with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+            configs = [
+                compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
+                for words in one_source_each(overrides)
+            ]
+        HydraConfig.instance().set_config(configs[0])
+        yield configs
+    except (HydraException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
+            raise error.__cause__ from error
+        raise Refused(explain(error)) from error
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def one_source_each(overrides: list[str]) -> list[list[str]]:
+    """The overrides of every candidate, `source=a,b,[c,d]` taken apart."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words, sources = [], None
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key, word = override.key_or_group, override.input_line
+        if key.split(".")[0] in FIXED:
+            raise Refused(f"{word}: no strategy is trained here; leave {key.split('.')[0]} to `transferscope run`")
+        if key == "source":
+            sources = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.get_value_element_as_str()]
+        elif override.is_sweep_override():
+            raise Refused(f"{word}: one value is needed; only source takes several")
+        else:
+            words.append(word)
+    if not sources or "null" in sources:
+        raise Refused("source: a domain is needed, or several, such as source=a,b (transferscope list domains)")
+    return [[*words, f"source={source}"] for source in dict.fromkeys(sources)]
+
+
+# --- the table -------------------------------------------------------------------------------------------------------------------
+
+
+def say(prediction: dict) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    console = Console(
+        file=sys.stdout, width=shutil.get_terminal_size((140, 40)).columns, force_terminal=colour, no_color=not colour, highlight=False
+    )
+    rows, items, budget = prediction["sources"], prediction["items"], prediction["label_budget"]
+    labels = "all labels" if budget == "full" else f"{budget} labels a class"
+    console.print(Text(f"Before any training on {prediction['target']}: {prediction['backbone']}, {labels}, seed {prediction['seed']}"))
+    now = [row["source_seconds"] for row in rows if row["source_seconds"]]
+    stored = sum(row["source_seconds"] == 0 for row in rows)
+    models = [f"{len(now)} trained now in {sum(now):.0f} s"] * bool(now) + [f"{stored} from the store"] * bool(stored)
+    console.print(Text(f"Models of the sources: {', '.join(models) or 'none'}. Items: {items['source']} of each source, {items['target']} of "
+                       f"the target, and of these {items['target_labelled']} with their label."))  # fmt: skip
+    best = min if len(rows) > 1 else None
+    shift = ": label shift (lower = more alike)" if budget == "full" else ""
+    console.print(_table(f"Classes{shift}", rows, "labels", best, {"training items": "training_items", "classes shared": "classes_shared"}))
+    console.print(_table("Distances of inputs (lower = nearer)", rows, "inputs", best))
+    if any(row["features"] for row in rows):
+        console.print(_table(f"Distances of features from {prediction['features_of']} (lower = nearer)", rows, "features", best))
+    if any(row["scores"] for row in rows):
+        console.print(_table("Scores of each source's model (higher = expected to transfer better)", rows, "scores", best and max))
+    console.print()
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        for name, reason in row["reasons"].items():
+            reasons.setdefault(f"{name}: {reason}", []).append(row["source"])
+    for reason, sources in reasons.items():
+        console.print(Text(reason + ("" if len(sources) == len(rows) else f" ({', '.join(sources)})")))
+    console.print(Text(RANKS_ONLY + (" * is the first in its column." if best else ""), style="bold"))
+
+
+def _table(title: str, rows: list[dict], group: str, best, facts: dict[str, str] | None = None):
+    """A title and a table, one row a source; `best` is min or max, and marks the first of a column, or None."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("source", overflow="fold")
+    columns = [[str(row[key]) for row in rows] for key in (facts or {}).values()]
+    names = [name for name in dict.fromkeys(name for row in rows for name in row[group]) if any(row[group].get(name) is not None for row in rows)]
+    for name in names:
+        values = [row[group].get(name) for row in rows]
+        known = [_estimate(value) for value in values if value is not None]
+        first = best(known) if best and len(set(known)) > 1 else None
+        columns.append([_cell(value, value is not None and _estimate(value) == first) for value in values])
+    for name in [*(facts or {}), *names]:
+        table.add_column(name, justify="right", overflow="fold")
+    for row, *cells in zip(rows, *columns, strict=True):
+        table.add_row(row["source"], *cells)
+    return Group(Text(f"\n{title}", style="bold"), table)
+
+
+def _estimate(value: float | dict) -> float:
+    return value["estimate"] if isinstance(value, dict) else value
+
+
+def _cell(value: float | dict | None, is_first: bool) -> str:
+    if value is None:
+        return "–"
+    mark = "*" if is_first else " "
+    if isinstance(value, dict):
+        return rf"{value['estimate']:.2f} \[{value['lo']:.2f}, {value['hi']:.2f}]{mark}"
+    return f"{value:.3g}{mark}"

@@ -1,0 +1,107 @@
+"""Tiny runs on the synthetic pair blobs_shifted → blobs, a tenth of a second each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from transferscope import request
+from transferscope.data import splits
+from transferscope.data.domain import Domain
+from transferscope.record import read_history, read_record
+from transferscope.run import run
+
+CONF = Path(__file__).parents[2] / "conf"
+TINY = (
+    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12", "trainer.source_steps=12",
+    "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01", "trainer.accelerator=cpu", "tracking=off",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run's folder, read back."""
+
+    folder: Path
+
+    @cached_property
+    def record(self) -> dict:
+        return read_record(self.folder)
+
+    @cached_property
+    def members(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / "evaluations.npz", allow_pickle=False) as members:
+            return dict(members)
+
+    @property
+    def bits(self) -> tuple:
+        """All that "identical" means: evaluations.npz, the history less its time columns, the result."""
+        history = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(self.folder)]
+        return (self.folder / "evaluations.npz").read_bytes(), history, self.record["result"]
+
+    @property
+    def probabilities(self) -> dict[str, bytes]:
+        """Every stored probability, of all evaluated sets and steps."""
+        return {name: member.tobytes() for name, member in self.members.items() if "/probabilities/" in name}
+
+    def on_test(self, step: int = 12) -> np.ndarray:
+        return self.members[f"blobs/test/probabilities/{step:06d}"]
+
+
+@pytest.fixture(scope="session")
+def config() -> Callable[..., DictConfig]:
+    """config(*overrides): the composed tiny run. Hydra's global state is afterwards what it was before."""
+
+    def composed(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", overrides=[*TINY, *overrides])
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def train(config, tmp_path_factory) -> Callable[..., Finished]:
+    """train(*overrides): a run, in a store of its own unless one is given. domains: by name, in place of those of the shelf."""
+
+    def trained(*overrides: str, store: Path | None = None, domains: dict[str, Domain] | None = None) -> Finished:
+        with pytest.MonkeyPatch.context() as patch:
+            if domains:
+                patch.setattr(request, "load_domain", lambda key, name, *_: domains[name])
+            return Finished(run(config(f"store={store or tmp_path_factory.mktemp('store')}", *overrides)))
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def finished(train) -> Callable[..., Finished]:
+    """finished(*overrides): the same as train, each trained once a session."""
+    return cache(train)
+
+
+@pytest.fixture(scope="session")
+def pair(config) -> dict[str, Domain]:
+    """Both domains with the split that the runs draw written into them, so that labels may change and the split does not."""
+    domains = {}
+    for name in ("blobs", "blobs_shifted"):
+        domain = request.load_domain("target", name, "data")
+        _, test = splits.split(domain, split_seed=0)
+        domains[name] = replace(domain, split=np.where(np.isin(np.arange(len(domain)), test), "test", "train"))
+    return domains
+
+
+@pytest.fixture(scope="session")
+def scrambled(pair) -> Callable[[str, str], dict[str, Domain]]:
+    """scrambled(name, part): the pair with garbage for the labels of one domain's "train" or "test" items."""
+
+    def garbage(name: str, part: str) -> dict[str, Domain]:
+        labels = pair[name].labels.clone()
+        chosen = np.flatnonzero(pair[name].split == part)
+        labels[chosen] = labels[np.random.default_rng(0).permutation(chosen)]
+        return pair | {name: replace(pair[name], labels=labels)}
+
+    return garbage

@@ -1,0 +1,136 @@
+"""What every yaml of conf/strategy promises, on the tiny pair."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from transferscope.record import read_history
+from transferscope.request import resolve
+from transferscope.strategies.base import SIGHTS
+
+SHELF = Path(__file__).parents[2] / "conf" / "strategy"
+NAMES = sorted(path.stem for path in SHELF.glob("*.yaml"))
+CLASSES = {name: get_class(OmegaConf.load(SHELF / f"{name}.yaml")["_target_"]) for name in NAMES}
+pytestmark = pytest.mark.parametrize("name", NAMES)
+
+
+def test_yaml_opens_with_its_description_and_names_itself(name):
+    first, *_ = (SHELF / f"{name}.yaml").read_text().splitlines()
+    assert first.startswith("# ") and len(first) > 10
+    yaml = OmegaConf.load(SHELF / f"{name}.yaml")
+    assert yaml.name == name and yaml.starts_from in ("random", "weights", "source")
+
+
+def test_it_runs_to_a_finished_record(finished, name):
+    run = finished(f"strategy={name}")
+    assert run.record["status"] == "done", run.record["reason"]
+    assert run.record["result"]["evaluations"] == [0, 4, 8, 12]
+    assert run.record["cell"]["strategy"] in (name, "scratch")  # target_only from random weights is scratch
+    for items in {member.split("/probabilities/")[0] for member in run.probabilities}:
+        p = np.stack([run.members[f"{items}/probabilities/{step:06d}"] for step in (0, 4, 8, 12)])
+        assert p.shape == (4, len(run.members[f"{items}/ids"]), 3) and p.dtype == np.float32 and (p >= 0).all()
+        np.testing.assert_allclose(p.sum(2), 1, atol=1e-5)
+
+
+def test_it_learns_something(finished, name):
+    run = finished(f"strategy={name}")
+    assert not np.array_equal(run.on_test(0), run.on_test(12))
+
+
+def test_every_loss_term_is_finite_and_named_in_the_history(train, monkeypatch, name):
+    terms, updates = set(), CLASSES[name].updates
+
+    def noted(self, batch):
+        for optimizer, losses in updates(self, batch):
+            terms.update(losses)
+            yield optimizer, losses
+
+    monkeypatch.setattr(CLASSES[name], "updates", noted)
+    start, *rows = read_history(train(f"strategy={name}", "seed=3").folder)
+    assert not [key for key in start if key.startswith("loss/")]
+    for row in rows:
+        assert {key for key in row if key.startswith("loss/")} == {f"loss/{term}" for term in terms}
+    assert np.isfinite([value for row in rows for value in row.values()]).all()
+
+
+@pytest.mark.parametrize("budget", [0, 10])
+def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budget):
+    strategy = CLASSES[name]
+    assert strategy.sees and strategy.sees <= set(SIGHTS)
+    if strategy.needs_target_labels and budget == 0:
+        with pytest.raises(ValueError, match=f"label_budget=0: strategy {name} learns from target labels"):
+            resolve(config(f"strategy={name}", "label_budget=0"))
+        return
+    request = resolve(config(f"strategy={name}", f"label_budget={budget}"))
+    task, sees = request.task(), strategy.sees - ({"target_labels"} if budget == 0 else set())
+    assert request.sees == sees
+    held = {pool: getattr(task.pools, pool) is not None for pool in task.pools._fields}
+    assert held == {"source": "source_inputs" in sees, "target": "target_labels" in sees, "unlabelled": "target_inputs" in sees}
+    assert task.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
+    set_aside = {"blobs/val"} if "target_labels" in sees else set()
+    set_aside |= {"blobs_shifted/val"} if "source_labels" in request.reached_by else set()
+    assert set(task.evaluated) == {"blobs/test"} | set_aside
+
+
+def test_the_record_says_what_it_saw(finished, name):
+    record, sees = finished(f"strategy={name}").record, CLASSES[name].sees
+    by_its_start = {"source_inputs", "source_labels"} if record["cell"]["initialisation"] == "source" else set()
+    assert set(record["sees"]) == sees | by_its_start
+    sizes = {"source": 135, "target_labelled": 24, "target_val": 6, "target_unlabelled": 150}
+    sights = ("source_inputs", "target_labels", "target_labels", "target_inputs")
+    expected = {pool: size if sight in sees else 0 for (pool, size), sight in zip(sizes.items(), sights, strict=True)}
+    assert record["result"]["samples"] == expected
+
+
+def test_one_seed_gives_one_result_and_another_seed_another(finished, train, name):
+    once = finished(f"strategy={name}")
+    assert train(f"strategy={name}").bits == once.bits
+    assert train(f"strategy={name}", "seed=1").on_test().tobytes() != once.on_test().tobytes()
+
+
+def test_a_twin_has_the_same_labels_and_other_draws(finished, train, name):
+    once, twin = finished(f"strategy={name}"), train(f"strategy={name}", "twin=true")
+    assert twin.record["subset"] == once.record["subset"] and twin.record["fingerprint"] != once.record["fingerprint"]
+    assert twin.on_test().tobytes() != once.on_test().tobytes()
+
+
+def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite(finished, train, pair, name):
+    clean = finished(f"strategy={name}")
+    domain = pair["blobs_shifted" if CLASSES[name].sees == {"source_inputs", "source_labels"} else "blobs"]
+    scored = np.concatenate([ids for member, ids in clean.members.items() if member.endswith("/ids")])
+    inputs = domain.inputs.clone()
+    inputs[torch.from_numpy(~np.isin(domain.ids, scored))] = torch.nan
+    run = train(f"strategy={name}", domains=pair | {domain.name: replace(domain, inputs=inputs)})
+    assert run.record["status"] == "diverged"
+    assert "is not finite" in run.record["reason"] and run.record["reason"].startswith("loss/")
+    assert run.record["result"]["evaluations"] == [0]
+    assert run.on_test(0).tobytes() == clean.on_test(0).tobytes()
+    assert np.isfinite(list(run.record["result"]["metrics"].values())).all()
+
+
+def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, train, scrambled, name):
+    clean = finished(f"strategy={name}")
+    run = train(f"strategy={name}", domains=scrambled("blobs_shifted", "train"))
+    if "source_labels" in clean.record["sees"]:
+        assert run.on_test().tobytes() != clean.on_test().tobytes()
+    else:
+        assert run.bits == clean.bits
+
+
+def test_no_stored_probability_depends_on_a_target_test_label(finished, train, scrambled, name):
+    run = train(f"strategy={name}", domains=scrambled("blobs", "test"))
+    assert run.probabilities == finished(f"strategy={name}").probabilities
+
+
+def test_no_kept_model_depends_on_a_target_test_label(train, pair, scrambled, name):
+    selection = "target_val" if "target_labels" in CLASSES[name].sees else "source_val"
+    keeping = (f"strategy={name}", "keep=selected", f"selection={selection}", "trainer.steps=40", "trainer.evaluations=8")
+    clean, garbage = train(*keeping, domains=pair), train(*keeping, domains=scrambled("blobs", "test"))
+    assert clean.record["result"]["metrics"] != garbage.record["result"]["metrics"]
+    assert (clean.folder / "model.safetensors").read_bytes() == (garbage.folder / "model.safetensors").read_bytes()
+    assert clean.probabilities == garbage.probabilities

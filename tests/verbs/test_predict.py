@@ -1,0 +1,170 @@
+"""`transferscope predict` as a user meets it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferscope import cli, record
+from transferscope.verbs import predict as verb
+
+SMALL = ["target=blobs", "backbone=mlp", "trainer.source_steps=40", "trainer.steps=20", "trainer.evaluations=1"]
+DISTANCES = {"mmd", "coral", "frechet", "sliced_wasserstein", "proxy_a_distance"}
+SCORES = {"logme", "leep", "nce", "h_score", "transrate", "gbc"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A user's shelf of two features and two classes: `near` and `far` differ from `here` by a shift. Beside it, in `poisoned`,
+    the same domains with another test part of `here`."""
+
+    def write(folder: Path, name: str, shift: float, seed: int, test_seed: int = 0, test_scale: float = 1.0) -> None:
+        draws, test = np.random.default_rng(seed), np.random.default_rng(test_seed)
+        labels = np.arange(90) % 2
+        inputs = draws.normal(size=(90, 2)) + 2 * labels[:, None] + shift
+        is_test = np.arange(90) >= 60
+        inputs[is_test] = test_scale * test.normal(size=(30, 2))
+        labels[is_test] = test.permutation(labels[is_test])
+        np.savez(folder / f"{name}.npz", inputs=inputs.astype("float32"), labels=labels, split=np.where(is_test, "test", "train"))
+        (folder / f"{name}.yaml").write_text(
+            f"# {name}\n_target_: transferscope.data.arrays.load\npath: {folder}/{name}.npz\ninputs: inputs\nlabels: labels\nsplit: split\n"
+        )
+
+    for name, poison in (("conf", {}), ("poisoned", {"test_seed": 9, "test_scale": 1e6})):
+        folder = tmp_path / name / "domain"
+        folder.mkdir(parents=True)
+        write(folder, "here", 0.0, seed=0, **poison)
+        write(folder, "near", 0.3, seed=1)
+        write(folder, "far", 4.0, seed=2)
+    return tmp_path / "conf"
+
+
+def predicted(*arguments: str, store: Path, capsys: pytest.CaptureFixture) -> dict:
+    capsys.readouterr()
+    assert verb.main([*SMALL, *arguments, f"store={store}", "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_number_of_every_source_is_there(store: Path, capsys: pytest.CaptureFixture) -> None:
+    found = predicted("source=blobs_shifted", store=store, capsys=capsys)
+    [row] = found["sources"]
+    assert found["target"] == "blobs" and found["label_budget"] == 10 and row["source"] == "blobs_shifted"
+    assert row["inputs"].keys() == row["features"].keys() == DISTANCES and row["scores"].keys() == SCORES
+    assert all(isinstance(value, float) for value in row["scores"].values())
+    interval = row["features"]["proxy_a_distance"]
+    assert interval["lo"] <= interval["estimate"] <= interval["hi"]
+    assert found["items"]["target_labelled"] == 8 * 3  # three classes of 10, less the fifth set aside
+    assert row["labels"] == {} and "label_budget=full" in row["reasons"]["labels"]
+    assert "rank sources" in found["reading"]
+
+
+def test_the_nearer_source_comes_first_in_every_distance(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+    found = predicted("target=here", "source=far,near", "--config-dir", str(shelf), store=store, capsys=capsys)
+    far, near = found["sources"]
+    assert (far["source"], near["source"]) == ("far", "near")
+    for name in ("mmd", "frechet", "sliced_wasserstein"):
+        assert near["inputs"][name] < far["inputs"][name]
+    assert near["inputs"]["proxy_a_distance"]["hi"] < far["inputs"]["proxy_a_distance"]["lo"]
+    assert near["scores"]["leep"] > far["scores"]["leep"]
+
+
+def test_nothing_of_the_test_part_is_read(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [
+        predicted("target=here", "source=near", "label_budget=full", "--config-dir", str(folder), store=store, capsys=capsys)["sources"][0]
+        for folder in (shelf, shelf.parent / "poisoned")
+    ]
+    for row in rows:
+        del row["source_seconds"]
+    assert rows[0] == rows[1]
+
+
+def test_a_sources_model_is_trained_once_and_shared_with_runs(store: Path, capsys: pytest.CaptureFixture) -> None:
+    first = predicted("source=blobs_shifted", store=store, capsys=capsys)
+    again = predicted("source=blobs_shifted", store=store, capsys=capsys)
+    assert first["sources"][0].pop("source_seconds") > 0 and again["sources"][0].pop("source_seconds") == 0
+    assert first == again
+    assert record.run_folders(store) == []  # a prediction is no run
+    run = [*SMALL, "source=blobs_shifted", "strategy=fine_tuning", "tracking=off", f"store={store}"]
+    assert cli.main(["run", *run]) == 0
+    [folder] = record.run_folders(store)
+    assert record.read_record(folder)["timings"]["source_seconds"] == 0
+
+
+def test_sources_count_with_equally_many_items(store: Path, capsys: pytest.CaptureFixture) -> None:
+    found = predicted("target=handwritten_digits", "source=printed_digits,[printed_digits,handwritten_digits_rotated]", "backbone=small_cnn",
+                      "trainer.source_steps=2", store=store, capsys=capsys)  # fmt: skip
+    alone, both = found["sources"]
+    assert both["source"] == "printed_digits+handwritten_digits_rotated"
+    assert found["items"]["source"] == alone["training_items"] < both["training_items"]
+
+
+def test_labels_are_compared_where_the_budget_shows_their_shares(store: Path, capsys: pytest.CaptureFixture) -> None:
+    found = predicted("target=handwritten_digits", "source=printed_digits,printed_letters", "backbone=small_cnn",
+                      "trainer.source_steps=2", "label_budget=full", store=store, capsys=capsys)  # fmt: skip
+    digits, letters = found["sources"]
+    assert digits["classes_shared"] == "10 of 10" and digits["labels"]["label_total_variation"] < 0.1
+    assert letters["classes_shared"] == "0 of 10" and letters["labels"]["label_total_variation"] == 1
+    assert letters["labels"]["label_kl"] is None and letters["reasons"]["labels/label_kl"] == "infinite"
+
+
+def test_without_labels_there_are_distances_and_no_scores(store: Path, capsys: pytest.CaptureFixture) -> None:
+    found = predicted("source=blobs_shifted", "label_budget=0", store=store, capsys=capsys)
+    assert found["items"]["target_labelled"] == 0
+    assert found["sources"][0]["scores"] == {} and found["sources"][0]["features"].keys() == DISTANCES
+
+
+def test_a_source_model_that_does_not_train_leaves_the_rest(store: Path, capsys: pytest.CaptureFixture) -> None:
+    found = predicted("source=blobs_shifted", "trainer.optimizer.lr=1e30", store=store, capsys=capsys)
+    [row] = found["sources"]
+    assert row["inputs"].keys() == DISTANCES and row["features"] == row["scores"] == {}
+    assert "did not train" in row["reasons"]["features and scores"]
+
+
+def test_one_label_a_class_gives_a_reason_for_what_is_missing(store: Path, capsys: pytest.CaptureFixture) -> None:
+    [row] = predicted("source=blobs_shifted", "label_budget=1", store=store, capsys=capsys)["sources"]
+    assert row["scores"]["gbc"] is None and "at least 2 a class" in row["reasons"]["scores/gbc"]
+    assert isinstance(row["scores"]["logme"], float)
+
+
+def test_the_table_fits_and_marks_the_first(
+    shelf: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert verb.main([*SMALL, "target=here", "source=far,near", f"store={store}", "--config-dir", str(shelf)]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    assert "2 trained now" in text and "rank sources for one target" in text
+    marked = [line for line in text.splitlines() if line.startswith("near") and line.count("*") >= 4]
+    assert len(marked) >= 2  # the distances of inputs and of features
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["source=blobs_shift"], ["source=blobs_shift", "did you mean 'blobs_shifted'"]),
+        ([], ["source: a domain is needed"]),
+        (["source=null"], ["source: a domain is needed"]),
+        (["source=blobs_shifted", "strategy=dann"], ["strategy=dann", "transferscope run"]),
+        (["source=blobs_shifted", "seed=0,1"], ["seed=0,1", "only source"]),
+        (["source=blobs_shifted", "sead=1"], ["sead", "did you mean 'seed'"]),
+        (["source=blobs_shifted", "label_budget=-1"], ["label_budget=-1", "at least 0"]),
+        (["source=blobs_shifted", "backbone=small_cnn"], ["backbone=small_cnn", "takes images"]),
+        (["source=handwritten_digits"], ["source=handwritten_digits", "beside a target"]),
+        (["source=blobs_shifted", "--format", "jsn"], ["--format jsn", "did you mean 'json'"]),
+        (["source=blobs_shifted", "--config-dir", "/nowhere"], ["/nowhere", "no such folder"]),
+    ],
+    ids=lambda value: value[-1] if value and "=" in str(value[-1]) else "",
+)
+def test_a_wrong_request_is_one_line_and_status_2(
+    arguments: list[str], parts: list[str], store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cli.VERBS, "predict", "")
+    assert cli.main(["predict", *SMALL, f"store={store}", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and all(part in error for part in parts)
