@@ -13,6 +13,7 @@ import numpy as np
 SEES = {
     "scratch": ["target_labels"],
     "target_only": ["target_labels"],
+    "target_ssl": ["target_inputs", "target_labels"],
     "source_only": ["source_inputs", "source_labels"],
     "fine_tuning": ["source_inputs", "source_labels", "target_labels"],
     "linear_probe": ["source_inputs", "source_labels", "target_labels"],
@@ -38,20 +39,25 @@ def write_run(
     reason: str = "",
     role: str = "run",
     n: int = 300,
+    classes: int = CLASSES,
     group_size: int | None = None,
     item_effect: float = 0.3,
     seed_effect: float = 0.1,
     steps: tuple[int, ...] = STEPS,
     peak: int | None = None,
+    settled: float = 2 / 3,
     consumed: dict | None = None,
     split_seed: int = 0,
+    deterministic: bool = False,
+    flags: tuple[str, ...] = (),
     versions: dict | None = None,
     revision: str = "abc1234",
 ) -> dict:
     """Writes one run; returns its job for `write_plan`. `skill` 0 is about half right, 2 about 95 %.
 
-    peak: the step after which skill falls again. consumed: nested overrides, e.g. {"trainer": {"steps": 600}}. A `collapsed` run predicts
-    one class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
+    peak: the step after which skill falls again. settled: share of the steps after which it no longer rises. consumed: nested overrides,
+    e.g. {"trainer": {"steps": 600}}. deterministic: no draw of its own, only that of the labelled subset. A `collapsed` run predicts one
+    class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
     """
     sees = SEES.get(strategy, SEES["fine_tuning"])
     if "source_labels" not in sees:
@@ -91,12 +97,15 @@ def write_run(
             sets[f"{target}/val"] = 50
         if source:
             sets |= {f"{name}/val": 60 for name in source.split("+")}
-        shares = [step / steps[-1] if peak is None or step <= peak else peak / steps[-1] - (step - peak) / steps[-1] for step in steps]
+        if peak is None:
+            shares = [min(1.0, step / (settled * steps[-1])) for step in steps]
+        else:
+            shares = [min(step, 2 * peak - step) / steps[-1] for step in steps]
         members, accuracy = {}, {}
         for prefix, count in sets.items():
-            evaluated = _evaluated(
-                prefix, count, fingerprint, (target, label_budget, seed, split_seed), skill, shares, status, item_effect, seed_effect
-            )
+            subset = (target, label_budget, seed if label_budget not in (None, "full") or not deterministic else 0, split_seed)
+            own = strategy if deterministic else fingerprint
+            evaluated = _evaluated(prefix, count, classes, own, subset, skill, shares, status, item_effect, seed_effect)
             members |= {
                 f"{prefix}/ids": evaluated["ids"],
                 f"{prefix}/labels": evaluated["labels"],
@@ -128,6 +137,7 @@ def write_run(
             "samples": {"source": 500 if source else 0, "target_labelled": 80, "target_val": 20, "target_unlabelled": 270},
             "steps": {"target": steps[-1] if label_budget is not None else 0, "source": steps[-1] if source else 0},
             "evaluations": list(steps),
+            "flags": list(flags),
         }
         if accuracy
         else {},
@@ -141,6 +151,7 @@ def write_run(
         "versions": versions or {"torch": "2.0", "transferscope": "0.1.0"},
         "git": {"revision": revision, "dirty": False},
         "device": "cpu",
+        **({"deterministic": True} if deterministic else {}),
     }
     (folder / "record.json").write_text(json.dumps(record, indent=1))
     noise = eaten["source_label_noise"]
@@ -234,23 +245,23 @@ def edit(store: Path, fingerprint: str, change) -> None:
     np.savez(path, **arrays)
 
 
-def _evaluated(prefix, count, fingerprint, subset, skill, shares, status, item_effect, seed_effect) -> dict:
+def _evaluated(prefix, count, classes, own, subset, skill, shares, status, item_effect, seed_effect) -> dict:
     """ids, labels, classes and one [n, C] float32 of probabilities a share of training done."""
     items = _rng(prefix, count, subset[-1])  # the items of a domain are the same for all runs
-    labels = items.permutation(np.arange(count) % CLASSES)
+    labels = items.permutation(np.arange(count) % classes)
     difficulty = items.normal(size=count)
-    rival = (labels + items.integers(1, CLASSES, count)) % CLASSES
-    arm, run = _rng(prefix, round(skill * 1000)), _rng(prefix, fingerprint)
+    rival = (labels + items.integers(1, classes, count)) % classes
+    arm, run = _rng(prefix, round(skill * 1000)), _rng(prefix, own)
     persistent = arm.normal(scale=item_effect, size=count)
     effect = _rng(*subset).normal(scale=2 * seed_effect) + run.normal(scale=seed_effect)
     noise = run.normal(scale=0.3, size=count)
     probabilities = []
     for k, share in enumerate(shares):
-        logits = np.full((count, CLASSES), -3.0)
+        logits = np.full((count, classes), -3.0)
         logits[np.arange(count), rival] = 0.0
         logits[np.arange(count), labels] = (skill + 1) * share - 1 + difficulty + persistent + effect + noise
         if status == "collapsed" and k > 0:
-            logits = np.zeros((count, CLASSES))
+            logits = np.zeros((count, classes))
             logits[:, 0] = 5.0
         p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         if status == "diverged" and k == len(shares) - 1:
@@ -259,7 +270,7 @@ def _evaluated(prefix, count, fingerprint, subset, skill, shares, status, item_e
     return {
         "ids": np.array([f"{prefix.split('/')[0]}-{subset[-1]}-{i:05d}" for i in range(count)]),
         "labels": labels.astype(np.int64),
-        "classes": np.array([f"class{c}" for c in range(CLASSES)]),
+        "classes": np.array([f"class{c}" for c in range(classes)]),
         "probabilities": probabilities,
     }
 

@@ -131,7 +131,7 @@ def test_the_kept_model_is_made_where_a_finished_run_has_none(store: Path) -> No
     [
         (["target=blob"], ["target=blob", "did you mean 'blobs'"]),
         (["source=blobs_shift"], ["source=blobs_shift", "did you mean 'blobs_shifted'"]),
-        (["strategy=dan"], ["strategy=dan", "did you mean 'dann'", "fine_tuning"]),
+        (["strategy=scrach"], ["strategy=scrach", "did you mean 'scratch'", "fine_tuning"]),
         (["backbone=mpl"], ["backbone=mpl", "did you mean 'mlp'"]),
         (["experiment=dmo"], ["experiment=dmo", "did you mean 'demo'"]),
         (["sead=1"], ["sead", "did you mean 'seed'"]),
@@ -158,7 +158,7 @@ def test_the_kept_model_is_made_where_a_finished_run_has_none(store: Path) -> No
         (["seed=["], ["seed=["]),
         (["target=usps", "source=null", "data_root=/nowhere", "strategy=scratch"], ["data_root=/nowhere", "usps", "download=true"]),
         (["-m", "seed=0,x"], ["seed=x", "integer"]),
-        (["-m", "strategy=scratch,dan"], ["strategy=dan", "did you mean 'dann'"]),
+        (["-m", "strategy=dann,scrach"], ["strategy=scrach", "did you mean 'scratch'"]),
         (["target=blobs", "source=printed_digits", "strategy=dann"], ["printed_digits"]),
     ],
 )
@@ -322,7 +322,7 @@ def test_completion_goes_through_the_verb(monkeypatch: pytest.MonkeyPatch, capsy
         return capsys.readouterr().out.split()
 
     assert complete("transferscope ru") == ["run"]
-    assert complete("transferscope run strategy=dan") == ["strategy=dann"]
+    assert complete("transferscope run strategy=scra") == ["strategy=scratch"]
     assert "target=handwritten_digits" in complete("transferscope run target=hand")
     assert complete("transferscope run trainer.ste") == ["trainer.steps="]
 

@@ -18,7 +18,9 @@ import yaml
 
 from store_fixture import write_run
 from transferscope import tracking
+from transferscope.compare import compare
 from transferscope.errors import Refused
+from transferscope.evidence import tables
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789" * 4
@@ -233,26 +235,26 @@ def test_each_yaml_gives_what_log_run_takes(name):
     assert choice.keys() <= inspect.signature(tracking.log_run).parameters.keys()
 
 
-def test_a_comparison_is_a_run_with_its_verdicts_and_report(store, tmp_path):
-    store.mkdir()
-    cells = [
-        {"strategy": "dann", "label_budget": 2, "verdict": "negative", "delta": -0.1, "ci": [-0.2, -0.01], "variant": {"steps": 5}},
-        {"strategy": "dann", "label_budget": "full", "verdict": "undecided", "delta": None, "ci": None, "variant": {}},
-    ]
-    text = json.dumps({"cells": cells, "missing": [{}], "failed": []})
-    comparison = SimpleNamespace(settings={"baseline": "scratch", "margin": 0.01}, to_json=lambda: text)
-    (tmp_path / "report.html").write_text("<p>the report</p>")
-    key = tracking.track_comparison(comparison, store, report_html=tmp_path / "report.html")
+def test_a_comparison_is_a_run_with_its_verdicts_evidence_and_report(store):
+    for seed in range(3):
+        write_run(store, "scratch", seed, 2.0, n=90)
+        write_run(store, "dann", seed, -1.0, n=90)
+    write_run(store, "scratch", 0, 2.0, n=90, label_budget="full")
+    write_run(store, "dann", 0, 2.0, n=90, label_budget="full")
+    comparison = compare(store)
+    written = {"tables": tables.of(comparison), "report": "<p>the report</p>"}
+    key = tracking.track_comparison(comparison, store, **written)
     run = read(store, key)
-    assert run.run["job_type"] == "comparison" and run.config.items() >= comparison.settings.items()
+    assert run.run["job_type"] == "comparison" and run.config["baseline"] == "scratch"
     rows = table(run, "verdicts")
-    assert [(row["label_budget"], row["verdict"], row["ci_low"], row["ci_high"]) for row in rows] == [
-        (2, "negative", -0.2, -0.01),
-        ("full", "undecided", None, None),
-    ]
-    assert run.summary.items() >= {"verdict/negative": 1, "verdict/undecided": 1, "missing": 1, "failed": 0}.items()
+    assert [(row["label_budget"], row["verdict"]) for row in rows] == [(10, "negative"), ("full", "undecided")]
+    assert rows[0]["ci_low"] < rows[0]["ci_high"] < 0 and rows[1]["ci_low"] is None
+    assert len(table(run, "classes")) == 10 and all(row["label_budget"] == 10 for row in table(run, "classes"))  # one seed: no interval
+    (flips,) = table(run, "flips")
+    assert flips["negative"] > 0.5 and flips["chance"] == "bound" and flips["negative_excess_ci_low"] is None
+    assert run.summary.items() >= {"verdict/negative": 1, "verdict/undecided": 1, "missing": 0, "failed": 0}.items()
     assert "<p>the report</p>" in (run.folder / "files" / run.summary["report.path"]).read_text()
-    assert tracking.track_comparison(comparison, store) == key  # the same verdicts are the same run
+    assert tracking.track_comparison(comparison, store, **written) == key  # the same verdicts are the same run
 
 
 def python(script: str, store: Path, **environment: str) -> subprocess.CompletedProcess:

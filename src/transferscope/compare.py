@@ -9,7 +9,7 @@ import numpy as np
 from transferscope import baselines, plateau, scores, verdict
 from transferscope.arms import UNPLANNED, Arm, Records, read_store
 from transferscope.cells import Cell, Comparison
-from transferscope.contrasts import contrasts
+from transferscope.contrasts import Contrast, contrasts
 from transferscope.errors import Refused, nearest
 from transferscope.margins import Margin
 from transferscope.pairing import Evidence, Reader, pair, tested
@@ -63,7 +63,8 @@ def compare(
     for family, arms in families.items():
         if plan is None or any(plan in arm.plans for arm in arms):
             work.judge(family, arms, plan)
-    own_pins = pinned if name in baselines.TARGET_ONLY else {}
+    pins = pinned if name in baselines.TARGET_ONLY else {}
+    apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: plan is None or plan in arm.plans)
     return Comparison(
         cells=sorted(with_rates(work.cells), key=_order),
         missing=work.missing + _shown(records.missing, plan),
@@ -75,9 +76,7 @@ def compare(
             "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
             "families": {cell.family: cell.family_size for cell in work.cells},
         },
-        contrasts=contrasts(
-            records, reader, own_pins, alpha, items, correction, shown=lambda arm: plan is None or plan in arm.plans
-        ),
+        contrasts=sorted(apart, key=_order),
     )  # fmt: skip
 
 
@@ -253,6 +252,6 @@ def _warnings(cells: list[Cell]) -> list[str]:
     return warnings
 
 
-def _order(cell: Cell) -> tuple:
+def _order(cell: Cell | Contrast) -> tuple:
     budget = {None: -1, "full": float("inf")}.get(cell.label_budget, cell.label_budget)
     return cell.target, budget, cell.source or "", cell.strategy, cell.backbone, cell.initialisation, cell.protocol, cell.variant

@@ -89,7 +89,6 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         raise NotSelectable(
             f"no readable run of the {' and of the '.join(absent)}" if absent else "cell and baseline have no seed in common"
         )
-    _check_subsets(arm, baseline, seeds)
     first = reader.read(*arm.runs[seeds[0]])
     rows = {}
     for who, it in (("strategy", arm), ("baseline", baseline)):
@@ -102,6 +101,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
             "collapsed": np.array([it.runs[seed][1]["status"] in COLLAPSED or not s.finite for seed, s in zip(seeds, read, strict=True)]),
             "runs": [it.runs[seed][0] for seed in seeds],
         }
+    _check_subsets(arm, baseline, seeds)
     return Evidence(
         seeds=seeds,
         ids=first.ids,
@@ -127,7 +127,7 @@ def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool
         evidence.baseline_collapsed[rows],
         verdict.smallest_class(evidence.labels, evidence.groups),
         chance,
-        influence.largest(evidence.labels) if metric in influence.METRICS else None,
+        influence.of_one_change(evidence.labels, metric) if metric in influence.METRICS else None,
         baseline_improving,
     )
 

@@ -1,5 +1,6 @@
 """The story of one run: config → domains → backbone → strategy → fit → evaluate → record."""
 
+import contextlib
 import platform
 import time
 import traceback
@@ -14,6 +15,7 @@ from transferscope import artifacts, conf, evaluate, record, tracking
 from transferscope.data.splits import Task
 from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
+from transferscope.thumbnails import write_thumbnails
 from transferscope.training import Outcome, fit
 
 PACKAGES = ("transferscope", "torch", "torchvision", "timm", "pytorch-lightning", "hydra-core", "wandb", "torchmetrics", "numpy", "scikit-learn")
@@ -73,7 +75,11 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
-    return record.write_record(request.store, entry, members, history, model)
+    folder = record.write_record(request.store, entry, members, history, model)
+    if members and (images := test_images(request)):
+        with contextlib.suppress(OSError):  # pictures for the report; the record stands without them
+            write_thumbnails(request.store, request.consumed["target"]["digest"], members[f"{request.target.name}/test/ids"], images)
+    return folder
 
 
 def build(request: Request, task: Task) -> tuple[Strategy, float]:
@@ -99,7 +105,10 @@ def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease,
         lease.claim(step)
         live.log(step, row)
 
-    return fit(strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep)
+    return fit(
+        strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep,
+        task.validator_inputs,
+    )  # fmt: skip
 
 
 def finished(request: Request, task: Task, outcome: Outcome) -> dict:
@@ -125,6 +134,7 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "steps": {"target": trainer.get("steps", 0), "source": trainer.get("source_steps", 0)},
             "evaluations": [row["step"] for row in outcome.history],
+            "flags": evaluate.flags(outcome),
         },
     }
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from transferscope import influence
 from transferscope.errors import Refused
+from transferscope.record import read_history
 
-SELECTIONS = ("last", "source_val", "target_val", "oracle")
+VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
+SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS)
 METRICS = ("accuracy", *influence.METRICS, "nll", "brier")
 SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
 
@@ -75,9 +77,10 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     metric no value.
     """
     path = Path(folder) / "evaluations.npz"
+    validated = _validated(Path(folder), selection) if selection in VALIDATORS else {}
     try:
         with np.load(path, allow_pickle=False) as members:
-            return _select(_Evaluations(members), record, metric, selection)
+            return _select(_Evaluations(members, validated), record, metric, selection)
     except influence.Undefined as error:
         raise NotSelectable(str(error)) from error
     except OSError as error:
@@ -92,11 +95,24 @@ def regret(folder: Path, record: dict, metric: str, selection: str) -> float:
     return float(best.scores.mean() - selected.scores.mean())
 
 
-class _Evaluations:
-    """The members of one evaluations.npz, read when asked for."""
+def _validated(folder: Path, validator: str) -> dict[int, float]:
+    """A validator's finite values by step. Step 0, of the untrained network, counts only where there is no other."""
+    try:
+        rows = read_history(folder)
+        value = {int(row["step"]): row.get(f"validator/{validator}", np.nan) for row in rows}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError) as error:
+        raise Refused(f"{folder / 'history.csv'}: cannot be read: {error}") from error
+    value = {step: number for step, number in value.items() if np.isfinite(number)}
+    return {step: number for step, number in value.items() if step > 0} or value
 
-    def __init__(self, members: np.lib.npyio.NpzFile):
-        self.members = members
+
+class _Evaluations:
+    """The members of one evaluations.npz, read when asked for; `validated`: the values, by step, that a validator chooses by."""
+
+    def __init__(self, members: np.lib.npyio.NpzFile, validated: dict[int, float]):
+        self.members, self.validated = members, validated
         self.names = set(members.files)
 
     def get(self, name: str) -> np.ndarray | None:
@@ -151,6 +167,10 @@ def _best_first(
     """Steps in the order of the selection's preference; the earliest of equals comes first, those that are not finite are left out."""
     if selection == "last":
         return steps[::-1]
+    if selection in VALIDATORS:
+        if not evaluations.validated and any(evaluations.probabilities(test, step) is not None for step in steps):
+            raise NotSelectable(f"{selection}: history.csv has no value of it; a run of an earlier transferscope has none")
+        return _descending(evaluations.validated)
     value = {}
     for step in steps:
         if selection == "oracle":
@@ -159,6 +179,10 @@ def _best_first(
             by_set = [(evaluations.probabilities(name, step), evaluations.members[f"{name}/labels"], "accuracy") for name in validation]
         if all(p is not None for p, _, _ in by_set):
             value[step] = round(float(np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])), 12)
+    return _descending(value)
+
+
+def _descending(value: dict[int, float]) -> list[int]:
     return sorted(value, key=lambda step: (-value[step], step))
 
 

@@ -4,6 +4,7 @@ import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -42,28 +43,37 @@ class Sweeper(BasicSweeper):
         self.grids, self.dry_run = grids or [{}], dry_run
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        points = self.expand(arguments)
+        planned, refused = self.jobs(self.expand(arguments))
+        store = Path(self.config.store)
+        if self.dry_run:
+            say_plan(store, planned, [job for job in planned if not is_done(job.request)], refused)
+            return []
+        record.check_writable(store)
+        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
+        name = write_plan(store, self.sweep_name(planned), planned, refused)
+        returns, failed = self.train(store, name, planned, refused)
+        if failed:
+            sys.exit(1)
+        return returns
+
+    def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Job]]:
+        """Every point checked: the distinct jobs, and those that do not apply. Refused where none does."""
         jobs = check(self.hydra_context.config_loader, self.config, points)
         planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
         refused = [job for job in jobs if not job.request]
         if not planned:
             raise Refused(refused[0].reason)
-        store = Path(self.config.store)
+        return planned, refused
+
+    def train(self, store: Path, name: str, planned: list[Job], refused: list[Job]) -> tuple[Sequence[Any], bool]:
+        """Launch what has no answer yet, with a display; whether something is left without one."""
         to_do = [job for job in planned if not is_done(job.request)]
-        if self.dry_run:
-            say_plan(store, planned, to_do, refused)
-            return []
-        record.check_writable(store)
-        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
-        name = write_plan(store, self.sweep_name(planned), planned, refused)
         with Progress(store, name, planned, refused, workers=self.config.hydra.launcher.get("n_jobs", 1)) as progress:
             returns = self.launcher.launch([[*job.overrides, f"sweep={name}"] for job in to_do], initial_job_idx=0) if to_do else []
             for job, outcome in zip(to_do, returns, strict=False):
                 if isinstance(outcome._return_value, BaseException):
                     progress.error(job, outcome._return_value)
-        if progress.failed:
-            sys.exit(1)
-        return returns
+        return returns, progress.failed
 
     def expand(self, arguments: list[str]) -> list[list[str]]:
         """The override lists of all points of all grids, in order, without repetition."""
@@ -87,14 +97,14 @@ def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]])
     Hydra composes once for each set of group choices; plain values are then set on copies, which is what it would do itself.
     """
     parser = OverridesParser.create(config_loader=loader)
+    is_group = cache(lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra"))  # Hydra copies its config to answer
     composed: dict[tuple[str, ...], DictConfig] = {}
     jobs = []
     for point in points:
         groups: list[str] = []
         values: list[Override] = []
         for text, override in zip(point, parser.parse_overrides(point), strict=True):
-            is_group = bool(loader.get_group_options(override.key_or_group)) or override.key_or_group.startswith("hydra")
-            groups.append(text) if is_group else values.append(override)
+            groups.append(text) if is_group(override.key_or_group) else values.append(override)
         key = tuple(groups)
         if key not in composed:
             whole = loader.load_sweep_config(config, groups)
@@ -125,13 +135,11 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job]) -
         for job in planned
     ]
     entries += [not_applicable(job) for job in refused]
-    created = record.now()
-    if record.plan_path(store, name).exists():
-        before = record.read_json(record.plan_path(store, name), "sweep plan")
-        new = {_identity(entry) for entry in entries}
-        entries = [entry for entry in before["jobs"] if _identity(entry) not in new] + entries
-        created = before["created"]
-    record.write_plan(store, {"name": name, "created": created, "jobs": entries})
+    path = record.plan_path(store, name)
+    before = record.read_json(path, "sweep plan") if path.exists() else {"name": name, "created": record.now(), "jobs": []}
+    new = {_identity(entry) for entry in entries}
+    kept = [entry for entry in before["jobs"] if _identity(entry) not in new]
+    record.write_plan(store, {**before, "jobs": kept + entries})
     return name
 
 

@@ -151,12 +151,14 @@ class LiveRun:
 def track_comparison(
     comparison: "Comparison",
     store: Path,
+    tables: dict[str, list[dict]],
+    report: str,
     mode: str = "offline",
     project: str = "transferscope",
     entity: str | None = None,
-    report_html: Path | None = None,
 ) -> str | None:
-    """Writes a comparison as one W&B run below `store`/wandb: settings, table of verdicts, count of each verdict, the report.
+    """Writes a comparison as one W&B run below `store`/wandb: settings, the verdicts, further `tables` (rows by name; those without a row are
+    left out), count of each verdict, the report's HTML.
 
     Its id is a hash of its content, so the same verdicts are the same W&B run. Returns the id, None where the mode is off.
     Raises Refused where W&B fails.
@@ -172,11 +174,10 @@ def track_comparison(
         run = _Place(mode, project, entity, None, store).open(key, "comparison", "comparison", comparison.settings)
         try:
             with _staging(store):
-                run.log({"verdicts": _verdict_table(answer["cells"])})
-                if report_html is not None:
-                    import wandb
+                import wandb
 
-                    run.log({"report": wandb.Html(report_html.read_text(encoding="utf-8"), inject=False)})
+                run.log({"verdicts": _verdict_table(answer["cells"]), **{name: _table(rows) for name, rows in tables.items() if rows}})
+                run.log({"report": wandb.Html(report, inject=False)})
             run.summary.update({**counts, "missing": len(answer["missing"]), "failed": len(answer["failed"])})
         finally:
             _finish(run, 0 if sys.exc_info()[0] is None else 1)
@@ -347,8 +348,6 @@ def _negative_flips(last: _Predictions, before: _Predictions) -> dict[str, str]:
 
 def _verdict_table(cells: list[dict]):
     """One row a cell, one plain value a column: W&B can filter and plot those."""
-    import wandb
-
     rows = []
     for cell in cells:
         row = {}
@@ -358,6 +357,12 @@ def _verdict_table(cells: list[dict]):
             else:
                 row[key] = json.dumps(value) if isinstance(value, (list, dict)) else value
         rows.append(row)
+    return _table(rows)
+
+
+def _table(rows: list[dict]):
+    import wandb
+
     columns = list(dict.fromkeys(key for row in rows for key in row))
     data = [[row.get(column) for column in columns] for row in rows]
     return wandb.Table(columns=columns, data=data, allow_mixed_types=True)  # mixed: a label budget is a number or "full"

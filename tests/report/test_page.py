@@ -6,10 +6,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from store_fixture import write_run
-from transferscope.compare import Comparison, compare
+from store_fixture import edit, write_run, write_runs
+from transferscope.cells import Comparison
+from transferscope.compare import compare
+from transferscope.evidence import flips, forgetting, learning
+from transferscope.evidence.predictions import Reader
 from transferscope.record import read_history
-from transferscope.report import answer, classes, figures, layout, page, words
+from transferscope.report import answer, figures, layout, page, words
 from transferscope.verbs import report
 
 NASTY = '<script>alert("x")</script>'
@@ -78,7 +81,7 @@ def test_anchors_resolve_and_nothing_is_elsewhere(html):
     found = Page(html)
     assert len(set(found.ids)) == len(found.ids)
     assert {link[1:] for link in found.links} <= set(found.ids)
-    assert found.outside == ["data:,"]
+    assert all(address.startswith("data:") for address in found.outside)
     assert not re.search(r"https?://", html)
 
 
@@ -105,7 +108,7 @@ def test_headline_counts_the_cells_without_the_controls(comparison):
     verdicts = ("positive", "negative", "negative", "equivalent", "undecided")
     judged = [replace(cell, verdict=verdict) for cell, verdict in zip(cells, verdicts, strict=True)]
     controls = [replace(cell, verdict="negative") for cell in comparison if cell.variant]
-    said = answer.answer([view for target in layout.build(judged + controls, [], 0.01) for view in target.views])
+    said = answer.answer([view for target in layout.build(judged + controls, []) for view in target.views])
     assert said["plain"] == (
         "Against training from scratch, transfer helps in 1 of 5 cells, hurts in 2 and makes no difference in 1; in 1 nobody can tell yet."
     )
@@ -126,6 +129,61 @@ def test_single_seed_and_nothing_at_all_still_give_a_page(tmp_path, comparison):
     assert "There is nothing to compare yet." in page.render(empty)
 
 
+def test_what_stands_beside_the_mean_is_told(comparison, html):
+    text = Page(html).text
+    for cell in comparison:
+        found = flips.of(cell, 0.05, Reader())
+        for rate in (found.negative, found.positive, found.hidden):
+            assert words.signed(rate.excess, "accuracy") in text and words.interval(rate.ci, "accuracy") in text
+        for source in forgetting.of(cell, 0.05):
+            assert words.interval(source.ci, "accuracy") in text
+        if found := learning.of(cell, 0.05):
+            assert words.interval(found.area.ci, "accuracy") in text
+    assert "By ward" in text and "hidden negative transfer" in text and "twin=true" not in text
+    assert "What the source’s labels are worth" in text and "its being chosen" in text
+
+
+def test_flipped_items_are_pictured_two_dozen_a_cell_at_most(comparison, html):
+    most = max(len(flips.of(cell, 0.05, Reader()).lost) for cell in comparison)
+    cards = html.split('<div class="evidence"')[1:]
+    pictured = [card.count('<img src="data:image/png;base64,') for card in cards]
+    assert len(cards) == len(comparison) and max(pictured) == 24 < most and min(pictured) == 0
+    assert all(picture.split('alt="')[1][0] != '"' for picture in html.split("<img ")[1:])
+
+
+def test_without_a_twin_chance_is_a_bound_and_the_page_says_how_to_get_one(bare):
+    text = Page(page.render(compare(bare))).text
+    assert "twin=true" in text and "at most" in text and "By ward" not in text
+
+
+def test_a_class_that_loses_is_a_headline_where_the_whole_does_not_lose(tmp_path):
+    def spoil(members: dict) -> None:
+        members["handwritten/test/probabilities/000300"][members["handwritten/test/labels"] == 3] = np.eye(10, dtype=np.float32)[4]
+
+    write_runs(tmp_path, "scratch", 1.0)
+    for job in write_runs(tmp_path, "joint", 2.0):
+        edit(tmp_path, job["fingerprint"], spoil)
+    said = Page(page.render(compare(tmp_path))).text.split("Not in the mean:")[1].split("baseline")[0]
+    assert "loses on class class3" in " ".join(said.split())
+    write_runs(tmp_path / "equal", "scratch", 1.0)
+    write_runs(tmp_path / "equal", "joint", 2.0)
+    assert "Not in the mean" not in page.render(compare(tmp_path / "equal"))
+
+
+def test_a_crossover_is_told_with_its_budgets(tmp_path):
+    for budget, skill in ((2, 2.5), (10, -0.5)):
+        write_runs(tmp_path, "scratch", 1.0, label_budget=budget)
+        write_runs(tmp_path, "joint", skill, label_budget=budget)
+    assert "turns into a loss between 2 labels and 10 labels" in Page(page.render(compare(tmp_path))).text
+
+
+@pytest.mark.parametrize("choice", [{"margin": "relative:0.1"}, {"items": "fixed"}, {"correction": "bh"}, {"metric": "macro_f1"}])
+def test_other_choices_of_compare_give_a_page(store, choice):
+    text = Page(page.render(compare(store, **choice))).text
+    said = {"margin": "10 % of the baseline’s risk", "items": "these very test items", "correction": "Hochberg’s", "metric": "macro_f1"}
+    assert said[next(iter(choice))] in text
+
+
 def test_large_comparisons_fold_by_source(comparison):
     many = [replace(cell, source=f"{cell.source}_{k}") for cell in comparison for k in range(14)]
     html = page.render(replace(comparison, cells=many))
@@ -138,18 +196,6 @@ def test_verb_writes_the_page_whole(store, tmp_path, capsys):
     assert report.main([str(store), "-o", str(output), "--margin", "0.02"]) == 0
     assert "--margin 0.02" in output.read_text() and "15 cells" in capsys.readouterr().out
     assert [path.name for path in output.parent.iterdir()] == ["page.html"]
-
-
-def test_worst_class_is_named_only_where_its_interval_excludes_zero():
-    rng = np.random.default_rng(0)
-    labels = np.arange(400) % 4
-    d = (rng.uniform(size=(5, 400)) < 0.1).astype(float) - (rng.uniform(size=(5, 400)) < 0.1)
-    rows = classes.class_differences(d, labels, None, list("abcd"), 0.05)
-    assert classes.worst_class(rows) is None
-    d[:, labels == 2] -= 0.5
-    rows = classes.class_differences(d, labels, None, list("abcd"), 0.05)
-    assert classes.worst_class(rows)["name"] == "c"
-    assert [row["n"] for row in classes.class_differences(d, labels, np.arange(400) // 8, list("abcd"), 0.05)] == [50] * 4
 
 
 def test_axis_holds_the_differences_and_cuts_an_interval_that_would_flatten_them():

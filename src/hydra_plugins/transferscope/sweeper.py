@@ -10,11 +10,21 @@ from hydra.plugins.sweeper import Sweeper
 class TransferscopeSweeper(Sweeper):
     """Imports transferscope.sweep, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
 
-    def __init__(self, params: dict[str, str] | None = None, grids: list[dict[str, str]] | None = None, dry_run: bool = False):
+    def __init__(
+        self,
+        params: dict[str, str] | None = None,
+        grids: list[dict[str, str]] | None = None,
+        dry_run: bool = False,
+        until_decided: bool = False,
+    ):
         self.arguments = {"params": params, "grids": grids, "dry_run": dry_run}
+        self.until_decided = until_decided
 
     def setup(self, **context: Any) -> None:
-        from transferscope.sweep import Sweeper as Implementation
+        if self.until_decided:
+            from transferscope.until_decided import Sweeper as Implementation
+        else:
+            from transferscope.sweep import Sweeper as Implementation
 
         self.sweeper = Implementation(**self.arguments)
         self.sweeper.setup(**context)
@@ -29,6 +39,7 @@ class TransferscopeSweeperConfig:
     params: dict[str, Any] | None = None
     grids: list[Any] = field(default_factory=list)
     dry_run: bool = False
+    until_decided: bool = False
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="transferscope", node=TransferscopeSweeperConfig, provider="transferscope")

@@ -17,6 +17,7 @@ from transferscope.errors import Refused
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
+VALIDATOR_ITEMS = 2000  # unlabelled target items that label-free validators may read
 
 
 class Labelled(NamedTuple):
@@ -113,6 +114,7 @@ class Task:
     pools: Pools
     evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
+    validator_inputs: Tensor | None = None  # target training inputs in an order of their own, the same for every strategy and seed
 
     @property
     def samples(self) -> dict[str, int]:
@@ -170,7 +172,9 @@ def prepare(
         source = None
     elif "source_labels" not in sees:
         source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
-    return Task(target, sources, target.classes, source_classes, tuple(shape), Pools(source, labelled, unlabelled), evaluated, subset)
+    watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
+    pools = Pools(source, labelled, unlabelled)
+    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, fitted(target, watched, shape))
 
 
 def source_pool(

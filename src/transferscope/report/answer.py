@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from transferscope.evidence.parts import Part
 from transferscope.report import layout, words
 from transferscope.report.layout import View
 
@@ -66,6 +67,19 @@ def _open(views: Sequence[View], shown: int) -> dict:
     note = "; ".join(f"{n} × {reason}" for reason, n in reasons.most_common(4)) if here else "Every cell is decided."
     nearest = sorted((v for v in here if v.cell.p_adjusted is not None), key=lambda view: view.cell.p_adjusted)
     return {"verdict": "undecided", "title": "What is open", "views": nearest[: shown - 1], "note": note}
+
+
+def losing_parts(views: Sequence[View], alpha: float, shown: int = 3) -> list[tuple[View, str, Part]]:
+    """(view, what it is a value of, part): classes and subgroups that lose in cells that are not negative as a whole, the surest first.
+
+    A headline picks among all cells of the page: each part is corrected for its own table (`p_adjusted`), here for their number as well.
+    """
+    found = []
+    for view in views:
+        tables = {"class": view.classes, **view.subgroups} if view.classes else {}
+        found += [(view, name.replace("_", " "), table["worst"]) for name, table in tables.items()]
+    sure = [(view, name, part) for view, name, part in found if part and part.p_adjusted * len(found) <= alpha]
+    return sorted((one for one in sure if one[0].cell.verdict != "negative"), key=lambda one: one[2].p_adjusted)[:shown]
 
 
 def kind(reason: str) -> str:

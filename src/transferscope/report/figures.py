@@ -70,10 +70,10 @@ def budget_panel(axis: Axis, budgets: Sequence, points: dict, band: dict, pixels
     """Δ against label budget for one strategy, budgets at equal distances.
 
     `points`: {budget: (delta, ci)}; budgets without a point break the line. `band`: {budget: interval} that holds at all of them at once.
-    Gives {points: [...], segments: [...], band: SVG points in a box 100 wide and `pixels` high}.
+    Gives {points: [...], segments: [...], bands: SVG points of each unbroken piece in a box 100 wide and `pixels` high}.
     """
     placed, segments, before = [], [], None
-    edges: tuple[list[str], list[str]] = [], []
+    pieces: list[tuple[list[str], list[str]]] = []  # lower and upper edge
     for k, at in enumerate(budgets):
         if at not in points:
             before = None
@@ -86,15 +86,16 @@ def budget_panel(axis: Axis, budgets: Sequence, points: dict, band: dict, pixels
             "top": axis.height(ci[1], pixels) if ci else None,
             "bottom": axis.height(ci[0], pixels) if ci else None,
         }
-        if band.get(at):
-            for edge, bound in zip(edges, band[at], strict=True):
-                edge.append(f"{point['x']:g},{axis.height(bound, pixels):g}")
+        if before is None:
+            pieces.append(([], []))
+        for edge, bound in zip(pieces[-1], band.get(at) or (), strict=False):
+            edge.append(f"{point['x']:g},{axis.height(bound, pixels):g}")
         if before:
             segments.append({"x1": before["x"], "y1": before["y"], "x2": point["x"], "y2": point["y"]})
         placed.append(point)
         before = point
-    lower, upper = edges
-    return {"points": placed, "segments": segments, "band": " ".join([*upper, *lower[::-1]]) if len(upper) > 1 else ""}
+    bands = [" ".join([*upper, *lower[::-1]]) for lower, upper in pieces if len(upper) > 1]
+    return {"points": placed, "segments": segments, "bands": bands}
 
 
 def curve(runs: Sequence[Sequence[tuple[float, float]]], most: int = 60) -> list[tuple[float, float, float, float]]:

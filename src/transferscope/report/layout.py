@@ -126,7 +126,7 @@ def source_name(source: str | None) -> str:
     return f"from {source}" if source else "without a source domain"
 
 
-def build(cells: Sequence[Cell], absent: Sequence[tuple[dict, str]], margin: float) -> list[Target]:
+def build(cells: Sequence[Cell], absent: Sequence[tuple[dict, str]]) -> list[Target]:
     """Cells of a comparison and (place, word) of cells that never came -> the targets of the page, in a steady order."""
     varying = {strategy: _varying([cell for cell in cells if cell.strategy == strategy]) for strategy in {cell.strategy for cell in cells}}
     short = short_variants(cell.variant for cell in cells)
@@ -142,7 +142,7 @@ def build(cells: Sequence[Cell], absent: Sequence[tuple[dict, str]], margin: flo
         if tuple(place[key] for key in PLACE) not in taken and place["strategy"] not in baselines:
             label = line_label(place, varying)
             gone[place["target"]][place["source"]][label][place["label_budget"]] = word
-    return [_target(name, views[name], gone[name], margin) for name in sorted(views)]
+    return [_target(name, views[name], gone[name]) for name in sorted(views)]
 
 
 def _varying(cells: Sequence[Cell]) -> list[str]:
@@ -157,7 +157,7 @@ def _spoken(cell: Cell, label: str) -> str:
     )
 
 
-def _target(name: str, found: dict, gone: dict, margin: float) -> Target:
+def _target(name: str, found: dict, gone: dict) -> Target:
     sources = []
     for source in sorted({*found, *gone}, key=lambda s: (s is None, s or "")):
         labels = sorted({*found[source], *gone[source]})
@@ -169,6 +169,8 @@ def _target(name: str, found: dict, gone: dict, margin: float) -> Target:
     budgets = sorted({b for s in sources for line in s.lines for b in (*line.views, *line.absent)}, key=budget_order)
     views = [view for source in sources for view in source.views]
     deltas = [view.cell.delta for view in views]
+    margins = {view.cell.margin for view in views}
+    margin = margins.pop() if len(margins) == 1 else 0.0  # a share of the risk is another margin for every baseline: no band
     axis = figures.difference_axis(deltas, [view.cell.ci_simultaneous for view in views], margin, about=7)
     budget_axis = figures.difference_axis(deltas, [view.cell.ci for view in views], margin)
     largest = max(map(abs, deltas), default=0.0) or 1.0

@@ -32,8 +32,6 @@ def gaps(comparison: Comparison) -> Gaps:
     return Gaps(lists, list(places.values()))
 
 
-
-
 def _lines(entries: Sequence[dict]) -> list[str]:
     """One line a cell and reason, with its seeds."""
     seeds: dict[tuple[str, str], list[int]] = {}
@@ -105,18 +103,32 @@ def without_collapse(cell: Cell) -> str:
 def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
     given = sorted({str(what).replace("_", " ") for cell in cells for what in cell.conditional_on})
     any_groups = any(cell.item_unit == "group" for cell in cells)
-    grouped = ", which come in groups and count once a group"
+    grouped = ", which come in groups and count once a group" if any_groups else ""
+    sources = {
+        "random": f"The interval allows for both sources of chance: other seeds, and other test items{grouped}. Each variance component gets "
+        "its own t quantile, so that the interval holds at every level, also with few seeds.",
+        "fixed": "The interval allows for other seeds alone: it speaks of these very test items.",
+    }
+    corrections = {
+        "holm": "Holm’s method adjusts the p-values, and the simultaneous interval is widened for the whole family.",
+        "bh": "Benjamini and Hochberg’s method adjusts the p-values: a share of α of the decided cells is expected to be wrong, and of their "
+        "simultaneous intervals to miss.",
+    }
     return [
         "Δ is the score of the strategy minus the score of the baseline, averaged over seeds and test items. A seed draws the labelled "
         "subset, the initialisation, the batches and the source model; both arms share the labelled subset of a seed and are paired on the "
         "same test items.",
-        "The interval allows for both sources of chance: other seeds, and other test items" + (grouped if any_groups else "") + ". Each "
-        "variance component gets its own t quantile, so that the interval holds at every level, also with few seeds.",
-        "All comparisons of one target, baseline and metric, as they were planned, form a family. Holm’s method adjusts the p-values, and "
-        f"the simultaneous interval is widened for the whole family. Equivalent: two one-sided tests place Δ inside ±{margin}.",
+        sources[settings["items"]],
+        "All comparisons of one target, baseline and metric, as they were planned, form a family. "
+        f"{corrections[settings['correction']]} Equivalent: two one-sided tests place Δ inside ±{margin}.",
         f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of these may give another answer.",
-        "Per class, each interval is taken at α divided by the number of classes. Training curves show recorded evaluations and enter no "
-        "decision.",
+        "Classes, and the subgroups of each metadata column, are families of their own: Holm within, intervals at α divided by their number. "
+        "The worst one, and the best strategy, are drawn towards the others (normal-normal empirical Bayes).",
+        "Flips are told as excess over the baseline’s A/A twin. What is hidden goes by majorities, which are no means: its interval adds a "
+        "jackknife over seeds to the part of the items. Single items are listed by Fisher’s exact test between the runs of the two arms, "
+        "Benjamini–Hochberg over the items.",
+        "Training curves show recorded evaluations and enter no decision. Their measures (Taylor & Stone 2009) have a t interval over seeds, "
+        "for these test items.",
     ]
 
 
@@ -137,7 +149,8 @@ def versions(cells: Sequence[Cell]) -> list[tuple[str, str]]:
 
 def command(settings: dict) -> str:
     """The line that makes this page again."""
-    options = " ".join(f"--{key} {shlex.quote(str(settings[key]))}" for key in ("baseline", "metric", "selection", "margin", "alpha"))
+    keys = ("baseline", "metric", "selection", "margin", "alpha", "items", "correction")
+    options = " ".join(f"--{key} {shlex.quote(str(settings[key]))}" for key in keys)
     return f"transferscope report {shlex.quote(str(settings['runs']))} {options} -o report.html"
 
 

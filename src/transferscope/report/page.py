@@ -12,12 +12,13 @@ from markupsafe import Markup, escape
 
 import transferscope
 from transferscope import record
+from transferscope.baselines import ISOLATES
 from transferscope.cells import Comparison
 from transferscope.evidence import budgets, regret
 from transferscope.evidence.flips import BOUND
 from transferscope.evidence.predictions import ITEM_METRICS, Reader
-from transferscope.report import cards, figures, layout, method, words
-from transferscope.report.answer import answer
+from transferscope.report import cards, figures, layout, method, standing, words
+from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
 
 LARGE = 60  # cells beyond which the parts fold, a source each
@@ -25,11 +26,12 @@ PANEL_HEIGHT = 150
 SECTIONS = {
     "matrix": "Matrix",
     "intervals": "Intervals",
+    "standing": "Choice",
     "budgets": "Budgets",
     "curves": "Curves",
     "classes": "Classes",
     "items": "Items",
-    "aftermath": "Aftermath",
+    "aftermath": "Side effects",
     "verdicts": "Verdicts",
     "evidence": "Evidence",
     "method": "Method",
@@ -40,14 +42,16 @@ def render(comparison: Comparison) -> str:
     """The page of a comparison. Reads history.csv of the runs for the curves."""
     cells, settings = comparison.cells, comparison.settings
     gaps = method.gaps(comparison)
-    targets = layout.build(cells, gaps.places, settings["margin"])
+    targets = layout.build(cells, gaps.places)
     reader, pictures = Reader(), Pictures()
     for target in targets:
         cards.add(target, settings["alpha"], reader, pictures)
         for line in (line for source in target.sources for line in source.lines):
-            _draw_budgets(target, line, settings["alpha"])
+            _draw_budgets(target, line, settings)
     views = [view for target in targets for view in target.views]
+    found = standing.standing(comparison, views)
     shown = {
+        "standing": any(found.values()),
         "budgets": any(len(target.budgets) > 1 for target in targets),
         "curves": any(view.curves for view in views),
         "classes": any(view.classes for view in views),
@@ -57,16 +61,18 @@ def render(comparison: Comparison) -> str:
     metric = settings["metric"]
     part_metric = metric if metric in ITEM_METRICS else "accuracy"
     baselines = sorted({cell.baseline for cell in cells})
-    margin = f"{words.number(settings['margin'], metric)} {words.unit(metric)}"
+    margin = words.margin(settings["margin"], metric)
     script = _asset("page.js")
     return _environment().get_template("page.html.j2").render(
         answer=answer(views),
+        losing=losing_parts(views, settings["alpha"]),
         targets=targets,
         metric=metric,
         unit=words.unit(metric),
         margin=margin,
         confidence=f"{100 * (1 - settings['alpha']):g} %",
         baseline_names=" or ".join(baselines) or "baseline",
+        hidden=words.hidden(baselines),
         meanings=words.explanations(baselines, margin),
         settings=method.settings_line(cells, settings, margin),
         stamps=method.stamps(cells),
@@ -79,6 +85,9 @@ def render(comparison: Comparison) -> str:
         part_metric=part_metric,
         part_unit=words.unit(part_metric),
         regrets=regret.of(cells),
+        standing=found,
+        isolates=settings["isolates"],
+        all_baselines=ISOLATES,
         large=len(cells) > LARGE,
         panel_height=PANEL_HEIGHT,
         gutter=figures.GUTTER,
@@ -95,12 +104,12 @@ def render(comparison: Comparison) -> str:
     )
 
 
-def _draw_budgets(target: layout.Target, line: layout.Line, alpha: float) -> None:
+def _draw_budgets(target: layout.Target, line: layout.Line, settings: dict) -> None:
     """Δ along the label budgets, the band that holds at all of them, and the crossovers it shows."""
     labelled = [view.cell for budget, view in line.views.items() if budget is not None]
     bounds = {}
     if len(labelled) > 1:
-        band = budgets.of(labelled, alpha)
+        band = budgets.of(labelled, settings["alpha"], settings["items"])
         bounds = dict(zip(band.budgets, band.ci, strict=True))
         line.crossings = [f"turns into a {side} between {words.budget(a)} and {words.budget(b)}" for a, b, side in band.crossovers()]
     points = {budget: (view.cell.delta, view.cell.ci) for budget, view in line.views.items()}

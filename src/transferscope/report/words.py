@@ -9,7 +9,7 @@ VERDICTS = ("positive", "negative", "equivalent", "undecided")
 NEGATIVE_TRANSFER = "negative transfer"
 
 # metrics on the scale 0 to 1 are printed in points (hundredths)
-_POINTS = ("accuracy",)
+_POINTS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 
 _AGAINST = {
     "scratch": "Against training from scratch, transfer",
@@ -42,6 +42,13 @@ def signed(value: float | None, metric: str) -> str:
     if float(text) == 0:
         return text
     return ("−" if value < 0 else "+") + text
+
+
+def margin(setting: float | str, metric: str) -> str:
+    """`1.0 points`, or the share of the baseline's risk."""
+    if isinstance(setting, str):
+        return f"{100 * float(setting.partition(':')[2]):g} % of the baseline’s risk"
+    return f"{number(setting, metric)} {unit(metric)}"
 
 
 def interval(bounds: list | tuple | None, metric: str) -> str:
@@ -91,6 +98,11 @@ def against(baselines: list[str]) -> tuple[str, bool]:
 def harm(baselines: list[str]) -> str:
     """What a `negative` verdict is called: negative transfer against target-only baselines alone."""
     return NEGATIVE_TRANSFER if baselines and all(name in TARGET_ONLY for name in baselines) else "a loss"
+
+
+def hidden(baselines: list[str]) -> str:
+    """What it is called that most runs of the baseline get an item right and most of the strategy wrong."""
+    return f"hidden {harm(baselines).removeprefix('a ')}"
 
 
 def explanations(baselines: list[str], margin: str) -> list[tuple[str, str]]:

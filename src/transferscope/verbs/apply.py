@@ -1,6 +1,5 @@
 """transferscope apply: predict what has no labels with the model a run kept."""
 
-import argparse
 import csv
 import io
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transferscope import conf, record
+from transferscope.arguments import Parser
 from transferscope.errors import Refused
 
 CHUNK = 512  # pictures in memory at a time
@@ -30,13 +30,8 @@ folders inside folders count, hidden files do not.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise Refused(f"apply: {message} (transferscope apply --help)")
-
-
 def main(argv: list[str]) -> int:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("apply")
     parser.add_argument("run", metavar="RUN", type=Path)
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     parser.add_argument("-o", "--output", type=Path)

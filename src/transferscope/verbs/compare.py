@@ -1,52 +1,57 @@
 """transferscope compare: verdicts from records."""
 
-import argparse
 import os
 import shutil
 import sys
 
+from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
 FORMATS = ("table", "json", "csv", "markdown")
 
 HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
 
-usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X] [--alpha X] [--format NAME] [--track]
+usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X] [--alpha X] [--items NAME]
+                             [--correction NAME] [--format NAME] [--track [online]]
 
-  RUNS              a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs)
-  --baseline NAME   what a cell is held against (default: scratch)
-                      scratch          the target alone, from random weights
-                      target_only      the target alone, from the cell's own weights, without the source
-                      source_only      the source alone: the difference is the adaptation gain
-                      target_full      the target with all its labels: the ceiling
-                      shuffled_source  the same cell with permuted source labels
-                    where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
-  --metric NAME     accuracy | nll | brier (default: accuracy); higher is better: nll and brier have their sign flipped
-  --selection NAME  which evaluation counts: last | source_val | target_val | oracle (default: last; oracle reads the test labels)
-  --margin X        the smallest difference that matters, on the metric's scale (default: 0.01, one point of accuracy)
-  --alpha X         error rate of all verdicts of a family together (default: 0.05)
-  --format NAME     table | json | csv | markdown (default: table)
-  --track           write the comparison to Weights & Biases as well (offline unless WANDB_MODE says otherwise)
+  RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs)
+  --baseline NAME    what a cell is held against (default: scratch)
+                       scratch           the target alone, from random weights
+                       target_only       the target alone, from the cell's own weights, without the source
+                       target_ssl        the target alone, its unlabelled items used as well
+                       target_only_long  the target alone, as many steps as the cell and its source model together
+                       source_only       the source alone: the difference is the adaptation gain
+                       target_full       the target with all its labels: the ceiling
+                       shuffled_source   the same cell with permuted source labels
+                     where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
+  --metric NAME      accuracy | macro_f1 | balanced_accuracy | auroc | nll | brier (default: accuracy); higher is better: nll and brier
+                     have their sign flipped; auroc: the class sorted last is positive, with more classes one against the rest
+  --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle reads the test labels), or the
+                     one that a label-free validator likes best: entropy | mutual_information | bnm | snd | class_clustering
+  --margin X         the smallest difference that matters, on the metric's scale (default: 0.01, one point of accuracy), or relative:0.1,
+                     a tenth of the baseline's risk
+  --alpha X          error rate of all verdicts of a family together (default: 0.05)
+  --items NAME       random: the claim is about other test items too | fixed: about this test set only (default: random)
+  --correction NAME  holm: no false verdict in a family | bh: few among those decided, the false discovery rate (default: holm)
+  --format NAME      table | json | csv | markdown (default: table)
+  --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
 Verdicts: positive, negative, equivalent (inside the margin), undecided (and what would decide it). Nothing is trained.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise Refused(f"compare: {message} (transferscope compare --help)")
-
-
 def main(argv: list[str]) -> int:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("compare")
     parser.add_argument("runs", nargs="?", default="runs")
     parser.add_argument("--baseline", default="scratch")
     parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--selection", default="last")
-    parser.add_argument("--margin", type=float, default=0.01)
+    parser.add_argument("--margin", default="0.01")
     parser.add_argument("--alpha", type=float, default=0.05)
+    parser.add_argument("--items", default="random")
+    parser.add_argument("--correction", default="holm")
     parser.add_argument("--format", default="table")
-    parser.add_argument("--track", action="store_true")
+    parser.add_argument("--track", nargs="?", const="offline", default="")
     options = vars(parser.parse_args(argv))
     form, track = options.pop("format"), options.pop("track")
     if form not in FORMATS:
@@ -61,8 +66,11 @@ def main(argv: list[str]) -> int:
     else:
         print(getattr(comparison, f"to_{form}")().rstrip("\n"))
     if track:
+        from transferscope.evidence import tables
+        from transferscope.report.page import render
         from transferscope.tracking import track_comparison
 
-        tracked = track_comparison(comparison, locate(options["runs"])[0])
+        store, _ = locate(options["runs"])
+        tracked = track_comparison(comparison, store, tables.of(comparison), render(comparison), mode=track)
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
     return 0

@@ -1,6 +1,5 @@
 """transferscope list: what stands on a shelf, one line each. Reads yamls and sources, imports none of them."""
 
-import argparse
 import ast
 import shutil
 import textwrap
@@ -8,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transferscope import conf
+from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
 SHELVES = {"strategies": "strategy", "domains": "domain", "backbones": "backbone", "experiments": "experiment", "trainers": "trainer"}
@@ -24,13 +24,8 @@ for each choice: the name that goes after `strategy=`, `target=` and `source=`,
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise Refused(f"list: {message} (transferscope list --help)")
-
-
 def main(argv: list[str]) -> int:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("list")
     parser.add_argument("shelf", nargs="?", default="")
     parser.add_argument("--config-dir")
     arguments = parser.parse_args(argv)

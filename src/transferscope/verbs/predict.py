@@ -1,6 +1,5 @@
 """transferscope predict: what can be said of candidate sources before anything is trained on the target."""
 
-import argparse
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from transferscope import conf
+from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
 FORMATS = ("table", "json")
@@ -57,13 +57,8 @@ distance is a nearer source, a higher score a source expected to transfer better
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise Refused(f"predict: {message} (transferscope predict --help)")
-
-
 def main(argv: list[str]) -> int:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("predict")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--format", default="table")
     parser.add_argument("--config-dir", type=Path)

@@ -1,6 +1,5 @@
 """transferscope prune: what in store and cache nothing refers to."""
 
-import argparse
 import shutil
 import time
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from transferscope import record
+from transferscope.arguments import Parser
 from transferscope.errors import Refused
 
 HELP = """
@@ -34,13 +34,8 @@ class Find(NamedTuple):
     what: str
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise Refused(f"prune: {message} (transferscope prune --help)")
-
-
 def main(argv: list[str]) -> int:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("prune")
     parser.add_argument("store", nargs="?", default="runs", type=Path)
     parser.add_argument("--yes", action="store_true")
     arguments = parser.parse_args(argv)

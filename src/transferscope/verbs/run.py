@@ -9,7 +9,7 @@ from transferscope import conf
 from transferscope.errors import Refused, nearest
 
 HELP = """
-usage: transferscope run key=value ... [-m] [--dry-run]
+usage: transferscope run key=value ... [-m] [--until-decided] [--dry-run]
 
 Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not run again, a killed one is taken
 up where it stood.
@@ -34,11 +34,15 @@ keys:
 
 flags:
   -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
+  --until-decided          with -m: each cell and its baseline get seeds until the cell is decided, at looks of 5, 7 and 10 seeds; leave
+                           seed out. Keys: 'until_decided.looks=[5,10,20]', until_decided.baseline, .metric, .margin, .alpha
   --dry-run                what would run, what is done, what is refused and why, ETA
   --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
   hydra/launcher=joblib hydra.launcher.n_jobs=2                    runs side by side
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
+
+FLAGS = {"--dry-run": "hydra.sweeper.dry_run=true", "--until-decided": "hydra.sweeper.until_decided=true"}
 
 outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
 
@@ -53,8 +57,11 @@ def task(config) -> None:
 
         run(config)
         return
+    sweeper = HydraConfig.get().sweeper
     try:
-        outcome.append(single(config, dry_run=HydraConfig.get().sweeper.dry_run))
+        if sweeper.until_decided:
+            raise Refused("--until-decided: a sweep is needed, of a strategy and its baseline at least; add -m")
+        outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:  # noqa: BLE001
         outcome.append(error)
 
@@ -75,7 +82,9 @@ def single(config, dry_run: bool) -> Path | None:
 
 def main(argv: list[str]) -> int:
     outcome.clear()
-    arguments = ["hydra.sweeper.dry_run=true" if word == "--dry-run" else word for word in argv]
+    arguments = [FLAGS.get(word, word) for word in argv]
+    if "--until-decided" not in argv and (keys := [word for word in argv if word.startswith("until_decided.")]):
+        raise Refused(f"{keys[0]}: only --until-decided reads it; add the flag or leave the key out")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
     overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
     flags = [word for word in arguments if word not in overrides]

@@ -1,6 +1,5 @@
 """transferscope status: where a store's sweeps and runs stand, from plans, records and claims alone."""
 
-import argparse
 import json
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from transferscope import record
+from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
 FORMATS = ("table", "json")
@@ -65,13 +65,8 @@ class Sweep:
         return all(job.status in OVER or (job.status == "crashed" and self.name is None) for job in self.jobs)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise Refused(f"status: {message} (transferscope status --help)")
-
-
 def main(argv: list[str]) -> int:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("status")
     parser.add_argument("store", nargs="?", default="runs", type=Path)
     parser.add_argument("--watch", action="store_true")
     parser.add_argument("--format", default="table")

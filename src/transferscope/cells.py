@@ -1,0 +1,112 @@
+"""What a comparison hands out: cells with their verdicts, and what stands beside them."""
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+
+import numpy as np
+
+from transferscope import formats, scores
+from transferscope.best import Best, best
+from transferscope.contrasts import Contrast
+from transferscope.pairing import Evidence
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row: a cell against its baseline. Scores and Δ are fractions, or have their sign flipped (nll, brier): higher is better.
+
+    seeds, items: how many; items are groups where `item_unit` is "group", and scores then means of group means. ci is pointwise at
+    1 − alpha, ci_simultaneous holds for the family at once (`verdict.judge`). collapse_rate: Clopper-Pearson, of the strategy's runs.
+    without_collapse: Δ of the seeds without one, for reading only. evidence is not part of `to_dict`.
+    """
+
+    source: str | None
+    target: str
+    label_budget: int | str | None
+    backbone: str
+    initialisation: str
+    strategy: str
+    variant: str
+    baseline: str
+    metric: str
+    selection: str
+    protocol: str
+    delta: float
+    ci: tuple[float, float] | None
+    p_adjusted: float | None
+    verdict: str
+    mde: float | None
+    seeds: int
+    items: int
+    item_unit: str
+    ci_simultaneous: tuple[float, float] | None
+    reason: str
+    conditional_on: list[str]
+    family: str
+    family_size: int
+    margin: float
+    no_harm: bool
+    no_gain: bool
+    material: bool
+    collapsed: int
+    baseline_collapsed: int
+    collapse_rate: tuple[float, float]
+    without_collapse: dict | None
+    strategy_score: float
+    baseline_score: float
+    strategy_ece: float | None
+    baseline_ece: float | None
+    rates: dict[str, float] | None
+    flags: list[str]
+    evidence: Evidence = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}
+
+    @cached_property
+    def regret(self) -> dict[str, float]:
+        """Mean test score that selecting on the test labels would add, of either arm; reads every evaluation."""
+        arms = {"strategy": self.evidence.strategy_runs, "baseline": self.evidence.baseline_runs}
+        return {
+            arm: float(np.mean([scores.regret(folder, self.evidence.records[folder], self.metric, self.selection) for folder in folders]))
+            for arm, folders in arms.items()
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells.
+
+    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run.
+    """
+
+    cells: list[Cell]
+    missing: list[dict]
+    failed: list[dict]
+    not_applicable: list[dict]
+    warnings: list[str]
+    settings: dict
+    contrasts: list[Contrast] = field(default_factory=list)
+
+    @cached_property
+    def best(self) -> list[Best]:
+        """The strategies that cannot be told from the best, one entry a target, label budget and protocol."""
+        return best(self)
+
+    def __iter__(self):
+        return iter(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def to_json(self) -> str:
+        return formats.to_json(self)
+
+    def to_csv(self) -> str:
+        return formats.to_csv(self)
+
+    def to_markdown(self) -> str:
+        return formats.to_markdown(self)
+
+    def to_table(self, width: int = 140, colour: bool = False) -> str:
+        return formats.to_table(self, width, colour)

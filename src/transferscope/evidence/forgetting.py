@@ -1,0 +1,54 @@
+"""What a strategy that starts from the source model loses on the source: accuracy on held-out source items before and after."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from transferscope import effect
+from transferscope.cells import Cell
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """Accuracy on one source's validation items: before the first step on the target, and after the last. change = after − before; its
+    interval is over seeds and items, None with a single seed."""
+
+    source: str
+    before: float
+    after: float
+    change: float
+    ci: tuple[float, float] | None
+    items: int
+
+
+def of(cell: Cell, alpha: float) -> list[Forgetting]:
+    """One a source domain; empty where the strategy does not start from the source model or the classes are not shared."""
+    if cell.initialisation != "source" or not cell.source:
+        return []
+    return [found for name in cell.source.split("+") if (found := _of_source(cell, name, alpha))]
+
+
+def _of_source(cell: Cell, source: str, alpha: float) -> Forgetting | None:
+    read = [_read(folder, source) for folder in cell.evidence.strategy_runs]
+    if any(run is None or not np.array_equal(run[0], read[0][0]) for run in read):  # other items each seed: nothing to pair
+        return None
+    before, after = (np.stack([run[k] for run in read]) for k in (2, 3))  # [K, n], or groups
+    before, after = (effect.group_means(x, read[0][1]) for x in (before, after))
+    d = after - before
+    ci = effect.interval(d, alpha) if len(d) > 1 else None
+    return Forgetting(source, float(before.mean()), float(after.mean()), float(d.mean()), ci, d.shape[1])
+
+
+def _read(folder: Path, source: str) -> tuple | None:
+    """(ids, groups or None, right before, right after) of the source's validation items."""
+    prefix = f"{source}/val"
+    with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
+        names = set(members.files)
+        steps = sorted(name for name in names if name.startswith(f"{prefix}/probabilities/"))
+        if len(steps) < 2 or int(steps[0].rpartition("/")[2]) != 0:
+            return None
+        labels = members[f"{prefix}/labels"]
+        groups = members[f"{prefix}/groups"] if f"{prefix}/groups" in names else None
+        first, last = ((members[step].argmax(1) == labels).astype(float) for step in (steps[0], steps[-1]))
+        return members[f"{prefix}/ids"], groups, first, last

@@ -1,0 +1,31 @@
+"""Δ per subgroup of the test items: each metadata column of the target's domain is a family of its own."""
+
+import numpy as np
+
+from transferscope.cells import Cell
+from transferscope.evidence import parts
+from transferscope.evidence.predictions import Reader, item_differences, order
+
+MOST = 40  # values of a column beyond which it names items rather than subgroups
+
+
+def of(cell: Cell, alpha: float, reader: Reader) -> dict[str, list[parts.Part]]:
+    """{column: its parts} for columns of 2 to 40 values; empty with a single seed or a domain without metadata."""
+    if len(cell.evidence.seeds) < 2:
+        return {}
+    d, _ = item_differences(cell, reader)
+    found = {}
+    for column, values in _columns(cell).items():
+        names, part = np.unique(values, return_inverse=True)
+        if 2 <= len(names) <= MOST:
+            found[column] = parts.differences(d, part, names, cell.evidence.groups, alpha)
+    return found
+
+
+def _columns(cell: Cell) -> dict[str, np.ndarray]:
+    """Metadata of the test items, in the order of the cell's ids."""
+    prefix = f"{cell.target}/test"
+    start = f"{prefix}/metadata/"
+    with np.load(cell.evidence.strategy_runs[0] / "evaluations.npz", allow_pickle=False) as members:
+        place = order(members[f"{prefix}/ids"], cell.evidence.ids)
+        return {name[len(start) :]: members[name][place] for name in members.files if name.startswith(start)}

@@ -1,0 +1,45 @@
+"""What stands beside the mean as flat rows, for trackers."""
+
+from transferscope.cells import Cell, Comparison
+from transferscope.evidence import classes, flips
+from transferscope.evidence.predictions import Reader
+
+KEYS = ("target", "source", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "protocol")
+
+
+def of(comparison: Comparison) -> dict[str, list[dict]]:
+    """Every table, by name."""
+    reader = Reader()
+    return {"classes": class_rows(comparison, reader), "flips": flip_rows(comparison, reader)}
+
+
+def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
+    """One a cell and class: items, Δ, its interval at α divided by the number of classes, adjusted p."""
+    return [
+        {**_place(cell), "class": part.name, "items": part.n, "delta": part.delta, **_bounds("ci", part.ci), "p_adjusted": part.p_adjusted}
+        for cell in comparison
+        for part in classes.of(cell, comparison.settings["alpha"], reader)
+    ]
+
+
+def flip_rows(comparison: Comparison, reader: Reader) -> list[dict]:
+    """One a cell: shares of negative and positive flips and of hidden negative transfer, what chance gives, the excess and its interval."""
+    rows = []
+    for cell in comparison:
+        if found := flips.of(cell, comparison.settings["alpha"], reader):
+            row = {**_place(cell), "chance": found.reference, "lost_items": len(found.lost), "won_items": len(found.won)}
+            for name in ("negative", "positive", "hidden"):
+                rate = getattr(found, name)
+                row |= {name: rate.value, f"{name}_by_chance": rate.reference, f"{name}_excess": rate.excess}
+                row |= _bounds(f"{name}_excess_ci", rate.ci)
+            rows.append(row)
+    return rows
+
+
+def _place(cell: Cell) -> dict:
+    return {key: getattr(cell, key) for key in KEYS}
+
+
+def _bounds(name: str, ci: tuple[float, float] | None) -> dict:
+    low, high = ci or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}

@@ -1,0 +1,89 @@
+"""Metrics that are no mean over items, written as one: each item's influence value ψ, whose mean over the items is the metric.
+
+ψ is the metric plus the first-order effect of that item (Hampel 1974); differences of ψ enter the same interval as scores do. Classes
+without a test item are left out of every mean over classes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+METRICS = ("macro_f1", "balanced_accuracy", "auroc")
+
+
+class Undefined(Exception):
+    """The metric has no value on these items."""
+
+
+def values(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
+    """Class probabilities [n, C], labels [n] -> ψ [n]. With groups [n] the mean of the group means is the metric. Raises Undefined."""
+    psi = _FORMULAS[metric](probabilities, labels)
+    if groups is None:
+        return psi
+    _, place, size = np.unique(groups, return_inverse=True, return_counts=True)
+    return psi.mean() + (psi - psi.mean()) * size[place] * len(size) / len(psi)
+
+
+def of_one_change(labels: np.ndarray, metric: str) -> float:
+    """What changes in ψ of an item of the smallest class that comes to be wrong: 1 / (classes × share of that class), 1 where classes are
+    balanced. In auroc, where an item is not right or wrong: that passes a tenth of the others, a tenth of it."""
+    present, counts = np.unique(labels, return_counts=True)
+    return len(labels) / (len(present) * counts.min()) * (0.1 if metric == "auroc" else 1.0)
+
+
+def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
+    """What guessing each of the classes equally often scores."""
+    if metric == "auroc":
+        return 0.5
+    if metric == "balanced_accuracy":
+        return 1 / classes
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(np.mean(2 * shares / classes / (shares + 1 / classes)))
+
+
+def _balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """ψ = mean_c [ r_c + 1[y = c] (1[p = c] − r_c) / π_c ], r_c the recall and π_c the share of class c."""
+    truth = _one_hot(labels, labels)  # [n, classes with an item]
+    right = (probabilities.argmax(1) == labels)[:, None]
+    share = truth.mean(0)
+    recall = (truth * right).mean(0) / share
+    return (recall + truth * (right - recall) / share).mean(1)
+
+
+def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """ψ = mean_c [ F_c + (2·1[y = c, p = c] − F_c (1[y = c] + 1[p = c])) / (mean 1[y = c] + mean 1[p = c]) ]."""
+    truth, told = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
+    size = truth.mean(0) + told.mean(0)
+    f = 2 * (truth * told).mean(0) / size
+    return (f + (2 * truth * told - f * (truth + told)) / size).mean(1)
+
+
+def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Two classes: the one sorted last is positive. More: one against the rest, the mean over classes."""
+    present = np.unique(labels)
+    if len(present) < 2:
+        raise Undefined("auroc: all test items are of one class")
+    positives = [1] if probabilities.shape[1] == 2 else present
+    return np.mean([_one_auroc(probabilities[:, c].astype(float), labels == c) for c in positives], axis=0)
+
+
+def _one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """ψ = AUC + (V − AUC) / π; V, the placement value, is the share of the other class on the right side of the item, ties counting half."""
+    placement = np.empty(len(score))
+    placement[positive] = _share_below(score[positive], score[~positive])
+    placement[~positive] = 1 - _share_below(score[~positive], score[positive])
+    area = placement[positive].mean()
+    return area + (placement - area) / np.where(positive, positive.mean(), 1 - positive.mean())
+
+
+def _share_below(score: np.ndarray, others: np.ndarray) -> np.ndarray:
+    others = np.sort(others)
+    return (np.searchsorted(others, score, "left") + np.searchsorted(others, score, "right")) / (2 * len(others))
+
+
+def _one_hot(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """[n, classes among the labels], 1.0 where they agree."""
+    return (classes[:, None] == np.unique(labels)).astype(float)
+
+
+_FORMULAS: dict[str, Callable] = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy, "auroc": _auroc}

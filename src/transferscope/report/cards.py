@@ -1,0 +1,105 @@
+"""What lies behind a cell: its seeds, classes, subgroups, items and training curves."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from transferscope import effect, record
+from transferscope.cells import Cell
+from transferscope.errors import Refused
+from transferscope.evidence import calibration_change, classes, flips, forgetting, learning, parts, subgroups
+from transferscope.evidence.predictions import Reader
+from transferscope.report import figures, method, words
+from transferscope.report.layout import Target, View
+from transferscope.report.pictures import Pictures
+
+
+def add(target: Target, alpha: float, reader: Reader, pictures: Pictures) -> None:
+    """Fill every view of a target with what stands beside its mean."""
+    read = _histories(f"{target.name}/test/accuracy")
+    lines: list[tuple[View, str, list]] = []
+    for view in target.views:
+        cell, seen = view.cell, view.cell.evidence
+        view.seeds = seeds(view)
+        view.classes = shown_parts(classes.of(cell, alpha, reader))
+        view.subgroups = {column: shown_parts(found) for column, found in subgroups.of(cell, alpha, reader).items()}
+        view.flips = flips.of(cell, alpha, reader)
+        view.learning = learning.of(cell, alpha)
+        view.forgetting = forgetting.of(cell, alpha)
+        view.calibration = calibration_change.of(cell, alpha, reader)
+        view.pictures = pictures.of(cell, view.flips)
+        view.notes = notes(cell)
+        view.without_collapse = method.without_collapse(cell)
+        arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
+        view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
+        found = {arm: figures.curve([read(run) for run in runs]) for arm, runs in arms.items()}
+        if any(found.values()):
+            view.curves = {"spoken": _spoken(view, found), **dict.fromkeys(arms)}
+            lines += [(view, arm, line) for arm, line in found.items() if line]
+    if lines:
+        target.curve_steps, target.curve_scores = figures.curve_axes(line for _, _, line in lines)
+    for view, arm, line in lines:
+        view.curves[arm] = figures.curve_shape(target.curve_steps, target.curve_scores, line)
+    _deepen([view.classes for view in target.views if view.classes])
+    for column in {column for view in target.views for column in view.subgroups}:
+        _deepen([view.subgroups[column] for view in target.views if column in view.subgroups])
+    if shares := [rate.value for view in target.views if view.flips for rate in (view.flips.negative, view.flips.positive, view.flips.hidden)]:
+        reach = max(*shares, 0.01)
+        target.flip_axis = figures.Axis(-reach, reach, figures.round_ticks(-reach, reach))
+
+
+def notes(cell: Cell) -> list[str]:
+    """Half-verdicts and flags, in words."""
+    said = []
+    if cell.verdict in ("positive", "negative"):
+        said.append("beyond the margin" if cell.material else "a difference; that it exceeds the margin is not shown")
+    elif cell.verdict == "undecided" and cell.no_harm:
+        said.append("no harm: not worse by the margin or more")
+    elif cell.verdict == "undecided" and cell.no_gain:
+        said.append("no gain: not better by the margin or more")
+    return [*said, *(str(flag) for flag in cell.flags)]
+
+
+def seeds(view: View) -> dict:
+    """Scores of both arms, a row a seed."""
+    seen = view.cell.evidence
+    arms = [effect.group_means(scores, seen.groups).mean(axis=1).tolist() for scores in (seen.strategy_scores, seen.baseline_scores)]
+    return figures.seed_pairs(seen.seeds, *arms)
+
+
+def shown_parts(found: Sequence[parts.Part]) -> dict | None:
+    """Rows and axis of Δ per class or subgroup; None with a single seed."""
+    if not found:
+        return None
+    axis = figures.difference_axis([part.delta for part in found], [part.ci for part in found], 0.0)
+    rows = [{**asdict(part), "excludes_zero": part.excludes_zero, "bar": figures.bar(axis, part.ci)} for part in found]
+    return {"rows": rows, "by_name": {row["name"]: row for row in rows}, "axis": axis, "worst": parts.worst(found)}
+
+
+def _deepen(tables: Sequence[dict]) -> None:
+    """size of each row: |Δ| as a share of the largest that is shown beside it, for the depth of its colour."""
+    rows = [row for table in tables for row in table["rows"]]
+    largest = max((abs(row["delta"]) for row in rows), default=0.0) or 1.0
+    for row in rows:
+        row["size"] = round(abs(row["delta"]) / largest, 3)
+
+
+def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]:
+    """A reader of (step, value) that opens each run once: baselines are shared by many cells."""
+    known: dict[str, list] = {}
+
+    def read(run: Path | str) -> list[tuple[float, float]]:
+        if str(run) not in known:
+            try:
+                rows = record.read_history(Path(run))
+            except (OSError, ValueError, Refused):  # a run without a history (closed form, old store) has no curve
+                rows = []
+            known[str(run)] = [(row["step"], row[column]) for row in rows if "step" in row and column in row]
+        return known[str(run)]
+
+    return read
+
+
+def _spoken(view: View, found: dict[str, Sequence]) -> str:
+    ends = [f"{getattr(view.cell, arm)} ends at {words.number(line[-1][1], 'accuracy')}" for arm, line in found.items() if line]
+    return "; ".join(ends)

@@ -1,0 +1,112 @@
+"""Seeds until decided: looks at a family on the way, with an error rate that holds over all of them. Pure functions of arrays.
+
+Test items are not drawn again at a look, so information saturates at 1/C and not every cell can be decided by seeds; those that a further
+look cannot be expected to decide are stopped for futility. Group-sequential testing, alpha divided evenly over the looks (Bonferroni);
+stopping for futility only ever makes fewer false claims, as long as what was stopped stays in the family.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from transferscope import verdict
+from transferscope.effect import Effect
+from transferscope.verdict import Pair
+
+SEEDS_CANNOT_HELP, BUDGET = "seeds cannot help", "budget"
+
+
+@dataclass(frozen=True)
+class Design:
+    """looks: seeds that a cell has at each look, increasing. alpha: false claims a family may make over all looks together."""
+
+    looks: tuple[int, ...]
+    alpha: float
+
+    @property
+    def level(self) -> float:
+        """Of one look."""
+        return self.alpha / len(self.looks)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look makes of one cell.
+
+    state: `decided` (final), `stopped` (for futility), `open` (more seeds will be run), `undecided` (the last look did not decide it).
+    verdict: of `verdict.judge`. limit: why a cell is left without a verdict, `seeds cannot help` or `budget`, else ''. reason: what would
+    decide it. ci_simultaneous: at the look's level over the size of the family, cut where the decision ends it; with probability 1 − alpha
+    all of them, at all looks, hold. p_adjusted: by Holm's procedure and for the number of looks: decided is p_adjusted ≤ alpha. None where
+    there is nothing to compare.
+    """
+
+    state: str
+    verdict: str
+    limit: str
+    reason: str
+    delta: float | None
+    ci_simultaneous: tuple[float, float] | None
+    p_adjusted: float | None
+    seeds: int
+
+
+def look(pairs: Sequence[Pair], margins: Sequence[float], number: int, undecided: int, family: int, design: Design) -> list[Finding]:
+    """Look `number` (1, 2, …) at the open cells of one family, each with its d [K, n] so far.
+
+    undecided: cells of the family without a decision before this look: the open ones and also those stopped for futility or without any
+    result, which keep their place in the family with p = 1. family: all its cells.
+    """
+    judgements = verdict.judge(pairs, margins, design.level, undecided)
+    left = undecided - sum(judged.verdict != "undecided" for judged in judgements)
+    findings = []
+    for pair, margin, judged in zip(pairs, margins, judgements, strict=True):
+        effect = pair.effect()
+        state, limit = "decided", ""
+        if judged.verdict == "undecided":
+            state, limit = _without_verdict(pair, effect, margin, number, design.level / left, design)
+        findings.append(
+            Finding(
+                state=state,
+                verdict=judged.verdict,
+                limit=limit,
+                reason=judged.reason,
+                delta=judged.delta,
+                ci_simultaneous=_interval(effect, design.level / family, judged.verdict, margin) if effect else None,
+                p_adjusted=None if judged.p_adjusted is None else min(1.0, judged.p_adjusted * len(design.looks)),
+                seeds=len(pair.d),
+            )
+        )
+    return findings
+
+
+def is_futile(pair: Pair, effect: Effect, margin: float, level: float, seeds: int) -> bool:
+    """Whether no claim that the pair may make is in sight at `seeds` seeds, Δ and the half-width each allowed to move by √A.
+
+    With every claim open: |Δ| + √A < h and h − √A > margin − |Δ|, h the half-width predicted there.
+    """
+    half = replace(effect, seed_variance=effect.seed_variance * effect.seeds / seeds, seeds=seeds).half(level)
+    drift = math.sqrt(effect.seed_variance)
+    only_negative = pair.collapses or pair.baseline_improving
+    difference = (-effect.delta if only_negative else abs(effect.delta)) + drift >= half
+    equivalence = not (pair.few or pair.collapses) and half - drift <= margin - abs(effect.delta)
+    return not (difference or equivalence)
+
+
+def _without_verdict(pair: Pair, effect: Effect | None, margin: float, number: int, level: float, design: Design) -> tuple[str, str]:
+    """(state, limit)"""
+    is_last = number == len(design.looks)
+    if effect is None:
+        return ("undecided", BUDGET) if is_last else ("open", "")
+    if not is_last and not is_futile(pair, effect, margin, level, design.looks[-1]):
+        return "open", ""
+    barred = pair.collapses or (pair.baseline_improving and effect.delta > 0)
+    saturated = effect.items_needed(abs(effect.delta), level) >= effect.items  # z √C ≥ |Δ|
+    return "undecided" if is_last else "stopped", SEEDS_CANNOT_HELP if barred or saturated else BUDGET
+
+
+def _interval(effect: Effect, level: float, claim: str, margin: float) -> tuple[float, float]:
+    ends = {"positive": (0.0, math.inf), "negative": (-math.inf, 0.0), "equivalent": (-margin, margin)}.get(claim, (-math.inf, math.inf))
+    low, high = np.clip(effect.interval(level), *ends)
+    return float(low), float(high)

@@ -1,0 +1,79 @@
+"""Small pictures of test items, one file for each state of the data, shared by all runs of a store.
+
+`.cache/thumbnails/{digest}.npz`: `ids` [n] str, `images` [n, h, w] or [n, h, w, 3] uint8, at most 32 pixels a side.
+"""
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from transferscope.record import locked
+
+SIDE = 32
+
+
+def path(store: Path, digest: str) -> Path:
+    """digest: the data's content hash, `consumed.target.digest` of a record."""
+    return Path(store) / ".cache" / "thumbnails" / f"{digest}.npz"
+
+
+def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Callable[[list[str]], list[np.ndarray]]) -> None:
+    """Adds the pictures of `ids` that the store does not have yet; `images(ids)` gives uint8 arrays [H, W] or [H, W, 3]."""
+    file = path(store, digest)
+    if not _missing(file, ids):
+        return
+    with locked(file.with_suffix(".lock")):
+        missing = _missing(file, ids)
+        if not missing:
+            return
+        added = {item: _small(image) for item, image in zip(missing, images(missing), strict=True)}
+        shape = next(iter(added.values())).shape
+        known = {item: image for item, image in read_thumbnails(store, digest).items() if image.shape == shape} | added
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            with open(temporary, "wb") as stream:
+                np.savez_compressed(stream, ids=np.array(list(known)), images=np.stack(list(known.values())))
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def read_thumbnails(store: Path, digest: str) -> dict[str, np.ndarray]:
+    """{id: uint8 picture}; empty where the store has none of this data."""
+    try:
+        with np.load(path(store, digest), allow_pickle=False) as members:
+            return dict(zip(members["ids"].tolist(), members["images"], strict=True))
+    except FileNotFoundError:
+        return {}
+
+
+def png(image: np.ndarray) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _missing(file: Path, ids: Sequence[str]) -> list[str]:
+    wanted = [str(item) for item in ids]
+    if not file.exists():
+        return wanted
+    with np.load(file, allow_pickle=False) as members:
+        known = set(members["ids"].tolist())
+    return [item for item in wanted if item not in known]
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    scale = SIDE / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))

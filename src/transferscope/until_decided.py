@@ -1,0 +1,273 @@
+"""`run -m ... --until-decided`: a sweep that brings seeds to the cells that still need them. What the looks decide is in sequential.py.
+
+The plan on disk holds the cells, the looks and all that was decided at them (key `sequential`), so that a killed sweep goes on where it
+stood and a decision is never made twice.
+"""
+
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from transferscope import baselines, pairing, plateau, progress, record, scores, sequential, sweep, tracking, verdict
+from transferscope.branches import Branch, Cell, branches, cells, cost, own_words
+from transferscope.errors import Refused, nearest
+from transferscope.margins import Margin
+from transferscope.run import is_done
+from transferscope.sweep import Job
+
+SELECTION = "last"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys until_decided.* of a sweep."""
+
+    looks: tuple[int, ...]
+    baseline: str
+    metric: str
+    margin: Margin
+    alpha: float
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Settings":
+        """Raises Refused."""
+        looks, metric, alpha = (values[key] for key in ("looks", "metric", "alpha"))
+        key = "until_decided"
+        if not isinstance(looks, list) or not looks or not all(type(seeds) is int and seeds >= 2 for seeds in looks):
+            raise Refused(f"{key}.looks={looks}: numbers of seeds, each at least 2, are needed, such as [5,7,10]")
+        if any(later <= earlier for earlier, later in zip(looks, looks[1:], strict=False)):
+            raise Refused(f"{key}.looks={looks}: every look needs more seeds than the one before, such as [5,7,10]")
+        if metric not in scores.METRICS:
+            raise Refused(f"{key}.metric={metric}: not one of {', '.join(scores.METRICS)}{nearest(metric, scores.METRICS)}")
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
+            raise Refused(f"{key}.alpha={alpha}: between 0 and 1 is needed")
+        with own_words():
+            baselines.parse(str(values["baseline"]))
+            return cls(tuple(looks), str(values["baseline"]), metric, Margin.parse(values["margin"]), float(alpha))
+
+    @property
+    def design(self) -> sequential.Design:
+        return sequential.Design(self.looks, self.alpha)
+
+
+class Sweeper(sweep.Sweeper):
+    """The sweep of `--until-decided`; options as in `sweep.Sweeper`."""
+
+    def sweep(self, arguments: list[str]) -> Sequence[Any]:
+        settings = Settings.of(OmegaConf.to_container(self.config.until_decided, resolve=True))
+        points = self.expand(arguments)
+        given = {word for point in points for word in point}
+        for key, number in Counter(word.partition("=")[0] for word in given if word.startswith("until_decided.")).items():
+            if number > 1:
+                raise Refused(f"{key}: one value holds for the whole sweep, {number} are given; a list is written [5,7,10]")
+        if not any(word.startswith("seed=") for word in given):
+            points = self.expand([*arguments, f"seed=range(0,{settings.looks[-1]})"])
+        planned, refused = self.jobs(points)
+        store = Path(self.config.store)
+        course = Course(settings, planned)
+        hashed = f"{self.config.hydra.runtime.choices.get('experiment') or 'sweep'}-{record.fingerprint(course.fixed())[:8]}"
+        course.read(store, self.config.sweep or hashed)
+        if self.dry_run:
+            course.say_ahead(refused)
+            return []
+        record.check_writable(store)
+        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
+        course.write()
+        returns: list[Any] = []
+        while jobs := course.next_jobs():
+            sweep.write_plan(store, course.name, jobs, refused)
+            outcomes, failed = self.train(store, course.name, jobs, refused)
+            returns += outcomes
+            if failed:
+                print(f"look {course.taken + 1} waits: some of its runs have no result; the same command tries them again", file=sys.stderr)
+                sys.exit(1)
+            course.look()
+        course.say_result()
+        return returns
+
+
+class Course:
+    """How far the looks have come: cells, what was found, and the part of the plan that holds it."""
+
+    def __init__(self, settings: Settings, planned: list[Job]):
+        self.settings = settings
+        self.branches = branches(planned)
+        self.seeds = list(self.branches[0].jobs)
+        if any(set(branch.jobs) != set(self.seeds) for branch in self.branches) or len(self.seeds) != settings.looks[-1]:
+            number = " or ".join(str(n) for n in sorted({len(branch.jobs) for branch in self.branches}))
+            looks = json.dumps(settings.looks)
+            raise Refused(f"seed: {number} seeds for looks at {looks}; leave seed out, or give the {settings.looks[-1]} of the last look")
+        self.cells = cells(self.branches, settings.baseline, settings.metric)
+        self.taken = 0
+
+    # --- the plan --------------------------------------------------------------------------------------------------------------------
+
+    def fixed(self) -> dict:
+        """What is settled before the first run."""
+        return {
+            "baseline": self.settings.baseline,
+            "metric": self.settings.metric,
+            "selection": SELECTION,
+            "margin": self.settings.margin.setting,
+            "alpha": self.settings.alpha,
+            "looks": list(self.settings.looks),
+            "cells": [
+                {
+                    "cell": cell.cell,
+                    "variant": cell.branch.words,
+                    "family": cell.family,
+                    "runs": cell.branch.prints(self.seeds),
+                    "baseline_runs": cell.baseline.prints(self.seeds),
+                }
+                for cell in self.cells
+            ],
+        }
+
+    def read(self, store: Path, name: str) -> None:
+        """Take up what the store holds under this name. Refused where that is another plan."""
+        self.store, self.name = store, name
+        path = record.plan_path(store, name)
+        if not path.exists():
+            return
+        stored = record.read_json(path, "sweep plan").get("sequential")
+        if stored is None:
+            raise Refused(f"sweep={name}: planned before without looks; give another name")
+        fixed = self.fixed()
+        if changed := [key for key in fixed if key != "cells" and stored[key] != fixed[key]]:
+            raise Refused(f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the same, or another name")
+        if [{key: cell[key] for key in cell if key != "looks"} for cell in stored["cells"]] != fixed["cells"]:
+            raise Refused(f"sweep={name}: planned with other cells or other data; give another name")
+        self.taken = stored["taken"]
+        for cell, entry in zip(self.cells, stored["cells"], strict=True):
+            cell.looks = entry["looks"]
+
+    def write(self) -> None:
+        path = record.plan_path(self.store, self.name)
+        plan = record.read_json(path, "sweep plan") if path.exists() else {"name": self.name, "created": record.now(), "jobs": []}
+        fixed = self.fixed()
+        found = [{**entry, "looks": cell.looks} for entry, cell in zip(fixed["cells"], self.cells, strict=True)]
+        record.write_plan(self.store, {**plan, "sequential": {**fixed, "taken": self.taken, "cells": found}})
+
+    # --- the looks -------------------------------------------------------------------------------------------------------------------
+
+    def next_jobs(self) -> list[Job]:
+        """Of the next look: the runs of the open cells and of their baselines; none where there is no next look."""
+        return self.jobs_at(self.settings.looks[self.taken]) if self.taken < len(self.settings.looks) else []
+
+    def jobs_at(self, seeds: int) -> list[Job]:
+        needed = {branch for cell in self.cells if cell.is_open for branch in (cell.branch, cell.baseline)}
+        return [branch.jobs[seed] for seed in self.seeds[:seeds] for branch in self.branches if branch in needed]
+
+    def look(self) -> None:
+        """Look at the open cells and write down what was found, once: another process may have been quicker."""
+        families = defaultdict(list)
+        for cell in self.cells:
+            families[cell.family].append(cell)
+        reader = pairing.Reader(self.settings.metric, SELECTION)
+        found = {cell: finding for family in families.values() for cell, finding in self._look(family, reader)}
+        if reader.broken:
+            raise Refused(f"{self.store / next(iter(reader.broken))}: its evaluations cannot be read; remove the folder to run it again")
+        taken = self.taken
+        self.read(self.store, self.name)
+        if self.taken == taken:
+            self.taken += 1
+            for cell, finding in found.items():
+                cell.looks.append({"look": self.taken, **finding})
+            self.write()
+        states = Counter(cell.looks[-1]["state"] for cell in self.cells)
+        told = ", ".join(f"{number} {state}" for state, number in states.items())
+        print(f"look {self.taken} of {len(self.settings.looks)}, {self.settings.looks[self.taken - 1]} seeds: {told}", file=sys.stderr)
+
+    def _look(self, family: list[Cell], reader: pairing.Reader) -> list[tuple[Cell, dict]]:
+        seeds = self.seeds[: self.settings.looks[self.taken]]
+        undecided = sum(not cell.looks or cell.looks[-1]["state"] != "decided" for cell in family)
+        found, pairs = [], []
+        for cell in family:
+            if cell.is_open:
+                try:
+                    pairs.append((cell, *self._pair(cell, seeds, reader)))
+                except scores.NotSelectable as why:
+                    empty = sequential.Finding("stopped", "undecided", "cannot be compared", str(why), None, None, None, 0)
+                    found.append((cell, asdict(empty)))
+        findings = sequential.look(
+            [pair for _, pair, _ in pairs], [margin for *_, margin in pairs], self.taken + 1, undecided, len(family), self.settings.design
+        )
+        return found + [(cell, asdict(finding)) for (cell, *_), finding in zip(pairs, findings, strict=True)]
+
+    def _pair(self, cell: Cell, seeds: list[int], reader: pairing.Reader) -> tuple[verdict.Pair, float]:
+        """The evidence so far and the margin on the metric's scale."""
+        arm, base = (branch.with_runs(self.store, seeds) for branch in (cell.branch, cell.baseline))
+        evidence = pairing.pair(arm, base, reader)
+        margin = self.settings.margin.of(float(verdict.group_means(evidence.baseline_scores, evidence.groups).mean()), self.settings.metric)
+        rise = plateau.last_rise([reader.curve(*run) for run in base.runs.values()], margin)
+        return pairing.tested(evidence, self.settings.metric, "random", rise is not None), margin
+
+    # --- what is said ----------------------------------------------------------------------------------------------------------------
+
+    def say_ahead(self, refused: list[Job]) -> None:
+        """The dry run: the looks, and the most they can cost."""
+        console = Console(highlight=False, soft_wrap=True)
+        s = self.settings
+        console.print(f"sweep {self.name}: {len(self.cells)} cells against {s.baseline}, {s.metric}, margin {s.margin.setting}, alpha {s.alpha}")
+        for number, seeds in enumerate(s.looks, start=1):
+            if number <= self.taken:
+                console.print(f"look {number}, {seeds} seeds: taken")
+                continue
+            jobs = self.jobs_at(seeds)
+            done = sum(is_done(job.request) for job in jobs)
+            console.print(f"look {number}, {seeds} seeds: at most {cost(jobs)}; {done} runs done")
+        eta = progress.estimate(self.store, sum(not is_done(job.request) for job in self.jobs_at(s.looks[-1])), 1)
+        if eta:
+            console.print(f"at most about {progress.duration(eta)}, one after another")
+        self._say_rest(console, refused)
+
+    def say_result(self) -> None:
+        console = Console(highlight=False, soft_wrap=True)
+        for cell in self.cells:
+            console.print(f"{cell.label}: {describe(cell.looks[-1], self.settings)}", markup=False)
+        asked = self.jobs_asked()
+        everything = [branch.jobs[seed] for branch in self._in_play() for seed in self.seeds]
+        share = 1 - cost(asked).total / cost(everything).total
+        console.print(f"{cost(asked)} instead of {cost(everything)}, baselines counted: {share:.0%} saved")
+        self._say_rest(console, [])
+
+    def jobs_asked(self) -> list[Job]:
+        """All that the looks so far have asked for."""
+        reached: dict[Branch, int] = defaultdict(int)
+        for cell in self.cells:
+            for branch in (cell.branch, cell.baseline):
+                reached[branch] = max(reached[branch], self.settings.looks[len(cell.looks) - 1])
+        return [branch.jobs[seed] for branch in self.branches for seed in self.seeds[: reached[branch]]]
+
+    def _in_play(self) -> list[Branch]:
+        used = {branch for cell in self.cells for branch in (cell.branch, cell.baseline)}
+        return [branch for branch in self.branches if branch in used]
+
+    def _say_rest(self, console: Console, refused: list[Job]) -> None:
+        for branch in self.branches:
+            if branch not in self._in_play():
+                console.print(f"not run, neither compared nor a baseline: {progress.label(branch.arm.cell)}  {branch.words}", markup=False)
+        for reason, number in Counter(job.reason for job in refused).items():
+            console.print(f"not applicable ({number}): {reason}", style="yellow", markup=False)
+
+
+def describe(finding: dict, settings: Settings) -> str:
+    """`negative, decided at look 1 with 5 seeds; Δ -0.052 [-0.081, -0.023]`"""
+    seeds = f"with {settings.looks[finding['look'] - 1]} seeds"
+    why = f" ({finding['limit']}; {finding['reason']})"
+    what = {
+        "decided": f"{finding['verdict']}, decided at look {finding['look']} {seeds}",
+        "stopped": f"undecided, stopped at look {finding['look']} {seeds}{why}",
+        "undecided": f"undecided at the end {seeds}{why}",
+    }[finding["state"]]
+    if finding["ci_simultaneous"] is None:
+        return what
+    low, high = finding["ci_simultaneous"]
+    return f"{what}; Δ {finding['delta']:+.3f} [{low:+.3f}, {high:+.3f}]"

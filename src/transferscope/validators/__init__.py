@@ -1,0 +1,34 @@
+"""Validators: estimates of how good a model is on the target, higher = better, made without its labels (docs/selection.md).
+
+One file an idea; the public function that is named as its file is registered by being there. What its arguments are called says what it sees.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from transferscope.distances import public_functions
+
+
+def available() -> dict[str, Callable]:
+    """Every validator of this folder, by its name."""
+    return {name: f for name, f in public_functions(__name__).items() if f.__module__ == f"{__name__}.{name}"}
+
+
+@cache
+def label_free() -> dict[str, Callable]:
+    """Those that need no more than `probabilities` and `features` of unlabelled items: training reads them at every evaluation."""
+    return {name: f for name, f in available().items() if set(needs(f)) <= {"probabilities", "features"}}
+
+
+def needs(validator: Callable) -> list[str]:
+    """The names of the arguments that a validator cannot do without."""
+    return [name for name, p in inspect.signature(validator).parameters.items() if p.default is p.empty]
+
+
+def read(probabilities: np.ndarray, features: np.ndarray) -> dict[str, float]:
+    """Every label-free validator's value on class probabilities [n, C] and features [n, d] of the same items; nan where it has none."""
+    given = {"probabilities": probabilities, "features": features}
+    return {name: validator(**{need: given[need] for need in needs(validator)}) for name, validator in label_free().items()}

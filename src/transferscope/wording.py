@@ -1,0 +1,182 @@
+"""The lines around a table of cells: what was compared, what is missing, what to take away."""
+
+from collections import Counter, defaultdict
+
+from transferscope import numerals
+
+LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
+NAMED = 6  # strategies named where several cannot be told apart
+IDENTITY = ("target", "label_budget", "source", "backbone", "initialisation", "protocol", "seeds", "items")
+
+# what is said of a gain and of a loss, by baseline; negative transfer against target-only baselines alone
+_SAID = {
+    "scratch": ("transfer helps", "hurts", " (negative transfer)"),
+    "target_only": ("transfer helps", "hurts", " (negative transfer)"),
+    "target_ssl": ("the source helps", "falls short", ""),
+    "target_only_long": ("the source helps", "falls short", ""),
+    "source_only": ("adapting gains", "loses", ""),
+    "target_full": ("the strategy goes beyond all target labels", "falls short", ""),
+    "shuffled_source": ("the source's true labels help", "hurt", ""),
+}
+_WANTS = {
+    "more seeds": "for want of seeds",
+    "needs test items, not seeds": "for want of test items, not of seeds",
+    "budget": "out of reach of 100 seeds",
+    "collapse": "because of collapsed runs",
+    "one seed": "with one seed only",
+    "the baseline was still improving": "because the baseline was still improving",
+}
+_CORRECTION = {"holm": "Holm", "bh": "Benjamini-Hochberg: false discovery rate, simultaneous intervals at the FCR level"}
+
+
+def opening(comparison) -> list[str]:
+    s = comparison.settings
+    cells = list(comparison)
+    margin = numerals.margin(s["margin"], s["metric"])
+    lines = [
+        f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin ±{margin} · alpha {s['alpha']:g}",
+        f"Δ tells {s['isolates']}",
+    ]
+    if s["families"]:
+        sizes = "; ".join(f"{family} {size}" for family, size in s["families"].items())
+        lines.append(f"cells in each family ({_CORRECTION[s['correction']]}): {sizes}")
+    same = [f"{heading(key)} {told(cells[0], key)}" for key in IDENTITY if cells and len({getattr(c, key) for c in cells}) == 1]
+    if same:
+        lines.append(f"everywhere: {', '.join(same)}")
+    if any(cell.material for cell in cells):
+        lines.append("* beyond the margin with the whole simultaneous interval")
+    return lines + _stamps(s, cells)
+
+
+def _stamps(settings: dict, cells: list) -> list[str]:
+    """What makes numbers no result, or not comparable with each other."""
+    stamps = []
+    if settings["items"] == "fixed":
+        stamps.append("FIXED ITEMS: every claim is about this test set only")
+    if settings["selection"] == "oracle":
+        stamps.append("ORACLE: evaluations were chosen on the test labels; a bound, no result")
+    protocols = {cell.protocol for cell in cells}
+    if "transductive" in protocols:
+        which = "all cells" if len(protocols) == 1 else "cells so marked"
+        stamps.append(f"TRANSDUCTIVE: {which} saw the unlabelled test inputs; never to be ranked with inductive ones")
+    return stamps
+
+
+def told(cell, key: str) -> str:
+    value = getattr(cell, key)
+    return "–" if value is None else f"{value} groups" if key == "items" and cell.item_unit == "group" else str(value)
+
+
+def heading(key: str) -> str:
+    return {"label_budget": "labels", "initialisation": "from"}.get(key, key)
+
+
+def listing(comparison) -> list[str]:
+    """Warnings, and what is missing, failed or not applicable."""
+    lines = [f"warning: {warning}" for warning in comparison.warnings]
+    for key in ("missing", "failed", "not_applicable"):
+        together = defaultdict(list)
+        for row in getattr(comparison, key):
+            together[_described(row), row["reason"]].append(row["seed"])
+        found = []
+        for (what, reason), seeds in together.items():
+            seeds = sorted(seed for seed in seeds if seed is not None)
+            found.append(f"{key.replace('_', ' ')}: {what}{f', seed {_commas(seeds)}' if seeds else ''}: {reason}")
+        lines += _shortened(found, key.replace("_", " "))
+    return lines
+
+
+def contrasts(comparison) -> list[str]:
+    """One line a cell: what the source's labels, and the rest of the source, are worth."""
+    together = defaultdict(list)
+    for row in comparison.contrasts:
+        names = "source", "target", "label_budget", "backbone", "initialisation", "strategy", "variant", "protocol"
+        together[tuple(getattr(row, name) for name in names)].append(row)
+    lines = []
+    for rows in together.values():
+        found = [f"{row.contrast} {_difference(row)}, {row.verdict}" for row in rows]
+        lines.append(f"{_described(vars(rows[0]))}: {'; '.join(found)}")
+    if not lines:
+        return []
+    unit = numerals.unit(comparison.settings["metric"])
+    head = f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; corrected as a family of their own):"
+    notes = list(dict.fromkeys(f"  {note}" for row in comparison.contrasts for note in row.notes if note.startswith("the strategy trains")))
+    return [head, *(f"  {line}" for line in _shortened(lines, "  contrasts")), *notes]
+
+
+def _difference(row) -> str:
+    return f"{numerals.signed(row.delta, row.metric)} {numerals.interval(row.ci, row.metric)}".strip()
+
+
+def sentence(comparison) -> str:
+    """What a person wants to take away. Controls are told apart, not counted."""
+    cells = [cell for cell in comparison if not cell.family.endswith("/controls")]
+    settings = comparison.settings
+    baseline = settings["baseline"].partition(":")[0]
+    if not cells:
+        return f"Nothing could be compared with {baseline}: see what is missing or failed, or give another --baseline."
+    count = Counter(cell.verdict for cell in cells)
+    helps, hurts, name = _SAID[baseline]
+    equivalent = f"makes no difference beyond ±{numerals.margin(settings['margin'], settings['metric'])} in {count['equivalent']}"
+    undecided = f"undecided in {count['undecided']}"
+    if count["undecided"]:
+        why = Counter(cell.reason.partition(":")[0].partition(";")[0] for cell in cells if cell.verdict == "undecided")
+        undecided += f": {', '.join(f'{n} {_WANTS[reason]}' for reason, n in why.most_common())}"
+    controls = len(comparison) - len(cells)
+    aside = f" Controls, not counted here: {controls}." if controls else ""
+    loss = f"{hurts} in {count['negative']}{name if count['negative'] else ''}"
+    plural = "" if count["positive"] == 1 else "s"
+    return f"Against {baseline}, {helps} in {count['positive']} cell{plural}, {loss}, {equivalent}, {undecided}.{aside}"
+
+
+def best(comparison) -> list[str]:
+    """A sentence a target and budget where there was something to choose from."""
+    targets, protocols = ({getattr(found, key) for found in comparison.best} for key in ("target", "protocol"))
+    lines = []
+    for found in comparison.best:
+        if found.among < 2:
+            continue
+        budget = found.label_budget
+        where = "with all labels" if budget == "full" else "without labels" if budget is None else f"at {budget} label{'s' * (budget != 1)}"
+        where = f"{found.target}, {where}" if len(targets) > 1 else where[0].upper() + where[1:]
+        where += f" ({found.protocol})" if len(protocols) > 1 else ""
+        lines.append(f"{where}: {_best(found)}")
+    return lines
+
+
+def _best(found) -> str:
+    if found.delta <= 0:
+        return f"none of {found.among} cells scores above {found.baseline}."
+    backbones = len({cell.backbone for cell in found.cells}) > 1
+    names = [_named(cell, backbones) for cell in found.cells]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    metric, bounds = found.metric, found.ci_simultaneous
+    gain = f"{numerals.signed(found.delta, metric)}, {numerals.signed(found.corrected, metric)} after correction for having been chosen"
+    within = f"simultaneous interval {numerals.interval(bounds, metric)}"
+    if len(names) == 1:
+        return f"{names[0]} is the best of {found.among} ({gain}, {within})."
+    return f"{', '.join(names[:NAMED])}{more} cannot be told apart (best {gain}, {within})."
+
+
+def _named(cell, backbones: bool) -> str:
+    details = ", ".join(filter(None, (cell.backbone if backbones else "", cell.variant)))
+    source = f" from {cell.source}" if cell.source else ""
+    return f"{cell.strategy}{source}{f' ({details})' if details else ''}"
+
+
+def _described(row: dict) -> str:
+    if row.get("strategy") is None:
+        return f"run {row['fingerprint']}"
+    variant = f" ({row['variant']})" if row.get("variant") else ""
+    domains = " → ".join(filter(None, (row["source"], row["target"])))
+    labels = "" if row["label_budget"] is None else f", labels {row['label_budget']}"
+    return f"{row['strategy']}{variant}, {domains}{labels}"
+
+
+def _shortened(lines: list[str], what: str) -> list[str]:
+    more = [f"{what}: {len(lines) - LISTED} more lines (--format json has all)"] if len(lines) > LISTED else []
+    return lines[:LISTED] + more
+
+
+def _commas(seeds: list[int]) -> str:
+    return ", ".join(map(str, seeds))

@@ -1,0 +1,81 @@
+"""Subgroups, forgetting, calibration and regret, from whole stores."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store_fixture import edit, write_runs
+from transferscope.compare import compare
+from transferscope.evidence import calibration_change, classes, forgetting, parts, regret, subgroups
+from transferscope.evidence.predictions import Reader
+
+TEST = "handwritten/test"
+
+
+def cell_of(store: Path, change=None, **choices):
+    """fine_tuning against scratch; `change` edits the members of its runs."""
+    write_runs(store, "scratch", 1.5, n=300)
+    for job in write_runs(store, "fine_tuning", 1.5, n=300, **{"initialisation": "source"} | choices):
+        if change:
+            edit(store, job["fingerprint"], change)
+    (cell,) = compare(store)
+    return cell
+
+
+def test_the_subgroup_that_pays_is_found_and_columns_of_item_names_are_not_split(tmp_path):
+    def change(members: dict) -> None:
+        members[f"{TEST}/metadata/ward"] = np.array(["north", "south", "west"])[np.arange(300) % 3]
+        members[f"{TEST}/metadata/patient"] = np.arange(300)
+        members[f"{TEST}/probabilities/000300"][np.arange(300) % 3 == 1] = 0.1  # ties: the first class
+
+    cell = cell_of(tmp_path, change)
+    found = subgroups.of(cell, 0.05, Reader())
+    assert list(found) == ["ward"] and [part.n for part in found["ward"]] == [100] * 3
+    assert parts.worst(found["ward"]).name == "south"
+
+
+def test_per_class_differences_average_to_the_whole_and_other_metrics_fall_back_to_accuracy(tmp_path):
+    cell = cell_of(tmp_path)
+    found = classes.of(cell, 0.05, Reader())
+    assert np.mean([part.delta for part in found]) == pytest.approx(cell.delta)
+    (same,) = compare(tmp_path, metric="macro_f1")
+    assert [part.delta for part in classes.of(same, 0.05, Reader())] == pytest.approx([part.delta for part in found])
+
+
+def test_forgetting_is_told_from_the_source_items_before_and_after(tmp_path):
+    def forget(members: dict) -> None:
+        right, wrong = (np.eye(10, dtype=np.float32)[(members["printed/val/labels"] + k) % 10] for k in (0, 1))
+        members["printed/val/probabilities/000000"] = right
+        members["printed/val/probabilities/000300"] = np.where(np.arange(60)[:, None] < 30, wrong, right)
+
+    (found,) = forgetting.of(cell_of(tmp_path, forget), 0.05)
+    assert (found.source, found.before, found.after, found.change, found.items) == ("printed", 1.0, 0.5, -0.5, 60)
+    assert found.ci[1] < 0
+
+
+def test_a_strategy_that_does_not_start_from_the_source_model_forgets_nothing(tmp_path):
+    assert forgetting.of(cell_of(tmp_path, initialisation="random"), 0.05) == []
+
+
+def test_certainty_costs_likelihood_and_its_calibration_error_is_the_error_rate(tmp_path):
+    def sharpen(members: dict) -> None:
+        certain = np.eye(10, dtype=np.float32)[members[f"{TEST}/probabilities/000300"].argmax(1)]
+        members[f"{TEST}/probabilities/000300"] = 0.9999 * certain + 0.00001
+
+    cell = cell_of(tmp_path, sharpen)
+    found = calibration_change.of(cell, 0.05, Reader())
+    assert found.strategy_ece == pytest.approx(1 - cell.strategy_score, abs=0.001)
+    assert found.nll_change == pytest.approx(found.strategy_nll - found.baseline_nll) and found.nll_change > 0.3
+    assert found.ci[0] < found.nll_change < found.ci[1]
+
+
+def test_regret_of_a_rule_is_what_the_best_evaluation_is_above_its_choice(tmp_path):
+    found = {row.rule: row for row in regret.of([cell_of(tmp_path, peak=200)])}
+    assert "oracle" not in found and found["last"].mean > 0 and found["last"].cells == 1
+    assert found["target_val"].mean <= found["last"].mean
+
+
+def test_regret_is_not_computed_for_large_stores(tmp_path, monkeypatch):
+    monkeypatch.setattr(regret, "MOST_RUNS", 3)
+    assert regret.of([cell_of(tmp_path)]) == []

@@ -1,0 +1,136 @@
+"""The baselines beside scratch, the A/A twins, and the sign at every learning rate."""
+
+import json
+
+import pytest
+
+from store_fixture import write_plan, write_run, write_runs
+from transferscope import baselines
+from transferscope.compare import compare
+
+LONG = {"trainer": {"steps": 600}}
+SOURCE = {"initialisation": "source", "consumed": {"trainer": {"source_steps": 300}}}
+
+
+def steps_of_baseline(cell):
+    (steps,) = {cell.evidence.records[run]["consumed"]["trainer"].get("steps") for run in cell.evidence.baseline_runs}
+    return steps
+
+
+def test_target_ssl_is_self_training_from_the_same_start(tmp_path):
+    pretrained = {"initialisation": "pretrained"}
+    write_runs(tmp_path, "scratch", 0.3)
+    write_runs(tmp_path, "target_ssl", 0.6)
+    write_runs(tmp_path, "target_ssl", 0.7, **pretrained)
+    write_runs(tmp_path, "target_ssl", 0.7, label_budget=2)
+    write_runs(tmp_path, "dann", 0.9)
+    write_runs(tmp_path, "dann", 0.9, source="letters", **pretrained)
+    write_runs(tmp_path, "dann", 0.9, source="faxes", protocol="transductive")
+    comparison = compare(tmp_path, baseline="target_ssl")
+    held = {cell.source: cell.evidence.records[cell.evidence.baseline_runs[0]]["cell"] for cell in comparison}
+    assert {source: (cell["strategy"], cell["initialisation"], cell["label_budget"]) for source, cell in held.items()} == {
+        "printed": ("target_ssl", "random", 10),
+        "letters": ("target_ssl", "pretrained", 10),
+    }
+    assert [row["source"] for row in comparison.missing] == ["faxes"]  # the target's unlabelled items are others
+    assert "the source helps" in comparison.to_table() and "negative transfer" not in comparison.to_table()
+    assert {cell.strategy for cell in compare(tmp_path)} == {"dann", "target_ssl"}
+
+
+def test_target_only_long_has_the_steps_of_cell_and_source_model(tmp_path):
+    write_runs(tmp_path, "scratch", 0.3)
+    write_runs(tmp_path, "scratch", 0.5, consumed=LONG)
+    write_runs(tmp_path, "fine_tuning", 0.9, **SOURCE)
+    write_runs(tmp_path, "dann", 0.9)
+    cells = {cell.strategy: cell for cell in compare(tmp_path, baseline="target_only_long")}
+    assert {name: steps_of_baseline(cell) for name, cell in cells.items()} == {"fine_tuning": 600, "dann": 300}
+    assert not cells["fine_tuning"].flags  # other steps are what it is about
+    for name in ("scratch", "target_only"):  # the longer arm is in nobody's way
+        assert {steps_of_baseline(cell) for cell in compare(tmp_path, baseline=name)} == {300}
+
+
+def test_without_a_longer_arm_the_cell_is_missing(tmp_path):
+    write_runs(tmp_path, "scratch", 0.3)
+    write_runs(tmp_path, "fine_tuning", 0.9, **SOURCE)
+    comparison = compare(tmp_path, baseline="target_only_long")
+    assert len(comparison) == 0 and "no target_only_long" in comparison.missing[0]["reason"]
+
+
+def test_an_arm_without_steps_on_the_target_is_held_against_the_ordinary_baseline(tmp_path):
+    write_runs(tmp_path, "scratch", 0.3)
+    write_runs(tmp_path, "scratch", 0.5, consumed=LONG)
+    write_runs(tmp_path, "source_only", 0.2, consumed={"trainer": {"source_steps": 500}})
+    for run in tmp_path.iterdir():
+        record = json.loads((run / "record.json").read_text())
+        if record["cell"]["strategy"] == "source_only":
+            del record["consumed"]["trainer"]["steps"]
+            (run / "record.json").write_text(json.dumps(record))
+    (cell,) = compare(tmp_path)
+    assert steps_of_baseline(cell) == 300
+
+
+@pytest.mark.parametrize("name", baselines.BASELINES)
+def test_every_baseline_says_what_it_isolates(tmp_path, name):
+    write_runs(tmp_path, "scratch", 0.3)
+    write_runs(tmp_path, "dann", 0.9)
+    comparison = compare(tmp_path, baseline=name)
+    sentence = baselines.ISOLATES[name]
+    assert comparison.settings["isolates"] == sentence
+    assert sentence in " ".join(comparison.to_table(80).split()) and sentence in json.loads(comparison.to_json())["settings"]["isolates"]
+
+
+# --- A/A twins ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_twin_is_neither_row_nor_baseline_and_can_be_found(tmp_path):
+    jobs = write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 1.0)
+    write_plan(tmp_path, "first", jobs)
+    before = compare(tmp_path).cells[0].to_dict()
+    twins = [write_run(tmp_path, "scratch", seed, 0.5, consumed={"twin": True}) for seed in (3, 1)]
+    tuned = [write_run(tmp_path, "fine_tuning", seed, 1.0, consumed={"twin": True}) for seed in (0, 1)]
+    write_plan(tmp_path, "first", jobs + twins + tuned)
+    (cell,) = compare(tmp_path)
+    assert cell.to_dict() == before
+    assert [run.name for run in cell.evidence.twin_runs] == [twins[1]["fingerprint"], twins[0]["fingerprint"]]
+
+
+def test_the_twin_of_another_arm_is_not_taken(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5)
+    write_runs(tmp_path, "fine_tuning", 1.0)
+    write_runs(tmp_path, "scratch", 0.5, consumed={"twin": True} | LONG)
+    assert compare(tmp_path).cells[0].evidence.twin_runs == []
+
+
+# --- learning rates ------------------------------------------------------------------------------------------------------------------
+
+
+def at_rates(store, strategy, skills, **more):
+    for rate, skill in skills.items():
+        write_runs(store, strategy, skill, seeds=3, consumed={"trainer": {"optimizer": {"lr": rate}}}, **more)
+
+
+def test_the_sign_at_every_learning_rate(tmp_path):
+    at_rates(tmp_path, "scratch", {0.001: 0.5, 0.01: 0.7, 0.1: 0.2})
+    at_rates(tmp_path, "fine_tuning", {0.001: 2.0, 0.01: 2.0, 0.1: 2.0})
+    at_rates(tmp_path, "dann", {0.001: 2.0, 0.01: 2.0, 0.1: -2.0})
+    write_runs(tmp_path, "joint", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.01}}})
+    cells = list(compare(tmp_path))
+    for strategy, flag in {
+        "fine_tuning": "sign holds at all 3 rates",
+        "dann": "sign changes with the learning rate: + at 0.001, 0.01; − at 0.1",
+    }.items():
+        found = [cell for cell in cells if cell.strategy == strategy]
+        assert [cell.rates for cell in found] == [{f"{rate:g}": cell.delta for rate, cell in zip((0.001, 0.01, 0.1), found, strict=True)}] * 3
+        assert all(flag in cell.flags for cell in found)
+    (alone,) = (cell for cell in cells if cell.strategy == "joint")
+    assert alone.rates is None and not any("sign" in flag for flag in alone.flags)
+
+
+def test_rates_are_those_of_one_cell(tmp_path):
+    """Other steps, other budgets: other cells. One baseline serves all rates."""
+    write_runs(tmp_path, "scratch", 0.5)
+    write_runs(tmp_path, "scratch", 0.5, label_budget=2)
+    at_rates(tmp_path, "fine_tuning", {0.001: 2.0, 0.01: 1.5})
+    at_rates(tmp_path, "fine_tuning", {0.1: 2.0}, label_budget=2)
+    by_budget = {cell.label_budget: cell for cell in compare(tmp_path)}
+    assert by_budget[2].rates is None and list(by_budget[10].rates) == ["0.001", "0.01"]

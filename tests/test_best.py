@@ -1,0 +1,100 @@
+"""Which strategy for a target: who cannot be told from the best, and what the best gains once its being chosen is allowed for."""
+
+import json
+
+import numpy as np
+import pytest
+
+from store_fixture import write_runs
+from transferscope.compare import compare
+from transferscope.effect import estimate
+from transferscope.evidence.shrinkage import shrink
+
+
+def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):
+    same = {"item_effect": 0.0, "seed_effect": 0.02}
+    for strategy, skill in {"scratch": 0.0, "fine_tuning": 2.0, "dann": 1.98, "joint": 0.6}.items():
+        write_runs(tmp_path, strategy, skill, **same)
+    write_runs(tmp_path, "fine_tuning", 2.2, consumed={"source_label_noise": 1.0}, **same)  # a control is no candidate
+    comparison = compare(tmp_path)
+    (best,) = comparison.best
+    assert {cell.strategy for cell in best.cells} == {"fine_tuning", "dann"} and best.among == 3
+    leader = best.cells[0]
+    assert leader.strategy_score == max(cell.strategy_score for cell in best.cells)
+    assert (best.delta, best.ci_simultaneous) == (leader.delta, leader.ci_simultaneous)
+    assert 0 < best.corrected < best.delta
+    (row,) = json.loads(comparison.to_json())["best"]
+    assert {found["strategy"] for found in row["strategies"]} == {"fine_tuning", "dann"} and row["corrected"] == best.corrected
+    text = " ".join(comparison.to_table(100).split())
+    assert "At 10 labels: " in text and "from printed cannot be told apart (best +" in text and "after correction for having been chosen" in text
+    assert "cannot be told apart" in comparison.to_markdown()
+
+
+def test_one_clear_winner(tmp_path):
+    for strategy, skill in {"scratch": 0.0, "fine_tuning": 2.5, "dann": 0.2}.items():
+        write_runs(tmp_path, strategy, skill, seed_effect=0.02)
+    comparison = compare(tmp_path)
+    assert [cell.strategy for cell in comparison.best[0].cells] == ["fine_tuning"]
+    assert "fine_tuning from printed is the best of 2 (+" in " ".join(comparison.to_table().split())
+
+
+def test_one_choice_a_target_budget_and_protocol(tmp_path):
+    for budget in (2, 10):
+        write_runs(tmp_path, "scratch", 0.5, label_budget=budget)
+        for strategy in ("fine_tuning", "dann"):
+            write_runs(tmp_path, strategy, 0.0, label_budget=budget)
+    write_runs(tmp_path, "dann", 1.0, protocol="transductive")
+    comparison = compare(tmp_path)
+    assert [(best.label_budget, best.protocol, best.among) for best in comparison.best] == [
+        (2, "inductive", 2),
+        (10, "inductive", 2),
+        (10, "transductive", 1),
+    ]
+    text = comparison.to_table()
+    assert "At 2 labels (inductive): none of 2 cells scores above scratch." in " ".join(text.split())
+    assert text.count("none of") == 2  # where there is one cell there is nothing to choose
+    assert "TRANSDUCTIVE: cells so marked" in text
+
+
+def test_order_of_items_and_seeds_does_not_matter(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5)
+    write_runs(tmp_path, "dann", 1.0)
+    tuned = write_runs(tmp_path, "fine_tuning", 1.2)
+    before = compare(tmp_path).best[0].to_dict()
+    for job in tuned:
+        path = tmp_path / job["fingerprint"] / "evaluations.npz"
+        with np.load(path) as members:
+            arrays = {name: members[name] for name in members.files}
+        turned = {name: values[::-1] for name, values in arrays.items() if "handwritten/test" in name and "classes" not in name}
+        np.savez(path, **arrays | turned)
+    assert compare(tmp_path).best[0].to_dict() == before
+
+
+def test_there_is_no_best_where_every_cell_has_its_own_baseline(tmp_path):
+    for noise in (0.0, 1.0):
+        write_runs(tmp_path, "fine_tuning", 1.0 - noise, consumed={"source_label_noise": noise})
+    assert compare(tmp_path, baseline="shuffled_source").best == []
+
+
+def test_a_single_seed_is_no_candidate(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5)
+    write_runs(tmp_path, "fine_tuning", 1.0)
+    write_runs(tmp_path, "dann", 3.0, seeds=1)
+    (best,) = compare(tmp_path).best
+    assert [cell.strategy for cell in best.cells] == ["fine_tuning"]
+
+
+@pytest.mark.parametrize("cells", [5, 12])
+def test_the_winner_of_null_cells_is_nearly_unbiased_after_correction(cells):
+    """No cell has an effect: the best of them looks good, the corrected one does not."""
+    rng, raw, corrected = np.random.default_rng(19), [], []
+    for _ in range(300):
+        effects = [
+            estimate(0.02 * rng.normal(size=(5, 1)) + 0.15 * rng.normal(size=80) + 0.1 * rng.normal(size=(5, 80))) for _ in range(cells)
+        ]
+        deltas = np.array([effect.delta for effect in effects])
+        raw.append(deltas.max())
+        corrected.append(shrink(deltas, [effect.seed_variance + effect.item_variance for effect in effects])[deltas.argmax()])
+    error = np.std([effect.delta for effect in effects])
+    assert np.mean(raw) > 0.9 * error
+    assert abs(np.mean(corrected)) < 0.25 * np.mean(raw)

@@ -1,0 +1,99 @@
+"""What `judge` is asked beside the usual: other designs, other corrections, margins of their own, a baseline that was still improving."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from transferscope.effect import estimate_over_items, estimate_over_seeds
+from transferscope.verdict import STILL_IMPROVING, Pair, benjamini_hochberg, judge
+
+
+def pair(d, **more):
+    d = np.asarray(d, float)
+    never = np.zeros(len(d), bool)
+    return Pair(d, never, never, more.pop("smallest", 100), **more)
+
+
+def differences(rng, seeds=5, n=2000, delta=0.0, sd_seed=0.0, sd_item=0.05, sd_rest=0.05):
+    return delta + sd_seed * rng.normal(size=(seeds, 1)) + sd_item * rng.normal(size=n) + sd_rest * rng.normal(size=(seeds, n))
+
+
+def test_for_these_items_the_interval_is_the_t_over_seed_means():
+    d = differences(np.random.default_rng(1), n=300, sd_seed=0.02, sd_item=0.4)
+    expected = stats.ttest_1samp(d.mean(1), 0)
+    effect = estimate_over_seeds(d)
+    assert effect.interval(0.05) == pytest.approx((expected.confidence_interval().low, expected.confidence_interval().high))
+    assert effect.p_value() == pytest.approx(expected.pvalue, rel=1e-6)
+    (fixed,) = judge([pair(d, chance="seeds", smallest=3)], 0.01, 0.05, 1)
+    assert fixed.ci == pytest.approx(effect.interval(0.05)) and not fixed.few_items
+    assert "test items" not in fixed.reason
+    assert estimate_over_seeds(np.zeros((5, 100))).half(0.05) > 0
+
+
+def test_for_this_training_set_the_interval_is_the_t_over_items():
+    items = np.random.default_rng(2).normal(0.1, 0.5, 5000)
+    expected = stats.ttest_1samp(items, 0).confidence_interval(0.99)
+    assert estimate_over_items(items).interval(0.01) == pytest.approx((expected.low, expected.high), abs=2e-4)
+    (judgement,) = judge([pair(items[None], chance="items")], 0.01, 0.05, 1)
+    assert judgement.verdict == "positive" and judgement.mde > 0
+    (undecided,) = judge([pair(np.tile([1.0, -1.0], 50)[None], chance="items")], 0.01, 0.05, 1)
+    assert undecided.reason.startswith("needs test items, not seeds")
+    assert estimate_over_items(np.zeros(100)).half(0.05) > 0.01
+
+
+def test_benjamini_hochberg_is_scipys():
+    p = np.random.default_rng(3).random(20) ** 2
+    assert benjamini_hochberg(p, 20) == pytest.approx(stats.false_discovery_control(p))
+    assert benjamini_hochberg([0.01, 0.02], 4) == pytest.approx([0.04, 0.04])  # two planned cells have no run: p = 1
+    assert len(benjamini_hochberg([], 3)) == 0
+
+
+def test_with_bh_the_interval_is_at_the_fcr_level_and_never_contradicts_the_verdict():
+    rng, more = np.random.default_rng(5), 0
+    for _ in range(40):
+        pairs = [pair(differences(rng, delta=delta, sd_seed=0.004)) for delta in rng.choice([0.0, 0.004, 0.02, -0.02], size=8)]
+        found, strict = (judge(pairs, 0.01, 0.05, 9, correction) for correction in ("bh", "holm"))
+        decided = [j for j in found if j.verdict != "undecided"]
+        more += len(decided) - sum(j.verdict != "undecided" for j in strict)
+        for one, judgement in zip(pairs, found, strict=True):
+            low, high = judgement.ci_simultaneous
+            assert (low, high) == one.effect().interval(0.05 * max(len(decided), 1) / 9)
+            inside = {
+                "positive": low >= 0,
+                "negative": high <= 0,
+                "equivalent": low >= -0.01 and high <= 0.01,
+                "undecided": low < 0 < high and not (low > -0.01 and high < 0.01),
+            }
+            assert inside[judgement.verdict] and not judgement.by_step_down
+    assert more > 0  # what the weaker promise buys
+
+
+def test_false_discoveries_are_a_share_of_alpha():
+    rng, shares = np.random.default_rng(7), []
+    for _ in range(300):
+        deltas = np.repeat([0.0, 0.03], [12, 4])
+        found = judge([pair(differences(rng, n=60, delta=delta, sd_seed=0.005)) for delta in deltas], 0.0, 0.1, 16, "bh")
+        wrong = [delta == 0 for delta, judgement in zip(deltas, found, strict=True) if judgement.verdict != "undecided"]
+        shares.append(np.mean(wrong) if wrong else 0.0)
+    assert np.mean(shares) <= 0.1 + 3 * np.std(shares) / math.sqrt(len(shares))
+
+
+def test_each_cell_may_have_its_own_margin():
+    d = differences(np.random.default_rng(9), n=20_000, delta=0.005)
+    narrow, wide = judge([pair(d - 0.005), pair(d - 0.005)], [0.0001, 0.01], 0.05, 2)
+    assert (narrow.verdict, wide.verdict) == ("undecided", "equivalent")
+    assert wide.ci_simultaneous[1] <= 0.01
+
+
+def test_a_baseline_that_was_still_improving_is_never_beaten():
+    rng = np.random.default_rng(11)
+    for delta, verdict in ((0.05, "undecided"), (0.0, "equivalent"), (-0.05, "negative")):
+        d = differences(rng, n=20_000)
+        (judgement,) = judge([pair(d - d.mean() + delta, baseline_improving=True)], 0.01, 0.05, 1)
+        assert judgement.verdict == verdict
+        assert (judgement.reason == STILL_IMPROVING) == (delta > 0)
+    small = differences(rng, n=20_000, delta=0.004)
+    assert judge([pair(small)], 0.01, 0.05, 1)[0].verdict == "positive"
+    assert judge([pair(small, baseline_improving=True)], 0.01, 0.05, 1)[0].verdict == "equivalent"
