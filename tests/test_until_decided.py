@@ -67,6 +67,23 @@ def test_a_large_effect_stops_early_and_a_null_goes_on(finished: Path) -> None:
     assert sorted(ran) == sorted((strategy, seed) for strategy, number in seeds.items() for seed in range(number))
 
 
+def test_compare_holds_what_was_decided_and_calls_the_rest_interim(copied: Path) -> None:
+    from transferscope import compare
+
+    cells = {cell.strategy: cell for cell in compare(copied, margin=0.039)}
+    [decided] = looks_of(copied)["source_only"]
+    assert (cells["source_only"].verdict, cells["source_only"].seeds, cells["source_only"].delta) == ("negative", 4, decided["delta"])
+    assert "decided at look 1 of 3, 4 seeds" in cells["source_only"].flags
+    assert all("interim: its sweep looks at baseline scratch" in cell.flags[-1] for cell in compare(copied))  # another margin than planned
+
+    def reopen(plan: dict) -> None:
+        plan["sequential"]["cells"][-1]["looks"] = plan["sequential"]["cells"][-1]["looks"][:1]
+
+    change(copied, reopen)
+    cells = {cell.strategy: cell for cell in compare(copied, margin=0.039)}
+    assert (cells["fine_tuning"].verdict, cells["fine_tuning"].reason) == ("undecided", "interim: look 2 of 3 is to come")
+
+
 def test_a_null_without_prospect_is_stopped(copied: Path, capsys: pytest.CaptureFixture) -> None:
     assert run(*GRID, "sweep=strict", "until_decided.margin=0.01", store=copied) == 0
     strict = next(plan for plan in record.read_plans(copied) if plan["name"] == "strict")["sequential"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import baselines, plateau, scores, verdict
+from transferscope import baselines, looks, plateau, scores, verdict
 from transferscope.arms import UNPLANNED, Arm, Records, read_store
 from transferscope.cells import Cell, Comparison
 from transferscope.contrasts import Contrast, contrasts
@@ -14,7 +14,7 @@ from transferscope.errors import Refused, nearest
 from transferscope.margins import Margin
 from transferscope.pairing import Evidence, Reader, pair, tested
 from transferscope.rates import with_rates
-from transferscope.record import run_folders
+from transferscope.record import read_plans, run_folders
 from transferscope.scores import NotSelectable
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
@@ -65,19 +65,20 @@ def compare(
             work.judge(family, arms, plan)
     pins = pinned if name in baselines.TARGET_ONLY else {}
     apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: plan is None or plan in arm.plans)
+    settings = {
+        "runs": str(runs), "baseline": baseline, "isolates": baselines.ISOLATES[name], "metric": metric, "selection": selection,
+        "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
+        "families": {cell.family: cell.family_size for cell in work.cells},
+    }  # fmt: skip
     return Comparison(
-        cells=sorted(with_rates(work.cells), key=_order),
+        cells=sorted(looks.hold(with_rates(work.cells), read_plans(store), settings), key=_order),
         missing=work.missing + _shown(records.missing, plan),
         failed=_shown(records.failed, plan) + work.broken(),
         not_applicable=_shown(records.not_applicable, plan),
         warnings=_warnings(work.cells),
-        settings={
-            "runs": str(runs), "baseline": baseline, "isolates": baselines.ISOLATES[name], "metric": metric, "selection": selection,
-            "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
-            "families": {cell.family: cell.family_size for cell in work.cells},
-        },
+        settings=settings,
         contrasts=sorted(apart, key=_order),
-    )  # fmt: skip
+    )
 
 
 def locate(runs: str | Path) -> tuple[Path, str | None]:

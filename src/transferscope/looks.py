@@ -1,0 +1,48 @@
+"""What a sweep that was run until decided (docs/until-decided.md) found at its looks: final, however many seeds came later."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from transferscope.cells import Cell
+
+PLANNED = ("baseline", "metric", "selection", "margin", "alpha")
+
+
+def hold(cells: Sequence[Cell], plans: Sequence[dict], settings: dict) -> list[Cell]:
+    """The cells with the findings of their sweep's last look in place of a verdict of now; others as they are.
+
+    plans: of the store, those with looks hold a part `sequential`. settings: of the comparison; where they are not those of the plan, a
+    cell keeps its verdict and says that it is an interim one.
+    """
+    sequential = {plan["name"]: plan["sequential"] for plan in plans if plan.get("sequential")}
+    return [_held(cell, sequential.get(cell.family.split("/")[0]), settings) for cell in cells]
+
+
+def _held(cell: Cell, planned: dict | None, settings: dict) -> Cell:
+    runs = {folder.name for folder in cell.evidence.strategy_runs}
+    entries = [] if planned is None else planned["cells"]
+    entry = next((e for e in entries if runs & set(e["runs"]) and e["cell"]["label_budget"] == cell.label_budget), None)
+    if entry is None:
+        return cell
+    as_planned = all(planned[key] == settings[key] for key in PLANNED) and (settings["items"], settings["correction"]) == ("random", "holm")
+    if not as_planned:
+        asked = ", ".join(f"{key} {planned[key]}" for key in PLANNED)
+        return replace(cell, flags=[*cell.flags, f"interim: its sweep looks at {asked}; error rates hold for that"])
+    number = len(planned["looks"])
+    if not entry["looks"] or entry["looks"][-1]["state"] == "open":
+        return replace(cell, verdict="undecided", reason=f"interim: look {len(entry['looks']) + 1} of {number} is to come", material=False)
+    found = entry["looks"][-1]
+    if found["delta"] is None:
+        return replace(cell, verdict="undecided", reason=f"{found['limit']}; {found['reason']}", material=False)
+    when = f"look {found['look']} of {number}, {found['seeds']} seeds"
+    return replace(
+        cell,
+        verdict=found["verdict"],
+        delta=found["delta"],
+        ci_simultaneous=tuple(found["ci_simultaneous"]) if found["ci_simultaneous"] else None,
+        p_adjusted=found["p_adjusted"],
+        seeds=found["seeds"],
+        material=cell.material and found["state"] == "decided",
+        reason="" if found["state"] == "decided" else f"{found['limit']}; {found['reason']}",
+        flags=[*cell.flags, f"{found['state']} at {when}"],
+    )
