@@ -380,3 +380,13 @@ def test_an_installed_wheel_brings_its_shelves(tmp_path: Path) -> None:
     module = [sys.executable, "-m", "transferscope.cli", "run", *asked]
     subprocess.run(module, env=environment, cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "runs").is_dir()
+
+
+def test_what_a_constructor_refuses_is_one_line_and_no_record(store: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run("strategy=last_groups", "strategy.groups=9", store=store) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "strategy.groups=9" in err
+    assert record.run_folders(store) == [] and litter(store) == []
+    assert run("-m", "strategy=last_groups,scratch", "+strategy.groups=9", store=store) == 2  # scratch takes no groups
+    assert cli.main(["run", "-m", *SMALL, "strategy=last_groups", "strategy.groups=1,9", f"store={store}"]) == 1
+    assert "last_groups" in capsys.readouterr().err and len(record.run_folders(store)) == 1

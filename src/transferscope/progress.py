@@ -97,7 +97,8 @@ class Progress:
         return self
 
     def error(self, job, error: BaseException) -> None:
-        self.errors.append(f"{label(job.request.cell, job.request.config['seed'])}: {type(error).__name__}: {str(error).splitlines()[0]}")
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        self.errors.append(f"{label(job.request.cell, job.request.config['seed'])}: {first}")
 
     @property
     def failed(self) -> bool:

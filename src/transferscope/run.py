@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from transferscope import artifacts, conf, evaluate, record, tracking
 from transferscope.data.splits import Task
+from transferscope.errors import Refused
 from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
 from transferscope.thumbnails import write_thumbnails
@@ -57,6 +58,7 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
         "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
+        "calibrated": request.strategy.calibrated,
         "versions": {name: version(name) for name in PACKAGES}, "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
@@ -72,6 +74,10 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
             artifacts.deposit_source_model(request, task, strategy.network)
     except Exception as error:  # noqa: BLE001 - whatever broke, the other runs go on and the record says what it was
+        refusal = error if isinstance(error, Refused) else error.__cause__  # Hydra wraps what a constructor raises
+        if isinstance(refusal, Refused):
+            lease.finish()
+            raise refusal from None
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}

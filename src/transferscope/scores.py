@@ -76,6 +76,8 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose by, or the
     metric no value.
     """
+    if metric in ("nll", "brier") and not record.get("calibrated", True):
+        raise NotSelectable(f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes")
     path = Path(folder) / "evaluations.npz"
     validated = _validated(Path(folder), selection) if selection in VALIDATORS else {}
     try:

@@ -167,9 +167,9 @@ class _Intervals(pl.Callback):
         self.inputs = {name: strategy.precompute(inputs) for name, inputs in self.inputs.items()}
         if self.validator_inputs is not None:
             self.validator_inputs = strategy.precompute(self.validator_inputs)
-        strategy.fit_features(self.pools)
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
+        strategy.fit_features(self.pools)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))

@@ -96,7 +96,7 @@ def test_one_seed_gives_one_result_and_another_seed_another(finished, train, nam
 def test_a_twin_has_the_same_labels_and_other_draws(finished, train, name):
     once, twin = finished(f"strategy={name}"), train(f"strategy={name}", "twin=true")
     assert twin.record["subset"] == once.record["subset"] and twin.record["fingerprint"] != once.record["fingerprint"]
-    assert twin.on_test().tobytes() != once.on_test().tobytes()
+    assert (twin.on_test().tobytes() == once.on_test().tobytes()) == CLASSES[name].closed_form  # which draws nothing at random
 
 
 def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite(finished, train, pair, name):
@@ -107,7 +107,7 @@ def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite
     inputs[torch.from_numpy(~np.isin(domain.ids, scored))] = torch.nan
     run = train(f"strategy={name}", domains=pair | {domain.name: replace(domain, inputs=inputs)})
     assert run.record["status"] == "diverged"
-    assert "is not finite" in run.record["reason"] and run.record["reason"].startswith("loss/")
+    assert "is not finite" in run.record["reason"] and (run.record["reason"].startswith("loss/") or CLASSES[name].closed_form)
     assert run.record["result"]["evaluations"] == [0]
     assert run.on_test(0).tobytes() == clean.on_test(0).tobytes()
     assert np.isfinite(list(run.record["result"]["metrics"].values())).all()

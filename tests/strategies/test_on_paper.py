@@ -170,7 +170,7 @@ class ClosedForm(Strategy):
         return inputs @ self.solution
 
 
-def test_a_closed_form_is_solved_before_the_first_evaluation_and_no_step_moves_it():
+def test_a_closed_form_is_solved_before_the_first_step_and_no_step_moves_it():
     strategy = ClosedForm(network())
     outcome = fit(strategy, Pools(target=TARGET), EVALUATED, SETTINGS, (0, "test"))
     backbone = network().backbone.eval()
@@ -178,7 +178,9 @@ def test_a_closed_form_is_solved_before_the_first_evaluation_and_no_step_moves_i
         train, test = backbone(TARGET.inputs).numpy(), backbone(TEST.inputs).numpy()
     solution = np.linalg.inv(train.T @ train + np.eye(6)) @ train.T @ np.eye(3)[TARGET.labels]
     expected = np.exp(test @ solution) / np.exp(test @ solution).sum(1, keepdims=True)
-    for p in outcome.probabilities["toy/test"].values():
+    first, *fitted = outcome.probabilities["toy/test"].values()
+    np.testing.assert_allclose(first.numpy(), 1 / 3, atol=1e-6)  # step 0 is before the fit
+    for p in fitted:
         np.testing.assert_allclose(p.numpy(), expected, atol=1e-5)
     assert [row["step"] for row in outcome.history] == [0, 4, 8, 12] and not [key for key in outcome.history[-1] if key.startswith("loss/")]
 

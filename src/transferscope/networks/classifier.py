@@ -13,12 +13,14 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(backbone.features, classes)
+        self.source_head: dict[str, Tensor] | None = None  # weight [S, d] and bias [S] of the source model that this started from
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.backbone(inputs))
 
     def load_source(self, state: dict[str, Tensor], keep_head: bool) -> None:
         """Start from a source model's weights. The head comes along only where source and target share their classes."""
+        self.source_head = {part: state[f"head.{part}"] for part in ("weight", "bias")}
         if not keep_head:
             state = {key: value for key, value in state.items() if not key.startswith("head.")}
             state |= {f"head.{key}": value for key, value in self.head.state_dict().items()}

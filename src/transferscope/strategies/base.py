@@ -58,6 +58,8 @@ class Strategy(pl.LightningModule):
     sees: ClassVar[frozenset[str]]  # subset of SIGHTS; nothing else reaches it
     needs_target_labels: ClassVar[bool] = True  # False: works at label budget 0 too
     shares_classes: ClassVar[bool] = False  # True: source and target must have the same classes
+    closed_form: ClassVar[bool] = False  # True: solved before the first step, nothing drawn at random
+    calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change
 
     def __init__(self, network: Classifier):
@@ -81,7 +83,10 @@ class Strategy(pl.LightningModule):
         return {"all": [{"params": list(self.parameters())}]}
 
     def fit_features(self, pools: Pools) -> None:
-        """Called once before the first step with the precomputed pools: closed-form fits."""
+        """Called once before the first step, after the evaluation of step 0, with the precomputed pools: closed-form fits.
+
+        A resumed fit calls it again: it must then come to the same, or leave things as they are (`steps_done`).
+        """
 
     def begin_interval(self, pools: Pools) -> None:
         """Called before each evaluation interval; everything it sets must follow from weights and `progress`."""

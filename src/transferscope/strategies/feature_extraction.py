@@ -1,10 +1,14 @@
 """Feature extraction (linear probe): the transferred backbone stays as it is, a linear head is trained on its features."""
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.strategies.base import Batch, Strategy
+from transferscope.strategies.base import Batch, Diverged, Strategy
 
 
 class FeatureExtraction(Strategy):
@@ -27,3 +31,31 @@ class FeatureExtraction(Strategy):
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {"all": [{"params": list(self.network.head.parameters())}]}
+
+
+class FittedHead(FeatureExtraction):
+    """A head fitted to the features of the labelled items once, before the first step: no optimiser step follows, all evaluations after it
+    are equal, and nothing is drawn at random, so that twins are equal too."""
+
+    closed_form = True
+
+    def fit_head(self, features: Tensor, labels: Tensor) -> None:
+        """Fit the head to features [n, d] and labels [n]: what a subclass writes."""
+        raise NotImplementedError
+
+    def fit_features(self, pools: Pools) -> None:
+        if not torch.isfinite(pools.target.inputs).all():
+            raise Diverged("a feature of the labelled target items is not finite")
+        with torch.no_grad():
+            self.fit_head(pools.target.inputs, pools.target.labels)
+
+    def set_head(self, weight: Tensor, bias: Tensor) -> None:
+        """weight [C, d], bias [C]"""
+        self.network.head.weight.copy_(weight)
+        self.network.head.bias.copy_(bias)
+
+    def parameter_groups(self) -> dict[str, list[dict]]:
+        return {}
+
+    def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        return iter(())

@@ -1,0 +1,25 @@
+"""Linear classifiers of scikit-learn, as the weights of a linear layer."""
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+
+def fit_standardised(model: ClassifierMixin, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit `model` to standardised features; (weight [C, d], bias [C]), float32 on the CPU, give its margins on the features as they are.
+
+    features [n, d], labels [n] with every class of 0 to C - 1 among them. Of two classes the model has one margin z, which becomes the pair
+    (-z / 2, z / 2): softmax of it is the sigmoid of z. Features that are not finite give weights that are not.
+    """
+    x, y = features.double().cpu().numpy(), labels.cpu().numpy()
+    if not np.isfinite(x).all():
+        return torch.full((y.max() + 1, x.shape[1]), torch.nan), torch.full((y.max() + 1,), torch.nan)
+    scaler = StandardScaler().fit(x)
+    model.fit(scaler.transform(x), y)
+    weight = model.coef_ / scaler.scale_  # [C, d], or [1, d] for two classes
+    bias = model.intercept_ - weight @ scaler.mean_
+    if len(bias) == 1:
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()

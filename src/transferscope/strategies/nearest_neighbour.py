@@ -1,0 +1,34 @@
+"""One nearest neighbour on the features of the transferred backbone."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from transferscope.networks.classifier import Classifier
+from transferscope.networks.sized_on_load import SizedOnLoad
+from transferscope.strategies.feature_extraction import FittedHead
+
+
+class NearestNeighbour(FittedHead):
+    """The class of the labelled item whose features are nearest by Euclidean distance; of equals the first (Cover & Hart 1967).
+
+    Its probabilities are 0 and 1: nll and calibration error say nothing of it (`calibrated`). The labelled items are kept with the model,
+    as features [n, d] and labels [n]; before there are any it predicts by the transferred head.
+    """
+
+    calibrated = False
+
+    def __init__(self, network: Classifier):
+        super().__init__(network)
+        self.memory = SizedOnLoad()
+        self.memory.register_buffer("features", torch.zeros(0, network.backbone.features))
+        self.memory.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
+
+    def fit_head(self, features: Tensor, labels: Tensor) -> None:
+        self.memory.features, self.memory.labels = features.clone(), labels.clone()
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        if not len(self.memory.labels):
+            return super().probabilities(features)
+        distances = torch.cdist(features, self.memory.features, compute_mode="donot_use_mm_for_euclid_dist")  # [N, n]
+        return one_hot(self.memory.labels[distances.argmin(1)], self.network.head.out_features).float()

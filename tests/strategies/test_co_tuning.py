@@ -1,0 +1,133 @@
+"""Co-Tuning: the relation of the classes by hand, the source's own head, and that a resumed run ends the same."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from transferscope import request as requests
+from transferscope.backbones.mlp import MLP
+from transferscope.data import shifted_blobs
+from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.errors import Refused
+from transferscope.load import load_run
+from transferscope.networks.classifier import Classifier
+from transferscope.run import build
+from transferscope.strategies.base import Batch
+from transferscope.strategies.co_tuning import CoTuning, source_given_target
+from transferscope.training import Settings, fit
+
+LABELS = torch.arange(12) % 3
+INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]
+TARGET = Labelled(INPUTS, LABELS, torch.zeros(12))
+EVALUATED = {"toy/test": Evaluated(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
+
+
+def co_tuning(**arguments) -> CoTuning:
+    """Three target classes after a source of five."""
+    torch.manual_seed(0)
+    source, network = (Classifier(MLP((4,), hidden=[8, 6]), classes=classes) for classes in (5, 3))
+    source.backbone(INPUTS * 2)
+    network.load_source(source.state_dict(), keep_head=False)
+    return CoTuning(network, **arguments)
+
+
+def log_softmax(z: np.ndarray) -> np.ndarray:
+    return z - np.log(np.exp(z).sum(1, keepdims=True))
+
+
+def test_the_relation_is_that_of_the_reverse_approach():
+    """Against the same regression minimised by scipy, and Bayes' rule item by item."""
+    p = torch.softmax(torch.randn(12, 5, generator=torch.Generator().manual_seed(1)) * 2, 1)
+    x = p.double().numpy()
+
+    def objective(flat: np.ndarray) -> float:
+        weights = flat.reshape(3, 5)
+        return -log_softmax(x @ weights.T)[np.arange(12), LABELS].sum() + np.square(weights).sum() / 2
+
+    weights = minimize(objective, np.zeros(15), tol=1e-10).x.reshape(3, 5)
+    given_source = np.exp(log_softmax(weights.T))  # [5, 3]: the regression at each source class's corner
+    expected = np.zeros((3, 5))
+    for t in range(3):
+        for s in range(5):
+            expected[t, s] = given_source[s, t] * x[:, s].mean() / sum(given_source[k, t] * x[:, k].mean() for k in range(5))
+    np.testing.assert_allclose(source_given_target(p, LABELS).numpy(), expected, atol=1e-3)
+
+
+def test_a_target_class_that_looks_like_one_source_class_is_told_to_be_it():
+    p = torch.eye(4)[torch.tensor([3, 1, 0]).repeat(200)] * 0.97 + 0.0075
+    assert source_given_target(p, torch.arange(3).repeat(200)).argmax(1).tolist() == [3, 1, 0]
+
+
+def test_terms_are_the_two_cross_entropies_of_the_two_heads():
+    strategy = co_tuning(trade_off=0.7)
+    strategy.fit_features(Pools(target=TARGET))
+    relation = strategy.source.given_target.double().numpy()
+    assert relation.shape == (3, 5) and relation.sum(1) == pytest.approx([1, 1, 1])
+    strategy.eval()
+    terms = strategy.losses(Batch(None, TARGET, None))
+    with torch.no_grad():
+        features = strategy.network.backbone(INPUTS).double().numpy()
+    weight, bias = (parameter.detach().double().numpy() for parameter in (strategy.source.weight, strategy.source.bias))
+    log_p = log_softmax(features @ weight.T + bias)
+    assert terms["source"].item() == pytest.approx(-0.7 * (relation[LABELS] * log_p).sum(1).mean(), rel=1e-5)
+    own = log_softmax(strategy.network.head(torch.from_numpy(features).float()).detach().double().numpy())
+    assert terms["target"].item() == pytest.approx(-own[np.arange(12), LABELS].mean(), rel=1e-5)
+
+
+def test_the_source_head_is_the_source_models_and_both_heads_are_trained():
+    strategy = co_tuning()
+    torch.manual_seed(0)
+    head = Classifier(MLP((4,), hidden=[8, 6]), classes=5).head
+    assert torch.equal(strategy.source.weight, head.weight) and torch.equal(strategy.source.bias, head.bias)
+    before = {key: parameter.detach().clone() for key, parameter in strategy.named_parameters()}
+    settings = Settings(4, 12, 1, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
+    fit(strategy, Pools(target=TARGET), {}, settings, (0, "test"))
+    assert all(not torch.equal(parameter, before[key]) for key, parameter in strategy.named_parameters())
+
+
+@pytest.mark.parametrize("last", [4, 8])
+def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
+    def run(*where) -> tuple:
+        settings = Settings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+        outcome = fit(co_tuning(), Pools(target=TARGET), EVALUATED, settings, (0, "test"), *where)
+        history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
+        return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history
+
+    def stop(step: int, row: dict) -> None:
+        if step == last:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(tmp_path, stop)
+    assert run(tmp_path) == run()
+
+
+def test_it_starts_from_the_source_models_head_where_classes_differ(config, tmp_path, pair, monkeypatch):
+    other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
+    monkeypatch.setattr(requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name])
+    request = requests.resolve(config("strategy=co_tuning", f"store={tmp_path}"))
+    strategy, _ = build(request, request.task())
+    assert strategy.source.weight.shape == (4, 16) and strategy.network.head.weight.shape == (3, 16)
+
+
+def test_without_a_source_model_it_is_refused():
+    torch.manual_seed(0)
+    strategy = CoTuning(Classifier(MLP((4,), hidden=[8]), classes=3))
+    with pytest.raises(Refused, match="strategy=co_tuning: .* give source=DOMAIN"):
+        strategy.fit_features(Pools(target=TARGET))
+
+
+def test_a_kept_model_predicts_what_its_record_holds(train):
+    run = train("strategy=co_tuning", "keep=selected")
+    loaded = load_run(run.folder)
+    domain = requests.load_domain("target", "blobs", "data")
+    items = [list(domain.ids).index(item) for item in run.members["blobs/test/ids"]]
+    np.testing.assert_allclose(loaded.predict(domain.inputs[items]).numpy(), run.on_test(), atol=1e-6)
+
+
+def test_the_source_head_changes_what_is_trained(finished):
+    with_it, without = finished("strategy=co_tuning"), finished("strategy=co_tuning", "strategy.trade_off=0")
+    assert with_it.on_test().tobytes() != without.on_test().tobytes()
