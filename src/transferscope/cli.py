@@ -12,6 +12,7 @@ VERBS = {
     "report": "one self-contained page of verdicts and figures",
     "status": "what is done, running, failed, missing",
     "predict": "before any training on the target: distances, label shift, transferability of each source",
+    "calibrate": "the study that shows the verdict's error rates",
     "apply": "predict a folder with the model a run kept",
     "list": "strategies, domains, backbones, experiments that exist",
     "doctor": "versions, devices, data found, W&B mode; how to mend what is missing",

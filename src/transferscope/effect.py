@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv, nctdtrinc, stdtrit
 
 SMALLEST_P = 1e-15  # smaller p-values are reported as this
 SEEDS_WITHIN_REACH = 100  # where more would be needed, the reason is the budget
@@ -61,9 +61,11 @@ class Effect:
     def minimum_detectable(self, alpha: float) -> float:
         """The true |Δ| that a repetition of this experiment (same seeds, same items) would tell from 0 at level alpha with probability 0.8.
 
-        half(alpha), which the observed difference must exceed, + half(0.4), which it falls short by with probability 0.2.
+        As half(alpha), with the noncentrality at which a t test has that power in place of each quantile: the repetition estimates its own
+        spread anew. The components are the estimates of this experiment, which with few seeds are more often too small than too large.
         """
-        return self.half(alpha) + self.half(2 * (1 - POWER))
+        seed_part = needed_noncentrality(alpha, self.seeds - 1) ** 2 * self.seed_variance if self.seed_variance else 0.0
+        return math.sqrt(seed_part + needed_noncentrality(alpha, self.items + 1) ** 2 * self.item_variance)
 
     def seeds_needed(self, gap: float, alpha: float) -> int | None:
         """Seeds, more than now, at which half(alpha) is expected below `gap`; None where SEEDS_WITHIN_REACH do not suffice."""
@@ -75,6 +77,11 @@ class Effect:
     def items_needed(self, gap: float, alpha: float) -> float:
         """Test items below which the interval stays wider than ±gap however many seeds are run: n z² C / gap²."""
         return self.items * _t(alpha, math.inf) ** 2 * self.item_variance / gap**2 if gap else math.inf
+
+
+def needed_noncentrality(alpha: float, df: float) -> float:
+    """Of Student's t with df degrees of freedom: where a two-sided test at level alpha rejects with probability POWER."""
+    return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)))
 
 
 def estimate(d: np.ndarray, influence: float | None = None) -> Effect:

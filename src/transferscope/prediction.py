@@ -141,6 +141,8 @@ def source_network(one: Candidate) -> tuple[Classifier, float]:
     weights, seconds = artifacts.source_model(one.request, one.task)
     network, _ = artifacts.source_network(one.request, one.task)
     network.load_state_dict(weights)
+    if not all(torch.isfinite(weight).all() for weight in weights.values()):
+        raise FloatingPointError("the source model did not train: its weights are not finite")
     return network.eval().to(one.request.consumed["device"]), seconds
 
 

@@ -97,6 +97,8 @@ def resolve(config: DictConfig) -> Request:
     name = c["strategy"]["name"]
     if strategy.needs_target_labels and c["label_budget"] == 0:
         raise NotApplicable(f"label_budget=0: strategy {name} learns from target labels; give at least 1 or 'full'")
+    if strategy.needs_source_model and initialisation != "source":
+        raise NotApplicable(f"initialisation={initialisation}: strategy {name} needs a source model; give source=DOMAIN initialisation=source")
     uses_source = initialisation == "source" or "source_inputs" in sees
     if "source_inputs" in sees and not names:
         raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")

@@ -170,6 +170,7 @@ class _Intervals(pl.Callback):
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
+        strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
 
     def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from transferscope import cli
 from transferscope import request as requests
 from transferscope.backbones.mlp import MLP
 from transferscope.data import shifted_blobs
 from transferscope.data.splits import Evaluated, Labelled, Pools
-from transferscope.errors import Refused
 from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
 from transferscope.run import build
@@ -113,11 +113,10 @@ def test_it_starts_from_the_source_models_head_where_classes_differ(config, tmp_
     assert strategy.source.weight.shape == (4, 16) and strategy.network.head.weight.shape == (3, 16)
 
 
-def test_without_a_source_model_it_is_refused():
-    torch.manual_seed(0)
-    strategy = CoTuning(Classifier(MLP((4,), hidden=[8]), classes=3))
-    with pytest.raises(Refused, match="strategy=co_tuning: .* give source=DOMAIN"):
-        strategy.fit_features(Pools(target=TARGET))
+def test_without_a_source_model_it_is_refused(tmp_path, capsys):
+    asked = ["target=handwritten_digits", "strategy=co_tuning", "backbone=timm", "backbone.weights=pretrained", f"store={tmp_path}"]
+    assert cli.main(["run", *asked]) == 2
+    assert "strategy co_tuning needs a source model; give source=DOMAIN" in capsys.readouterr().err
 
 
 def test_a_kept_model_predicts_what_its_record_holds(train):

@@ -128,7 +128,8 @@ def test_no_stored_probability_depends_on_a_target_test_label(finished, train, s
 
 
 def test_no_kept_model_depends_on_a_target_test_label(train, pair, scrambled, name):
-    selection = "target_val" if "target_labels" in CLASSES[name].sees else "source_val"
+    sees = CLASSES[name].sees
+    selection = "target_val" if "target_labels" in sees else "source_val" if "source_inputs" in sees else "last"
     keeping = (f"strategy={name}", "keep=selected", f"selection={selection}", "trainer.steps=40", "trainer.evaluations=8")
     clean, garbage = train(*keeping, domains=pair), train(*keeping, domains=scrambled("blobs", "test"))
     assert clean.record["result"]["metrics"] != garbage.record["result"]["metrics"]

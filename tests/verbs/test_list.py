@@ -28,8 +28,8 @@ def test_what_a_strategy_sees_is_what_its_class_declares(capsys):
 
 def test_a_shelf_of_ones_own_is_listed_and_inherits_what_it_sees(tmp_path, capsys, monkeypatch):
     (tmp_path / "strategy").mkdir()
-    (tmp_path / "strategy" / "mine.yaml").write_text("# of my own\n_target_: my_strategies.Mine\nname: mine\nstarts_from: weights\n")
-    (tmp_path / "my_strategies.py").write_text("from transferscope.strategies.dann import DANN\nclass Mine(DANN):\n    version = 2\n")
+    (tmp_path / "strategy" / "mine.yaml").write_text("# of my own\n_target_: strategies_of_my_shelf.Mine\nname: mine\nstarts_from: weights\n")
+    (tmp_path / "strategies_of_my_shelf.py").write_text("from transferscope.strategies.dann import DANN\nclass Mine(DANN):\n    version = 2\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["list", "strategies", "--config-dir", str(tmp_path)]) == 0
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mine ")]

@@ -38,7 +38,7 @@ def test_work_in_progress_of_a_finished_run_goes_with_yes_alone(store, capsys):
 
 
 def test_records_plans_and_kept_models_stay(store):
-    mine = {path: size for path, size in tree(store).items() if ".cache" not in path.parts and ".running" not in path.parts}
+    mine = {path: size for path, size in tree(store).items() if "source_models" not in path.parts and ".running" not in path.parts}
     assert any(path.name == "model.safetensors" for path in mine)
     begun(store, planned(store), checkpoint=True)
     assert main(["prune", str(store), "--yes"]) == 0

@@ -4,7 +4,7 @@ A strategy is a LightningModule that writes `losses(batch)` and, where needed, `
 the bookkeeping of losses; evaluation, batches, checkpoints and resume live in training.py. One `training_step` takes a block of optimiser
 steps (manual optimisation), because Lightning's own cost is per `training_step`.
 
-How methods that are not here yet would sit on it:
+How methods of other kinds sit on it:
 - two classifiers, several optimisers (MCD): `parameter_groups` returns {"generator": ..., "classifiers": ...}; `updates` yields
   (("generator", "classifiers"), source loss), then ("classifiers", source loss less discrepancy), then k times ("generator",
   discrepancy). `updates` is a generator, so each loss is computed after the step before it.
@@ -58,6 +58,7 @@ class Strategy(pl.LightningModule):
     sees: ClassVar[frozenset[str]]  # subset of SIGHTS; nothing else reaches it
     needs_target_labels: ClassVar[bool] = True  # False: works at label budget 0 too
     shares_classes: ClassVar[bool] = False  # True: source and target must have the same classes
+    needs_source_model: ClassVar[bool] = False  # True: starts from a source model and from nothing else
     closed_form: ClassVar[bool] = False  # True: solved before the first step, nothing drawn at random
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change

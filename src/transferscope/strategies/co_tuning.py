@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, softmax
 
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.networks.sized_on_load import SizedOnLoad
 from transferscope.strategies.base import Batch
@@ -23,8 +22,10 @@ class CoTuning(FineTuning):
     hand to calibrate the source model by, nor any to choose the regression's penalty by (it is scikit-learn's default); all parts have one
     learning rate, where the authors give the target's head ten times that of the others.
 
-    trade_off: λ, the authors' value. Raises Refused, before the first step, where the network does not start from a source model.
+    trade_off: λ, the authors' value.
     """
+
+    needs_source_model = True
 
     def __init__(self, network: Classifier, trade_off: float = 2.3):
         super().__init__(network)
@@ -35,8 +36,6 @@ class CoTuning(FineTuning):
         self.source.register_buffer("given_target", torch.zeros(network.head.out_features, len(head["bias"])))
 
     def fit_features(self, pools: Pools) -> None:
-        if not len(self.source.bias):
-            raise Refused("strategy=co_tuning: trains on the head of a source model, and there is none; give source=DOMAIN initialisation=source")
         if int(self.steps_done):  # resumed: the network is no longer the one to learn it from
             return
         self.eval()

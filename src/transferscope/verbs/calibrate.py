@@ -27,7 +27,7 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    power     planted harm of known size: how often it is called negative
                    signs     shifts whose sign follows from their construction
   --draws N      simulated experiments a point of coverage (default: 10000); families and power take a fifth of them
-  --quick        1000 draws and few trainings: a minute or two, too coarse to judge by
+  --quick        1000 draws and few trainings: two to four minutes, too coarse to judge by
   --format NAME  table | json (default: table)
   -o FOLDER      also write STUDY.csv there, one row a finding
 

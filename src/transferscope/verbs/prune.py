@@ -91,6 +91,10 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
         else:
             locks = [lock for model in models if (lock := model.with_suffix(".lock")).exists()]
             removable.append(Find([*models, *locks], f"{what}: no planned run needs them any more"))
+    used = {record.read_record(folder)["consumed"]["target"]["digest"] for folder in record.run_folders(store)}
+    pictures = [path for path in sorted((store / ".cache" / "thumbnails").glob("*")) if path.name.split(".")[0] not in used]
+    if pictures:
+        removable.append(Find(pictures, f"pictures of {len(pictures)} states of the data that no run is of"))
     return removable, kept
 
 

@@ -1,0 +1,28 @@
+"""SAFN: features that grow step by step in both domains (adaptive feature norm: Xu et al. 2019, arXiv 1811.07456)."""
+
+import torch
+from torch import Tensor
+
+from transferscope.networks.classifier import Classifier
+from transferscope.strategies.adaptation import Adaptation
+from transferscope.strategies.base import Batch
+
+
+class AFN(Adaptation):
+    """min E_S [ -log p_y(x) ] + λ / (N + M) Σ over S and U of ( h(x; θ₀) + Δr - h(x; θ) )²,  h(x; θ) = ‖f(x)‖₂
+
+    The paper's stepwise variant. f(x) [N, d]; θ₀ are the weights of this step taken as a constant. The term's value is therefore always λ Δr²
+    and says nothing; its gradient pulls every norm up by 2 λ Δr. λ = trade_off, Δr = step. It aligns no distribution: where the domains lie
+    apart and not merely at other norms, it does not bring them together. Deviations: the labelled target items of `Adaptation`; no dropout
+    before the norm.
+    """
+
+    def __init__(self, network: Classifier, trade_off: float = 0.05, step: float = 1.0):
+        super().__init__(network)
+        self.trade_off, self.step = trade_off, step
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        features, logits = self.passed(batch)
+        norms = torch.cat([features.source, features.unlabelled]).norm(dim=1)  # [N + M]
+        growth = (norms.detach() + self.step - norms).square().mean()
+        return self.supervised(batch, logits) | {"norm": self.trade_off * growth}
