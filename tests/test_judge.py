@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferscope.effect import estimate_over_items, estimate_over_seeds
+from transferscope.statistics.effect import estimate_over_items, estimate_over_seeds
 from transferscope.verdict import STILL_IMPROVING, Pair, benjamini_hochberg, judge
 
 

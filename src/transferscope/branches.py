@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from transferscope import artifacts, baselines, progress, record
-from transferscope.arms import CELL_KEYS, Arm, flat
+from transferscope import artifacts, progress, record
+from transferscope.comparison import baselines
+from transferscope.comparison.arms import CELL_KEYS, Arm, flat
 from transferscope.errors import Refused
 from transferscope.request import Request
 from transferscope.sweep import Job

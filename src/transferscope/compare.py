@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import baselines, looks, plateau, scores, verdict
-from transferscope.arms import UNPLANNED, Arm, Records, read_store
-from transferscope.cells import Cell, Comparison
-from transferscope.contrasts import Contrast, contrasts
+from transferscope import verdict
+from transferscope.comparison import baselines, looks, plateau, scores
+from transferscope.comparison.arms import UNPLANNED, Arm, Records, read_store
+from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.contrasts import Contrast, contrasts
+from transferscope.comparison.margins import Margin
+from transferscope.comparison.pairing import Evidence, Reader, pair, tested
+from transferscope.comparison.rates import with_rates
+from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused, nearest
-from transferscope.margins import Margin
-from transferscope.pairing import Evidence, Reader, pair, tested
-from transferscope.rates import with_rates
 from transferscope.record import read_plans, run_folders
-from transferscope.scores import NotSelectable
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
 

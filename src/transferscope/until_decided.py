@@ -15,11 +15,13 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import baselines, pairing, plateau, progress, record, scores, sequential, sweep, tracking, verdict
+from transferscope import progress, record, sweep, tracking, verdict
 from transferscope.branches import Branch, Cell, branches, cells, cost, own_words
+from transferscope.comparison import baselines, pairing, plateau, scores
+from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused, nearest
-from transferscope.margins import Margin
 from transferscope.run import is_done
+from transferscope.statistics import sequential
 from transferscope.sweep import Job
 
 SELECTION = "last"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transferscope.effect import (
+from transferscope.statistics.effect import (
     SEEDS_WITHIN_REACH,
     Effect,
     clopper_pearson,

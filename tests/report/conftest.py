@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_runs, write_store
-from transferscope.cells import Comparison
 from transferscope.compare import compare
+from transferscope.comparison.cells import Comparison
 from transferscope.record import read_record
 from transferscope.thumbnails import write_thumbnails
 

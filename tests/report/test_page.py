@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_run, write_runs
-from transferscope.cells import Comparison
 from transferscope.compare import compare
+from transferscope.comparison.cells import Comparison
 from transferscope.evidence import flips, forgetting, learning
 from transferscope.evidence.predictions import Reader
 from transferscope.record import read_history

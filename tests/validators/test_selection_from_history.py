@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, edit, write_runs
-from transferscope import scores, validators
+from transferscope import validators
 from transferscope.compare import compare
+from transferscope.comparison import scores
 from transferscope.errors import Refused
 from transferscope.record import read_record
 

@@ -10,8 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from transferscope import conf, request, scores, validators
+from transferscope import conf, request, validators
 from transferscope.compare import compare
+from transferscope.comparison import scores
 from transferscope.data import splits
 from transferscope.record import read_history, read_record, run_folders
 from transferscope.run import run

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import stdtrit
 
-from transferscope.effect import Effect, needed_noncentrality
+from transferscope.statistics.effect import Effect, needed_noncentrality
 
 
 def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:

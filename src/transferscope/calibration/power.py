@@ -10,7 +10,7 @@ from transferscope.calibration.findings import ALPHA, Finding, Size, watched
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import resampled
 from transferscope.data.splits import generator
-from transferscope.effect import POWER
+from transferscope.statistics.effect import POWER
 
 HEAVY = 10.0  # at weight 1 even meaningless source labels cost joint training two points at most
 HARM = (

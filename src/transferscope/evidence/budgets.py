@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transferscope import pairing
-from transferscope.cells import Cell
+from transferscope.comparison import pairing
+from transferscope.comparison.cells import Cell
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferscope import effect
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 from transferscope.evidence.predictions import Reader
+from transferscope.statistics import effect
 
 
 @dataclass(frozen=True)

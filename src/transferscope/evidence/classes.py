@@ -1,6 +1,6 @@
 """Δ per class."""
 
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 from transferscope.evidence import parts
 from transferscope.evidence.predictions import Reader, item_differences
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from transferscope import effect, record, verdict
-from transferscope.cells import Cell
+from transferscope import record, verdict
+from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 from transferscope.evidence.predictions import Predictions, Reader, right
+from transferscope.statistics import effect
 
 TWIN, BOUND = "twin", "bound"
 

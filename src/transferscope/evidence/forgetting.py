@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import effect
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
+from transferscope.statistics import effect
 
 
 @dataclass(frozen=True)

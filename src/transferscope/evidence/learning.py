@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from transferscope import record
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferscope import effect, verdict
+from transferscope import verdict
 from transferscope.evidence.shrinkage import shrink
+from transferscope.statistics import effect
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import record, scores
-from transferscope.cells import Cell
+from transferscope import record
+from transferscope.comparison import scores
+from transferscope.comparison.cells import Cell
 
 ITEM_METRICS = ("accuracy", "nll", "brier")  # those that are means of item scores
 

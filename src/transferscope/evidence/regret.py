@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import scores
-from transferscope.cells import Cell
+from transferscope.comparison import scores
+from transferscope.comparison.cells import Cell
 
 MOST_RUNS = 300  # every evaluation of every run is read
 ORACLE = "oracle"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 from transferscope.evidence import parts
 from transferscope.evidence.predictions import Reader, item_differences, order
 

@@ -1,6 +1,6 @@
 """What stands beside the mean as flat rows, for trackers."""
 
-from transferscope.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell, Comparison
 from transferscope.evidence import classes, flips
 from transferscope.evidence.predictions import Reader
 

@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from transferscope import effect, record
-from transferscope.cells import Cell
+from transferscope import record
+from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 from transferscope.evidence import calibration_change, classes, flips, forgetting, learning, parts, subgroups
 from transferscope.evidence.predictions import Reader
 from transferscope.report import figures, method, words
 from transferscope.report.layout import Target, View
 from transferscope.report.pictures import Pictures
+from transferscope.statistics import effect
 
 
 def add(target: Target, alpha: float, reader: Reader, pictures: Pictures) -> None:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 from transferscope.evidence.calibration_change import Calibration
 from transferscope.evidence.flips import Flips
 from transferscope.evidence.forgetting import Forgetting

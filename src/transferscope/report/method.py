@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transferscope.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell, Comparison
 from transferscope.report import layout, words
 
 

@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 
 import transferscope
 from transferscope import record
-from transferscope.baselines import ISOLATES
-from transferscope.cells import Comparison
+from transferscope.comparison.baselines import ISOLATES
+from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
 from transferscope.evidence.flips import BOUND
 from transferscope.evidence.predictions import ITEM_METRICS, Reader

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 from transferscope.evidence.flips import Flips
 from transferscope.thumbnails import png, read_thumbnails
 

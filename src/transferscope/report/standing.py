@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from transferscope.best import Best
-from transferscope.cells import Cell, Comparison
-from transferscope.contrasts import Contrast
+from transferscope.comparison.best import Best
+from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.contrasts import Contrast
 from transferscope.report import layout, words
 from transferscope.report.layout import View
 

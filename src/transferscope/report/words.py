@@ -2,7 +2,7 @@
 
 import math
 
-from transferscope.baselines import TARGET_ONLY
+from transferscope.comparison.baselines import TARGET_ONLY
 from transferscope.evidence.learning import Measure
 
 VERDICTS = ("positive", "negative", "equivalent", "undecided")

@@ -74,7 +74,7 @@ def test_higher_is_better_in_every_metric(tmp_path, metric):
 
 
 def test_metrics_by_hand():
-    from transferscope.scores import item_scores
+    from transferscope.comparison.scores import item_scores
 
     p, labels = np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]], np.float32), np.array([0, 2])
     assert item_scores(p, labels, "accuracy").tolist() == [1.0, 0.0]

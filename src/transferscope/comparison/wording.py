@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from transferscope import numerals
+from transferscope.comparison import numerals
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
 NAMED = 6  # strategies named where several cannot be told apart

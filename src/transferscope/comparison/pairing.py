@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import influence, scores, verdict
-from transferscope.arms import Arm
+from transferscope import verdict
+from transferscope.comparison import scores
+from transferscope.comparison.arms import Arm
+from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
 from transferscope.record import read_history
-from transferscope.scores import NotSelectable, Scores
+from transferscope.statistics import influence
 
 COLLAPSED = ("collapsed", "diverged")
 

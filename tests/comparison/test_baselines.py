@@ -5,8 +5,8 @@ import json
 import pytest
 
 from store_fixture import write_plan, write_run, write_runs
-from transferscope import baselines
 from transferscope.compare import compare
+from transferscope.comparison import baselines
 
 LONG = {"trainer": {"steps": 600}}
 SOURCE = {"initialisation": "source", "consumed": {"trainer": {"source_steps": 300}}}

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from store_fixture import write_runs, write_store
-from transferscope.baselines import BASELINES
 from transferscope.cli import main
 from transferscope.compare import compare
-from transferscope.scores import METRICS
+from transferscope.comparison.baselines import BASELINES
+from transferscope.comparison.scores import METRICS
 
 FIXED_KEYS = {
     "source", "target", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "metric", "selection", "protocol",
@@ -123,7 +123,7 @@ def test_nothing_heavy_is_imported(store):
         "heavy = {'torch', 'pytorch_lightning', 'wandb', 'pandas', 'matplotlib', 'hydra', 'omegaconf', 'sklearn'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
-    path = os.pathsep.join([str(Path(__file__).parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parents[2] / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert done.returncode == 0, done.stderr
 

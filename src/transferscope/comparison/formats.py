@@ -5,10 +5,10 @@ import io
 import json
 import re
 
-from transferscope import numerals, wording
-from transferscope.numerals import interval, signed
+from transferscope.comparison import numerals, wording
+from transferscope.comparison.numerals import interval, signed
+from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.verdict import STILL_IMPROVING
-from transferscope.wording import IDENTITY, heading, told
 
 WIDE = 120  # columns from which the reason has a column of its own
 NUMBERS = ("labels", "seeds", "items", "p (Holm)", "p (BH)", "MDE", "ECE")

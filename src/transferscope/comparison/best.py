@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transferscope import verdict
+from transferscope.comparison.pairing import Evidence, tested
 from transferscope.evidence.shrinkage import shrink
-from transferscope.pairing import Evidence, tested
 
 if TYPE_CHECKING:
-    from transferscope.cells import Cell, Comparison
+    from transferscope.comparison.cells import Cell, Comparison
 
 
 @dataclass(frozen=True)

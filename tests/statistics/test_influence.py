@@ -9,10 +9,10 @@ from torch import from_numpy
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from store_fixture import edit, write_runs
-from transferscope import influence
 from transferscope.compare import compare
-from transferscope.effect import estimate
-from transferscope.scores import METRICS, calibration_error, item_scores
+from transferscope.comparison.scores import METRICS, calibration_error, item_scores
+from transferscope.statistics import influence
+from transferscope.statistics.effect import estimate
 
 
 def reference(p, labels, metric, weights=None):

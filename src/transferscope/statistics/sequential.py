@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from transferscope import verdict
-from transferscope.effect import Effect
+from transferscope.statistics.effect import Effect
 from transferscope.verdict import Pair
 
 SEEDS_CANNOT_HELP, BUDGET = "seeds cannot help", "budget"

@@ -4,7 +4,7 @@ import pytest
 
 from store_fixture import write_run, write_runs
 from transferscope.compare import compare
-from transferscope.plateau import last_rise
+from transferscope.comparison.plateau import last_rise
 
 
 def test_the_rise_over_the_last_third_by_hand():

@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from transferscope import formats, scores
-from transferscope.best import Best, best
-from transferscope.contrasts import Contrast
-from transferscope.pairing import Evidence
+from transferscope.comparison import formats, scores
+from transferscope.comparison.best import Best, best
+from transferscope.comparison.contrasts import Contrast
+from transferscope.comparison.pairing import Evidence
 
 
 @dataclass(frozen=True)

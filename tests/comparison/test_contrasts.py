@@ -7,7 +7,7 @@ import pytest
 
 from store_fixture import accuracy, missing_job, write_plan, write_runs
 from transferscope.compare import compare
-from transferscope.contrasts import LABELS, REST
+from transferscope.comparison.contrasts import LABELS, REST
 
 SHUFFLED = {"source_label_noise": 1.0}
 

@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from transferscope import baselines, verdict
-from transferscope.arms import Arm, Records
+from transferscope import verdict
+from transferscope.comparison import baselines
+from transferscope.comparison.arms import Arm, Records
+from transferscope.comparison.pairing import Evidence, Reader, pair, tested
+from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused
-from transferscope.pairing import Evidence, Reader, pair, tested
-from transferscope.scores import NotSelectable
 
 LABELS = "strategy − shuffled_source"
 REST = "shuffled_source − target_only"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from transferscope.arms import flat
+from transferscope.comparison.arms import flat
 
 if TYPE_CHECKING:
-    from transferscope.cells import Cell
+    from transferscope.comparison.cells import Cell
 
 RATE = "trainer.optimizer.lr"
 

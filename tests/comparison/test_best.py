@@ -7,8 +7,8 @@ import pytest
 
 from store_fixture import write_runs
 from transferscope.compare import compare
-from transferscope.effect import estimate
 from transferscope.evidence.shrinkage import shrink
+from transferscope.statistics.effect import estimate
 
 
 def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import influence
 from transferscope.errors import Refused
 from transferscope.record import read_history
+from transferscope.statistics import influence
 
 VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
 SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS)

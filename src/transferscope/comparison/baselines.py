@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from transferscope.arms import CELL_KEYS, NOISE, TWIN, Arm
+from transferscope.comparison.arms import CELL_KEYS, NOISE, TWIN, Arm
 from transferscope.errors import Refused, nearest
 
 # what a difference to each of them isolates

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferscope.sequential import BUDGET, SEEDS_CANNOT_HELP, Design, Finding, is_futile, look
+from transferscope.statistics.sequential import BUDGET, SEEDS_CANNOT_HELP, Design, Finding, is_futile, look
 from transferscope.verdict import Pair, estimate
 
 DESIGN = Design((5, 7, 10), 0.05)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from transferscope.cells import Cell
+from transferscope.comparison.cells import Cell
 
 PLANNED = ("baseline", "metric", "selection", "margin", "alpha")
 
