@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import stdtrit
 
-from transferscope.statistics.effect import Effect, needed_noncentrality
+from transferscope.statistics.effect import Effect, detectable_factor
 
 
 def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:
@@ -29,8 +29,8 @@ class Effects:
         return np.sqrt(seed**2 * self.seed_variance + item**2 * self.item_variance)
 
     def minimum_detectable(self, alpha: float) -> np.ndarray:
-        seed, item = (needed_noncentrality(alpha, df) for df in (self.seeds - 1, self.items + 1))
-        return np.sqrt(seed**2 * self.seed_variance + item**2 * self.item_variance)
+        seed, item = (detectable_factor(alpha, df) for df in (self.seeds - 1, self.items + 1))
+        return np.sqrt(seed * self.seed_variance + item * self.item_variance)
 
     def misses(self, truth: float, alpha: float) -> np.ndarray:
         """bool [B]: the interval does not hold the truth."""

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import betaincinv, nctdtrinc, stdtrit
+from scipy.special import betaincinv, chdtri, nctdtrinc, stdtrit
 
 SMALLEST_P = 1e-15  # smaller p-values are reported as this
 SEEDS_WITHIN_REACH = 100  # where more would be needed, the reason is the budget
@@ -61,11 +61,11 @@ class Effect:
     def minimum_detectable(self, alpha: float) -> float:
         """The true |Δ| that a repetition of this experiment (same seeds, same items) would tell from 0 at level alpha with probability 0.8.
 
-        As half(alpha), with the noncentrality at which a t test has that power in place of each quantile: the repetition estimates its own
-        spread anew. The components are the estimates of this experiment, which with few seeds are more often too small than too large.
+        As half(alpha), with the noncentrality at which a t test has that power in place of each quantile, for the repetition estimates its
+        spread anew; and with a seed component that is as often too large as too small, where A is more often too small.
         """
-        seed_part = needed_noncentrality(alpha, self.seeds - 1) ** 2 * self.seed_variance if self.seed_variance else 0.0
-        return math.sqrt(seed_part + needed_noncentrality(alpha, self.items + 1) ** 2 * self.item_variance)
+        seed_part = detectable_factor(alpha, self.seeds - 1) * self.seed_variance if self.seed_variance else 0.0
+        return math.sqrt(seed_part + detectable_factor(alpha, self.items + 1) * self.item_variance)
 
     def seeds_needed(self, gap: float, alpha: float) -> int | None:
         """Seeds, more than now, at which half(alpha) is expected below `gap`; None where SEEDS_WITHIN_REACH do not suffice."""
@@ -79,9 +79,13 @@ class Effect:
         return self.items * _t(alpha, math.inf) ** 2 * self.item_variance / gap**2 if gap else math.inf
 
 
-def needed_noncentrality(alpha: float, df: float) -> float:
-    """Of Student's t with df degrees of freedom: where a two-sided test at level alpha rejects with probability POWER."""
-    return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)))
+def detectable_factor(alpha: float, df: float) -> float:
+    """By which a variance estimated with df degrees of freedom is multiplied for the square of the minimum detectable effect.
+
+    The square of the noncentrality at which a two-sided t test at level alpha rejects with probability POWER, times df over the median of
+    χ² with df degrees of freedom, which makes the estimate median-unbiased.
+    """
+    return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)) ** 2 * df / chdtri(df, 0.5))
 
 
 def estimate(d: np.ndarray, influence: float | None = None) -> Effect:
