@@ -235,6 +235,17 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
     assert record.read_plans(store)[0]["name"] == "union"
 
 
+def test_a_sweep_finds_a_domain_of_ones_own(store: Path, tmp_path: Path) -> None:
+    shelf = tmp_path / "conf" / "domain"
+    shelf.mkdir(parents=True)
+    own = Path(__file__).parents[1] / "conf" / "domain" / "blobs.yaml"
+    (shelf / "mine.yaml").write_text(own.read_text())
+    for launcher in ("basic", "joblib"):
+        grid = ["-m", "strategy=scratch", "seed=0,1", "target=mine", "source=null", f"hydra/launcher={launcher}"]
+        assert run(*grid, f"--config-dir={tmp_path / 'conf'}", store=store / launcher) == 0
+        assert len(record.run_folders(store / launcher)) == 2
+
+
 def test_two_runs_of_a_sweep_are_two_runs_in_wandb(store: Path) -> None:
     small = [word for word in SMALL if not word.startswith("tracking")]
     assert cli.main(["run", "-m", *small, "strategy=scratch", "seed=0,1", f"store={store}"]) == 0

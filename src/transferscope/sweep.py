@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -58,6 +59,7 @@ class Sweeper(BasicSweeper):
 
     def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Job]]:
         """Every point checked: the distinct jobs, and those that do not apply. Refused where none does."""
+        HydraConfig.instance().set_config(self.config)  # as in a job: where a user's own shelves are is read from there
         jobs = check(self.hydra_context.config_loader, self.config, points)
         planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
         refused = [job for job in jobs if not job.request]
