@@ -9,7 +9,7 @@ A sweep, its verdicts and its report on data that ships with the dependencies: h
 letters, from altered handwriting, and from a source whose labels were shuffled. The grid is conf/experiment/demo.yaml. Runs that are there
 already are not run again.
 
-  transferscope demo                    about five minutes on two cores; records in runs/, the page in report.html
+  transferscope demo                    two to five minutes on two cores; records in runs/, the page in report.html
   transferscope demo seed=0,1           fewer seeds
   transferscope demo store=FOLDER       records and page go there
 """
