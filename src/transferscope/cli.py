@@ -14,7 +14,7 @@ VERBS = {
     "predict": "before any training on the target: distances, label shift, transferability of each source",
     "calibrate": "the study that shows the verdict's error rates",
     "apply": "predict a folder with the model a run kept",
-    "list": "strategies, domains, backbones, experiments that exist",
+    "list": "strategies, domains, backbones, experiments, distances, validators that exist",
     "doctor": "versions, devices, data found, W&B mode; how to mend what is missing",
     "prune": "what in store and cache nothing refers to",
     "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",

@@ -67,3 +67,10 @@ def test_what_reads_only_files_imports_no_torch(trained):
         "assert codes == [0, 0, 0] and 'torch' not in sys.modules and callable(transferscope.compare)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("shelf", "some"), [("distances", "mmd"), ("validators", "entropy"), ("transferability", "logme")])
+def test_functions_are_listed_by_their_files(shelf, some, capsys):
+    assert main(["list", shelf]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert any(line.startswith(f"{some} ") for line in lines) and all(len(line.split(maxsplit=1)[1]) > 10 for line in lines)

@@ -11,10 +11,12 @@ from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
 SHELVES = {"strategies": "strategy", "domains": "domain", "backbones": "backbone", "experiments": "experiment", "trainers": "trainer"}
+MODULES = ("distances", "transferability", "validators")  # shelves of functions: being a file of the folder is being on it
 HELP = """
 usage: transferscope list SHELF [--config-dir DIR]
 
-SHELF is one of strategies, domains, backbones, experiments, trainers. One line
+SHELF is one of strategies, domains, backbones, experiments, trainers, or of
+functions: distances, transferability, validators. One line
 for each choice: the name that goes after `strategy=`, `target=` and `source=`,
 `backbone=`, `experiment=` or `trainer=`, what it is, and what a strategy sees.
 `model of the source`: it starts from a model trained on the labelled source.
@@ -29,14 +31,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument("shelf", nargs="?", default="")
     parser.add_argument("--config-dir")
     arguments = parser.parse_args(argv)
-    if arguments.shelf not in SHELVES:
-        said = f"{arguments.shelf}: no such shelf{nearest(arguments.shelf, SHELVES)}" if arguments.shelf else "list: of what"
-        raise Refused(f"{said} ({', '.join(SHELVES)})")
-    choices = shelf(SHELVES[arguments.shelf], arguments.config_dir)
+    known = [*SHELVES, *MODULES]
+    if arguments.shelf not in known:
+        said = f"{arguments.shelf}: no such shelf{nearest(arguments.shelf, known)}" if arguments.shelf else "list: of what"
+        raise Refused(f"{said} ({', '.join(known)})")
+    if arguments.shelf in MODULES:
+        folder = Path(__file__).parents[1] / arguments.shelf
+        choices = {path.stem: path for path in sorted(folder.glob("[a-z]*.py"))}
+    else:
+        choices = shelf(SHELVES[arguments.shelf], arguments.config_dir)
     margin = max(map(len, choices), default=0) + 2
     columns = shutil.get_terminal_size((1000, 40)).columns  # in a pipe a line stays a line
     for name, path in choices.items():
-        text = describe(path)
+        text = docstring(path) if arguments.shelf in MODULES else describe(path)
         if arguments.shelf == "strategies":
             text += f"; sees {sight(path)}"
         print(textwrap.fill(text, columns, initial_indent=name.ljust(margin), subsequent_indent=" " * margin, break_on_hyphens=False))
@@ -56,6 +63,11 @@ def describe(path: Path) -> str:
     """The first comment line of a yaml; Hydra's own `@package` line is none."""
     lines = (line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#"))
     return next((line for line in lines if line and not line.startswith("@package")), "(no description)")
+
+
+def docstring(path: Path) -> str:
+    """The first line of a module's docstring."""
+    return (ast.get_docstring(ast.parse(path.read_text())) or "(no description)").split("\n")[0]
 
 
 def sight(path: Path) -> str:
