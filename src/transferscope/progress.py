@@ -120,9 +120,9 @@ class Progress:
                 line = f"  {status}: {label(request.cell, request.config['seed'])}: {reason}"
                 self.console.print(line, style=STYLES[status], highlight=False, markup=False, soft_wrap=True)
         for line in self.errors:
-            self.console.print(f"  {line}", style="red", highlight=False, markup=False)
+            self.console.print(f"  {line}", style="red", highlight=False, markup=False, soft_wrap=True)
         for reason, number in Counter(job.reason for job in self.refused).items():
-            self.console.print(f"  not applicable ({number}): {reason}", style="yellow", highlight=False, markup=False)
+            self.console.print(f"  not applicable ({number}): {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         if kind is KeyboardInterrupt:
             self.console.print("interrupted: what is finished is kept; the same command goes on from here", style="yellow")
 
