@@ -9,6 +9,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -242,8 +243,9 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@cache
 def git_revision() -> dict:
-    """Revision of the code, where it is a checkout."""
+    """Revision of the code this process began with, where it is a checkout."""
     import subprocess
 
     here = Path(__file__).parent

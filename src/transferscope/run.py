@@ -73,7 +73,7 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         model = lease.folder / "selected.safetensors" if request.config["keep"] == "selected" else None
         if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
             artifacts.deposit_source_model(request, task, strategy.network)
-    except Exception as error:  # noqa: BLE001 - whatever broke, the other runs go on and the record says what it was
+    except Exception as error:  # whatever broke, the other runs go on and the record says what it was
         refusal = error if isinstance(error, Refused) else error.__cause__  # Hydra wraps what a constructor raises
         if isinstance(refusal, Refused):
             lease.finish()

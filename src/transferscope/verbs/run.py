@@ -62,7 +62,7 @@ def task(config) -> None:
         if sweeper.until_decided:
             raise Refused("--until-decided: a sweep is needed, of a strategy and its baseline at least; add -m")
         outcome.append(single(config, dry_run=sweeper.dry_run))
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         outcome.append(error)
 
 
