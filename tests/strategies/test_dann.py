@@ -3,28 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from transferscope.backbones.base import Backbone
+from tiny_adaptation import Linear
 from transferscope.data.splits import Labelled
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.dann import DANN
-
-
-class Linear(Backbone):
-    """[N, 3] → [N, 2]; counts how often it was called and with how many items."""
-
-    features = 2
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(3, 2)
-        self.calls = []
-
-    def forward(self, inputs):
-        self.calls.append(len(inputs))
-        return self.layer(inputs)
 
 
 def dann(trade_off: float = 1.0, steps_done: int = 0) -> DANN:

@@ -1,0 +1,59 @@
+"""Every choice that ships can be asked for, from a checkout and from an installed wheel."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferscope import cli, record
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))])
+def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
+    target = "blobs" if name == "mlp" else "handwritten_digits"
+    weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
+    asked = [f"target={target}", f"backbone={name}", "image_size=32", "strategy=scratch", "trainer.steps=1", "trainer.evaluations=1"]
+    assert cli.main(["run", *asked, *weights, "tracking=off", f"store={store}"]) == 0
+    [folder] = record.run_folders(store)
+    assert record.read_record(folder)["status"] in ("done", "collapsed")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "experiment").glob("*.yaml"))])
+def test_every_experiment_can_be_planned(name: str, store: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["run", f"experiment={name}", "--dry-run", f"store={store}"]) == 0
+    assert "to run" in capsys.readouterr().out
+
+
+def test_several_sources_are_pooled(store: Path) -> None:
+    asked = ["target=handwritten_digits", "source=[printed_digits,handwritten_digits_rotated]", "strategy=joint", "trainer.steps=2"]
+    assert cli.main(["run", *asked, "trainer.evaluations=1", "tracking=off", f"store={store}"]) == 0
+    [folder] = record.run_folders(store)
+    entry = record.read_record(folder)
+    assert entry["cell"]["source"] == "printed_digits+handwritten_digits_rotated"
+    with np.load(folder / "evaluations.npz") as members:
+        assert {"printed_digits/val/ids", "handwritten_digits_rotated/val/ids"} <= set(members.files)
+
+
+def test_an_installed_wheel_brings_its_shelves(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, root], check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    where = "import transferscope.conf as c; print(c.own_folder()); print(len(c.names('domain')), len(c.names('strategy')))"
+    seen = subprocess.run([sys.executable, "-c", where], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert seen.splitlines()[0] == str(tmp_path / "site" / "transferscope" / "conf")
+    assert all(int(number) > 5 for number in seen.splitlines()[1].split())
+    asked = ["target=blobs", "backbone=mlp", "strategy=scratch", "trainer.steps=2", "trainer.evaluations=1", "tracking=off"]
+    module = [sys.executable, "-m", "transferscope.cli", "run", *asked]
+    subprocess.run(module, env=environment, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "runs").is_dir()
