@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exceptions a user is meant to read."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,14 @@ from difflib import get_close_matches
 
 class Refused(ValueError):
     """The request or its data cannot be served; the message is one line: the key, the value, what is allowed. Exit status 2."""
+
+
+class JobFailed(Exception):
+    """A job of a sweep raised an exception in its worker process; the message is the exception's."""
+
+
+class ProcessDied(JobFailed):
+    """The process of a job ended under it: by a signal, for want of memory, by its own exit."""
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:

@@ -75,10 +75,9 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
 class Progress:
     """`with Progress(...)`: a live display on a terminal, a line a finished run elsewhere; a summary at the end."""
 
-    def __init__(self, store: Path, name: str, planned: list, refused: list, workers: int):
+    def __init__(self, store: Path, name: str, planned: list, refused: list):
         self.store, self.name, self.refused = store, name, refused
         self.jobs = {job.request.fingerprint: job.request for job in planned}
-        self.workers = workers if workers and workers > 0 else 1
         self.console = Console(stderr=True)
         self.stopped = threading.Event()
         self.errors: list[str] = []

@@ -166,7 +166,8 @@ def state(store: Path, name: str) -> tuple[str, str]:
         if Lease.is_held(store, name):
             return "running", f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step {owner['step']} of {owner['steps']}"
         if status[0] == "missing":
-            return "crashed", f"stopped at step {owner['step']} of {owner['steps']} on {owner['host']}; resumes there"
+            how = owner.get("ended", "stopped")
+            return "crashed", f"{how} at step {owner['step']} of {owner['steps']} on {owner['host']}; resumes there"
     return status
 
 
@@ -175,6 +176,12 @@ def claim(store: Path, name: str) -> dict | None:
     with contextlib.suppress(OSError, ValueError):
         return json.loads((running(store) / name / "claim.json").read_text())
     return None
+
+
+def note_death(store: Path, name: str, how: str) -> None:
+    """Leave with a run in progress how its process ended; only its launcher knows."""
+    if owner := claim(store, name):
+        write_atomically(running(store) / name / "claim.json", json.dumps({**owner, "ended": how}))
 
 
 def running(store: Path) -> Path:

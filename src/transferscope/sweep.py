@@ -1,10 +1,8 @@
 """A sweep: its jobs expanded, checked and planned before the first one starts; what is left of them run by Hydra's launcher."""
 
-import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,11 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from transferscope import record, tracking
-from transferscope.errors import Refused
+from transferscope.composition import Composer
+from transferscope.errors import ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
 from transferscope.request import NotApplicable, Request, resolve
 from transferscope.run import is_done
@@ -70,9 +68,11 @@ class Sweeper(BasicSweeper):
     def train(self, store: Path, name: str, planned: list[Job], refused: list[Job]) -> tuple[Sequence[Any], bool]:
         """Launch what has no answer yet, with a display; whether something is left without one."""
         to_do = [job for job in planned if not is_done(job.request)]
-        with Progress(store, name, planned, refused, workers=self.config.hydra.launcher.get("n_jobs", 1)) as progress:
+        with Progress(store, name, planned, refused) as progress:
             returns = self.launcher.launch([[*job.overrides, f"sweep={name}"] for job in to_do], initial_job_idx=0) if to_do else []
             for job, outcome in zip(to_do, returns, strict=False):
+                if isinstance(outcome._return_value, ProcessDied):
+                    record.note_death(store, job.request.fingerprint, str(outcome._return_value))
                 if isinstance(outcome._return_value, BaseException):
                     progress.error(job, outcome._return_value)
         return returns, progress.failed
@@ -94,28 +94,12 @@ class Sweeper(BasicSweeper):
 
 
 def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
-    """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything else wrong is Refused.
-
-    Hydra composes once for each set of group choices; plain values are then set on copies, which is what it would do itself.
-    """
-    parser = OverridesParser.create(config_loader=loader)
-    is_group = cache(lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra"))  # Hydra copies its config to answer
-    composed: dict[tuple[str, ...], DictConfig] = {}
+    """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything else wrong is Refused."""
+    composer = Composer(loader, config)
     jobs = []
     for point in points:
-        groups: list[str] = []
-        values: list[Override] = []
-        for text, override in zip(point, parser.parse_overrides(point), strict=True):
-            groups.append(text) if is_group(override.key_or_group) else values.append(override)
-        key = tuple(groups)
-        if key not in composed:
-            whole = loader.load_sweep_config(config, groups)
-            composed[key] = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"])
-        job_config = copy.deepcopy(composed[key])
-        OmegaConf.set_struct(job_config, True)
-        ConfigLoaderImpl._apply_overrides_to_config(values, job_config)
         try:
-            jobs.append(Job(point, resolve(job_config)))
+            jobs.append(Job(point, resolve(composer.task_config(point))))
         except NotApplicable as reason:
             jobs.append(Job(point, None, str(reason)))
     return jobs

@@ -90,7 +90,7 @@ def fit(
         except Diverged as divergence:
             watch.outcome.status, watch.outcome.reason = "diverged", str(divergence)
         except SystemExit as stop:
-            if trainer.interrupted:  # Lightning turns Ctrl-C into an exit
+            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
                 raise KeyboardInterrupt from stop
             raise
     return watch.outcome

@@ -147,9 +147,9 @@ def has_api_key() -> bool:
 
 
 def launchers() -> Iterator[Finding]:
-    yield Finding(True, "basic", "one run after another")
+    yield Finding(True, "local", "runs side by side in forked processes, one a core; the default")
     for name, choice, what in (
-        ("joblib", "joblib", "runs side by side"),
+        ("joblib", "joblib", "runs side by side in processes of their own"),
         ("submitit", "submitit_slurm", "runs on a Slurm cluster; optional"),
     ):
         package, needed = f"hydra-{name}-launcher", name == "joblib"

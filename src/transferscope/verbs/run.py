@@ -38,7 +38,7 @@ flags:
                            seed out. Keys: 'until_decided.looks=[5,10,20]', until_decided.baseline, .metric, .margin, .alpha
   --dry-run                what would run, what is done, what is refused and why, ETA
   --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
-  hydra/launcher=joblib hydra.launcher.n_jobs=2                    runs side by side
+  hydra.launcher.n_jobs=4  processes side by side (auto: one a core)  hydra/launcher=NAME  local, basic, joblib, or a plugin of Hydra's
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
 

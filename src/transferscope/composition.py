@@ -1,0 +1,51 @@
+"""Composing the jobs of a sweep. Hydra composes once for each set of group choices; plain values are then set on copies, which is what
+it would do itself, at a hundredth of the time."""
+
+import copy
+from collections.abc import Sequence
+from functools import cache
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+class Composer:
+    """Overrides of a job -> its config, as `ConfigLoader.load_sweep_config` gives it."""
+
+    def __init__(self, loader: ConfigLoaderImpl, config: DictConfig):
+        self.loader, self.config = loader, config
+        self.parser = OverridesParser.create(config_loader=loader)
+        self.is_group = cache(lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra"))  # Hydra copies its config to answer
+        self.composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
+
+    def task_config(self, point: Sequence[str]) -> DictConfig:
+        """What the job's function is given: everything but Hydra's own node. Hydra's errors for what cannot be composed."""
+        overrides = self.parser.parse_overrides(list(point))
+        task, _ = self._base(point, overrides)
+        config = copy.deepcopy(task)
+        OmegaConf.set_struct(config, True)
+        ConfigLoaderImpl._apply_overrides_to_config(self._values(overrides), config)
+        return config
+
+    def job_config(self, point: Sequence[str], number: int) -> DictConfig:
+        """The same with Hydra's node, which knows the job's number and its overrides."""
+        config = self.task_config(point)
+        _, hydra = self._base(point, self.parser.parse_overrides(list(point)))
+        with open_dict(config):
+            config.hydra = copy.deepcopy(hydra)
+            config.hydra.overrides.task = list(point)
+            config.hydra.job.id = config.hydra.job.num = number
+        OmegaConf.copy_cache(from_config=self.config, to_config=config)
+        return config
+
+    def _values(self, overrides: list[Override]) -> list[Override]:
+        return [override for override in overrides if not self.is_group(override.key_or_group)]
+
+    def _base(self, point: Sequence[str], overrides: list[Override]) -> tuple[DictConfig, DictConfig]:
+        groups = tuple(text for text, override in zip(point, overrides, strict=True) if self.is_group(override.key_or_group))
+        if groups not in self.composed:
+            whole = self.loader.load_sweep_config(self.config, list(groups))
+            self.composed[groups] = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"]), whole.hydra
+        return self.composed[groups]

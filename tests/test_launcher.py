@@ -1,0 +1,97 @@
+"""The local launcher: forked workers give what one process gives, and a job that ends its process takes nothing with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from transferscope import cli, record
+
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
+         "trainer.evaluations=2", "tracking=off"]  # fmt: skip
+DEATHS = {
+    "raises": "raise ArithmeticError('planted')",
+    "exits": "sys.exit(7)",
+    "leaves": "os._exit(3)",
+    "segfaults": "ctypes.string_at(0)",
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+
+def results(store: Path) -> dict[str, tuple]:
+    return {
+        folder.name: ((folder / "evaluations.npz").read_bytes(), record.read_record(folder)["result"])
+        for folder in record.run_folders(store)
+        if (folder / "evaluations.npz").exists()
+    }
+
+
+@pytest.fixture
+def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Strategies that end in their second evaluation interval, each in its own way, until the file `harmless` is there."""
+    source = "import ctypes, os, signal, sys\nfrom transferscope.strategies.target_only import TargetOnly\n"
+    shelf = tmp_path / "conf" / "strategy"
+    shelf.mkdir(parents=True)
+    for name, death in DEATHS.items():
+        source += (
+            f"class {name.title()}(TargetOnly):\n    def begin_interval(self, pools):\n"
+            f"        if self.progress and not os.path.exists({str(tmp_path / 'harmless')!r}):\n            {death}\n"
+        )
+        (shelf / f"{name}.yaml").write_text(f"_target_: deadly.{name.title()}\nname: {name}\nstarts_from: random\n")
+    (tmp_path / "deadly.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:
+    grid = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,dann", "seed=0,1"]
+    launchers = {"local": ["hydra.launcher.n_jobs=2"], "basic": [], "joblib": ["hydra.launcher.n_jobs=2"]}
+    for name, keys in launchers.items():
+        assert cli.main([*grid, f"hydra/launcher={name}", *keys, f"store={tmp_path / name}"]) == 0
+    assert len(results(tmp_path / "local")) == 6
+    assert results(tmp_path / "local") == results(tmp_path / "basic") == results(tmp_path / "joblib")
+
+
+def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: pytest.CaptureFixture) -> None:
+    store = deadly / "runs"
+    grid = ["run", "-m", *SMALL, "source=null", f"strategy={','.join(DEATHS)},scratch", "seed=0", f"--config-dir={deadly / 'conf'}"]
+    assert cli.main([*grid, f"store={store}"]) == 1
+    error = capfd.readouterr().err
+    assert "1 done" in error and "4 crashed" in error and "1 failed" in error
+    for name, how in {
+        "raises": "ArithmeticError: planted", "exits": "process ended itself with status 7", "leaves": "process ended itself with status 3",
+        "segfaults": "process ended by SIGSEGV", "killed": "process ended by SIGKILL",
+    }.items():  # fmt: skip
+        assert any(name in line and how in line for line in error.splitlines()), (name, how)
+    states = [record.state(store, path.name) for path in (store / ".running").iterdir() if path.is_dir()]
+    assert ("crashed", f"process ended by SIGKILL at step 10 of 20 on {os.uname().nodename}; resumes there") in states
+
+    (deadly / "harmless").touch()
+    assert cli.main([*grid, f"store={store}"]) == 0
+    assert cli.main([*grid, f"store={deadly / 'undisturbed'}"]) == 0
+    assert results(store) == results(deadly / "undisturbed")
+    assert list((store / ".running").iterdir()) == []
+
+
+def test_workers_end_with_an_interrupted_sweep(tmp_path: Path) -> None:
+    long = [word for word in SMALL if not word.startswith("trainer.steps")] + ["trainer.steps=200000"]
+    command = [sys.executable, "-m", "transferscope.cli", "run", "-m", *long, "strategy=scratch", "seed=0,1", f"store={tmp_path}"]
+    process = subprocess.Popen([*command, "hydra.launcher.n_jobs=2"], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob(".running/*/claim.json"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, "the runs never started"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(60) == 130
+    with pytest.raises(ProcessLookupError):  # nobody of its group is left
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("value", ["0", "many", "true", "1.5"])
+def test_a_wrong_number_of_processes_is_refused(value: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["run", "-m", *SMALL, "strategy=scratch", f"hydra.launcher.n_jobs={value}", f"store={tmp_path}"]) == 2
+    assert f"hydra.launcher.n_jobs={value.title() if value == 'true' else value}: a number of processes" in capsys.readouterr().err
