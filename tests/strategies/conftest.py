@@ -21,6 +21,7 @@ TINY = (
     "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12", "trainer.source_steps=12",
     "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01", "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
+ON_MAPS = {"strategy=mixstyle"}  # what mixes feature maps is run on a backbone that has some
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def config() -> Callable[..., DictConfig]:
     """config(*overrides): the composed tiny run. Hydra's global state is afterwards what it was before."""
 
     def composed(*overrides: str) -> DictConfig:
+        maps = [] if ON_MAPS.isdisjoint(overrides) else ["backbone._target_=tiny_maps.Maps"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=[*TINY, *overrides])
+            return compose("config", overrides=[*TINY, *maps, *overrides])
 
     return composed
 

@@ -58,6 +58,14 @@ def test_every_loss_term_is_finite_and_named_in_the_history(train, monkeypatch, 
     assert np.isfinite([value for row in rows for value in row.values()]).all()
 
 
+def test_label_smoothing_reaches_its_own_loss(finished, train, monkeypatch, name):
+    """Its own: a source model that it starts from is left as it was."""
+    strategy, clean = CLASSES[name], finished(f"strategy={name}")
+    monkeypatch.setattr(strategy, "label_smoothing", property(lambda self: 0.5, lambda self, value: None))
+    learns_from_labels = bool(strategy.sees & {"source_labels", "target_labels"}) and not strategy.closed_form
+    assert (train(f"strategy={name}").on_test().tobytes() != clean.on_test().tobytes()) == learns_from_labels
+
+
 @pytest.mark.parametrize("budget", [0, 10])
 def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budget):
     strategy = CLASSES[name]
@@ -70,7 +78,8 @@ def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budg
     task, sees = request.task(), strategy.sees - ({"target_labels"} if budget == 0 else set())
     assert request.sees == sees
     held = {pool: getattr(task.pools, pool) is not None for pool in task.pools._fields}
-    assert held == {"source": "source_inputs" in sees, "target": "target_labels" in sees, "unlabelled": "target_inputs" in sees}
+    by_labels = dict.fromkeys(("target", "validation"), "target_labels" in sees)
+    assert held == {"source": "source_inputs" in sees, "unlabelled": "target_inputs" in sees, **by_labels}
     assert task.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
     set_aside = {"blobs/val"} if "target_labels" in sees else set()
     set_aside |= {"blobs_shifted/val"} if "source_labels" in request.reached_by else set()
@@ -114,8 +123,9 @@ def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite
 
 
 def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, train, scrambled, name):
-    clean = finished(f"strategy={name}")
-    run = train(f"strategy={name}", domains=scrambled("blobs_shifted", "train"))
+    chosen = [f"strategy={name}", *(["label_budget=50"] if CLASSES[name].beside_scratch else [])]  # enough to choose what it learnt from it
+    clean = finished(*chosen)
+    run = train(*chosen, domains=scrambled("blobs_shifted", "train"))
     if "source_labels" in clean.record["sees"]:
         assert run.on_test().tobytes() != clean.on_test().tobytes()
     else:

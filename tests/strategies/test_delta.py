@@ -35,7 +35,7 @@ def features(module, inputs=INPUTS) -> np.ndarray:
 
 
 def attention() -> np.ndarray:
-    """Softmax of the rise in cross-entropy, each channel set to 0 in turn."""
+    """Softmax of the rise in cross-entropy, each channel set to 0 in turn, times the number of channels."""
     x = features(delta().start.eval())
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, LABELS)
 
@@ -43,14 +43,14 @@ def attention() -> np.ndarray:
         return -np.log(model.predict_proba(x)[np.arange(12), LABELS]).mean()
 
     rises = [loss(np.where(np.arange(6) == j, 0, x)) - loss(x) for j in range(6)]
-    return np.exp(rises) / np.exp(rises).sum()
+    return 6 * np.exp(rises) / np.exp(rises).sum()
 
 
 def test_attention_is_the_softmax_of_what_each_channel_is_worth():
     strategy = delta()
     strategy.fit_features(Pools(target=TARGET))
-    np.testing.assert_allclose(strategy.attention.numpy(), attention(), atol=1e-3)
-    assert strategy.attention.std() > 0.01  # not all alike, so that the test can fail
+    np.testing.assert_allclose(strategy.attention.numpy(), attention(), atol=6e-3)
+    assert strategy.attention.std() > 0.06  # not all alike, so that the test can fail
 
 
 def test_terms_are_the_attended_distance_of_the_features_and_the_heads_norm():

@@ -7,6 +7,9 @@ from types import ModuleType
 import pytest
 import torch
 
+from transferscope import artifacts
+from transferscope.backbones.mlp import MLP
+from transferscope.networks.frozen import frozen_features
 from transferscope.strategies.source_only import SourceOnly
 
 
@@ -69,3 +72,19 @@ def test_a_class_of_the_same_name_elsewhere_is_another_run(train, tmp_path, mine
 def test_a_source_model_that_diverges_makes_the_run_diverged(train, pair):
     source = replace(pair["blobs_shifted"], inputs=torch.full_like(pair["blobs_shifted"].inputs, torch.nan))
     assert train("strategy=fine_tuning", domains=pair | {"blobs_shifted": source}).record["status"] == "diverged"
+
+
+def test_features_that_other_runs_left_are_those_of_computing_them_anew(train, tmp_path, monkeypatch):
+    train("strategy=logistic_regression", "label_budget=5", store=tmp_path)
+    train("strategy=nearest_mean", "seed=1", store=tmp_path)
+    kept = train("strategy=feature_extraction", store=tmp_path)
+    monkeypatch.setattr(artifacts, "FrozenFeatures", lambda store: frozen_features)
+    assert kept.bits == train("strategy=feature_extraction").bits
+
+
+def test_a_second_strategy_on_the_same_features_asks_the_backbone_for_no_item(train, tmp_path, monkeypatch):
+    train("strategy=feature_extraction", store=tmp_path)
+    passed, forward = [], MLP.forward
+    monkeypatch.setattr(MLP, "forward", lambda self, inputs: passed.append(len(inputs)) or forward(self, inputs))
+    assert train("strategy=nearest_mean", store=tmp_path).record["status"] == "done"
+    assert passed == [2]  # the noise that a backbone is known by

@@ -1,8 +1,10 @@
 """What every backbone is: inputs of a batch in, features [N, d] out, layers in order."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
-from transferscope.errors import Refused
+from transferscope.errors import NotApplicable, Refused
 
 
 class Backbone(nn.Module):
@@ -13,6 +15,7 @@ class Backbone(nn.Module):
     """
 
     features: int
+    weightless: ClassVar[bool] = False  # True: nothing in it is drawn or trained, its features follow from the inputs alone
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features [N, d]; scales them itself."""
@@ -37,15 +40,15 @@ def scale_images(images: Tensor) -> Tensor:
 
 
 def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 1) -> tuple[int, int, int]:
-    """(C, H, W) of the inputs, or `Refused` where they are not images or have a side under `smallest` pixels."""
+    """(C, H, W) of the inputs, or `NotApplicable` where they are not images or have a side under `smallest` pixels."""
     if len(input_shape) != 3:
-        raise Refused(
+        raise NotApplicable(
             f"backbone={backbone}: takes images (C, H, W), but the inputs have shape {tuple(input_shape)}; "
             "for arrays use backbone=mlp, or another that `transferscope list backbones` gives for arrays"
         )
     channels, height, width = input_shape
     if min(height, width) < smallest:
-        raise Refused(f"backbone={backbone}: takes images of {smallest} pixels or more a side, not {height}x{width}; choose a larger size")
+        raise NotApplicable(f"backbone={backbone}: takes images of {smallest} pixels or more a side, not {height}x{width}; choose a larger size")
     return channels, height, width
 
 

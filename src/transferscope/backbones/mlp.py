@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from transferscope.backbones.base import Backbone, require_random
-from transferscope.errors import Refused
+from transferscope.errors import NotApplicable, Refused
 
 
 class MLP(Backbone):
@@ -21,7 +21,7 @@ class MLP(Backbone):
     def __init__(self, input_shape: tuple[int, ...], hidden: Sequence[int] = (256, 256), weights: str = "random"):
         super().__init__()
         if len(input_shape) != 1:
-            raise Refused(
+            raise NotApplicable(
                 f"backbone=mlp: takes arrays (d,), but the inputs have shape {tuple(input_shape)}; "
                 "for images use backbone=small_cnn, or another that `transferscope list backbones` gives for images"
             )

@@ -12,7 +12,7 @@ from timm.models import get_pretrained_cfg, group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone, by_child, require_images
-from transferscope.errors import Refused, nearest
+from transferscope.errors import NotApplicable, Refused, nearest
 
 
 class Timm(Backbone):
@@ -41,7 +41,7 @@ class Timm(Backbone):
             self.model = timm.create_model(model, **arguments)
             self.features = self._width(input_shape)
         except Exception as error:  # whatever the model itself raises: there are over a thousand
-            raise Refused(
+            raise NotApplicable(
                 f"backbone.model={model}: cannot take images of {channels}x{height}x{width} with model_arguments "
                 f"{dict(model_arguments or {})} ({_line(error)}); choose another image size or other arguments"
             ) from error

@@ -1,7 +1,24 @@
-"""What becomes of normalisation statistics where a part of the network is not trained."""
+"""What is not trained: the features of a frozen backbone, and what becomes of normalisation statistics."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+CHUNK = 32  # items
+
+
+@torch.no_grad()
+def frozen_features(backbone: nn.Module, inputs: Tensor, device: torch.device | str) -> Tensor:
+    """Features [N, d], float32 on the CPU, of a backbone in evaluation mode.
+
+    A pass always holds CHUNK items, the last one its last item several times: which kernels a library takes depends on how many there are,
+    and with it the last bits. So an item's features are the same bits whatever it is computed with.
+    """
+    features = []
+    for chunk in inputs.split(CHUNK):
+        filled = torch.cat([chunk, chunk[-1:].expand(CHUNK - len(chunk), *chunk.shape[1:])])
+        features.append(backbone(filled.to(device))[: len(chunk)].float().cpu())
+    return torch.cat(features)
 
 
 def hold_statistics(module: nn.Module) -> None:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.strategies.base import Batch, Strategy
 
@@ -43,7 +42,7 @@ class Adaptation(Strategy):
 
     def supervised(self, batch: Batch, logits: Passed) -> dict[str, Tensor]:
         """The cross-entropies of the labelled parts: `source`, and `target` with labels in the budget."""
-        terms = {"source": cross_entropy(logits.source, batch.source.labels)}
+        terms = {"source": self.classification_loss(logits.source, batch.source.labels)}
         if batch.target:
-            terms["target"] = cross_entropy(logits.target, batch.target.labels)
+            terms["target"] = self.classification_loss(logits.target, batch.target.labels)
         return terms

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator
@@ -13,15 +13,14 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class ADDA(Strategy):
-    """Two updates a step, from a source model that is trained beforehand (eq. 9):
+    """min over D    of  -E_S [ log D(M_s(x)) ] - E_U [ log(1 - D(M_t(x))) ]
+    min over M_t  of  -E_U [ log D(M_t(x)) ]   (section 4)
 
-        min over D    of  -E_S [ log D(M_s(x)) ] - E_U [ log(1 - D(M_t(x))) ]
-        min over M_t  of  -E_U [ log D(M_t(x)) ]
-
-    M_s(x) [N, d] is the source model's backbone, frozen; M_t starts as its copy; the source model's head predicts for both and stays as it is.
-    The paper uses no source label in this stage, so none reaches it. Nothing ties classes together: M_t may put the target's items on
-    the wrong class's features, and does so under label shift. Deviations: domains pass separately (each has an encoder of its own), D's
-    cross-entropy is a mean over both domains; with labels in the budget, their cross-entropy is added to M_t's update with weight 1.
+    Two updates a step, from a source model that is trained beforehand. M_s(x) [N, d] is the source model's backbone, frozen; M_t starts as
+    its copy; the source model's head predicts for both and stays as it is. The paper uses no source label in this stage, so none reaches
+    it. Nothing ties classes together: M_t may put the target's items on the wrong class's features, and does so under label shift.
+    Deviations: domains pass separately (each has an encoder of its own), D's cross-entropy is a mean over both domains; with labels in the
+    budget, their cross-entropy is added to M_t's update with weight 1.
 
     hidden: width of the discriminator's two hidden layers, 500 in the paper's digits.
     """
@@ -52,5 +51,5 @@ class ADDA(Strategy):
         taken = self.discriminator(unlabelled)  # by the discriminator as it is now
         terms = {"encoder": binary_cross_entropy_with_logits(taken, torch.ones_like(taken))}
         if labelled:
-            terms["target"] = cross_entropy(self.network.head(labelled[0]), batch.target.labels)
+            terms["target"] = self.classification_loss(self.network.head(labelled[0]), batch.target.labels)
         yield "target_encoder", terms

@@ -16,8 +16,8 @@ How methods of other kinds sit on it:
   parameters, the loss is the entropy of `batch.unlabelled`.
 - closed form on features (TCA): `precompute` gives frozen features, `fit_features(pools)`, called once before the first step, solves, `logits`
   uses the solution, and `updates` yields nothing.
-- several tasks: `batch.source` and `batch.target` come side by side; a second head is a module made in `__init__`; PCGrad overrides
-  `backward(terms)`.
+- several tasks: `batch.source` and `batch.target` come side by side; a second head of `network.source_classes` outputs is a module made
+  in `__init__`; PCGrad overrides `backward(terms)`.
 - gradual unfreezing: `parameter_groups` names all groups, `begin_interval` sets `requires_grad` from `self.progress` alone, so a resumed run
   is at the same place.
 """
@@ -28,11 +28,12 @@ from typing import ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
-from torch.nn.functional import softmax
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softmax
 
 from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
+from transferscope.networks.frozen import frozen_features
 
 SIGHTS = ("source_inputs", "source_labels", "target_inputs", "target_labels")
 
@@ -60,8 +61,11 @@ class Strategy(pl.LightningModule):
     shares_classes: ClassVar[bool] = False  # True: source and target must have the same classes
     needs_source_model: ClassVar[bool] = False  # True: starts from a source model and from nothing else
     closed_form: ClassVar[bool] = False  # True: solved before the first step, nothing drawn at random
+    beside_scratch: ClassVar[bool] = False  # True: trains the seed's scratch run beside its own (`network.scratch`), with the draws of that run
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change
+    label_smoothing: float = 0.0  # the trainer's; `fit` sets it
+    frozen_features: Callable[[nn.Module, Tensor, torch.device], Tensor] = staticmethod(frozen_features)  # a run sets one that keeps them
 
     def __init__(self, network: Classifier):
         super().__init__()
@@ -92,8 +96,13 @@ class Strategy(pl.LightningModule):
     def begin_interval(self, pools: Pools) -> None:
         """Called before each evaluation interval; everything it sets must follow from weights and `progress`."""
 
+    def begin_evaluation(self, pools: Pools) -> dict[str, float]:
+        """Called before each evaluation, in evaluation mode; what it returns goes into the history. It must follow from weights and pools."""
+        return {}
+
     def precompute(self, inputs: Tensor) -> Tensor:
-        """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set, e.g. frozen features."""
+        """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set, e.g. frozen features:
+        `self.frozen_features(backbone.eval(), inputs, self.device)`, which in a run computes only what its store does not have."""
         return inputs
 
     def logits(self, inputs: Tensor) -> Tensor:
@@ -104,6 +113,10 @@ class Strategy(pl.LightningModule):
         """Logits of several batches that pass the network as one, so that normalisation layers see them together."""
         return self.logits(torch.cat(inputs)).split([len(part) for part in inputs])
 
+    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, with the trainer's label smoothing."""
+        return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
     def backward(self, terms: dict[str, Tensor]) -> None:
         torch.stack(list(terms.values())).sum().backward()
 
@@ -112,6 +125,11 @@ class Strategy(pl.LightningModule):
     def set_length(self, steps: int, optimizer: Callable[..., torch.optim.Optimizer], schedule: str) -> None:
         """The training's length and optimiser, the same for every strategy of a comparison."""
         self.total_steps, self.optimizer, self.schedule = steps, optimizer, schedule
+
+    @property
+    def predictor(self) -> Classifier:
+        """The network behind `probabilities`: its features are those that label-free validators read."""
+        return self.network
 
     @property
     def progress(self) -> float:

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
@@ -11,7 +10,7 @@ from transferscope.strategies.fine_tuning import FineTuning
 
 
 class BSS(FineTuning):
-    """min E_T [ -log p_y(x) ] + η Σ_{i=1..k} σ_{-i}²   (section 4)
+    """min E_T [ -log p_y(x) ] + η Σ_{i=1..k} σ_{-i}²   (L_bss)
 
     σ_{-i}: the i-th smallest of the min(N, d) singular values of a batch's features F = f(x) [N, d]: directions that small data cannot use
     and that make untransferable features. It regularises plain fine-tuning here; the paper adds it to other methods too.
@@ -29,6 +28,6 @@ class BSS(FineTuning):
         features = self.network.backbone(batch.target.inputs)  # [N, d]
         singular = torch.linalg.svdvals(features.float().nan_to_num())  # descending; of NaN it would raise, which the other term tells
         return {
-            "target": cross_entropy(self.network.head(features), batch.target.labels),
+            "target": self.classification_loss(self.network.head(features), batch.target.labels),
             "spectrum": self.eta * singular[-self.k :].square().sum(),
         }

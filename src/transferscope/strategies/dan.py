@@ -9,7 +9,7 @@ from transferscope.strategies.base import Batch
 
 
 class DAN(Adaptation):
-    """min E_S [ -log p_y(x) ] + λ Σ_l MMD²(S_l, T_l) over the layers l = features [N, d], logits [N, C]   (eq. 4)
+    """min E_S [ -log p_y(x) ] + λ Σ_l MMD²(S_l, T_l) over the layers l = features [N, d], logits [N, C]   (section 3)
 
     λ = trade_off; the paper chooses it per task, its range ends at 2. Under label shift it fails by its assumption: equal marginals of
     domains with other class shares mean that some items lie with the wrong class. Deviations: the two layers every network has here, where

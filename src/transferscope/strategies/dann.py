@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
@@ -12,7 +12,7 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class DANN(Strategy):
-    """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D   (eq. 9)
+    """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D   (eq. 10)
 
     L_D: binary cross-entropy of the discriminator D(f(x)), source against target. λ grows as 2 / (1 + exp(-10 p)) - 1 with the share p of steps
     done (section 5.2.2), times `trade_off`. Source and target pass the network in one batch, as in most implementations. Deviation: with
@@ -40,9 +40,9 @@ class DANN(Strategy):
         domain = self.discriminator(reverse_gradient(torch.cat([source, unlabelled]), strength))
         is_source = torch.cat([domain.new_ones(len(source)), domain.new_zeros(len(unlabelled))])
         terms = {
-            "source": cross_entropy(self.network.head(source), batch.source.labels),
+            "source": self.classification_loss(self.network.head(source), batch.source.labels),
             "domain": binary_cross_entropy_with_logits(domain, is_source),
         }
         if target:
-            terms["target"] = cross_entropy(self.network.head(target[0]), batch.target.labels)
+            terms["target"] = self.classification_loss(self.network.head(target[0]), batch.target.labels)
         return terms

@@ -9,7 +9,7 @@ from transferscope.strategies.base import Batch
 
 
 class DeepCORAL(Adaptation):
-    """min E_S [ -log p_y(x) ] + λ CORAL(Z_S, Z_T)   (eq. 6, with CORAL of eq. 1)
+    """min E_S [ -log p_y(x) ] + λ CORAL(Z_S, Z_T)   (sections 3.1 and 3.2)
 
     Z: logits [N, C], where the paper puts its one CORAL layer. λ = trade_off; the paper tunes it per task, so that both terms are about
     equal at the end. Blind to the means: a shift that moves all items alike is not undone by it. By its assumption of equal class shares it

@@ -17,15 +17,20 @@ from transferscope.strategies.fine_tuning import FineTuning
 class DELTA(FineTuning):
     """min E_T [ -log p_y(x) + α / 2 Σ_j D_j (f_j(x) - f_j⁰(x))² ] + β / 2 |w_head|²   (section 3)
 
-    D = softmax over the channels j of L(without channel j) - L: by how much the cross-entropy of the labelled target items rises when a
-    channel of the starting network f⁰ is taken out, with a classifier fitted to f⁰ for it. It is computed once, before the first step.
+    D = d · softmax over the d channels j of L(without channel j) - L: by how much the cross-entropy of the labelled target items rises when
+    a channel of the starting network f⁰ is taken out, with a classifier fitted to f⁰ for it. It is computed once, before the first step.
     Simplifications: the one layer compared is the backbone's output [N, d], a channel being one feature, where the paper sums over several
     layers inside, which no two backbones share; the classifier is a logistic regression on standardised features. f⁰ is in evaluation mode.
-    As in the authors' code there is a factor 1/2 and no weight decay by the optimiser; their rescaling of D (standardised, divided by 5,
-    times d), which the paper does not have, is left out.
+    As in the authors' code there is a factor 1/2, D has mean 1, and the optimiser decays no weight; their standardising of the rises before
+    the softmax, which the paper does not have, is left out.
+
+    alpha: the authors' 0.01 times 64, for their code adds the penalties of a batch of 64 items to the mean cross-entropy. So the penalty is
+    of their size per item and channel. (Version 1 had D with sum 1 and alpha 0.01, some 64 d times less, which did next to nothing.)
     """
 
-    def __init__(self, network: Classifier, alpha: float = 0.01, beta: float = 0.01):
+    version = 2
+
+    def __init__(self, network: Classifier, alpha: float = 0.64, beta: float = 0.01):
         super().__init__(network)
         self.alpha, self.beta = alpha, beta
         self.start = copy.deepcopy(network.backbone).requires_grad_(False)
@@ -37,14 +42,14 @@ class DELTA(FineTuning):
         weight, bias = fit_standardised(LogisticRegression(max_iter=1000), features, labels)
         logits = features @ weight.T + bias  # [n, C]
         without = [cross_entropy(logits - torch.outer(features[:, j], weight[:, j]), labels) for j in range(features.shape[1])]
-        self.attention.copy_(torch.softmax(torch.stack(without) - cross_entropy(logits, labels), dim=0))
+        self.attention.copy_(len(without) * torch.softmax(torch.stack(without) - cross_entropy(logits, labels), dim=0))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         features = self.network.backbone(batch.target.inputs)  # [N, d]
         with torch.no_grad():
             start = self.start.eval()(batch.target.inputs)
         return {
-            "target": cross_entropy(self.network.head(features), batch.target.labels),
+            "target": self.classification_loss(self.network.head(features), batch.target.labels),
             "features": self.alpha / 2 * ((features - start).square() @ self.attention).mean(),
             "head": self.beta / 2 * sum(parameter.square().sum() for parameter in self.network.head.parameters()),
         }

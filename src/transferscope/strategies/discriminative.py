@@ -6,7 +6,7 @@ from transferscope.strategies.fine_tuning import FineTuning
 
 
 class Discriminative(FineTuning):
-    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = η^l / divisor   (Howard & Ruder 2018, section 3.1)
+    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = η^l / divisor   (Howard & Ruder 2018, section 3.2)
 
     The head is the last layer L and takes the trainer's rate η^L; of G groups the first takes η^L / divisor^G.
     """
@@ -24,7 +24,9 @@ class Discriminative(FineTuning):
 
 
 class LayerDecay(Discriminative):
-    """The same as a factor: η^(l-1) = decay * η^l, of ELECTRA (Clark et al. 2020, arXiv 2003.10555, appendix B) and BEiT (Bao et al. 2022).
+    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = decay * η^l   (ELECTRA: Clark et al. 2020, appendix B)
+
+    The same as a factor, and BEiT's (Bao et al. 2022, arXiv 2106.08254).
 
     decay: 0.75 is the usual one for vision transformers of base size. Deviation: a norm after the last block is part of that block's group
     where the backbone's layer groups say so, and goes with the head in BEiT.

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.data.splits import Pools
-from transferscope.networks.classifier import Classifier, in_chunks
+from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Diverged, Strategy
 
 
@@ -21,13 +20,13 @@ class FeatureExtraction(Strategy):
         network.backbone.requires_grad_(False)
 
     def precompute(self, inputs: Tensor) -> Tensor:
-        return in_chunks(self.network.backbone.eval(), inputs, self.device)  # [N, d]
+        return self.frozen_features(self.network.backbone.eval(), inputs, self.device)  # [N, d]
 
     def logits(self, features: Tensor) -> Tensor:
         return self.network.head(features)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"target": cross_entropy(self.logits(batch.target.inputs), batch.target.labels)}
+        return {"target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels)}
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {"all": [{"params": list(self.network.head.parameters())}]}

@@ -1,7 +1,6 @@
 """Fine-tuning: start from the source model or pretrained weights and train everything on the labelled target."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Strategy
@@ -20,7 +19,7 @@ class FineTuning(Strategy):
         self.backbone_rate = backbone_rate
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"target": cross_entropy(self.logits(batch.target.inputs), batch.target.labels)}
+        return {"target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels)}
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         backbone = {"params": list(self.network.backbone.parameters()), "lr_scale": self.backbone_rate}

@@ -1,14 +1,13 @@
 """Joint training: labelled source and labelled target together in one loss."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Strategy
 
 
 class Joint(Strategy):
-    """min E_T [ -log p_y(x) ] + source_weight * E_S [ -log p_y(x) ]: the weighted combination of Ben-David et al. 2010 (eq. 8).
+    """min E_T [ -log p_y(x) ] + source_weight * E_S [ -log p_y(x) ]: the weighted errors of Ben-David et al. 2010, Machine Learning 79.
 
     source_weight: 0 leaves the target alone at equal steps.
     """
@@ -23,6 +22,6 @@ class Joint(Strategy):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         target, source = self.logits_of(batch.target.inputs, batch.source.inputs)
         return {
-            "target": cross_entropy(target, batch.target.labels),
-            "source": self.source_weight * cross_entropy(source, batch.source.labels),
+            "target": self.classification_loss(target, batch.target.labels),
+            "source": self.source_weight * self.classification_loss(source, batch.source.labels),
         }

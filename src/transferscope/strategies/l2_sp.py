@@ -3,7 +3,6 @@
 import copy
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
@@ -11,7 +10,7 @@ from transferscope.strategies.fine_tuning import FineTuning
 
 
 class L2SP(FineTuning):
-    """min E_T [ -log p_y(x) ] + α / 2 |w_S - w_S⁰|² + β / 2 |w_S̄|²   (eq. 3)
+    """min E_T [ -log p_y(x) ] + α / 2 |w_S - w_S⁰|² + β / 2 |w_S̄|²   (L2-SP)
 
     w_S: the backbone's parameters, biases and those of normalisation layers included; w_S⁰ their values before the first step; w_S̄: the
     head's. It takes the place of the optimiser's weight decay, which is off. Deviation: a head that comes along from a source with the same
@@ -28,7 +27,7 @@ class L2SP(FineTuning):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         pairs = zip(self.network.backbone.parameters(), self.start.parameters(), strict=True)
         return {
-            "target": cross_entropy(self.logits(batch.target.inputs), batch.target.labels),
+            "target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels),
             "start": self.alpha / 2 * sum((now - then).square().sum() for now, then in pairs),
             "head": self.beta / 2 * sum(parameter.square().sum() for parameter in self.network.head.parameters()),
         }

@@ -11,11 +11,11 @@ from transferscope.strategies.base import Batch
 
 
 class MCC(Adaptation):
-    """min E_S [ -log p_y(x) ] + μ L_MCC, the minimum class confusion of the unlabelled target items
+    """min E_S [ -log p_y(x) ] + μ / C Σ_{c ≠ c'} K_cc' / Σ_c'' K_cc'',  K = Pᵀ W P, P the probabilities of the unlabelled items   (L_MCC)
 
-    μ = trade_off; temperature: T of the probabilities. The normalisation makes every class weigh the same, present in the batch or not: with
-    many more classes than items a batch, or classes that the target lacks, it rests on noise. Deviation: the labelled target items of
-    `Adaptation`.
+    μ = trade_off; temperature: T of the probabilities; W: see `class_confusion`. The normalisation makes every class weigh the same,
+    present in the batch or not: with many more classes than items a batch, or classes that the target lacks, it rests on noise. Deviation:
+    the labelled target items of `Adaptation`.
     """
 
     def __init__(self, network: Classifier, trade_off: float = 1.0, temperature: float = 2.5):

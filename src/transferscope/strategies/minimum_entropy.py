@@ -9,7 +9,7 @@ from transferscope.strategies.base import Batch
 
 
 class MinimumEntropy(Adaptation):
-    """min E_S [ -log p_y(x) ] + λ E_U [ H(p(x)) ]   (eq. 6, their labelled items being the source)
+    """min E_S [ -log p_y(x) ] + λ E_U [ H(p(x)) ]   (their labelled items being the source)
 
     p(x) [N, C]. λ = trade_off grows linearly over the steps, as in target_ssl, which is the same without the source. Nothing keeps all items
     from going to one class: where the source model is wrong about a class, it becomes surely wrong. Deviations: labelled and unlabelled items

@@ -1,7 +1,7 @@
 """MME: class prototypes that go to the target, features that gather around them (Saito et al. 2019, arXiv 1904.06487)."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear, normalize
+from torch.nn.functional import linear, normalize
 
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import reverse_gradient
@@ -38,7 +38,7 @@ class MME(Adaptation):
         # W minimises -λ H; the reversal between the two makes F minimise λ H
         negative_entropy = -entropy(self.by_prototypes(reverse_gradient(features.unlabelled, 1.0))).mean()
         return {
-            "source": cross_entropy(self.by_prototypes(features.source), batch.source.labels),
-            "target": cross_entropy(self.by_prototypes(features.target), batch.target.labels),
+            "source": self.classification_loss(self.by_prototypes(features.source), batch.source.labels),
+            "target": self.classification_loss(self.by_prototypes(features.target), batch.target.labels),
             "entropy": self.trade_off * negative_entropy,
         }

@@ -7,9 +7,9 @@ from transferscope.strategies.feature_extraction import FittedHead
 
 
 class NearestMean(FittedHead):
-    """p_c(x) = softmax over c of -|f(x) - μ_c|², μ_c the mean of the features of class c   (Snell et al. 2017, arXiv 1703.05175, eq. 1 and 2)
+    """p_c(x) = softmax over c of -|f(x) - μ_c|², μ_c the mean of the features of class c   (Snell et al. 2017, arXiv 1703.05175, section 2.2)
 
-    Written as the linear head it is: 2 μ_c f(x) - |μ_c|², the part |f(x)|² being the same for all classes (their eq. 8). Deviation: the
+    Written as the linear head it is: 2 μ_c f(x) - |μ_c|², the part |f(x)|² being the same for all classes (their section 2.4). Deviation: the
     paper trains f for this. Features have whatever scale the backbone gives them, so the probabilities are as sharp as that scale has it
     (`calibrated`).
     """

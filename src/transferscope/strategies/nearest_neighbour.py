@@ -10,7 +10,7 @@ from transferscope.strategies.feature_extraction import FittedHead
 
 
 class NearestNeighbour(FittedHead):
-    """The class of the labelled item whose features are nearest by Euclidean distance; of equals the first (Cover & Hart 1967).
+    """ŷ(x) = y_i,  i = argmin |f(x) - f(x_i)| over the labelled items, of equals the first   (Cover & Hart 1967)
 
     Its probabilities are 0 and 1: nll and calibration error say nothing of it (`calibrated`). The labelled items are kept with the model,
     as features [n, d] and labels [n]; before there are any it predicts by the transferred head.

@@ -4,7 +4,7 @@ from typing import Self
 
 from torch import nn
 
-from transferscope.errors import Refused
+from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import hold_statistics
 from transferscope.strategies.fine_tuning import FineTuning
@@ -36,25 +36,26 @@ class PartialFineTuning(FineTuning):
 
 
 class LastGroups(PartialFineTuning):
-    """The last layers and the head, as in Yosinski et al. 2014 (arXiv 1411.1792) with the first n layers "frozen".
+    """min over the head and the last layer groups of E_T [ -log p_y(x) ], the first n layers "frozen" (Yosinski et al. 2014, arXiv 1411.1792)
 
     groups: how many of the backbone's layer groups are trained, from the output side: 0 is a linear probe whose dropout stays active, all
-    of them is fine-tuning. Raises Refused for more than there are.
+    of them is fine-tuning. Raises NotApplicable for more than there are.
     """
 
     def __init__(self, network: Classifier, groups: int = 1):
         there = network.backbone.layer_groups()
         if not 0 <= groups <= len(there):
             names = ", ".join(name for name, _ in there)
-            raise Refused(f"strategy.groups={groups}: the backbone has {len(there)} layer groups ({names}); give 0 to {len(there)}")
+            raise NotApplicable(f"strategy.groups={groups}: the backbone has {len(there)} layer groups ({names}); give 0 to {len(there)}")
         super().__init__(network, [parameter for _, group in there[len(there) - groups :] for parameter in group])
 
 
 class NormOnly(PartialFineTuning):
-    """Scale γ and shift β of every normalisation layer, and the head (Frankle, Schwab & Morcos 2021, arXiv 2003.00152, from random weights).
+    """min over the head and over scale γ and shift β of every normalisation layer of E_T [ -log p_y(x) ]
 
-    Batch normalisation learns new statistics with them. A layer counts as normalisation where its class is called a norm, as torch's and
-    timm's are. In a backbone without such parameters the head alone is trained.
+    Frankle, Schwab & Morcos 2021 (arXiv 2003.00152) do so from random weights. Batch normalisation learns new statistics with them. A layer
+    counts as normalisation where its class is called a norm, as torch's and timm's are. In a backbone without such parameters the head
+    alone is trained.
     """
 
     def __init__(self, network: Classifier):
@@ -63,7 +64,7 @@ class NormOnly(PartialFineTuning):
 
 
 class BiasOnly(PartialFineTuning):
-    """BitFit (Ben Zaken, Ravfogel & Goldberg 2022, arXiv 2106.10199): every bias b of the backbone, and the head; each weight W stays.
+    """min over the head and every bias b of the backbone of E_T [ -log p_y(x) ], each weight W stays   (BitFit, arXiv 2106.10199)
 
     The shifts of normalisation layers are biases, as in the paper. Deviation: the paper has transformers alone; in a convolutional network
     batch normalisation with a trained shift learns new statistics too.

@@ -13,10 +13,10 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class SHOT(Strategy):
-    """min over g of  E_U [ H(p(x)) ] + Σ_c p̄_c log p̄_c + β E_U [ -log p_ŷ(x) ]   (eq. 7; the first two are eq. 3)
+    """min over g of  E_U [ H(p(x)) ] + Σ_c p̄_c log p̄_c + β E_U [ -log p_ŷ(x) ]   (sections 3.2 and 3.3)
 
     g(x) [N, d] is the backbone, p(x) the probabilities by the source model's head, which is frozen; p̄ their mean over a batch. The
-    pseudo-labels ŷ are those of the nearest centroid by cosine (eq. 4 to 6), of the whole unlabelled pool and of g as it was when the
+    pseudo-labels ŷ are those of the nearest centroid by cosine, computed twice, of the whole unlabelled pool and of g as it was when the
     evaluation interval began. β = pseudo_label_weight. The second term asks for equal class shares: rare classes are made too large.
     Deviations: the source model is the one that all strategies share here, without label smoothing, bottleneck or weight normalisation;
     pseudo-labels are renewed at every evaluation interval, not epoch; with labels in the budget, their cross-entropy is added with weight 1.
@@ -59,7 +59,7 @@ class SHOT(Strategy):
             "pseudo_labels": self.pseudo_label_weight * cross_entropy(logits, pseudo_labels),
         }
         if labelled:
-            terms["target"] = cross_entropy(labelled_logits[0], batch.target.labels)
+            terms["target"] = self.classification_loss(labelled_logits[0], batch.target.labels)
         return terms
 
 

@@ -1,7 +1,6 @@
 """Train on the source and use it on the target as it is: the floor of unsupervised adaptation, and the source model of others."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.strategies.base import Batch, Strategy
 
@@ -14,4 +13,4 @@ class SourceOnly(Strategy):
     shares_classes = True
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"source": cross_entropy(self.logits(batch.source.inputs), batch.source.labels)}
+        return {"source": self.classification_loss(self.logits(batch.source.inputs), batch.source.labels)}

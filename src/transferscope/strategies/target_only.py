@@ -1,7 +1,6 @@
 """Train on the labelled target alone: A(∅, T) of Wang et al. 2019 (arXiv 1811.09751). `scratch` is this from random weights."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.strategies.base import Batch, Strategy
 
@@ -12,4 +11,4 @@ class TargetOnly(Strategy):
     sees = frozenset({"target_labels"})
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"target": cross_entropy(self.logits(batch.target.inputs), batch.target.labels)}
+        return {"target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels)}

@@ -2,14 +2,14 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.functional import log_softmax
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Strategy
 
 
 class TargetSSL(Strategy):
-    """min E_T [ -log p_y(x) ] + λ E_U [ H(p(x)) ]: entropy minimisation (Grandvalet & Bengio 2004, eq. 6).
+    """min E_T [ -log p_y(x) ] + λ E_U [ H(p(x)) ]: entropy minimisation (Grandvalet & Bengio 2004).
 
     It has the labels and the unlabelled inputs that adaptation has, and no source: a gain of adaptation over this owes something to the
     source. λ = entropy_weight grows linearly over the steps, so that an untrained network does not fix its first guesses. Labelled and
@@ -27,6 +27,6 @@ class TargetSSL(Strategy):
         log_p = log_softmax(unlabelled, dim=1)
         entropy = -torch.sum(log_p.exp() * log_p, dim=1).mean()
         return {
-            "target": cross_entropy(labelled, batch.target.labels),
+            "target": self.classification_loss(labelled, batch.target.labels),
             "entropy": self.entropy_weight * self.progress * entropy,
         }

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from transferscope.errors import Refused
+from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.entropy import entropy
 from transferscope.strategies.base import Batch, Strategy
@@ -31,7 +31,7 @@ class Tent(Strategy):
         super().__init__(network)
         layers = [layer for layer in network.modules() if isinstance(layer, (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm))]
         if not layers:
-            raise Refused("strategy=tent: the backbone has no normalisation layer to adapt; allowed: one that has, such as small_cnn or mlp")
+            raise NotApplicable("strategy=tent: the backbone has no normalisation layer to adapt; allowed: one that has, such as small_cnn or mlp")
         for layer in layers:
             if isinstance(layer, BATCH_NORMS) and not layer.affine:
                 layer.affine = True

@@ -1,0 +1,41 @@
+"""A discriminator that has won: the run is no success of adaptation, whatever it scores."""
+
+from dataclasses import replace
+
+import pytest
+
+from transferscope.compare import compare
+from transferscope.record import run_folders
+
+LONG = ("trainer.steps=100", "trainer.batch_size=64", "trainer.optimizer.lr=0.02")
+
+
+@pytest.fixture
+def far(pair):
+    source = pair["blobs_shifted"]
+    return pair | {source.name: replace(source, inputs=source.inputs + 20)}
+
+
+def test_its_cell_is_neither_positive_nor_equivalent_and_says_why(train, far, tmp_path):
+    for seed in range(3):
+        train("strategy=scratch", f"seed={seed}", *LONG, store=tmp_path)
+        record = train("strategy=dann", f"seed={seed}", *LONG, store=tmp_path, domains=far).record
+        assert record["status"] == "collapsed" and record["reason"].startswith("saturated discriminator: cross-entropy 0.0")
+        assert record["result"]["metrics"]["blobs/test/accuracy"] > 0.6  # no collapse of the predictor
+    (cell,) = compare(tmp_path, margin=0.8)
+    assert cell.verdict == "undecided" and cell.reason.startswith("collapse: 3 of 3 strategy runs")
+    assert "saturated discriminator in 3 of 3 runs" in cell.flags
+    for folder in run_folders(tmp_path):  # the same numbers without that status
+        (folder / "record.json").write_text((folder / "record.json").read_text().replace('"collapsed"', '"done"'))
+    assert compare(tmp_path, margin=0.8).cells[0].verdict == "equivalent"
+
+
+def test_the_placebo_is_named_and_no_collapse(train, far):
+    """With trade_off=0 no feature is trained against the discriminator: that it wins says nothing."""
+    run = train("strategy=dann", "strategy.trade_off=0", *LONG, domains=far)
+    assert run.record["status"] == "done" and run.record["result"]["flags"] == ["saturated discriminator"]
+
+
+def test_a_discriminator_that_is_kept_guessing_is_no_collapse(train):
+    run = train("strategy=dann", *LONG)
+    assert run.record["status"] == "done" and run.record["result"]["flags"] == []

@@ -1,0 +1,37 @@
+"""What a strategy makes of a toy: a short fit from random weights, and the accuracy afterwards."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from transferscope.backbones.base import Backbone
+from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.networks.classifier import Classifier
+from transferscope.strategies.base import Strategy
+from transferscope.training import Settings, fit
+
+SETTINGS = Settings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
+
+
+def items(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> Labelled:
+    return Labelled(torch.from_numpy(inputs), torch.from_numpy(labels), torch.full((len(labels),), domain))
+
+
+def circle(which: np.ndarray, of: int = 3) -> np.ndarray:
+    """[N] → points on the unit circle [N, 2], `of` of them apart from each other."""
+    return np.stack([np.cos(2 * np.pi * which / of), np.sin(2 * np.pi * which / of)], axis=1)
+
+
+def accuracy(
+    strategy: Callable[[Classifier], Strategy], backbone: Callable[[], Backbone], pools: Pools, test: Labelled, seed: int, steps: int = 200
+) -> float:
+    """Of the test items after training; of the pools only what the strategy sees. Weights and batches are drawn by `seed`."""
+    torch.manual_seed(seed)
+    classes = tuple("abcdef"[: int(test.labels.max()) + 1])
+    trained = strategy(Classifier(backbone(), len(classes)))
+    seen = Pools(source=pools.source if "source_inputs" in trained.sees else None, target=pools.target if "target_labels" in trained.sees else None)
+    evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(len(test.labels)).astype(str), classes, None)}
+    outcome = fit(trained, seen, evaluated, SETTINGS._replace(steps=steps), (seed, "test"))
+    return float((outcome.probabilities["toy/test"][steps].argmax(1) == test.labels).float().mean())
