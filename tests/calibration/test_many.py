@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
+from transferscope.calibration import metrics
 from transferscope.calibration.alarms import false_differences
 from transferscope.calibration.coverage import latent
-from transferscope.calibration.many import Layout
+from transferscope.calibration.deciding import by_bh, claims, course
+from transferscope.calibration.many import Layout, family
+from transferscope.statistics import influence
+from transferscope.statistics.sequential import Design, look
 from transferscope.verdict import Pair, estimate, judge
 
 SHAPES = [(2, 1), (3, 7), (5, 200), (10, 722)]
@@ -54,3 +58,77 @@ def test_latent_scores_have_the_accuracies_that_the_truth_is_computed_from():
     assert set(np.unique(d)) == {-1, 0, 1}
     assert d.mean() == pytest.approx(latent_truth(0.4), abs=0.006)
     assert latent_truth(0.0) == pytest.approx(0.8069 - 0.8413, abs=2e-4)
+
+
+def some_families(count: int, seeds: int, spread: float, rng: np.random.Generator) -> np.ndarray:
+    """[count, 12, seeds, 300]: differences, equivalences and neither side by side."""
+    level = rng.choice([0.0, 0.0, 0.0, 0.004, 0.02, 0.04], size=(count, 12, 1, 1)) * rng.choice([-1, 1], size=(count, 12, 1, 1))
+    sd = spread * rng.choice([0.1, 1.0, 3.0], size=(count, 12, 1, 1))
+    noise = 0.2 * rng.normal(size=(count, 12, seeds, 1)) + rng.normal(size=(count, 12, 1, 300)) + rng.normal(size=(count, 12, seeds, 300))
+    return level + sd * noise
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.2])
+def test_looks_at_families_are_those_of_a_sweep(spread):
+    """`sequential.look` at every look, cell by cell: decided, stopped and undecided ones side by side."""
+    design, margin, rng = Design((3, 5, 8), 0.05), 0.01, np.random.default_rng([int(100 * spread)])
+    families = some_families(15, 8, spread, rng)
+    found = course([family([Layout(families[:, m, :k]).effects() for m in range(12)]) for k in design.looks], margin, design)
+    states = []
+    for b, cells in enumerate(families):
+        last, still_open = {}, list(range(12))
+        for number, seeds in enumerate(design.looks, start=1):
+            pairs = [Pair(cells[m, :seeds], np.zeros(seeds, bool), np.zeros(seeds, bool), 100) for m in still_open]
+            undecided = 12 - sum(finding.state == "decided" for finding in last.values())
+            last |= dict(zip(still_open, look(pairs, [margin] * len(pairs), number, undecided, 12, design), strict=True))
+            still_open = [m for m in still_open if last[m].state == "open"]
+        assert [last[m].verdict in ("positive", "negative") for m in range(12)] == found.difference[:, b].tolist()
+        assert [last[m].verdict == "equivalent" for m in range(12)] == found.equivalent[:, b].tolist()
+        assert [last[m].seeds for m in range(12)] == found.seeds[:, b].tolist()
+        states += [finding.state for finding in last.values()]
+    assert min(states.count(state) for state in ("decided", "stopped", "undecided")) >= 2
+
+
+def test_the_false_discovery_rate_is_held_as_judge_holds_it():
+    rng, none = np.random.default_rng(4), np.zeros(5, dtype=bool)
+    families = some_families(30, 5, 0.1, rng)
+    effects = family([Layout(families[:, m]).effects() for m in range(12)])
+    apart, inside = claims(effects, 0.01, 0.05)
+    decided, level = by_bh(np.minimum(apart, inside), 0.05)
+    for b, cells in enumerate(families):
+        judged = judge([Pair(d, none, none, 100) for d in cells], 0.01, 0.05, 12, "bh")
+        assert [cell.verdict != "undecided" for cell in judged] == decided[:, b].tolist()
+        half = effects.half(level)[:, b]
+        uncut = [m for m, cell in enumerate(judged) if not cell.by_step_down]
+        assert [judged[m].ci_simultaneous[1] - judged[m].delta for m in uncut] == pytest.approx([half[m] for m in uncut])
+    assert 20 < decided.sum() < 340
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "balanced_accuracy"])
+def test_influence_values_of_many_draws_are_those_of_one(metric):
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 10, (3, 60))
+    labels[0][labels[0] == 4] = 5  # a class without a test item
+    named = np.where(rng.random((3, 4, 60)) < 0.6, labels[:, None], rng.integers(0, 10, (3, 4, 60)))
+    found = metrics.INFLUENCE[metric](named, labels)
+    for b in range(3):
+        assert metrics.of_one_change(labels)[b] == pytest.approx(influence.of_one_change(labels[b], metric))
+        for k in range(4):
+            assert found[b, k] == pytest.approx(influence.values(np.eye(10)[named[b, k]], labels[b], metric))
+    d = found - found[::-1]
+    change = metrics.of_one_change(labels)
+    for b, effect in enumerate(estimate(one, of_one) for one, of_one in zip(d, change, strict=True)):
+        assert Layout(d).effects(change).half(0.01)[b] == pytest.approx(effect.half(0.01))
+
+
+def test_influence_values_of_auroc_and_its_truth():
+    rng = np.random.default_rng(6)
+    positive, score = rng.random((3, 60)) < 0.3, rng.normal(size=(3, 4, 60))
+    found = metrics.auroc(score, positive)
+    for b in range(3):
+        for k in range(4):
+            p = 1 / (1 + np.exp(-score[b, k]))
+            assert found[b, k] == pytest.approx(influence.values(np.stack([1 - p, p], 1), positive[b].astype(int), "auroc"))
+    d, change = metrics.binormal(0.3, 5, 400, 300, rng)
+    assert d.mean() == pytest.approx(metrics.binormal_truth(), abs=0.004)
+    assert change[0] == pytest.approx(0.1 / (2 * 0.3), rel=0.3)

@@ -1,11 +1,12 @@
 """`transferscope calibrate` as it is called: what it prints, writes and refuses."""
 
 import csv
+import importlib
 import json
 
 import pytest
 
-from transferscope.calibration import power, signs
+from transferscope.calibration import signs
 from transferscope.calibration.findings import Finding
 from transferscope.errors import Refused
 from transferscope.verbs import calibrate
@@ -44,12 +45,10 @@ def test_table_and_csv(two_findings, capsys, tmp_path):
 
 
 def test_quick_and_draws_set_the_size_and_all_studies_run_without_a_name(two_findings, monkeypatch, capsys):
-    from transferscope.calibration import alarms, coverage
-
-    for module in (coverage, alarms, power):
-        monkeypatch.setattr(module, "study", signs.study)
+    for name in calibrate.STUDIES:
+        monkeypatch.setattr(importlib.import_module(f"transferscope.calibration.{name}"), "study", signs.study)
     assert calibrate.main(["--quick", "--draws", "123"]) == 0
-    assert len(two_findings) == 4
+    assert len(two_findings) == len(calibrate.STUDIES)
     assert two_findings[0].draws == 123
     calibrate.main(["--study", "signs"])
     assert two_findings[0].seeds < two_findings[-1].seeds

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from transferscope.calibration import runs
+from transferscope.calibration.deciding import by_holm, claims
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, most_alarms, watched
 from transferscope.calibration.habits import HABITS
-from transferscope.calibration.many import Effects, Layout
+from transferscope.calibration.many import Effects, Layout, family
 from transferscope.calibration.resampling import chunks, resampled
 from transferscope.data.splits import generator
-from transferscope.verdict import holm
 
 SEEDS = 5
 BUDGET = 5
@@ -80,19 +80,6 @@ def recentred(effects: Effects, truth: float) -> Effects:
 
 def false_differences(effects: list[Effects], margin: float, alpha: float) -> np.ndarray:
     """bool [B]: a family of m cells, one `Effects` each, in which `verdict.judge` would call some cell positive or negative."""
-    m, draws = len(effects), len(effects[0].delta)
-    any_at_first = np.zeros(draws, dtype=bool)  # Holm decides nothing where no claim passes its first step
-    any_at_last = np.zeros(draws, dtype=bool)
-    for cell in effects:
-        first = cell.half(alpha / m)
-        any_at_first |= (np.abs(cell.delta) >= first) | (margin - np.abs(cell.delta) >= first)
-        any_at_last |= np.abs(cell.delta) >= cell.half(alpha)
-    result = np.zeros(draws, dtype=bool)
-    for b in np.flatnonzero(any_at_first & any_at_last):
-        cells = [cell.one(b) for cell in effects]
-        difference = np.array([cell.p_value() for cell in cells])
-        p = np.minimum(difference, [cell.p_equivalence(margin) for cell in cells])
-        decided = holm(p, m) <= alpha
-        level = alpha / (m - np.argsort(np.argsort(p, kind="stable")))
-        result[b] = np.any(decided & (difference <= level))
-    return result
+    apart, inside = claims(family(effects), margin, alpha)
+    decided, level = by_holm(np.minimum(apart, inside), len(effects), alpha)
+    return np.any(decided & (apart <= level), axis=0)

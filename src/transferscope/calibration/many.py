@@ -1,12 +1,13 @@
 """`verdict.estimate` for many experiments at once: the same arithmetic from sums of squares, without a Python loop over draws."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import stdtrit
 
-from transferscope.statistics.effect import Effect, detectable_factor
+from transferscope.statistics.effect import SMALLEST_P, detectable_factor
 
 
 def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:
@@ -16,7 +17,7 @@ def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Effects:
-    """`verdict.Effect` of many experiments of one size. delta, seed_variance, item_variance: [B]."""
+    """`verdict.Effect` of many experiments of one size. delta, seed_variance, item_variance: [B], or [m, B] of families of m cells."""
 
     delta: np.ndarray
     seed_variance: np.ndarray
@@ -24,7 +25,7 @@ class Effects:
     seeds: int
     items: int
 
-    def half(self, alpha: float) -> np.ndarray:
+    def half(self, alpha: float | np.ndarray) -> np.ndarray:
         seed, item = t_quantile(alpha, self.seeds - 1), t_quantile(alpha, self.items + 1)
         return np.sqrt(seed**2 * self.seed_variance + item**2 * self.item_variance)
 
@@ -36,8 +37,27 @@ class Effects:
         """bool [B]: the interval does not hold the truth."""
         return np.abs(self.delta - truth) > self.half(alpha)
 
-    def one(self, b: int) -> Effect:
-        return Effect(float(self.delta[b]), float(self.seed_variance[b]), float(self.item_variance[b]), self.seeds, self.items)
+    def p_value(self, x: float, above: float) -> np.ndarray:
+        """`Effect.p_value`, where it is at most `above`; 1 elsewhere, which no decision at that level can tell from it."""
+        gap, p = np.abs(self.delta - x), np.ones_like(self.delta)
+        at = gap >= self.half(above)
+        some = replace(self, **{name: getattr(self, name)[at] for name in ("delta", "seed_variance", "item_variance")})
+        low, high = np.full(at.sum(), np.log(SMALLEST_P)), np.zeros(at.sum())
+        for _ in range(60):  # half() falls with alpha
+            middle = (low + high) / 2
+            wider = some.half(np.exp(middle)) > gap[at]
+            low, high = np.where(wider, middle, low), np.where(wider, high, middle)
+        p[at] = np.exp((low + high) / 2)
+        return p
+
+    def p_equivalence(self, margin: float, above: float) -> np.ndarray:
+        inside = np.maximum(self.p_value(-margin, above), self.p_value(margin, above))
+        return np.where(np.abs(self.delta) < margin, inside, 1.0)
+
+
+def family(cells: Sequence[Effects]) -> Effects:
+    """m cells, each [B] -> one, [m, B]."""
+    return replace(cells[0], **{name: np.stack([getattr(cell, name) for cell in cells]) for name in ("delta", "seed_variance", "item_variance")})
 
 
 class Layout:
@@ -65,14 +85,18 @@ class Layout:
         k = self.seeds - 1
         return seed / k, item / (n - 1), (total - item - seed) / (k * (n - 1)), n
 
-    def effects(self) -> Effects:
-        """The interval under test."""
+    def effects(self, influence: np.ndarray | None = None) -> Effects:
+        """The interval under test. influence [B]: where d are differences of influence values, as in `estimate`."""
+        if influence is not None:
+            return self._effects(*self.mean_squares(), 2 * influence**2 / ((self.items + 1) * (self.items + 2)))
         w = np.sqrt((2 + np.sum(self.column**2, axis=1)) / (2 + np.count_nonzero(self.column, axis=1)))
-        ms_seed, ms_item, ms_rest, n = self.mean_squares(w)
+        return self._effects(*self.mean_squares(w), 0.0)
+
+    def _effects(self, ms_seed: np.ndarray, ms_item: np.ndarray, ms_rest: np.ndarray, n: int, least: float | np.ndarray) -> Effects:
         return Effects(
             delta=self.delta,
             seed_variance=np.maximum(ms_seed / n, 1 / (12 * n**2)) / self.seeds,
-            item_variance=np.maximum(ms_item - ms_rest, 0) / (self.seeds * n),
+            item_variance=np.maximum((ms_item - ms_rest) / (self.seeds * n), least),
             seeds=self.seeds,
             items=self.items,
         )

@@ -12,10 +12,12 @@ from transferscope.calibration.resampling import resampled
 from transferscope.data.splits import generator
 from transferscope.statistics.effect import POWER
 
-HEAVY = 10.0  # at weight 1 even meaningless source labels cost joint training two points at most
+HEAVY = 10.0  # at weight 1 even meaningless source labels cost joint training and dann two points at most
 HARM = (
     *(runs.Arm(runs.Joint, "rotated", noise, HEAVY) for noise in runs.NOISE),
     runs.Arm(runs.Joint, "rotated", noise=1.0),
+    *(runs.Arm(runs.DANN, "rotated", noise, HEAVY) for noise in runs.NOISE),
+    runs.Arm(runs.DANN, "letters"),
     runs.Arm(runs.FineTuning, "quarter turn"),
     runs.Arm(runs.FineTuning, "letters"),
 )

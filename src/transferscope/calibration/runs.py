@@ -1,6 +1,6 @@
 """Small real trainings for the study: scikit-learn's digits as 64 numbers, one hidden layer, through `splits` and `training.fit`, no store.
 
-A cell of the pool is a matrix of seeds × test items, whether each was classified rightly. One run takes about 0.06 s on one core.
+A cell of the pool is a matrix of seeds × test items: what each run names, and whether rightly. One run takes about 0.06 s on one core.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from transferscope.backbones.mlp import MLP
 from transferscope.calibration.findings import watched
 from transferscope.data import handwritten, printed
 from transferscope.data.domain import Domain, fit_images
-from transferscope.data.splits import Pools, Task, generator, prepare, source_pool
+from transferscope.data.splits import Pools, Task, generator, prepare, source_pool, split
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
+from transferscope.strategies.dann import DANN
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.joint import Joint
@@ -35,7 +36,8 @@ NOISE = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Arm:
     """One strategy with its source.
 
-    noise: share of the source labels that is permuted. weight: of joint training's source loss. twin: the same subsets, other initialisation.
+    noise: share of the source labels that is permuted. weight: of joint training's source loss, of dann's adversarial one. twin: the same
+    subsets, other initialisation.
     """
 
     strategy: type[Strategy]
@@ -67,10 +69,15 @@ def initialised(backbone: type[Backbone], task: Task, stream: tuple, **arguments
     return Classifier(backbone(task.input_shape, **arguments), len(task.classes))
 
 
+def answers(task: Task, outcome: Outcome) -> np.ndarray:
+    """[n]: the classes that the last predictor names."""
+    test = f"{task.target.name}/test"
+    return outcome.probabilities[test][max(outcome.probabilities[test])].argmax(1).numpy()
+
+
 def hits(task: Task, outcome: Outcome) -> np.ndarray:
     """bool [n]: which test items the last predictor has right."""
-    test = f"{task.target.name}/test"
-    return (outcome.probabilities[test][max(outcome.probabilities[test])].argmax(1) == task.evaluated[test].labels).numpy()
+    return answers(task, outcome) == task.evaluated[f"{task.target.name}/test"].labels.numpy()
 
 
 def tested(task: Task) -> dict:
@@ -104,23 +111,35 @@ def source_weights(source: str, seed: int) -> dict[str, torch.Tensor]:
     return network.state_dict()
 
 
+@cache
+def labels() -> np.ndarray:
+    """[n], of the test items."""
+    _, test = split(domain("target"), split_seed=0)
+    return domain("target").labels[test].numpy()
+
+
 def run(arm: Arm, budget: int, seed: int) -> np.ndarray:
-    """Train one arm at one seed: bool [n]."""
+    """Train one arm at one seed: the classes it names [n]."""
     sources = (domain(arm.source),) if arm.source else ()
     task = prepare(domain("target"), sources, arm.strategy.sees, budget, seed, split_seed=0, source_label_noise=arm.noise)
     stream = (seed, arm.strategy.__name__, *(["twin"] if arm.twin else []))
     network = initialised(MLP, task, stream, hidden=(HIDDEN,))
     if arm.source and "source_inputs" not in arm.strategy.sees:
         network.load_source(source_weights(arm.source, seed), keep_head=task.source_classes == task.classes)
-    strategy = Joint(network, arm.weight) if arm.strategy is Joint else arm.strategy(network)
-    return hits(task, fit(strategy, task.pools, tested(task), settings(STEPS, 0.01), stream))
+    strategy = arm.strategy(network, arm.weight) if arm.strategy in (Joint, DANN) else arm.strategy(network)
+    return answers(task, fit(strategy, task.pools, tested(task), settings(STEPS, 0.01), stream))
 
 
 @cache
-def matrix(arm: Arm, budget: int, seeds: range) -> np.ndarray:
-    """int8 [seeds, items], 1 where the item was classified rightly; trained once a process."""
+def named(arm: Arm, budget: int, seeds: range) -> np.ndarray:
+    """int8 [seeds, items], the class each run names; trained once a process."""
     what = f"{len(seeds)} runs of {arm}, {budget} labels a class"
     return np.stack([run(arm, budget, seed) for seed in watched(seeds, what)]).astype(np.int8)
+
+
+def matrix(arm: Arm, budget: int, seeds: range) -> np.ndarray:
+    """int8 [seeds, items], 1 where the item was classified rightly."""
+    return (named(arm, budget, seeds) == labels()).astype(np.int8)
 
 
 def differences(arms: Sequence[Arm], budgets: Sequence[int], seeds: range) -> np.ndarray:

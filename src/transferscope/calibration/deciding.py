@@ -1,0 +1,68 @@
+"""What verdict.py and sequential.py decide, for many families of cells at once. p-values and decisions are [m, B]: m cells, B families."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from transferscope.calibration.many import Effects
+from transferscope.statistics.sequential import Design
+
+
+def claims(effects: Effects, margin: float, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """p [m, B] of "a difference" and of "inside ±margin"; 1 where it is above alpha."""
+    return effects.p_value(0.0, alpha), effects.p_equivalence(margin, alpha)
+
+
+def by_holm(p: np.ndarray, size: int | np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """p [m, B] -> (decided, level of the step that decided), in families of `size` hypotheses, one number or [B]."""
+    rank = np.argsort(np.argsort(p, axis=0, kind="stable"), axis=0)
+    steps = np.maximum(size - rank, 1)
+    first_kept = np.min(np.where(steps * p > alpha, rank, len(p)), axis=0)
+    return rank < first_kept, alpha / steps
+
+
+def by_bh(p: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """p [m, B] -> (decided, level [B] of the intervals): Benjamini-Hochberg, and alpha × decided / m."""
+    rank = np.argsort(np.argsort(p, axis=0, kind="stable"), axis=0)
+    number = np.max(np.where(p <= alpha * (rank + 1) / len(p), rank + 1, 0), axis=0)
+    return rank < number, alpha * np.maximum(number, 1) / len(p)
+
+
+@dataclass(frozen=True)
+class Course:
+    """Of families of m cells: difference, equivalent (bool), seeds (when a cell came to its end), all [m, B]."""
+
+    difference: np.ndarray
+    equivalent: np.ndarray
+    seeds: np.ndarray
+
+    @property
+    def false_difference(self) -> np.ndarray:
+        """bool [B], where every cell is null."""
+        return self.difference.any(axis=0)
+
+
+def course(effects: Sequence[Effects], margin: float, design: Design, dropping: bool = False) -> Course:
+    """`sequential.look` at every look of many families at once; effects [m, B] of each look. dropping: what was stopped is not counted on."""
+    shape = effects[0].delta.shape
+    is_open = np.ones(shape, dtype=bool)
+    difference, equivalent, ended = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.full(shape, design.looks[-1])
+    for at, seeds in zip(effects, design.looks, strict=True):
+        undecided = is_open.sum(axis=0) if dropping else shape[0] - (difference | equivalent).sum(axis=0)
+        apart, inside = (np.where(is_open, p, 1.0) for p in claims(at, margin, design.level))
+        decided, level = by_holm(np.minimum(apart, inside), np.maximum(undecided, 1), design.level)
+        difference |= decided & (apart <= level)
+        equivalent |= decided & (apart > level)
+        left = np.maximum(undecided - decided.sum(axis=0), 1)
+        still = is_open & ~decided & ~futile(at, margin, design.level / left, design.looks[-1])
+        ended[is_open & ~still] = seeds
+        is_open = still
+    return Course(difference, equivalent, ended)
+
+
+def futile(effects: Effects, margin: float, level: np.ndarray, seeds: int) -> np.ndarray:
+    """`sequential.is_futile` of cells that may make every claim."""
+    predicted = replace(effects, seed_variance=effects.seed_variance * effects.seeds / seeds, seeds=seeds)
+    half, drift, size = predicted.half(level), np.sqrt(effects.seed_variance), np.abs(effects.delta)
+    return ~((size + drift >= half) | (half - drift <= margin - size))
