@@ -1,0 +1,213 @@
+"""transferscope reproduce: an experiment's runs beside the numbers that were published."""
+
+import csv
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transferscope import conf
+from transferscope.errors import Refused, nearest
+from transferscope.verbs import run
+
+if TYPE_CHECKING:
+    from transferscope.comparison.arms import Arm
+    from transferscope.statistics.effect import Effect
+
+HELP = """
+usage: transferscope reproduce NAME [key=value ...] [--format table|json]
+
+Run the experiment NAME (conf/experiment/NAME.yaml) and put what comes out beside experiments/NAME/published.csv: ours, its 95 % interval,
+whether it is within the tolerance. Runs that are there already are not run again. A miss is stamped and no failure: exit status 0.
+
+  transferscope reproduce office_caltech_surf data_root=FOLDER
+  transferscope reproduce office_caltech_surf data_root=FOLDER store=FOLDER --format json
+
+  --format json   [{"cell", "published", "ours", "ci", "tolerance", "inside"}], inside: |ours - published| <= tolerance
+"""
+
+CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy")
+COLUMNS = (*CELL, "value", "unit", "n_test", "seeds", "tolerance", "protocol", "source")  # the second `source`: where the value stands
+MEAN = "mean"  # in the place of source and target: over all the file's cells of that strategy
+ALPHA = 0.05
+FORMATS = ("table", "json")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One line of published.csv; value and tolerance are fractions."""
+
+    line: int
+    cell: dict
+    value: float
+    tolerance: float
+    n_test: int
+    protocol: str
+
+    @property
+    def is_mean(self) -> bool:
+        return self.cell["source"] == MEAN
+
+    def without_task(self) -> tuple:
+        return tuple(value for key, value in self.cell.items() if key not in ("source", "target")) + (self.protocol,)
+
+
+def main(argv: list[str]) -> int:
+    name, overrides, form = parse(argv)
+    published = read_published(table_of(name))
+    stdout = sys.stdout
+    sys.stdout = sys.stderr  # what the sweep says is no part of the table
+    try:
+        status = run.main([f"experiment={name}", *overrides])
+    finally:
+        sys.stdout = stdout
+    if status > 1:
+        return status
+    store = next((word.removeprefix("store=") for word in overrides if word.startswith("store=")), "runs")
+    sweep = next((word.removeprefix("sweep=") for word in overrides if word.startswith("sweep=")), name)
+    rows = beside(published, Path(store), sweep)
+    if form == "json":
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        print_table(rows)
+    return status
+
+
+def parse(argv: list[str]) -> tuple[str, list[str], str]:
+    """(experiment, overrides, format)"""
+    words, form = list(argv), "table"
+    if "--format" in words:
+        place = words.index("--format")
+        form = (words[place + 1 : place + 2] or [""])[0]
+        del words[place : place + 2]
+    if form not in FORMATS:
+        raise Refused(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+    names = [word for word in words if "=" not in word]
+    known = reproducible()
+    if len(names) != 1:
+        raise Refused(f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value (transferscope reproduce --help)")
+    if names[0] not in known:
+        raise Refused(f"reproduce {names[0]}: no experiment with published values{nearest(names[0], known)} ({', '.join(known)})")
+    return names[0], [word for word in words if "=" in word], form
+
+
+def table_of(name: str) -> Path:
+    return conf.own_folder().parent / "experiments" / name / "published.csv"
+
+
+def reproducible() -> list[str]:
+    return [name for name in conf.names("experiment") if table_of(name).is_file()]
+
+
+# --- the published table ---------------------------------------------------------------------------------------------------------
+
+
+def read_published(path: Path) -> list[Published]:
+    """Raises Refused, with the line, for a missing column, a value that is no fraction, a unit or protocol that there is not."""
+    with path.open(newline="") as file:
+        lines = list(csv.reader(file))
+    header = lines[0] if lines else []
+    if missing := [column for column in dict.fromkeys(COLUMNS) if header.count(column) < COLUMNS.count(column)]:
+        raise Refused(f"{path}: column {missing[0]} is missing; needed: {','.join(COLUMNS)}")
+    if tuple(header) != COLUMNS:
+        raise Refused(f"{path}: columns {','.join(header)}; needed, in this order: {','.join(COLUMNS)}")
+    return [_published(path, number, line) for number, line in enumerate(lines[1:], start=2)]
+
+
+def _published(path: Path, number: int, line: list[str]) -> Published:
+    where = f"{path}, line {number}"
+    if len(line) != len(COLUMNS):
+        raise Refused(f"{where}: {len(line)} values for {len(COLUMNS)} columns")
+    given = dict(zip(COLUMNS[:-1], line[:-1], strict=True))
+    if given["unit"] != "accuracy":
+        raise Refused(f"{where}: unit={given['unit']}; allowed: accuracy, as a fraction between 0 and 1")
+    if given["protocol"] not in ("inductive", "transductive"):
+        raise Refused(f"{where}: protocol={given['protocol']}; allowed: inductive, transductive")
+    numbers = {}
+    for key in ("value", "tolerance"):
+        try:
+            numbers[key] = float(given[key])
+        except ValueError:
+            raise Refused(f"{where}: {key}={given[key]}; a number is needed") from None
+        if not 0 <= numbers[key] <= 1:
+            raise Refused(f"{where}: {key}={given[key]}; a fraction between 0 and 1 is needed, not percent: {numbers[key] / 100:g}")
+    if not given["n_test"].isdigit():
+        raise Refused(f"{where}: n_test={given['n_test']}; the number of test items is needed")
+    if (given["source"] == MEAN) != (given["target"] == MEAN):
+        raise Refused(f"{where}: source={given['source']}, target={given['target']}; {MEAN} stands for both or for neither")
+    cell = {key: given[key] or None for key in CELL}
+    cell["label_budget"] = int(cell["label_budget"]) if (cell["label_budget"] or "").isdigit() else cell["label_budget"]
+    return Published(number, cell, numbers["value"], numbers["tolerance"], int(given["n_test"]), given["protocol"])
+
+
+# --- ours ------------------------------------------------------------------------------------------------------------------------
+
+
+def beside(published: list[Published], store: Path, sweep: str) -> list[dict]:
+    """The rows of the answer. Raises Refused for a published cell that the experiment does not hold, holds in several variants, or tests on
+    another number of items."""
+    from transferscope.comparison.arms import read_store
+
+    arms = [arm for arm in read_store(store).arms if sweep in arm.plans]
+    ours = {row.line: effect(row, arms) for row in published if not row.is_mean}
+    rows = []
+    for row in published:
+        members = [other for other in published if not other.is_mean and other.without_task() == row.without_task()] if row.is_mean else [row]
+        if not members:
+            raise Refused(f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, backbone and protocol")
+        rows.append(_row(row, [ours[member.line] for member in members]))
+    return rows
+
+
+def effect(row: Published, arms: list["Arm"]) -> "Effect | None":
+    """Our accuracy in a cell with its components of variance; with a single seed, that of the items alone. None without a result."""
+    import numpy as np
+
+    from transferscope.comparison.pairing import Reader
+    from transferscope.statistics.effect import estimate, estimate_over_items
+
+    where = f"published.csv, line {row.line}: {' '.join(f'{key}={value}' for key, value in row.cell.items())} protocol={row.protocol}"
+    fitting = [arm for arm in arms if {key: arm.cell[key] for key in CELL} == row.cell and arm.cell["protocol"] == row.protocol]
+    if len(fitting) != 1:
+        raise Refused(f"{where}: the experiment has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}")
+    reader = Reader("accuracy", "last")
+    read = [reader.row(runs) for runs in fitting[0].runs.values()]
+    if not read or None in read:
+        return None
+    scores = np.stack([seed.scores for seed in read])  # [K, n]
+    if scores.shape[1] != row.n_test:
+        raise Refused(f"{where}: n_test={row.n_test}, and the experiment tests on {scores.shape[1]} items")
+    return estimate(scores) if len(scores) > 1 else estimate_over_items(scores[0])
+
+
+def _row(row: Published, effects: list["Effect | None"]) -> dict:
+    shown = {"cell": {**row.cell, "protocol": row.protocol}, "published": row.value}
+    if None in effects:
+        return {**shown, "ours": None, "ci": None, "tolerance": row.tolerance, "inside": False}
+    ours = sum(effect.delta for effect in effects) / len(effects)
+    half = sum(effect.half(ALPHA) for effect in effects) / len(effects)  # of a mean: as if its tasks erred together, for they share items
+    inside = abs(ours - row.value) <= row.tolerance + 1e-9  # what a decimal fraction loses as a float
+    return {**shown, "ours": ours, "ci": [ours - half, ours + half], "tolerance": row.tolerance, "inside": inside}
+
+
+def print_table(rows: list[dict]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    table = Table("strategy", "source → target", box=SIMPLE_HEAD)
+    for column in ("published", "ours", "95 % interval", "off by", "tolerance"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for row in rows:
+        cell, ours = row["cell"], ["no result", "", ""]
+        if row["ours"] is not None:
+            ours = [f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), f"{row['ours'] - row['published']:+.3f}"]
+        task = "mean" if cell["source"] == MEAN else f"{cell['source'] or '∅'} → {cell['target']}"
+        verdict = "inside" if row["inside"] else "miss"
+        style = None if row["inside"] else "red"
+        table.add_row(cell["strategy"], task, f"{row['published']:.3f}", *ours, f"{row['tolerance']:.3f}", verdict, style=style)
+    console.print(table)
+    console.print(f"{sum(row['inside'] for row in rows)} of {len(rows)} inside their tolerance")
