@@ -3,19 +3,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all lint lock clean
+.PHONY: demo test test-all lint bench docs lock clean
 
 demo: $(READY)
 	$(BIN)/transferscope demo
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-all: $(READY)
 	$(BIN)/pytest -m ""
 
 lint: $(READY)
 	$(BIN)/ruff check
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+docs: $(READY)
+	$(BIN)/transferscope list strategies --format markdown > docs/strategies.new && mv docs/strategies.new docs/strategies.md
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
