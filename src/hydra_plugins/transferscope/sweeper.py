@@ -16,13 +16,16 @@ class TransferscopeSweeper(Sweeper):
         grids: list[dict[str, str]] | None = None,
         dry_run: bool = False,
         until_decided: bool = False,
+        search: bool = False,
     ):
         self.arguments = {"params": params, "grids": grids, "dry_run": dry_run}
-        self.until_decided = until_decided
+        self.until_decided, self.search = until_decided, search
 
     def setup(self, **context: Any) -> None:
         if self.until_decided:
             from transferscope.until_decided import Sweeper as Implementation
+        elif self.search:
+            from transferscope.search import Sweeper as Implementation
         else:
             from transferscope.sweep import Sweeper as Implementation
 
@@ -40,6 +43,7 @@ class TransferscopeSweeperConfig:
     grids: list[Any] = field(default_factory=list)
     dry_run: bool = False
     until_decided: bool = False
+    search: bool = False
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="transferscope", node=TransferscopeSweeperConfig, provider="transferscope")
