@@ -140,7 +140,22 @@ def test_protocols_are_never_in_one_family(tmp_path):
     write_runs(tmp_path, "scratch", 0.5)
     for protocol in ("inductive", "transductive"):
         write_runs(tmp_path, "dann", 1.0, protocol=protocol)
-    assert len({cell.family for cell in compare(tmp_path)}) == 2
+    assert len({cell.family for cell in compare(tmp_path, protocol="both")}) == 2
+
+
+def test_a_table_that_mixes_protocols_is_refused_unless_asked_for(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5)
+    for protocol in ("inductive", "transductive"):
+        write_runs(tmp_path, "dann", 1.0, protocol=protocol)
+    with pytest.raises(Refused, match="--protocol: .*give inductive, transductive, or both"):
+        compare(tmp_path)
+    alone = {name: list(compare(tmp_path, protocol=name)) for name in ("inductive", "transductive")}
+    assert {name: [cell.protocol for cell in cells] for name, cells in alone.items()} == {name: [name] for name in alone}
+    both = compare(tmp_path, protocol="both")
+    assert [cell.to_dict() for cell in both] == [cell.to_dict() for cells in alone.values() for cell in cells]
+    assert "TRANSDUCTIVE: cells so marked" in both.to_table()
+    with pytest.raises(Refused, match="--protocol transduktive: not one of inductive, transductive, both; did you mean"):
+        compare(tmp_path, protocol="transduktive")
 
 
 def test_trials_stay_out(tmp_path):

@@ -1,6 +1,7 @@
 """Every choice that ships can be asked for, from a checkout and from an installed wheel."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope import cli, record
+from transferscope import cli, record, shelves
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))])
 def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
-    target = "blobs" if name == "mlp" else "handwritten_digits"
+    target = "blobs" if name in ("identity", "mlp") else "handwritten_digits"
     weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
     asked = [f"target={target}", f"backbone={name}", "image_size=32", "strategy=scratch", "trainer.steps=1", "trainer.evaluations=1"]
     assert cli.main(["run", *asked, *weights, "tracking=off", f"store={store}"]) == 0
@@ -26,9 +27,25 @@ def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
     assert record.read_record(folder)["status"] in ("done", "collapsed")
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "experiment").glob("*.yaml"))])
-def test_every_experiment_can_be_planned(name: str, store: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run", f"experiment={name}", "--dry-run", f"store={store}"]) == 0
+@pytest.mark.parametrize(("name", "path"), shelves.shelf("strategy").items())
+def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, path: Path) -> None:
+    described, *rest = path.read_text().splitlines()
+    assert described.startswith("# ") and described[2:3].isupper() and not described.endswith(".")
+    assert rest[0].removeprefix("# idea: ") in shelves.IDEAS
+    if rest[1].startswith("# paper: "):
+        assert re.search(r" \d{4}, [A-Z].+, ", rest[1]), "authors year, title, venue"
+    else:
+        assert shelves.idea(path) in ("baselines", "frozen features")
+    equation = shelves.class_docstring(shelves.value(path, "_target_")).split("\n\n")[0]
+    assert re.search(r"\bmin\b|\bmax\b|=|←", equation), "the docstring of its class begins with the equation"
+
+
+@pytest.mark.parametrize(("name", "path"), shelves.shelf("experiment").items())
+def test_every_experiment_can_be_planned(name: str, path: Path, store: Path, capsys: pytest.CaptureFixture, request: pytest.FixtureRequest) -> None:
+    domains = [yaml for domain, yaml in shelves.shelf("domain").items() if re.search(rf"\b{domain}\b", path.read_text())]
+    needs_files = any("${data_root}" in yaml.read_text() for yaml in domains)
+    where = [f"data_root={request.getfixturevalue('data_root')}"] if needs_files else []
+    assert cli.main(["run", f"experiment={name}", "seed=0", "--dry-run", f"store={store}", *where]) == 0
     assert "to run" in capsys.readouterr().out
 
 

@@ -37,8 +37,8 @@ def mlp_strategy() -> TargetOnly:
     return TargetOnly(Classifier(MLP((4,), hidden=[8]), classes=3))
 
 
-def train(steps: int = 12, evaluations: int = 3, strategy: Strategy | None = None, **arguments) -> Outcome:
-    settings = SETTINGS._replace(steps=steps, evaluations=evaluations)
+def train(steps: int = 12, evaluations: int = 3, strategy: Strategy | None = None, settings: Settings = SETTINGS, **arguments) -> Outcome:
+    settings = settings._replace(steps=steps, evaluations=evaluations)
     return fit(strategy or mlp_strategy(), Pools(target=labelled(10)), scored(labelled(30, seed=1)), settings, (0, "test"), **arguments)
 
 
@@ -173,6 +173,98 @@ def test_nothing_is_kept_unless_asked_for(tmp_path):
     assert not (tmp_path / "selected.safetensors").exists()
 
 
+# --- ended early -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shares", "patience", "last"),
+    [
+        ([0.2, 0.5, 0.9, 0.4], None, 12),
+        ([0.2, 0.5, 0.9, 0.4], 1, 12),
+        ([0.5, 0.4, 0.9, 0.9], 1, 4),
+        ([0.5, 0.5, 0.9, 0.9], 1, 4),  # as good is no better
+        ([0.5, 0.4, 0.9, 0.9], 2, 12),
+        ([0.9, 0.4, 0.5, 0.6], 2, 8),  # better than the last one only
+    ],
+)
+def test_a_fit_ends_when_nothing_got_better_for_as_long_as_it_waits(shares, patience, last):
+    settings = SETTINGS._replace(patience=patience)
+    outcome = fit(Scripted(shares), Pools(target=labelled(10)), CASES["mlp"][2], settings, (0, "test"), stop_by=("toy/test",))
+    assert outcome.status == "done" and [row["step"] for row in outcome.history] == list(range(0, last + 1, 4))
+
+
+def test_without_a_rule_it_never_ends_early():
+    assert bits(train(settings=SETTINGS._replace(patience=1))) == bits(train())
+
+
+def test_a_fit_that_had_ended_when_it_was_stopped_is_over(tmp_path):
+    shares, settings = [0.5, 0.4, 0.9, 0.9], SETTINGS._replace(patience=1)
+    stop_after(4, tmp_path, lambda: Scripted(shares), settings=settings, stop_by=("toy/test",))
+    pools, items = CASES["mlp"][1:]
+    heard = []
+    resumed = fit(Scripted(shares), pools, items, settings, (0, "test"), tmp_path, lambda *_: heard.append(_), stop_by=("toy/test",))
+    assert not heard and bits(resumed) == bits(fit(Scripted(shares), pools, items, settings, (0, "test"), stop_by=("toy/test",)))
+
+
+def test_patience_counts_on_when_resumed(tmp_path):
+    shares, settings = [0.5, 0.4, 0.4, 0.9], SETTINGS._replace(patience=2)
+    stop_after(4, tmp_path, lambda: Scripted(shares), settings=settings, stop_by=("toy/test",))
+    pools, items = CASES["mlp"][1:]
+    resumed = fit(Scripted(shares), pools, items, settings, (0, "test"), tmp_path, stop_by=("toy/test",))
+    assert [row["step"] for row in resumed.history] == [0, 4, 8]
+
+
+# --- augmented batches -------------------------------------------------------------------------------------------------------
+
+
+class Looking(TargetOnly):
+    """Notes what every part of a batch looks like."""
+
+    sees = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
+
+    def losses(self, batch):
+        self.noted = [*getattr(self, "noted", []), [batch.source.inputs, batch.target.inputs, batch.unlabelled]]
+        return super().losses(batch)
+
+
+def seen(augmentation: str, stream: tuple = (0, "test")) -> list[list[torch.Tensor]]:
+    torch.manual_seed(0)
+    strategy = Looking(Classifier(LeNet((1, 16, 16)), classes=3))
+    pools = Pools(images(9, 1), images(6, 2), images(12, 3).inputs)
+    fit(strategy, pools, {}, SETTINGS._replace(augmentation=augmentation, batch_size=6), stream)
+    return strategy.noted
+
+
+def test_every_part_of_a_batch_is_augmented_by_draws_of_its_own_and_the_items_stay_the_same():
+    plain, cropped = seen("none"), seen("crop")
+    for batch, moved in zip(plain, cropped, strict=True):
+        for part, other in zip(batch, moved, strict=True):
+            for image, shifted in zip(part, other, strict=True):
+                shifts = [(y, x) for y in range(-2, 3) for x in range(-2, 3)]
+                places = torch.arange(16)
+                found = [s for s in shifts if torch.equal(shifted[0], image[0][(places + s[0]).clamp(0, 15)][:, (places + s[1]).clamp(0, 15)])]
+                assert len(found) == 1
+    assert not any(torch.equal(*pair) for pair in zip(cropped[0], plain[0], strict=True))
+    again, other = seen("crop"), seen("crop", stream=(1, "test"))
+    assert all(torch.equal(a, b) for x, y in zip(cropped, again, strict=True) for a, b in zip(x, y, strict=True))
+    assert not torch.equal(other[0][0], cropped[0][0])
+
+
+def test_evaluations_are_not_augmented_and_training_is_other():
+    strategy, pools, items = CASES["lenet with dropout"]
+    plain, cropped = (fit(strategy(), pools, items, SETTINGS._replace(augmentation=a), (0, "test")) for a in ("none", "crop_flip"))
+    assert torch.equal(plain.probabilities["toy/test"][0], cropped.probabilities["toy/test"][0])
+    assert not torch.equal(plain.probabilities["toy/test"][12], cropped.probabilities["toy/test"][12])
+
+
+@pytest.mark.parametrize("last", [4, 8])
+def test_an_augmented_fit_resumes_bit_identical(tmp_path, last):
+    strategy, pools, items = CASES["lenet with dropout"]
+    settings = SETTINGS._replace(augmentation="crop_flip", label_smoothing=0.1)
+    stop_after(last, tmp_path, strategy, pools, items, settings=settings)
+    assert bits(fit(strategy(), pools, items, settings, (0, "test"), tmp_path)) == bits(fit(strategy(), pools, items, settings, (0, "test")))
+
+
 # --- stopped and resumed -----------------------------------------------------------------------------------------------------
 
 
@@ -198,13 +290,15 @@ CASES = {
 }
 
 
-def stop_after(last: int, folder, strategy, pools=CASES["mlp"][1], items=CASES["mlp"][2], error=RuntimeError, **arguments) -> None:
+def stop_after(
+    last: int, folder, strategy, pools=CASES["mlp"][1], items=CASES["mlp"][2], error=RuntimeError, settings=SETTINGS, **arguments
+) -> None:
     def stop(step: int, row: dict) -> None:
         if step == last:
             raise error
 
     with pytest.raises(error):
-        fit(strategy(), pools, items, SETTINGS, (0, "test"), folder, stop, **arguments)
+        fit(strategy(), pools, items, settings, (0, "test"), folder, stop, **arguments)
 
 
 @pytest.mark.parametrize("last", [4, 8, 12])

@@ -11,7 +11,7 @@ from transferscope import artifacts, progress, record
 from transferscope.comparison import baselines
 from transferscope.comparison.arms import CELL_KEYS, Arm, flat
 from transferscope.errors import Refused
-from transferscope.request import Request
+from transferscope.request import REACHED_BY_START, Request
 from transferscope.sweep import Job
 
 _LABELLED = ("source", "target", "label_budget", "strategy", "seed")  # what `progress.label` tells
@@ -31,7 +31,7 @@ class Branch:
     def with_runs(self, store: Path, seeds: Sequence[int]) -> Arm:
         """The arm with the records of these seeds alone, whatever else the store holds."""
         folders = dict(zip(seeds, (store / name for name in self.prints(seeds)), strict=True))
-        return replace(self.arm, runs={seed: (folder, record.read_record(folder)) for seed, folder in folders.items()})
+        return replace(self.arm, runs={seed: [(folder, record.read_record(folder))] for seed, folder in folders.items()})
 
 
 @dataclass(eq=False)
@@ -61,6 +61,7 @@ def branches(planned: list[Job]) -> list[Branch]:
     """The arms of the grid: jobs that differ in nothing but the seed."""
     same = set.intersection(*(set(job.overrides) for job in planned))
     found: dict[str, Branch] = {}
+    seeds = dict.fromkeys(job.request.config["seed"] for job in planned)
     for job in planned:
         request = job.request
         consumed = {key: value for key, value in request.consumed.items() if key not in ("seed", "role")}
@@ -70,13 +71,18 @@ def branches(planned: list[Job]) -> list[Branch]:
             found[key] = Branch(Arm({key: request.cell[key] for key in CELL_KEYS}, flat(consumed)), " ".join(differing))
         seed = request.config["seed"]
         found[key].jobs[seed] = job
-        found[key].arm.runs[seed] = (request.store / request.fingerprint, {})
+        found[key].arm.runs[seed] = [(request.store / request.fingerprint, {})]
+    for branch in found.values():
+        first = next(iter(branch.jobs))
+        if branch.jobs[first].request.deterministic:  # one run stands for every seed
+            branch.jobs = dict.fromkeys(seeds, branch.jobs[first])
+            branch.arm.runs = dict.fromkeys(seeds, branch.arm.runs[first])
     return list(found.values())
 
 
-def cells(grid: list[Branch], baseline: str, metric: str) -> list[Cell]:
-    """Raises Refused where the grid holds no baseline for a cell, or several."""
-    with own_words():
+def cells(grid: list[Branch], baseline: str, metric: str, section: str = "until_decided") -> list[Cell]:
+    """Raises Refused, in the words of a section of the config, where the grid holds no baseline for a cell, or several."""
+    with own_words(section):
         name, pinned = baselines.parse(baseline)
         by_arm = {branch.arm: branch for branch in grid if not branch.arm.is_twin}
         found = []
@@ -94,14 +100,14 @@ def cells(grid: list[Branch], baseline: str, metric: str) -> list[Cell]:
 
 
 @contextmanager
-def own_words() -> Iterator[None]:
+def own_words(section: str = "until_decided") -> Iterator[None]:
     """What `compare` calls --baseline and --margin are keys here."""
     try:
         yield
     except Refused as refusal:
         text = str(refusal)
         for name in ("baseline", "margin"):
-            text = text.replace(f"--{name} ", f"until_decided.{name}=")
+            text = text.replace(f"--{name} ", f"{section}.{name}=")
         raise Refused(text) from refusal
 
 
@@ -122,11 +128,10 @@ class Cost(NamedTuple):
 def cost(jobs: list[Job]) -> Cost:
     """From an empty store. A run of source_only is the training of a source model itself."""
     requests = [job.request for job in jobs]
-    needed = {_source_model(request) for request in requests if request.initialisation == "source"}
+    needed = {_source_model(request) for request in requests if request.initialisation in REACHED_BY_START}
     return Cost(len(requests), len(needed - {_source_model(request) for request in requests if request.trains_source_model}))
 
 
 def _source_model(request: Request) -> str:
     """Equal where `artifacts.source_model_key` is, known without preparing the data."""
-    trainer = {key: value for key, value in request.consumed["trainer"].items() if key != "steps"}
-    return record.fingerprint({key: request.consumed[key] for key in artifacts.SOURCE_KEYS} | {"trainer": trainer})
+    return record.fingerprint(artifacts.source_model_consumes(request))

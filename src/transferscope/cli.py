@@ -5,6 +5,7 @@ import os
 import sys
 
 from transferscope.errors import Refused, nearest
+from transferscope.shapes import printable
 
 VERBS = {
     "run": "train one run, or with -m a sweep of them; Hydra's grammar",
@@ -12,6 +13,7 @@ VERBS = {
     "report": "one self-contained page of verdicts and figures",
     "status": "what is done, running, failed, missing",
     "predict": "before any training on the target: distances, label shift, transferability of each source",
+    "reproduce": "an experiment's runs beside the published numbers",
     "calibrate": "the study that shows the verdict's error rates",
     "apply": "predict a folder with the model a run kept",
     "list": "strategies, domains, backbones, experiments, distances, validators that exist",
@@ -62,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def refuse(message: str) -> int:
-    print(f"transferscope: {message}", file=sys.stderr)
+    print(f"transferscope: {printable(message)}", file=sys.stderr)
     return 2
 
 

@@ -16,11 +16,12 @@ from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused, nearest
-from transferscope.record import read_plans, run_folders
+from transferscope.record import read_plans, read_predictions, run_folders
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
 
 ITEMS = ("random", "fixed")
+PROTOCOLS = ("inductive", "transductive", "both")
 
 
 def compare(
@@ -32,20 +33,24 @@ def compare(
     alpha: float = 0.05,
     items: str = "random",
     correction: str = "holm",
+    protocol: str | None = None,
 ) -> Comparison:
     """Verdicts from run records.
 
     runs: a store, or one sweep of it (`runs/sweeps/NAME`): then only that plan's cells are shown; families stay what the store's plans made
     them, so a verdict does not depend on the view. baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest
     difference that matters, or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed`
-    for one about this test set only. correction: `holm` or `bh` (`verdict.judge`). Raises Refused.
+    for one about this test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a
+    table that mixes them; None is refused where there would be both. Raises Refused.
     """
     name, pinned = baselines.parse(baseline)
     if metric == "ece":
         raise Refused("--metric ece: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
     choices = ("metric", metric, scores.METRICS), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
-    for key, value, allowed in (*choices, ("correction", correction, tuple(verdict.CORRECTIONS))):
+    choices += ("correction", correction, tuple(verdict.CORRECTIONS)), ("protocol", protocol, (None, *PROTOCOLS))
+    for key, value, allowed in choices:
         if value not in allowed:
+            allowed = [name for name in allowed if name]
             raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     if not 0 < alpha < 1:
         raise Refused(f"--alpha {alpha}: between 0 and 1 is needed")
@@ -55,30 +60,37 @@ def compare(
     known = {key for arm in records.arms for key in arm.consumed}
     if unknown := [key for key in pinned if key not in known]:
         raise Refused(f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}")
+    protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
     reader = Reader(metric, selection)
     work = _Work(records, name, pinned, reader, smallest, alpha, items, correction)
     families = defaultdict(list)
     for arm in records.arms:
-        if baselines.is_row(arm, name):
+        if baselines.is_row(arm, name) and arm.cell["protocol"] in protocols:
             families[work.family(arm)].append(arm)
     for family, arms in families.items():
         if plan is None or any(plan in arm.plans for arm in arms):
             work.judge(family, arms, plan)
+    if protocol is None and len({cell.protocol for cell in work.cells}) > 1:
+        raise Refused("--protocol: inductive and transductive cells are never ranked together; give inductive, transductive, or both for a mix")
     pins = pinned if name in baselines.TARGET_ONLY else {}
-    apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: plan is None or plan in arm.plans)
+    apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
     settings = {
         "runs": str(runs), "baseline": baseline, "isolates": baselines.ISOLATES[name], "metric": metric, "selection": selection,
         "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
+        **({"protocol": protocol} if protocol else {}),
         "families": {cell.family: cell.family_size for cell in work.cells},
     }  # fmt: skip
+    predictions, unread = _predictions(store)
     return Comparison(
         cells=sorted(looks.hold(with_rates(work.cells), read_plans(store), settings), key=_order),
-        missing=work.missing + _shown(records.missing, plan),
-        failed=_shown(records.failed, plan) + work.broken(),
-        not_applicable=_shown(records.not_applicable, plan),
-        warnings=_warnings(work.cells),
+        missing=work.missing + _shown(records.missing, plan, protocols),
+        failed=_shown(records.failed, plan, protocols) + work.broken(),
+        not_applicable=_shown(records.not_applicable, plan, protocols),
+        warnings=_warnings(work.cells) + unread,
         settings=settings,
         contrasts=sorted(apart, key=_order),
+        predictions=predictions,
+        searches=[one for one in read_plans(store) if "search" in one and plan in (None, one["name"])],
     )
 
 
@@ -142,7 +154,8 @@ class _Work:
     def _row(self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence) -> "_Row":
         means = [float(verdict.group_means(s, evidence.groups).mean()) for s in (evidence.strategy_scores, evidence.baseline_scores)]
         margin = self.margin.of(means[1], self.reader.metric)
-        curves = [self.reader.curve(folder, evidence.records[folder]) for folder in dict.fromkeys(evidence.baseline_runs)]
+        rows = dict.fromkeys(map(tuple, evidence.rows(evidence.baseline_runs)))
+        curves = [self.reader.curve([(folder, evidence.records[folder]) for folder in row]) for row in rows]
         return _Row(arm, base, budget, evidence, *means, margin, plateau.last_rise(curves, margin))
 
     def _cell(self, row: "_Row", judged: verdict.Judgement, family: str, size: int) -> Cell:
@@ -206,7 +219,7 @@ class _Work:
 
     def broken(self) -> list[dict]:
         """Runs whose evaluations turned out to be unreadable."""
-        runs = {record["fingerprint"]: record for arm in self.records.arms for _, record in arm.runs.values()}
+        runs = {record["fingerprint"]: record for arm in self.records.arms for runs in arm.runs.values() for _, record in runs}
         return [
             {**runs[name]["cell"], "seed": runs[name]["seed"], "fingerprint": name, "status": "unreadable", "reason": reason}
             for name, reason in self.reader.broken.items()
@@ -232,8 +245,21 @@ def _mean(values: np.ndarray) -> float | None:
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
-def _shown(rows: list[dict], plan: str | None) -> list[dict]:
-    return [{key: value for key, value in row.items() if key != "plans"} for row in rows if plan is None or plan in row["plans"]]
+def _is_shown(arm: Arm, plan: str | None, protocols: tuple[str, ...]) -> bool:
+    return (plan is None or plan in arm.plans) and arm.cell["protocol"] in protocols
+
+
+def _shown(rows: list[dict], plan: str | None, protocols: tuple[str, ...]) -> list[dict]:
+    found = [row for row in rows if (plan is None or plan in row["plans"]) and row.get("protocol") in (None, *protocols)]
+    return [{key: value for key, value in row.items() if key != "plans"} for row in found]
+
+
+def _predictions(store: Path) -> tuple[list[dict], list[str]]:
+    """What `predict` left, and a warning where it cannot be read: the verdicts do not need it."""
+    try:
+        return read_predictions(store), []
+    except Refused as refusal:
+        return [], [f"no prediction is ranked: {refusal}; remove it and predict again"]
 
 
 def _warnings(cells: list[Cell]) -> list[str]:
@@ -248,10 +274,25 @@ def _warnings(cells: list[Cell]) -> list[str]:
     warnings = [f"runs of mixed package versions: {'; '.join(mixed)}"] if mixed else []
     if len(revisions) > 1:
         warnings.append(f"runs of mixed git revisions: {', '.join(sorted(revision[:7] for revision in revisions))}")
+    if len(splits := _split_seeds(cells)) > 1:
+        warnings.append(
+            f"cells that differ in split_seed alone ({', '.join(map(str, splits))}): each is judged by itself, their test sets overlap and their "
+            "agreement is no evidence; with fold=range(0,5) every item is a test item, in one cell"
+        )
     unplanned = sum(cell.family.startswith(f"{UNPLANNED}/") for cell in cells)
     if unplanned:
         warnings.append(f"{unplanned} cells are in no plan: their family is what lies in the store, and grows with it")
     return warnings
+
+
+def _split_seeds(cells: list[Cell]) -> list[int]:
+    """Of cells that are alike but for their split_seed."""
+    found = defaultdict(set)
+    for cell in cells:
+        consumed = cell.evidence.records[cell.evidence.strategy_runs[0]]["consumed"]
+        rest = {key: value for key, value in consumed.items() if key not in ("seed", "role", "split_seed")}
+        found[str([consumed["target"], cell.strategy, cell.label_budget, sorted(rest.items())])].add(consumed.get("split_seed", 0))
+    return sorted(set().union(*(seeds for seeds in found.values() if len(seeds) > 1)))
 
 
 def _order(cell: Cell | Contrast) -> tuple:

@@ -22,8 +22,17 @@ def folders() -> tuple[Path, ...]:
 
 
 def find(group: str, name: str) -> Path | None:
-    """The yaml of one choice, or None."""
+    """The yaml of one choice, or None. A name may come from a record: it leads nowhere but to its shelf."""
+    if name not in names(group):
+        return None
     return next((path for folder in folders() if (path := folder / group / f"{name}.yaml").is_file()), None)
+
+
+def targets(group: str, *more: Path) -> set[str]:
+    """What the yamls of a group name as `_target_`, here and in `more` folders: a record may have nothing else built."""
+    from omegaconf import OmegaConf
+
+    return {OmegaConf.load(path).get("_target_") for folder in (*folders(), *more) for path in (folder / group).glob("*.yaml")}
 
 
 def names(group: str) -> list[str]:

@@ -8,6 +8,10 @@ class Refused(ValueError):
     """The request or its data cannot be served; the message is one line: the key, the value, what is allowed. Exit status 2."""
 
 
+class NotApplicable(Refused):
+    """The strategy cannot serve this combination: listed in a sweep, refused in a single run."""
+
+
 class JobFailed(Exception):
     """A job of a sweep raised an exception in its worker process; the message is the exception's."""
 

@@ -57,9 +57,17 @@ def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
     return ""
 
 
+def saturation(outcome: Outcome) -> str:
+    """Why the discriminator of the last interval counts as saturated, or ''. `loss/domain` is its mean cross-entropy of source and target: near
+    log 2 where the features are aligned. One that was sure early and lost its hold later is not meant."""
+    loss = outcome.history[-1].get("loss/domain", np.inf)
+    return f"saturated discriminator: cross-entropy {loss:.3f} over the last interval" if loss < SATURATED_LOSS else ""
+
+
 def flags(outcome: Outcome) -> list[str]:
-    """What was odd about a training that came to an end. `loss/domain` is the cross-entropy of a discriminator of source and target."""
-    return ["saturated discriminator"] if outcome.history[-1].get("loss/domain", np.inf) < SATURATED_LOSS else []
+    """What tables say of a training that came to an end."""
+    fell_back = outcome.history[-1].get("choice/transfer") == 0
+    return ["saturated discriminator"] * bool(saturation(outcome)) + ["scratch was chosen"] * fell_back
 
 
 def arrays(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, np.ndarray]:

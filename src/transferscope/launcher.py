@@ -57,7 +57,7 @@ class Launcher(BasicLauncher):
         try:
             while waiting or busy:
                 while waiting and len(busy) < processes:
-                    worker = _Worker(self._work)
+                    worker = _Worker(self._work, list(busy))
                     busy[worker.pipe] = worker
                     worker.give(waiting.popleft())
                 for pipe in connection.wait(list(busy)):
@@ -89,10 +89,16 @@ class Launcher(BasicLauncher):
 class _Worker:
     """A forked process and the pipe on which it is handed jobs."""
 
-    def __init__(self, work: Callable[[connection.Connection], None]):
+    def __init__(self, work: Callable[[connection.Connection], None], others: list[connection.Connection]):
         fork = get_context("fork")
         self.pipe, theirs = fork.Pipe()
-        self.process = fork.Process(target=work, args=(theirs,))
+
+        def begin() -> None:
+            for pipe in (self.pipe, *others):  # held open here as well, they would never tell that the sweep's process was killed
+                pipe.close()
+            work(theirs)
+
+        self.process = fork.Process(target=begin)
         self.process.start()
         theirs.close()
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from hydra.utils import get_class
-from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor
 
-from transferscope import conf, record
+from transferscope import conf, record, shapes
 from transferscope.backbones.base import Backbone
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
@@ -70,14 +69,20 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
     path = folder / "evaluations.npz"
     if not path.exists():
         return LoadedRun(folder, entry, None, (), ())
-    with np.load(path, allow_pickle=False) as members:
-        classes = tuple(members[f"{entry['cell']['target']}/test/classes"].tolist())
-    input_shape = tuple(entry["result"]["input_shape"])
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            classes = tuple(shapes.printable(members[f"{entry['cell']['target']}/test/classes"].tolist()))
+        input_shape = tuple(entry["result"]["input_shape"])
+    except Exception as error:  # a damaged archive fails in many ways
+        raise Refused(f"{folder}: damaged, its classes or the shape of its inputs cannot be read ({type(error).__name__}); run it again") from error
     kept = folder / "model.safetensors"
-    strategy = _strategy(entry, folder, input_shape, len(classes), config_dir) if kept.exists() else None
-    if strategy is not None:
+    strategy = None
+    if kept.exists():
         try:
+            strategy = _strategy(entry, folder, input_shape, len(classes), config_dir)
             strategy.load_state_dict(load_file(kept))
+        except Refused:
+            raise
         except Exception as error:  # of another shape, or no safetensors file
             line = " ".join(str(error).split())[:200]
             raise Refused(f"{kept}: does not fit the {entry['cell']['strategy']} of this transferscope ({line})") from error
@@ -95,11 +100,9 @@ def _strategy(entry: dict, folder: Path, input_shape: tuple[int, ...], classes: 
 
 def _checked(entry: dict, folder: Path, group: str, base: type, given: str, config_dir: str | Path | None) -> tuple[type, dict]:
     """(class, arguments) of a section of the record's config, where a yaml of the shelf names that class."""
-    section = entry["config"][group]
+    section = entry["config"].get(group, {})
     target = section.get("_target_")
-    folders = [*conf.folders(), *([Path(config_dir)] if config_dir else [])]
-    named = {OmegaConf.load(path).get("_target_") for shelf in folders for path in sorted((shelf / group).glob("*.yaml"))}
-    if not isinstance(target, str) or target not in named:
+    if not isinstance(target, str) or target not in conf.targets(group, *([Path(config_dir)] if config_dir else [])):
         mend = f"no yaml of the {group} shelf names it; for one of your own give --config-dir"
         raise Refused(f"{folder}/record.json: {group} {target}: {mend}")
     try:

@@ -1,6 +1,5 @@
 """Watching a sweep: what runs, what is done, what is left, ETA. It reads the store alone, so it works with every launcher."""
 
-import json
 import threading
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from transferscope import record
+from transferscope.errors import Refused
 
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "crashed": "red", "diverged": "yellow", "collapsed": "yellow"}
 
@@ -44,8 +44,8 @@ def estimate(store: Path, left: int, workers: int) -> float | None:
     """Seconds for `left` runs, from the median time of the records of this store; None where there is none yet."""
     times = []
     for folder in record.run_folders(store)[-200:]:
-        with suppress(OSError, ValueError, KeyError):
-            times.append(json.loads((folder / "record.json").read_text())["timings"]["wall_seconds"])
+        with suppress(Refused, KeyError):
+            times.append(record.read_record(folder)["timings"]["wall_seconds"])
     return left * sorted(times)[len(times) // 2] / workers if times else None
 
 
@@ -90,7 +90,7 @@ class Progress:
         if self.live:
             self.live.start()
         else:
-            self.console.print(f"sweep {self.name}: {len(self.jobs)} runs, {self.finished_before} done", highlight=False)
+            self.console.print(f"sweep {self.name}: {len(self.jobs)} runs, {self.finished_before} done", highlight=False, markup=False)
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
         return self
@@ -112,7 +112,7 @@ class Progress:
         counted = Counter(status for status, _ in self.states.values())
         summary = ", ".join(f"{number} {status}" for status, number in counted.most_common())
         more = f"; {len(self.refused)} not applicable" if self.refused else ""
-        self.console.print(f"sweep {self.name}: {summary}{more} in {duration(time.monotonic() - self.began)}", highlight=False)
+        self.console.print(f"sweep {self.name}: {summary}{more} in {duration(time.monotonic() - self.began)}", highlight=False, markup=False)
         for name, (status, reason) in self.states.items():
             if status in ("failed", "crashed", "diverged", "collapsed"):
                 request = self.jobs[name]
@@ -165,4 +165,3 @@ class Progress:
         odd = {s: n for s, n in counted.items() if s in ("failed", "crashed", "diverged", "collapsed")}
         rows += [Text(f"  {number} {status}", style=STYLES[status]) for status, number in odd.items()]
         return Group(head, *rows)
-

@@ -2,21 +2,33 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
+import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from transferscope import shapes
 from transferscope.errors import Refused
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 SCHEMA = 1
+BESIDE = ("model.safetensors", "features", "reverse_validation.json")  # what a run may keep that is no part of its results
+FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
+SHAPES = {"run record": shapes.RECORD, "sweep plan": shapes.PLAN, "prediction": shapes.PREDICTION}
 ANSWERS = ("done", "diverged", "collapsed", "not_applicable")  # the other states, failed and crashed, are tried again
 
 
@@ -29,22 +41,32 @@ def fingerprint(consumed: dict) -> str:
 
 
 def read_json(path: Path, what: str) -> dict:
+    """A `run record`, `sweep plan` or `prediction`, of its shape and without characters that steer a terminal. Else Refused, which names it."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "not a file")
         content = json.loads(path.read_text())
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{path}: not a {what}: {error}") from error
     if not isinstance(content, dict):
         raise Refused(f"{path}: not a {what}: an object was expected")
     if content.get("schema") != SCHEMA:
-        raise Refused(f"{path}: schema version {content.get('schema')!r}; this transferscope reads version {SCHEMA}")
+        raise Refused(f"{path}: schema version {shapes.printable(str(content.get('schema')))[:20]}; this transferscope reads version {SCHEMA}")
+    content = shapes.printable(content)
+    if (wrong := shapes.misfit(content, SHAPES[what])) is not None:
+        raise Refused(f"{path}: not a {what}: '{wrong}' is missing or of another type")
     return content
 
 
 def read_record(folder: Path) -> dict:
-    """record.json of a run folder. Refused for another schema version or an unreadable file, which it names."""
-    return read_json(Path(folder) / "record.json", "run record")
+    """record.json of a run folder. Refused for another schema version or an unreadable file, which it names, and for links: a store's runs
+    lie in the store."""
+    folder = Path(folder)
+    if link := next((path for path in (folder, *(folder / name for name in FILES)) if path.is_symlink()), None):
+        raise Refused(f"{link}: a symbolic link; a run is read from its own folder alone")
+    return read_json(folder / "record.json", "run record")
 
 
 def check_schema(folder: Path) -> None:
@@ -72,10 +94,36 @@ def read_plans(store: Path) -> list[dict]:
     return sorted(plans, key=lambda plan: (plan["created"], plan["name"]))
 
 
+def prediction_path(store: Path, name: str) -> Path:
+    return Path(store) / "predictions" / f"{name}.json"
+
+
+def read_predictions(store: Path) -> list[dict]:
+    """What `predict` left in a store: {kind, created, consumed, values, reasons} each."""
+    return [read_json(path, "prediction") for path in sorted(Path(store).glob("predictions/*.json"))]
+
+
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """history.csv: one row an evaluation; empty cells are left out."""
-    with open(Path(folder) / "history.csv", newline="") as file:
-        return [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    """history.csv: one row an evaluation; empty cells are left out. Refused where it is no history."""
+    path = Path(folder) / "history.csv"
+    try:
+        with open(path, newline="") as file:
+            rows = [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise Refused(f"{path}: not a history: {shapes.printable(str(error))[:100]}") from error
+    for row in rows:
+        if not all(math.isfinite(row.get(key, math.nan)) for key in ("step", "seconds")):
+            raise Refused(f"{path}: not a history: a row without step or seconds")
+        if wrong := [key for key, value in row.items() if key.endswith("/accuracy") and not 0 <= value <= 1]:
+            raise Refused(f"{path}: not a history: {shapes.printable(wrong[0])[:100]} is not between 0 and 1")
+    return rows
+
+
+def read_reverse_validation(folder: Path) -> float | None:
+    """Accuracy of the run trained backwards, where `reverse_validation=true` asked for it."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return float(json.loads((Path(folder) / "reverse_validation.json").read_text())["accuracy"])
+    return None
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------------------
@@ -96,7 +144,7 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # a store's text may hold what no encoding has
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -106,8 +154,13 @@ def write_plan(store: Path, plan: dict) -> None:
     write_atomically(plan_path(store, plan["name"]), json.dumps({"schema": SCHEMA, **plan}, indent=1))
 
 
-def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], history: list[dict], model: Path | None = None) -> Path:
-    """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer is replaced."""
+def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], history: list[dict], beside: dict[str, Path] | None = None) -> Path:
+    """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer is replaced.
+
+    beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of them is replaced as well, by
+    the same results, and what it had beside them stays.
+    """
+    beside = beside or {}
     target = Path(store) / record["fingerprint"]
     draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
@@ -120,15 +173,22 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
                 writer = csv.DictWriter(file, columns, restval="")
                 writer.writeheader()
                 writer.writerows(history)
-        if model is not None:
-            shutil.move(model, draft / "model.safetensors")
-        (draft / "record.json").write_text(json.dumps({"schema": SCHEMA, **record}, indent=1, default=_plain))
-        if target.exists():
-            if _is_answer(target) and (model is None or (target / "model.safetensors").exists()):
+        for name, path in beside.items():
+            shutil.move(path, draft / name)
+        if is_answer := _is_answer(target):
+            if has_beside(target, list(beside), record["config"]):
                 return target  # another process was quicker; its record is the same
+            if "model.safetensors" not in beside and (target / "model.safetensors").exists():
+                old = read_record(target)["config"]  # tells which evaluation's model it is
+                record = {**record, "config": record["config"] | {key: old.get(key) for key in ("keep", "selection")}}
+        (draft / "record.json").write_text(json.dumps({"schema": SCHEMA, **record}, indent=1, default=_plain))
+        if target.exists() or target.is_symlink():
             os.rename(target, draft / "replaced")
+            for name in BESIDE if is_answer else ():
+                if (draft / "replaced" / name).exists() and not (draft / name).exists():
+                    os.rename(draft / "replaced" / name, draft / name)
         os.rename(draft, target)
-        shutil.rmtree(target / "replaced", ignore_errors=True)
+        remove(target / "replaced")
         return target
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -141,6 +201,60 @@ def _plain(value: object) -> object:
 
 
 # --- state of a run --------------------------------------------------------------------------------------------------------------
+
+
+def has_beside(folder: Path, names: list[str], config: dict) -> bool:
+    """Whether a run folder holds these of `BESIDE`; a model that was chosen by another `selection` is another model."""
+    if "model.safetensors" in names and read_record(folder)["config"].get("selection") != config["selection"]:
+        return False
+    return all((folder / name).exists() for name in names)
+
+
+def damage(folder: Path) -> str:
+    """Which file of a run that has its answer is damaged, and how; nothing where all are whole."""
+    path = folder / "record.json"
+    try:
+        entry = read_record(folder)
+        if not entry["result"]:
+            return ""
+        read_history(folder)
+        for path in [folder / "evaluations.npz", *sorted(folder.glob("features/*.npz"))]:
+            with zipfile.ZipFile(path) as archive:
+                if broken := archive.testzip():
+                    return f"{path}: damaged ({shapes.printable(broken)})"
+        path = folder / "model.safetensors"
+        if path.exists() and path.stat().st_size != _safetensors_size(path):
+            return f"{path}: damaged (its size)"
+    except Refused as refusal:
+        return str(refusal)
+    except Exception as error:  # a damaged archive fails in many ways
+        return f"{path}: damaged ({type(error).__name__})"
+    return ""
+
+
+def _safetensors_size(path: Path) -> int:
+    """What a safetensors file says its size is: 8 bytes, a header of that length, the tensors."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return 8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+
+
+def set_aside(store: Path, name: str) -> None:
+    """Move a damaged run folder out of the way of the run that is made again, and say so; `prune` removes it."""
+    if (Path(store) / name / "record.json").exists() and (wrong := damage(Path(store) / name)):
+        aside = running(store) / f"{name}.damaged"
+        remove(aside)
+        os.rename(Path(store) / name, aside)
+        print(f"{wrong}; set aside as {aside} and made again", file=sys.stderr)
+
+
+def remove(path: Path) -> None:
+    """A folder, a file or a link, not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_answer(folder: Path) -> bool:
@@ -166,15 +280,16 @@ def state(store: Path, name: str) -> tuple[str, str]:
         if Lease.is_held(store, name):
             return "running", f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step {owner['step']} of {owner['steps']}"
         if status[0] == "missing":
-            how = owner.get("ended", "stopped")
+            how = str(owner.get("ended", "stopped"))
             return "crashed", f"{how} at step {owner['step']} of {owner['steps']} on {owner['host']}; resumes there"
     return status
 
 
 def claim(store: Path, name: str) -> dict | None:
     """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step, steps."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((running(store) / name / "claim.json").read_text())
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = shapes.printable(json.loads((running(store) / name / "claim.json").read_text()))
+        return found if shapes.misfit(found, shapes.CLAIM) is None else None
     return None
 
 
@@ -202,11 +317,11 @@ class Lease:
         self.claimed = {"cell": cell, "seed": seed, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
 
     def __enter__(self) -> "Lease":
-        from filelock import FileLock
-
         self.lock_path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(self.lock_path)
+        self.lock = _lock(self.lock_path)
         self.lock.acquire()
+        if self.folder.is_symlink():  # what is made here stays in the store
+            self.folder.unlink()
         return self
 
     def claim(self, step: int) -> None:
@@ -214,11 +329,13 @@ class Lease:
         self.folder.mkdir(exist_ok=True)
         if step == 0:
             self.claimed["since"] = now()
+            step = (claim(self.folder.parents[1], self.folder.name) or {"step": 0})["step"]  # where another process left it
         write_atomically(self.folder / "claim.json", json.dumps({**self.claimed, "step": step}))
 
     def finish(self) -> None:
         """The record is written: nothing of the work in progress is needed any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in (self.folder, *self.folder.parent.glob(f"{self.folder.name}.draft-*")):
+            remove(path)
 
     def __exit__(self, *_: object) -> None:
         self.lock_path.unlink(missing_ok=True)
@@ -226,12 +343,12 @@ class Lease:
 
     @staticmethod
     def is_held(store: Path, name: str) -> bool:
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         path = running(store) / f"{name}.lock"
         if not path.exists():
             return False
-        lock = FileLock(path)
+        lock = _lock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -240,13 +357,32 @@ class Lease:
         return False
 
 
+def clear_finished(store: Path) -> None:
+    """Remove what killed processes left of runs that have their answer; what they left of others is resumed, or `prune` removes it."""
+    from filelock import Timeout
+
+    for name in {path.name.partition(".")[0] for path in running(store).glob("[0-9a-f]*") if path.suffix != ".damaged"}:
+        if state(store, name)[0] in ANSWERS:
+            lease = Lease(store, name, {}, 0, 0)
+            with contextlib.suppress(Timeout), _lock(lease.lock_path).acquire(timeout=0):
+                lease.finish()
+                lease.lock_path.unlink(missing_ok=True)
+
+
+def _lock(path: Path) -> "FileLock":
+    """A lock file is emptied when it is opened: never what a link leads to."""
+    from filelock import FileLock
+
+    if path.is_symlink():
+        path.unlink()
+    return FileLock(path)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time computes what is shared (artifacts.py); the lock dies with its process."""
-    from filelock import FileLock
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
+    with _lock(path):
         yield
 
 

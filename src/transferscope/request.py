@@ -17,17 +17,22 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
-from transferscope import conf, record
+from transferscope import compatibility, conf, record, validators
 from transferscope.data import splits
+from transferscope.data.augmentation import AUGMENTATIONS
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused, nearest
+from transferscope.errors import NotApplicable, Refused, nearest
+from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import SIGHTS, Strategy
+from transferscope.strategies.rotation import Rotation
+from transferscope.strategies.simclr import SimCLR
 from transferscope.strategies.source_only import SourceOnly
+from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import Settings
 
-
-class NotApplicable(Refused):
-    """The strategy cannot serve this combination: listed in a sweep, refused in a single run."""
+PRETRAINING = {"rotation": Rotation, "simclr": SimCLR}  # initialisations that a backbone learns from the source's inputs alone
+# what of the source has reached the weights that a run starts from
+REACHED_BY_START = {"source": {"source_inputs", "source_labels"}, **dict.fromkeys(PRETRAINING, {"source_inputs"})}
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Request:
     cell: dict[str, Any]
     consumed: dict[str, Any]
     fingerprint: str
+    deterministic: bool = False  # nothing in it is drawn from the seed: every seed is this one run
 
     @property
     def store(self) -> Path:
@@ -62,29 +68,45 @@ class Request:
         c = self.config
         return splits.prepare(
             self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"], c["protocol"],
-            c["source_label_noise"], c["image_size"], c["channels"],
+            c["source_label_noise"], c["image_size"], c["channels"], fold_of(c),
         )  # fmt: skip
 
     def settings(self, steps: int) -> Settings:
         t = self.config["trainer"]
         accelerator = "gpu" if self.consumed["device"] == "cuda" else "cpu"
         optimizer = instantiate(t["optimizer"])
-        return Settings(steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator, t["precision"])
+        return Settings(
+            steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator, t["precision"],
+            t["augmentation"], t["label_smoothing"], t["patience"],
+        )  # fmt: skip
 
     def stream(self) -> tuple:
         """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin shares."""
-        return self.config["seed"], self.strategy.__name__, *(["twin"] if self.config["twin"] else [])
+        strategy = TargetOnly if self.strategy.beside_scratch else self.strategy
+        return self.config["seed"], strategy.__name__, *(["twin"] if self.config["twin"] else [])
+
+    def build_strategy(self, network: Classifier) -> Strategy:
+        arguments = {key: value for key, value in self.config["strategy"].items() if key not in ("name", "starts_from")}
+        return instantiate(arguments, network=network, _convert_="all")
+
+    @property
+    def kept_beside(self) -> list[str]:
+        """What of `record.BESIDE` this run is to leave beside its results."""
+        c = self.config
+        has_features = c["keep_features"] and "source_inputs" in self.sees and _share_classes(self.target, self.sources)
+        wanted = {"model.safetensors": c["keep"] == "selected", "features": has_features, "reverse_validation.json": c["reverse_validation"]}
+        return [name for name, is_wanted in wanted.items() if is_wanted]
 
     @property
     def reached_by(self) -> list[str]:
         """What has reached the trained weights: what the strategy sees, and the source by way of its model."""
-        by_start = {"source_inputs", "source_labels"} if self.initialisation == "source" else set()
-        return sorted(self.sees | by_start)
+        return sorted(self.sees | REACHED_BY_START.get(self.initialisation, set()))
 
 
 def resolve(config: DictConfig) -> Request:
     """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
     c = plain(config)
+    _check_sections(c)
     check_values(c)
     strategy = strategy_class(c["strategy"])
     check_arguments("strategy", strategy, c["strategy"], given={"network"})
@@ -92,23 +114,35 @@ def resolve(config: DictConfig) -> Request:
     check_arguments("trainer.optimizer", get_class(c["trainer"]["optimizer"]["_target_"]), c["trainer"]["optimizer"], given={"params"})
     target = load_domain("target", c["target"], c["data_root"], c["download"])
     names = [c["source"]] if isinstance(c["source"], str) else c["source"] or []
-    initialisation = _initialisation(c, bool(names))
+    initialisation = _initialisation(c, strategy, bool(names))
     sees = frozenset(strategy.sees - ({"target_labels"} if c["label_budget"] == 0 else set()))
     name = c["strategy"]["name"]
     if strategy.needs_target_labels and c["label_budget"] == 0:
         raise NotApplicable(f"label_budget=0: strategy {name} learns from target labels; give at least 1 or 'full'")
     if strategy.needs_source_model and initialisation != "source":
         raise NotApplicable(f"initialisation={initialisation}: strategy {name} needs a source model; give source=DOMAIN initialisation=source")
-    uses_source = initialisation == "source" or "source_inputs" in sees
+    uses_source = initialisation in REACHED_BY_START or "source_inputs" in sees
     if "source_inputs" in sees and not names:
         raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")
     sources = tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
+    stops_early = c["trainer"]["patience"] is not None and not _is_source_model(strategy, initialisation)
+    _check_pictures(initialisation, target, sources)
     _check_classes(strategy, name, target, sources)
     _check_budget(target, sees, c)
-    _check_selection(c, sees, target)
+    _check_protocol(target, sees, c)
+    check_selection(c, sees, target, sources, stops_early)
+    compatibility.check_augmentation(c, strategy, target)
+    compatibility.check_network(c, target)
+    if c["reverse_validation"]:
+        _check_reversible(strategy, name, sees, initialisation, target, sources)
     if name == "target_only" and initialisation == "random":
         name = "scratch"  # the same run under its older name
+    deterministic = _is_deterministic(c, strategy, sees, initialisation)
+    if deterministic:
+        c["seed"] = 0
     consumed = _consumed(c, strategy, target, sources, sees, initialisation)
+    if deterministic:
+        consumed["seed"] = None
     cell = {
         "source": "+".join(source.name for source in sources) or None,
         "target": target.name,
@@ -118,7 +152,7 @@ def resolve(config: DictConfig) -> Request:
         "strategy": name,
         "protocol": consumed["protocol"],
     }
-    return Request(c, strategy, target, sources, sees, initialisation, cell, consumed, record.fingerprint(consumed))
+    return Request(c, strategy, target, sources, sees, initialisation, cell, consumed, record.fingerprint(consumed), deterministic)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -132,14 +166,17 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 # --- values ----------------------------------------------------------------------------------------------------------------------
 
+SELECTIONS = ("last", "source_val", "target_val", *validators.label_free())
+OPTIONAL = {"augmentation": "none", "label_smoothing": 0.0, "patience": None}  # keys of the trainer, consumed where they are not as here
 CHOICES = {
     "strategy.starts_from": ("random", "weights", "source"),
-    "initialisation": ("auto", "random", "pretrained", "source"),
+    "initialisation": ("auto", "random", "pretrained", "source", *PRETRAINING),
     "protocol": ("inductive", "transductive"),
     "role": ("run", "trial"),
     "keep": ("none", "selected"),
-    "selection": ("last", "source_val", "target_val"),
+    "selection": SELECTIONS,
     "trainer.schedule": ("cosine", "constant"),
+    "trainer.augmentation": AUGMENTATIONS,
     "trainer.accelerator": ("auto", "cpu", "gpu"),
     "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),
     "tracking.mode": ("offline", "online", "off"),
@@ -148,6 +185,21 @@ AT_LEAST = {
     "seed": 0, "split_seed": 0, "trainer.steps": 1, "trainer.source_steps": 1, "trainer.batch_size": 2, "trainer.evaluations": 1,
     "trainer.threads": 1,
 }  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _own_keys() -> frozenset[str]:
+    return frozenset(OmegaConf.load(conf.own_folder() / "config.yaml").keys() - {"defaults", "hydra", "until_decided"})
+
+
+def _check_sections(c: dict[str, Any]) -> None:
+    """Nothing was taken out, and what is a choice is one."""
+    if gone := sorted(_own_keys() - c.keys()):
+        raise Refused(f"~{gone[0]}: a value is needed")
+    for key in ("strategy", "backbone", "trainer", "tracking", "trainer.optimizer"):
+        section = c["trainer"].get("optimizer") if key == "trainer.optimizer" else c.get(key)
+        if not isinstance(section, dict) or ("." in key or key in ("strategy", "backbone")) and not isinstance(section.get("_target_"), str):
+            raise Refused(f"{key}={section}: a choice of its own keys is needed, not a value")
 
 
 def check_values(c: dict[str, Any]) -> None:
@@ -166,15 +218,25 @@ def check_values(c: dict[str, Any]) -> None:
             raise Refused(f"{key}={c[key]}: an integer of at least 1 or null is needed")
     if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
         raise Refused(f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or 'full' is needed")
-    for key in ("download", "twin"):
+    _check_fold(c["fold"], c["folds"])
+    for key in ("download", "twin", "keep_features", "reverse_validation"):
         if not isinstance(c[key], bool):
             raise Refused(f"{key}={c[key]}: true or false is needed")
     noise = c["source_label_noise"]
     if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
         raise Refused(f"source_label_noise={noise}: a share between 0 and 1 is needed")
+    smoothing, patience = c["trainer"]["label_smoothing"], c["trainer"]["patience"]
+    if not isinstance(smoothing, (int, float)) or isinstance(smoothing, bool) or not 0 <= smoothing < 1:
+        raise Refused(f"trainer.label_smoothing={smoothing}: a number of at least 0 and below 1 is needed")
+    if patience is not None and (not _is_integer(patience) or patience < 1):
+        raise Refused(f"trainer.patience={patience}: evaluations without improvement, an integer of at least 1, or null is needed")
+    if patience is not None and c["selection"] == "last":
+        raise Refused(f"trainer.patience={patience}: selection=last tells no improvement; give selection={' or '.join(SELECTIONS[1:])}")
     for key in ("store", "data_root"):
         if not isinstance(c[key], str) or not c[key]:
             raise Refused(f"{key}={c[key]}: a folder is needed")
+    if not isinstance(c["target"], str):
+        raise Refused(f"target={c['target']}: a domain is needed")
     source = c["source"]
     if not (source is None or isinstance(source, str) or (isinstance(source, list) and all(isinstance(s, str) for s in source))):
         raise Refused(f"source={source}: a domain, a list [a,b] of domains, or null is needed")
@@ -182,6 +244,22 @@ def check_values(c: dict[str, Any]) -> None:
         raise Refused(f"source={source}: the same domain twice")
     if c["target"] in ([source] if isinstance(source, str) else source or []):
         raise Refused(f"source={source}: the target itself cannot be its own source")
+
+
+FOLDS = 5  # where `folds` is null
+
+
+def fold_of(c: dict[str, Any]) -> splits.Fold | None:
+    return None if c["fold"] is None else splits.Fold(c["fold"], c["folds"] or FOLDS, c["seed"])
+
+
+def _check_fold(fold: Any, folds: Any) -> None:
+    if folds is not None and (not _is_integer(folds) or folds < 2):
+        raise Refused(f"folds={folds}: an integer of at least 2 or null is needed")
+    if fold is None and folds is not None:
+        raise Refused(f"folds={folds}: says nothing without fold; give fold=range(0,{folds}) with run -m")
+    if fold is not None and (not _is_integer(fold) or not 0 <= fold < (folds or FOLDS)):
+        raise Refused(f"fold={fold}: 0 to {(folds or FOLDS) - 1} or null is needed, as there are {folds or FOLDS} folds (folds)")
 
 
 def _is_integer(value: Any) -> bool:
@@ -256,20 +334,32 @@ def _load_domain(key: str, name: str, data_root: str, download: bool, folders: t
 # --- what goes together ----------------------------------------------------------------------------------------------------------
 
 
-def _initialisation(c: dict[str, Any], has_source: bool) -> str:
+def _is_weightless(c: dict[str, Any]) -> bool:
+    return getattr(get_class(c["backbone"]["_target_"]), "weightless", False)
+
+
+def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
+    """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
+    same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
+    drawn = "target_labels" in sees or c["source_label_noise"] or c["fold"] is not None
+    return strategy.closed_form and same_features and not drawn
+
+
+def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
     name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
     own = "random" if c["backbone"].get("weights", "random") == "random" else "pretrained"
+    needs_no_model = strategy.closed_form and _is_weightless(c)  # no model of the source would change the features
     if start == "random":
         if asked not in ("auto", "random"):
             raise NotApplicable(f"initialisation={asked}: {name} starts from random weights by definition; use strategy=target_only")
         return "random"
     if asked == "auto":
-        asked = "source" if start == "source" and has_source else own
+        asked = "source" if start == "source" and has_source and not needs_no_model else own
     if asked == "pretrained" and own == "random":
         raise NotApplicable(f"initialisation=pretrained: backbone {c['backbone']['name']} has backbone.weights=random")
-    if asked == "source" and not has_source:
-        raise NotApplicable("initialisation=source: there is no source; give source=DOMAIN")
-    if asked == "random" and start == "source":
+    if asked in REACHED_BY_START and not has_source:
+        raise NotApplicable(f"initialisation={asked}: there is no source; give source=DOMAIN")
+    if asked == "random" and start == "source" and not needs_no_model:
         raise NotApplicable(f"strategy={name}: nothing to transfer; give source=DOMAIN or a backbone with pretrained weights")
     return asked
 
@@ -286,25 +376,55 @@ def _check_classes(strategy: type[Strategy], name: str, target: Domain, sources:
         raise NotApplicable(f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}")
 
 
+def _check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    if initialisation in PRETRAINING and (arrays := [domain.name for domain in (target, *sources) if not domain.is_images]):
+        raise NotApplicable(f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, pretrained or random")
+
+
 def _check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
     if "target_labels" in sees:
-        train, _ = splits.split(target, c["split_seed"])
+        train, _ = splits.split(target, c["split_seed"], fold_of(c))
         splits.labelled_subset(target, train, c["label_budget"], c["seed"])
 
 
-def _check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain) -> None:
-    if c["keep"] == "none" or c["selection"] == "last":
+def _check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
+    if target.whole and "target_inputs" in sees and c["protocol"] == "inductive":
+        raise NotApplicable(f"protocol=inductive: all labelled items of target {target.name} are tested on; give protocol=transductive")
+
+
+def check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool) -> None:
+    """Raises NotApplicable where the rule has nothing to choose by."""
+    if c["selection"] == "last" or (c["keep"] == "none" and not stops_early):
         return
     budget, least = c["label_budget"], splits.VALIDATION_FROM
     if c["selection"] == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
         raise NotApplicable(f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})")
     if c["selection"] == "source_val" and "source_inputs" not in sees:
         raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
+    if c["selection"] == "source_val" and not _share_classes(target, sources):
+        raise NotApplicable(f"selection=source_val: the head has the classes of target {target.name}, which are not the source's")
+
+
+def _check_reversible(
+    strategy: type[Strategy], name: str, sees: frozenset[str], initialisation: str, target: Domain, sources: tuple[Domain, ...]
+) -> None:
+    needed = {
+        "sees the source with its labels and the target's inputs": {"source_inputs", "source_labels", "target_inputs"} <= sees,
+        "needs no target labels": not strategy.needs_target_labels,
+        "starts from no source model": initialisation not in REACHED_BY_START,
+        "shares its classes with the source": _share_classes(target, sources),
+    }
+    if lacking := [what for what, holds in needed.items() if not holds]:
+        raise NotApplicable(f"reverse_validation=true: only what {lacking[0]} can be run backwards; strategy {name} does not")
+
+
+def _share_classes(target: Domain, sources: tuple[Domain, ...]) -> bool:
+    return {c for source in sources for c in source.classes} == set(target.classes)
 
 
 def _is_source_model(strategy: type[Strategy], initialisation: str) -> bool:
     """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared with other runs."""
-    return strategy is SourceOnly and initialisation != "source"
+    return strategy is SourceOnly and initialisation not in REACHED_BY_START
 
 
 def _consumed(
@@ -313,8 +433,11 @@ def _consumed(
     keys = ["batch_size", "evaluations", "optimizer", "schedule"]
     is_source_model = _is_source_model(strategy, initialisation)
     keys += [] if is_source_model else ["steps"]
-    keys += ["source_steps"] if is_source_model or initialisation == "source" else []
+    keys += ["source_steps"] if is_source_model or initialisation in REACHED_BY_START else []
     trainer = {key: c["trainer"][key] for key in keys}
+    trainer |= {key: c["trainer"][key] for key, default in OPTIONAL.items() if c["trainer"][key] != default}
+    if trainer.pop("patience", None) and not is_source_model:
+        trainer |= {"patience": c["trainer"]["patience"], "selection": c["selection"]}  # which ends the training
     backbone = dict(c["backbone"])
     if "weights" in backbone:
         backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
@@ -328,7 +451,7 @@ def _consumed(
         "initialisation": initialisation,
         "target": {"name": target.name, "digest": target.digest},
         "sources": [{"name": source.name, "digest": source.digest} for source in sources],
-        "source_label_noise": float(c["source_label_noise"]) if sources else 0.0,
+        "source_label_noise": float(c["source_label_noise"]) if "source_labels" in sees | REACHED_BY_START.get(initialisation, set()) else 0.0,
         "label_budget": c["label_budget"] if "target_labels" in strategy.sees else None,
         "protocol": c["protocol"] if "target_inputs" in sees else "inductive",
         "trainer": trainer,
@@ -336,6 +459,7 @@ def _consumed(
         "channels": c["channels"],
         "seed": c["seed"],
         "split_seed": c["split_seed"],
+        **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
         "role": c["role"],
         **({"twin": True} if c["twin"] else {}),
         "device": device(c["trainer"]["accelerator"]),

@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from transferscope import artifacts, conf, evaluate, record, tracking
+from transferscope import artifacts, backwards, conf, evaluate, record, tracking
+from transferscope.clusters import is_order_to_stop
 from transferscope.data.splits import Task
 from transferscope.errors import Refused
-from transferscope.request import Request, resolve
+from transferscope.request import PRETRAINING, NotApplicable, Request, resolve
 from transferscope.strategies.base import Strategy
 from transferscope.thumbnails import write_thumbnails
 from transferscope.training import Outcome, fit
@@ -30,11 +30,12 @@ def run(config: DictConfig) -> Path:
     request = resolve(config)
     record.check_writable(request.store)
     if is_done(request):
-        return request.store / request.fingerprint
+        return finished_before(request)
     tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
     with record.Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
         if is_done(request):  # another process was working on it
-            return request.store / request.fingerprint
+            return finished_before(request)
+        record.set_aside(request.store, request.fingerprint)
         lease.claim(step=0)
         with live_run(request) as live:
             folder = train_and_record(request, lease, live)
@@ -44,13 +45,12 @@ def run(config: DictConfig) -> Path:
 
 
 def is_done(request: Request) -> bool:
-    """Whether the store has this run's answer (and its model, where one is to be kept). Refused where another version's record is in the way."""
+    """Whether the store has this run's answer, whole, and what is to be kept beside it. Refused where another version's record is in the way."""
     folder = request.store / request.fingerprint
     if (folder / "record.json").exists():
         record.check_schema(folder)
     status, _ = record.state(request.store, request.fingerprint)
-    has_model = (request.store / request.fingerprint / "model.safetensors").exists()
-    return status in record.ANSWERS and (has_model or request.config["keep"] == "none")
+    return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
 
 
 def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveRun) -> Path:
@@ -58,11 +58,11 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
         "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
-        "calibrated": request.strategy.calibrated,
+        "calibrated": request.strategy.calibrated, **({"deterministic": True} if request.deterministic else {}),
         "versions": {name: version(name) for name in PACKAGES}, "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
-    members, history, model = {}, [], None
+    members, history, beside = {}, [], {}
     try:
         task = request.task()
         strategy, source_seconds = build(request, task)
@@ -70,10 +70,14 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         entry |= finished(request, task, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
-        model = lease.folder / "selected.safetensors" if request.config["keep"] == "selected" else None
+        if request.config["reverse_validation"]:
+            backwards.validate(request, task, strategy, lease.folder / "reverse_validation.json")
+        beside = {name: lease.folder / name.replace("model", "selected") for name in request.kept_beside}
         if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
             artifacts.deposit_source_model(request, task, strategy.network)
     except Exception as error:  # whatever broke, the other runs go on and the record says what it was
+        if is_order_to_stop(error):
+            raise
         refusal = error if isinstance(error, Refused) else error.__cause__  # Hydra wraps what a constructor raises
         if isinstance(refusal, Refused):
             lease.finish()
@@ -81,7 +85,7 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
-    folder = record.write_record(request.store, entry, members, history, model)
+    folder = record.write_record(request.store, entry, members, history, beside)
     if members and (images := test_images(request)):
         with contextlib.suppress(OSError):  # pictures for the report; the record stands without them
             write_thumbnails(request.store, request.consumed["target"]["digest"], members[f"{request.target.name}/test/ids"], images)
@@ -97,15 +101,27 @@ def build(request: Request, task: Task) -> tuple[Strategy, float]:
         weights, seconds = artifacts.source_model(request, task)
         network = artifacts.build_network(request, task, len(task.classes), request.stream(), "random")
         network.load_source(weights, keep_head=task.source_classes == task.classes)
+    elif request.initialisation in PRETRAINING:
+        weights, seconds = artifacts.pretrained_backbone(request, task)
+        network = artifacts.build_network(request, task, len(task.classes), request.stream(), "random")
+        network.backbone.load_state_dict(weights)
     else:
         network = artifacts.build_network(request, task, len(task.classes), request.stream(), request.initialisation)
-    arguments = {key: value for key, value in request.config["strategy"].items() if key not in ("name", "starts_from")}
-    return instantiate(arguments, network=network, _convert_="all"), seconds
+    if task.sources:
+        network.source_classes = len(task.source_classes)
+    if request.strategy.beside_scratch:
+        network.scratch = artifacts.build_network(request, task, len(task.classes), request.stream(), "random").state_dict()
+    strategy = request.build_strategy(network)
+    strategy.frozen_features = artifacts.FrozenFeatures(request.store)
+    return strategy, seconds
 
 
 def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease, live: tracking.LiveRun) -> Outcome:
     names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
-    keep = names[request.config["selection"]] if request.config["keep"] == "selected" else None
+    selection = request.config["selection"]
+    keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
+    stop_by = () if request.trains_source_model else names.get(selection, (f"validator/{selection}",))
+    items = task.feature_items(request.config["split_seed"]) if "features" in request.kept_beside else None
 
     def after_interval(step: int, row: dict) -> None:
         lease.claim(step)
@@ -113,7 +129,7 @@ def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease,
 
     return fit(
         strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep,
-        task.validator_inputs,
+        task.validator_inputs, stop_by, items,
     )  # fmt: skip
 
 
@@ -121,12 +137,16 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
     """Status and result of a fit that came to an end."""
     test = f"{task.target.name}/test"
     status, reason = outcome.status, outcome.reason
-    if status == "done" and (reason := evaluate.collapse(outcome, test, task.evaluated[test].labels)):
+    is_adversarial = request.config["strategy"].get("trade_off") != 0  # the placebo trains no feature against its discriminator
+    saturated = evaluate.saturation(outcome) if is_adversarial else ""
+    if status == "done" and (reason := evaluate.collapse(outcome, test, task.evaluated[test].labels) or saturated):
         status = "collapsed"
-    conditional_on = ["target_pool", "splits", "hyper_parameters"]
-    conditional_on += ["labelled_subset"] if request.config["label_budget"] == "full" else []
+    has_folds = request.config["fold"] is not None  # which the seed draws: neither splits nor all there is to label are fixed
+    conditional_on = ["target_pool", *([] if has_folds else ["splits"]), "hyper_parameters"]
+    conditional_on += ["labelled_subset"] if request.config["label_budget"] == "full" and not has_folds else []
     conditional_on += ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
     trainer = request.consumed["trainer"]
+    taken = outcome.history[-1]["step"] if "patience" in trainer else trainer.get("steps", 0)
     return {
         "status": status,
         "reason": reason,
@@ -138,7 +158,7 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "samples": task.samples,
             "input_shape": list(task.input_shape),
             "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
-            "steps": {"target": trainer.get("steps", 0), "source": trainer.get("source_steps", 0)},
+            "steps": {"target": taken * (1 + request.strategy.beside_scratch), "source": trainer.get("source_steps", 0)},
             "evaluations": [row["step"] for row in outcome.history],
             "flags": evaluate.flags(outcome),
         },
@@ -166,6 +186,16 @@ def test_images(request: Request) -> tracking.Images | None:
     return lambda ids: [request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids]
 
 
+def finished_before(request: Request) -> Path:
+    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
+    folder = request.store / request.fingerprint
+    record.clear_finished(request.store)
+    if tracking.serves_an_agent():
+        with live_run(request) as live:
+            live.finish(folder, test_images(request), scratch_twin(request))
+    return folder
+
+
 def scratch_twin(request: Request) -> Path | None:
     """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
     if "target_labels" not in request.sees or request.cell["strategy"] == "scratch":
@@ -173,5 +203,9 @@ def scratch_twin(request: Request) -> Path | None:
     config = OmegaConf.create(request.config)
     config.strategy = OmegaConf.load(conf.find("strategy", "scratch"))
     config.initialisation = "auto"
-    folder = request.store / resolve(config).fingerprint
+    config.keep, config.keep_features, config.reverse_validation = "none", False, False  # of scratch not all of it can be asked
+    try:
+        folder = request.store / resolve(config).fingerprint
+    except NotApplicable:  # stopped early by what scratch does not see
+        return None
     return folder if (folder / "evaluations.npz").exists() else None

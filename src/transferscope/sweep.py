@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from transferscope import record, tracking
+from transferscope.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.composition import Composer
 from transferscope.errors import ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
@@ -68,13 +70,14 @@ class Sweeper(BasicSweeper):
     def train(self, store: Path, name: str, planned: list[Job], refused: list[Job]) -> tuple[Sequence[Any], bool]:
         """Launch what has no answer yet, with a display; whether something is left without one."""
         to_do = [job for job in planned if not is_done(job.request)]
-        with Progress(store, name, planned, refused) as progress:
-            returns = self.launcher.launch([[*job.overrides, f"sweep={name}"] for job in to_do], initial_job_idx=0) if to_do else []
+        with Progress(store, name, planned, refused) as progress, lost_jobs_are_outcomes() if is_submitit(self.launcher) else nullcontext():
+            returns = self.launcher.launch([as_launched(job, name) for job in to_do], initial_job_idx=0) if to_do else []
             for job, outcome in zip(to_do, returns, strict=False):
                 if isinstance(outcome._return_value, ProcessDied):
                     record.note_death(store, job.request.fingerprint, str(outcome._return_value))
                 if isinstance(outcome._return_value, BaseException):
                     progress.error(job, outcome._return_value)
+        record.clear_finished(store)
         return returns, progress.failed
 
     def expand(self, arguments: list[str]) -> list[list[str]]:
@@ -90,7 +93,15 @@ class Sweeper(BasicSweeper):
     def sweep_name(self, planned: list[Job]) -> str:
         """The key `sweep`, else the experiment's name, else a hash of what is planned: the same command is the same sweep."""
         experiment = self.config.hydra.runtime.choices.get("experiment")
+        if self.config.sweep is not None and Path(str(self.config.sweep)).name != str(self.config.sweep):
+            raise Refused(f"sweep={self.config.sweep}: the name of a folder is needed, without /")
         return self.config.sweep or experiment or f"sweep-{record.fingerprint(sorted(job.request.fingerprint for job in planned))[:8]}"
+
+
+def as_launched(job: Job, name: str) -> list[str]:
+    """Its overrides, and the device it was planned for: where it runs there may be another."""
+    accelerator = "gpu" if job.request.consumed["device"] == "cuda" else "cpu"
+    return [*job.overrides, f"trainer.accelerator={accelerator}", f"sweep={name}"]
 
 
 def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
@@ -113,7 +124,7 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job]) -
             "cell": job.request.cell,
             "seed": job.request.config["seed"],
             "role": job.request.config["role"],
-            "variant": {key: value for key in ("source_label_noise", "twin") if (value := job.request.consumed.get(key))},
+            "variant": {key: value for key in ("source_label_noise", "twin", "folds") if (value := job.request.consumed.get(key))},
             "status": "planned",
             "reason": "",
             "overrides": " ".join(job.overrides),

@@ -5,6 +5,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,10 +24,12 @@ def path(store: Path, digest: str) -> Path:
 def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Callable[[list[str]], list[np.ndarray]]) -> None:
     """Adds the pictures of `ids` that the store does not have yet; `images(ids)` gives uint8 arrays [H, W] or [H, W, 3]."""
     file = path(store, digest)
-    if not _missing(file, ids):
+    if not _missing(store, digest, ids):
         return
     with locked(file.with_suffix(".lock")):
-        missing = _missing(file, ids)
+        missing = _missing(store, digest, ids)
+        if file.exists() and len(missing) == len(ids) and not read_thumbnails(store, digest):
+            print(f"{file}: damaged; made again", file=sys.stderr)
         if not missing:
             return
         added = {item: _small(image) for item, image in zip(missing, images(missing), strict=True)}
@@ -42,11 +45,14 @@ def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Calla
 
 
 def read_thumbnails(store: Path, digest: str) -> dict[str, np.ndarray]:
-    """{id: uint8 picture}; empty where the store has none of this data."""
+    """{id: uint8 picture}; empty where the store has none of this data that can be read."""
     try:
         with np.load(path(store, digest), allow_pickle=False) as members:
-            return dict(zip(members["ids"].tolist(), members["images"], strict=True))
-    except FileNotFoundError:
+            ids, images = members["ids"].tolist(), members["images"]
+        if images.dtype != np.uint8 or images.shape[3:] not in ((), (3,)) or max(images.shape[1:3]) > SIDE:
+            raise ValueError("no pictures")
+        return dict(zip(ids, images, strict=True))
+    except Exception:  # none, or damaged, which fails in many ways: the next run writes them anew
         return {}
 
 
@@ -59,13 +65,9 @@ def png(image: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _missing(file: Path, ids: Sequence[str]) -> list[str]:
-    wanted = [str(item) for item in ids]
-    if not file.exists():
-        return wanted
-    with np.load(file, allow_pickle=False) as members:
-        known = set(members["ids"].tolist())
-    return [item for item in wanted if item not in known]
+def _missing(store: Path, digest: str, ids: Sequence[str]) -> list[str]:
+    known = read_thumbnails(store, digest)
+    return [item for item in map(str, ids) if item not in known]
 
 
 def _small(image: np.ndarray) -> np.ndarray:

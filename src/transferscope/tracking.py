@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transferscope.errors import Refused, nearest
-from transferscope.record import read_history, read_record
+from transferscope.record import read_history, read_record, read_reverse_validation
 
 if TYPE_CHECKING:
     from transferscope.compare import Comparison
@@ -46,6 +46,11 @@ def effective_mode(mode: str) -> str:
     if not wandb.login(prompt=False):
         raise Refused("tracking.mode=online needs an API key: run `wandb login`, set WANDB_API_KEY, or use tracking=offline")
     return "online"
+
+
+def serves_an_agent() -> bool:
+    """Whether `wandb agent` started this process, for one run of a W&B sweep."""
+    return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
 def log_run(
@@ -125,6 +130,8 @@ class LiveRun:
                 if int(row["step"]) not in self._logged:
                     run.log({**row, "step": int(row["step"])})
             run.summary.update(_summary(record))
+            if (backwards := read_reverse_validation(folder)) is not None:
+                run.summary["reverse_validation"] = backwards
             with _staging(self._place.directory):
                 _log_evaluation(run, folder, record, images, baseline)
             self._close(self._exit_code)
@@ -202,6 +209,10 @@ class _Place:
         import wandb
 
         self.directory.mkdir(parents=True, exist_ok=True)  # W&B would otherwise write to the system's temporary folder
+        folder = self.directory / "wandb"
+        if not folder.is_dir() and os.path.lexists(folder):
+            print(f"{folder}: no folder; set aside as {folder.name}.damaged and made again", file=sys.stderr)
+            folder.rename(folder.with_name("wandb.damaged"))
         run = wandb.init(
             mode=self.mode,
             project=self.project,

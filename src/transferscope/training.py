@@ -7,6 +7,7 @@ Training takes `trainer.steps` optimiser steps, cut into evaluation intervals; a
 import logging
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,13 +21,15 @@ import torch
 from torch import Tensor
 
 from transferscope import validators
-from transferscope.data.splits import Evaluated, Labelled, Pools, generator
+from transferscope.data.augmentation import augment
+from transferscope.data.splits import Evaluated, FeatureItems, Labelled, Pools, generator
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
+CHECKPOINT = {"state_dict", "loops", "callbacks", "optimizer_states", "pytorch-lightning_version"}  # what a checkpoint has at least
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
 
@@ -40,6 +43,9 @@ class Settings(NamedTuple):
     schedule: str
     accelerator: str
     precision: str
+    augmentation: str = "none"
+    label_smoothing: float = 0.0
+    patience: int | None = None
 
 
 @dataclass
@@ -63,20 +69,28 @@ def fit(
     after_interval: Callable[[int, dict], None] = lambda step, row: None,
     keep: tuple[str, ...] | None = None,
     validator_inputs: Tensor | None = None,
+    stop_by: tuple[str, ...] = (),
+    feature_items: FeatureItems | None = None,
 ) -> Outcome:
     """Train, and evaluate at step 0 and at the end of every interval.
 
     stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed from; None keeps none.
-    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on these evaluated sets (the earliest
-    of equals), or, with no set named, the last ones. None keeps none.
+    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on these evaluated sets, or the best
+    value of ("validator/NAME",) (the earliest of equals), or, with nothing named, the last ones. None keeps none.
     validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these the first `validator_items`.
+    stop_by: a rule as for `keep`: training ends after `settings.patience` evaluations in a row that are no better by it than the best before.
+    feature_items: items whose features are left in folder/features, one file an evaluation (`_store_features`).
     """
     boundaries = np.linspace(0, settings.steps, settings.evaluations + 1).round().astype(int)
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
-    watch = _Intervals(pools, evaluated, boundaries, stream, folder, after_interval, keep)
+    strategy.label_smoothing = settings.label_smoothing
+    watch = _Intervals(pools, evaluated, boundaries, stream, folder, after_interval, keep, settings.patience, stop_by)
     if validator_inputs is not None:
         watch.validator_inputs = validator_inputs[: validator_items(settings)]
+    watch.feature_items = feature_items
     checkpoint = folder / "checkpoint.ckpt" if folder else None
+    if feature_items is not None and not (folder / "features").exists():
+        checkpoint = None  # of a fit that stored none: its evaluations are made again
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
@@ -84,9 +98,9 @@ def fit(
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )  # fmt: skip
-        draws = _Draws(watch, settings.batch_size, strategy)
+        draws = _Draws(watch, settings, strategy)
         try:
-            trainer.fit(strategy, draws, ckpt_path=checkpoint if checkpoint and checkpoint.exists() else None, weights_only=True)
+            trainer.fit(strategy, draws, ckpt_path=checkpoint if checkpoint and _is_whole(checkpoint) else None, weights_only=True)
         except Diverged as divergence:
             watch.outcome.status, watch.outcome.reason = "diverged", str(divergence)
         except SystemExit as stop:
@@ -94,6 +108,22 @@ def fit(
                 raise KeyboardInterrupt from stop
             raise
     return watch.outcome
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether there is a checkpoint to go on from. A damaged one is named on stderr and set aside. Nothing in it is run: tensors and plain
+    values are all that is read."""
+    if not checkpoint.exists():
+        return False
+    try:
+        if torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).keys() >= CHECKPOINT:
+            return True
+    except Exception:  # a damaged archive fails in many ways
+        pass
+    aside = checkpoint.with_suffix(".damaged")
+    print(f"{checkpoint}: damaged; set aside as {aside.name}, and trained from the start", file=sys.stderr)
+    os.replace(checkpoint, aside)
+    return False
 
 
 def validator_items(settings: Settings) -> int:
@@ -104,8 +134,8 @@ def validator_items(settings: Settings) -> int:
 class _Draws:
     """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with its own generator."""
 
-    def __init__(self, watch: "_Intervals", batch_size: int, strategy: Strategy):
-        self.watch, self.batch_size, self.strategy = watch, batch_size, strategy
+    def __init__(self, watch: "_Intervals", settings: Settings, strategy: Strategy):
+        self.watch, self.batch_size, self.augmentation, self.strategy = watch, settings.batch_size, settings.augmentation, strategy
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
         interval = self.watch.interval(self.strategy)
@@ -115,10 +145,11 @@ class _Draws:
         orders = {
             name: self._order(len(pool if name == "unlabelled" else pool.labels), steps, name, interval)
             for name, pool in self.watch.pools._asdict().items()
-            if pool is not None
+            if pool is not None and name in Batch._fields
         }
+        moves = {name: self._moves(order, name, interval) for name, order in orders.items() if self.augmentation != "none"}
         for start in range(0, steps, BLOCK):
-            yield self._block(orders, range(start, min(start + BLOCK, steps)))
+            yield self._block(orders, moves, range(start, min(start + BLOCK, steps)))
 
     def _order(self, size: int, steps: int, pool: str, interval: int) -> Tensor:
         """Item indices [steps, b], b = min(batch size, pool size): whole permutations one after another."""
@@ -127,27 +158,44 @@ class _Draws:
         order = np.concatenate([draw.permutation(size) for _ in range(rounds)])
         return torch.from_numpy(order[: steps * batch].reshape(steps, batch))
 
-    def _block(self, orders: dict[str, Tensor], steps: range) -> Iterator[Batch]:
+    def _moves(self, order: Tensor, pool: str, interval: int) -> Tensor:
+        """The draws of `augment` for every item of every step [steps, b, 3]."""
+        draw = generator("augmentation", *self.watch.stream, pool, interval)
+        return torch.from_numpy(draw.random((*order.shape, 3))).to(self.strategy.device)
+
+    def _block(self, orders: dict[str, Tensor], moves: dict[str, Tensor], steps: range) -> Iterator[Batch]:
         pools = self.watch.pools
         for step in steps:
             items = {name: order[step] for name, order in orders.items()}
-            yield Batch(
+            batch = Batch(
                 source=Labelled(*(column[items["source"]] for column in pools.source)) if pools.source else None,
                 target=Labelled(*(column[items["target"]] for column in pools.target)) if pools.target else None,
                 unlabelled=pools.unlabelled[items["unlabelled"]] if pools.unlabelled is not None else None,
             )
+            yield self._augmented(batch, {name: move[step] for name, move in moves.items()}) if moves else batch
+
+    def _augmented(self, batch: Batch, moves: dict[str, Tensor]) -> Batch:
+        parts = batch._asdict()
+        for name, move in moves.items():
+            if name == "unlabelled":
+                parts[name] = augment(parts[name], move, self.augmentation)
+            else:
+                parts[name] = parts[name]._replace(inputs=augment(parts[name].inputs, move, self.augmentation))
+        return Batch(**parts)
 
 
 class _Intervals(pl.Callback):
     """What happens between intervals: seeding, evaluation, checkpoint."""
 
-    def __init__(self, pools, evaluated, boundaries, stream, folder, after_interval, keep):
+    def __init__(self, pools, evaluated, boundaries, stream, folder, after_interval, keep, patience, stop_by):
         self.pools, self.boundaries, self.stream, self.folder = pools, boundaries, stream, folder
-        self.after_interval, self.keep, self.best = after_interval, keep, -1.0
-        # of the labels only those that `keep` chooses by stay here: no test label is within reach of training
+        self.after_interval, self.keep, self.best = after_interval, keep, None
+        self.patience, self.stop_by, self.scores = patience, stop_by, []
+        # of the labels only those that `keep` or `stop_by` judge by stay here: no test label is within reach of training
         self.inputs = {name: items.inputs for name, items in evaluated.items()}
-        self.labels = {name: evaluated[name].labels for name in keep or ()}
+        self.labels = {name: evaluated[name].labels for name in (*(keep or ()), *stop_by) if not name.startswith("validator/")}
         self.validator_inputs: Tensor | None = None
+        self.feature_items: FeatureItems | None = None
         self.outcome = Outcome(probabilities={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
@@ -167,10 +215,14 @@ class _Intervals(pl.Callback):
         self.inputs = {name: strategy.precompute(inputs) for name, inputs in self.inputs.items()}
         if self.validator_inputs is not None:
             self.validator_inputs = strategy.precompute(self.validator_inputs)
+        if self.feature_items is not None:
+            source, val, labels, target = self.feature_items
+            self.feature_items = FeatureItems(strategy.precompute(source), strategy.precompute(val), labels, strategy.precompute(target))
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
         strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
+        trainer.should_stop = self.stalled  # resumed after the interval that ended it: only the record is missing
 
     def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))
@@ -180,6 +232,7 @@ class _Intervals(pl.Callback):
         step = int(strategy.steps_done)
         losses = {f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()}
         self._evaluate(strategy, step, losses)
+        trainer.should_stop = self.stalled
         if self.folder:
             trainer.save_checkpoint(self.folder / "checkpoint.draft")
             os.replace(self.folder / "checkpoint.draft", self.folder / "checkpoint.ckpt")
@@ -187,47 +240,75 @@ class _Intervals(pl.Callback):
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
         strategy.eval()
+        told = strategy.begin_evaluation(self.pools)
         for name, inputs in self.inputs.items():
             self.outcome.probabilities[name][step] = in_chunks(strategy.probabilities, inputs, strategy.device)
         values = {} if self.validator_inputs is None else _read_validators(strategy, self.validator_inputs)
+        if self.feature_items is not None:
+            _store_features(strategy, self.feature_items, self.folder / "features", step)
         strategy.train()
         self.outcome.seconds += time.perf_counter() - self.clock
         self.clock = time.perf_counter()
-        self.outcome.history.append({"step": step, "seconds": self.outcome.seconds, **losses, **values})
-        if self.keep is not None and (score := self._selection_score(step)) > self.best:
+        self.outcome.history.append({"step": step, "seconds": self.outcome.seconds, **losses, **told, **values})
+        if self.patience is not None:
+            self.scores.append(self._score(self.stop_by, step))
+        if self.keep is not None and (self.best is None or self._score(self.keep, step) > self.best):
             from safetensors.torch import save_file
 
-            self.best = score
-            save_file(strategy.state_dict(), self.folder / "selected.draft")
+            self.best = self._score(self.keep, step)
+            save_file({key: value.contiguous() for key, value in strategy.state_dict().items()}, self.folder / "selected.draft")
             os.replace(self.folder / "selected.draft", self.folder / "selected.safetensors")
 
-    def _selection_score(self, step: int) -> float:
-        if not self.labels:
+    def _score(self, rule: tuple[str, ...], step: int) -> float:
+        """What a rule says of the evaluation just made, higher is better. A validator says nothing of the untrained network."""
+        if not rule:
             return float(step)
-        hits = [self.outcome.probabilities[name][step].argmax(1) == labels for name, labels in self.labels.items()]
+        if rule[0].startswith("validator/"):
+            return self.outcome.history[-1].get(rule[0], -math.inf) if step else -math.inf
+        hits = [self.outcome.probabilities[name][step].argmax(1) == self.labels[name] for name in rule]
         return float(torch.cat(hits).float().mean())
+
+    @property
+    def stalled(self) -> bool:
+        return self.patience is not None and len(self.scores) - 1 - int(np.argmax(self.scores)) >= self.patience
 
     def state_dict(self) -> dict:
         outcome = self.outcome
-        return {"probabilities": outcome.probabilities, "history": outcome.history, "seconds": outcome.seconds, "best": self.best}
+        kept = {"probabilities": outcome.probabilities, "history": outcome.history, "seconds": outcome.seconds}
+        return kept | {"best": self.best, "scores": self.scores}
 
     def load_state_dict(self, state: dict) -> None:
-        self.best = state["best"]
+        self.best, self.scores = state["best"], state["scores"]
         self.outcome.probabilities, self.outcome.history = state["probabilities"], state["history"]
         self.outcome.seconds = state["seconds"]
 
 
 def _read_validators(strategy: Strategy, inputs: Tensor) -> dict[str, float]:
-    """`validator/NAME` of precomputed inputs; one that is not finite is left out.
-
-    Their features are what the backbone gives on the way to the probabilities, or the inputs where these were precomputed features.
-    """
-    passed = []
-    watch = strategy.network.backbone.register_forward_hook(lambda module, given, features: passed.append(features.detach().float().cpu()))
-    p = in_chunks(strategy.probabilities, inputs, strategy.device)
-    watch.remove()
-    features = torch.cat(passed) if passed else inputs.float().cpu()
-    features = features.flatten(1) if len(features) == len(p) else p
+    """`validator/NAME` of precomputed inputs; one that is not finite is left out."""
+    p, features = _predicted(strategy, inputs)
     values = validators.read(p.numpy(), features.numpy())
     # six digits: the last ones of a matrix product depend on how many threads made it
     return {f"validator/{name}": float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}
+
+
+def _store_features(strategy: Strategy, items: FeatureItems, folder: Path, step: int) -> None:
+    """What `dev` and `iwcv` are made of, in folder/STEP.npz: float16 features [n, d] `source`, [v, d] `source_val`, [m, d] `target`, and the
+    cross-entropy `losses` [v] of `source_val`."""
+    (_, source), (p, source_val), (_, target) = (_predicted(strategy, part) for part in (items.source, items.source_val, items.target))
+    losses = -p.gather(1, items.source_val_labels[:, None])[:, 0].clamp_min(1e-12).log()
+    features = {"source": source, "source_val": source_val, "target": target}
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / ".draft.npz"
+    np.savez(draft, losses=losses.numpy(), **{name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()})
+    os.replace(draft, folder / f"{step:06d}.npz")
+
+
+def _predicted(strategy: Strategy, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Class probabilities [n, C] and features [n, d] of precomputed inputs: what the backbone gives on the way, or the inputs where these were
+    precomputed features."""
+    passed = []
+    watch = strategy.predictor.backbone.register_forward_hook(lambda module, given, features: passed.append(features.detach().float().cpu()))
+    p = in_chunks(strategy.probabilities, inputs, strategy.device)
+    watch.remove()
+    features = torch.cat(passed) if passed else inputs.float().cpu()
+    return p, features.flatten(1) if len(features) == len(p) else p

@@ -100,6 +100,8 @@ class Course:
 
     def __init__(self, settings: Settings, planned: list[Job]):
         self.settings = settings
+        if any(job.request.config["fold"] is not None for job in planned):
+            raise Refused("fold: --until-decided takes one run a seed; leave fold out, or --until-decided")
         self.branches = branches(planned)
         self.seeds = list(self.branches[0].jobs)
         if any(set(branch.jobs) != set(self.seeds) for branch in self.branches) or len(self.seeds) != settings.looks[-1]:
@@ -165,7 +167,8 @@ class Course:
 
     def jobs_at(self, seeds: int) -> list[Job]:
         needed = {branch for cell in self.cells if cell.is_open for branch in (cell.branch, cell.baseline)}
-        return [branch.jobs[seed] for seed in self.seeds[:seeds] for branch in self.branches if branch in needed]
+        jobs = [branch.jobs[seed] for seed in self.seeds[:seeds] for branch in self.branches if branch in needed]
+        return list({job.request.fingerprint: job for job in jobs}.values())  # a deterministic run is that of every seed
 
     def look(self) -> None:
         """Look at the open cells and write down what was found, once: another process may have been quicker."""
@@ -208,7 +211,7 @@ class Course:
         arm, base = (branch.with_runs(self.store, seeds) for branch in (cell.branch, cell.baseline))
         evidence = pairing.pair(arm, base, reader)
         margin = self.settings.margin.of(float(verdict.group_means(evidence.baseline_scores, evidence.groups).mean()), self.settings.metric)
-        rise = plateau.last_rise([reader.curve(*run) for run in base.runs.values()], margin)
+        rise = plateau.last_rise([reader.curve(run) for run in base.runs.values()], margin)
         return pairing.tested(evidence, self.settings.metric, "random", rise is not None), margin
 
     # --- what is said ----------------------------------------------------------------------------------------------------------------

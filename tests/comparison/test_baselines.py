@@ -34,7 +34,15 @@ def test_target_ssl_is_self_training_from_the_same_start(tmp_path):
     }
     assert [row["source"] for row in comparison.missing] == ["faxes"]  # the target's unlabelled items are others
     assert "the source helps" in comparison.to_table() and "negative transfer" not in comparison.to_table()
-    assert {cell.strategy for cell in compare(tmp_path)} == {"dann", "target_ssl"}
+    assert {cell.strategy for cell in compare(tmp_path, protocol="both")} == {"dann", "target_ssl"}
+
+
+@pytest.mark.parametrize("start", ["source", "rotation", "simclr"])
+def test_without_its_source_an_arm_starts_from_random_weights(tmp_path, start):
+    write_runs(tmp_path, "scratch", 0.3)
+    write_runs(tmp_path, "fine_tuning", 0.9, initialisation=start, consumed={"trainer": {"source_steps": 300}})
+    [cell] = compare(tmp_path, baseline="target_only")
+    assert cell.evidence.records[cell.evidence.baseline_runs[0]]["cell"]["strategy"] == "scratch"
 
 
 def test_target_only_long_has_the_steps_of_cell_and_source_model(tmp_path):

@@ -44,7 +44,7 @@ def test_one_choice_a_target_budget_and_protocol(tmp_path):
         for strategy in ("fine_tuning", "dann"):
             write_runs(tmp_path, strategy, 0.0, label_budget=budget)
     write_runs(tmp_path, "dann", 1.0, protocol="transductive")
-    comparison = compare(tmp_path)
+    comparison = compare(tmp_path, protocol="both")
     assert [(best.label_budget, best.protocol, best.among) for best in comparison.best] == [
         (2, "inductive", 2),
         (10, "inductive", 2),

@@ -122,7 +122,7 @@ def wrong_shape(folder):
     [
         (set_schema, "schema version 99"),
         (drop_cell, "'cell' is missing"),
-        (list_for_a_source, "no usable source"),
+        (list_for_a_source, "'cell.source' is missing or of another type"),
         (truncate("record.json"), "not a run record"),
         (truncate("evaluations.npz"), "not a file of evaluations"),
         (lambda folder: (folder / "evaluations.npz").unlink(), "cannot be read"),

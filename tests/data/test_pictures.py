@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transferscope.data import image_folders, office_caltech
+from transferscope.data import files, image_folders, office_caltech
 from transferscope.errors import Refused
 
 
@@ -160,8 +160,63 @@ def test_missing_folder_and_senseless_size(tmp_path: Path) -> None:
         image_folders.load("mine", str(tmp_path), size=8, channels=2)
 
 
+@pytest.fixture
+def decodings(monkeypatch) -> list[str]:
+    """Names of the pictures that were decoded, in order."""
+    seen, decode = [], image_folders.decode_squares
+
+    def noted(pictures, size: int, channels: int):
+        seen.extend(name for name, _ in pictures)
+        return decode(pictures, size, channels)
+
+    monkeypatch.setattr(image_folders, "decode_squares", noted)
+    return seen
+
+
+def test_a_folder_is_decoded_once_and_again_when_a_picture_changes(tmp_path: Path, decodings: list[str]) -> None:
+    root = str(two_classes(tmp_path))
+    first = image_folders.load("mine", root, size=8)
+    assert len(decodings) == 6
+    second = image_folders.load("other", root, size=8)
+    assert len(decodings) == 6 and second.digest == first.digest and second.ids.tolist() == first.ids.tolist()
+    picture(tmp_path / "cat" / "0.png", (1, 2, 3))
+    assert image_folders.load("mine", root, size=8).inputs[0, :, 4, 4].tolist() == [1, 2, 3]
+    picture(tmp_path / "dog" / "9.png", (4, 5, 6))
+    assert len(image_folders.load("mine", root, size=8)) == 7
+
+
+def test_other_sizes_and_channels_are_other_pictures(tmp_path: Path) -> None:
+    root = str(two_classes(tmp_path))
+    shapes = [image_folders.load("mine", root, size=size, channels=c).inputs.shape[1:] for size, c in ((8, 3), (6, 3), (8, 1), (8, 3))]
+    assert shapes == [(3, 8, 8), (3, 6, 6), (1, 8, 8), (3, 8, 8)]
+
+
+@pytest.mark.parametrize("damage", [_empty, _text, lambda file: file.write_bytes(file.read_bytes()[:-1] + b"?")])
+def test_damaged_decoded_pictures_are_made_again(damage, tmp_path: Path, decoded_pictures: Path, decodings: list[str], capsys) -> None:
+    root, before = str(two_classes(tmp_path)), set(decoded_pictures.iterdir())
+    digest = image_folders.load("mine", root, size=8).digest
+    [kept] = set(decoded_pictures.iterdir()) - before
+    damage(kept)
+    assert image_folders.load("mine", root, size=8).digest == digest
+    assert len(decodings) == 12
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_a_reader_writes_into_its_pictures_stays_with_it(tmp_path: Path, decodings: list[str]) -> None:
+    root = str(two_classes(tmp_path))
+    image_folders.load("mine", root, size=8).inputs.zero_()
+    assert image_folders.load("mine", root, size=8).inputs.max() > 0 and len(decodings) == 6
+
+
+def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(files, "decoded_pictures", lambda: tmp_path / "file" / "pictures")
+    assert len(image_folders.load("mine", str(two_classes(tmp_path / "root")), size=8)) == 6
+
+
 def test_office_caltech_is_the_same_packed_and_unpacked(data_root: Path, tmp_path: Path) -> None:
     packed = office_caltech.load("dslr", str(data_root), "dslr", size=16)
+    assert office_caltech.load("dslr", str(data_root), "dslr", size=16).digest == packed.digest  # now from what was kept
     assert packed.inputs.shape == (157, 3, 16, 16)
     assert packed.labels.bincount().tolist() == [12, 21, 12, 13, 10, 24, 22, 12, 8, 23]
     with tarfile.open(data_root / office_caltech.ARCHIVE) as archive:

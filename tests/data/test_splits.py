@@ -9,7 +9,7 @@ import torch
 
 from transferscope.data import splits
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused
+from transferscope.errors import NotApplicable, Refused
 
 EVERYTHING = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
 BUDGETS = (1, 2, 4, 5, 7, 10, 25, "full")
@@ -41,9 +41,7 @@ def test_budgets_are_nested_for_training_and_for_validation():
         assert smaller[0] <= larger[0] and smaller[1] <= larger[1]
 
 
-@pytest.mark.parametrize(
-    ("budget", "train", "aside"), [(1, 1, 0), (4, 4, 0), (5, 4, 1), (9, 8, 1), (10, 8, 2), (25, 20, 5), ("full", 24, 6)]
-)
+@pytest.mark.parametrize(("budget", "train", "aside"), [(1, 1, 0), (4, 4, 0), (5, 4, 1), (9, 8, 1), (10, 8, 2), (25, 20, 5), ("full", 24, 6)])
 def test_a_fifth_of_each_class_is_set_aside_from_five_labels_on(budget, train, aside):
     labels = domain().labels
     for part, size in zip(drawn(budget), (train, aside), strict=True):
@@ -204,3 +202,36 @@ def test_noise_keeps_items_and_class_sizes_and_moves_the_share_of_labels(share):
 def test_noise_is_another_for_each_seed_and_the_same_for_one():
     assert torch.equal(noisy(1.0).labels, noisy(1.0).labels)
     assert not torch.equal(noisy(1.0).labels, noisy(1.0, seed=1).labels)
+
+
+# --- folds -------------------------------------------------------------------------------------------------------------------
+
+
+def in_folds(toy: Domain, of: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [splits.split(toy, 0, splits.Fold(number, of, seed)) for number in range(of)]
+
+
+@pytest.mark.parametrize("of", [2, 5, 7])
+def test_over_the_folds_every_labelled_item_is_tested_once(of):
+    toy = replace(domain(per_class=13), labels=torch.where(torch.arange(39) % 10 == 0, -1, domain(per_class=13).labels))
+    cut = in_folds(toy, of)
+    labelled = np.flatnonzero(toy.labels.numpy() >= 0)
+    assert sorted(np.concatenate([test for _, test in cut]).tolist()) == labelled.tolist()
+    for train, test in cut:
+        assert sorted(np.r_[train, test].tolist()) == list(range(39))
+        counts = toy.labels[test].bincount(minlength=3)
+        assert counts.max() - counts.min() <= 2 and abs(len(test) - len(labelled) / of) < 1
+
+
+def test_folds_are_drawn_by_the_seed_and_keep_groups_together():
+    groups = [f"writer{number // 4}" for number in range(180)]
+    toy = domain(groups=groups)
+    for _, test in in_folds(toy, 5):
+        assert len(test) == 4 * len(set(toy.groups[test])) == 36
+    tests = {seed: tuple(in_folds(domain(), 5, seed)[0][1]) for seed in (0, 1)}
+    assert tests[0] != tests[1] and tests[0] == tuple(in_folds(domain(), 5, 0)[0][1])
+
+
+def test_a_domain_with_an_official_test_split_has_no_folds():
+    with pytest.raises(NotApplicable, match="fold=0: target toy has an official test split; leave fold out"):
+        in_folds(domain(split=["train", "test"] * 90), 2)

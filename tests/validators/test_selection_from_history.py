@@ -104,7 +104,7 @@ def test_a_damaged_history_is_named(tmp_path):
         scores.read_scores(folder, read_record(folder), "accuracy", "snd")
 
 
-@pytest.mark.parametrize("name", ["dev", "snnd"])
+@pytest.mark.parametrize("name", ["reverse_validation", "snnd"])
 def test_what_no_run_holds_cannot_be_asked_for(tmp_path, name):
     write_runs(tmp_path, "scratch", 0.5, seeds=1)
     with pytest.raises(Refused, match=f"--selection {name}: not one of last, .*snd"):

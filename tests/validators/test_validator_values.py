@@ -146,41 +146,45 @@ def nearest_mean(inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray)
 
 LABELS = np.arange(200) % 2
 SOURCE = np.random.default_rng(4).normal(size=(200, 2)) * 0.3 + 2 * LABELS[:, None]
+TARGET, VAL = SOURCE[::-1] + 0.2, SOURCE + 0.1
 
 
-def test_reverse_validation_of_a_method_that_transfers_and_of_one_that_does_not():
-    run = {"source_inputs": SOURCE, "source_labels": LABELS, "target_inputs": SOURCE[::-1] + 0.2}
-    assert reverse_validation(nearest_mean, generator=np.random.default_rng(0), **run) == 1.0
-
-    def coin(inputs, labels, unlabelled):
-        predict = nearest_mean(inputs, np.random.default_rng(1).permutation(labels), unlabelled)
-        return lambda items: np.random.default_rng(2).permutation(predict(items))
-
-    assert reverse_validation(coin, generator=np.random.default_rng(0), held_out=0.5, **run) < 0.7
+def backwards(fit, guessed: np.ndarray) -> float:
+    return reverse_validation(fit, TARGET, guessed, SOURCE, VAL, LABELS)
 
 
-def test_reverse_validation_hands_on_what_each_direction_may_see():
+def test_reverse_validation_falls_with_every_target_item_that_is_guessed_wrong():
+    flipped = LABELS[::-1].copy()
+    values = []
+    for wrong in (0, 60, 100, 140, 200):
+        guessed = flipped.copy()
+        guessed[:wrong] = 1 - guessed[:wrong]
+        values.append(backwards(nearest_mean, guessed))
+    assert values[0] == 1.0 and values[-1] == 0.0 and values == sorted(values, reverse=True)
+
+
+def test_reverse_validation_hands_on_what_the_reverse_direction_may_see():
     calls = []
 
     def noting(inputs, labels, unlabelled):
         calls.append((inputs, labels, unlabelled))
         return nearest_mean(inputs, labels, unlabelled)
 
-    target = SOURCE + 0.2
-    reverse_validation(noting, SOURCE, LABELS, target, np.random.default_rng(0))
-    (forwards, labels, seen), (backwards, guessed, unlabelled) = calls
-    assert len(forwards) == 180 and seen is target and backwards is target
-    np.testing.assert_array_equal(guessed, nearest_mean(forwards, labels, seen)(target))  # no label of the target's own
-    np.testing.assert_array_equal(unlabelled, forwards)  # and none of the held-out source items
+    guessed = LABELS[::-1].copy()
+    backwards(noting, guessed)
+    [(inputs, labels, unlabelled)] = calls
+    assert inputs is TARGET and labels is guessed and unlabelled is SOURCE  # no held-out item, no label of the source
 
 
 def test_reverse_validation_of_a_collapsed_forward_run_is_the_share_of_its_class():
-    def constant(inputs, labels, unlabelled):
-        return lambda items: np.zeros(len(items), dtype=int)
+    def never(inputs, labels, unlabelled):
+        raise AssertionError("one label leaves nothing to learn from")
 
-    assert reverse_validation(constant, SOURCE, LABELS, SOURCE, np.random.default_rng(0), held_out=0.5) == pytest.approx(0.5, abs=0.1)
+    assert reverse_validation(never, TARGET, np.full(200, 1), SOURCE, VAL[:50], np.arange(50) % 5) == 0.2
 
 
-def test_reverse_validation_needs_items_to_hold_out():
-    with pytest.raises(Refused, match="held_out=0.1 of 4"):
-        reverse_validation(nearest_mean, SOURCE[:4], LABELS[:4], SOURCE, np.random.default_rng(0))
+@pytest.mark.parametrize(("guessed", "val"), [(199, 200), (0, 200), (200, 0), (200, 199)])
+def test_reverse_validation_needs_one_label_an_item(guessed, val):
+    target = TARGET[: min(guessed + 1, 200)] if guessed else TARGET[:0]
+    with pytest.raises(Refused, match="reverse_validation: .* is needed"):
+        reverse_validation(nearest_mean, target, LABELS[:guessed], SOURCE, VAL if val else VAL[:0], LABELS[:val])

@@ -14,14 +14,15 @@ from transferscope import conf, request, validators
 from transferscope.compare import compare
 from transferscope.comparison import scores
 from transferscope.data import splits
-from transferscope.record import read_history, read_record, run_folders
+from transferscope.evidence import regret
+from transferscope.record import read_history, read_record, read_reverse_validation, run_folders
 from transferscope.run import run
 
 TINY = (
     "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12", "trainer.source_steps=12",
     "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01", "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
-STRATEGIES = sorted(path.stem for path in (conf.own_folder() / "strategy").glob("*.yaml"))
+STRATEGIES = sorted(path.stem for path in (conf.own_folder() / "strategy").glob("*.yaml") if path.stem != "mixstyle")  # it needs pictures
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def store(config, tmp_path_factory) -> Path:
     """Every strategy once, and three seeds of two."""
     folder = tmp_path_factory.mktemp("store")
     for choice in [(name, 0) for name in STRATEGIES] + [(name, seed) for name in ("scratch", "dann") for seed in (1, 2)]:
-        run(config(f"store={folder}", f"strategy={choice[0]}", f"seed={choice[1]}"))
+        run(config(f"store={folder}", f"strategy={choice[0]}", f"seed={choice[1]}", "keep_features=true"))
     return folder
 
 
@@ -48,6 +49,21 @@ def test_every_strategy_has_them_at_every_evaluation(store):
         for row in read_history(folder):
             missing = {f"validator/{name}" for name in validators.label_free()} - row.keys()
             assert not missing, (read_record(folder)["cell"]["strategy"], row["step"])
+
+
+def test_every_strategy_that_is_handed_source_inputs_has_features_for_dev(store):
+    for folder in run_folders(store):
+        entry = read_record(folder)
+        steps = [int(path.stem) for path in sorted((folder / "features").glob("*.npz"))]
+        assert steps == (entry["result"]["evaluations"] if entry["result"]["samples"]["source"] else []), entry["cell"]["strategy"]
+
+
+@pytest.mark.parametrize("rule", ["dev", "iwcv"])
+def test_the_regret_of_every_rule_that_the_runs_hold_is_told(store, rule):
+    found = {row.rule: row for row in regret.of(list(compare(store)))}
+    assert set(found) == set(scores.SELECTIONS) - {"oracle"}
+    (cell,) = [cell for cell in compare(store, selection=rule) if cell.strategy == "dann"]
+    assert found[rule].worst >= cell.regret["strategy"] >= 0 and found[rule].cells < found["last"].cells
 
 
 @pytest.mark.parametrize("protocol", ["inductive", "transductive"])
@@ -106,14 +122,19 @@ def test_a_planted_saturated_discriminator_is_in_the_record(config, store, tmp_p
         patch.setattr(request, "load_domain", lambda key, name, *rest: far if name == source.name else load(key, name, *rest))
         folder = run(config(f"store={tmp_path}", *long))
     assert read_record(folder)["result"]["flags"] == ["saturated discriminator"]
-    assert not any(read_record(folder)["result"]["flags"] for folder in run_folders(store))
+    told = {read_record(f)["cell"]["strategy"]: read_record(f)["result"]["flags"] for f in run_folders(store)}
+    assert not {name: flags for name, flags in told.items() if "saturated discriminator" in flags}
 
 
-def test_the_page_works_when_followed(config, tmp_path, capsys):
+def test_the_page_works_when_followed(config, tmp_path, capsys, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "selection.md").read_text()
-    folder = run(config(f"store={tmp_path}", "strategy=dann", "keep=selected"))
-    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
-    exec(code.replace("runs/FINGERPRINT", str(folder)).replace("printed_digits", "blobs_shifted"), {})
-    iwcv, dev = map(float, capsys.readouterr().out.split())
-    assert np.isfinite([iwcv, dev]).all() and iwcv < 0
-    assert all(f"`{name}`" in page for name in (*validators.available(), *scores.SELECTIONS))
+    values = {}
+    for trade_off in (0.1, 1.0):
+        choice = ("strategy=dann", f"strategy.trade_off={trade_off}", "role=trial", "reverse_validation=true")
+        values[trade_off] = read_reverse_validation(run(config(f"store={tmp_path}/runs", *choice)))
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    told = capsys.readouterr().out
+    best = max(values.values())
+    assert told.startswith(str(best)) and any(f"'trade_off': {name}" in told for name, value in values.items() if value == best)
+    assert all(f"`{name}`" in page for name in (*scores.SELECTIONS, "keep_features=true", "reverse_validation"))

@@ -1,13 +1,15 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from transferscope import conf
+from transferscope import conf, strategy_page
 from transferscope.cli import main
-from transferscope.verbs.list import SHELVES
+from transferscope.shelves import IDEAS, SHELVES, header
 
 
 @pytest.mark.parametrize("shelf", SHELVES)
@@ -36,6 +38,57 @@ def test_a_shelf_of_ones_own_is_listed_and_inherits_what_it_sees(tmp_path, capsy
     assert line.split(maxsplit=1)[1] == "of my own; sees source_inputs, source_labels, target_inputs, target_labels"
 
 
+def test_in_a_pipe_a_strategy_is_found_by_its_idea_and_its_paper(capsys):
+    main(["list", "strategies"])
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("dann ")]
+    assert "; idea: adversarial alignment; paper: Ganin" in line and "arXiv:1505.07818; sees" in line
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_in_a_terminal_strategies_stand_under_their_ideas(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["list", "strategies"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    under, idea, order = {}, None, []
+    for line in lines:
+        if line in IDEAS:
+            idea = line
+            order.append(idea)
+        elif found := re.match(r"  (\w+) ", line):
+            under[found[1]] = (idea, line)
+    assert order == [idea for idea in IDEAS if idea in order]
+    assert {name: idea for name, (idea, _) in under.items()} == {
+        path.stem: header(path, "idea") for path in (conf.own_folder() / "strategy").glob("*.yaml")
+    }
+    assert under["dann"][1].split()[1:3] == ["Sxy", "Txy"] and under["tent"][1].split()[1:3] == ["M", "Tx"]
+
+
+def test_the_page_of_strategies_is_what_the_files_give_now(capsys):
+    """Else: make docs."""
+    assert main(["list", "strategies", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out == (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
+
+
+def test_the_page_holds_equation_keys_and_published_numbers(tmp_path, monkeypatch):
+    yaml = conf.find("strategy", "dann")
+    folder = tmp_path / "experiments" / "digits"
+    folder.mkdir(parents=True)
+    (folder / "published.csv").write_text(
+        "source,target,label_budget,backbone,initialisation,strategy,value,unit,n_test,seeds,tolerance,protocol,source\n"
+        "mnist,usps,0,lenet,random,dann,91.7,%,2007,1,2,inductive,a table\nmnist,usps,0,lenet,random,dan,86.0,%,2007,1,2,inductive,a table\n"
+    )
+    monkeypatch.setattr(conf, "own_folder", lambda: tmp_path / "conf")
+    text = strategy_page.page({"dann": yaml})
+    equation, keys = re.findall(r"```(?:text|yaml)\n(.*?)\n```", text, re.DOTALL)
+    assert equation.startswith("min over f, h; max over D of  E_S [ -log h_y(f(x)) ]") and "\n\n" not in equation
+    assert [line.split(":")[0] for line in keys.splitlines()] == ["trade_off", "hidden"]
+    assert "Labels: works without. Classes: must be shared." in text and "arXiv:1505.07818" in text
+    [row] = [line for line in text.splitlines() if line.startswith("| [")]
+    assert row == "| [digits](../experiments/digits/README.md) | mnist | usps | 0 | lenet | 91.7 | % |"
+
+
 def test_a_narrow_terminal_gets_hanging_lines(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     main(["list", "domains"])
@@ -49,6 +102,7 @@ def test_a_narrow_terminal_gets_hanging_lines(capsys, monkeypatch):
     [
         (["strategie"], "did you mean 'strategies'?"),
         ([], "strategies, domains, backbones"),
+        (["domains", "--format", "markdown"], "--format markdown is for strategies"),
         (["domains", "--config-dir", "nowhere"], "--config-dir nowhere: no such folder"),
     ],
 )

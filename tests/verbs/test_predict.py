@@ -1,12 +1,14 @@
 """`transferscope predict` as a user meets it."""
 
+import importlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from transferscope import cli, record
+from transferscope import cli, distances, prediction, record
+from transferscope.compare import compare
 from transferscope.verbs import predict as verb
 
 SMALL = ["target=blobs", "backbone=mlp", "trainer.source_steps=40", "trainer.steps=20", "trainer.evaluations=1"]
@@ -96,6 +98,80 @@ def test_a_sources_model_is_trained_once_and_shared_with_runs(store: Path, capsy
     assert record.read_record(folder)["timings"]["source_seconds"] == 0
 
 
+def test_what_the_store_has_is_not_computed_again(store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = predicted("source=blobs_shifted", store=store, capsys=capsys)
+    left = {path: path.stat().st_mtime_ns for path in store.glob("predictions/*")}
+    assert sorted(record.read_json(path, "prediction")["kind"] for path in left) == ["distances", "scores"]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(prediction, "measured", refuse)
+    again = predicted("source=blobs_shifted", store=store, capsys=capsys)
+    assert again["sources"][0] == {**first["sources"][0], "source_seconds": 0}
+    assert {path: path.stat().st_mtime_ns for path in store.glob("predictions/*")} == left
+    for other in ("seed=1", "backbone.hidden=[8]", "trainer.source_steps=41"):
+        with pytest.raises(AssertionError, match="computed again"):
+            predicted("source=blobs_shifted", other, store=store, capsys=capsys)
+
+
+def test_another_budget_needs_other_scores_and_the_same_distances(store: Path, capsys: pytest.CaptureFixture) -> None:
+    ten = predicted("source=blobs_shifted", store=store, capsys=capsys)["sources"][0]
+    five = predicted("source=blobs_shifted", "label_budget=5", store=store, capsys=capsys)["sources"][0]
+    assert ten["features"] == five["features"] and ten["scores"] != five["scores"]
+    assert sorted(one["kind"] for one in record.read_predictions(store)) == ["distances", "scores", "scores"]
+
+
+def test_a_changed_function_does_not_find_its_old_values(
+    store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for value in (1.0, 2.0):
+        (tmp_path / f"own{value:.0f}.py").write_text(f"def own(source, target):\n    return {value}\n")
+        own = importlib.import_module(f"own{value:.0f}").own
+        monkeypatch.setattr(distances, "available", lambda own=own: {"own": own})
+        assert predicted("source=blobs_shifted", store=store, capsys=capsys)["sources"][0]["inputs"] == {"own": value}
+
+
+def test_changed_data_do_not_find_their_old_values(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+    for folder in (shelf, shelf.parent / "poisoned"):
+        predicted("target=here", "source=near", "--config-dir", str(folder), store=store, capsys=capsys)
+    assert len({one["consumed"]["target"]["digest"] for one in record.read_predictions(store)}) == 2
+
+
+def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+    """From the runs to the ranking: every source and target, each at its budgets, on one footing, and nothing twice."""
+    quick = ["trainer.source_steps=20", "trainer.steps=4", "trainer.evaluations=1", "backbone=mlp", "tracking=off", f"store={store}"]
+    for budget in (2, 5):
+        for source, target, seed in (("near", "here", 1), ("near", "here", 2), ("far", "here", 1), ("near", "far", 1)):
+            for strategy in ("scratch", "fine_tuning"):
+                cell = [f"source={source}", f"target={target}", f"seed={seed}", f"strategy={strategy}", f"label_budget={budget}"]
+                assert cli.main(["run", *cell, *quick, f"hydra.searchpath=[file://{shelf}]"]) == 0
+    pairs = ["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]
+    told = []
+    for _ in range(2):
+        capsys.readouterr()
+        assert verb.main(pairs) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert [(one["target"], one["label_budget"], [row["source"] for row in one["sources"]]) for one in told[0]] == [
+        ("far", 2, ["near"]), ("far", 5, ["near"]), ("here", 2, ["far", "near"]), ("here", 5, ["far", "near"]),
+    ]  # fmt: skip
+    assert told[0] == told[1] and {one["seed"] for one in told[0]} == {1} and len({one["items"]["source"] for one in told[0]}) == 1
+    assert all(row["source_seconds"] == 0 for one in told[0] for row in one["sources"])  # the runs had trained the models
+    assert sorted(one["kind"] for one in record.read_predictions(store)) == ["distances"] * 3 + ["scores"] * 6
+    for one in compare(store).rankings:
+        assert len(one.points) == 3 and all(point.values.keys() >= {"features/mmd", "scores/logme"} for point in one.points)
+        assert one.conclusion.startswith("Too few to claim anything: 3 pairs of 3 domains")
+
+
+def test_pairs_of_a_store_without_runs_are_refused(store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cli.VERBS, "predict", "")
+    for words, part in (([f"store={store}"], "holds no run that has a source"), ([f"store={store}", "seed=1"], "seed=1: with --pairs")):
+        assert cli.main(["predict", "--pairs", *words]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and part in error
+
+
 def test_sources_count_with_equally_many_items(store: Path, capsys: pytest.CaptureFixture) -> None:
     found = predicted("target=handwritten_digits", "source=printed_digits,[printed_digits,handwritten_digits_rotated]", "backbone=small_cnn",
                       "trainer.source_steps=2", store=store, capsys=capsys)  # fmt: skip
@@ -132,9 +208,7 @@ def test_one_label_a_class_gives_a_reason_for_what_is_missing(store: Path, capsy
     assert isinstance(row["scores"]["logme"], float)
 
 
-def test_the_table_fits_and_marks_the_first(
-    shelf: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_fits_and_marks_the_first(shelf: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert verb.main([*SMALL, "target=here", "source=far,near", f"store={store}", "--config-dir", str(shelf)]) == 0
     text = capsys.readouterr().out

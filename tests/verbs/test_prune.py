@@ -1,10 +1,14 @@
+import json
 import os
+import shutil
 import time
 
 import pytest
+from PIL import Image
 
 from transferscope import record
 from transferscope.cli import main
+from transferscope.data import image_folders
 
 
 def tree(store):
@@ -38,7 +42,7 @@ def test_work_in_progress_of_a_finished_run_goes_with_yes_alone(store, capsys):
 
 
 def test_records_plans_and_kept_models_stay(store):
-    mine = {path: size for path, size in tree(store).items() if "source_models" not in path.parts and ".running" not in path.parts}
+    mine = {path: size for path, size in tree(store).items() if not {"source_models", "features", ".running"} & set(path.parts)}
     assert any(path.name == "model.safetensors" for path in mine)
     begun(store, planned(store), checkpoint=True)
     assert main(["prune", str(store), "--yes"]) == 0
@@ -64,29 +68,71 @@ def test_a_killed_run_without_checkpoint_goes_where_no_plan_names_it(store):
     assert inside.exists() and not outside.exists()
 
 
-def test_source_models_stay_while_a_planned_run_is_unfinished(store, capsys):
+def test_source_models_and_features_stay_while_a_planned_run_is_unfinished(store, capsys):
     models = list((store / ".cache" / "source_models").glob("*.safetensors"))
-    assert models
+    features = list((store / ".cache" / "features").glob("*/*.safetensors"))
+    assert models and features
     name = planned(store)
     (store / name).rename(store.parent / name)
     assert main(["prune", str(store), "--yes"]) == 0
     assert "1 planned runs are unfinished" in capsys.readouterr().out
-    assert all(model.exists() for model in models)
+    assert all(path.exists() for path in models + features)
     (store.parent / name).rename(store / name)
     assert main(["prune", str(store), "--yes"]) == 0
-    assert not any(model.exists() for model in models)
+    assert not any(path.exists() for path in models + features) and not any((store / ".cache" / "features").iterdir())
 
 
 def test_what_killed_processes_left_half_written(store):
-    drafts = [record.running(store) / "abcd.draft-12", store / ".cache" / "source_models" / "abcd.draft-12"]
+    shared, features = store / ".cache" / "source_models", next((store / ".cache" / "features").glob("*/"))
+    drafts = [record.running(store) / "abcd.draft-12", shared / "abcd.draft-12", shared / "ab.damaged", features / "ab.draft-12"]
     old, new = store / "sweeps" / "small" / ".plan.json.12", store / "sweeps" / "small" / ".plan.json.13"
     drafts[0].mkdir(parents=True)
-    for path in (drafts[1], old, new):
+    for path in (*drafts[1:], old, new):
         path.write_text("{")
     os.utime(old, (time.time() - 7200,) * 2)
     assert main(["prune", str(store), "--yes"]) == 0
     assert not any(path.exists() for path in (*drafts, old))
     assert new.exists()  # its process may be about to rename it
+
+
+def test_predictions_go_where_the_data_of_their_domains_have_changed_alone(store):
+    source, target = {"name": "blobs_shifted"}, {"name": "blobs"}
+    runs = [record.read_record(folder)["consumed"] for folder in record.run_folders(store)]
+    for one in (target, source):
+        one["digest"] = next(d["digest"] for run in runs for d in (run["target"], *run["sources"]) if d["name"] == one["name"])
+    unknown = {"name": "of_no_run_yet", "digest": "0"}
+    cases = {
+        "still": (target, [source]),
+        "before_any_run": (unknown, [source]),
+        "other_target": (target | {"digest": "0"}, [source]),
+        "other_source": (unknown, [source, source | {"digest": "0"}]),
+    }
+    for name, (of, sources) in cases.items():
+        content = {"schema": 1, "kind": "distances", "created": "", "values": {}, "reasons": {}}
+        content["consumed"] = {"target": of, "sources": sources, "seed": 0}
+        record.write_atomically(record.prediction_path(store, name), json.dumps(content))
+    half = store / "predictions" / ".still.json.12"
+    half.write_text("{")
+    os.utime(half, (time.time() - 7200,) * 2)
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert sorted(path.name for path in (store / "predictions").iterdir()) == ["before_any_run.json", "still.json"]
+
+
+def test_decoded_pictures_of_a_folder_that_is_gone(store, tmp_path, decoded_pictures, capsys):
+    roots = [tmp_path / "here", tmp_path / "gone"]
+    for root in roots:
+        for name in "ab":
+            (root / name).mkdir(parents=True)
+            Image.new("RGB", (4, 4)).save(root / name / "1.png")
+    before = set(decoded_pictures.iterdir())
+    kept = []
+    for root in roots:
+        image_folders.load("mine", str(root), size=4)
+        kept += set(decoded_pictures.iterdir()) - before - set(kept)
+    shutil.rmtree(roots[1])
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert f"folders that are gone, in {decoded_pictures}" in capsys.readouterr().out
+    assert [path.exists() for path in kept] == [True, False]
 
 
 def test_nothing_while_a_run_is_at_work(store, capsys):

@@ -5,31 +5,34 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from transferscope.comparison.scores import FOLD
 from transferscope.errors import Refused
 from transferscope.record import ANSWERS, read_plans, read_record, run_folders
 
 CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
 NOISE = "source_label_noise"
 TWIN = "twin"
+FOLDS = "folds"
 UNPLANNED = "unplanned"
-_NO_CHOICE = ("seed=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
+_NO_CHOICE = ("seed=", "fold=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
 
 
 @dataclass(eq=False)
 class Arm:
     """The runs of one cell and one variant, over seeds.
 
-    cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less the seed; for an arm without any record
-    only what its plan says. runs: (folder, record) by seed, those that can be scored. plans: names of the plans that hold a run of it, the
-    earliest first. planned: the seeds of that earliest plan.
+    cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less seed and fold; for an arm without any record
+    only what its plan says. runs: (folder, record) by seed, those that can be scored: one a seed, or all its folds in order. plans: names
+    of the plans that hold a run of it, the earliest first. planned: the seeds of that earliest plan. searches: the plans that tuned it.
     """
 
     cell: dict
     consumed: dict[str, object]
     variant: str = ""
-    runs: dict[int, tuple[Path, dict]] = field(default_factory=dict)
+    runs: dict[int, list[tuple[Path, dict]]] = field(default_factory=dict)
     plans: list[str] = field(default_factory=list)
     planned: set[int] = field(default_factory=set)
+    searches: set[str] = field(default_factory=set)
 
     @property
     def noise(self) -> float:
@@ -63,18 +66,15 @@ class Records:
 def read_store(store: Path) -> Records:
     """Every record and plan of a store. A record that cannot be read is listed in `failed`; Refused for a plan that cannot, for it is the
     family of the verdicts."""
-    try:
-        plans = read_plans(store)
-        jobs = [(plan["name"], job) for plan in plans for job in plan["jobs"]]
-        asked = defaultdict(list)
-        for name, job in jobs:
-            asked[_identity(job)].append((name, job))
-    except (KeyError, TypeError) as error:
-        raise Refused(f"{store / 'sweeps'}: not a sweep plan: {error} is missing or of another type; mend or remove it") from error
+    plans = read_plans(store)
+    asked = defaultdict(list)
+    for plan in plans:
+        for job in plan["jobs"]:
+            asked[_identity(job)].append((plan["name"], job))
     records, by_fingerprint, wanted = Records(), {}, {}
     for folder in run_folders(store):
         try:
-            _take(folder, _checked(folder), records, by_fingerprint)
+            _take(folder, read_record(folder), records, by_fingerprint)
         except Refused as refusal:
             cell, seed = next(((job["cell"], job["seed"]) for _, job in asked[folder.name]), ({}, None))
             records.failed.append(_listed(folder.name, cell, seed, "unreadable", str(refusal)))
@@ -82,10 +82,12 @@ def read_store(store: Path) -> Records:
     _name_variants(records.arms)
     for plan in plans:
         _follow_plan(plan, records, by_fingerprint, wanted)
+    incomplete = _without_incomplete(records.arms)
     records.twins = [arm for arm in records.arms if arm.is_twin]
     records.arms = [arm for arm in records.arms if not arm.is_twin]
     for row in records.missing + records.failed + records.not_applicable:
         row["plans"] = [name for name, _ in asked[_identity(row)]]
+    records.missing += incomplete
     return records
 
 
@@ -101,16 +103,32 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
         records.not_applicable.append(_listed(name, record["cell"], seed, status, record["reason"]))
         return
     cell = {key: record["cell"][key] for key in CELL_KEYS}
-    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role")})
+    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)})
     arm = next((arm for arm in records.arms if arm.cell == cell and arm.consumed == consumed), None)
     if arm is None:
         arm = Arm(cell, consumed)
         records.arms.append(arm)
     by_fingerprint[name] = arm
     if status in ANSWERS:
-        arm.runs[seed] = (folder, record)
+        arm.runs.setdefault(seed, []).append((folder, record))
     else:
         records.failed.append(_listed(name, cell, seed, status, record["reason"]))
+
+
+def _without_incomplete(arms: list[Arm]) -> list[dict]:
+    """Take the seeds that lack a fold out of their arms: what is left of their items is another test set. One listed row each."""
+    rows = []
+    for arm in arms:
+        folds = range(arm.consumed.get(FOLDS, 1))
+        for seed, runs in list(arm.runs.items()):
+            by_fold = {run[1]["consumed"].get(FOLD, 0): run for run in runs}
+            if absent := [str(fold) for fold in folds if fold not in by_fold]:
+                del arm.runs[seed]
+                why = f"fold {', '.join(absent)} of {len(folds)} (from 0) has no result: the seed is left out"
+                rows.append({**_listed(None, arm.cell, seed, "incomplete", why), "plans": arm.plans})
+            else:
+                arm.runs[seed] = [by_fold[fold] for fold in folds]
+    return rows
 
 
 def flat(nested: object, prefix: str = "") -> dict[str, object]:
@@ -125,18 +143,7 @@ def flat(nested: object, prefix: str = "") -> dict[str, object]:
     return result
 
 
-def _checked(folder: Path) -> dict:
-    record = read_record(folder)
-    expected = {"fingerprint": str, "status": str, "reason": str, "cell": dict, "seed": int, "role": str, "consumed": dict, "sees": list}
-    for key, kind in expected.items():
-        if not isinstance(record.get(key), kind):
-            raise Refused(f"{folder / 'record.json'}: not a run record: '{key}' is missing or of another type")
-    if wrong := [key for key in CELL_KEYS if not isinstance(record["cell"].get(key, ()), (str, int, type(None)))]:
-        raise Refused(f"{folder / 'record.json'}: not a run record: its cell has no usable {', '.join(wrong)}")
-    return record
-
-
-def _listed(fingerprint: str, cell: dict, seed: int | None, status: str, reason: str) -> dict:
+def _listed(fingerprint: str | None, cell: dict, seed: int | None, status: str, reason: str) -> dict:
     return {
         **{key: cell.get(key) for key in CELL_KEYS},
         "seed": seed,
@@ -166,7 +173,7 @@ def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | N
     for job in jobs:
         if arm := by_fingerprint.get(job["fingerprint"]):
             same.setdefault(_key(job), arm)
-            _ask(arm, plan["name"], job["seed"])
+            _ask(arm, plan, job["seed"])
     listed = {_identity(row) for row in records.not_applicable + records.missing}
     for job in jobs:
         name = job["fingerprint"]
@@ -185,7 +192,7 @@ def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | N
             arm = Arm({key: job["cell"][key] for key in CELL_KEYS}, choices, told)
             records.arms.append(arm)
         same[_key(job)] = wanted[name] = arm
-        _ask(arm, plan["name"], job["seed"])
+        _ask(arm, plan, job["seed"])
         if name not in by_fingerprint and name not in listed:
             why = f"planned in '{plan['name']}', no record"
             records.missing.append({**_listed(name, job["cell"], job["seed"], "missing", why), "overrides": job["overrides"]})
@@ -196,11 +203,13 @@ def _identity(row: dict) -> str:
     return row["fingerprint"] or row["overrides"]
 
 
-def _ask(arm: Arm, plan: str, seed: int) -> None:
-    if plan not in arm.plans:
-        arm.plans.append(plan)
-    if arm.plan == plan:
+def _ask(arm: Arm, plan: dict, seed: int) -> None:
+    if plan["name"] not in arm.plans:
+        arm.plans.append(plan["name"])
+    if arm.plan == plan["name"]:
         arm.planned.add(seed)
+    if "search" in plan:
+        arm.searches.add(plan["name"])
 
 
 def _key(job: dict) -> str:

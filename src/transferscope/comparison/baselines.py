@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from transferscope.comparison.arms import CELL_KEYS, NOISE, TWIN, Arm
+from transferscope.comparison.arms import CELL_KEYS, FOLDS, NOISE, TWIN, Arm
 from transferscope.errors import Refused, nearest
 
 # what a difference to each of them isolates
@@ -12,16 +12,20 @@ ISOLATES = {
     "target_ssl": "what the source is worth to one who also uses the unlabelled target",
     "target_only_long": "what the source is worth at equal compute: the steps of its training are spent on the target",
     "source_only": "what adapting to the target adds to the source model as it is",
+    "source_nearest_neighbour": "what adapting to the target adds to one nearest neighbour on the same features",
+    "source_svm": "what adapting to the target adds to a linear support vector machine on the same features",
     "target_full": "how far the strategy is from training on every target label",
     "shuffled_source": "what the source's labels are worth: the same cell with these permuted",
 }
 BASELINES = tuple(ISOLATES)
+SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm")  # all that they learn, they learn from the source
 TARGET_ONLY = ("scratch", "target_only")  # against these alone a loss may be called negative transfer
 
 STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
 
 # what a cell and its baseline differ in by their nature
 _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
+_LEARNT_FROM_SOURCE = ("source", "rotation", "simclr")  # initialisations that there are none of without a source
 _WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
 
@@ -48,8 +52,8 @@ def is_row(arm: Arm, name: str) -> bool:
         return strategy not in ("scratch", "target_only")
     if name == "target_ssl":
         return strategy not in _WITHOUT_SOURCE
-    if name == "source_only":
-        return strategy != "source_only" and arm.cell["source"] is not None
+    if name in SOURCE_ONLY:
+        return strategy not in SOURCE_ONLY and arm.cell["source"] is not None
     if name == "target_full":
         return not (budget == "full" and strategy in ("scratch", "target_only"))
     return arm.noise == 0 and arm.cell["source"] is not None
@@ -88,10 +92,14 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
     a, b = arm.cell, candidate.cell
     if candidate is arm or (a["target"], a["backbone"]) != (b["target"], b["backbone"]):
         return False
+    if arm.consumed.get(FOLDS) != candidate.consumed.get(FOLDS):  # tested on other items
+        return False
     if name == "shuffled_source":
         return candidate.noise == 1 and all(a[key] == b[key] for key in CELL_KEYS)
-    if name == "source_only":
-        return candidate.noise == 0 and b["strategy"] == "source_only" and a["source"] == b["source"]
+    if name in SOURCE_ONLY[1:] and (a["initialisation"], a["label_budget"]) != (b["initialisation"], b["label_budget"]):
+        return False
+    if name in SOURCE_ONLY:
+        return candidate.noise == 0 and b["strategy"] == name and a["source"] == b["source"]
     if name == "target_full":
         return b["label_budget"] == "full" and _without_source(arm, candidate)
     if None not in (a["label_budget"], b["label_budget"]) and a["label_budget"] != b["label_budget"]:
@@ -114,7 +122,7 @@ def _without_source(arm: Arm, candidate: Arm) -> bool:
 def _start(arm: Arm) -> str:
     """Where the arm's weights come from once the source is taken away: pretrained where the backbone has them, else random ones."""
     start = arm.cell["initialisation"]
-    if start != "source":
+    if start not in _LEARNT_FROM_SOURCE:
         return start
     return "random" if arm.consumed.get("backbone.weights", "random") == "random" else "pretrained"
 
@@ -126,6 +134,7 @@ def _compute(arm: Arm) -> int:
 
 def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
     candidates = [c for c in candidates if c.runs] or candidates
+    candidates = [c for c in candidates if c.searches & arm.searches] or candidates  # tuned beside it, with the same number of trials
     if not arm.runs:  # nothing to compare yet
         return candidates[0]
     if name != "target_only_long":  # whose steps are those of another arm's baseline

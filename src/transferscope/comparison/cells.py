@@ -9,6 +9,7 @@ from transferscope.comparison import formats, scores
 from transferscope.comparison.best import Best, best
 from transferscope.comparison.contrasts import Contrast
 from transferscope.comparison.pairing import Evidence
+from transferscope.comparison.ranking import Ranking, rankings
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Cell:
 class Comparison:
     """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells.
 
-    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run.
+    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run. predictions: what `predict` left in
+    the store (`record.read_predictions`). searches: the plans of sweeps that tuned what is shown.
     """
 
     cells: list[Cell]
@@ -87,11 +89,18 @@ class Comparison:
     warnings: list[str]
     settings: dict
     contrasts: list[Contrast] = field(default_factory=list)
+    predictions: list[dict] = field(default_factory=list, repr=False)
+    searches: list[dict] = field(default_factory=list, repr=False)
 
     @cached_property
     def best(self) -> list[Best]:
         """The strategies that cannot be told from the best, one entry a target, label budget and protocol."""
         return best(self)
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """How what was predicted beforehand ranks Δ, one entry for all cells that differ in source and target alone."""
+        return rankings(self.cells, self.predictions, self.settings["alpha"])
 
     def __iter__(self):
         return iter(self.cells)

@@ -5,7 +5,7 @@ import io
 import json
 import re
 
-from transferscope.comparison import numerals, wording
+from transferscope.comparison import numerals, ranking, wording
 from transferscope.comparison.numerals import interval, signed
 from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.verdict import STILL_IMPROVING
@@ -19,7 +19,7 @@ STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue",
 
 def to_json(comparison) -> str:
     listed = {key: getattr(comparison, key) for key in ("missing", "failed", "not_applicable", "warnings", "settings")}
-    judged = {"cells": comparison.cells, "contrasts": comparison.contrasts, "best": comparison.best}
+    judged = {"cells": comparison.cells, "contrasts": comparison.contrasts, "best": comparison.best, "rankings": comparison.rankings}
     rows = {key: [row.to_dict() for row in found] for key, found in judged.items()}
     return json.dumps({**rows, **listed}, indent=1, allow_nan=False, ensure_ascii=False)
 
@@ -50,11 +50,11 @@ def to_markdown(comparison) -> str:
     notes = _Notes(comparison)
     columns = _columns(comparison, notes, wide=True)
     cells = list(zip(*(values for _, values in columns), strict=True))
-    lines = [f"{line}  " for line in wording.opening(comparison)]
+    lines = [f"{_inert(line)}  " for line in wording.opening(comparison)]
     if cells:
         lines += ["", _row(name for name, _ in columns), _row("---" for _ in columns), *map(_row, cells)]
     closing = [*_below(comparison, notes), wording.sentence(comparison), *wording.best(comparison)]
-    return "\n".join([*lines, "", *(f"{line}  " for line in closing)]) + "\n"
+    return "\n".join([*lines, "", *(f"{_inert(line)}  " for line in closing)]) + "\n"
 
 
 def to_table(comparison, width: int, colour: bool) -> str:
@@ -86,7 +86,7 @@ def to_table(comparison, width: int, colour: bool) -> str:
 
 
 def _below(comparison, notes: "_Notes") -> list[str]:
-    return [*notes.lines(), *wording.contrasts(comparison), *wording.listing(comparison)]
+    return [*notes.lines(), *wording.contrasts(comparison), *ranking.line(comparison.rankings), *wording.listing(comparison)]
 
 
 class _Notes:
@@ -165,4 +165,9 @@ def _short(reason: str) -> str:
 
 
 def _row(values) -> str:
-    return f"| {' | '.join(value.replace('|', '/').replace(chr(10), '<br>') for value in values)} |"
+    return f"| {' | '.join(_inert(value).replace('|', '/').replace(chr(10), '<br>') for value in values)} |"
+
+
+def _inert(text: str) -> str:
+    """Markdown takes what looks like a tag for one."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)

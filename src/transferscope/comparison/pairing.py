@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import scores
-from transferscope.comparison.arms import Arm
+from transferscope.comparison import scores, stored
+from transferscope.comparison.arms import FOLDS, Arm
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
 from transferscope.record import read_history
@@ -22,8 +22,9 @@ class Evidence:
 
     seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K, n] (influence values for
     metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
-    folders [K], in the order of seeds. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
-    deterministic: no seed changes either arm. notes: what a reader must know of the pairing.
+    folders [K · folds], seed by seed. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
+    folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes either arm. notes: what a
+    reader must know of the pairing.
     """
 
     seeds: list[int]
@@ -43,6 +44,10 @@ class Evidence:
     records: dict[Path, dict]
     deterministic: bool
     notes: list[str]
+    folds: int = 1
+
+    def rows(self, runs: list[Path]) -> list[list[Path]]:
+        return [runs[k : k + self.folds] for k in range(0, len(runs), self.folds)]
 
 
 @dataclass
@@ -64,8 +69,18 @@ class Reader:
                 self.broken[record["fingerprint"]] = str(refusal)
         return self.cache[folder]
 
-    def curve(self, folder: Path, record: dict) -> list[float]:
-        """Test accuracy of every evaluation; empty where the run has no history (a closed form, an old store)."""
+    def row(self, runs: list[tuple[Path, dict]]) -> Scores | None:
+        """Of one seed, all folds together where it has folds; None where a run cannot be read."""
+        read = [self.read(*run) for run in runs]
+        return None if any(fold is None for fold in read) else scores.stacked(read, self.metric)
+
+    def curve(self, runs: list[tuple[Path, dict]]) -> list[float]:
+        """Test accuracy of a seed's every evaluation, the mean of its folds; empty where these have none or not the same number."""
+        curves = [self._curve(*run) for run in runs]
+        return np.mean(curves, axis=0).tolist() if len({len(curve) for curve in curves}) == 1 else []
+
+    def _curve(self, folder: Path, record: dict) -> list[float]:
+        """Empty where the run has no history (a closed form, an old store)."""
         if folder not in self.curves:
             column = f"{record['cell']['target']}/test/accuracy"
             try:
@@ -81,27 +96,23 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
     seeds = [
         seed
         for seed in sorted(arm.runs.keys() & baseline.runs.keys())
-        if reader.read(*arm.runs[seed]) is not None and reader.read(*baseline.runs[seed]) is not None
+        if reader.row(arm.runs[seed]) is not None and reader.row(baseline.runs[seed]) is not None
     ]
     if not seeds:
-        readable = {
-            who: any(reader.read(*run) is not None for run in it.runs.values()) for who, it in (("cell", arm), ("baseline", baseline))
-        }
+        readable = {who: any(reader.row(runs) is not None for runs in it.runs.values()) for who, it in (("cell", arm), ("baseline", baseline))}
         absent = [who for who, some in readable.items() if not some]
-        raise NotSelectable(
-            f"no readable run of the {' and of the '.join(absent)}" if absent else "cell and baseline have no seed in common"
-        )
-    first = reader.read(*arm.runs[seeds[0]])
+        raise NotSelectable(f"no readable run of the {' and of the '.join(absent)}" if absent else "cell and baseline have no seed in common")
+    first, folds = reader.row(arm.runs[seeds[0]]), len(arm.runs[seeds[0]])
     rows = {}
     for who, it in (("strategy", arm), ("baseline", baseline)):
-        read = [reader.read(*it.runs[seed]) for seed in seeds]
+        read = [reader.row(it.runs[seed]) for seed in seeds]
         rows[who] = {
-            "scores": np.stack(
-                [_aligned(first, arm.runs[seeds[0]], other, it.runs[seed]) for seed, other in zip(seeds, read, strict=True)]
-            ),
+            "scores": np.stack([_aligned(first, arm.runs[seeds[0]][0], other, it.runs[seed][0]) for seed, other in zip(seeds, read, strict=True)]),
             "ece": np.array([np.nan if s.ece is None else s.ece for s in read]),
-            "collapsed": np.array([it.runs[seed][1]["status"] in COLLAPSED or not s.finite for seed, s in zip(seeds, read, strict=True)]),
-            "runs": [it.runs[seed][0] for seed in seeds],
+            "collapsed": np.array(
+                [not s.finite or any(record["status"] in COLLAPSED for _, record in it.runs[seed]) for seed, s in zip(seeds, read, strict=True)]
+            ),
+            "runs": [folder for seed in seeds for folder, _ in it.runs[seed]],
         }
     _check_subsets(arm, baseline, seeds)
     return Evidence(
@@ -111,11 +122,13 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         classes=first.classes,
         groups=first.groups,
         **{f"{who}_{key}": value for who, row in rows.items() for key, value in row.items()},
-        twin_runs=[twin.runs[seed][0] for seed in seeds if seed in twin.runs] if twin else [],
-        records={it.runs[seed][0]: it.runs[seed][1] for it in (arm, baseline) for seed in seeds},
-        deterministic=all(it.runs[seed][1].get("deterministic") for it in (arm, baseline) for seed in seeds)
+        twin_runs=[folder for seed in seeds if seed in twin.runs for folder, _ in twin.runs[seed]] if twin else [],
+        records={folder: record for it in (arm, baseline) for seed in seeds for folder, record in it.runs[seed]},
+        deterministic=folds == 1
+        and all(record.get("deterministic") for it in (arm, baseline) for seed in seeds for _, record in it.runs[seed])
         and all(np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape)) for row in rows.values()),
         notes=_notes(arm, baseline, seeds, reader),
+        folds=folds,
     )
 
 
@@ -136,10 +149,10 @@ def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool
 
 def _for_every_seed(arm: Arm, other: Arm) -> Arm:
     """One run of a deterministic arm is enough: where its training set is the same for every seed, it stands beside every run of the other."""
-    if len(arm.runs) == 1 and arm.cell["label_budget"] in (None, "full"):
-        (run,) = arm.runs.values()
+    if len(arm.runs) == 1 and arm.cell["label_budget"] in (None, 0, "full") and FOLDS not in arm.consumed:
+        ([run],) = arm.runs.values()
         if run[1].get("deterministic"):
-            return replace(arm, runs=dict.fromkeys([*arm.runs, *other.runs], run))
+            return replace(arm, runs=dict.fromkeys([*arm.runs, *other.runs], [run]))
     return arm
 
 
@@ -147,9 +160,9 @@ def _check_subsets(arm: Arm, baseline: Arm, seeds: list[int]) -> None:
     """What pairs two runs of a seed is their labelled subset. A run that stands for other seeds has its own."""
     if arm.cell["label_budget"] != baseline.cell["label_budget"]:
         return
-    pairs = {seed: [it.runs[seed][1] for it in (arm, baseline)] for seed in seeds}
-    own = {seed: {record.get("subset") for record in records if record["seed"] == seed} - {None} for seed, records in pairs.items()}
-    if differing := [seed for seed in seeds if len(own[seed]) > 1]:
+    pairs = [(seed, runs) for seed in seeds for runs in zip(arm.runs[seed], baseline.runs[seed], strict=True)]
+    own = [(seed, {record.get("subset") for _, record in runs if record["seed"] == seed} - {None}) for seed, runs in pairs]
+    if differing := list(dict.fromkeys(seed for seed, subsets in own if len(subsets) > 1)):
         raise NotSelectable(f"cell and baseline saw different labelled subsets: {_seeds(differing)}; compare runs of one state of the data")
 
 
@@ -167,9 +180,7 @@ def _aligned(first: Scores, run: tuple[Path, dict], other: Scores, other_run: tu
             "second; compare runs of one split_seed and one state of the data"
         )
     if not np.array_equal(first.classes[first.labels], other.classes[other.labels[order]]):
-        raise Refused(
-            f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data has changed between them"
-        )
+        raise Refused(f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data has changed between them")
     return other.scores[order]
 
 
@@ -182,6 +193,8 @@ def _named(run: tuple[Path, dict]) -> str:
 
 def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[str]:
     notes = []
+    if (folds := len(arm.runs[seeds[0]])) > 1:
+        notes.append(f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of its folds did")
     for who, it in (("", arm), (" of the baseline", baseline)):
         if absent := sorted(it.planned - it.runs.keys()):
             notes.append(f"interim: planned {_seeds(absent)}{who} without a result")
@@ -192,9 +205,10 @@ def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[st
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")
     for who, it in (("strategy", arm), ("baseline", baseline)):
-        if any(reader.read(*it.runs[seed]).selection != reader.selection for seed in seeds):
-            notes.append(f"{who}: last evaluation, it sees no labels that {reader.selection} could choose by")
-        if any(reader.read(*it.runs[seed]).step is None for seed in seeds):
+        if any(reader.row(it.runs[seed]).selection != reader.selection for seed in seeds):
+            what = "source items" if reader.selection in stored.VALIDATORS else "labels"
+            notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")
+        if any(reader.row(it.runs[seed]).step is None for seed in seeds):
             notes.append(f"{who}: a run without a finite evaluation scores chance")
     return notes
 

@@ -1,19 +1,19 @@
 """From one run's stored probabilities to one score an item: which evaluation is taken, and by which metric."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from transferscope.comparison import stored
 from transferscope.errors import Refused
 from transferscope.record import read_history
 from transferscope.statistics import influence
 
 VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
-SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS)
+SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored.VALIDATORS)
 METRICS = ("accuracy", *influence.METRICS, "nll", "brier")
+FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
 
 
@@ -26,8 +26,8 @@ class Scores:
     """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C].
 
     step: of the evaluation taken, None where none is finite and the scores are those of chance. finite: whether the last evaluation is.
-    selection: the rule that was applied; `last` where an arm does not see the domain whose labels would choose. ece: expected calibration
-    error, None where no evaluation is finite.
+    selection: the rule that was applied; `last` where an arm does not see what would choose. ece: expected calibration
+    error, None where no evaluation is finite. probabilities [n, C]: of a fold alone, and where an evaluation is finite.
     """
 
     ids: np.ndarray
@@ -39,6 +39,30 @@ class Scores:
     step: int | None
     finite: bool
     selection: str
+    probabilities: np.ndarray | None = None
+
+
+def stacked(folds: list[Scores], metric: str) -> Scores:
+    """The folds of one seed as one run on all their items; metrics that are no mean over items are those of all items together.
+
+    Raises Refused where the folds are not of one state of the data. Where a fold has no finite evaluation, step is None.
+    """
+    if len(folds) == 1:
+        return folds[0]
+    first = folds[0]
+    ids, labels, scores = (np.concatenate([getattr(fold, part) for fold in folds]) for part in ("ids", "labels", "scores"))
+    groups = None if first.groups is None else np.concatenate([fold.groups for fold in folds])
+    if len(np.unique(ids)) != len(ids) or any(not np.array_equal(fold.classes, first.classes) for fold in folds):
+        raise Refused("folds of one seed share test items or differ in their classes; compare runs of one state of the data")
+    is_finite = all(fold.probabilities is not None for fold in folds)
+    eces = [fold.ece for fold in folds if fold.ece is not None]
+    ece = float(np.mean(eces)) if eces else None
+    if is_finite:
+        p = np.concatenate([fold.probabilities for fold in folds])
+        scores, ece = item_scores(p, labels, metric, groups), calibration_error(p, labels)
+    step = first.step if is_finite else None
+    selection = next((fold.selection for fold in folds if fold.selection != first.selection), first.selection)
+    return Scores(ids, labels, first.classes, groups, scores, ece, step, all(fold.finite for fold in folds), selection)
 
 
 def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
@@ -79,7 +103,9 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     if metric in ("nll", "brier") and not record.get("calibrated", True):
         raise NotSelectable(f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes")
     path = Path(folder) / "evaluations.npz"
-    validated = _validated(Path(folder), selection) if selection in VALIDATORS else {}
+    if selection in stored.VALIDATORS and not record["result"]["samples"]["source"]:
+        selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
+    validated = _validated(Path(folder), record, selection) if selection in (*VALIDATORS, *stored.VALIDATORS) else {}
     try:
         with np.load(path, allow_pickle=False) as members:
             return _select(_Evaluations(members, validated), record, metric, selection)
@@ -87,7 +113,9 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
         raise NotSelectable(str(error)) from error
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, IndexError) as error:
+    except NotSelectable:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways
         raise Refused(f"{path}: not a file of evaluations: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
 
 
@@ -97,17 +125,29 @@ def regret(folder: Path, record: dict, metric: str, selection: str) -> float:
     return float(best.scores.mean() - selected.scores.mean())
 
 
-def _validated(folder: Path, validator: str) -> dict[int, float]:
+def _validated(folder: Path, record: dict, validator: str) -> dict[int, float]:
     """A validator's finite values by step. Step 0, of the untrained network, counts only where there is no other."""
+    value = _of_features(folder, record, validator) if validator in stored.VALIDATORS else _of_history(folder, validator)
+    value = {step: number for step, number in value.items() if np.isfinite(number)}
+    return {step: number for step, number in value.items() if step > 0} or value
+
+
+def _of_features(folder: Path, record: dict, validator: str) -> dict[int, float]:
+    if (value := stored.values(folder, validator)) is not None:
+        return value
+    metrics = record["result"]["metrics"]
+    if metrics and not any(f"{name}/val/accuracy" in metrics for name in record["cell"]["source"].split("+")):
+        raise NotSelectable(f"{validator}: the source's classes are not the target's, so there is no risk on its items to weigh")
+    raise NotSelectable(f"{validator}: run {folder.name} stored no features; run it again with keep_features=true")
+
+
+def _of_history(folder: Path, validator: str) -> dict[int, float]:
     try:
-        rows = read_history(folder)
-        value = {int(row["step"]): row.get(f"validator/{validator}", np.nan) for row in rows}
+        return {int(row["step"]): row.get(f"validator/{validator}", np.nan) for row in read_history(folder)}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError) as error:
         raise Refused(f"{folder / 'history.csv'}: cannot be read: {error}") from error
-    value = {step: number for step, number in value.items() if np.isfinite(number)}
-    return {step: number for step, number in value.items() if step > 0} or value
 
 
 class _Evaluations:
@@ -134,22 +174,25 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
     test = f"{record['cell']['target']}/test"
     ids, labels, classes = (evaluations.members[f"{test}/{part}"] for part in ("ids", "labels", "classes"))
     steps = evaluations.steps(test)
+    if labels.dtype.kind not in "iu" or ids.dtype.kind != "U" or classes.dtype.kind != "U" or not set(labels.tolist()) <= set(range(len(classes))):
+        raise ValueError(f"{test}: ids and names of classes, and labels that count these, are needed")
     if len(ids) == 0 or len(np.unique(ids)) != len(ids) or labels.shape != ids.shape or not steps:
         raise ValueError(f"{test}: unique ids, labels and at least one evaluation are needed")
     validation = _validation_sets(evaluations, record, selection) if selection in SEES else []
     if selection in SEES and not validation:
         selection = "last"
     groups = evaluations.get(f"{test}/groups")
-    scores, ece, step = np.full(len(ids), _chance(labels, len(classes), metric)), None, None
+    scores, ece, step, kept = np.full(len(ids), _chance(labels, len(classes), metric)), None, None, None
     for candidate in _best_first(evaluations, validation, test, steps, labels, metric, selection):
         p = evaluations.probabilities(test, candidate)
         if p is not None:
             if p.shape != (len(ids), len(classes)):
                 raise ValueError(f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} classes")
             scores, ece, step = item_scores(p, labels, metric, groups), calibration_error(p, labels), candidate
+            kept = p if FOLD in record["consumed"] else None
             break
     finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None
-    return Scores(ids, labels, classes, groups, scores, ece, step, finite, selection)
+    return Scores(ids, labels, classes, groups, scores, ece, step, finite, selection, kept)
 
 
 def _validation_sets(evaluations: _Evaluations, record: dict, selection: str) -> list[str]:
@@ -169,9 +212,10 @@ def _best_first(
     """Steps in the order of the selection's preference; the earliest of equals comes first, those that are not finite are left out."""
     if selection == "last":
         return steps[::-1]
-    if selection in VALIDATORS:
+    if selection in VALIDATORS or selection in stored.VALIDATORS:
         if not evaluations.validated and any(evaluations.probabilities(test, step) is not None for step in steps):
-            raise NotSelectable(f"{selection}: history.csv has no value of it; a run of an earlier transferscope has none")
+            why = "history.csv has no value of it; a run of an earlier transferscope has none"
+            raise NotSelectable(f"{selection}: {why if selection in VALIDATORS else 'no finite value at any evaluation'}")
         return _descending(evaluations.validated)
     value = {}
     for step in steps:

@@ -55,11 +55,19 @@ def _stamps(settings: dict, cells: list) -> list[str]:
         stamps.append("FIXED ITEMS: every claim is about this test set only")
     if settings["selection"] == "oracle":
         stamps.append("ORACLE: evaluations were chosen on the test labels; a bound, no result")
+    if mixes_rules(cells):
+        rule = settings["selection"]
+        stamps.append(f"MIXED RULES: arms that see nothing {rule} could choose by are judged by their last evaluation, see the notes")
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "all cells" if len(protocols) == 1 else "cells so marked"
         stamps.append(f"TRANSDUCTIVE: {which} saw the unlabelled test inputs; never to be ranked with inductive ones")
     return stamps
+
+
+def mixes_rules(cells: list) -> bool:
+    """Whether some arm is judged by its last evaluation where another rule was asked for."""
+    return any(": last evaluation, it sees no " in flag for cell in cells for flag in cell.flags)
 
 
 def told(cell, key: str) -> str:

@@ -27,12 +27,13 @@ def load(
     groups: str | None = None,
     scale: Literal["none", "l1"] = "none",
     test_fraction: float = 0.5,
+    whole: bool = False,
 ) -> Domain:
     """inputs float32 [N, d]; classes the labels as text; ids FILE-00042 by row unless the file names them.
 
     path: a .npz or .mat file (MATLAB 5 to 7.2).
     inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train", "test" or ""), [N].
-    scale: l1 divides every row by the sum of its absolute values.
+    scale: l1 divides every row by the sum of its absolute values. whole: see Domain.
     Raises Refused for a missing file or key, a shape that does not fit, a value that is not finite, fewer than two classes.
     """
     if scale not in ("none", "l1"):
@@ -54,6 +55,7 @@ def load(
         ids=None if ids is None else columns[ids],
         split="" if split is None else columns[split],
         groups=None if groups is None else columns[groups],
+        whole=whole,
     )
 
 
@@ -79,13 +81,14 @@ def _domain(
     ids: list[str] | None = None,
     split: str | list[str] = "",
     groups: list[str] | None = None,
+    whole: bool = False,
 ) -> Domain:
     require_two_classes(set(class_of), path)
     if ids is None:
         ids = [f"{Path(path).stem}-{i:05d}" for i in range(len(values))]
     elif len(set(ids)) < len(ids):
         raise Refused(f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more")
-    return Domain.build(name, torch.from_numpy(values), class_of, ids, split, test_fraction, groups)
+    return Domain.build(name, torch.from_numpy(values), class_of, ids, split, test_fraction, groups, whole=whole)
 
 
 def _existing(path: str) -> Path:

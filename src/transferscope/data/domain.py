@@ -22,6 +22,8 @@ class Domain:
     classes: class names, sorted, so that equal sets of classes give equal indices in every domain.
     ids: str [N], unique and stable: items are paired by id across runs.
     split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes to test).
+    whole: as a source all labelled items are trained on, as a target all are tested on, as many published tables have it; protocol=inductive
+        then leaves a target no training items.
     groups: str [N], the unit of the statistics where items are not independent (writer, font, patient).
     """
 
@@ -34,6 +36,7 @@ class Domain:
     test_fraction: float = 0.5
     groups: np.ndarray | None = None
     metadata: dict[str, np.ndarray] = field(default_factory=dict)
+    whole: bool = False
 
     @classmethod
     def build(
@@ -46,6 +49,7 @@ class Domain:
         test_fraction: float = 0.5,
         groups: Sequence[str] | None = None,
         metadata: dict[str, Sequence] | None = None,
+        whole: bool = False,
     ) -> "Domain":
         """From the class *name* of each item (None = unlabelled); sorts the classes and numbers the labels."""
         classes = tuple(sorted({c for c in class_of if c is not None}))
@@ -63,6 +67,7 @@ class Domain:
             test_fraction=test_fraction,
             groups=None if groups is None else np.asarray(groups, dtype=str),
             metadata={k: np.asarray(v) for k, v in (metadata or {}).items()},
+            whole=whole,
         )
 
     def __len__(self) -> int:
@@ -80,7 +85,7 @@ class Domain:
             if array is not None:
                 h.update(f"{array.dtype}{array.shape}".encode())
                 h.update(np.ascontiguousarray(array).view(np.uint8).data)
-        h.update(repr((self.classes, self.test_fraction)).encode())
+        h.update(repr((self.classes, self.test_fraction) + (("whole",) if self.whole else ())).encode())
         return h.hexdigest()
 
 

@@ -1,4 +1,5 @@
-"""Official files under a data root: found where they lie, fetched where that was asked for, refused in one line where they are missing."""
+"""Official files under a data root: found where they lie, fetched where that was asked for, refused in one line where they are missing; and
+where pictures lie that were decoded once."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,6 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from transferscope.errors import Refused
+
+
+def decoded_pictures() -> Path:
+    """A folder of the user's own cache, which all stores share."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "transferscope" / "pictures"
 
 
 def official_file(data_root: str | Path, candidates: Sequence[str], origin: str, fetch: Callable[[Path], object] | None = None) -> Path:

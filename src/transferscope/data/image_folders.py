@@ -1,6 +1,9 @@
 """A user's own pictures: one folder a class."""
 
+import contextlib
+import hashlib
 import io
+import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,14 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import __version__ as pillow
 from torch import Tensor
 
+from transferscope import tensor_files
+from transferscope.data import files as data_files
 from transferscope.data.domain import Domain
 from transferscope.errors import Refused
 
 # The last three are tried like the others: where Pillow cannot read them, that is said rather than the picture left out.
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif"}
 CHANNELS = {1: "L", 3: "RGB"}
+DECODING = 1  # raised when `decode_squares` gives other pixels
 
 
 def load(
@@ -52,15 +59,45 @@ def load(
     items = [(f, c, split) for split, classes in parts.items() for c, files in classes.items() for f in files]
     items += [(f, None, "train") for f in unlabelled_files]
     require_two_classes({c for _, c, _ in items if c is not None}, str(base))
-    files = [f for f, _, _ in items]
+    files = {f.relative_to(base).as_posix(): f for f, _, _ in items}
+    ids, squares = decoded_once(base, list(files.values()), size, channels, lambda: {i: f.read_bytes for i, f in files.items()})
     return Domain.build(
         name,
-        decode_squares([(str(f), f.read_bytes) for f in files], size, channels),
+        squares,
         [c for _, c, _ in items],
-        [f.relative_to(base).as_posix() for f in files],
+        ids,
         [split for _, _, split in items],
         test_fraction=test_fraction,
     )
+
+
+def decoded_once(
+    origin: Path, files: Iterable[Path], size: int, channels: int, pictures: Callable[[], dict[str, Callable[[], bytes]]], part: str = ""
+) -> tuple[list[str], Tensor]:
+    """(names, squares) of pictures, decoded by the first process that asks and mapped by all others, until one of the files is another.
+
+    origin: the folder or archive that `files` are, or are in; told by their paths, sizes and times. pictures: by name, what gives the encoded
+    bytes; called only if they have to be decoded. part: which of the archive's pictures. One file of the user's cache, at most, is kept of each
+    origin, part, size and number of channels; where the cache cannot be written, none.
+    """
+    h = hashlib.blake2b(repr((str(origin.resolve()), part, size, channels)).encode(), digest_size=16)
+    path = data_files.decoded_pictures() / f"{h.hexdigest()}.safetensors"
+    stats = [(str(f), s.st_size, s.st_mtime_ns) for f in files for s in [f.stat()]]
+    state = hashlib.blake2b(repr((stats, DECODING, pillow)).encode(), digest_size=16).hexdigest()
+
+    def kept() -> tuple[list[str], Tensor] | None:
+        found = tensor_files.read(path)
+        return (json.loads(found[1]["names"]), found[0]["squares"]) if found and found[1]["state"] == state else None
+
+    with contextlib.suppress(OSError):
+        if found := kept():
+            return found
+    encoded = pictures()
+    names, squares = list(encoded), decode_squares([(str(origin / part / name), read) for name, read in encoded.items()], size, channels)
+    with contextlib.suppress(OSError):
+        tensor_files.write(path, {"squares": squares}, {"origin": str(origin.resolve()), "state": state, "names": json.dumps(names)})
+        return kept() or (names, squares)
+    return names, squares
 
 
 def decode_squares(pictures: Iterable[tuple[str, Callable[[], bytes]]], size: int, channels: int) -> Tensor:

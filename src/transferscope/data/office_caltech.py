@@ -4,11 +4,12 @@ The SURF features of the same pictures are plain arrays: see conf/domain/office_
 """
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from transferscope.data.domain import Domain
-from transferscope.data.image_folders import decode_squares
+from transferscope.data.image_folders import decoded_once
 from transferscope.data.image_folders import load as load_folders
 from transferscope.errors import Refused, nearest
 
@@ -36,23 +37,18 @@ def load(
     unpacked = root / FOLDER / "images" / domain
     if unpacked.is_dir():
         return load_folders(name, str(unpacked), size, channels, test_fraction)
-    if not (root / ARCHIVE).is_file():
+    archive = root / ARCHIVE
+    if not archive.is_file():
         raise Refused(
             f"data_root={data_root}: neither {ARCHIVE} nor {FOLDER}/images/{domain}/CLASS/*.jpg there; "
             "pass data_root=FOLDER that holds the pictures of Office-Caltech10"
         )
-    pictures = sorted(_read(root / ARCHIVE, domain).items())
-    return Domain.build(
-        name,
-        decode_squares([(f"{root / ARCHIVE}: {item}", lambda data=data: data) for item, data in pictures], size, channels),
-        [item.split("/")[0] for item, _ in pictures],
-        [item for item, _ in pictures],
-        test_fraction=test_fraction,
-    )
+    items, squares = decoded_once(archive, [archive], size, channels, lambda: _read(archive, domain), f"images/{domain}")
+    return Domain.build(name, squares, [item.split("/")[0] for item in items], items, test_fraction=test_fraction)
 
 
-def _read(path: Path, domain: str) -> dict[str, bytes]:
-    """Encoded pictures of one domain by "class/file"."""
+def _read(path: Path, domain: str) -> dict[str, Callable[[], bytes]]:
+    """What gives the encoded pictures of one domain, by "class/file", sorted."""
     pictures = {}
     try:
         with tarfile.open(path, "r|gz") as archive:
@@ -62,4 +58,4 @@ def _read(path: Path, domain: str) -> dict[str, bytes]:
                     pictures["/".join(inner.parts[-2:])] = archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError) as error:
         raise Refused(f"{path}: damaged ({error}); copy it anew") from error
-    return pictures
+    return {item: lambda data=pictures[item]: data for item in sorted(pictures)}

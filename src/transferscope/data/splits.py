@@ -1,7 +1,7 @@
 """Which items of which domain one run may touch, and what a strategy is handed of them.
 
-Every draw has a generator of its own: splits from `split_seed` (equal for all seeds), the labelled subset from `seed` and the class alone, so
-that subsets are nested over budgets and the same for every strategy of a seed.
+Every draw has a generator of its own: splits from `split_seed` (equal for all seeds; folds from `seed` too), the labelled subset from `seed`
+and the class alone, so that subsets are nested over budgets and the same for every strategy of a seed.
 """
 
 import hashlib
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from transferscope.data.domain import UNLABELLED, Domain, fit_images
-from transferscope.errors import Refused
+from transferscope.errors import NotApplicable, Refused
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
 VALIDATOR_ITEMS = 2000  # unlabelled target items that label-free validators may read
+FEATURE_ITEMS = 2000  # of the source's training items, and of its held-out ones, whose features a run may store
 
 
 class Labelled(NamedTuple):
@@ -32,6 +33,24 @@ class Pools(NamedTuple):
     source: Labelled | None = None
     target: Labelled | None = None
     unlabelled: Tensor | None = None  # target inputs [n, ...]
+    validation: Labelled | None = None  # the labelled target items set aside within the budget; never in a batch
+
+
+class Fold(NamedTuple):
+    """One of `of` parts that a seed cuts a target into, which is its test set: over the folds of a seed every labelled item is tested once."""
+
+    number: int
+    of: int
+    seed: int
+
+
+class FeatureItems(NamedTuple):
+    """The items whose features `keep_features` stores, which is what `dev` and `iwcv` are made of; no target label, no test input."""
+
+    source: Tensor  # [n, ...], training items
+    source_val: Tensor  # [v, ...], held out
+    source_val_labels: Tensor  # int64 [v]
+    target: Tensor  # [m, ...], training items
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -40,13 +59,18 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "little"))
 
 
-def split(domain: Domain, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each class goes to test.
+def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each class goes to test, or the fold.
 
     Items of one group stay together; unlabelled items are always train.
     """
     labels = domain.labels.numpy()
+    if domain.whole and fold is None:
+        return np.flatnonzero(labels == UNLABELLED), np.flatnonzero(labels != UNLABELLED)
     open_items = np.flatnonzero((domain.split == "") & (labels != UNLABELLED))
+    if fold is not None:
+        test = _of_fold(domain, open_items, split_seed, fold)
+        return np.setdiff1d(np.arange(len(domain)), test), test
     unit = domain.ids if domain.groups is None else domain.groups
     is_test = domain.split == "test"
     if domain.groups is None:
@@ -61,6 +85,20 @@ def split(domain: Domain, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
         is_test[open_items[np.isin(unit[open_items], chosen)]] = True
     is_test &= labels != UNLABELLED
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def _of_fold(domain: Domain, open_items: np.ndarray, split_seed: int, fold: Fold) -> np.ndarray:
+    """Items of one fold: each class, or else the groups, dealt out over the folds in an order of the seed's own."""
+    if np.any(domain.split == "test"):
+        raise NotApplicable(f"fold={fold.number}: target {domain.name} has an official test split; leave fold out")
+    key = "fold", split_seed, fold.seed, domain.name
+    if domain.groups is None:
+        labels = domain.labels.numpy()[open_items]
+        by_class = [open_items[labels == c] for c in range(len(domain.classes))]
+        dealt = [generator(*key, name).permutation(items) for name, items in zip(domain.classes, by_class, strict=True)]
+        return np.sort(np.concatenate(dealt)[fold.number :: fold.of])
+    groups = domain.groups[open_items]
+    return open_items[np.isin(groups, generator(*key).permutation(np.unique(groups))[fold.number :: fold.of])]
 
 
 def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,11 +152,11 @@ class Task:
     pools: Pools
     evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
-    validator_inputs: Tensor | None = None  # target training inputs in an order of their own, the same for every strategy and seed
+    validator_inputs: Tensor | None = None  # target training inputs, if any, in an order of their own, the same for every strategy and seed
 
     @property
     def samples(self) -> dict[str, int]:
-        source, target, unlabelled = self.pools
+        source, target, unlabelled, _ = self.pools
         aside = self.evaluated.get(f"{self.target.name}/val")
         return {
             "source": 0 if source is None else len(source.labels),
@@ -126,6 +164,28 @@ class Task:
             "target_val": 0 if aside is None else len(aside.labels),
             "target_unlabelled": 0 if unlabelled is None else len(unlabelled),
         }
+
+    def held_out(self) -> tuple[Tensor, Tensor]:
+        """Inputs [v, ...] and labels [v] of all the sources' validation items, where source and target share their classes."""
+        held = [self.evaluated[name] for name in (f"{source.name}/val" for source in self.sources) if name in self.evaluated]
+        if not held:
+            raise Refused(f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few to hold one out")
+        return torch.cat([items.inputs for items in held]), torch.cat([items.labels for items in held])
+
+    def feature_items(self, split_seed: int) -> FeatureItems:
+        """At most 2,000 of each kind, the same for every seed; for a strategy that is handed the source's inputs."""
+        val, labels = self.held_out()
+        drawn = [
+            torch.from_numpy(generator("feature_items", split_seed, part).permutation(size)[:FEATURE_ITEMS])
+            for part, size in (("train", len(self.pools.source.labels)), ("val", len(labels)))
+        ]
+        return FeatureItems(self.pools.source.inputs[drawn[0]], val[drawn[1]], labels[drawn[1]], self.validator_inputs)
+
+
+def input_shape(target: Domain, image_size: int | None, channels: int | None) -> tuple[int, ...]:
+    """(C, H, W) or (d,) of what a network takes."""
+    shape = tuple(target.inputs.shape[1:])
+    return (channels or shape[0], image_size or shape[-1], image_size or shape[-1]) if target.is_images else shape
 
 
 def prepare(
@@ -139,26 +199,26 @@ def prepare(
     source_label_noise: float = 0.0,
     image_size: int | None = None,
     channels: int | None = None,
+    fold: Fold | None = None,
 ) -> Task:
     """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
 
     image_size, channels: None takes the target's own. Where source and target share their classes, a tenth of each source is evaluated too,
     also for a strategy that only starts from the source model: what it forgets is told by it.
     """
-    shape = target.inputs.shape[1:]
-    if target.is_images:
-        shape = (channels or shape[0], image_size or shape[-1], image_size or shape[-1])
-    train, test = split(target, split_seed)
+    shape = input_shape(target, image_size, channels)
+    train, test = split(target, split_seed, fold)
     if len(test) == 0:
         raise Refused(f"target={target.name}: no labelled item is left to test on")
     evaluated = {f"{target.name}/test": _evaluated(target, test, shape)}
-    labelled, subset = None, None
+    labelled, validation, subset = None, None, None
     if "target_labels" in sees:
         chosen, aside = labelled_subset(target, train, label_budget, seed)
         labelled = Labelled(fitted(target, chosen, shape), target.labels[chosen], torch.zeros(len(chosen), dtype=torch.int64))
         subset = hashlib.blake2b("\n".join(sorted(target.ids[np.r_[chosen, aside]])).encode(), digest_size=8).hexdigest()
         if len(aside):
-            evaluated[f"{target.name}/val"] = _evaluated(target, aside, shape)
+            held = evaluated[f"{target.name}/val"] = _evaluated(target, aside, shape)
+            validation = Labelled(held.inputs, held.labels, torch.zeros(len(aside), dtype=torch.int64))
     unlabelled = None
     if "target_inputs" in sees:
         unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
@@ -173,8 +233,9 @@ def prepare(
     elif "source_labels" not in sees:
         source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
     watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
-    pools = Pools(source, labelled, unlabelled)
-    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, fitted(target, watched, shape))
+    watched_inputs = fitted(target, watched, shape) if len(watched) else None
+    pools = Pools(source, labelled, unlabelled, validation)
+    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, watched_inputs)
 
 
 def source_pool(
@@ -187,22 +248,42 @@ def source_pool(
     """
     parts, evaluated = [], {}
     for number, source in enumerate(sources):
-        train, _ = split(source, split_seed)
-        train = train[source.labels.numpy()[train] != UNLABELLED]
-        draws = generator("source_val", split_seed, source.name)
-        is_val = np.zeros(len(train), dtype=bool)
-        is_val[draws.permutation(len(train))[: round(SOURCE_VALIDATION_SHARE * len(train))]] = True
+        kept, val = _set_aside(source, _train_of_source(source, split_seed), split_seed)
         index = torch.tensor([classes.index(c) for c in source.classes])
-        kept = train[~is_val]
         labels = index[source.labels[kept]]
         noise = generator("source_label_noise", seed, source.name)
         noisy = noise.permutation(len(labels))[: round(label_noise * len(labels))]
         labels[noisy] = labels[noise.permutation(noisy)]
         parts.append(Labelled(fitted(source, kept, shape), labels, torch.full((len(kept),), number)))
-        if is_val.any():
-            held = _evaluated(source, train[is_val], shape)
+        if len(val):
+            held = _evaluated(source, val, shape)
             evaluated[f"{source.name}/val"] = replace(held, labels=index[held.labels], classes=classes)
     return Labelled(*(torch.cat(column) for column in zip(*parts, strict=True))), evaluated
+
+
+def unlabelled_source_pool(sources: tuple[Domain, ...], split_seed: int, shape: tuple[int, ...]) -> Labelled:
+    """The training items of all sources together without their labels, those that never had one among them, less those kept for validation."""
+    parts = []
+    for number, source in enumerate(sources):
+        train = _train_of_source(source, split_seed)
+        kept = np.setdiff1d(train, _set_aside(source, train, split_seed)[1])
+        parts.append(Labelled(fitted(source, kept, shape), torch.full((len(kept),), UNLABELLED), torch.full((len(kept),), number)))
+    return Labelled(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _train_of_source(source: Domain, split_seed: int) -> np.ndarray:
+    return np.arange(len(source)) if source.whole else split(source, split_seed)[0]
+
+
+def _set_aside(source: Domain, train: np.ndarray, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The labelled of a source's training items: (to train on, kept for validation), the latter a tenth."""
+    train = train[source.labels.numpy()[train] != UNLABELLED]
+    if source.whole:
+        return train, train[:0]
+    draws = generator("source_val", split_seed, source.name)
+    is_val = np.zeros(len(train), dtype=bool)
+    is_val[draws.permutation(len(train))[: round(SOURCE_VALIDATION_SHARE * len(train))]] = True
+    return train[~is_val], train[is_val]
 
 
 def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Evaluated:

@@ -6,7 +6,7 @@ from transferscope.distances._inputs import require_samples
 
 
 def coral(source: Tensor, target: Tensor) -> Tensor:
-    """|C_S - C_T|_F² / (4 d²)   (eq. 1), with the covariances C over N - 1 and M - 1 (eq. 2 and 3)
+    """|C_S - C_T|_F² / (4 d²), with the covariances C over N - 1 and M - 1   (section 3.1)
 
     source [N, d], target [M, d] → scalar; at least two items each. Not finite where an input is not. Differentiable. Blind to the means:
     a shift of all items is no distance.

@@ -17,8 +17,8 @@ def mmd(source: Tensor, target: Tensor, kernel: Literal["gaussian", "linear"] = 
     source [N, d], target [M, d] → scalar. Not finite where an input is not. Differentiable.
     kernel: "gaussian" is the mean of exp(-|x - y|² / γ) over γ = (1/4, 1/2, 1, 2, 4) times the median squared distance of all distinct pairs
         of the pooled sample (their mean where more than half of them coincide); "linear" is x·y, so that MMD² = |mean s - mean t|².
-    unbiased: False averages over all pairs (their eq. 5): never negative, 0 for equal samples, and for equal domains about 1/N + 1/M times
-        the kernel's mean drop from k(x, x) too large. True leaves out the pairs of an item with itself (their eq. 3): right on average,
+    unbiased: False averages over all pairs (their MMD_b): never negative, 0 for equal samples, and for equal domains about 1/N + 1/M times
+        the kernel's mean drop from k(x, x) too large. True leaves out the pairs of an item with itself (their MMD_u): right on average,
         negative by chance; needs two items of each domain.
     Deviations: Long et al. learn the weights of the bandwidths, here they are equal; the bandwidths are constants to the gradient.
 

@@ -114,9 +114,9 @@ def fisher(fewer: np.ndarray, more: np.ndarray, runs: int) -> np.ndarray:
 def _twins(cell: Cell, reader: Reader) -> dict[int, Predictions]:
     """The baseline's twin by seed; a run that cannot be read is no twin."""
     found = {}
-    for folder in cell.evidence.twin_runs:
+    for row in cell.evidence.rows(cell.evidence.twin_runs):
         with suppress(Refused):
-            found[record.read_record(folder)["seed"]] = reader.read(cell, folder)
+            found[record.read_record(row[0])["seed"]] = reader.read(cell, row)
     return found
 
 

@@ -33,8 +33,9 @@ def _of_source(cell: Cell, source: str, alpha: float) -> Forgetting | None:
     read = [_read(folder, source) for folder in cell.evidence.strategy_runs]
     if any(run is None or not np.array_equal(run[0], read[0][0]) for run in read):  # other items each seed: nothing to pair
         return None
-    before, after = (np.stack([run[k] for run in read]) for k in (2, 3))  # [K, n], or groups
-    before, after = (effect.group_means(x, read[0][1]) for x in (before, after))
+    folds = cell.evidence.folds  # of a seed: one score
+    before, after = (np.stack([run[k] for run in read]).reshape(-1, folds, len(read[0][0])).mean(axis=1) for k in (2, 3))  # [K, n]
+    before, after = (effect.group_means(x, read[0][1]) for x in (before, after))  # or groups
     d = after - before
     ci = effect.interval(d, alpha) if len(d) > 1 else None
     return Forgetting(source, float(before.mean()), float(after.mean()), float(d.mean()), ci, d.shape[1])

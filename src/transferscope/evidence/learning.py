@@ -70,7 +70,8 @@ class _Run:
 def of(cell: Cell, alpha: float) -> Learning | None:
     """None where a run has no curve: a history of fewer than 3 evaluations at steps it shares with its baseline."""
     seen = cell.evidence
-    runs = [(_read(cell, s), _read(cell, b)) for s, b in zip(seen.strategy_runs, seen.baseline_runs, strict=True)]
+    rows = zip(seen.rows(seen.strategy_runs), seen.rows(seen.baseline_runs), strict=True)
+    runs = [(_row(cell, s), _row(cell, b)) for s, b in rows]
     shared = set.intersection(*(set(run.steps) for pair in runs for run in pair))
     if len(shared) < 3 or min(shared) > 0:
         return None
@@ -90,6 +91,14 @@ def of(cell: Cell, alpha: float) -> Learning | None:
         source_steps=runs[0][0].source_steps,
         seeds=len(runs),
     )
+
+
+def _row(cell: Cell, folders: list[Path]) -> _Run:
+    """Of one seed: its run, or the mean curve of its folds, at the evaluations they share."""
+    runs = [_read(cell, folder) for folder in folders]
+    steps = sorted(set.intersection(*(set(run.steps) for run in runs)))
+    seconds, values = (np.mean([getattr(run, part)[np.isin(run.steps, steps)] for run in runs], axis=0) for part in ("seconds", "values"))
+    return _Run(np.array(steps), seconds, values, runs[0].source_steps, float(np.mean([run.source_seconds for run in runs])))
 
 
 def _read(cell: Cell, folder: Path) -> _Run:

@@ -1,6 +1,7 @@
 """What a run answered on its test items at the evaluation its selection takes."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from transferscope import record
 from transferscope.comparison import scores
 from transferscope.comparison.cells import Cell
+from transferscope.errors import Refused
+from transferscope.shapes import printable
 
 ITEM_METRICS = ("accuracy", "nll", "brier")  # those that are means of item scores
 
@@ -29,16 +32,21 @@ class Reader:
     cache: dict[tuple, Predictions] = field(default_factory=dict)
 
     def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
-        return [self.read(cell, folder) for folder in folders]
+        """One a seed."""
+        return [self.read(cell, row) for row in cell.evidence.rows(folders)]
 
-    def read(self, cell: Cell, folder: Path) -> Predictions:
+    def read(self, cell: Cell, row: list[Path]) -> Predictions:
+        """row: the run of a seed, or all its folds."""
         ids = cell.evidence.ids
-        key = (folder, cell.metric, cell.selection, ids[0], len(ids))
+        key = (*row, cell.metric, cell.selection, ids[0], len(ids))
         if key not in self.cache:
-            run = cell.evidence.records.get(folder) or record.read_record(folder)
-            step = scores.read_scores(folder, run, cell.metric, cell.selection).step
-            self.cache[key] = _read(folder, cell, step)
+            self.cache[key] = _together([self._read(cell, folder) for folder in row], ids)
         return self.cache[key]
+
+    def _read(self, cell: Cell, folder: Path) -> tuple[np.ndarray, Predictions]:
+        """(ids, predictions) in the run's own order."""
+        run = cell.evidence.records.get(folder) or record.read_record(folder)
+        return _read(folder, cell, scores.read_scores(folder, run, cell.metric, cell.selection).step)
 
 
 def item_differences(cell: Cell, reader: Reader) -> tuple[np.ndarray, str]:
@@ -61,15 +69,37 @@ def order(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return sorter[np.searchsorted(ids, wanted, sorter=sorter)]
 
 
-def _read(folder: Path, cell: Cell, step: int | None) -> Predictions:
+def _together(parts: list[tuple[np.ndarray, Predictions]], wanted: np.ndarray) -> Predictions:
+    place = order(np.concatenate([ids for ids, _ in parts]), wanted)
+    return Predictions(*(np.concatenate([getattr(part, f.name) for _, part in parts])[place] for f in fields(Predictions)))
+
+
+def check(folder: Path) -> None:
+    """Refused unless all members of a run's evaluations are what the evidence takes them for."""
+    path = folder / "evaluations.npz"
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
+        for name, array in arrays.items():
+            prefix, part = re.fullmatch(r"(.+?/.+?)/(ids|labels|classes|groups|metadata/.+|probabilities/\d+)", name, re.DOTALL).groups()
+            n, classes = len(arrays[f"{prefix}/ids"]), len(arrays[f"{prefix}/classes"])
+            is_probabilities, is_text = part.startswith("probabilities"), part in ("ids", "classes")
+            shape = (n, classes) if is_probabilities else (classes if part == "classes" else n,)
+            kinds = "f" if is_probabilities else "iu" if part == "labels" else "U" if is_text else "biufU"
+            if array.shape != shape or array.dtype.kind not in kinds or (part == "labels" and not np.isin(array, np.arange(classes)).all()):
+                raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
+    except Exception as error:  # a damaged archive fails in many ways
+        raise Refused(f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove the folder") from error
+
+
+def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predictions]:
     prefix = f"{cell.target}/test"
     with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
-        place = order(members[f"{prefix}/ids"], cell.evidence.ids)
-        labels = members[f"{prefix}/labels"][place]
+        ids, labels = members[f"{prefix}/ids"], members[f"{prefix}/labels"]
         classes = len(members[f"{prefix}/classes"])
         if step is None:
             n = len(labels)
-            return Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, np.log(classes)))
-        p = members[f"{prefix}/probabilities/{step:06d}"][place].astype(float)
+            return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, np.log(classes)))
+        p = members[f"{prefix}/probabilities/{step:06d}"].astype(float)
     predicted = p.argmax(1)
-    return Predictions(predicted, predicted == labels, -scores.item_scores(p, labels, "nll"))
+    return ids, Predictions(predicted, predicted == labels, -scores.item_scores(p, labels, "nll"))

@@ -1,5 +1,7 @@
 """Δ per subgroup of the test items: each metadata column of the target's domain is a family of its own."""
 
+from collections import defaultdict
+
 import numpy as np
 
 from transferscope.comparison.cells import Cell
@@ -26,6 +28,12 @@ def _columns(cell: Cell) -> dict[str, np.ndarray]:
     """Metadata of the test items, in the order of the cell's ids."""
     prefix = f"{cell.target}/test"
     start = f"{prefix}/metadata/"
-    with np.load(cell.evidence.strategy_runs[0] / "evaluations.npz", allow_pickle=False) as members:
-        place = order(members[f"{prefix}/ids"], cell.evidence.ids)
-        return {name[len(start) :]: members[name][place] for name in members.files if name.startswith(start)}
+    ids, columns = [], defaultdict(list)
+    for folder in cell.evidence.rows(cell.evidence.strategy_runs)[0]:
+        with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
+            ids.append(members[f"{prefix}/ids"])
+            for name in members.files:
+                if name.startswith(start):
+                    columns[name[len(start) :]].append(members[name])
+    place = order(np.concatenate(ids), cell.evidence.ids)
+    return {column: np.concatenate(parts)[place] for column, parts in columns.items()}

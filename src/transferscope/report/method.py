@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transferscope.comparison import wording
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.report import layout, words
 
@@ -72,6 +73,8 @@ def stamps(cells: Sequence[Cell]) -> list[str]:
     out = []
     if any(cell.selection == "oracle" for cell in cells):
         out.append("Oracle selection: checkpoints were chosen on the target’s test labels. These numbers are no result, only a bound.")
+    if wording.mixes_rules(cells):
+        out.append(f"Mixed rules: arms that see nothing {cells[0].selection} could choose by are judged by their last evaluation.")
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "the runs" if len(protocols) == 1 else "rows so marked"
@@ -150,7 +153,7 @@ def versions(cells: Sequence[Cell]) -> list[tuple[str, str]]:
 def command(settings: dict) -> str:
     """The line that makes this page again."""
     keys = ("baseline", "metric", "selection", "margin", "alpha", "items", "correction")
-    options = " ".join(f"--{key} {shlex.quote(str(settings[key]))}" for key in keys)
+    options = " ".join(f"--{key} {shlex.quote(str(settings[key]))}" for key in (*keys, "protocol") if key in settings)
     return f"transferscope report {shlex.quote(str(settings['runs']))} {options} -o report.html"
 
 

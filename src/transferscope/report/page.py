@@ -16,8 +16,8 @@ from transferscope.comparison.baselines import ISOLATES
 from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
 from transferscope.evidence.flips import BOUND
-from transferscope.evidence.predictions import ITEM_METRICS, Reader
-from transferscope.report import cards, figures, layout, method, standing, words
+from transferscope.evidence.predictions import ITEM_METRICS, Reader, check
+from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
 
@@ -32,6 +32,8 @@ SECTIONS = {
     "classes": "Classes",
     "items": "Items",
     "aftermath": "Side effects",
+    "ranking": "Prediction",
+    "search": "Search",
     "verdicts": "Verdicts",
     "evidence": "Evidence",
     "method": "Method",
@@ -41,6 +43,9 @@ SECTIONS = {
 def render(comparison: Comparison) -> str:
     """The page of a comparison. Reads history.csv of the runs for the curves."""
     cells, settings = comparison.cells, comparison.settings
+    seen = [cell.evidence for cell in cells]
+    for folder in dict.fromkeys(run for one in seen for run in (*one.strategy_runs, *one.baseline_runs, *one.twin_runs)):
+        check(folder)
     gaps = method.gaps(comparison)
     targets = layout.build(cells, gaps.places)
     reader, pictures = Reader(), Pictures()
@@ -50,6 +55,7 @@ def render(comparison: Comparison) -> str:
             _draw_budgets(target, line, settings)
     views = [view for target in targets for view in target.views]
     found = standing.standing(comparison, views)
+    searches = search.views(comparison.searches)
     shown = {
         "standing": any(found.values()),
         "budgets": any(len(target.budgets) > 1 for target in targets),
@@ -57,6 +63,8 @@ def render(comparison: Comparison) -> str:
         "classes": any(view.classes for view in views),
         "items": any(view.flips for view in views),
         "aftermath": any(view.calibration for view in views),
+        "ranking": bool(comparison.rankings),
+        "search": bool(searches),
     }
     metric = settings["metric"]
     part_metric = metric if metric in ITEM_METRICS else "accuracy"
@@ -90,6 +98,10 @@ def render(comparison: Comparison) -> str:
         all_baselines=ISOLATES,
         large=len(cells) > LARGE,
         panel_height=PANEL_HEIGHT,
+        rankings=ranking.views(comparison.rankings),
+        ranking_height=ranking.HEIGHT,
+        searches=searches,
+        search_height=search.HEIGHT,
         gutter=figures.GUTTER,
         collapses=method.collapses(cells),
         gaps=gaps.lists,

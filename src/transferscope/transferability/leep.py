@@ -6,7 +6,7 @@ from transferscope.errors import Refused
 
 
 def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """(1/N) Σ_i log Σ_z P(y_i | z) θ(x_i)_z, with P(y, z) = (1/N) Σ_{i: y_i = y} θ(x_i)_z   (eq. 1 and 2)
+    """(1/N) Σ_i log Σ_z P(y_i | z) θ(x_i)_z, with P(y, z) = (1/N) Σ_{i: y_i = y} θ(x_i)_z
 
     source_probabilities θ [N, C_S], what a source model says of the target's items, labels [N] → nats, at most 0. No features are read: a
     source model with few classes cannot say much. Refused where the probabilities are not finite or do not sum to 1.

@@ -32,7 +32,7 @@ folders inside folders count, hidden files do not.
 
 def main(argv: list[str]) -> int:
     parser = Parser("apply")
-    parser.add_argument("run", metavar="RUN", type=Path)
+    parser.add_argument("run", metavar="RUN", type=lambda text: Path(text).resolve())
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--config-dir", type=Path)
@@ -86,7 +86,7 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
 
     target = loaded.record["cell"]["target"]
     folders = [*conf.folders(), *([config_dir] if config_dir else [])]
-    yaml = next((path for shelf in folders if (path := shelf / "domain" / f"{target}.yaml").is_file()), None)
+    yaml = next((path for shelf in folders for path in (shelf / "domain").glob("*.yaml") if path.stem == target), None)
     if yaml is None:
         raise Refused(f"target={target}: its yaml, which says how to read arrays, is on no shelf; give --config-dir DIR that holds it")
     probabilities = loaded.predict(read_array(file, OmegaConf.load(yaml), loaded.input_shape[0])).numpy()

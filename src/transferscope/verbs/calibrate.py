@@ -13,7 +13,7 @@ from pathlib import Path
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
-STUDIES = ("coverage", "alarms", "power", "signs")
+STUDIES = ("coverage", "folds", "groups", "metrics", "alarms", "families", "power", "signs")
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
 
@@ -21,17 +21,22 @@ HELP = """The study that shows the verdict's error rates: simulated and real exp
 
 usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format table|json] [-o FOLDER]
 
-  --study NAME   coverage | alarms | power | signs (default: all four)
+  --study NAME   coverage | folds | groups | metrics | alarms | families | power | signs (default: all of them)
                    coverage  how often the interval misses the truth, beside what published work uses
+                   folds     the same where every item is tested in one fold of each seed, beside the usual tests of folds
+                   groups    the same where items come in groups
+                   metrics   the same of macro-F1, balanced accuracy and AUROC
                    alarms    false alarms: scratch against scratch in real training, and families of recentred real pairs
+                   families  false claims where seeds are added until decided, and under --correction bh
                    power     planted harm of known size: how often it is called negative
                    signs     shifts whose sign follows from their construction
-  --draws N      simulated experiments a point of coverage (default: 10000); families and power take a fifth of them
-  --quick        1000 draws and few trainings: two to four minutes, too coarse to judge by
+  --draws N      simulated experiments a point of coverage (default: 10000); families and power take a fifth of them, metrics and
+                 small real data sets in folds a half
+  --quick        1000 draws and few trainings: some minutes, too coarse to judge by
   --format NAME  table | json (default: table)
   -o FOLDER      also write STUDY.csv there, one row a finding
 
-The full study takes 15 to 30 minutes on one core; nothing goes to the store. A finding outside its bar is a finding: the exit status is 0,
+The full study takes half an hour to an hour on one core; nothing goes to the store. A finding outside its bar is a finding: the exit status is 0,
 and the closing line names it.
 """
 

@@ -12,7 +12,7 @@ FORMATS = ("table", "json", "csv", "markdown")
 HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
 
 usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X] [--alpha X] [--items NAME]
-                             [--correction NAME] [--format NAME] [--track [online]]
+                             [--correction NAME] [--protocol NAME] [--format NAME] [--track [online]]
 
   RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs)
   --baseline NAME    what a cell is held against (default: scratch)
@@ -21,18 +21,21 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                        target_ssl        the target alone, its unlabelled items used as well
                        target_only_long  the target alone, as many steps as the cell and its source model together
                        source_only       the source alone: the difference is the adaptation gain
+                       source_nearest_neighbour | source_svm  the same of shallow adaptation: that classifier, the same features
                        target_full       the target with all its labels: the ceiling
                        shuffled_source   the same cell with permuted source labels
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
   --metric NAME      accuracy | macro_f1 | balanced_accuracy | auroc | nll | brier (default: accuracy); higher is better: nll and brier
                      have their sign flipped; auroc: the class sorted last is positive, with more classes one against the rest
   --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle reads the test labels), or the
-                     one that a label-free validator likes best: entropy | mutual_information | bnm | snd | class_clustering
+                     one that a label-free validator likes best: entropy | mutual_information | bnm | snd | class_clustering;
+                     dev | iwcv: the one of least risk on source items, weighted to look like the target's (runs with keep_features=true)
   --margin X         the smallest difference that matters, on the metric's scale (default: 0.01, one point of accuracy), or relative:0.1,
                      a tenth of the baseline's risk
   --alpha X          error rate of all verdicts of a family together (default: 0.05)
   --items NAME       random: the claim is about other test items too | fixed: about this test set only (default: random)
   --correction NAME  holm: no false verdict in a family | bh: few among those decided, the false discovery rate (default: holm)
+  --protocol NAME    inductive | transductive: only these cells | both: a table that mixes them, stamped. Without it a mix is refused
   --format NAME      table | json | csv | markdown (default: table)
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
@@ -50,6 +53,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--items", default="random")
     parser.add_argument("--correction", default="holm")
+    parser.add_argument("--protocol")
     parser.add_argument("--format", default="table")
     parser.add_argument("--track", nargs="?", const="offline", default="")
     options = vars(parser.parse_args(argv))

@@ -150,7 +150,7 @@ def launchers() -> Iterator[Finding]:
     yield Finding(True, "local", "runs side by side in forked processes, one a core; the default")
     for name, choice, what in (
         ("joblib", "joblib", "runs side by side in processes of their own"),
-        ("submitit", "submitit_slurm", "runs on a Slurm cluster; optional"),
+        ("submitit", "submitit_slurm", f"runs on a Slurm cluster{'' if shutil.which('sbatch') else ' (none here: no sbatch)'}; optional"),
     ):
         package, needed = f"hydra-{name}-launcher", name == "joblib"
         if find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{name}_launcher"):

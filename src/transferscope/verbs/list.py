@@ -1,102 +1,95 @@
 """transferscope list: what stands on a shelf, one line each. Reads yamls and sources, imports none of them."""
 
-import ast
 import shutil
+import sys
 import textwrap
-from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
-from transferscope import conf
+from transferscope import shelves
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
+from transferscope.shelves import MODULES, SHELVES
 
-SHELVES = {"strategies": "strategy", "domains": "domain", "backbones": "backbone", "experiments": "experiment", "trainers": "trainer"}
-MODULES = ("distances", "transferability", "validators")  # shelves of functions: being a file of the folder is being on it
 HELP = """
-usage: transferscope list SHELF [--config-dir DIR]
+usage: transferscope list SHELF [--config-dir DIR] [--format text|markdown]
 
 SHELF is one of strategies, domains, backbones, experiments, trainers, or of
 functions: distances, transferability, validators. One line
 for each choice: the name that goes after `strategy=`, `target=` and `source=`,
-`backbone=`, `experiment=` or `trainer=`, what it is, and what a strategy sees.
-`model of the source`: it starts from a model trained on the labelled source.
+`backbone=`, `experiment=` or `trainer=`, and what it is.
 
-  --config-dir DIR  a folder with shelves of your own (strategy/, domain/, ...),
-                    as for `transferscope run`
+Of a strategy also its idea, its paper, and what it sees; `model of the source`:
+it starts from a model trained on the labelled source. In a terminal strategies
+are grouped by idea; in a pipe each is one whole line, for grep.
+
+  --config-dir DIR   a folder with shelves of your own (strategy/, domain/, ...),
+                     as for `transferscope run`
+  --format markdown  of strategies: the page docs/strategies.md, with equations,
+                     keys and published numbers
 """
+SHORT = {"source_inputs": "Sx", "source_labels": "Sy", "target_inputs": "Tx", "target_labels": "Ty", "model of the source": "M"}
+LEGEND = "sees: S source, T target, x inputs, y labels, M a model trained on the source. Papers, equations, keys: docs/strategies.md"
 
 
 def main(argv: list[str]) -> int:
     parser = Parser("list")
     parser.add_argument("shelf", nargs="?", default="")
     parser.add_argument("--config-dir")
+    parser.add_argument("--format", choices=("text", "markdown"), default="text")
     arguments = parser.parse_args(argv)
     known = [*SHELVES, *MODULES]
     if arguments.shelf not in known:
         said = f"{arguments.shelf}: no such shelf{nearest(arguments.shelf, known)}" if arguments.shelf else "list: of what"
         raise Refused(f"{said} ({', '.join(known)})")
+    if arguments.format == "markdown" and arguments.shelf != "strategies":
+        raise Refused(f"list: --format markdown is for strategies; of {arguments.shelf} there is --format text alone")
     if arguments.shelf in MODULES:
-        folder = Path(__file__).parents[1] / arguments.shelf
-        choices = {path.stem: path for path in sorted(folder.glob("[a-z]*.py"))}
+        choices = shelves.functions(arguments.shelf)
     else:
-        choices = shelf(SHELVES[arguments.shelf], arguments.config_dir)
-    margin = max(map(len, choices), default=0) + 2
+        choices = shelves.shelf(SHELVES[arguments.shelf], arguments.config_dir)
     columns = shutil.get_terminal_size((1000, 40)).columns  # in a pipe a line stays a line
-    for name, path in choices.items():
-        text = docstring(path) if arguments.shelf in MODULES else describe(path)
-        if arguments.shelf == "strategies":
-            text += f"; sees {sight(path)}"
-        print(textwrap.fill(text, columns, initial_indent=name.ljust(margin), subsequent_indent=" " * margin, break_on_hyphens=False))
+    if arguments.format == "markdown":
+        from transferscope import strategy_page
+
+        print(strategy_page.page(choices), end="")
+    elif arguments.shelf == "strategies" and sys.stdout.isatty():
+        by_idea(choices, columns)
+    else:
+        lines(choices, columns, in_full=arguments.shelf == "strategies")
     return 0
 
 
-def shelf(group: str, config_dir: str | None) -> dict[str, Path]:
-    """The yaml of every choice, by name. Of equal names the project's own holds, as in Hydra's search path."""
-    if config_dir is not None and not Path(config_dir).is_dir():
-        raise Refused(f"--config-dir {config_dir}: no such folder; give one with shelves (strategy/, domain/, ...) in it")
-    folders = [Path(config_dir)] if config_dir is not None else []
-    paths = {path.stem: path for folder in (*folders, conf.own_folder()) for path in (folder / group).glob("*.yaml")}
-    return dict(sorted(paths.items()))
+def lines(choices: dict[str, Path], columns: int, in_full: bool) -> None:
+    """One line a choice; in full, that of a strategy."""
+    margin = max(map(len, choices), default=0) + 2
+    for name, path in choices.items():
+        text = shelves.describe(path)
+        if in_full:
+            said = {key: shelves.header(path, key) for key in ("idea", "paper")}
+            text += "".join(f"; {key}: {words}" for key, words in said.items() if words) + f"; sees {', '.join(sight(path))}"
+        print(hanging(name.ljust(margin), text, columns))
 
 
-def describe(path: Path) -> str:
-    """The first comment line of a yaml; Hydra's own `@package` line is none."""
-    lines = (line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#"))
-    return next((line for line in lines if line and not line.startswith("@package")), "(no description)")
+def by_idea(choices: dict[str, Path], columns: int) -> None:
+    """Strategies under headings; what each sees in a column of its own."""
+    margin = max(map(len, choices), default=0) + 4
+    for idea, group in groupby(sorted(choices, key=lambda name: shelves.place(choices[name])), lambda name: shelves.idea(choices[name])):
+        print(idea)
+        for name in group:
+            seen = "".join(SHORT.get(word, word) + " " for word in sight(choices[name])).replace("Sx Sy", "Sxy").replace("Tx Ty", "Txy")
+            first = f"  {name}".ljust(margin) + f"{seen:9}"
+            print(hanging(first, shelves.describe(choices[name]), columns))
+        print()
+    print(textwrap.fill(LEGEND, columns))
 
 
-def docstring(path: Path) -> str:
-    """The first line of a module's docstring."""
-    return (ast.get_docstring(ast.parse(path.read_text())) or "(no description)").split("\n")[0]
+def hanging(first: str, text: str, columns: int) -> str:
+    """Text beside what its first line begins with."""
+    return textwrap.fill(text, columns, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
 
 
-def sight(path: Path) -> str:
-    """What a strategy sees, as its source declares it: importing it would take seconds of torch."""
-    from omegaconf import OmegaConf
-
-    yaml = OmegaConf.load(path)
-    sights = _declared(yaml.get("_target_", ""))
-    if sights is None:
-        return f"? (no `sees` found in {yaml.get('_target_')})"
-    model = ["model of the source"] if yaml.get("starts_from") == "source" and "source_inputs" not in sights else []
-    return ", ".join(model + sights)
-
-
-def _declared(target: str) -> list[str] | None:
-    """The words of `sees` in the class of this dotted name, or in the first of its bases that has them."""
-    module, _, name = target.rpartition(".")
-    try:
-        tree = ast.parse(Path(find_spec(module).origin).read_text())
-    except (ImportError, AttributeError, TypeError, ValueError, OSError):
-        return None
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    imported = {a.asname or a.name: f"{n.module}.{a.name}" for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
-    if name not in classes:
-        return None
-    for node in classes[name].body:
-        goals = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) and node.value else []
-        if any(isinstance(goal, ast.Name) and goal.id == "sees" for goal in goals):
-            return sorted(word.value for word in ast.walk(node.value) if isinstance(word, ast.Constant))
-    bases = (base.id for base in classes[name].bases if isinstance(base, ast.Name))
-    found = (_declared(imported.get(base, f"{module}.{base}")) for base in bases)
-    return next((sights for sights in found if sights is not None), None)
+def sight(path: Path) -> list[str]:
+    """What a strategy sees, or that nothing was found to say it."""
+    seen = shelves.sights(path)
+    return [f"? (no `sees` found in {shelves.value(path, '_target_')})"] if seen is None else seen

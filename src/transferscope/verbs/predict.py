@@ -18,10 +18,12 @@ RANKS_ONLY = (
     "expected to transfer better. Whether transfer helps or hurts is a question for `transferscope compare`."
 )
 FIXED = {"strategy": "fine_tuning", "initialisation": "source", "protocol": "inductive"}
+OF_THE_STORE = ("store", "data_root", "download")  # keys beside --pairs; the records have the others
 HELP = """
 usage: transferscope predict target=DOMAIN source=A,B,[C,D] [label_budget=10]
                              [backbone=NAME] [key=value ...] [--format table|json]
                              [--config-dir DIR]
+       transferscope predict --pairs [store=STORE] [data_root=FOLDER]
 
 Distances between each candidate source and the target, their label shift, and
 transferability scores, before any training on the target: one row a source,
@@ -43,13 +45,21 @@ Training inputs and the labels of the budget are all that is used: no test item,
 no validation label. At most 2,000 items of each domain count, chosen by
 split_seed, and equally many of every source, for distances depend on how many.
 
+What was computed stays in the store, and is not computed again while data, model
+and the code of distances and scores are the same. `transferscope report` shows
+how it ranked the gains that the runs then had, one point a pair of source and
+target, and whether the pairs are enough to claim anything.
+
+  --pairs          every source and target that the runs of a store bring together,
+                   each as its runs had it (backbone, budget, seed, trainer): after a
+                   sweep, for the report. Equally many items of every source of all
   --format json    {"target", "label_budget", "backbone", "seed", "features_of",
                    "items": {"source", "target", "target_labelled"}, "reading",
                    "sources": [{"source", "training_items", "classes_shared",
                    "source_seconds", "inputs", "features", "labels", "scores",
                    "reasons"}]}; the four groups hold {name: number, or null with
                    a reason, or {"estimate", "lo", "hi"}}; seconds are 0 where
-                   the store had the source's model
+                   the store had the source's model. With --pairs a list of these
   --config-dir DIR a folder with shelves of your own (domain/, backbone/, ...)
 
 These numbers rank sources for one target and backbone, nothing more: a lower
@@ -60,6 +70,7 @@ distance is a nearer source, a higher score a source expected to transfer better
 def main(argv: list[str]) -> int:
     parser = Parser("predict")
     parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--pairs", action="store_true")
     parser.add_argument("--format", default="table")
     parser.add_argument("--config-dir", type=Path)
     arguments = parser.parse_intermixed_args(argv)
@@ -67,14 +78,17 @@ def main(argv: list[str]) -> int:
         raise Refused(f"--format {arguments.format}: not one of {', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}")
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
         raise Refused(f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, backbone/, ...) in it")
-    with composed(arguments.overrides, arguments.config_dir) as configs:
-        from transferscope.prediction import predict
+    compose = of_the_store if arguments.pairs else one_source_each
+    with composed(compose(arguments.overrides), arguments.config_dir) as configs:
+        from transferscope.prediction import predict, predict_pairs
 
-        prediction = {**predict(configs), "reading": RANKS_ONLY}
+        predictions = predict_pairs(configs[0]) if arguments.pairs else [predict(configs)]
+    predictions = [{**prediction, "reading": RANKS_ONLY} for prediction in predictions]
     if arguments.format == "json":
-        print(json.dumps(prediction, indent=1, allow_nan=False, ensure_ascii=False))
+        print(json.dumps(predictions if arguments.pairs else predictions[0], indent=1, allow_nan=False, ensure_ascii=False))
     else:
-        say(prediction)
+        for prediction in predictions:
+            say(prediction)
     return 0
 
 
@@ -82,8 +96,8 @@ def main(argv: list[str]) -> int:
 
 
 @contextmanager
-def composed(overrides: list[str], config_dir: Path | None) -> Iterator[list]:
-    """One config a source. Hydra's own state, which tells conf.py of further shelves, lasts as long as the context."""
+def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list]:
+    """One config for each list of overrides. Hydra's own state, which tells conf.py of further shelves, lasts as long as the context."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -97,7 +111,7 @@ def composed(overrides: list[str], config_dir: Path | None) -> Iterator[list]:
         with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
             configs = [
                 compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
-                for words in one_source_each(overrides)
+                for words in choices
             ]
         HydraConfig.instance().set_config(configs[0])
         yield configs
@@ -127,6 +141,14 @@ def one_source_each(overrides: list[str]) -> list[list[str]]:
     if not sources or "null" in sources:
         raise Refused("source: a domain is needed, or several, such as source=a,b (transferscope list domains)")
     return [[*words, f"source={source}"] for source in dict.fromkeys(sources)]
+
+
+def of_the_store(overrides: list[str]) -> list[list[str]]:
+    """The overrides that go with --pairs."""
+    for word in overrides:
+        if (key := word.lstrip("+").partition("=")[0]) not in OF_THE_STORE:
+            raise Refused(f"{word}: with --pairs the records say what {key} is; only {', '.join(OF_THE_STORE)} can be given")
+    return [overrides]
 
 
 # --- the table -------------------------------------------------------------------------------------------------------------------

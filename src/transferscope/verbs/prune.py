@@ -1,13 +1,16 @@
 """transferscope prune: what in store and cache nothing refers to."""
 
-import shutil
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from safetensors import SafetensorError, safe_open
+
 from transferscope import record
 from transferscope.arguments import Parser
+from transferscope.data import files
 from transferscope.errors import Refused
 
 HELP = """
@@ -18,15 +21,18 @@ it.
 
   - work in progress of runs that are finished, and of killed runs that left no
     checkpoint and are in no sweep's plan
-  - half-written files that a killed process left behind
-  - source models, once no planned run is unfinished and no killed run can be
-    resumed (a later run trains its own again)
+  - half-written files that a killed process left behind, and damaged ones that
+    were made again
+  - what `predict` left of domains whose data have changed since
+  - source models and features of frozen backbones, once no planned run is
+    unfinished and no killed run can be resumed (a later run makes its own again)
+  - decoded pictures, in the user's cache, of folders that are gone
 
 Records, plans, kept models and W&B files are never touched, and a killed run's
 checkpoint is kept: the same command resumes it. While a run is at work in the
-store, nothing is removed.
+store, nothing is removed, nor what lies behind a link that leads out of it.
 """
-TEMPORARY_SECONDS = 3600  # plans and probes are written in a moment; one this old has lost its process
+TEMPORARY_SECONDS = 3600  # plans, predictions and probes are written in a moment; one this old has lost its process
 
 
 class Find(NamedTuple):
@@ -56,7 +62,7 @@ def main(argv: list[str]) -> int:
     else:
         refuse_if_at_work(store)
         for path in (path for find in removable for path in find.paths):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            record.remove(path)
         print(f"{store}: {human(total)} freed")
     return 0
 
@@ -71,7 +77,7 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
     """(what may go, what stays though nobody is at work on it)."""
     planned = {job["fingerprint"] for plan in record.read_plans(store) for job in plan["jobs"] if job["fingerprint"]}
     removable, kept = [], []
-    for folder in sorted(path for path in record.running(store).glob("*") if path.is_dir() and ".draft-" not in path.name):
+    for folder in sorted(path for path in record.running(store).glob("*") if path.is_dir() and "." not in path.name):
         status, detail = record.state(store, folder.name)
         lock = folder.with_name(f"{folder.name}.lock")
         find = Find([folder, *([lock] if lock.exists() else [])], f"work in progress of {folder.name[:8]}")
@@ -82,34 +88,73 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
         else:
             kept.append(find._replace(what=f"{find.what}: {detail or status}"))
     if drafts := list(_left_behind(store)):
-        removable.append(Find(drafts, f"{len(drafts)} half-written by killed processes"))
-    if models := sorted((store / ".cache" / "source_models").glob("*.safetensors")):
+        removable.append(Find(drafts, f"{len(drafts)} half-written by killed processes, or damaged"))
+    models = sorted((store / ".cache" / "source_models").glob("*.safetensors"))
+    features = sorted(path for path in (store / ".cache" / "features").glob("*") if path.is_dir())
+    if shared := [*models, *features]:
         unfinished = sum(record.state(store, name)[0] not in record.ANSWERS for name in planned)
-        what = f"source models ({len(models)})"
+        what = f"source models ({len(models)}) and features of frozen backbones ({len(features)})"
         if unfinished or kept:
-            kept.append(Find(models, f"{what}: {unfinished} planned runs are unfinished, {len(kept)} killed runs can be resumed"))
+            kept.append(Find(shared, f"{what}: {unfinished} planned runs are unfinished, {len(kept)} killed runs can be resumed"))
         else:
-            locks = [lock for model in models if (lock := model.with_suffix(".lock")).exists()]
-            removable.append(Find([*models, *locks], f"{what}: no planned run needs them any more"))
-    used = {record.read_record(folder)["consumed"]["target"]["digest"] for folder in record.run_folders(store)}
+            locks = [lock for path in shared if (lock := path.with_suffix(".lock")).exists()]
+            removable.append(Find([*shared, *locks], f"{what}: no planned run needs them any more"))
+    consumed = [record.read_record(folder)["consumed"] for folder in record.run_folders(store)]
+    if outdated := list(_outdated(store, consumed)):
+        removable.append(Find(outdated, f"{len(outdated)} predictions of domains whose data have changed since"))
+    used = {one["target"]["digest"] for one in consumed}
     pictures = [path for path in sorted((store / ".cache" / "thumbnails").glob("*")) if path.name.split(".")[0] not in used]
     if pictures:
         removable.append(Find(pictures, f"pictures of {len(pictures)} states of the data that no run is of"))
-    return removable, kept
+    if decoded := [path for path in sorted(files.decoded_pictures().glob("*.safetensors")) if not _origin(path).exists()]:
+        removable.append(Find(decoded, f"decoded pictures of {len(decoded)} folders that are gone, in {files.decoded_pictures()}"))
+    owned = [folder.resolve() for folder in (store, files.decoded_pictures())]
+    within = [[path for path in find.paths if any(path.parent.resolve().is_relative_to(own) for own in owned)] for find in removable]
+    return [find._replace(paths=paths) for find, paths in zip(removable, within, strict=True) if paths], kept
+
+
+def _origin(decoded: Path) -> Path:
+    """Where decoded pictures come from; nowhere, if that cannot be read."""
+    with contextlib.suppress(OSError, SafetensorError), safe_open(decoded, "np") as file:
+        return Path(file.metadata()["origin"])
+    return decoded / "unknown"
+
+
+def _outdated(store: Path, consumed: list[dict]) -> Iterator[Path]:
+    """Predictions of a domain that the runs know by another content alone. One that no run knows yet may still be wanted."""
+
+    def domains(one: dict) -> set[tuple[str, str]]:
+        return {(domain["name"], domain["digest"]) for domain in (one["target"], *one["sources"])}
+
+    known = {domain for one in consumed for domain in domains(one)}
+    names = {name for name, _ in known}
+    for path in sorted(store.glob("predictions/*.json")):
+        if any(name in names for name, _ in domains(record.read_json(path, "prediction")["consumed"]) - known):
+            yield path
 
 
 def _left_behind(store: Path) -> Iterator[Path]:
     """Drafts of records and source models are written under a lease, and none is held; the others are told by their age."""
-    yield from sorted(record.running(store).glob("*.draft-*"))
-    yield from sorted((store / ".cache" / "source_models").glob("*.draft-*"))
-    for path in [*record.running(store).glob(".probe-*"), *store.glob("sweeps/*/.plan.json.*")]:
+    for pattern in ("*.draft-*", "*.damaged"):
+        yield from sorted(record.running(store).glob(pattern))
+    yield from (lock for lock in sorted(record.running(store).glob("*.lock")) if not lock.with_suffix("").exists())
+    for pattern in ("source_models/*.draft-*", "source_models/*.damaged", "features/*/*.draft-*", "features/*/*.damaged"):
+        yield from sorted((store / ".cache").glob(pattern))
+    yield from (*sorted(store.glob("wandb.damaged")), *sorted(files.decoded_pictures().glob("*.damaged")))
+    aged = [
+        *files.decoded_pictures().glob("*.draft-*"),
+        *record.running(store).glob(".probe-*"),
+        *store.glob("sweeps/*/.plan.json.*"),
+        *store.glob("predictions/.*.json.*"),
+    ]
+    for path in aged:
         if time.time() - path.stat().st_mtime > TEMPORARY_SECONDS:
             yield path
 
 
 def size(paths: list[Path]) -> int:
-    files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
-    return sum(file.stat().st_size for file in files if file.is_file())
+    every = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
+    return sum(file.stat().st_size for file in every if file.is_file())
 
 
 def human(octets: int) -> str:

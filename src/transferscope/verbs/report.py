@@ -5,7 +5,7 @@ from transferscope.arguments import Parser
 
 HELP = """
 usage: transferscope report [RUNS] [-o report.html] [--baseline scratch] [--metric accuracy] [--selection last] [--margin 0.01]
-                            [--alpha 0.05] [--items random] [--correction holm]
+                            [--alpha 0.05] [--items random] [--correction holm] [--protocol NAME]
 
 Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of every cell. It needs no other
 file, no network and no JavaScript for reading.
@@ -15,7 +15,7 @@ file, no network and no JavaScript for reading.
   --baseline NAME  what a cell is held against        --metric NAME     the score
   --selection NAME which labels chose the checkpoint  --margin 0.01     the smallest difference that matters
   --alpha 0.05     level of each family of cells      --items NAME      random, or fixed: these test items alone
-  --correction holm, or bh
+  --correction holm, or bh                            --protocol NAME   inductive, transductive, or both for a mix
 The options are those of `transferscope compare`. Exit status: 0 done, 2 the request was wrong.
 """
 
@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--items", default="random")
     parser.add_argument("--correction", default="holm")
+    parser.add_argument("--protocol")
     options = vars(parser.parse_args(argv))
     output = options.pop("output")
 

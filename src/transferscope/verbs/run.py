@@ -9,7 +9,7 @@ from transferscope import conf
 from transferscope.errors import Refused, nearest
 
 HELP = """
-usage: transferscope run key=value ... [-m] [--until-decided] [--dry-run]
+usage: transferscope run key=value ... [-m] [--until-decided | --search] [--dry-run]
 
 Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not run again, a killed one is taken
 up where it stood.
@@ -21,28 +21,42 @@ up where it stood.
 choices (transferscope list ...): strategy=, backbone=, trainer=, tracking=, experiment=, target=, source= (null, one, or [a,b])
 keys:
   label_budget=10          labelled target items a class, validation included; 0 or full
-  initialisation=auto      auto | random | pretrained | source
+  initialisation=auto      auto | random | pretrained (the backbone's weights) | source (a model trained on the source)
+                           | rotation, simclr (a backbone pre-trained on the source's pictures without their labels)
   protocol=inductive       inductive | transductive (unlabelled test inputs visible)
   source_label_noise=0.0   share of source labels permuted; 1 is the shuffled-source control
   image_size=null          pixels; null = the target's own          channels=null   null = the target's own
   seed=0                   subset, initialisation, batches          split_seed=0    train/test splits
+  fold=null                small targets: 'fold=range(0,5)' with -m tests every labelled item in one fold of each seed; folds=null: 5
   twin=false               true: the A/A twin, same labels with another initialisation and other batches
-  keep=none                none | selected: keep a model            selection=last  last | source_val | target_val
+  keep=none                none | selected: keep a model            selection=last  last | source_val | target_val | a validator (snd, ...)
+  keep_features=false      true: store features, for `compare --selection dev` and `iwcv`
+  reverse_validation=false true: train backwards as well, for a value to choose hyper-parameters by
   store=runs               where records go                         data_root=data  where data files are
   trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
+  trainer.augmentation=none  crop (digits, too) | crop_flip (photographs); trainer.label_smoothing=0.0
+  trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
   strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
 
 flags:
   -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
   --until-decided          with -m: each cell and its baseline get seeds until the cell is decided, at looks of 5, 7 and 10 seeds; leave
                            seed out. Keys: 'until_decided.looks=[5,10,20]', until_decided.baseline, .metric, .margin, .alpha
+  --search                 with -m: every strategy is tuned with the same number of trials, its best values run on fresh seeds; the space:
+                           'trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))' strategy.KEY=choice(a,b). Keys: search.trials=20, .seeds,
+                           .selection, .sampler, .runs, .baseline
   --dry-run                what would run, what is done, what is refused and why, ETA
   --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
-  hydra.launcher.n_jobs=4  processes side by side (auto: one a core)  hydra/launcher=NAME  local, basic, joblib, or a plugin of Hydra's
+  hydra.launcher.n_jobs=4  processes side by side (auto: one a core)  hydra/launcher=NAME  local, basic, joblib, submitit_local, submitit_slurm
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
 
-FLAGS = {"--dry-run": "hydra.sweeper.dry_run=true", "--until-decided": "hydra.sweeper.until_decided=true"}
+FLAGS = {
+    "--dry-run": "hydra.sweeper.dry_run=true",
+    "--until-decided": "hydra.sweeper.until_decided=true",
+    "--search": "hydra.sweeper.search=true",
+}
+SECTIONS = {"--until-decided": "until_decided.", "--search": "search."}  # of the config, that only this flag reads
 
 outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
 
@@ -61,6 +75,8 @@ def task(config) -> None:
     try:
         if sweeper.until_decided:
             raise Refused("--until-decided: a sweep is needed, of a strategy and its baseline at least; add -m")
+        if sweeper.search:
+            raise Refused("--search: a sweep is needed, of a strategy and its baseline at least; add -m")
         outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:
         outcome.append(error)
@@ -83,17 +99,24 @@ def single(config, dry_run: bool) -> Path | None:
 def main(argv: list[str]) -> int:
     outcome.clear()
     arguments = [FLAGS.get(word, word) for word in argv]
-    if "--until-decided" not in argv and (keys := [word for word in argv if word.startswith("until_decided.")]):
-        raise Refused(f"{keys[0]}: only --until-decided reads it; add the flag or leave the key out")
+    for flag, section in SECTIONS.items():
+        if flag not in argv and (keys := [word for word in argv if word.startswith(section)]):
+            raise Refused(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
+    if SECTIONS.keys() <= set(argv):
+        raise Refused("--search: finds values, --until-decided brings seeds; give one of them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
     overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
     flags = [word for word in arguments if word not in overrides]
     sys.argv = ["transferscope", *flags, *overrides]  # Hydra's parser takes no flag between two overrides
     import hydra
+    from hydra._internal.utils import get_args_parser
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     try:
+        parser = get_args_parser()
+        parser.error = refuse_flags  # where Hydra would print its own usage
+        parser.parse_args(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise Refused(explain(error)) from error
@@ -107,6 +130,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def refuse_flags(message: str) -> None:
+    raise Refused(f"run: {message} (transferscope run --help)")
+
+
 def say_finished(folder: Path) -> int:
     """What became of a single run; exit status 1 where it failed."""
     from transferscope import record
@@ -115,6 +142,8 @@ def say_finished(folder: Path) -> int:
     entry = record.read_record(folder)
     accuracy = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/accuracy")
     score = "" if accuracy is None else f", test accuracy {accuracy:.3f}"
+    if (backwards := record.read_reverse_validation(folder)) is not None:
+        score += f", reverse validation {backwards:.3f}"
     why = f" ({entry['reason']})" if entry["reason"] else ""
     print(f"{entry['status']}: {label(entry['cell'], entry['seed'])}{score}{why}\n{folder}")
     return int(entry["status"] not in record.ANSWERS)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from transferscope import record
+from transferscope import record, shapes
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
@@ -144,7 +144,7 @@ class Store:
                 self.unreadable.append(str(refusal))
                 return Job(name, cell, seed, "unreadable", str(refusal))
         if cell is None and (claim := record.claim(self.folder, name)):
-            cell, seed = claim["cell"] or None, claim["seed"]
+            cell, seed = (claim.get("cell"), claim.get("seed")) if shapes.misfit(claim.get("cell"), shapes.CELL) is None else (None, None)
         if status not in record.ANSWERS:
             return Job(name, cell, seed, status, detail)
         self.answers[name] = Job(name, cell, seed, status, detail, seconds)

@@ -1,0 +1,49 @@
+"""Whether a strategy, a network and the items go together, asked before anything is trained."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+
+from transferscope.data import splits
+from transferscope.data.domain import Domain
+from transferscope.errors import NotApplicable, Refused
+from transferscope.networks.classifier import Classifier
+from transferscope.strategies.base import Strategy
+
+
+def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain) -> None:
+    """c: the whole config. Raises NotApplicable where a training has no images to augment."""
+    augmentation, what = c["trainer"]["augmentation"], None
+    if not target.is_images:
+        what = f"target {target.name} holds arrays, and images alone can be cropped"
+    elif strategy.precompute is not Strategy.precompute:
+        what = f"strategy {c['strategy']['name']} computes features once, from images as they are"
+    if what and augmentation != "none":
+        raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
+
+
+def check_network(c: dict[str, Any], target: Domain) -> None:
+    """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are built, without weights."""
+    shape = splits.input_shape(target, c["image_size"], c["channels"])
+    backbone = {key: value for key, value in c["backbone"].items() if key != "name"}
+    backbone |= {"weights": "random"} if "weights" in backbone else {}
+    strategy = {key: value for key, value in c["strategy"].items() if key not in ("name", "starts_from")}
+    if refusal := _refusal(json.dumps([backbone, shape, len(target.classes), strategy])):
+        raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
+
+
+@lru_cache(maxsize=256)
+def _refusal(asked: str) -> Refused | None:
+    backbone, shape, classes, strategy = json.loads(asked)
+    for place in ("meta", "cpu"):  # what some network cannot do without memory is no refusal
+        try:
+            with torch.device(place):
+                network = Classifier(instantiate(backbone, input_shape=tuple(shape), _convert_="all"), classes)
+                instantiate(strategy, network=network, _convert_="all")
+            return None
+        except Exception as error:
+            cause = error.__cause__  # Hydra wraps what a constructor raises
+    return cause if isinstance(cause, Refused) else None
