@@ -61,7 +61,7 @@ def test_the_reading_finds_what_there_is():
     assert "transferscope.compare" not in imports("transferscope.tracking")  # for type checkers alone
 
 
-TRAINING = ("strategies", "training", "run", "verbs")
+TRAINING = ("strategies", "training", "run", "sweeps", "verbs")
 COMPARING = ("record", "verdict", "compare", "report", "verbs")  # the verdict is pure statistics, which `compare` applies to the records
 
 
@@ -69,8 +69,8 @@ COMPARING = ("record", "verdict", "compare", "report", "verbs")  # the verdict i
     ("lower", "higher"),
     [(shelf, part) for shelf in SHELVES for part in TRAINING]
     + [(low, high) for chain in (TRAINING, COMPARING) for place, low in enumerate(chain) for high in chain[place + 1 :]]
-    + [("training", part) for part in ("record", "request", "compatibility", "artifacts", "evaluate", "sweep", "cli")]
-    + [("strategies", part) for part in ("record", "request", "compatibility", "artifacts", "evaluate")],
+    + [("training", part) for part in ("record", "request", "values", "compatibility", "artifacts", "evaluate", "sweeps", "cli")]
+    + [("strategies", part) for part in ("record", "request", "values", "compatibility", "artifacts", "evaluate")],
 )
 def test_what_is_lower_never_reaches_what_is_higher(lower, higher):
     for module in within(lower):
@@ -79,7 +79,7 @@ def test_what_is_lower_never_reaches_what_is_higher(lower, higher):
 
 
 def test_training_never_compares_and_comparing_never_trains():
-    parts = (*SHELVES, "strategies", "training", "request", "compatibility", "artifacts", "evaluate", "run", "sweep")
+    parts = (*SHELVES, "strategies", "training", "request", "values", "compatibility", "artifacts", "evaluate", "run", "sweeps.sweep")
     training = {module for part in parts for module in within(part)}
     comparing = {module for part in ("compare", "verdict", "report") for module in within(part)}
     for module in training:

@@ -15,9 +15,10 @@ from transferscope.data import splits
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import CHUNK, frozen_features
 from transferscope.record import fingerprint, locked
-from transferscope.request import PRETRAINING, Request
+from transferscope.request import Request
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training import fit
+from transferscope.values import PRETRAINING
 
 SHARD = 4096  # items of a file of features: what a killed process had finished stays
 

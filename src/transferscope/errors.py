@@ -20,6 +20,11 @@ class ProcessDied(JobFailed):
     """The process of a job ended under it: by a signal, for want of memory, by its own exit."""
 
 
+def is_order_to_stop(error: BaseException) -> bool:
+    """Whether the error is submitit's, raised by a signal wherever training stood, as the job's time is over: no failure of the run."""
+    return type(error).__module__.startswith("submitit.")
+
+
 def nearest(value: object, allowed: Iterable[str]) -> str:
     """`"; did you mean 'usps'?"`, or nothing where no allowed name is near."""
     match = get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)

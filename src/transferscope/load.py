@@ -15,8 +15,8 @@ from transferscope import conf, record, shapes
 from transferscope.backbones.base import Backbone
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.request import check_arguments
 from transferscope.strategies.base import Strategy
+from transferscope.values import check_arguments
 
 
 @dataclass(frozen=True)

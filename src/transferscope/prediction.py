@@ -21,8 +21,9 @@ from transferscope.data import splits
 from transferscope.data.domain import fit_images
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.request import Request, check_values, plain, resolve
+from transferscope.request import Request, plain, resolve
 from transferscope.shapes import NOTHING, misfit
+from transferscope.values import check_values
 
 VERSION = 1  # raised when this file gives other numbers
 MOST_ITEMS = 2000

@@ -4,9 +4,6 @@ Everything that can be refused is refused here, before anything is trained.
 """
 
 import hashlib
-import inspect
-import json
-import typing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,24 +12,27 @@ from typing import Any
 import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
-from pydantic import TypeAdapter, ValidationError
 
-from transferscope import compatibility, conf, record, validators
+from transferscope import compatibility, conf, record
 from transferscope.data import splits
-from transferscope.data.augmentation import AUGMENTATIONS
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, Refused, nearest
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.base import SIGHTS, Strategy
-from transferscope.strategies.rotation import Rotation
-from transferscope.strategies.simclr import SimCLR
+from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import Settings
-
-PRETRAINING = {"rotation": Rotation, "simclr": SimCLR}  # initialisations that a backbone learns from the source's inputs alone
-# what of the source has reached the weights that a run starts from
-REACHED_BY_START = {"source": {"source_inputs", "source_labels"}, **dict.fromkeys(PRETRAINING, {"source_inputs"})}
+from transferscope.values import (
+    FOLDS,
+    OPTIONAL,
+    PRETRAINING,
+    REACHED_BY_START,
+    check_arguments,
+    check_sections,
+    check_values,
+    fold_of,
+    strategy_class,
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Request:
 def resolve(config: DictConfig) -> Request:
     """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
     c = plain(config)
-    _check_sections(c)
+    check_sections(c)
     check_values(c)
     strategy = strategy_class(c["strategy"])
     check_arguments("strategy", strategy, c["strategy"], given={"network"})
@@ -162,148 +162,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
         raise Refused(f"{what}{': one of ' + ', '.join(conf.names('domain')) if missing == ['target'] else ''}")
     return OmegaConf.to_container(config, resolve=True)
-
-
-# --- values ----------------------------------------------------------------------------------------------------------------------
-
-SELECTIONS = ("last", "source_val", "target_val", *validators.label_free())
-OPTIONAL = {"augmentation": "none", "label_smoothing": 0.0, "patience": None}  # keys of the trainer, consumed where they are not as here
-CHOICES = {
-    "strategy.starts_from": ("random", "weights", "source"),
-    "initialisation": ("auto", "random", "pretrained", "source", *PRETRAINING),
-    "protocol": ("inductive", "transductive"),
-    "role": ("run", "trial"),
-    "keep": ("none", "selected"),
-    "selection": SELECTIONS,
-    "trainer.schedule": ("cosine", "constant"),
-    "trainer.augmentation": AUGMENTATIONS,
-    "trainer.accelerator": ("auto", "cpu", "gpu"),
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),
-    "tracking.mode": ("offline", "online", "off"),
-}
-AT_LEAST = {
-    "seed": 0, "split_seed": 0, "trainer.steps": 1, "trainer.source_steps": 1, "trainer.batch_size": 2, "trainer.evaluations": 1,
-    "trainer.threads": 1,
-}  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def _own_keys() -> frozenset[str]:
-    return frozenset(OmegaConf.load(conf.own_folder() / "config.yaml").keys() - {"defaults", "hydra", "until_decided"})
-
-
-def _check_sections(c: dict[str, Any]) -> None:
-    """Nothing was taken out, and what is a choice is one."""
-    if gone := sorted(_own_keys() - c.keys()):
-        raise Refused(f"~{gone[0]}: a value is needed")
-    for key in ("strategy", "backbone", "trainer", "tracking", "trainer.optimizer"):
-        section = c["trainer"].get("optimizer") if key == "trainer.optimizer" else c.get(key)
-        if not isinstance(section, dict) or ("." in key or key in ("strategy", "backbone")) and not isinstance(section.get("_target_"), str):
-            raise Refused(f"{key}={section}: a choice of its own keys is needed, not a value")
-
-
-def check_values(c: dict[str, Any]) -> None:
-    def value(key: str) -> Any:
-        section, _, name = key.rpartition(".")
-        return c[section].get(name) if section else c[name]
-
-    for key, allowed in CHOICES.items():
-        if value(key) not in allowed:
-            raise Refused(f"{key}={value(key)}: not one of {', '.join(allowed)}{nearest(value(key), allowed)}")
-    for key, least in AT_LEAST.items():
-        if not _is_integer(value(key)) or value(key) < least:
-            raise Refused(f"{key}={value(key)}: an integer of at least {least} is needed")
-    for key in ("image_size", "channels"):
-        if c[key] is not None and (not _is_integer(c[key]) or c[key] < 1):
-            raise Refused(f"{key}={c[key]}: an integer of at least 1 or null is needed")
-    if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
-        raise Refused(f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or 'full' is needed")
-    _check_fold(c["fold"], c["folds"])
-    for key in ("download", "twin", "keep_features", "reverse_validation"):
-        if not isinstance(c[key], bool):
-            raise Refused(f"{key}={c[key]}: true or false is needed")
-    noise = c["source_label_noise"]
-    if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
-        raise Refused(f"source_label_noise={noise}: a share between 0 and 1 is needed")
-    smoothing, patience = c["trainer"]["label_smoothing"], c["trainer"]["patience"]
-    if not isinstance(smoothing, (int, float)) or isinstance(smoothing, bool) or not 0 <= smoothing < 1:
-        raise Refused(f"trainer.label_smoothing={smoothing}: a number of at least 0 and below 1 is needed")
-    if patience is not None and (not _is_integer(patience) or patience < 1):
-        raise Refused(f"trainer.patience={patience}: evaluations without improvement, an integer of at least 1, or null is needed")
-    if patience is not None and c["selection"] == "last":
-        raise Refused(f"trainer.patience={patience}: selection=last tells no improvement; give selection={' or '.join(SELECTIONS[1:])}")
-    for key in ("store", "data_root"):
-        if not isinstance(c[key], str) or not c[key]:
-            raise Refused(f"{key}={c[key]}: a folder is needed")
-    if not isinstance(c["target"], str):
-        raise Refused(f"target={c['target']}: a domain is needed")
-    source = c["source"]
-    if not (source is None or isinstance(source, str) or (isinstance(source, list) and all(isinstance(s, str) for s in source))):
-        raise Refused(f"source={source}: a domain, a list [a,b] of domains, or null is needed")
-    if isinstance(source, list) and len(set(source)) != len(source):
-        raise Refused(f"source={source}: the same domain twice")
-    if c["target"] in ([source] if isinstance(source, str) else source or []):
-        raise Refused(f"source={source}: the target itself cannot be its own source")
-
-
-FOLDS = 5  # where `folds` is null
-
-
-def fold_of(c: dict[str, Any]) -> splits.Fold | None:
-    return None if c["fold"] is None else splits.Fold(c["fold"], c["folds"] or FOLDS, c["seed"])
-
-
-def _check_fold(fold: Any, folds: Any) -> None:
-    if folds is not None and (not _is_integer(folds) or folds < 2):
-        raise Refused(f"folds={folds}: an integer of at least 2 or null is needed")
-    if fold is None and folds is not None:
-        raise Refused(f"folds={folds}: says nothing without fold; give fold=range(0,{folds}) with run -m")
-    if fold is not None and (not _is_integer(fold) or not 0 <= fold < (folds or FOLDS)):
-        raise Refused(f"fold={fold}: 0 to {(folds or FOLDS) - 1} or null is needed, as there are {folds or FOLDS} folds (folds)")
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def strategy_class(values: dict[str, Any]) -> type[Strategy]:
-    """The class that a yaml of conf/strategy names."""
-    target = values["_target_"]
-    if not isinstance(values.get("name"), str):
-        raise Refused(f"strategy.name={values.get('name')}: the yaml of {target} needs the name of its file here")
-    try:
-        strategy = get_class(target)
-    except (ImportError, ValueError) as error:
-        raise Refused(f"strategy._target_={target}: cannot be imported; for a file of the current folder: export PYTHONPATH=.") from error
-    if not issubclass(strategy, Strategy) or not hasattr(strategy, "sees"):
-        raise Refused(f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed")
-    if unknown := sorted(strategy.sees - set(SIGHTS)):
-        raise Refused(f"strategy._target_={target}: sees {unknown[0]}, not one of {', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}")
-    return strategy
-
-
-def check_arguments(section: str, what: type, values: dict[str, Any], given: set[str]) -> None:
-    """Every key of a yaml must be a constructor argument, and of its type."""
-    parameters = inspect.signature(what).parameters
-    hints = typing.get_type_hints(what.__init__)
-    allowed = [name for name in parameters if name not in given]
-    for key, value in values.items():
-        if key.startswith("_") or key in ("name", "starts_from"):  # Hydra's own, and what is read here
-            continue
-        if key not in allowed:
-            raise Refused(f"{section}.{key}={value}: {what.__name__} takes {', '.join(allowed) or 'no keys'}{nearest(key, allowed)}")
-        if key in hints and not _fits(value, hints[key]):
-            expected = getattr(hints[key], "__name__", str(hints[key]))
-            raise Refused(f"{section}.{key}={value}: {expected} is needed, not {type(value).__name__}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a yaml is of an annotated type, as strict JSON: 3 is a float, "3" and true are not, a list is a tuple."""
-    try:
-        TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(json.dumps(value), strict=True)
-    except ValidationError:
-        return False
-    return True
 
 
 # --- domains ---------------------------------------------------------------------------------------------------------------------

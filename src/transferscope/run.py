@@ -11,13 +11,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from transferscope import artifacts, backwards, conf, evaluate, record, tracking
-from transferscope.clusters import is_order_to_stop
 from transferscope.data.splits import Task
-from transferscope.errors import Refused
-from transferscope.request import PRETRAINING, NotApplicable, Request, resolve
+from transferscope.errors import NotApplicable, Refused, is_order_to_stop
+from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
 from transferscope.thumbnails import write_thumbnails
 from transferscope.training import Outcome, fit
+from transferscope.values import PRETRAINING
 
 PACKAGES = ("transferscope", "torch", "torchvision", "timm", "pytorch-lightning", "hydra-core", "wandb", "torchmetrics", "numpy", "scikit-learn")
 

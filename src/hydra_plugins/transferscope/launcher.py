@@ -1,4 +1,4 @@
-"""Hydra finds plugins only in this namespace; the launcher itself is transferscope.launcher."""
+"""Hydra finds plugins only in this namespace; the launcher itself is transferscope.sweeps.launcher."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,13 @@ from hydra.plugins.launcher import Launcher
 
 
 class LocalLauncher(Launcher):
-    """Imports transferscope.launcher, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
+    """Imports transferscope.sweeps.launcher, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
 
     def __init__(self, n_jobs: int | str = "auto"):
         self.n_jobs = n_jobs
 
     def setup(self, **context: Any) -> None:
-        from transferscope.launcher import Launcher as Implementation
+        from transferscope.sweeps.launcher import Launcher as Implementation
 
         self.launcher = Implementation(self.n_jobs)
         self.launcher.setup(**context)

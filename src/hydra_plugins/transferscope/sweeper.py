@@ -1,4 +1,4 @@
-"""Hydra finds plugins only in this namespace; the sweeper itself is transferscope.sweep."""
+"""Hydra finds plugins only in this namespace; the sweeper itself is transferscope.sweeps.sweep."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from hydra.plugins.sweeper import Sweeper
 
 
 class TransferscopeSweeper(Sweeper):
-    """Imports transferscope.sweep, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
+    """Imports transferscope.sweeps.sweep, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
 
     def __init__(
         self,
@@ -23,11 +23,11 @@ class TransferscopeSweeper(Sweeper):
 
     def setup(self, **context: Any) -> None:
         if self.until_decided:
-            from transferscope.until_decided import Sweeper as Implementation
+            from transferscope.sweeps.until_decided import Sweeper as Implementation
         elif self.search:
-            from transferscope.search import Sweeper as Implementation
+            from transferscope.sweeps.search import Sweeper as Implementation
         else:
-            from transferscope.sweep import Sweeper as Implementation
+            from transferscope.sweeps.sweep import Sweeper as Implementation
 
         self.sweeper = Implementation(**self.arguments)
         self.sweeper.setup(**context)

@@ -89,7 +89,7 @@ def single(config, dry_run: bool) -> Path | None:
     if not dry_run:
         return run(config)
     from transferscope.progress import say_plan
-    from transferscope.sweep import Job
+    from transferscope.sweeps.sweep import Job
 
     job = Job([], resolve(config))
     say_plan(job.request.store, [job], [] if is_done(job.request) else [job], [])

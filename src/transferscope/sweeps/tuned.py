@@ -6,8 +6,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from transferscope import progress, record
-from transferscope.composition import Composer
-from transferscope.studies import Study
+from transferscope.sweeps.composition import Composer
+from transferscope.sweeps.studies import Study
 
 CHOICES = ("strategy", "backbone", "trainer")
 NO_CHOICE = ("seed", "role", "store", "data_root", "download", "tracking", "sweep", "until_decided", "search", "keep")  # of a place or a run

@@ -19,16 +19,17 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, record, studies, sweep, tracking, tuned
-from transferscope.branches import Cost, branches, cells, cost, own_words
+from transferscope import progress, record, tracking
 from transferscope.comparison import baselines
 from transferscope.comparison.scores import VALIDATORS
-from transferscope.composition import Composer
 from transferscope.errors import NotApplicable, Refused, nearest
 from transferscope.request import check_selection
 from transferscope.run import is_done
-from transferscope.studies import Study, Trial
-from transferscope.sweep import Job
+from transferscope.sweeps import studies, sweep, tuned
+from transferscope.sweeps.branches import Cost, branches, cells, cost, own_words
+from transferscope.sweeps.composition import Composer
+from transferscope.sweeps.studies import Study, Trial
+from transferscope.sweeps.sweep import Job
 
 SELECTIONS = ("target_val", "source_val", *VALIDATORS)
 GRID = ("target", "source", "strategy", "label_budget", "backbone", "initialisation", "protocol", "source_label_noise")

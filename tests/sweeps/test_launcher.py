@@ -9,42 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deadly_jobs import DEATHS, SMALL, results
 from transferscope import cli, record
-
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
-         "trainer.evaluations=2", "tracking=off"]  # fmt: skip
-DEATHS = {
-    "raises": "raise ArithmeticError('planted')",
-    "exits": "sys.exit(7)",
-    "leaves": "os._exit(3)",
-    "segfaults": "ctypes.string_at(0)",
-    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
-}
-
-
-def results(store: Path) -> dict[str, tuple]:
-    return {
-        folder.name: ((folder / "evaluations.npz").read_bytes(), record.read_record(folder)["result"])
-        for folder in record.run_folders(store)
-        if (folder / "evaluations.npz").exists()
-    }
-
-
-@pytest.fixture
-def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Strategies that end in their second evaluation interval, each in its own way, until the file `harmless` is there."""
-    source = "import ctypes, os, signal, sys\nfrom transferscope.strategies.target_only import TargetOnly\n"
-    shelf = tmp_path / "conf" / "strategy"
-    shelf.mkdir(parents=True)
-    for name, death in DEATHS.items():
-        source += (
-            f"class {name.title()}(TargetOnly):\n    def begin_interval(self, pools):\n"
-            f"        if self.progress and not os.path.exists({str(tmp_path / 'harmless')!r}):\n            {death}\n"
-        )
-        (shelf / f"{name}.yaml").write_text(f"_target_: deadly.{name.title()}\nname: {name}\nstarts_from: random\n")
-    (tmp_path / "deadly.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
 
 
 def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:

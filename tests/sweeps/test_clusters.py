@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from test_launcher import SMALL, deadly, results  # noqa: F401  (a fixture)
+from deadly_jobs import SMALL, results
 from transferscope import cli, record
-from transferscope.clusters import lost_jobs_are_outcomes
 from transferscope.errors import JobFailed, ProcessDied
+from transferscope.sweeps.clusters import lost_jobs_are_outcomes
 
 submitit = pytest.importorskip("submitit", reason="pip install 'transferscope[slurm]'")
 

@@ -19,9 +19,9 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from transferscope.composition import Composer
 from transferscope.errors import JobFailed, ProcessDied, Refused
 from transferscope.request import device
+from transferscope.sweeps.composition import Composer
 
 PATIENCE = 5  # seconds that interrupted workers are given to end by themselves
 

@@ -9,16 +9,11 @@ from contextlib import contextmanager
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from transferscope.errors import JobFailed, ProcessDied
+from transferscope.errors import JobFailed, ProcessDied, is_order_to_stop
 
 
 def is_submitit(launcher: Launcher) -> bool:
     return type(launcher).__module__.startswith("hydra_plugins.hydra_submitit_launcher")
-
-
-def is_order_to_stop(error: BaseException) -> bool:
-    """Whether the error is submitit's, raised by a signal wherever training stood, as the job's time is over: no failure of the run."""
-    return type(error).__module__.startswith("submitit.")
 
 
 @contextmanager

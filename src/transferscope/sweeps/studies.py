@@ -13,7 +13,7 @@ from transferscope import progress, record
 from transferscope.errors import Refused
 
 if TYPE_CHECKING:
-    from transferscope.sweep import Job
+    from transferscope.sweeps.sweep import Job
 
 SAMPLERS = {"random": "RandomSampler", "tpe": "TPESampler"}
 TOGETHER = 4  # trials that tpe proposes at once: not the number of processes, on which the values would then depend

@@ -15,12 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from transferscope import record, tracking
-from transferscope.clusters import is_submitit, lost_jobs_are_outcomes
-from transferscope.composition import Composer
-from transferscope.errors import ProcessDied, Refused
+from transferscope.errors import NotApplicable, ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
-from transferscope.request import NotApplicable, Request, resolve
+from transferscope.request import Request, resolve
 from transferscope.run import is_done
+from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
+from transferscope.sweeps.composition import Composer
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, record, sweep, tracking, verdict
-from transferscope.branches import Branch, Cell, branches, cells, cost, own_words
+from transferscope import progress, record, tracking, verdict
 from transferscope.comparison import baselines, pairing, plateau, scores
 from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused, nearest
 from transferscope.run import is_done
 from transferscope.statistics import sequential
-from transferscope.sweep import Job
+from transferscope.sweeps import sweep
+from transferscope.sweeps.branches import Branch, Cell, branches, cells, cost, own_words
+from transferscope.sweeps.sweep import Job
 
 SELECTION = "last"
 

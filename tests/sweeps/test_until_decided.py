@@ -127,7 +127,7 @@ def test_a_repeat_tells_the_result_and_decides_nothing_again(copied: Path, capsy
 
 
 def test_the_plan_is_on_disk_before_the_first_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transferscope.until_decided import Sweeper
+    from transferscope.sweeps.until_decided import Sweeper
 
     seen = []
 

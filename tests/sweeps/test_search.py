@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from transferscope import cli, compare, record, studies, tuned
+from transferscope import cli, compare, record
 from transferscope.report import page
-from transferscope.studies import Study, distribution
+from transferscope.sweeps import studies, tuned
+from transferscope.sweeps.studies import Study, distribution
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "label_budget=20", "trainer.steps=6",
          "trainer.source_steps=2", "trainer.evaluations=2", "tracking=off"]  # fmt: skip
@@ -134,7 +135,7 @@ def test_tpe_learns_and_repeats_itself() -> None:
 
 
 def test_the_plan_is_on_disk_before_the_first_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transferscope.search import Sweeper
+    from transferscope.sweeps.search import Sweeper
 
     seen = []
 

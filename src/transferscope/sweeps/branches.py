@@ -11,8 +11,9 @@ from transferscope import artifacts, progress, record
 from transferscope.comparison import baselines
 from transferscope.comparison.arms import CELL_KEYS, Arm, flat
 from transferscope.errors import Refused
-from transferscope.request import REACHED_BY_START, Request
-from transferscope.sweep import Job
+from transferscope.request import Request
+from transferscope.sweeps.sweep import Job
+from transferscope.values import REACHED_BY_START
 
 _LABELLED = ("source", "target", "label_budget", "strategy", "seed")  # what `progress.label` tells
 

@@ -1,0 +1,23 @@
+"""A small sweep, and strategies whose jobs end in every way a job can."""
+
+from pathlib import Path
+
+from transferscope import record
+
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
+         "trainer.evaluations=2", "tracking=off"]  # fmt: skip
+DEATHS = {
+    "raises": "raise ArithmeticError('planted')",
+    "exits": "sys.exit(7)",
+    "leaves": "os._exit(3)",
+    "segfaults": "ctypes.string_at(0)",
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+
+def results(store: Path) -> dict[str, tuple]:
+    return {
+        folder.name: ((folder / "evaluations.npz").read_bytes(), record.read_record(folder)["result"])
+        for folder in record.run_folders(store)
+        if (folder / "evaluations.npz").exists()
+    }
