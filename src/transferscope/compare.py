@@ -15,6 +15,7 @@ from transferscope.comparison.margins import Margin
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
+from transferscope.comparison.wording import mixes_rules
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_plans, read_predictions, run_folders
 
@@ -37,16 +38,19 @@ def compare(
 ) -> Comparison:
     """Verdicts from run records.
 
-    runs: a store, or one sweep of it (`runs/sweeps/NAME`): then only that plan's cells are shown; families stay what the store's plans made
-    them, so a verdict does not depend on the view. baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest
-    difference that matters, or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed`
-    for one about this test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a
-    table that mixes them; None is refused where there would be both. Raises Refused.
+    runs: a store, or one sweep of it (`runs/sweeps/NAME`): then only that plan's cells are shown; families stay what the store's plans made them,
+    so a verdict does not depend on the view. selection: a rule, or `RULE,last`: arms that see nothing the rule could choose by are then judged by
+    their last evaluation, where the rule alone is refused. baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest
+    difference that matters, or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed` for one
+    about this test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes
+    them; None is refused where there would be both. Raises Refused.
     """
     name, pinned = baselines.parse(baseline)
     if metric == "ece":
         raise Refused("--metric ece: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
+    selection, _, otherwise = selection.partition(",")
     choices = ("metric", metric, scores.METRICS), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
+    choices += (("selection", f"{selection},{otherwise}", (f"{selection},last",)),) if otherwise else ()
     choices += ("correction", correction, tuple(verdict.CORRECTIONS)), ("protocol", protocol, (None, *PROTOCOLS))
     for key, value, allowed in choices:
         if value not in allowed:
@@ -72,6 +76,8 @@ def compare(
             work.judge(family, arms, plan)
     if protocol is None and len({cell.protocol for cell in work.cells}) > 1:
         raise Refused("--protocol: inductive and transductive cells are never ranked together; give inductive, transductive, or both for a mix")
+    if mixes_rules(work.cells) and not otherwise:
+        raise Refused(f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by their last evaluation")
     pins = pinned if name in baselines.TARGET_ONLY else {}
     apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
     settings = {

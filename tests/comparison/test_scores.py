@@ -36,7 +36,11 @@ def test_selection_is_applied_to_the_records(tmp_path):
     assert "oracle: chosen on test labels" in oracle.flags and not last.flags
     assert last.regret["strategy"] == pytest.approx(oracle.strategy_score - last.strategy_score)
     assert chosen.regret["baseline"] >= 0 and oracle.regret == {"strategy": 0.0, "baseline": 0.0}
-    source = compare(tmp_path, selection="source_val").cells[0]
+    with pytest.raises(Refused, match="source_val: some arms see nothing to choose by; source_val,last judges these"):
+        compare(tmp_path, selection="source_val")
+    with pytest.raises(Refused, match="source_val,lst: not one of source_val,last; did you mean"):
+        compare(tmp_path, selection="source_val,lst")
+    source = compare(tmp_path, selection="source_val,last").cells[0]
     assert source.strategy_score == pytest.approx(selected(tuned, "printed/val"))
     assert any(flag.startswith("baseline: last evaluation") for flag in source.flags)
 

@@ -156,7 +156,7 @@ def test_dev_takes_the_evaluation_of_its_best_value(store):
 
 
 def test_a_strategy_that_sees_no_source_is_judged_by_its_last_evaluation_and_the_table_says_so(store):
-    comparison = compare(store, selection="dev")
+    comparison = compare(store, selection="dev,last")
     (cell,) = comparison
     assert "baseline: last evaluation, it sees no source items that dev could choose by" in cell.flags
     assert "MIXED RULES" in comparison.to_table() and "MIXED RULES" not in compare(store).to_table()

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from transferscope.errors import NotApplicable, Refused
@@ -36,7 +37,7 @@ def by_child(module: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
 
 def scale_images(images: Tensor) -> Tensor:
     """uint8 [N, C, H, W] in 0..255 → float [N, C, H, W] in -1..1, that is mean 0.5 and deviation 0.5."""
-    return images.float() / 127.5 - 1
+    return images.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 1) -> tuple[int, int, int]:

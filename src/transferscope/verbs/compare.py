@@ -29,7 +29,8 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      have their sign flipped; auroc: the class sorted last is positive, with more classes one against the rest
   --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle reads the test labels), or the
                      one that a label-free validator likes best: entropy | mutual_information | bnm | snd | class_clustering;
-                     dev | iwcv: the one of least risk on source items, weighted to look like the target's (runs with keep_features=true)
+                     dev | iwcv: the one of least risk on source items, weighted to look like the target's (runs with keep_features=true).
+                     RULE,last: arms without anything the rule could choose by are judged by their last evaluation; stamped, else refused
   --margin X         the smallest difference that matters, on the metric's scale (default: 0.01, one point of accuracy), or relative:0.1,
                      a tenth of the baseline's risk
   --alpha X          error rate of all verdicts of a family together (default: 0.05)
