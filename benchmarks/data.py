@@ -16,10 +16,11 @@ ITEMS, BATCH, SIDE, ROUNDS = 2000, 64, 28, 5
 
 
 class Pictures(Dataset):
-    """The textbook's: a PIL image at a time, moved by up to an eighth of its side, mirrored, to a tensor, normalised."""
+    """The textbook's, as torchvision.datasets.MNIST: an array made a PIL image when it is asked for, moved by up to an eighth of its side,
+    mirrored, made a tensor, normalised."""
 
     def __init__(self, images: torch.Tensor):
-        self.images = [Image.fromarray(image[0].numpy()) for image in images]
+        self.images = images[:, 0]
         moved, mirrored = transforms.RandomCrop(SIDE, padding=SIDE // 8), transforms.RandomHorizontalFlip()
         self.change = transforms.Compose([moved, mirrored, transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
 
@@ -27,7 +28,7 @@ class Pictures(Dataset):
         return len(self.images)
 
     def __getitem__(self, item: int) -> torch.Tensor:
-        return self.change(self.images[item])
+        return self.change(Image.fromarray(self.images[item].numpy()))
 
 
 def bars() -> Iterator[Bar]:
