@@ -211,7 +211,7 @@ def call(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str]:
 
 WALK = [
     *(("compare", "runs", "--format", form) for form in compare_verb.FORMATS),
-    ("compare", "runs", "--selection", "target_val", "--metric", "nll", "--baseline", "target_only"),
+    ("compare", "runs", "--selection", "target_val,last", "--metric", "nll", "--baseline", "target_only"),
     ("compare", "runs", "--selection", "snd"),
     ("status", "runs"),
     ("status", "runs", "--format", "json"),
