@@ -87,8 +87,9 @@ def compare(
         "families": {cell.family: cell.family_size for cell in work.cells},
     }  # fmt: skip
     predictions, unread = _predictions(store)
+    plans = read_plans(store)
     return Comparison(
-        cells=sorted(looks.hold(with_rates(work.cells), read_plans(store), settings), key=_order),
+        cells=sorted(looks.hold(with_rates(work.cells), plans, settings), key=_order),
         missing=work.missing + _shown(records.missing, plan, protocols),
         failed=_shown(records.failed, plan, protocols) + work.broken(),
         not_applicable=_shown(records.not_applicable, plan, protocols),
@@ -96,7 +97,7 @@ def compare(
         settings=settings,
         contrasts=sorted(apart, key=_order),
         predictions=predictions,
-        searches=[one for one in read_plans(store) if "search" in one and plan in (None, one["name"])],
+        searches=[one for one in plans if "search" in one and plan in (None, one["name"])],
     )
 
 

@@ -41,12 +41,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "runs")
-    return tmp_path / "runs"
-
-
 # --- what is tried and selected --------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,6 @@
 """`run -m ... --until-decided` as a user meets it: what is run, what is decided and kept, resuming, wrong requests."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -43,12 +42,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("finished") / "runs"
     assert run(*GRID, store=store) == 0
     return store
-
-
-@pytest.fixture
-def copied(finished: Path, tmp_path: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "runs")
-    return tmp_path / "runs"
 
 
 # --- what is run and decided -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class Evidence:
     metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
     folders [K · folds], seed by seed. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
     folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes either arm. notes: what a
-    reader must know of the pairing.
+    reader must know of the pairing. mixes_rules: an arm is judged by its last evaluation, as it sees nothing that the rule could choose by.
     """
 
     seeds: list[int]
@@ -45,6 +45,7 @@ class Evidence:
     deterministic: bool
     notes: list[str]
     folds: int = 1
+    mixes_rules: bool = False
 
     def rows(self, runs: list[Path]) -> list[list[Path]]:
         return [runs[k : k + self.folds] for k in range(0, len(runs), self.folds)]
@@ -129,6 +130,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         and all(np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape)) for row in rows.values()),
         notes=_notes(arm, baseline, seeds, reader),
         folds=folds,
+        mixes_rules=any(_fell_back(it, seeds, reader) for it in (arm, baseline)),
     )
 
 
@@ -191,6 +193,11 @@ def _named(run: tuple[Path, dict]) -> str:
     return f"run {folder.name} ({where}, seed {record['seed']})"
 
 
+def _fell_back(arm: Arm, seeds: list[int], reader: Reader) -> bool:
+    """Whether another rule than the one asked for had to select a run's evaluation."""
+    return any(reader.row(arm.runs[seed]).selection != reader.selection for seed in seeds)
+
+
 def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[str]:
     notes = []
     if (folds := len(arm.runs[seeds[0]])) > 1:
@@ -205,7 +212,7 @@ def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[st
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")
     for who, it in (("strategy", arm), ("baseline", baseline)):
-        if any(reader.row(it.runs[seed]).selection != reader.selection for seed in seeds):
+        if _fell_back(it, seeds, reader):
             what = "source items" if reader.selection in stored.VALIDATORS else "labels"
             notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")
         if any(reader.row(it.runs[seed]).step is None for seed in seeds):

@@ -67,7 +67,7 @@ def _stamps(settings: dict, cells: list) -> list[str]:
 
 def mixes_rules(cells: list) -> bool:
     """Whether some arm is judged by its last evaluation where another rule was asked for."""
-    return any(": last evaluation, it sees no " in flag for cell in cells for flag in cell.flags)
+    return any(cell.evidence.mixes_rules for cell in cells)
 
 
 def told(cell, key: str) -> str:

@@ -22,17 +22,12 @@ class Composer:
 
     def task_config(self, point: Sequence[str]) -> DictConfig:
         """What the job's function is given: everything but Hydra's own node. Hydra's errors for what cannot be composed."""
-        overrides = self.parser.parse_overrides(list(point))
-        task, _ = self._base(point, overrides)
-        config = copy.deepcopy(task)
-        OmegaConf.set_struct(config, True)
-        ConfigLoaderImpl._apply_overrides_to_config(self._values(overrides), config)
+        config, _ = self._compose(point)
         return config
 
     def job_config(self, point: Sequence[str], number: int) -> DictConfig:
         """The same with Hydra's node, which knows the job's number and its overrides."""
-        config = self.task_config(point)
-        _, hydra = self._base(point, self.parser.parse_overrides(list(point)))
+        config, hydra = self._compose(point)
         with open_dict(config):
             config.hydra = copy.deepcopy(hydra)
             config.hydra.overrides.task = list(point)
@@ -40,8 +35,15 @@ class Composer:
         OmegaConf.copy_cache(from_config=self.config, to_config=config)
         return config
 
-    def _values(self, overrides: list[Override]) -> list[Override]:
-        return [override for override in overrides if not self.is_group(override.key_or_group)]
+    def _compose(self, point: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        """(task config, Hydra's node as all points of these group choices share it)"""
+        overrides = self.parser.parse_overrides(list(point))
+        task, hydra = self._base(point, overrides)
+        config = copy.deepcopy(task)
+        OmegaConf.set_struct(config, True)
+        values = [override for override in overrides if not self.is_group(override.key_or_group)]
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        return config, hydra
 
     def _base(self, point: Sequence[str], overrides: list[Override]) -> tuple[DictConfig, DictConfig]:
         groups = tuple(text for text, override in zip(point, overrides, strict=True) if self.is_group(override.key_or_group))
