@@ -49,7 +49,10 @@ def build_network(request: Request, task: splits.Task, classes: int, stream: tup
     if initialisation == "random" and "weights" in backbone:
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
-    return Classifier(instantiate(backbone, input_shape=task.input_shape, _convert_="all"), classes)
+    network = Classifier(instantiate(backbone, input_shape=task.input_shape, _convert_="all"), classes)
+    if initialisation == "pretrained":
+        network.backbone.freeze_trunk()
+    return network
 
 
 def source_network(request: Request, task: splits.Task) -> tuple[Classifier, tuple]:

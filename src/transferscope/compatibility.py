@@ -14,13 +14,15 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 
 
-def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain) -> None:
+def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises NotApplicable where a training has no images to augment."""
     augmentation, what = c["trainer"]["augmentation"], None
     if not target.is_images:
         what = f"target {target.name} holds arrays, and images alone can be cropped"
     elif strategy.precompute is not Strategy.precompute:
         what = f"strategy {c['strategy']['name']} computes features once, from images as they are"
+    elif c["backbone"].get("trunk") and initialisation != "random":
+        what = f"what backbone.trunk={c['backbone']['trunk']} gives is computed once, from images as they are"
     if what and augmentation != "none":
         raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
 

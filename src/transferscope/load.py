@@ -95,7 +95,10 @@ def _strategy(entry: dict, folder: Path, input_shape: tuple[int, ...], classes: 
     if "weights" in backbone:
         backbone["weights"] = "random"  # the kept ones replace them: where they came from need not be at hand
     strategy_class, arguments = _checked(entry, folder, "strategy", Strategy, "network", config_dir)
-    return strategy_class(Classifier(backbone_class(input_shape, **backbone), classes), **arguments)
+    network = Classifier(backbone_class(input_shape, **backbone), classes)
+    if entry["cell"]["initialisation"] != "random":
+        network.backbone.freeze_trunk()
+    return strategy_class(network, **arguments)
 
 
 def _checked(entry: dict, folder: Path, group: str, base: type, given: str, config_dir: str | Path | None) -> tuple[type, dict]:

@@ -131,7 +131,7 @@ def resolve(config: DictConfig) -> Request:
     _check_budget(target, sees, c)
     _check_protocol(target, sees, c)
     check_selection(c, sees, target, sources, stops_early)
-    compatibility.check_augmentation(c, strategy, target)
+    compatibility.check_augmentation(c, strategy, target, initialisation)
     compatibility.check_network(c, target)
     if c["reverse_validation"]:
         _check_reversible(strategy, name, sees, initialisation, target, sources)
@@ -299,6 +299,8 @@ def _consumed(
     backbone = dict(c["backbone"])
     if "weights" in backbone:
         backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
+    if backbone.get("trunk") is None or (initialisation == "random" and not is_source_model):  # where nothing was transferred it is trained too
+        backbone.pop("trunk", None)
     return {
         "strategy": {
             **{k: v for k, v in c["strategy"].items() if k not in ("_target_", "name", "starts_from")},

@@ -107,6 +107,8 @@ def build(request: Request, task: Task) -> tuple[Strategy, float]:
         network.backbone.load_state_dict(weights)
     else:
         network = artifacts.build_network(request, task, len(task.classes), request.stream(), request.initialisation)
+    if request.initialisation != "random":
+        network.backbone.freeze_trunk()
     if task.sources:
         network.source_classes = len(task.source_classes)
     if request.strategy.beside_scratch:

@@ -104,7 +104,7 @@ def test_the_mobilenet_weights_arrive():
     assert not torch.equal(random.model.conv_stem.weight, state["conv_stem.weight"])
     assert {module.eps for module in loaded.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {1e-3}
     images = IMAGES[:, :, :1, :1].expand(4, 3, 64, 64)
-    torch.testing.assert_close((images.float() / 255 - loaded.mean) / loaded.deviation, images.float() / 127.5 - 1)
+    torch.testing.assert_close(loaded.lower(images), images.float() / 127.5 - 1)
 
 
 def without(state: dict, key: str) -> dict:
@@ -165,3 +165,27 @@ def assert_refused(arguments: dict, words: list[str]) -> None:
         Timm(**{"input_shape": (3, 32, 32), **arguments})
     message = str(refused.value)
     assert "\n" not in message and all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(("model", "trunk"), [("test_resnet", "layer2"), ("test_efficientnet", "blocks.2"), ("mobilenetv1_100", "blocks.3")])
+def test_a_trunk_gives_once_what_the_rest_goes_on_from(model: str, trunk: str):
+    whole, cut = Timm((3, 32, 32), model=model).eval(), Timm((3, 32, 32), model=model, trunk=trunk).eval()
+    weights = [*whole.lower.state_dict().values(), *whole.model.state_dict().values()]
+    for own, other in zip((*cut.lower.state_dict().values(), *cut.model.state_dict().values()), weights, strict=True):
+        own.copy_(other)
+    assert cut.trunk is None and cut.layer_groups()[0][0] == "trunk"
+    assert torch.equal(cut(IMAGES), whole(IMAGES))
+    cut.freeze_trunk()
+    maps = cut.trunk(IMAGES)
+    assert maps.ndim == 4 and torch.equal(cut(maps), whole(IMAGES))
+    before = {name: value.clone() for name, value in cut.lower.state_dict().items()}
+    cut.train()
+    cut(maps).sum().backward()
+    assert all(parameter.grad is None for parameter in cut.lower.parameters())
+    assert all(parameter.grad is not None for _, group in cut.layer_groups() for parameter in group)
+    assert all(torch.equal(value, before[name]) for name, value in cut.lower.state_dict().items())
+
+
+def test_a_trunk_that_is_none_is_refused():
+    assert_refused({"model": "test_resnet", "trunk": "layer9"}, ["backbone.trunk=layer9", "no such layer", "layer3"])
+    assert_refused({"model": "test_vit", "trunk": "blocks.1"}, ["backbone.trunk=blocks.1", "no chain", "trunk=null"])

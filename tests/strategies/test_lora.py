@@ -92,6 +92,17 @@ def test_a_backbone_without_linear_layers_is_not_applicable():
     assert "\n" not in str(refusal.value)
 
 
+def test_pointwise_convolutions_are_adapted_where_that_is_asked_for_and_no_frozen_layer():
+    cnn = Timm((3, 32, 32), model="mobilenetv1_100", trunk="blocks.3")
+    cnn.freeze_trunk()
+    whole = Classifier(cnn, classes=3).eval()
+    strategy = LoRA(copy.deepcopy(whole), rank=4, pointwise=True).eval()
+    adapted = {name.split(".lora_")[0] for name in strategy.network.backbone.state_dict() if ".lora_" in name}
+    assert adapted == {f"model.blocks.4.{block}.conv_pw" for block in (0, 1)}
+    pictures = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(strategy.logits(strategy.precompute(pictures)), whole(pictures))
+
+
 def test_a_rank_below_one_is_refused():
     with pytest.raises(Refused, match="strategy.rank=0: an integer of at least 1"):
         LoRA(Classifier(MLP((4,)), classes=3), rank=0)

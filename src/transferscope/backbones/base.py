@@ -13,14 +13,19 @@ class Backbone(nn.Module):
 
     `features` is d. The constructor takes `input_shape` first, (C, H, W) for images or (d,) for arrays; random initialisation
     draws from torch's global generator.
+    trunk: the lower layers where they are frozen: training then computes what they give once an item, and batches carry that.
     """
 
     features: int
+    trunk: nn.Module | None = None
     weightless: ClassVar[bool] = False  # True: nothing in it is drawn or trained, its features follow from the inputs alone
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features [N, d]; scales them itself."""
         raise NotImplementedError
+
+    def freeze_trunk(self) -> None:
+        """Called where the weights were transferred: sets `trunk`, of a backbone that was asked to keep its lower layers as they came."""
 
     def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
         """Parameters by layer, input side first, each parameter in one group: here one group a child, in the order of definition."""

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from os.path import commonprefix
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
@@ -21,13 +22,19 @@ class Timm(Backbone):
     model: a name of `timm.list_models()`, with or without the tag of its weights ("resnet50", "resnet50.a1_in1k").
     weights: "random", "pretrained" (downloaded by timm, or from its cache), or the path of a local .safetensors or .pth file in timm's
         key names. Weights for three channels are adapted where the images have another number (timm sums or repeats them).
+    trunk: a layer such as "layer3" or "blocks.3": it and what comes before it stay as they were transferred.
     model_arguments: further arguments of the model by timm's own names, such as {"patch_size": 4}.
     Images are normalised by the mean and deviation that timm notes for the model. Raises `Refused` for a model, weights or an image
     size that do not go together.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], model: str, weights: str = "random", model_arguments: Mapping[str, Any] | None = None
+        self,
+        input_shape: tuple[int, ...],
+        model: str,
+        weights: str = "random",
+        model_arguments: Mapping[str, Any] | None = None,
+        trunk: str | None = None,
     ):
         super().__init__()
         channels, height, width = require_images("timm", input_shape)
@@ -35,8 +42,8 @@ class Timm(Backbone):
         arguments = {"num_classes": 0, "in_chans": channels, **(model_arguments or {})}
         if noted.fixed_input_size:  # transformers fix it when built, convolutional networks know no such argument
             arguments.setdefault("img_size", (height, width))
-        self.register_buffer("mean", _by_channel(noted.mean, channels), persistent=False)  # [C, 1, 1]
-        self.register_buffer("deviation", _by_channel(noted.std, channels), persistent=False)
+        self.is_frozen = False
+        self.lower = Lower(_by_channel(noted.mean, channels), _by_channel(noted.std, channels))
         try:
             self.model = timm.create_model(model, **arguments)
             self.features = self._width(input_shape)
@@ -49,13 +56,34 @@ class Timm(Backbone):
             self.model = _from_hub(model, arguments)
         elif weights != "random":
             self.model = _from_file(self.model, Path(weights), model, arguments)
+        if trunk is not None:
+            self._move_below(trunk, input_shape)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        images = (inputs.float() / 255 - self.mean) / self.deviation
-        return self.model.forward_head(self.model.forward_features(images), pre_logits=True)  # [N, d]
+        maps = self.lower(inputs) if inputs.dtype == torch.uint8 else inputs  # what a frozen trunk gave comes in its place
+        return self.model.forward_head(self.model.forward_features(maps), pre_logits=True)  # [N, d]
+
+    @property
+    def trunk(self) -> nn.Module | None:
+        return self.lower if self.is_frozen else None
+
+    def freeze_trunk(self) -> None:
+        self.is_frozen = len(self.lower.layers) > 0
+        self.lower.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.lower.train(mode and not self.is_frozen)
+        return self
 
     def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """As fine as timm's own groups for layer-wise learning rates; the model's children where it has none."""
+        """As fine as timm's own groups for layer-wise learning rates; the model's children where it has none. A trunk is one group, the
+        first, and none where it is frozen."""
+        below = list(self.lower.parameters())
+        return ([("trunk", below)] if below and self.trunk is None else []) + self._groups_of_model()
+
+    def _groups_of_model(self) -> list[tuple[str, list[nn.Parameter]]]:
         if not hasattr(self.model, "group_matcher"):
             return by_child(self.model)
         parameters = dict(self.model.named_parameters())
@@ -67,6 +95,29 @@ class Timm(Backbone):
             for depth, label in labels.items()
         ]
 
+    def _move_below(self, trunk: str, input_shape: tuple[int, ...]) -> None:
+        """Take the layers up to `trunk` out of the model, where they are a chain: it must come to the same features without them."""
+        chain = [name for child, module in self.model.named_children() for name in _links(child, module)]
+        last = max((place for place, name in enumerate(chain) if f"{name}.".startswith(f"{trunk}.")), default=None)
+        if last is None:
+            raise Refused(f"backbone.trunk={trunk}: the model has no such layer; allowed: {', '.join(chain)}{nearest(trunk, chain)}")
+        draw = torch.Generator().manual_seed(0)  # the global one draws the head's weights next
+        images = torch.randint(0, 256, (2, *input_shape), generator=draw, device="cpu").to(torch.uint8)
+        self.eval()
+        with torch.no_grad():
+            expected = self(images)
+            if expected.is_meta:
+                raise NotImplementedError("whether the features stay the same is seen in memory alone")
+            for name in chain[: last + 1]:
+                self.lower.layers.append(self.model.get_submodule(name))
+                self.model.set_submodule(name, nn.Identity())
+            is_chain = False
+            with suppress(Exception):  # a layer that is given what it cannot take
+                is_chain = torch.equal(self(images), expected)
+        self.train()
+        if not is_chain:
+            raise NotApplicable(f"backbone.trunk={trunk}: the layers of this model up to there are no chain; give trunk=null")
+
     def _width(self, input_shape: tuple[int, ...]) -> int:
         """Width of the features, asked of the model itself: its attributes do not agree across families."""
         self.eval()
@@ -76,6 +127,24 @@ class Timm(Backbone):
         if outputs.ndim != 2:
             raise ValueError(f"its features have shape {tuple(outputs.shape)}, not [N, d]")
         return outputs.shape[1]
+
+
+class Lower(nn.Module):
+    """uint8 images [N, C, H, W] → normalised by mean and deviation [C, 1, 1], and through the first layers of a model, if it has given any."""
+
+    def __init__(self, mean: Tensor, deviation: Tensor):
+        super().__init__()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("deviation", deviation, persistent=False)
+        self.layers = nn.Sequential()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers((images.float() / 255 - self.mean) / self.deviation)
+
+
+def _links(name: str, module: nn.Module) -> list[str]:
+    """A child of a model, or the parts of one that is a chain itself."""
+    return [f"{name}.{part}" for part, _ in module.named_children()] if isinstance(module, nn.Sequential) else [name]
 
 
 def _noted(model: str) -> Any:

@@ -103,8 +103,10 @@ class Strategy(pl.LightningModule):
 
     def precompute(self, inputs: Tensor) -> Tensor:
         """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set, e.g. frozen features:
-        `self.frozen_features(backbone.eval(), inputs, self.device)`, which in a run computes only what its store does not have."""
-        return inputs
+        `self.frozen_features(backbone.eval(), inputs, self.device)`, which in a run computes only what its store does not have. Here what a
+        frozen trunk gives."""
+        trunk = self.network.backbone.trunk
+        return inputs if trunk is None else self.frozen_features(trunk, inputs, self.device)
 
     def logits(self, inputs: Tensor) -> Tensor:
         """[N, ...] -> [N, C]"""

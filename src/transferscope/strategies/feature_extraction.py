@@ -20,7 +20,7 @@ class FeatureExtraction(Strategy):
         network.backbone.requires_grad_(False)
 
     def precompute(self, inputs: Tensor) -> Tensor:
-        return self.frozen_features(self.network.backbone.eval(), inputs, self.device)  # [N, d]
+        return self.frozen_features(self.network.backbone.eval(), super().precompute(inputs), self.device)  # [N, d]
 
     def logits(self, features: Tensor) -> Tensor:
         return self.network.head(features)
