@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from transferscope.data import mnist, mnist_m, usps
@@ -38,6 +39,17 @@ def test_usps_is_what_torchvision_reads(data_root: Path) -> None:
         assert ours.sum() == count
         assert (domain.inputs[ours][:, 0].numpy() == theirs.data).all()
         assert domain.labels[ours].tolist() == theirs.targets
+
+
+def test_usps_as_some_benchmarks_have_it(data_root: Path) -> None:
+    whole, domain = usps.load("usps", str(data_root)), usps.load("usps", str(data_root), pad=6, parts="train", test_fraction=0.2)
+    assert domain.inputs.shape == (7291, 1, 28, 28) and set(domain.split) == {""}
+    assert torch.equal(domain.inputs[:, :, 6:-6, 6:-6], whole.inputs[whole.split == "train"]) and not domain.inputs[:, :, :6].any()
+    assert domain.ids.tolist() == whole.ids[whole.split == "train"].tolist()
+    with pytest.raises(Refused, match="pad=-1: a whole number"):
+        usps.load("usps", str(data_root), pad=-1)
+    with pytest.raises(Refused, match="parts=test; allowed: both, train"):
+        usps.load("usps", str(data_root), parts="test")
 
 
 def test_mnist_m_shows_the_digits_of_mnist_in_colour(data_root: Path) -> None:

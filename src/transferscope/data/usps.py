@@ -2,6 +2,7 @@
 
 import bz2
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,21 +15,29 @@ ORIGIN = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.htm
 PIXELS = 256
 
 
-def load(name: str, data_root: str, download: bool = False) -> Domain:
+def load(
+    name: str, data_root: str, download: bool = False, pad: int = 0, parts: Literal["both", "train"] = "both", test_fraction: float = 0.5
+) -> Domain:
     """inputs uint8 [9298, 1, 16, 16], the values torchvision.datasets.USPS gives; classes "0" to "9"; ids such as "test-0042", by line.
 
     Reads `data_root/usps/usps.bz2` and `usps.t.bz2` (also from `data_root` itself, where torchvision puts them).
-    download: let torchvision fetch what is missing. Raises Refused for a missing or damaged file.
+    download: let torchvision fetch what is missing. pad: pixels of black on every side. parts: train leaves the official test part out; of
+    the 7291 others `test_fraction` is tested on. Raises Refused for a missing or damaged file.
     """
+    if pad < 0:
+        raise Refused(f"pad={pad}: a whole number of pixels from 0 is needed")
+    if parts not in ("both", "train"):
+        raise Refused(f"parts={parts}; allowed: both, train")
     inputs, class_of, ids, split = [], [], [], []
-    for part, file in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
+    for part, file in (("train", "usps.bz2"), ("test", "usps.t.bz2"))[: 1 if parts == "train" else 2]:
         path = official_file(data_root, [f"usps/{file}", file], ORIGIN, _fetch if download else None)
         images, digits = _read(path)
         inputs.append(images)
         class_of += digits.astype(str).tolist()
         ids += [f"{part}-{i:04d}" for i in range(len(images))]
-        split += [part] * len(images)
-    return Domain.build(name, torch.from_numpy(np.concatenate(inputs)), class_of, ids, split)
+        split += [part if parts == "both" else ""] * len(images)
+    padded = np.pad(np.concatenate(inputs), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    return Domain.build(name, torch.from_numpy(padded), class_of, ids, split, test_fraction)
 
 
 def _fetch(folder: Path) -> None:
