@@ -79,12 +79,15 @@ def tables(stores: list[Path]) -> list[Table]:
             raise Refused(f"{store}: no such folder; give the store that an experiment was run into")
         for name in (plan["name"] for plan in read_plans(store) if plan["name"] in known):
             question = conf.find("experiment", name).read_text().splitlines()[1].removeprefix("# ")
+            here: list[Table] = []
             for baseline in BASELINES:
-                if baseline == BASELINES[-1] and any(table.experiment == name for table in found):
+                is_scratch = baseline == "target_only" and not any(cell.strategy == baseline for table in here for cell in table.comparison)
+                if is_scratch or (baseline == BASELINES[-1] and here):
                     continue
                 comparison = compare(store / "sweeps" / name, baseline=baseline, protocol="both")
                 if len(comparison):
-                    found.append(Table(name, question, baseline, comparison))
+                    here.append(Table(name, question, baseline, comparison))
+            found += here
     if not found:
         raise Refused(f"{', '.join(map(str, stores))}: no experiment in it; transferscope run experiment=NAME store=FOLDER ({', '.join(known)})")
     return found
@@ -107,6 +110,10 @@ def rankings(found: list[Table]) -> list[Ranking]:
     return [one for table in found for one in table.comparison.rankings]
 
 
+def names(found: list[Table]) -> list[str]:
+    return sorted({table.experiment for table in found})
+
+
 def render(found: list[Table]) -> str:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"points": lambda value: words.signed(value, "accuracy"), "interval": lambda ci: words.interval(ci, "accuracy"),
@@ -121,7 +128,7 @@ def render(found: list[Table]) -> str:
         )
     ]
     return environment.get_template("page.html.j2").render(
-        tables=found, tallies=tallies, scores=foretold(found), rankings=rankings(found), experiments=sorted({table.experiment for table in found})
+        tables=found, tallies=tallies, scores=foretold(found), rankings=rankings(found), experiments=words.count(len(names(found)), "experiment")
     )
 
 
@@ -136,7 +143,7 @@ def main(argv: list[str]) -> int:
         print(refusal, file=sys.stderr)
         return 2
     write_atomically(options.output, render(found))
-    print(f"{options.output}: {sum(len(table.comparison) for table in found)} cells of {len({table.experiment for table in found})} experiments")
+    print(f"{options.output}: {sum(len(table.comparison) for table in found)} cells of {words.count(len(names(found)), 'experiment')}")
     return 0
 
 
