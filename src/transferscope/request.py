@@ -90,6 +90,11 @@ class Request:
         return instantiate(arguments, network=network, _convert_="all")
 
     @property
+    def has_given_features(self) -> bool:
+        """Whether an item's features are the same for every seed, if the backbone is frozen."""
+        return _has_given_features(self.config, self.initialisation)
+
+    @property
     def kept_beside(self) -> list[str]:
         """What of `record.BESIDE` this run is to leave beside its results."""
         c = self.config
@@ -105,7 +110,11 @@ class Request:
 
 def resolve(config: DictConfig) -> Request:
     """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
-    c = plain(config)
+    return checked(plain(config))
+
+
+def checked(c: dict[str, Any]) -> Request:
+    """`resolve` of a config as plain values, which the request keeps."""
     check_sections(c)
     check_values(c)
     strategy = strategy_class(c["strategy"])
@@ -157,7 +166,7 @@ def resolve(config: DictConfig) -> Request:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The whole config, resolved, as plain Python."""
-    config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    config = OmegaConf.masked_copy(config, [key for key in config if key not in ("hydra", "beside")])
     if missing := sorted(OmegaConf.missing_keys(config)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
         raise Refused(f"{what}{': one of ' + ', '.join(conf.names('domain')) if missing == ['target'] else ''}")
@@ -198,9 +207,12 @@ def _is_weightless(c: dict[str, Any]) -> bool:
 
 def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
-    same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
     drawn = "target_labels" in sees or c["source_label_noise"] or c["fold"] is not None
-    return strategy.closed_form and same_features and not drawn
+    return strategy.closed_form and _has_given_features(c, initialisation) and not drawn
+
+
+def _has_given_features(c: dict[str, Any], initialisation: str) -> bool:
+    return initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
 
 
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
@@ -322,6 +334,7 @@ def _consumed(
         **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
         "role": c["role"],
         **({"twin": True} if c["twin"] else {}),
+        **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],
     }

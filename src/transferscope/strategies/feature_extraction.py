@@ -14,6 +14,7 @@ class FeatureExtraction(Strategy):
     """min over the head W of E_T [ -log softmax(W f(x))_y ], f fixed: its normalisation statistics too. f(x) is computed once an item."""
 
     sees = frozenset({"target_labels"})
+    trains_head_alone = True
 
     def __init__(self, network: Classifier):
         super().__init__(network)
