@@ -225,7 +225,7 @@ def finished_before(request: Request) -> Path:
 
 def scratch_twin(request: Request) -> Path | None:
     """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
-    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch":
+    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch" or request.config["tracking"]["mode"] == "off":
         return None
     scratch = OmegaConf.to_container(OmegaConf.load(conf.find("strategy", "scratch")))
     # of scratch not all of it can be asked

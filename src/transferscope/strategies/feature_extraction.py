@@ -20,6 +20,11 @@ class FeatureExtraction(Strategy):
         super().__init__(network)
         network.backbone.requires_grad_(False)
 
+    def train(self, mode: bool = True) -> "FeatureExtraction":
+        self.training = mode
+        self.network.head.train(mode)  # the backbone has its mode when it is asked
+        return self
+
     def precompute(self, inputs: Tensor) -> Tensor:
         return self.frozen_features(self.network.backbone.eval(), super().precompute(inputs), self.device)  # [N, d]
 
