@@ -90,11 +90,6 @@ class Request:
         return instantiate(arguments, network=network, _convert_="all")
 
     @property
-    def has_given_features(self) -> bool:
-        """Whether an item's features are the same for every seed, if the backbone is frozen."""
-        return _has_given_features(self.config, self.initialisation)
-
-    @property
     def kept_beside(self) -> list[str]:
         """What of `record.BESIDE` this run is to leave beside its results."""
         c = self.config
@@ -207,12 +202,9 @@ def _is_weightless(c: dict[str, Any]) -> bool:
 
 def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
+    same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
     drawn = "target_labels" in sees or c["source_label_noise"] or c["fold"] is not None
-    return strategy.closed_form and _has_given_features(c, initialisation) and not drawn
-
-
-def _has_given_features(c: dict[str, Any], initialisation: str) -> bool:
-    return initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
+    return strategy.closed_form and same_features and not drawn
 
 
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:

@@ -28,10 +28,12 @@ ELEMENTWISE = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")  # a 
 
 
 def can_join(request: Request) -> bool:
-    """Whether a run may train beside others that differ from it in seed, labels or optimiser."""
+    """Whether a run may train beside others that differ from it in seed, labels or optimiser: they then have their backbone in common, which
+    a source model, itself trained with the seed and the optimiser, would not be."""
     trainer = request.config["trainer"]
     return (
         vars(request.strategy).get("trains_head_alone", False)  # said by itself: one that inherits it may draw at random
+        and request.initialisation == "pretrained"
         and trainer["optimizer"]["_target_"] in ELEMENTWISE
         and trainer["precision"] == "32-true"
         and trainer["patience"] is None

@@ -208,7 +208,7 @@ def prepare(
     also for a strategy that only starts from the source model: what it forgets is told by it.
     """
     shape = input_shape(target, image_size, channels)
-    train, tested, watched = _of_every_seed(target, split_seed, fold, shape)
+    train, test, tested, watched = _of_every_seed(target, split_seed, fold, shape)
     evaluated = {f"{target.name}/test": tested}
     labelled, validation, subset = None, None, None
     if "target_labels" in sees:
@@ -238,13 +238,14 @@ def prepare(
 @lru_cache(maxsize=1)
 def _of_every_seed(
     target: Domain, split_seed: int, fold: Fold | None, shape: tuple[int, ...]
-) -> tuple[np.ndarray, Evaluated, Tensor | None]:
-    """Training items, test items, and the inputs that label-free validators read: cut out once for the runs of a process that share them."""
+) -> tuple[np.ndarray, np.ndarray, Evaluated, Tensor | None]:
+    """Training items, test items, the latter as they are evaluated, and the inputs that label-free validators read: cut out once for the runs of
+    a process that share them."""
     train, test = split(target, split_seed, fold)
     if len(test) == 0:
         raise Refused(f"target={target.name}: no labelled item is left to test on")
     watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
-    return train, _evaluated(target, test, shape), fitted(target, watched, shape) if len(watched) else None
+    return train, test, _evaluated(target, test, shape), fitted(target, watched, shape) if len(watched) else None
 
 
 def source_pool(

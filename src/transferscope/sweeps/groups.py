@@ -14,12 +14,11 @@ MOST = 64  # runs of a group: more gain nothing
 
 
 def groups(jobs: list["Job"]) -> list[list["Job"]]:
-    """The jobs in order, those together that are asked for in the same words but for values that may differ, and that share their backbone."""
+    """The jobs in order, those together that are asked for in the same words but for values that may differ."""
     found = defaultdict(list)
     for number, job in enumerate(jobs):
         words = tuple(word.partition("=")[0] if word.startswith(MAY_DIFFER) else word for word in job.overrides)
-        seed = None if job.request.has_given_features else job.request.config["seed"]
-        found[(words, seed) if can_join(job.request) else number].append(job)
+        found[words if can_join(job.request) else number].append(job)
     return [group[start : start + MOST] for group in found.values() for start in range(0, len(group), MOST)]
 
 
