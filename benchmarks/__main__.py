@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the processes started from here inherit it
 
-PARTS = ("startup", "training", "data", "features", "sweeps", "shallow")
+PARTS = ("startup", "training", "data", "features", "heads", "sweeps", "shallow")
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "timm", "torchvision", "scikit-learn")
 
 

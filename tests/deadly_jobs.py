@@ -16,8 +16,11 @@ DEATHS = {
 
 
 def results(store: Path) -> dict[str, tuple]:
-    return {
-        folder.name: ((folder / "evaluations.npz").read_bytes(), record.read_record(folder)["result"])
-        for folder in record.run_folders(store)
-        if (folder / "evaluations.npz").exists()
-    }
+    """All that "identical" means, by fingerprint: evaluations.npz, the history less its time columns, status and result."""
+    found = {}
+    for folder in record.run_folders(store):
+        if (folder / "evaluations.npz").exists():
+            entry = record.read_record(folder)
+            rows = [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in record.read_history(folder)]
+            found[folder.name] = ((folder / "evaluations.npz").read_bytes(), rows, entry["status"], entry["result"])
+    return found

@@ -11,21 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from transferscope import cli, record
+from deadly_jobs import results
+from transferscope import cli
 
 GRID = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=600", "trainer.source_steps=300",
         "trainer.evaluations=20", "tracking=off", "-m", "strategy=scratch,fine_tuning,dann", "seed=range(0,8)", "sweep=chaos",
         "hydra.launcher.n_jobs=2"]  # fmt: skip
 RUNS, KILLS, SEED = 24, 20, 7
-
-
-def results(store: Path) -> dict[str, tuple]:
-    found = {}
-    for folder in record.run_folders(store):
-        entry = record.read_record(folder)
-        rows = [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in record.read_history(folder)]
-        found[folder.name] = ((folder / "evaluations.npz").read_bytes(), rows, entry["status"], entry["result"])
-    return found
 
 
 def temporary(store: Path) -> list[Path]:

@@ -2,8 +2,10 @@
 without its labels, one per source, backbone and seed; the features that a frozen backbone gives of an item."""
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -53,6 +55,19 @@ def build_network(request: Request, task: splits.Task, classes: int, stream: tup
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network
+
+
+def probe(request: Request, task: splits.Task) -> Classifier:
+    """A head of the run's own on the pretrained backbone, which is one for all runs of a process that train the head alone."""
+    backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
+    shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(task.input_shape))
+    torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))
+    return Classifier(shared, len(task.classes))
+
+
+@lru_cache(maxsize=1)
+def _pretrained(backbone: str, input_shape: tuple[int, ...]) -> nn.Module:
+    return instantiate(json.loads(backbone), input_shape=input_shape, _convert_="all")
 
 
 def source_network(request: Request, task: splits.Task) -> tuple[Classifier, tuple]:

@@ -167,7 +167,7 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
     try:
         draft.mkdir(parents=True)
         if evaluations:
-            np.savez_compressed(draft / "evaluations.npz", **evaluations)
+            _write_members(draft / "evaluations.npz", evaluations)
             columns = list(dict.fromkeys(key for row in history for key in row))
             with open(draft / "history.csv", "w", newline="") as file:
                 writer = csv.DictWriter(file, columns, restval="")
@@ -192,6 +192,16 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
         return target
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_members(path: Path, members: dict[str, np.ndarray]) -> None:
+    """As numpy's savez, but that probabilities, which packing makes a seventh smaller in ten times the time, are stored as they are."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, values in members.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # of no date: equal members are equal bytes
+            entry.compress_type = zipfile.ZIP_STORED if "/probabilities/" in name else zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
 
 
 def _plain(value: object) -> object:

@@ -105,7 +105,11 @@ class Request:
 
 def resolve(config: DictConfig) -> Request:
     """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
-    c = plain(config)
+    return checked(plain(config))
+
+
+def checked(c: dict[str, Any]) -> Request:
+    """`resolve` of a config as plain values, which the request keeps."""
     check_sections(c)
     check_values(c)
     strategy = strategy_class(c["strategy"])
@@ -157,7 +161,7 @@ def resolve(config: DictConfig) -> Request:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The whole config, resolved, as plain Python."""
-    config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    config = OmegaConf.masked_copy(config, [key for key in config if key not in ("hydra", "beside")])
     if missing := sorted(OmegaConf.missing_keys(config)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
         raise Refused(f"{what}{': one of ' + ', '.join(conf.names('domain')) if missing == ['target'] else ''}")
@@ -322,6 +326,7 @@ def _consumed(
         **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
         "role": c["role"],
         **({"twin": True} if c["twin"] else {}),
+        **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],
     }

@@ -4,8 +4,11 @@ import contextlib
 import platform
 import time
 import traceback
+from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from transferscope import artifacts, backwards, conf, evaluate, record, tracking
 from transferscope.data.splits import Task
 from transferscope.errors import NotApplicable, Refused, is_order_to_stop
-from transferscope.request import Request, resolve
+from transferscope.request import Request, checked, resolve
 from transferscope.strategies.base import Strategy
 from transferscope.thumbnails import write_thumbnails
 from transferscope.training import Outcome, fit
@@ -38,7 +41,7 @@ def run(config: DictConfig) -> Path:
         record.set_aside(request.store, request.fingerprint)
         lease.claim(step=0)
         with live_run(request) as live:
-            folder = train_and_record(request, lease, live)
+            folder = train_and_record(request, lease, lambda: train_alone(request, lease, live))
             lease.finish()
             live.finish(folder, test_images(request), scratch_twin(request))
     return folder
@@ -53,20 +56,29 @@ def is_done(request: Request) -> bool:
     return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
 
 
-def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveRun) -> Path:
+class Trained(NamedTuple):
+    """A strategy that has been trained, on what, and what came of it. before: seconds it took already, where it was trained beside others."""
+
+    task: Task
+    strategy: Strategy
+    outcome: Outcome
+    source_seconds: float
+    before: float = 0.0
+
+
+def train_and_record(request: Request, lease: record.Lease, training: Callable[[], Trained]) -> Path:
     torch.set_num_threads(request.config["trainer"]["threads"])
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
         "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
         "calibrated": request.strategy.calibrated, **({"deterministic": True} if request.deterministic else {}),
-        "versions": {name: version(name) for name in PACKAGES}, "git": record.git_revision(), "device": request.consumed["device"],
+        "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
     members, history, beside = {}, [], {}
     try:
-        task = request.task()
-        strategy, source_seconds = build(request, task)
-        outcome = train(request, task, strategy, lease, live)
+        task, strategy, outcome, source_seconds, before = training()
+        began -= before
         entry |= finished(request, task, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
@@ -92,6 +104,17 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
     return folder
 
 
+@cache
+def versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+def train_alone(request: Request, lease: record.Lease, live: tracking.LiveRun) -> Trained:
+    task = request.task()
+    strategy, source_seconds = build(request, task)
+    return Trained(task, strategy, train(request, task, strategy, lease, live), source_seconds)
+
+
 def build(request: Request, task: Task) -> tuple[Strategy, float]:
     """The strategy on its initialised network, and the seconds its source model took."""
     seconds = 0.0
@@ -105,6 +128,8 @@ def build(request: Request, task: Task) -> tuple[Strategy, float]:
         weights, seconds = artifacts.pretrained_backbone(request, task)
         network = artifacts.build_network(request, task, len(task.classes), request.stream(), "random")
         network.backbone.load_state_dict(weights)
+    elif request.initialisation == "pretrained" and request.strategy.trains_head_alone:
+        network = artifacts.probe(request, task)
     else:
         network = artifacts.build_network(request, task, len(task.classes), request.stream(), request.initialisation)
     if request.initialisation != "random":
@@ -200,14 +225,13 @@ def finished_before(request: Request) -> Path:
 
 def scratch_twin(request: Request) -> Path | None:
     """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
-    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch":
+    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch" or request.config["tracking"]["mode"] == "off":
         return None
-    config = OmegaConf.create(request.config)
-    config.strategy = OmegaConf.load(conf.find("strategy", "scratch"))
-    config.initialisation = "auto"
-    config.keep, config.keep_features, config.reverse_validation = "none", False, False  # of scratch not all of it can be asked
+    scratch = OmegaConf.to_container(OmegaConf.load(conf.find("strategy", "scratch")))
+    # of scratch not all of it can be asked
+    config = request.config | {"strategy": scratch, "initialisation": "auto", "keep": "none", "keep_features": False, "reverse_validation": False}
     try:
-        folder = request.store / resolve(config).fingerprint
+        folder = request.store / checked(config).fingerprint
     except NotApplicable:  # stopped early by what scratch does not see
         return None
     return folder if (folder / "evaluations.npz").exists() else None

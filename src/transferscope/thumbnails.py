@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,15 @@ def png(image: np.ndarray) -> bytes:
 
 
 def _missing(store: Path, digest: str, ids: Sequence[str]) -> list[str]:
-    known = read_thumbnails(store, digest)
+    file = path(store, digest)
+    known = _known(store, digest, file.stat().st_mtime_ns) if file.exists() else ()
     return [item for item in map(str, ids) if item not in known]
+
+
+@lru_cache(maxsize=4)
+def _known(store: Path, digest: str, written: int) -> frozenset[str]:
+    """The ids of a file as it was `written`, read once a process."""
+    return frozenset(read_thumbnails(store, digest))
 
 
 def _small(image: np.ndarray) -> np.ndarray:

@@ -81,10 +81,9 @@ def fit(
     stop_by: a rule as for `keep`: training ends after `settings.patience` evaluations in a row that are no better by it than the best before.
     feature_items: items whose features are left in folder/features, one file an evaluation (`_store_features`).
     """
-    boundaries = np.linspace(0, settings.steps, settings.evaluations + 1).round().astype(int)
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     strategy.label_smoothing = settings.label_smoothing
-    watch = _Intervals(pools, evaluated, boundaries, stream, folder, after_interval, keep, settings.patience, stop_by)
+    watch = Intervals(pools, evaluated, boundaries(settings), stream, folder, after_interval, keep, settings.patience, stop_by)
     if validator_inputs is not None:
         watch.validator_inputs = validator_inputs[: validator_items(settings)]
     watch.feature_items = feature_items
@@ -98,7 +97,7 @@ def fit(
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )  # fmt: skip
-        draws = _Draws(watch, settings, strategy)
+        draws = Draws(watch, settings, strategy)
         try:
             trainer.fit(strategy, draws, ckpt_path=checkpoint if checkpoint and _is_whole(checkpoint) else None, weights_only=True)
         except Diverged as divergence:
@@ -108,6 +107,11 @@ def fit(
                 raise KeyboardInterrupt from stop
             raise
     return watch.outcome
+
+
+def boundaries(settings: Settings) -> np.ndarray:
+    """The steps at which there is an evaluation, 0 the first."""
+    return np.linspace(0, settings.steps, settings.evaluations + 1).round().astype(int)
 
 
 def _is_whole(checkpoint: Path) -> bool:
@@ -131,16 +135,18 @@ def validator_items(settings: Settings) -> int:
     return int(np.clip(settings.steps * settings.batch_size // (5 * (settings.evaluations + 1)), 100, 2000))
 
 
-class _Draws:
+class Draws:
     """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with its own generator."""
 
-    def __init__(self, watch: "_Intervals", settings: Settings, strategy: Strategy):
+    def __init__(self, watch: "Intervals", settings: Settings, strategy: Strategy):
         self.watch, self.batch_size, self.augmentation, self.strategy = watch, settings.batch_size, settings.augmentation, strategy
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
         interval = self.watch.interval(self.strategy)
-        if interval == len(self.watch.boundaries) - 1:  # resumed after the last interval: only the record is missing
-            return
+        if interval < len(self.watch.boundaries) - 1:  # else it was resumed after the last interval: only the record is missing
+            yield from self.blocks(interval)
+
+    def blocks(self, interval: int) -> Iterator[Iterator[Batch]]:
         steps = self.watch.boundaries[interval + 1] - self.watch.boundaries[interval]
         orders = {
             name: self._order(len(pool if name == "unlabelled" else pool.labels), steps, name, interval)
@@ -184,10 +190,14 @@ class _Draws:
         return Batch(**parts)
 
 
-class _Intervals(pl.Callback):
+class Intervals(pl.Callback):
     """What happens between intervals: seeding, evaluation, checkpoint."""
 
-    def __init__(self, pools, evaluated, boundaries, stream, folder, after_interval, keep, patience, stop_by):
+    now: Callable[[], float] = staticmethod(time.perf_counter)  # a strategy that trains beside others sets a slower clock
+
+    def __init__(
+        self, pools, evaluated, boundaries, stream, folder=None, after_interval=lambda step, row: None, keep=None, patience=None, stop_by=()
+    ):
         self.pools, self.boundaries, self.stream, self.folder = pools, boundaries, stream, folder
         self.after_interval, self.keep, self.best = after_interval, keep, None
         self.patience, self.stop_by, self.scores = patience, stop_by, []
@@ -203,7 +213,11 @@ class _Intervals(pl.Callback):
         return int(np.searchsorted(self.boundaries, int(strategy.steps_done), side="right")) - 1
 
     def on_train_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        self.clock = time.perf_counter()
+        self.begin(strategy)
+        trainer.should_stop = self.stalled  # resumed after the interval that ended it: only the record is missing
+
+    def begin(self, strategy: Strategy) -> None:
+        self.clock = self.now()
         device = strategy.device
         prepared = {}
         for name, pool in self.pools._asdict().items():
@@ -222,21 +236,22 @@ class _Intervals(pl.Callback):
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
         strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
-        trainer.should_stop = self.stalled  # resumed after the interval that ended it: only the record is missing
 
     def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))
         strategy.begin_interval(self.pools)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        step = int(strategy.steps_done)
-        losses = {f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()}
-        self._evaluate(strategy, step, losses)
+        self.end_interval(strategy)
         trainer.should_stop = self.stalled
         if self.folder:
             trainer.save_checkpoint(self.folder / "checkpoint.draft")
             os.replace(self.folder / "checkpoint.draft", self.folder / "checkpoint.ckpt")
-        self.after_interval(step, self.outcome.history[-1])
+        self.after_interval(self.outcome.history[-1]["step"], self.outcome.history[-1])
+
+    def end_interval(self, strategy: Strategy) -> None:
+        losses = {f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()}
+        self._evaluate(strategy, int(strategy.steps_done), losses)
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
         strategy.eval()
@@ -247,8 +262,9 @@ class _Intervals(pl.Callback):
         if self.feature_items is not None:
             _store_features(strategy, self.feature_items, self.folder / "features", step)
         strategy.train()
-        self.outcome.seconds += time.perf_counter() - self.clock
-        self.clock = time.perf_counter()
+        now = self.now()
+        self.outcome.seconds += now - self.clock
+        self.clock = now
         self.outcome.history.append({"step": step, "seconds": self.outcome.seconds, **losses, **told, **values})
         if self.patience is not None:
             self.scores.append(self._score(self.stop_by, step))

@@ -9,9 +9,12 @@ import torch
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
+from transferscope.backbones.mlp import MLP
+from transferscope.data.splits import Labelled
+from transferscope.networks.classifier import Classifier
 from transferscope.record import read_history
 from transferscope.request import resolve
-from transferscope.strategies.base import SIGHTS
+from transferscope.strategies.base import SIGHTS, Batch, Strategy
 
 SHELF = Path(__file__).parents[2] / "conf" / "strategy"
 NAMES = sorted(path.stem for path in SHELF.glob("*.yaml"))
@@ -145,3 +148,21 @@ def test_no_kept_model_depends_on_a_target_test_label(train, pair, scrambled, na
     assert clean.record["result"]["metrics"] != garbage.record["result"]["metrics"]
     assert (clean.folder / "model.safetensors").read_bytes() == (garbage.folder / "model.safetensors").read_bytes()
     assert clean.probabilities == garbage.probabilities
+
+
+def test_what_trains_the_head_alone_moves_nothing_else_and_draws_nothing(name):
+    """What side_by_side.py takes for granted of a class that says so itself."""
+    strategy = CLASSES[name]
+    if not vars(strategy).get("trains_head_alone"):
+        return
+    for step in ("updates", "backward", "begin_interval", "training_step", "configure_optimizers"):
+        assert getattr(strategy, step) is getattr(Strategy, step), step
+    torch.manual_seed(0)
+    trained = strategy(Classifier(MLP((4,), [8]), 3))
+    [group] = trained.parameter_groups()["all"]
+    assert {id(weight) for weight in group["params"]} == {id(weight) for weight in trained.network.head.parameters()}
+    assert not any(weight.requires_grad for weight in trained.network.backbone.parameters())
+    before = torch.get_rng_state()
+    features = trained.precompute(torch.rand(6, 4, generator=torch.Generator().manual_seed(0)))
+    trained.losses(Batch(None, Labelled(features, torch.arange(6) % 3, torch.zeros(6)), None))
+    assert torch.equal(torch.get_rng_state(), before)

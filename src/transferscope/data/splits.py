@@ -6,6 +6,7 @@ and the class alone, so that subsets are nested over budgets and the same for ev
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -207,10 +208,8 @@ def prepare(
     also for a strategy that only starts from the source model: what it forgets is told by it.
     """
     shape = input_shape(target, image_size, channels)
-    train, test = split(target, split_seed, fold)
-    if len(test) == 0:
-        raise Refused(f"target={target.name}: no labelled item is left to test on")
-    evaluated = {f"{target.name}/test": _evaluated(target, test, shape)}
+    train, test, tested, watched = _of_every_seed(target, split_seed, fold, shape)
+    evaluated = {f"{target.name}/test": tested}
     labelled, validation, subset = None, None, None
     if "target_labels" in sees:
         chosen, aside = labelled_subset(target, train, label_budget, seed)
@@ -232,10 +231,21 @@ def prepare(
         source = None
     elif "source_labels" not in sees:
         source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
-    watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
-    watched_inputs = fitted(target, watched, shape) if len(watched) else None
     pools = Pools(source, labelled, unlabelled, validation)
-    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, watched_inputs)
+    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, watched)
+
+
+@lru_cache(maxsize=1)
+def _of_every_seed(
+    target: Domain, split_seed: int, fold: Fold | None, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, Evaluated, Tensor | None]:
+    """Training items, test items, the latter as they are evaluated, and the inputs that label-free validators read: cut out once for the runs of
+    a process that share them."""
+    train, test = split(target, split_seed, fold)
+    if len(test) == 0:
+        raise Refused(f"target={target.name}: no labelled item is left to test on")
+    watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
+    return train, test, _evaluated(target, test, shape), fitted(target, watched, shape) if len(watched) else None
 
 
 def source_pool(

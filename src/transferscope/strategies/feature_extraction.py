@@ -14,10 +14,16 @@ class FeatureExtraction(Strategy):
     """min over the head W of E_T [ -log softmax(W f(x))_y ], f fixed: its normalisation statistics too. f(x) is computed once an item."""
 
     sees = frozenset({"target_labels"})
+    trains_head_alone = True
 
     def __init__(self, network: Classifier):
         super().__init__(network)
         network.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "FeatureExtraction":
+        self.training = mode
+        self.network.head.train(mode)  # the backbone has its mode when it is asked
+        return self
 
     def precompute(self, inputs: Tensor) -> Tensor:
         return self.frozen_features(self.network.backbone.eval(), super().precompute(inputs), self.device)  # [N, d]

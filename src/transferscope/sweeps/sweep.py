@@ -12,6 +12,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from transferscope import record, tracking
@@ -21,6 +22,7 @@ from transferscope.request import Request, resolve
 from transferscope.run import is_done
 from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.sweeps.composition import Composer
+from transferscope.sweeps.groups import beside, groups
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,26 @@ class Sweeper(BasicSweeper):
         """Launch what has no answer yet, with a display; whether something is left without one."""
         to_do = [job for job in planned if not is_done(job.request)]
         with Progress(store, name, planned, refused) as progress, lost_jobs_are_outcomes() if is_submitit(self.launcher) else nullcontext():
-            returns = self.launcher.launch([as_launched(job, name) for job in to_do], initial_job_idx=0) if to_do else []
-            for job, outcome in zip(to_do, returns, strict=False):
+            outcomes = self.launched(groups(to_do), name)
+            for job, outcome in outcomes:
                 if isinstance(outcome._return_value, ProcessDied):
                     record.note_death(store, job.request.fingerprint, str(outcome._return_value))
                 if isinstance(outcome._return_value, BaseException):
                     progress.error(job, outcome._return_value)
         record.clear_finished(store)
-        return returns, progress.failed
+        return [outcome for _, outcome in outcomes], progress.failed
+
+    def launched(self, together: list[list[Job]], name: str) -> list[tuple[Job, JobReturn]]:
+        """Every job and what became of it. Where a group of several broke, what it has not finished is run one by one."""
+        returns = self.launcher.launch([as_launched(group, name) for group in together], initial_job_idx=0) if together else []
+        outcomes, left = [], []
+        for group, outcome in zip(together, returns, strict=False):
+            if len(group) > 1 and isinstance(outcome._return_value, BaseException):
+                print(f"{len(group)} runs side by side: {outcome._return_value}; each is run by itself", file=sys.stderr)
+                left += [[job] for job in group if not is_done(job.request)]
+            else:
+                outcomes += [(job, outcome) for job in group]
+        return outcomes + (self.launched(left, name) if left else [])
 
     def expand(self, arguments: list[str]) -> list[list[str]]:
         """The override lists of all points of all grids, in order, without repetition."""
@@ -98,10 +112,11 @@ class Sweeper(BasicSweeper):
         return self.config.sweep or experiment or f"sweep-{record.fingerprint(sorted(job.request.fingerprint for job in planned))[:8]}"
 
 
-def as_launched(job: Job, name: str) -> list[str]:
-    """Its overrides, and the device it was planned for: where it runs there may be another."""
-    accelerator = "gpu" if job.request.consumed["device"] == "cuda" else "cpu"
-    return [*job.overrides, f"trainer.accelerator={accelerator}", f"sweep={name}"]
+def as_launched(group: list[Job], name: str) -> list[str]:
+    """The overrides of a group's first job with what sets the others apart, and the device they were planned for: where they run there may be
+    another."""
+    accelerator = "gpu" if group[0].request.consumed["device"] == "cuda" else "cpu"
+    return [*group[0].overrides, f"trainer.accelerator={accelerator}", f"sweep={name}", *beside(group)]
 
 
 def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:

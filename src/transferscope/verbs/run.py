@@ -68,8 +68,9 @@ def task(config) -> None:
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from transferscope.run import run
+        from transferscope.side_by_side import run_side_by_side
 
-        run(config)
+        (run_side_by_side if "beside" in config else run)(config)
         return
     sweeper = HydraConfig.get().sweeper
     try:

@@ -1,0 +1,181 @@
+"""Runs that train a head on frozen features side by side: a grid of seeds and learning rates costs little more than one pass of the backbone.
+
+A step of one head is so small that most of it is the calls around it. Here all heads step together: one backward pass through the sum of
+their losses, one pass of the optimiser over all weights that share its settings; backbone, features and batches are there once for all.
+What a head computes are its own numbers, in calls of the same sizes as alone: one product for all heads would be faster by a tenth and, for
+small sizes, rounded otherwise. So a run's record is bit by bit the one it gets by itself, whatever it trained beside.
+"""
+
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from transferscope import artifacts, record, tracking
+from transferscope.request import Request, checked, plain
+from transferscope.run import Trained, build, is_done, live_run, scratch_twin, test_images, train_and_record
+from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
+from transferscope.training import Draws, Intervals, boundaries, validator_items
+
+ELEMENTWISE = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")  # a weight's step depends on no other weight
+
+
+def can_join(request: Request) -> bool:
+    """Whether a run may train beside others that differ from it in seed, labels or optimiser: they then have their backbone in common, which
+    a source model, itself trained with the seed and the optimiser, would not be."""
+    trainer = request.config["trainer"]
+    return (
+        vars(request.strategy).get("trains_head_alone", False)  # said by itself: one that inherits it may draw at random
+        and request.initialisation == "pretrained"
+        and trainer["optimizer"]["_target_"] in ELEMENTWISE
+        and trainer["precision"] == "32-true"
+        and trainer["patience"] is None
+        and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
+        and not request.kept_beside
+    )
+
+
+def run_side_by_side(config: DictConfig) -> None:
+    """The run of `config` and those that its key `beside` tells by what differs: {dotted key: value} each. A record each; those that the store
+    has are not trained. A group that is killed leaves whole records, and the rest is trained from the start."""
+    first, differences = plain(config), OmegaConf.to_container(config.beside)
+    requests = sorted((checked(changed(first, difference)) for difference in [{}, *differences]), key=lambda request: request.fingerprint)
+    store = requests[0].store
+    record.check_writable(store)
+    tracking.effective_mode(requests[0].config["tracking"]["mode"])
+    torch.set_num_threads(requests[0].config["trainer"]["threads"])
+    leases: dict[str, record.Lease] = {}
+    with ExitStack() as held:
+        for r in requests:  # in the same order everywhere: no two processes wait for each other
+            leases[r.fingerprint] = held.enter_context(record.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps))
+        waiting = [request for request in requests if not is_done(request)]
+        for request in waiting:
+            record.set_aside(store, request.fingerprint)
+            leases[request.fingerprint].claim(step=0)
+        for request, trained in train_side_by_side(waiting):
+            with live_run(request) as live:
+                folder = train_and_record(request, leases[request.fingerprint], lambda trained=trained: trained)
+                leases[request.fingerprint].finish()
+                live.finish(folder, test_images(request), scratch_twin(request))
+
+
+def changed(config: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
+    config = copy.deepcopy(config)
+    for key, value in difference.items():
+        *sections, name = key.split(".")
+        section = config
+        for part in sections:
+            section = section[part]
+        section[name] = value
+    return config
+
+
+@dataclass
+class Head:
+    """A run in training, and which of the draws of batches is its own."""
+
+    request: Request
+    strategy: Strategy
+    watch: Intervals
+    draws: int
+
+    @property
+    def learns(self) -> bool:
+        return self.watch.outcome.status == "done"
+
+
+def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Trained]]:
+    """Each with what `fit` gives of it alone, but for the times: of what all take together each is told an equal share."""
+    began = time.perf_counter()
+    features = cache(artifacts.FrozenFeatures(requests[0].store)) if requests else None
+    heads, draws, tasks = [], [], []
+    for same in _by_draws(requests):
+        settings = same[0].settings(same[0].steps)
+        task = same[0].task()
+        strategy, source_seconds = build(same[0], task)
+        watched = None if task.validator_inputs is None else task.validator_inputs[: validator_items(settings)]
+        for request in same:
+            network = copy.deepcopy(strategy.network, {id(strategy.network.backbone): strategy.network.backbone})
+            head = Head(request, request.build_strategy(network), Intervals(task.pools, task.evaluated, boundaries(settings), request.stream()),
+                        len(draws))  # fmt: skip
+            head.strategy.frozen_features = features
+            head.strategy.label_smoothing = settings.label_smoothing
+            head.strategy.set_length(request.steps, request.settings(request.steps).optimizer, settings.schedule)
+            head.watch.validator_inputs = watched
+            head.watch.now = lambda: time.perf_counter() / len(requests)
+            head.watch.begin(head.strategy)
+            head.strategy.on_fit_start()
+            heads.append(head)
+        draws.append(Draws(heads[-1].watch, settings, strategy))
+        tasks.append((task, source_seconds))
+    if heads:
+        _fit(heads, draws)
+    share = (time.perf_counter() - began) / max(len(heads), 1)
+    for head in heads:
+        task, source_seconds = tasks[head.draws]
+        yield head.request, Trained(task, head.strategy, head.watch.outcome, source_seconds, share)
+
+
+def _by_draws(requests: list[Request]) -> list[list[Request]]:
+    """Runs that share task, batches and first weights: they differ in the optimiser alone."""
+    found = defaultdict(list)
+    for request in requests:
+        consumed = request.consumed | {"trainer": {**request.consumed["trainer"], "optimizer": None}}
+        found[record.fingerprint(consumed)].append(request)
+    return list(found.values())
+
+
+def _fit(heads: list[Head], draws: list[Draws]) -> None:
+    optimizers = _optimizers([head.strategy for head in heads])
+    for interval in range(len(heads[0].watch.boundaries) - 1):
+        for head in heads:
+            head.strategy.on_train_epoch_start()
+        for blocks in zip(*(draw.blocks(interval) for draw in draws), strict=True):
+            learning = [head for head in heads if head.learns]
+            for batches in zip(*blocks, strict=True):
+                _step(learning, batches, optimizers)
+            for head in learning:
+                try:
+                    head.strategy.end_block()
+                except Diverged as divergence:
+                    head.watch.outcome.status, head.watch.outcome.reason = "diverged", str(divergence)
+                    head.strategy.zero_grad()  # without a gradient no optimiser moves it
+        for head in heads:
+            if head.learns:
+                head.watch.end_interval(head.strategy)
+
+
+def _optimizers(strategies: list[Strategy]) -> list[tuple[torch.optim.Optimizer, Strategy]]:
+    """One for all that share its settings, with one of them."""
+    found = defaultdict(list)
+    for strategy in strategies:
+        found[repr((strategy.optimizer.func, sorted(strategy.optimizer.keywords.items())))].append(strategy)
+    return [
+        (in_one_pass(same[0].optimizer)([weight for s in same for group in s.parameter_groups()["all"] for weight in group["params"]]), same[0])
+        for same in found.values()
+    ]
+
+
+def _step(heads: list[Head], batches: tuple[Batch, ...], optimizers: list[tuple[torch.optim.Optimizer, Strategy]]) -> None:
+    if not heads:
+        return
+    factor = heads[0].strategy.rate_factor
+    for optimizer, strategy in optimizers:
+        optimizer.param_groups[0]["lr"] = strategy.optimizer.keywords["lr"] * factor
+        optimizer.zero_grad(set_to_none=True)
+    losses = []
+    for head in heads:
+        terms = head.strategy.losses(batches[head.draws])
+        head.strategy.add_losses(terms)
+        head.strategy.count_step()
+        losses += terms.values()
+    torch.stack(losses).sum().backward()
+    for optimizer, _ in optimizers:
+        optimizer.step()
