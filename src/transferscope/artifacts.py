@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from transferscope import tensor_files
 from transferscope.data import splits
+from transferscope.data.on_disk import OnDisk, joined
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import CHUNK, frozen_features
 from transferscope.record import fingerprint, locked
@@ -136,12 +137,13 @@ class FrozenFeatures:
         self.addressed: tuple[list, Path] | None = None
         self.known: dict[Path, dict[bytes, tuple[Tensor, int]]] = {}  # by file: where an item's row lies
 
-    def __call__(self, backbone: nn.Module, inputs: Tensor, device: torch.device | str) -> Tensor:
+    def __call__(self, backbone: nn.Module, inputs: Tensor | OnDisk, device: torch.device | str) -> Tensor:
         """Features [N, d] of inputs [N, ...]: those of `frozen_features`, bit by bit."""
         if getattr(backbone, "weightless", False):
             return frozen_features(backbone, inputs, device)
         folder = self._address(backbone, inputs, device)
-        items = [hashlib.blake2b(item, digest_size=16).digest() for item in inputs.flatten(1).contiguous().numpy()]
+        pieces = (piece.flatten(1).contiguous().numpy() for piece in inputs.split(CHUNK))
+        items = [hashlib.blake2b(item, digest_size=16).digest() for piece in pieces for item in piece]
         known = self._read(folder)
         if not known.keys() >= set(items):
             with locked(folder.with_suffix(".lock")):
@@ -149,8 +151,9 @@ class FrozenFeatures:
                 missing = list({item: place for place, item in enumerate(items) if item not in known}.values())
                 for start in range(0, len(missing), SHARD):
                     places = missing[start : start + SHARD]
-                    rows = frozen_features(backbone, inputs[places], device)
-                    if not known and not _stand_alone(backbone, inputs[places], rows, device):
+                    some = inputs.view(places) if isinstance(inputs, OnDisk) else inputs[places]
+                    rows = frozen_features(backbone, some, device)
+                    if not known and not _stand_alone(backbone, some[: CHUNK // 2], rows, device):
                         return frozen_features(backbone, inputs, device)
                     self._keep(folder, [items[place] for place in places], rows)
                     known = self._read(folder)
@@ -194,6 +197,5 @@ def _noise(count: int, inputs: Tensor) -> Tensor:
 
 def _stand_alone(backbone: nn.Module, inputs: Tensor, rows: Tensor, device: torch.device | str) -> bool:
     """Whether an item's features are the same bits at another place among other items: not where a backbone normalises by the batch."""
-    some = inputs[: CHUNK // 2]
-    elsewhere = frozen_features(backbone, torch.cat([_noise(CHUNK // 2, inputs), some]), device)[CHUNK // 2 :]
-    return torch.equal(elsewhere, rows[: len(some)])
+    elsewhere = frozen_features(backbone, joined([_noise(CHUNK // 2, inputs), inputs]), device)[CHUNK // 2 :]
+    return torch.equal(elsewhere, rows[: len(inputs)])

@@ -210,7 +210,7 @@ def test_images(request: Request) -> tracking.Images | None:
     if not request.target.is_images:
         return None
     position = {item: number for number, item in enumerate(request.target.ids)}
-    return lambda ids: [request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids]
+    return lambda ids: (request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids)
 
 
 def finished_before(request: Request) -> Path:

@@ -42,11 +42,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         tensors, facts = {}, {}
     if facts.pop("checksum", None) == _checksum(tensors, facts):
         return tensors, facts
+    set_aside(path)
+    return None
+
+
+def set_aside(path: Path) -> None:
+    """Name a damaged file on stderr, and keep it as NAME.damaged."""
     aside = path.with_suffix(".damaged")
     print(f"{path}: damaged; set aside as {aside.name} and made again", file=sys.stderr)
     with contextlib.suppress(FileNotFoundError):  # another process was quicker
         path.replace(aside)
-    return None
 
 
 def _checksum(tensors: dict[str, Tensor], facts: dict[str, str]) -> str:

@@ -6,7 +6,7 @@
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def path(store: Path, digest: str) -> Path:
     return Path(store) / ".cache" / "thumbnails" / f"{digest}.npz"
 
 
-def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Callable[[list[str]], list[np.ndarray]]) -> None:
+def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Callable[[list[str]], Iterable[np.ndarray]]) -> None:
     """Adds the pictures of `ids` that the store does not have yet; `images(ids)` gives uint8 arrays [H, W] or [H, W, 3]."""
     file = path(store, digest)
     if not _missing(store, digest, ids):

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MODES = ("offline", "online", "off")
 MOST_IMAGES = 32
-Images = Callable[[list[str]], list[np.ndarray]]
+Images = Callable[[list[str]], Iterable[np.ndarray]]
 
 
 def effective_mode(mode: str) -> str:

@@ -1,4 +1,4 @@
-"""A domain in memory: inputs, labels, names. What a strategy may see of it is decided in splits.py."""
+"""A domain: inputs, labels, names. What a strategy may see of it is decided in splits.py."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from transferscope.data.on_disk import OnDisk
+
 UNLABELLED = -1
 
 
@@ -17,7 +19,7 @@ UNLABELLED = -1
 class Domain:
     """A named distribution.
 
-    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts items.
+    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts items; images may stay on disk.
     labels: int64 [N], index into `classes`; -1 where an item has no label.
     classes: class names, sorted, so that equal sets of classes give equal indices in every domain.
     ids: str [N], unique and stable: items are paired by id across runs.
@@ -28,7 +30,7 @@ class Domain:
     """
 
     name: str
-    inputs: Tensor
+    inputs: Tensor | OnDisk
     labels: Tensor
     classes: tuple[str, ...]
     ids: np.ndarray
@@ -42,7 +44,7 @@ class Domain:
     def build(
         cls,
         name: str,
-        inputs: Tensor,
+        inputs: Tensor | OnDisk,
         class_of: Sequence[str | None],
         ids: Sequence[str],
         split: str | Sequence[str] = "",
@@ -81,7 +83,8 @@ class Domain:
     def digest(self) -> str:
         """Hash of all that a run can read of the domain; part of the fingerprint."""
         h = hashlib.blake2b(digest_size=16)
-        for array in (self.inputs.numpy(), self.labels.numpy(), self.ids, self.split, self.groups):
+        inputs = np.array(self.inputs.digest) if isinstance(self.inputs, OnDisk) else self.inputs.numpy()
+        for array in (inputs, self.labels.numpy(), self.ids, self.split, self.groups):
             if array is not None:
                 h.update(f"{array.dtype}{array.shape}".encode())
                 h.update(np.ascontiguousarray(array).view(np.uint8).data)
@@ -100,6 +103,6 @@ def fit_images(inputs: Tensor, size: int, channels: int) -> Tensor:
         return inputs.contiguous()
     chunks = [
         interpolate(chunk.float(), size=(size, size), mode="bilinear", antialias=True).round().clamp(0, 255).to(torch.uint8)
-        for chunk in inputs.split(1024)
+        for chunk in inputs.split(64)
     ]
     return torch.cat(chunks)

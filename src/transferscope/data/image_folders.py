@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow
 from torch import Tensor
 
-from transferscope import tensor_files
 from transferscope.data import files as data_files
+from transferscope.data import on_disk
 from transferscope.data.domain import Domain
 from transferscope.errors import Refused
 
@@ -23,6 +23,8 @@ from transferscope.errors import Refused
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif"}
 CHANNELS = {1: "L", 3: "RGB"}
 DECODING = 1  # raised when `decode_squares` gives other pixels
+IN_MEMORY = 2**28  # bytes: a domain of more decoded pixels stays on disk
+PIECE = 2**25  # bytes of decoded pixels that are in memory at once while a folder is decoded
 
 
 def load(
@@ -73,12 +75,13 @@ def load(
 
 def decoded_once(
     origin: Path, files: Iterable[Path], size: int, channels: int, pictures: Callable[[], dict[str, Callable[[], bytes]]], part: str = ""
-) -> tuple[list[str], Tensor]:
-    """(names, squares) of pictures, decoded by the first process that asks and mapped by all others, until one of the files is another.
+) -> tuple[list[str], Tensor | on_disk.OnDisk]:
+    """(names, squares) of pictures, decoded by the first process that asks and found by all others, until one of the files is another.
 
     origin: the folder or archive that `files` are, or are in; told by their paths, sizes and times. pictures: by name, what gives the encoded
     bytes; called only if they have to be decoded. part: which of the archive's pictures. One file of the user's cache, at most, is kept of each
-    origin, part, size and number of channels; where the cache cannot be written, none.
+    origin, part, size and number of channels. Squares of IN_MEMORY bytes or fewer are a tensor, more stay in that file. Where the cache cannot
+    be written, the former are decoded each time, the latter Refused.
     """
     h = hashlib.blake2b(repr((str(origin.resolve()), part, size, channels)).encode(), digest_size=16)
     path = data_files.decoded_pictures() / f"{h.hexdigest()}.safetensors"
@@ -86,18 +89,30 @@ def decoded_once(
     state = hashlib.blake2b(repr((stats, DECODING, pillow)).encode(), digest_size=16).hexdigest()
 
     def kept() -> tuple[list[str], Tensor] | None:
-        found = tensor_files.read(path)
-        return (json.loads(found[1]["names"]), found[0]["squares"]) if found and found[1]["state"] == state else None
+        found = on_disk.open_file(path, IN_MEMORY)
+        return (json.loads(found[1]["names"]), found[0]) if found and found[1]["state"] == state else None
 
     with contextlib.suppress(OSError):
         if found := kept():
             return found
     encoded = pictures()
-    names, squares = list(encoded), decode_squares([(str(origin / part / name), read) for name, read in encoded.items()], size, channels)
-    with contextlib.suppress(OSError):
-        tensor_files.write(path, {"squares": squares}, {"origin": str(origin.resolve()), "state": state, "names": json.dumps(names)})
-        return kept() or (names, squares)
-    return names, squares
+    octets = len(encoded) * channels * size * size
+
+    def pieces() -> Iterator[Tensor]:
+        labelled = [(str(origin / part / name), read) for name, read in encoded.items()]
+        step = max(1, PIECE // max(1, channels * size * size))
+        return (decode_squares(labelled[start : start + step], size, channels) for start in range(0, len(labelled), step))
+
+    try:
+        on_disk.write(path, list(encoded), pieces(), (channels, size, size), {"origin": str(origin.resolve()), "state": state})
+        if found := kept():
+            return found
+        raise OSError("another process replaced it")
+    except OSError as error:
+        if octets > IN_MEMORY:
+            why = f"{path.parent}: {error.strerror or error}; {octets / 1e9:.1f} GB of decoded pictures are kept there"
+            raise Refused(f"{why}; make room, or name another folder in XDG_CACHE_HOME") from error
+    return list(encoded), torch.cat(list(pieces()))
 
 
 def decode_squares(pictures: Iterable[tuple[str, Callable[[], bytes]]], size: int, channels: int) -> Tensor:

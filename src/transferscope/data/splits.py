@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from transferscope.data.domain import UNLABELLED, Domain, fit_images
+from transferscope.data.on_disk import OnDisk, joined
 from transferscope.errors import NotApplicable, Refused
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
@@ -23,7 +24,7 @@ FEATURE_ITEMS = 2000  # of the source's training items, and of its held-out ones
 
 
 class Labelled(NamedTuple):
-    inputs: Tensor  # [n, ...]
+    inputs: Tensor | OnDisk  # [n, ...]
     labels: Tensor  # int64 [n]
     domain: Tensor  # int64 [n], which source an item comes from (0 for the target)
 
@@ -33,7 +34,7 @@ class Pools(NamedTuple):
 
     source: Labelled | None = None
     target: Labelled | None = None
-    unlabelled: Tensor | None = None  # target inputs [n, ...]
+    unlabelled: Tensor | OnDisk | None = None  # target inputs [n, ...]
     validation: Labelled | None = None  # the labelled target items set aside within the budget; never in a batch
 
 
@@ -51,7 +52,7 @@ class FeatureItems(NamedTuple):
     source: Tensor  # [n, ...], training items
     source_val: Tensor  # [v, ...], held out
     source_val_labels: Tensor  # int64 [v]
-    target: Tensor  # [m, ...], training items
+    target: Tensor | OnDisk  # [m, ...], training items
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -133,7 +134,7 @@ def _smallest_class(domain: Domain, train: np.ndarray) -> int:
 class Evaluated:
     """Items that are scored: training hands the inputs to the network, only the record ever reads the labels."""
 
-    inputs: Tensor
+    inputs: Tensor | OnDisk
     labels: Tensor
     ids: np.ndarray
     classes: tuple[str, ...]
@@ -153,7 +154,7 @@ class Task:
     pools: Pools
     evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
-    validator_inputs: Tensor | None = None  # target training inputs, if any, in an order of their own, the same for every strategy and seed
+    validator_inputs: Tensor | OnDisk | None = None  # target training inputs, if any, in an order that is the same for all strategies and seeds
 
     @property
     def samples(self) -> dict[str, int]:
@@ -166,12 +167,12 @@ class Task:
             "target_unlabelled": 0 if unlabelled is None else len(unlabelled),
         }
 
-    def held_out(self) -> tuple[Tensor, Tensor]:
+    def held_out(self) -> tuple[Tensor | OnDisk, Tensor]:
         """Inputs [v, ...] and labels [v] of all the sources' validation items, where source and target share their classes."""
         held = [self.evaluated[name] for name in (f"{source.name}/val" for source in self.sources) if name in self.evaluated]
         if not held:
             raise Refused(f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few to hold one out")
-        return torch.cat([items.inputs for items in held]), torch.cat([items.labels for items in held])
+        return joined([items.inputs for items in held]), torch.cat([items.labels for items in held])
 
     def feature_items(self, split_seed: int) -> FeatureItems:
         """At most 2,000 of each kind, the same for every seed; for a strategy that is handed the source's inputs."""
@@ -268,7 +269,7 @@ def source_pool(
         if len(val):
             held = _evaluated(source, val, shape)
             evaluated[f"{source.name}/val"] = replace(held, labels=index[held.labels], classes=classes)
-    return Labelled(*(torch.cat(column) for column in zip(*parts, strict=True))), evaluated
+    return _together(parts), evaluated
 
 
 def unlabelled_source_pool(sources: tuple[Domain, ...], split_seed: int, shape: tuple[int, ...]) -> Labelled:
@@ -278,7 +279,7 @@ def unlabelled_source_pool(sources: tuple[Domain, ...], split_seed: int, shape: 
         train = _train_of_source(source, split_seed)
         kept = np.setdiff1d(train, _set_aside(source, train, split_seed)[1])
         parts.append(Labelled(fitted(source, kept, shape), torch.full((len(kept),), UNLABELLED), torch.full((len(kept),), number)))
-    return Labelled(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return _together(parts)
 
 
 def _train_of_source(source: Domain, split_seed: int) -> np.ndarray:
@@ -302,11 +303,17 @@ def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Eva
     return Evaluated(fitted(domain, items, shape), domain.labels[items], domain.ids[items], domain.classes, groups, metadata)
 
 
-def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    """The inputs of some items, images brought to (channels, size, size)."""
-    inputs = domain.inputs[items]
+def _together(parts: list[Labelled]) -> Labelled:
+    inputs, labels, domain = zip(*parts, strict=True)
+    return Labelled(joined(inputs), torch.cat(labels), torch.cat(domain))
+
+
+def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor | OnDisk:
+    """The inputs of some items, images brought to (channels, size, size): those that stay on disk whenever they are read."""
     if domain.is_images and len(shape) == 3:
-        return fit_images(inputs, shape[-1], shape[0])
-    if inputs.shape[1:] != tuple(shape):
-        raise Refused(f"source={domain.name}: inputs of shape {tuple(inputs.shape[1:])} beside a target of shape {tuple(shape)}")
-    return inputs
+        if isinstance(domain.inputs, OnDisk):
+            return domain.inputs.view(items).mapped(lambda images: fit_images(images, shape[-1], shape[0]), shape)
+        return fit_images(domain.inputs[items], shape[-1], shape[0])
+    if domain.inputs.shape[1:] != tuple(shape):
+        raise Refused(f"source={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of shape {tuple(shape)}")
+    return domain.inputs[items]

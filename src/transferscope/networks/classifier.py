@@ -1,5 +1,6 @@
 """The network that every strategy trains: a backbone and a linear head."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -30,7 +31,11 @@ class Classifier(nn.Module):
         self.load_state_dict(state)
 
 
+CHUNK_VALUES = 2**23  # of inputs: a network's first maps hold several times as many values, in four bytes each
+
+
 @torch.no_grad()
 def in_chunks(function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | str, size: int = 512) -> Tensor:
-    """function(inputs) without gradients, `size` items at a time, on the CPU: [N, ...]."""
+    """function(inputs) without gradients, `size` items at a time or as many as CHUNK_VALUES allows, on the CPU: [N, ...]."""
+    size = max(1, min(size, CHUNK_VALUES // math.prod(inputs.shape[1:])))
     return torch.cat([function(chunk.to(device)).float().cpu() for chunk in inputs.split(size)])
