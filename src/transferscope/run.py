@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from transferscope import artifacts, backwards, conf, evaluate, record, tracking
 from transferscope.data.splits import Task
+from transferscope.dataset_manifest import write_manifest
 from transferscope.errors import NotApplicable, Refused, is_order_to_stop
 from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
@@ -66,6 +67,9 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
     try:
         task = request.task()
         strategy, source_seconds = build(request, task)
+        if request.trains_source_model and not request.config["twin"] or request.initialisation in ("source", *PRETRAINING):
+            made = request.trains_source_model or source_seconds > 0
+            entry["source_model"] = {"key": artifacts.source_model_key(request, task), "made": made}
         outcome = train(request, task, strategy, lease, live)
         entry |= finished(request, task, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
@@ -86,6 +90,9 @@ def train_and_record(request: Request, lease: record.Lease, live: tracking.LiveR
         entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
     folder = record.write_record(request.store, entry, members, history, beside)
+    for domain in (request.target, *request.sources):
+        with contextlib.suppress(OSError):  # for W&B; the record stands without it, as without pictures
+            write_manifest(request.store, domain)
     if members and (images := test_images(request)):
         with contextlib.suppress(OSError):  # pictures for the report; the record stands without them
             write_thumbnails(request.store, request.consumed["target"]["digest"], members[f"{request.target.name}/test/ids"], images)
@@ -174,7 +181,7 @@ def live_run(request: Request) -> tracking.LiveRun:
     settings = request.config["tracking"]
     return tracking.LiveRun(
         head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
-        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store,
+        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store, artifacts=settings["artifacts"],
     )  # fmt: skip
 
 
