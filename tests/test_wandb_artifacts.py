@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import wandb_stub
-from transferscope import cli, compare
+from store_fixture import write_run
+from transferscope import cli, compare, tracking
 from transferscope.errors import Refused
 from transferscope.record import run_folders
 from wandb_stub import Artifact, Run, Server
@@ -37,7 +39,7 @@ def nobodys_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("sweep") / "runs"
-    grid = ["strategy=scratch,fine_tuning,feature_extraction", "seed=0,1", "sweep=small", "keep=selected"]
+    grid = ["strategy=scratch,fine_tuning,feature_extraction", "seed=0,1", "sweep=small", "tracking.group=mine", "keep=selected"]
     assert cli.main(["run", "-m", *SMALL, *grid, f"store={store}"]) == 0
     return store
 
@@ -104,7 +106,10 @@ def said(server: Server, secret: Path) -> dict[str, dict | str]:
         artifact.manifest["contents"][entry.pop("name", "record.json")] = {**entry, **({"ref": secret.as_uri()} if "ref" in entry else {})}
         server.artifacts.append(artifact)
         server.runs[project] = Run(project, project)
-    asked = ["transferscope", "transferscope/small", "transferscope/other", "nothing", *EVIL]
+    for artifact in server.of("transferscope", "predictions"):  # of runs that no sweep planned
+        server.artifacts.append(replace(artifact, id=f"{artifact.id}alone", project="alone"))
+    server.runs["alone"] = Run("alone", "alone")
+    asked = ["transferscope", "transferscope/small", "transferscope/mine", "transferscope/other", "alone/mine", "nothing", *EVIL]
     asked = ["wandb:me", *(f"wandb:me/{project}" for project in asked)]
     return dict(zip(asked, answers(server, *asked), strict=True))
 
@@ -164,7 +169,12 @@ def test_a_dataset_is_one_version_for_each_state_of_the_data_and_tells_its_items
 def test_verdicts_from_the_server_are_those_of_the_store(store: Path, said: dict[str, dict | str]) -> None:
     whole = said["wandb:me/transferscope"]
     assert whole == answer(store) and len(whole["cells"]) == 2 and set(whole["settings"]["families"].values()) == {2}
-    assert said["wandb:me/transferscope/small"] == answer(store / "sweeps" / "small")
+    assert said["wandb:me/transferscope/small"] == said["wandb:me/transferscope/mine"] == answer(store / "sweeps" / "small")
+
+
+def test_a_group_that_no_sweep_planned_is_compared_by_itself(store: Path, said: dict[str, dict | str], tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "runs", ignore=shutil.ignore_patterns("wandb", "sweeps"))
+    assert said["wandb:me/alone/mine"] == answer(tmp_path / "runs") and len(said["wandb:me/alone/mine"]["cells"]) == 2
 
 
 def test_verdicts_from_the_offline_folders_alone_are_those_of_the_store(store: Path, tmp_path: Path) -> None:
@@ -232,12 +242,12 @@ def test_a_comparison_leaves_its_verdicts_made_of_the_predictions(store: Path, t
 
 
 def test_without_artifacts_there_is_nothing_to_compare(tmp_path: Path) -> None:
-    small = [*SMALL, "strategy=scratch", "source=null", "tracking.artifacts=false", f"store={tmp_path}"]
-    assert cli.main(["run", *small]) == 0
-    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
-    assert not (folder / "artifacts").exists()
+    job = write_run(tmp_path, "scratch", 0, 0.5)
+    settings = {"mode": "offline", "project": "p", "entity": None, "group": None, "tags": [], "directory": tmp_path, "artifacts": False}
+    assert tracking.log_run(tmp_path / job["fingerprint"], **settings) == job["fingerprint"]
+    assert list(tmp_path.glob("wandb/offline-run-*")) and not list(tmp_path.glob("wandb/offline-run-*/artifacts"))
     assert "holds no runs" in answer(tmp_path / "wandb")
-    assert cli.main(["run", *small, "tracking.artifacts=maybe"]) == 2
+    assert cli.main(["run", *SMALL, "strategy=scratch", "tracking.artifacts=maybe", "--dry-run"]) == 2
 
 
 @pytest.mark.slow

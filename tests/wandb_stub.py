@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ENTITY = "me"
+PAGE = 4  # items of a list that are answered at once, far below W&B's 50
 CREATED = "2026-01-01T00:00:00"
 
 
@@ -242,16 +243,19 @@ class Handler(BaseHTTPRequestHandler):
             "fileCount": len(a.contents), "createdAt": CREATED, "updatedAt": CREATED, "aliases": aliases,
         }  # fmt: skip
 
-    def listed(self, nodes: list[dict]) -> dict:
-        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
-        return {"totalCount": len(nodes), "pageInfo": page, "edges": [{"node": node, "cursor": "c"} for node in nodes]}
+    def listed(self, nodes: list[dict], sent: dict) -> dict:
+        """One page of them."""
+        start = int(sent.get("cursor") or 0)
+        end = start + min(PAGE, sent.get("perPage") or PAGE)
+        page = {"__typename": "PageInfo", "endCursor": str(end), "hasNextPage": end < len(nodes)}
+        return {"totalCount": len(nodes), "pageInfo": page, "edges": [{"node": node, "cursor": "c"} for node in nodes[start:end]]}
 
     def on_ProjectArtifactTypes(self, sent):
         if sent["entity"] != ENTITY or not any(run.project == sent["project"] for run in self.server.runs.values()):
             return {"project": None}
         kinds = dict.fromkeys(a.kind for a in self.server.of(sent["project"]))
         nodes = [{"__typename": "ArtifactType", "id": kind, "name": kind, "description": None, "createdAt": CREATED} for kind in kinds]
-        return {"project": {"artifactTypes": self.listed(nodes)}}
+        return {"project": {"artifactTypes": self.listed(nodes, sent)}}
 
     def on_ArtifactTypeArtifactCollections(self, sent):
         names = dict.fromkeys(a.name for a in self.server.of(sent["project"], sent["type"]))
@@ -262,13 +266,13 @@ class Handler(BaseHTTPRequestHandler):
             }
             for name in names
         ]  # fmt: skip
-        return {"project": {"artifactType": {"artifactCollections": self.listed(nodes)}}}
+        return {"project": {"artifactType": {"artifactCollections": self.listed(nodes, sent)}}}
 
     def on_ProjectArtifacts(self, sent):
         found = self.server.of(sent["project"], sent["type"], sent["collection"])
-        answer = self.listed([self.described(a) for a in found])
-        for edge, artifact in zip(answer["edges"], found, strict=True):
-            edge["version"] = f"v{artifact.version}"
+        answer = self.listed([self.described(a) for a in found], sent)
+        for edge in answer["edges"]:
+            edge["version"] = f"v{edge['node']['versionIndex']}"
         return {"project": {"artifactType": {"artifactCollection": {"__typename": "ArtifactSequence", "artifacts": answer}}}}
 
     def on_ArtifactMembershipByName(self, sent):
@@ -289,5 +293,5 @@ class Handler(BaseHTTPRequestHandler):
     def on_GetArtifactMembershipFileUrls(self, sent):
         found = next(a for a in self.server.of(sent["project"], name=sent["collection"]) if f"v{a.version}" == sent["alias"])
         urls = {name: f"{self.server.url}/file/{found.id}/{name}" for name in found.contents}
-        files = self.listed([{"__typename": "File", "name": name, "directUrl": url} for name, url in urls.items()])
+        files = self.listed([{"__typename": "File", "name": name, "directUrl": url} for name, url in urls.items()], sent)
         return {"project": {"artifactCollection": {"__typename": "ArtifactSequence", "artifactMembership": {"files": files}}}}

@@ -54,7 +54,7 @@ class Sweeper(BasicSweeper):
         name = write_plan(store, self.sweep_name(planned), planned, refused)
         returns, failed = self.train(store, name, planned, refused)
         if not returns:  # no run carried the plan to W&B
-            tracking.track_sweep(store, name, **planned[0].request.config["tracking"])
+            tracking.track_sweep(store, name, planned[0].request.config["tracking"])
         if failed:
             sys.exit(1)
         return returns

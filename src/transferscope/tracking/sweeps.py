@@ -9,21 +9,20 @@ from transferscope.tracking.artifacts import log_plan
 from transferscope.tracking.place import Place, effective_mode, finish, warn
 
 
-def track_sweep(
-    store: Path, name: str, *, mode: str, project: str, entity: str | None, group: str | None, tags: list[str], artifacts: bool
-) -> None:
-    """Below `store`/wandb; its id is a hash of the plan. Nothing with mode off or without artifacts; where W&B fails, a line on stderr."""
-    if not artifacts or (mode := effective_mode(mode)) == "off":
+def track_sweep(store: Path, name: str, settings: dict) -> None:
+    """Below `store`/wandb; its id is a hash of the plan. settings: the config's `tracking`. Where W&B fails, a line on stderr says so."""
+    mode, group = effective_mode(settings["mode"]), settings["group"] or name
+    if not settings["artifacts"] or mode == "off":
         return
     path = plan_path(store, name)
     key = blake2b(path.read_bytes(), digest_size=8).hexdigest()
     if any((store / "wandb").glob(f"offline-run-*-{key}")):
         return
     try:
-        run = Place(mode, project, entity, group or name, store).open(key, f"sweep {name}", "sweep", {"sweep": name})
+        run = Place(mode, settings["project"], settings["entity"], group, store).open(key, f"sweep {name}", "sweep", {"sweep": name})
         try:
-            run.tags = tuple(tags)
-            log_plan(run, path, group or name)
+            run.tags = tuple(settings["tags"])
+            log_plan(run, path, group)
         finally:
             finish(run, 0 if sys.exc_info()[0] is None else 1)
     except Exception as error:
