@@ -1,7 +1,6 @@
 """The files in sweeps/: what W&B's agent would start of them is a request this project can serve, and a search learns what it maximises."""
 
 import itertools
-import json
 import os
 import random
 import re
@@ -13,7 +12,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from test_tracking import KEY, Server, nobodys_account, read, server  # noqa: F401  (fixtures)
+from test_tracking import KEY, nobodys_account, read, server  # noqa: F401  (fixtures)
 from transferscope import cli, conf
 from transferscope.request import resolve
 
@@ -125,16 +124,15 @@ def test_a_run_that_the_store_has_is_told_to_the_agent_that_asks_again(server, t
     metric = sweep["metric"]["name"]
     told = []
     for run_id in ("first", "second"):
-        server.files.clear()
         environment = {
-            **os.environ, "WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": KEY, "WANDB_DIR": str(tmp_path),
+            **os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_DIR": str(tmp_path),
             "WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": run_id,
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "transferscope.cli", "run", *overrides], env=environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
-        assert (server.run["name"], server.run.get("sweep")) == (run_id, "abc")  # W&B's run, not a second one by our fingerprint
-        told.append(json.loads(server.files["wandb-summary.json"][-1])[metric])
-        assert server.exit_code == 0
+        run = server.runs[run_id]  # W&B's run, not a second one by our fingerprint
+        assert run.described["sweep"] == "abc" and run.exit_code == 0
+        told.append(run.summary[metric])
     assert told[0] == told[1]

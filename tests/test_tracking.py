@@ -3,12 +3,9 @@
 import inspect
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+import wandb_stub
 from store_fixture import write_run
 from transferscope import tracking
 from transferscope.compare import compare
@@ -296,52 +294,6 @@ def test_online_without_a_key_is_refused_without_a_prompt(store):
     assert "Refused: tracking.mode=online needs an API key: run `wandb login`" in done.stderr
 
 
-class Server(BaseHTTPRequestHandler):
-    """As much of a W&B server as one run needs."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}") if "otel" not in self.path else {}
-        if self.path.endswith("/file_stream"):
-            for name, chunk in body.get("files", {}).items():
-                self.server.files.setdefault(name, []).extend(chunk["content"])
-            self.server.exit_code = body.get("exitcode", self.server.exit_code)
-        operation = re.search(r"(?:query|mutation) (\w+)", body.get("query", ""))
-        self.answer({"data": self.graphql(operation and operation[1], body.get("variables") or {})})
-
-    def do_PUT(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.uploads.append(self.path)
-        self.answer({})
-
-    def graphql(self, operation: str | None, variables: dict) -> dict:
-        if operation == "Viewer":
-            return {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
-        if operation == "UpsertBucket":
-            self.server.run = variables
-            project = {"name": variables["project"], "entity": {"name": "me"}}
-            bucket = {"id": "b", "name": variables["name"], "displayName": "", "config": "{}", "historyLineCount": 0, "project": project}
-            return {"upsertBucket": {"bucket": bucket, "inserted": True}}
-        if operation == "CreateRunFiles":
-            files = [{"name": name, "uploadUrl": f"http://{self.headers['Host']}/upload/{name}"} for name in variables["files"]]
-            return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
-        if operation == "ArtifactType":
-            return {"project": None}
-        if operation == "CreateArtifact":
-            sequence = {"id": "s", "latestArtifact": {"id": "a", "versionIndex": 0}}
-            return {"createArtifact": {"artifact": {"id": "a", "state": "COMMITTED", "artifactSequence": sequence}}}
-        return {}
-
-    def answer(self, content: dict) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
 ONLINE = """
 (folder,) = [path.parent for path in store.glob("*/record.json")]
 head = json.loads((folder / "record.json").read_text())
@@ -355,24 +307,23 @@ with tracking.LiveRun(head, mode="online", **settings) as live:
 
 @pytest.fixture
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        server.files, server.uploads, server.run, server.exit_code = {}, [], {}, None
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with wandb_stub.serving() as server:
         yield server
-        server.shutdown()
 
 
 def test_online_a_run_is_live_and_completed_at_its_end(store, server):
     job = write_run(store, "fine_tuning", 0, 0.5)
-    done = python(ONLINE, store, WANDB_BASE_URL=f"http://127.0.0.1:{server.server_port}", WANDB_API_KEY=KEY)
+    done = python(ONLINE, store, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
     assert done.stdout == f"{job['fingerprint']}\n", done.stderr
-    rows = [json.loads(line) for line in server.files["wandb-history.jsonl"]]
-    assert [row["step"] for row in rows if ACCURACY in row] == [0, 100, 200, 300]  # the live rows are not written again
-    assert [row[ACCURACY] for row in rows[:2]] == [0.125, 0.25]
-    assert (server.run["name"], server.run["groupName"], server.run["jobType"]) == (job["fingerprint"], "demo", "fine_tuning")
-    assert json.loads(server.files["wandb-summary.json"][-1])["status"] == "done"
-    assert any("confusion_matrix_table" in path for path in server.uploads)
-    assert server.exit_code == 0
+    run = server.runs[job["fingerprint"]]
+    assert [row["step"] for row in run.history if ACCURACY in row] == [0, 100, 200, 300]  # the live rows are not written again
+    assert [row[ACCURACY] for row in run.history[:2]] == [0.125, 0.25]
+    assert (run.described["groupName"], run.described["jobType"], run.summary["status"]) == ("demo", "fine_tuning", "done")
+    assert any("confusion_matrix_table" in name for name in run.files)
+    (predictions,) = server.of("p", "predictions")
+    folder = store / job["fingerprint"]
+    assert predictions in run.outputs and predictions.contents == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert run.exit_code == 0 and not server.errors
     assert holds_key(store) == []
 
 

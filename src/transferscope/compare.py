@@ -18,6 +18,7 @@ from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.wording import mixes_rules
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_plans, read_predictions, run_folders
+from transferscope.tracking import is_tracked, rebuild
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
 
@@ -38,12 +39,13 @@ def compare(
 ) -> Comparison:
     """Verdicts from run records.
 
-    runs: a store, or one sweep of it (`runs/sweeps/NAME`): then only that plan's cells are shown; families stay what the store's plans made them,
-    so a verdict does not depend on the view. selection: a rule, or `RULE,last`: arms that see nothing the rule could choose by are then judged by
-    their last evaluation, where the rule alone is refused. baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest
-    difference that matters, or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed` for one
-    about this test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes
-    them; None is refused where there would be both. Raises Refused.
+    runs: a store, `wandb:ENTITY/PROJECT`, or a folder of offline W&B runs; or one sweep of these (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`):
+    then only that plan's cells are shown; families stay what the store's plans made them, so a verdict does not depend on the view. selection: a
+    rule, or `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation, where the rule alone is refused.
+    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that matters, or `relative:0.1`, a share of
+    the baseline's risk. items: `random` for a claim about other items too, `fixed` for one about this test set only. correction: `holm` or `bh`
+    (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes them; None is refused where there would be both. Raises
+    Refused.
     """
     name, pinned = baselines.parse(baseline)
     if metric == "ece":
@@ -102,7 +104,9 @@ def compare(
 
 
 def locate(runs: str | Path) -> tuple[Path, str | None]:
-    """(store, name of the sweep or None) of a RUNS argument. Raises Refused where there are no runs."""
+    """(store, name of the sweep or None) of a RUNS argument; what W&B holds is made a store first. Raises Refused where there are no runs."""
+    if is_tracked(runs):
+        return rebuild(runs)
     path = Path(runs)
     if not path.is_dir():
         raise Refused(

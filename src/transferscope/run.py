@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from transferscope import artifacts, backwards, conf, evaluate, record, tracking
 from transferscope.data.splits import Task
+from transferscope.dataset_manifest import write_manifest
 from transferscope.errors import NotApplicable, Refused, is_order_to_stop
 from transferscope.request import Request, checked, resolve
 from transferscope.strategies.base import Strategy
@@ -79,6 +80,9 @@ def train_and_record(request: Request, lease: record.Lease, training: Callable[[
     try:
         task, strategy, outcome, source_seconds, before = training()
         began -= before
+        if request.trains_source_model and not request.config["twin"] or request.initialisation in ("source", *PRETRAINING):
+            made = request.trains_source_model or source_seconds > 0
+            entry["source_model"] = {"key": artifacts.source_model_key(request, task), "made": made}
         entry |= finished(request, task, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
@@ -98,6 +102,9 @@ def train_and_record(request: Request, lease: record.Lease, training: Callable[[
         entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
     folder = record.write_record(request.store, entry, members, history, beside)
+    for domain in (request.target, *request.sources):
+        with contextlib.suppress(OSError):  # for W&B; the record stands without it, as without pictures
+            write_manifest(request.store, domain)
     if members and (images := test_images(request)):
         with contextlib.suppress(OSError):  # pictures for the report; the record stands without them
             write_thumbnails(request.store, request.consumed["target"]["digest"], members[f"{request.target.name}/test/ids"], images)
@@ -201,7 +208,7 @@ def live_run(request: Request) -> tracking.LiveRun:
     settings = request.config["tracking"]
     return tracking.LiveRun(
         head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
-        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store,
+        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store, artifacts=settings["artifacts"],
     )  # fmt: skip
 
 

@@ -75,9 +75,9 @@ def check_values(c: dict[str, Any]) -> None:
     if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
         raise Refused(f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or 'full' is needed")
     _check_fold(c["fold"], c["folds"])
-    for key in ("download", "twin", "keep_features", "reverse_validation"):
-        if not isinstance(c[key], bool):
-            raise Refused(f"{key}={c[key]}: true or false is needed")
+    for key in ("download", "twin", "keep_features", "reverse_validation", "tracking.artifacts"):
+        if not isinstance(value(key), bool):
+            raise Refused(f"{key}={value(key)}: true or false is needed")
     noise = c["source_label_noise"]
     if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
         raise Refused(f"source_label_noise={noise}: a share between 0 and 1 is needed")

@@ -89,6 +89,7 @@ class Sweeper(sweep.Sweeper):
         winners = self.winners(search)
         tuned.write(store, search.name, found, Composer(self.hydra_context.config_loader, self.config), search.provenance)
         returns += self.launch(search, winners, refused)
+        tracking.track_sweep(store, search.name, winners[0].request.config["tracking"])
         search.say_result()
         return returns
 

@@ -55,6 +55,8 @@ class Sweeper(BasicSweeper):
         tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
         name = write_plan(store, self.sweep_name(planned), planned, refused)
         returns, failed = self.train(store, name, planned, refused)
+        if not returns:  # no run carried the plan to W&B
+            tracking.track_sweep(store, name, planned[0].request.config["tracking"])
         if failed:
             sys.exit(1)
         return returns

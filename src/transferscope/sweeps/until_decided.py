@@ -92,6 +92,7 @@ class Sweeper(sweep.Sweeper):
                 print(f"look {course.taken + 1} waits: some of its runs have no result; the same command tries them again", file=sys.stderr)
                 sys.exit(1)
             course.look()
+        tracking.track_sweep(store, course.name, planned[0].request.config["tracking"])
         course.say_result()
         return returns
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
@@ -14,7 +15,8 @@ HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
 usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X] [--alpha X] [--items NAME]
                              [--correction NAME] [--protocol NAME] [--format NAME] [--track [online]]
 
-  RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs)
+  RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs); wandb:ENTITY/PROJECT[/GROUP], what runs left in
+                     Weights & Biases (GROUP: a sweep); or a folder of offline W&B runs, STORE/wandb
   --baseline NAME    what a cell is held against (default: scratch)
                        scratch           the target alone, from random weights
                        target_only       the target alone, from the cell's own weights, without the source
@@ -73,9 +75,9 @@ def main(argv: list[str]) -> int:
     if track:
         from transferscope.evidence import tables
         from transferscope.report.page import render
-        from transferscope.tracking import track_comparison
+        from transferscope.tracking import is_tracked, track_comparison
 
-        store, _ = locate(options["runs"])
+        store = Path("runs") if is_tracked(options["runs"]) else locate(options["runs"])[0]
         tracked = track_comparison(comparison, store, tables.of(comparison), render(comparison), mode=track)
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
     return 0

@@ -10,7 +10,8 @@ usage: transferscope report [RUNS] [-o report.html] [--baseline scratch] [--metr
 Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of every cell. It needs no other
 file, no network and no JavaScript for reading.
 
-  RUNS             a store of runs, or one sweep of it, runs/sweeps/NAME (default: runs)
+  RUNS             a store of runs, or one sweep of it, runs/sweeps/NAME (default: runs); wandb:ENTITY/PROJECT[/GROUP]; a folder of
+                   offline W&B runs, runs/wandb
   -o FILE          the page (default: report.html)
   --baseline NAME  what a cell is held against        --metric NAME     the score
   --selection NAME which labels chose the checkpoint  --margin 0.01     the smallest difference that matters
