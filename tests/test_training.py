@@ -258,9 +258,10 @@ def test_evaluations_are_not_augmented_and_training_is_other():
 
 
 @pytest.mark.parametrize("last", [4, 8])
-def test_an_augmented_fit_resumes_bit_identical(tmp_path, last):
+@pytest.mark.parametrize("augmentation", ["crop_flip", "affine"])
+def test_an_augmented_fit_resumes_bit_identical(tmp_path, augmentation, last):
     strategy, pools, items = CASES["lenet with dropout"]
-    settings = SETTINGS._replace(augmentation="crop_flip", label_smoothing=0.1)
+    settings = SETTINGS._replace(augmentation=augmentation, label_smoothing=0.1)
     stop_after(last, tmp_path, strategy, pools, items, settings=settings)
     assert bits(fit(strategy(), pools, items, settings, (0, "test"), tmp_path)) == bits(fit(strategy(), pools, items, settings, (0, "test")))
 

@@ -8,6 +8,7 @@ import torch
 from hydra.utils import instantiate
 
 from transferscope.data import splits
+from transferscope.data.augmentation import BY_KORNIA, kornia_module
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
@@ -15,16 +16,22 @@ from transferscope.strategies.base import Strategy
 
 
 def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str) -> None:
-    """c: the whole config. Raises NotApplicable where a training has no images to augment."""
+    """c: the whole config. Raises NotApplicable where a training has no images to augment so, Refused without the library."""
     augmentation, what = c["trainer"]["augmentation"], None
+    if augmentation == "none":
+        return
     if not target.is_images:
-        what = f"target {target.name} holds arrays, and images alone can be cropped"
+        what = f"target {target.name} holds arrays, and images alone can be augmented"
     elif strategy.precompute is not Strategy.precompute:
         what = f"strategy {c['strategy']['name']} computes features once, from images as they are"
     elif c["backbone"].get("trunk") and initialisation != "random":
         what = f"what backbone.trunk={c['backbone']['trunk']} gives is computed once, from images as they are"
-    if what and augmentation != "none":
+    if what:
         raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
+    if augmentation in BY_KORNIA:
+        kornia_module(augmentation)
+    if augmentation == "crop_flip_color" and (channels := splits.input_shape(target, c["image_size"], c["channels"])[0]) != 3:
+        raise NotApplicable(f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give trainer.augmentation=crop_flip")
 
 
 def check_network(c: dict[str, Any], target: Domain) -> None:

@@ -1,7 +1,8 @@
-"""docs/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments that hold numbers for it."""
+"""docs/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments that hold numbers of it."""
 
 import ast
 import csv
+import json
 from itertools import groupby
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from transferscope import conf, shelves
 TOP = """\
 # The strategies
 
-Written by `make docs` from the yamls in `conf/strategy`, the classes they name, and `experiments/*/published.csv`. E_S: mean over labelled
-source items, E_T: over labelled target items, E_U: over unlabelled target items; p(x) are class probabilities, f(x) features, H is the
-entropy. *Labels*: whether it needs labelled target items, or works at `label_budget=0` too. *Classes*: whether source and target must have
-the same. The keys are those of the yaml: `strategy.KEY=VALUE` sets one. *The labelled target items of `Adaptation`*: papers on unsupervised
-adaptation have none; here, with labels in the budget, their cross-entropy is added with weight 1. `ramp`: 2 / (1 + exp(-10 p)) - 1, p the
-share of steps done.
+Written by `make docs` from the yamls in `conf/strategy`, the classes they name, and the experiments. E_S: mean over labelled source items,
+E_T: over labelled target items, E_U: over unlabelled target items; p(x) are class probabilities, f(x) features, H is the entropy. *Labels*:
+whether it needs labelled target items, or works at `label_budget=0` too. *Classes*: whether source and target must have the same. The keys
+are those of the yaml: `strategy.KEY=VALUE` sets one. *The labelled target items of `Adaptation`*: papers on unsupervised adaptation have
+none; here, with labels in the budget, their cross-entropy is added with weight 1. `ramp`: 2 / (1 + exp(-10 p)) - 1, p the share of steps
+done. *Published* and *ours* are accuracies, *inside* means at most the tolerance apart: `transferscope reproduce EXPERIMENT`.
 """
+CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
 STARTS = {"random": "random weights", "weights": "the backbone's own weights", "source": "a model trained on the source"}
 WITHOUT = "; with `source=null`, the backbone's own weights"
 
@@ -57,13 +59,34 @@ def facts(path: Path, target: str) -> str:
 
 
 def numbers(name: str) -> str:
-    """The published values that an experiment holds for a strategy, as a table, or ""."""
-    cells = []
-    for file in sorted((conf.own_folder().parent / "experiments").glob("*/published.csv")):
-        with file.open(newline="") as lines:
-            columns = [*next(csv.reader(lines))[:-1], "cited"]  # the last column is called `source` too: where the value stands
-            rows = [row for row in csv.DictReader(lines, columns) if row["strategy"] == name]
-        link = f"[{file.parent.name}](../experiments/{file.parent.name}/README.md)"
-        cells += [[link, row["source"], row["target"], row["label_budget"], row["backbone"], row["value"], row["unit"]] for row in rows]
-    head = ["experiment", "source", "target", "label_budget", "backbone", "published", "unit"]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *cells]) if cells else ""
+    """What was published for a strategy and what came out here, as a table, or "". Of an experiment's tasks their mean, where it holds one."""
+    lines = []
+    for folder in sorted(path.parent for path in (conf.own_folder().parent / "experiments").glob("*/published.csv")):
+        rows = [row for row in reproduction(folder) if row["cell"]["strategy"] == name]
+        means = [row for row in rows if row["cell"]["source"] == "mean"]
+        lines += [[f"[{folder.name}](../experiments/{folder.name})", *line(row, rows)] for row in means or rows]
+    head = ["experiment", "task", "labels a class", "backbone", "published", "ours", "95 % interval", ""]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *lines]) if lines else ""
+
+
+def reproduction(folder: Path) -> list[dict]:
+    """The rows of an experiment's results/reproduced.json; before there is one, those of its published.csv, without ours."""
+    if (made := folder / "results" / "reproduced.json").is_file():
+        return json.loads(made.read_text())
+    with (folder / "published.csv").open(newline="") as file:
+        columns = [*next(csv.reader(file))[:-1], "cited"]  # the last column is called `source` too: where the value stands
+        return [{"cell": {key: row[key] for key in CELL}, "published": float(row["value"])} for row in csv.DictReader(file, columns)]
+
+
+def line(row: dict, rows: list[dict]) -> list[str]:
+    """task, labels, backbone, published, ours, interval, verdict; rows: all of that strategy, to count a mean's tasks."""
+    cell = row["cell"]
+    tasks = [other for other in rows if other is not row and other["cell"] | {"source": "mean", "target": "mean"} == cell]  # of no mean: none
+    told = [f"mean of {len(tasks)}" if tasks else f"{cell['source'] or '∅'} → {cell['target']}", str(cell["label_budget"] or 0)]
+    told += [cell["backbone"], f"{row['published']:.3f}"]
+    if row.get("ours") is None:
+        return [*told, "", "", "no result" if "ours" in row else "not reproduced yet"]
+    verdict = f"{'inside' if row['inside'] else 'miss'} (± {row['tolerance']:g})"
+    if tasks:
+        verdict += f", {sum(task['inside'] for task in tasks)} of {len(tasks)} tasks inside"
+    return [*told, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]

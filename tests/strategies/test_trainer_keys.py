@@ -1,10 +1,13 @@
 """Keys of the trainer that every strategy has: label smoothing, augmentation, early stopping."""
 
+import sys
+
 import pytest
 import torch
 
 from transferscope.artifacts import source_model_key
 from transferscope.backbones.mlp import MLP
+from transferscope.data.augmentation import kornia_module
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.request import resolve
@@ -41,7 +44,7 @@ def test_each_makes_another_run_and_where_it_reaches_it_another_source_model(con
     [
         ("trainer.label_smoothing=1", "trainer.label_smoothing=1: a number of at least 0 and below 1"),
         ("trainer.label_smoothing=true", "trainer.label_smoothing=True: a number"),
-        ("trainer.augmentation=crops", "trainer.augmentation=crops: not one of none, crop, crop_flip; did you mean 'crop'"),
+        ("trainer.augmentation=crops", "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color; did you"),
         ("trainer.patience=0", "trainer.patience=0: evaluations without improvement, an integer of at least 1, or null"),
         ("trainer.patience=3", "trainer.patience=3: selection=last tells no improvement; give selection=source_val or target_val or "),
     ],
@@ -96,6 +99,21 @@ def test_a_source_model_is_augmented_too_and_the_same_wherever_it_is_trained(tra
 def test_what_has_no_images_in_training_cannot_be_augmented(config, overrides, told):
     with pytest.raises(NotApplicable, match=f"trainer.augmentation=crop: {told}.*; give trainer.augmentation=none"):
         resolve(config("trainer.augmentation=crop", *overrides))
+
+
+def test_colours_are_not_for_grey_images(config):
+    jittered = ("strategy=scratch", *DIGITS, "trainer.augmentation=crop_flip_color")
+    with pytest.raises(NotApplicable, match="trainer.augmentation=crop_flip_color: colour needs 3 channels, not 1; give .*=crop_flip$"):
+        resolve(config(*jittered))
+    resolve(config(*jittered, "channels=3"))
+
+
+def test_without_kornia_one_line_says_what_to_install(config, monkeypatch):
+    kornia_module.cache_clear()
+    monkeypatch.setitem(sys.modules, "kornia.augmentation", None)
+    with pytest.raises(Refused, match=r"trainer.augmentation=affine: kornia is not installed; pip install 'transferscope\[augmentation\]'"):
+        resolve(config("strategy=scratch", *DIGITS, "trainer.augmentation=affine"))
+    resolve(config("strategy=scratch", *DIGITS, "trainer.augmentation=crop_flip"))
 
 
 # --- early stopping --------------------------------------------------------------------------------------------------------------

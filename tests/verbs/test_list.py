@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -71,22 +72,49 @@ def test_the_page_of_strategies_is_what_the_files_give_now(capsys):
     assert capsys.readouterr().out == (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
 
 
-def test_the_page_holds_equation_keys_and_published_numbers(tmp_path, monkeypatch):
-    yaml = conf.find("strategy", "dann")
+COLUMNS = "source,target,label_budget,backbone,initialisation,strategy,value,unit,n_test,seeds,tolerance,protocol,source"
+
+
+@pytest.fixture
+def experiment(tmp_path, monkeypatch):
+    """The folder of the only experiment there is; its published.csv has two tasks and their mean for dann, one task for dan."""
     folder = tmp_path / "experiments" / "digits"
-    folder.mkdir(parents=True)
-    (folder / "published.csv").write_text(
-        "source,target,label_budget,backbone,initialisation,strategy,value,unit,n_test,seeds,tolerance,protocol,source\n"
-        "mnist,usps,0,lenet,random,dann,91.7,%,2007,1,2,inductive,a table\nmnist,usps,0,lenet,random,dan,86.0,%,2007,1,2,inductive,a table\n"
-    )
+    (folder / "results").mkdir(parents=True)
+    of = "0,lenet,random,{},{},accuracy,2007,1,0.02,inductive,a table"
+    tasks = (("mnist,usps", "dann", 0.917), ("usps,mnist", "dann", 0.952), ("mean,mean", "dann", 0.9345), ("mnist,usps", "dan", 0.86))
+    (folder / "published.csv").write_text("\n".join([COLUMNS, *(f"{task},{of.format(name, value)}" for task, name, value in tasks)]))
     monkeypatch.setattr(conf, "own_folder", lambda: tmp_path / "conf")
-    text = strategy_page.page({"dann": yaml})
+    return folder
+
+
+def test_the_page_holds_equation_and_keys():
+    text = strategy_page.page({"dann": conf.find("strategy", "dann")})
     equation, keys = re.findall(r"```(?:text|yaml)\n(.*?)\n```", text, re.DOTALL)
     assert equation.startswith("min over f, h; max over D of  E_S [ -log h_y(f(x)) ]") and "\n\n" not in equation
     assert [line.split(":")[0] for line in keys.splitlines()] == ["trade_off", "hidden"]
     assert "Labels: works without. Classes: must be shared." in text and "arXiv:1505.07818" in text
-    [row] = [line for line in text.splitlines() if line.startswith("| [")]
-    assert row == "| [digits](../experiments/digits/README.md) | mnist | usps | 0 | lenet | 91.7 | % |"
+
+
+def test_before_a_reproduction_the_page_shows_what_was_published(experiment):
+    place = "| [digits](../experiments/digits)"
+    assert strategy_page.numbers("dann").splitlines()[2:] == [f"{place} | mean of 2 | 0 | lenet | 0.934 |  |  | not reproduced yet |"]
+    assert strategy_page.numbers("dan").splitlines()[2:] == [f"{place} | mnist → usps | 0 | lenet | 0.860 |  |  | not reproduced yet |"]
+    assert strategy_page.numbers("mdd") == ""
+
+
+def test_after_it_ours_stands_beside_it_and_a_miss_is_one(experiment):
+    def row(source: str, target: str, strategy: str, published: float, ours: float | None) -> dict:
+        cell = {"source": source, "target": target, "label_budget": 0, "backbone": "lenet", "initialisation": "random", "strategy": strategy}
+        found = {"ours": ours, "ci": ours and [ours - 0.01, ours + 0.01], "inside": ours is not None and abs(ours - published) <= 0.02}
+        return {"cell": cell, "published": published, "tolerance": 0.02, **found}
+
+    rows = [row("mnist", "usps", "dann", 0.917, 0.92), row("usps", "mnist", "dann", 0.952, 0.9), row("mean", "mean", "dann", 0.9345, 0.91)]
+    rows += [row("mnist", "usps", "dan", 0.86, None)]
+    (experiment / "results" / "reproduced.json").write_text(json.dumps(rows))
+    [mean] = strategy_page.numbers("dann").splitlines()[2:]
+    assert mean.endswith("| 0.934 | 0.910 | 0.900 to 0.920 | miss (± 0.02), 1 of 2 tasks inside |")
+    [task] = strategy_page.numbers("dan").splitlines()[2:]
+    assert task.endswith("| mnist → usps | 0 | lenet | 0.860 |  |  | no result |")
 
 
 def test_a_narrow_terminal_gets_hanging_lines(capsys, monkeypatch):

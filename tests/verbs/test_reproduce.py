@@ -162,3 +162,21 @@ def test_the_published_tables_can_be_read_and_their_strategies_are_there():
     for name in reproduce.reproducible():
         rows = reproduce.read_published(reproduce.table_of(name))
         assert {row.cell["strategy"] for row in rows} <= shelves.shelf("strategy").keys()
+
+
+MADE = sorted(Path(__file__).parents[2].glob("experiments/*/results/reproduced.json"))
+
+
+@pytest.mark.parametrize("path", MADE, ids=[path.parts[-3] for path in MADE])
+def test_a_committed_reproduction_is_of_the_published_values_as_they_are_now(path):
+    """Else: transferscope reproduce NAME --format json > experiments/NAME/results/reproduced.json, and make docs."""
+    rows = reproduce.read_published(path.parents[1] / "published.csv")
+    made = [(row["cell"], row["published"], row["tolerance"]) for row in json.loads(path.read_text())]
+    assert made == [({**row.cell, "protocol": row.protocol}, row.value, row.tolerance) for row in rows]
+
+
+def test_a_committed_reproduction_calls_inside_what_is():
+    for path in MADE:
+        for row in json.loads(path.read_text()):
+            near = row["ours"] is not None and abs(row["ours"] - row["published"]) <= row["tolerance"] + 1e-9
+            assert row["inside"] is near, f"{path}: {row['cell']}"

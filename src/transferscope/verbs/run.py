@@ -34,7 +34,8 @@ keys:
   reverse_validation=false true: train backwards as well, for a value to choose hyper-parameters by
   store=runs               where records go                         data_root=data  where data files are
   trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
-  trainer.augmentation=none  crop (digits, too) | crop_flip (photographs); trainer.label_smoothing=0.0
+  trainer.augmentation=none  crop, affine (digits, too) | crop_flip, crop_flip_color (photographs)
+  trainer.label_smoothing=0.0                                       share of each given label that is spread over all classes
   trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
   strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
 
