@@ -41,7 +41,8 @@ def planned(name: str, *root: str) -> list[Job]:
 def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: list[Job]) -> None:
     assert jobs
     if name in reproduce.reproducible():
-        reproduce.check_cells(reproduce.read_published(reproduce.table_of(name)), [job.request.cell for job in jobs])
+        cells = [(job.request.cell, reproduce.tested_items(job.request)) for job in jobs]
+        reproduce.check_cells(reproduce.read_published(reproduce.table_of(name)), cells)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])

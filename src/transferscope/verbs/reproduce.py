@@ -13,13 +13,15 @@ from transferscope.verbs import run
 
 if TYPE_CHECKING:
     from transferscope.comparison.arms import Arm
+    from transferscope.request import Request
     from transferscope.statistics.effect import Effect
 
 HELP = """
 usage: transferscope reproduce NAME [key=value ...] [--format table|json]
 
 Run the experiment NAME (conf/experiment/NAME.yaml) and put what comes out beside experiments/NAME/published.csv: ours, its 95 % interval,
-whether it is within the tolerance. Runs that are there already are not run again. A miss is stamped and no failure: exit status 0.
+whether it is within the tolerance. Every published cell is looked up in the grid before anything is trained; runs that are there already
+are not run again. A miss is stamped and no failure: exit status 0.
 
   transferscope reproduce office_caltech_surf data_root=FOLDER
   transferscope reproduce office_caltech_surf data_root=FOLDER store=FOLDER --format json
@@ -66,7 +68,7 @@ class Published:
 def main(argv: list[str]) -> int:
     name, overrides, form = parse(argv)
     published = read_published(table_of(name))
-    check_cells(published, [job.request.cell for job in run.planned([f"experiment={name}", *overrides])])
+    check_cells(published, [(job.request.cell, tested_items(job.request)) for job in run.planned([f"experiment={name}", *overrides])])
     stdout = sys.stdout
     sys.stdout = sys.stderr  # what the sweep says is no part of the table
     try:
@@ -152,21 +154,34 @@ def _published(path: Path, number: int, line: list[str]) -> Published:
     return Published(number, cell, numbers["value"], numbers["tolerance"], int(given["n_test"]), given["protocol"])
 
 
-def check_cells(published: list[Published], cells: list[dict]) -> None:
-    """Raises Refused, before anything is trained, for a published cell that is none of the experiment's, or a mean of no cell."""
+def check_cells(published: list[Published], cells: list[tuple[dict, int]]) -> None:
+    """Raises Refused, before anything is trained, for a line that is no cell of the experiment, has another number of test items, or is a mean of
+    no cell. cells: with their numbers of test items."""
     for row in published:
-        if not row.is_mean and not any(map(row.is_of, cells)):
+        items = {number for cell, number in cells if row.is_of(cell)}
+        if not row.is_mean and not items:
             raise Refused(f"{row}: the experiment has no such cell")
+        if not row.is_mean and items != {row.n_test}:
+            raise Refused(f"{row}: n_test={row.n_test}, and the experiment tests on {' or '.join(map(str, sorted(items)))} items")
         if not row.members(published):
             raise Refused(f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, backbone and protocol")
+
+
+def tested_items(request: "Request") -> int:
+    """Of a cell: those of one seed, over all its folds."""
+    from transferscope.data.domain import UNLABELLED
+    from transferscope.data.splits import split
+
+    if request.config["fold"] is not None:
+        return int((request.target.labels != UNLABELLED).sum())
+    return len(split(request.target, request.config["split_seed"])[1])
 
 
 # --- ours ------------------------------------------------------------------------------------------------------------------------
 
 
 def beside(published: list[Published], store: Path, sweep: str) -> list[dict]:
-    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, holds in several variants, or tests on another
-    number of items."""
+    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in several variants."""
     from transferscope.comparison.arms import read_store
 
     arms = [arm for arm in read_store(store).arms if sweep in arm.plans]
@@ -189,8 +204,6 @@ def effect(row: Published, arms: list["Arm"]) -> "Effect | None":
     if not read or None in read:
         return None
     scores = np.stack([seed.scores for seed in read])  # [K, n]
-    if scores.shape[1] != row.n_test:
-        raise Refused(f"{row}: n_test={row.n_test}, and the experiment tests on {scores.shape[1]} items")
     return estimate(scores) if len(scores) > 1 else estimate_over_items(scores[0])
 
 
