@@ -40,15 +40,6 @@ def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, pat
     assert re.search(r"\bmin\b|\bmax\b|=|←", equation), "the docstring of its class begins with the equation"
 
 
-@pytest.mark.parametrize(("name", "path"), shelves.shelf("experiment").items())
-def test_every_experiment_can_be_planned(name: str, path: Path, store: Path, capsys: pytest.CaptureFixture, request: pytest.FixtureRequest) -> None:
-    domains = [yaml for domain, yaml in shelves.shelf("domain").items() if re.search(rf"\b{domain}\b", path.read_text())]
-    needs_files = any("${data_root}" in yaml.read_text() for yaml in domains)
-    where = [f"data_root={request.getfixturevalue('data_root')}"] if needs_files else []
-    assert cli.main(["run", f"experiment={name}", "seed=0", "--dry-run", f"store={store}", *where]) == 0
-    assert "to run" in capsys.readouterr().out
-
-
 def test_several_sources_are_pooled(store: Path) -> None:
     asked = ["target=handwritten_digits", "source=[printed_digits,handwritten_digits_rotated]", "strategy=joint", "trainer.steps=2"]
     assert cli.main(["run", *asked, "trainer.evaluations=1", "tracking=off", f"store={store}"]) == 0

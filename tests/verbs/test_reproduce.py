@@ -119,26 +119,65 @@ def test_a_missing_column_is_named(published, column):
         ({"source": "mean", "target": "mean"}, "line 2: mean of no cell"),
     ],
 )
-def test_a_line_that_is_no_cell_of_the_experiment_is_refused(tmp_path, published, row, said):
-    ours(tmp_path, "dann", 1.0)
+def test_a_line_that_is_no_cell_of_the_experiment_is_refused(published, row, said):
+    cell = {key: ROW[key] for key in reproduce.CELL} | {"label_budget": 10, "protocol": "inductive"}
+    reproduce.check_cells(published({}), [(cell, 300)])
     with pytest.raises(Refused, match=said):
-        reproduce.beside(published(row), tmp_path, "paper")
+        reproduce.check_cells(published(row), [(cell, 300)])
+
+
+def test_a_cell_that_the_sweep_has_not_or_has_in_two_variants_is_refused(tmp_path, published):
+    ours(tmp_path, "dann", 1.0)
+    with pytest.raises(Refused, match="line 2: .*the sweep has no such cell"):
+        reproduce.beside(published({"strategy": "dan"}), tmp_path, "paper")
+    ours(tmp_path, "dann", 1.0, consumed={"trainer": {"steps": 999}})
+    with pytest.raises(Refused, match="line 2: .*the sweep has 2 variants of it"):
+        reproduce.beside(published({}), tmp_path, "paper")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["demo"], f"no experiment with published values ({SURF})"),
+        (["demo"], f"no experiment with published values ({', '.join(reproduce.reproducible())})"),
         (["office_caltech_serf"], f"did you mean '{SURF}'?"),
-        ([], f"one experiment is needed, of {SURF}"),
+        ([], f"one experiment is needed, of {', '.join(reproduce.reproducible())}"),
         ([SURF, "--format", "xml"], "--format xml: not one of table, json"),
+        ([SURF, "trainer.stops=3"], "trainer.stops: no such key; did you mean 'steps'?"),
         ([SURF, "data_root=nowhere"], "no file nowhere/office_caltech10_surf/"),
     ],
 )
 def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys):
     assert cli.main(["reproduce", *words, f"store={tmp_path}"]) == 2
+    out, err = capsys.readouterr()
+    assert said in err and len(err.splitlines()) == 1 and not out
+
+
+@pytest.mark.parametrize("name", reproduce.reproducible())
+def test_without_the_data_it_says_where_to_get_it_and_where_it_goes(name, tmp_path, capsys):
+    """And nothing has been trained."""
+    assert cli.main(["reproduce", name, f"data_root={tmp_path}/data", f"store={tmp_path}/runs"]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert f"{tmp_path}/data" in err and "comes from http" in err and "data_root=FOLDER" in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("source,target,", "source,"), "column target is missing"),
+        ((",pca,", ",pla,"), "strategy=pla protocol=transductive: the experiment has no such cell"),
+        (("0.2370", "23.70"), "a fraction between 0 and 1 is needed, not percent: 0.237"),
+    ],
+)
+def test_a_damaged_table_is_one_line_before_anything_is_trained(change, said, data_root, tmp_path, monkeypatch, capsys):
+    text = reproduce.table_of(SURF).read_text()
+    (tmp_path / "published.csv").write_text(text.replace(*change, 1))
+    monkeypatch.setattr(reproduce, "table_of", lambda name: tmp_path / "published.csv")
+    assert cli.main(["reproduce", SURF, f"data_root={data_root}", f"store={tmp_path}/runs"]) == 2
     err = capsys.readouterr().err
     assert said in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
 
 
 def test_two_strategies_of_the_surf_table_on_one_task(data_root, tmp_path, monkeypatch, capsys):

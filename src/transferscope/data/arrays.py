@@ -28,18 +28,19 @@ def load(
     scale: Literal["none", "l1"] = "none",
     test_fraction: float = 0.5,
     whole: bool = False,
+    origin: str | None = None,
 ) -> Domain:
     """inputs float32 [N, d]; classes the labels as text; ids FILE-00042 by row unless the file names them.
 
     path: a .npz or .mat file (MATLAB 5 to 7.2).
     inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train", "test" or ""), [N].
-    scale: l1 divides every row by the sum of its absolute values. whole: see Domain.
+    scale: l1 divides every row by the sum of its absolute values. whole: see Domain. origin: where the file is to be had, for the message.
     Raises Refused for a missing file or key, a shape that does not fit, a value that is not finite, fewer than two classes.
     """
     if scale not in ("none", "l1"):
         raise Refused(f"scale={scale}; allowed: none, l1{nearest(scale, ('none', 'l1'))}")
     keys = [key for key in (inputs, labels, ids, split, groups) if key is not None]
-    arrays = read_members(_existing(path), keys)
+    arrays = read_members(_existing(path, origin), keys)
     values = as_matrix(path, inputs, arrays[inputs])
     columns = {key: _column(path, key, arrays[key], len(values)) for key in keys if key != inputs}
     if scale == "l1":
@@ -59,9 +60,9 @@ def load(
     )
 
 
-def load_csv(name: str, path: str, test_fraction: float = 0.5) -> Domain:
+def load_csv(name: str, path: str, test_fraction: float = 0.5, origin: str | None = None) -> Domain:
     """inputs float32 [N, d] from a .csv file of numbers without a header, the label in the last column; ids FILE-00042 by row."""
-    file = _existing(path)
+    file = _existing(path, origin)
     try:
         table = np.loadtxt(file, delimiter=",", ndmin=2)
     except ValueError as error:
@@ -91,10 +92,11 @@ def _domain(
     return Domain.build(name, torch.from_numpy(values), class_of, ids, split, test_fraction, groups, whole=whole)
 
 
-def _existing(path: str) -> Path:
+def _existing(path: str, origin: str | None) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
-        raise Refused(f"no file {path}; mend `path` in the domain's yaml or pass data_root=FOLDER that holds it")
+        whence = f"it comes from {origin}; " if origin else ""
+        raise Refused(f"no file {path}; {whence}mend `path` in the domain's yaml or pass data_root=FOLDER that holds it")
     return file
 
 

@@ -16,6 +16,7 @@ from transferscope.errors import Refused, nearest
 DOMAINS = ("amazon", "caltech10", "dslr", "webcam")
 FOLDER = "office_caltech10_images"
 ARCHIVE = f"{FOLDER}/office_caltech10_images.tar.gz"
+ORIGIN = "https://github.com/jindongwang/transferlearning/blob/master/data/dataset.md (Office+Caltech, original images)"
 
 
 def load(
@@ -41,7 +42,7 @@ def load(
     if not archive.is_file():
         raise Refused(
             f"data_root={data_root}: neither {ARCHIVE} nor {FOLDER}/images/{domain}/CLASS/*.jpg there; "
-            "pass data_root=FOLDER that holds the pictures of Office-Caltech10"
+            f"they come from {ORIGIN}; pass data_root=FOLDER that holds them"
         )
     items, squares = decoded_once(archive, [archive], size, channels, lambda: _read(archive, domain), f"images/{domain}")
     return Domain.build(name, squares, [item.split("/")[0] for item in items], items, test_fraction=test_fraction)

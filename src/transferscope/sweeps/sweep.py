@@ -50,7 +50,7 @@ class Sweeper(BasicSweeper):
         store = Path(self.config.store)
         if self.dry_run:
             say_plan(store, planned, [job for job in planned if not is_done(job.request)], refused)
-            return []
+            return planned
         record.check_writable(store)
         tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
         name = write_plan(store, self.sweep_name(planned), planned, refused)

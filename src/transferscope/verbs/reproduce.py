@@ -13,13 +13,15 @@ from transferscope.verbs import run
 
 if TYPE_CHECKING:
     from transferscope.comparison.arms import Arm
+    from transferscope.request import Request
     from transferscope.statistics.effect import Effect
 
 HELP = """
 usage: transferscope reproduce NAME [key=value ...] [--format table|json]
 
 Run the experiment NAME (conf/experiment/NAME.yaml) and put what comes out beside experiments/NAME/published.csv: ours, its 95 % interval,
-whether it is within the tolerance. Runs that are there already are not run again. A miss is stamped and no failure: exit status 0.
+whether it is within the tolerance. Every published cell is looked up in the grid before anything is trained; runs that are there already
+are not run again. A miss is stamped and no failure: exit status 0.
 
   transferscope reproduce office_caltech_surf data_root=FOLDER
   transferscope reproduce office_caltech_surf data_root=FOLDER store=FOLDER --format json
@@ -45,9 +47,19 @@ class Published:
     n_test: int
     protocol: str
 
+    def __str__(self) -> str:
+        return f"published.csv, line {self.line}: {' '.join(f'{key}={value}' for key, value in self.cell.items())} protocol={self.protocol}"
+
+    def is_of(self, cell: dict) -> bool:
+        return {key: cell[key] for key in CELL} == self.cell and cell["protocol"] == self.protocol
+
     @property
     def is_mean(self) -> bool:
         return self.cell["source"] == MEAN
+
+    def members(self, published: "list[Published]") -> "list[Published]":
+        """The lines of single cells that it speaks of: itself, or those that a mean is over."""
+        return [row for row in published if not row.is_mean and row.without_task() == self.without_task()] if self.is_mean else [self]
 
     def without_task(self) -> tuple:
         return tuple(value for key, value in self.cell.items() if key not in ("source", "target")) + (self.protocol,)
@@ -56,6 +68,7 @@ class Published:
 def main(argv: list[str]) -> int:
     name, overrides, form = parse(argv)
     published = read_published(table_of(name))
+    check_cells(published, [(job.request.cell, tested_items(job.request)) for job in run.planned([f"experiment={name}", *overrides])])
     stdout = sys.stdout
     sys.stdout = sys.stderr  # what the sweep says is no part of the table
     try:
@@ -141,23 +154,39 @@ def _published(path: Path, number: int, line: list[str]) -> Published:
     return Published(number, cell, numbers["value"], numbers["tolerance"], int(given["n_test"]), given["protocol"])
 
 
+def check_cells(published: list[Published], cells: list[tuple[dict, int]]) -> None:
+    """Raises Refused, before anything is trained, for a line that is no cell of the experiment, has another number of test items, or is a mean of
+    no cell. cells: with their numbers of test items."""
+    for row in published:
+        items = {number for cell, number in cells if row.is_of(cell)}
+        if not row.is_mean and not items:
+            raise Refused(f"{row}: the experiment has no such cell")
+        if not row.is_mean and items != {row.n_test}:
+            raise Refused(f"{row}: n_test={row.n_test}, and the experiment tests on {' or '.join(map(str, sorted(items)))} items")
+        if not row.members(published):
+            raise Refused(f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, backbone and protocol")
+
+
+def tested_items(request: "Request") -> int:
+    """Of a cell: those of one seed, over all its folds."""
+    from transferscope.data.domain import UNLABELLED
+    from transferscope.data.splits import split
+
+    if request.config["fold"] is not None:
+        return int((request.target.labels != UNLABELLED).sum())
+    return len(split(request.target, request.config["split_seed"])[1])
+
+
 # --- ours ------------------------------------------------------------------------------------------------------------------------
 
 
 def beside(published: list[Published], store: Path, sweep: str) -> list[dict]:
-    """The rows of the answer. Raises Refused for a published cell that the experiment does not hold, holds in several variants, or tests on
-    another number of items."""
+    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in several variants."""
     from transferscope.comparison.arms import read_store
 
     arms = [arm for arm in read_store(store).arms if sweep in arm.plans]
     ours = {row.line: effect(row, arms) for row in published if not row.is_mean}
-    rows = []
-    for row in published:
-        members = [other for other in published if not other.is_mean and other.without_task() == row.without_task()] if row.is_mean else [row]
-        if not members:
-            raise Refused(f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, backbone and protocol")
-        rows.append(_row(row, [ours[member.line] for member in members]))
-    return rows
+    return [_row(row, [ours[member.line] for member in row.members(published)]) for row in published]
 
 
 def effect(row: Published, arms: list["Arm"]) -> "Effect | None":
@@ -167,17 +196,14 @@ def effect(row: Published, arms: list["Arm"]) -> "Effect | None":
     from transferscope.comparison.pairing import Reader
     from transferscope.statistics.effect import estimate, estimate_over_items
 
-    where = f"published.csv, line {row.line}: {' '.join(f'{key}={value}' for key, value in row.cell.items())} protocol={row.protocol}"
-    fitting = [arm for arm in arms if {key: arm.cell[key] for key in CELL} == row.cell and arm.cell["protocol"] == row.protocol]
+    fitting = [arm for arm in arms if row.is_of(arm.cell)]
     if len(fitting) != 1:
-        raise Refused(f"{where}: the experiment has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}")
+        raise Refused(f"{row}: the sweep has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}")
     reader = Reader("accuracy", "last")
     read = [reader.row(runs) for runs in fitting[0].runs.values()]
     if not read or None in read:
         return None
     scores = np.stack([seed.scores for seed in read])  # [K, n]
-    if scores.shape[1] != row.n_test:
-        raise Refused(f"{where}: n_test={row.n_test}, and the experiment tests on {scores.shape[1]} items")
     return estimate(scores) if len(scores) > 1 else estimate_over_items(scores[0])
 
 

@@ -1,12 +1,18 @@
 """transferscope run: the shell of Hydra around run.py."""
 
+import contextlib
+import io
 import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from transferscope import conf
 from transferscope.errors import Refused, nearest
+
+if TYPE_CHECKING:
+    from transferscope.sweeps.sweep import Job
 
 HELP = """
 usage: transferscope run key=value ... [-m] [--until-decided | --search] [--dry-run]
@@ -130,6 +136,20 @@ def main(argv: list[str]) -> int:
         case [Path() as folder]:
             return say_finished(folder)
     return 0
+
+
+def planned(overrides: list[str]) -> "list[Job]":
+    """The distinct jobs of the sweep that these overrides ask for, checked; nothing is trained."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return GlobalHydra.instance().hydra.multirun("config", task, [*overrides, FLAGS["--dry-run"]])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise Refused(explain(error)) from error
 
 
 def refuse_flags(message: str) -> None:

@@ -1,0 +1,58 @@
+"""Every experiment of conf/experiment: its grid can be planned and holds the published cells, and one run of it goes through, shortened."""
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+from transferscope import cli, record, shelves
+from transferscope.sweeps.sweep import Job
+from transferscope.verbs import reproduce, run
+
+EXPERIMENTS = shelves.shelf("experiment")
+SHORT = ["trainer.steps=2", "trainer.source_steps=2", "trainer.evaluations=1", "trainer.threads=1", "tracking=off"]
+
+
+def domains_of(name: str) -> list[str]:
+    """The yamls of the domains that an experiment names."""
+    text = EXPERIMENTS[name].read_text()
+    return [yaml.read_text() for domain, yaml in shelves.shelf("domain").items() if re.search(rf"\b{domain}\b", text)]
+
+
+def reads_pictures(name: str) -> bool:
+    """Of a data set, which takes seconds."""
+    return any("${data_root}" in yaml and "arrays" not in yaml for yaml in domains_of(name))
+
+
+@pytest.fixture
+def jobs(name: str, request: pytest.FixtureRequest) -> list[Job]:
+    """Of one seed; without its data files an experiment is skipped."""
+    needs_files = any("${data_root}" in yaml for yaml in domains_of(name))
+    return planned(name, *([f"data_root={request.getfixturevalue('data_root')}"] if needs_files else []))
+
+
+@functools.cache
+def planned(name: str, *root: str) -> list[Job]:
+    return run.planned([f"experiment={name}", "seed=0", *root])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: list[Job]) -> None:
+    assert jobs
+    if name in reproduce.reproducible():
+        cells = [(job.request.cell, reproduce.tested_items(job.request)) for job in jobs]
+        reproduce.check_cells(reproduce.read_published(reproduce.table_of(name)), cells)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])
+def test_a_shortened_run_of_it_goes_through(name: str, jobs: list[Job], tmp_path: Path) -> None:
+    assert cli.main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
+    [folder] = record.run_folders(tmp_path)
+    assert record.read_record(folder)["cell"] == jobs[-1].request.cell
+
+
+@pytest.mark.parametrize("name", reproduce.reproducible())
+def test_what_was_published_has_a_page_with_question_and_command(name: str) -> None:
+    page = reproduce.table_of(name).with_name("README.md").read_text()
+    assert f"transferscope reproduce {name} data_root=FOLDER" in page and "**Question.**" in page
