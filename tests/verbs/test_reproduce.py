@@ -128,9 +128,9 @@ def test_a_line_that_is_no_cell_of_the_experiment_is_refused(tmp_path, published
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["demo"], f"no experiment with published values ({SURF})"),
+        (["demo"], f"no experiment with published values ({', '.join(reproduce.reproducible())})"),
         (["office_caltech_serf"], f"did you mean '{SURF}'?"),
-        ([], f"one experiment is needed, of {SURF}"),
+        ([], f"one experiment is needed, of {', '.join(reproduce.reproducible())}"),
         ([SURF, "--format", "xml"], "--format xml: not one of table, json"),
         ([SURF, "data_root=nowhere"], "no file nowhere/office_caltech10_surf/"),
     ],
