@@ -103,6 +103,13 @@ def styled(size: int, draw: int, is_target: bool) -> Labelled:
     return items(np.clip(BRIGHTNESS[style] + CONTRAST[style] * images, 0, 255).astype(np.uint8)[:, None], labels)
 
 
+def tinted(size: int, draw: int, is_target: bool) -> Labelled:
+    """No shift: the class is the brightness of an image of noise."""
+    random, labels = np.random.default_rng(draw), np.arange(size) % 3
+    images = 88 + 12 * labels[:, None, None] + 40 * random.normal(size=(size, 8, 8))
+    return items(np.clip(images, 0, 255).astype(np.uint8)[:, None], labels)
+
+
 # --- who is held to what -----------------------------------------------------------------------------------------------------
 
 OVER_SOURCE_ONLY = {

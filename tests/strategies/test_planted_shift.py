@@ -29,10 +29,12 @@ from planted import (
     renamed,
     shrunk,
     styled,
+    tinted,
     turned,
     turned_too_far,
     verdict,
 )
+from toy_fit import SETTINGS
 from transferscope.backbones.base import Backbone
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
@@ -43,7 +45,6 @@ from transferscope.training import Settings, fit
 from transferscope.verdict import Judgement
 
 CONF = Path(__file__).parents[2] / "conf" / "strategy"
-SETTINGS = Settings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
 
 
 class Normalised(Backbone):
@@ -61,16 +62,14 @@ class Normalised(Backbone):
 
 
 def settings(shift) -> Settings:
-    return SETTINGS._replace(steps={paired: 60, styled: 100}.get(shift, SETTINGS.steps))
+    return SETTINGS._replace(steps={paired: 60, styled: 100, tinted: 60}.get(shift, SETTINGS.steps))
 
 
 def initialised(shift, classes: int, seed: int) -> Classifier:
     torch.manual_seed(seed)
-    if shift is paired:
-        return Classifier(Normalised((22,)), classes)
-    if shift is styled:
-        return Classifier(SmallCNN((1, 16, 16)), classes)
-    return Classifier(MLP((20,) if shift is renamed else (4,), hidden=[32, 32]), classes)
+    shape = tuple(shift(1, 0, True).inputs.shape[1:])
+    backbone = Normalised(shape) if shift is paired else SmallCNN(shape) if len(shape) == 3 else MLP(shape, hidden=[32, 32])
+    return Classifier(backbone, classes)
 
 
 @cache
@@ -179,6 +178,12 @@ def test_joint_training_loses_where_the_names_of_the_classes_say_something_else(
 
 def test_the_worst_group_misleads_where_its_labels_are_noise(judged):
     judgement = judged("group_dro", "source_only", mislabelled)
+    assert judgement.verdict == "negative", judgement
+
+
+@pytest.mark.slow
+def test_mixed_styles_lose_where_the_style_is_the_class(judged):
+    judgement = judged("mixstyle", "source_only", tinted)
     assert judgement.verdict == "negative", judgement
 
 
