@@ -1,4 +1,4 @@
-"""What a strategy makes of a toy: a short fit from random weights, and the accuracy afterwards."""
+"""What a strategy makes of a toy: a short fit from random weights, and what it gets right afterwards."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,14 +24,15 @@ def circle(which: np.ndarray, of: int = 3) -> np.ndarray:
     return np.stack([np.cos(2 * np.pi * which / of), np.sin(2 * np.pi * which / of)], axis=1)
 
 
-def accuracy(
+def hits(
     strategy: Callable[[Classifier], Strategy], backbone: Callable[[], Backbone], pools: Pools, test: Labelled, seed: int, steps: int = 200
-) -> float:
-    """Of the test items after training; of the pools only what the strategy sees. Weights and batches are drawn by `seed`."""
+) -> np.ndarray:
+    """Of each test item after training, whether it is right [n]; of the pools only what the strategy sees. Weights and batches are drawn by
+    `seed`."""
     torch.manual_seed(seed)
     classes = tuple("abcdef"[: int(test.labels.max()) + 1])
     trained = strategy(Classifier(backbone(), len(classes)))
     seen = Pools(source=pools.source if "source_inputs" in trained.sees else None, target=pools.target if "target_labels" in trained.sees else None)
     evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(len(test.labels)).astype(str), classes, None)}
     outcome = fit(trained, seen, evaluated, SETTINGS._replace(steps=steps), (seed, "test"))
-    return float((outcome.probabilities["toy/test"][steps].argmax(1) == test.labels).float().mean())
+    return (outcome.probabilities["toy/test"][steps].argmax(1) == test.labels).numpy().astype(float)

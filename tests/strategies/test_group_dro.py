@@ -1,20 +1,15 @@
-"""GroupDRO: the weights and the loss by hand, and a toy whose larger source misleads."""
-
-from functools import partial
+"""GroupDRO: the weights and the loss by hand."""
 
 import numpy as np
 import pytest
 import torch
 
 from tiny_adaptation import assert_gradients, batch, logits, network, ready, softmax, weights_of
-from toy_fit import accuracy, circle, items
-from transferscope.backbones.mlp import MLP
 from transferscope.data import shifted_blobs
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import Pools
 from transferscope.load import load_run
 from transferscope.strategies.base import Batch
 from transferscope.strategies.group_dro import GroupDRO
-from transferscope.strategies.source_only import SourceOnly
 
 
 def three_domains(with_labels: bool) -> Batch:
@@ -68,24 +63,3 @@ def test_two_sources_and_the_target_are_three_groups_and_a_kept_model_predicts_w
     assert weights.shape == (3,) and weights.sum().item() == pytest.approx(1) and weights.std() > 0
     kept = [list(pair["blobs"].ids).index(item) for item in run.members["blobs/test/ids"]]
     np.testing.assert_allclose(loaded.predict(pair["blobs"].inputs[kept]).numpy(), run.on_test(), atol=1e-6)
-
-
-def misleading(size: int, draw: int, aligned: bool, domain: int = 0) -> Labelled:
-    """The class is told by a noisy circle of two features and, where aligned, by a clear one of two more that says nothing elsewhere."""
-    random, labels = np.random.default_rng(draw), np.arange(size) % 3
-    clear = circle(labels if aligned else random.integers(3, size=size))
-    inputs = 1.6 * np.c_[circle(labels), clear] + np.array([0.9, 0.9, 0.3, 0.3]) * random.normal(size=(size, 4))
-    return items(inputs.astype(np.float32), labels, domain)
-
-
-def test_it_gains_where_the_small_source_is_the_one_that_is_like_the_target():
-    def mean(strategy) -> float:
-        scores = []
-        for seed in range(3):
-            large, small = misleading(600, 100 + seed, True), misleading(30, 200 + seed, False, domain=1)
-            pools = Pools(source=Labelled(*(torch.cat(column) for column in zip(large, small, strict=True))))
-            scores.append(accuracy(strategy, partial(MLP, (4,), hidden=[32, 32]), pools, misleading(300, 300 + seed, False), seed))
-        return np.mean(scores)
-
-    before, after = mean(SourceOnly), mean(GroupDRO)
-    assert before < 0.75 and after > before + 0.1, f"{before:.3f} -> {after:.3f}"

@@ -1,4 +1,4 @@
-"""Multi-task learning: its terms and its gradients by hand, classes that differ, and a toy whose source says the same in other names."""
+"""Multi-task learning: its terms and its gradients by hand, and classes that differ."""
 
 from functools import partial
 
@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from planted import renamed
 from tiny_adaptation import assert_gradients, batch, cross_entropy, features, linear, logits, network, ready, weights_of
-from toy_fit import accuracy, circle, items
+from toy_fit import hits
 from transferscope import artifacts, cli, record
 from transferscope import request as requests
 from transferscope.backbones.mlp import MLP
 from transferscope.data import shifted_blobs
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import Pools
 from transferscope.load import load_run
 from transferscope.run import build
 from transferscope.strategies.base import Batch
-from transferscope.strategies.joint import Joint
 from transferscope.strategies.multi_task import MultiTask, PCGrad, UncertaintyWeighted
-from transferscope.strategies.target_only import TargetOnly
 
 KINDS = {"multi_task": MultiTask, "multi_task_uncertainty": UncertaintyWeighted, "multi_task_pcgrad": PCGrad}
 
@@ -66,7 +65,7 @@ def test_uncertainty_weighs_each_task_by_its_variance_and_learns_that():
 
 
 def test_a_task_of_pure_noise_loses_its_weight():
-    source, target = renamed(240, 1), renamed(60, 2)
+    source, target = renamed(240, 1, False), renamed(60, 2, True)
     noise = source._replace(labels=source.labels[torch.randperm(240, generator=torch.Generator().manual_seed(0))])
     learnt = []
 
@@ -74,7 +73,7 @@ def test_a_task_of_pure_noise_loses_its_weight():
         learnt.append(UncertaintyWeighted(net))
         return learnt[0]
 
-    accuracy(kept, partial(MLP, (20,), hidden=[32, 32]), Pools(source=noise, target=target), target, seed=0, steps=100)
+    hits(kept, partial(MLP, (20,), hidden=[32, 32]), Pools(source=noise, target=target), target, seed=0, steps=100)
     of_target, of_source = learnt[0].log_variance.neg().exp().tolist()
     assert of_source < 1 < of_target
 
@@ -148,35 +147,3 @@ def test_no_source_validation_where_classes_differ(pair, monkeypatch, tmp_path, 
     assert cli.main(["run", *asked, "tracking=off", f"store={tmp_path}"]) == 2
     assert "selection=source_val: the head has the classes of target blobs" in capsys.readouterr().err
     assert record.run_folders(tmp_path) == []
-
-
-# --- a planted situation -----------------------------------------------------------------------------------------------------
-
-
-def renamed(size: int, draw: int, by: int = 0) -> Labelled:
-    """Six clusters on a circle in two of twenty directions, three classes of two opposite clusters; the classes' numbers are moved by `by`."""
-    random, which = np.random.default_rng(draw), np.arange(size) % 6
-    plane = 2 * circle(which, of=6) + 0.5 * random.normal(size=(size, 2))
-    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))
-    inputs = np.c_[plane, random.normal(size=(size, 18))] @ turn
-    return items(inputs.astype(np.float32), (which % 3 + by) % 3)
-
-
-@pytest.fixture(scope="module")
-def measured():
-    """measured(strategy): mean accuracy of two seeds with four labels a class, after a source whose classes bear each other's names."""
-
-    def mean(kind) -> float:
-        return np.mean([
-            accuracy(kind, partial(MLP, (20,), hidden=[32, 32]), Pools(source=renamed(600, 100 + seed, by=1), target=renamed(12, 200 + seed)),
-                     renamed(300, 300 + seed), seed)
-            for seed in range(2)
-        ])  # fmt: skip
-
-    return mean
-
-
-def test_it_gains_from_a_source_whose_classes_mean_something_else(measured):
-    scratch, joint = measured(TargetOnly), measured(Joint)
-    for kind in KINDS.values():
-        assert measured(kind) > max(scratch, joint) + 0.15, kind.__name__

@@ -5,6 +5,7 @@ A gain here shows that a strategy works as a whole, its yaml's defaults included
 
 import copy
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,55 +13,38 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
+import planted_shallow
+from planted import (
+    AVOID_HARM,
+    BASELINES,
+    OVER_SCRATCH,
+    OVER_SCRATCH_FROM_A_SOURCE_MODEL,
+    OVER_SOURCE_ONLY,
+    SEEDS,
+    SLOWLY_OVER_SOURCE_ONLY,
+    TEST,
+    WITH_KEYS_OF_THEIR_OWN,
+    mislabelled,
+    paired,
+    renamed,
+    shrunk,
+    styled,
+    tinted,
+    turned,
+    turned_too_far,
+    verdict,
+)
+from toy_fit import SETTINGS
 from transferscope.backbones.base import Backbone
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.backbones.small_cnn import SmallCNN
+from transferscope.data.splits import Evaluated, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training import Settings, fit
-from transferscope.verdict import Judgement, Pair, judge
+from transferscope.verdict import Judgement
 
-SETTINGS = Settings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
-SEEDS, TEST = range(5), 300
-
-
-def items(inputs: np.ndarray, labels: np.ndarray) -> Labelled:
-    return Labelled(torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(labels), torch.zeros(len(labels), dtype=torch.int64))
-
-
-def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> Labelled:
-    """Three clusters apart from each other on a circle, turned in the target: past 60 degrees each would be nearer to the next class."""
-    random, labels = np.random.default_rng(draw), np.arange(size) % 3
-    angles = 2 * np.pi * labels / 3 + np.deg2rad(degrees) * is_target
-    plane = 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + 0.5 * random.normal(size=(size, 2))
-    return items(np.c_[plane, random.normal(size=(size, 2))], labels)
-
-
-turned_too_far = partial(turned, degrees=65)
-
-
-def shrunk(size: int, draw: int, is_target: bool) -> Labelled:
-    """Three Gaussian classes in four features; the target is about a third of the size."""
-    random, labels = np.random.default_rng(draw), np.arange(size) % 3
-    means = np.random.default_rng(0).normal(scale=2.0, size=(3, 8))[:, :4]
-    return items((means[labels] + random.normal(size=(size, 4))) * (0.35 if is_target else 1), labels)
-
-
-def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
-    """The class lies on a circle of two features and, in the source alone, of two more; in the target these are at one place for all."""
-    random, labels = np.random.default_rng(draw), np.arange(size) % 3
-    circle = np.stack([np.cos(2 * np.pi * labels / 3), np.sin(2 * np.pi * labels / 3)], axis=1)
-    others = np.array([[2.0, 0.0]]).repeat(size, axis=0) if is_target else 1.5 * circle
-    return items(np.c_[1.6 * circle, others] + 0.6 * random.normal(size=(size, 4)), labels)
-
-
-def paired(size: int, draw: int, is_target: bool) -> Labelled:
-    """Six clusters on a circle of two features, and twenty of noise. The source's classes are the clusters; the target, turned a little,
-    takes opposite ones for one class, which no line tells apart."""
-    random, cluster = np.random.default_rng(draw), np.arange(size) % 6
-    angles = 2 * np.pi * cluster / 6 + np.deg2rad(10) * is_target
-    plane = 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + 0.5 * random.normal(size=(size, 2))
-    return items(np.c_[plane, random.normal(size=(size, 20))], cluster % 3 if is_target else cluster)
+CONF = Path(__file__).parents[2] / "conf" / "strategy"
 
 
 class Normalised(Backbone):
@@ -78,12 +62,14 @@ class Normalised(Backbone):
 
 
 def settings(shift) -> Settings:
-    return SETTINGS._replace(steps=60) if shift is paired else SETTINGS
+    return SETTINGS._replace(steps={paired: 60, styled: 100, tinted: 60}.get(shift, SETTINGS.steps))
 
 
 def initialised(shift, classes: int, seed: int) -> Classifier:
     torch.manual_seed(seed)
-    return Classifier(Normalised((22,)) if shift is paired else MLP((4,), hidden=[32, 32]), classes)
+    shape = tuple(shift(1, 0, True).inputs.shape[1:])
+    backbone = Normalised(shape) if shift is paired else SmallCNN(shape) if len(shape) == 3 else MLP(shape, hidden=[32, 32])
+    return Classifier(backbone, classes)
 
 
 @cache
@@ -129,25 +115,15 @@ def judged(hits):
             np.stack([hits(which, shift, seed, *overrides, labels=labels) for seed in SEEDS])
             for which, overrides in ((name, keys), (baseline, baseline_keys))
         )
-        none = np.zeros(len(SEEDS), dtype=bool)
-        return judge([Pair(ours - theirs, none, none, TEST // 3)], margin=0.01, alpha=0.05, family_size=1)[0]
+        return verdict(ours, theirs, TEST // 3)
 
     return judgement
 
 
 @pytest.mark.parametrize(
     ("name", "shift"),
-    [
-        ("bnm", turned), ("mcc", turned), ("shot", turned), ("deep_coral", shrunk), ("tent", shrunk), ("adaptive_bn", shrunk),
-        *(
-            pytest.param(name, shift, marks=pytest.mark.slow)
-            for name, shift in (
-                ("mdd", turned), ("jan", turned), ("minimum_entropy", turned), ("dan", turned), ("mcd", turned), ("cdan", shrunk),
-                ("cdan_e", shrunk), ("dann", elsewhere), ("adda", elsewhere), ("deep_jdot", elsewhere),
-            )
-        ),
-    ],
-)  # fmt: skip
+    [*OVER_SOURCE_ONLY.items(), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOWLY_OVER_SOURCE_ONLY.items())],
+)
 def test_it_gains_where_the_source_model_fails(hits, judged, name, shift):
     judgement = judged(name, "source_only", shift)
     assert np.mean([hits("source_only", shift, seed).mean() for seed in SEEDS]) < 0.9
@@ -168,15 +144,17 @@ def test_minimax_entropy_gains_over_the_same_labels_without_it(judged):
     assert judgement.verdict == "positive", judgement
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "fine_tuning", "feature_extraction", "l2_sp", "delta", "bss", "co_tuning", "lp_ft", "discriminative", "layer_decay", "gradual_unfreezing",
-        "last_groups", "norm_only", "bias_only", "lora", "linear_svm", "logistic_regression", "nearest_mean", "nearest_neighbour",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", OVER_SCRATCH_FROM_A_SOURCE_MODEL)
 def test_it_gains_over_scratch_where_the_source_is_related_and_labels_are_few(judged, name):
     judgement = judged(name, "scratch", paired, labels=4)
+    assert judgement.verdict == "positive", judgement
+
+
+@pytest.mark.parametrize("name", OVER_SCRATCH)
+def test_it_gains_over_scratch_where_labels_are_few(judged, name):
+    """joint: from a source turned a little. target_ssl: from clusters alone. Multi-task: from a source whose classes bear other names."""
+    shift, labels = OVER_SCRATCH[name]
+    judgement = judged(name, "scratch", shift, labels)
     assert judgement.verdict == "positive", judgement
 
 
@@ -191,3 +169,28 @@ def test_it_loses_where_the_clusters_are_nearer_to_other_classes(judged, name):
     """What they assume is broken: they make surer what is wrong."""
     judgement = judged(name, "source_only", turned_too_far)
     assert judgement.verdict == "negative", judgement
+
+
+def test_joint_training_loses_where_the_names_of_the_classes_say_something_else(judged):
+    judgement = judged("joint", "scratch", renamed, labels=4)
+    assert judgement.verdict == "negative", judgement
+
+
+def test_the_worst_group_misleads_where_its_labels_are_noise(judged):
+    judgement = judged("group_dro", "source_only", mislabelled)
+    assert judgement.verdict == "negative", judgement
+
+
+@pytest.mark.slow
+def test_mixed_styles_lose_where_the_style_is_the_class(judged):
+    judgement = judged("mixstyle", "source_only", tinted)
+    assert judgement.verdict == "negative", judgement
+
+
+def test_every_strategy_is_held_to_a_planted_shift_or_is_a_baseline():
+    held = [
+        *OVER_SOURCE_ONLY, *SLOWLY_OVER_SOURCE_ONLY, *WITH_KEYS_OF_THEIR_OWN, *OVER_SCRATCH_FROM_A_SOURCE_MODEL, *OVER_SCRATCH, *AVOID_HARM,
+        *planted_shallow.GAINS,
+    ]  # fmt: skip
+    assert len(held) == len(set(held)) and not BASELINES & set(held)
+    assert {path.stem for path in CONF.glob("*.yaml")} == BASELINES | set(held)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh, subspace_angles
 
-from tiny_shallow import circle, fitted, gain, items, kernel_of, predicted
+from planted_shallow import apart
+from tiny_shallow import fitted, gain, items, kernel_of, predicted
 from transferscope.backbones.identity import Identity
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
@@ -63,15 +64,8 @@ def test_whitened_components_have_the_papers_constraint():
     np.testing.assert_allclose(z.T @ z, np.eye(3), atol=1e-9)
 
 
-def apart(size, draw, is_target):
-    """The target is moved by far along a mixture of the features without meaning and those with."""
-    plane, labels, random = circle(size, draw)
-    inputs = np.c_[plane, 0.5 * random.normal(size=(size, 4))]
-    return inputs + is_target * 3 * np.array([1.0, 0.5, 1, 1, -1, 1]), labels
-
-
 @pytest.mark.parametrize(("kernel", "penalty"), [("primal", 0.01), ("linear", 0.01), ("gaussian", 0.01)])
-def test_it_gains_where_the_means_are_apart(kernel, penalty):
+def test_it_gains_with_every_kernel_where_the_means_are_apart(kernel, penalty):
     before, after = gain(TCA, apart, scaling="none", kernel=kernel, penalty=penalty, dimensions=3)
     assert before < 0.75 and after > before + 0.1, f"{before:.3f} -> {after:.3f}"
 

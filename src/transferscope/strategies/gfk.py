@@ -11,7 +11,7 @@ class GeodesicFlowKernel(Subspace):
     With A, B the principal vectors of the two subspaces and θ their angles, Φ_i(t) = A_i cos(t θ_i) + R_i sin(t θ_i), R_i the part of B_i that
     is orthogonal to A_i, at length 1. The integral is in closed form; z = Lᵀ x with G = L Lᵀ, so that distances of z are those of the kernel.
     Deviations: the paper chooses the number of dimensions by its subspace disagreement measure, here it is a key; its variant with partial
-    least squares for the source's subspace is left out.
+    least squares for the source's subspace is left out. Classes that lie in directions of little variance are cut off with them.
     """
 
     def adapt(self, items: Items) -> Adapted:

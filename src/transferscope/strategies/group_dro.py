@@ -16,7 +16,7 @@ class GroupDRO(Strategy):
     The groups g [G] are the source domains and, with labels in the budget, the target's labelled items. With a single group it is the plain
     cross-entropy. L_g is the mean over the group's items of a batch, 0 where it has none, as in the authors' code. Deviations: items are drawn
     from all sources together rather than each group equally often (the algorithm's weights answer to losses alone), and the adjustment by
-    group size is left out.
+    group size is left out. A group whose labels are noise has the worst loss for good and takes the weight.
 
     step: η, the authors' value.
     """

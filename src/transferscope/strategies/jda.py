@@ -16,7 +16,8 @@ class JDA(TCA):
     1/n_c on the source's items of class c and -1/m_c on the target's that the classifier gives to c, in rounds: the first without M_c, each
     later one with the classes that the one before it gave (algorithm 1). Deviations: those of TCA; the sum of the M is divided by its norm;
     M_0 may have a weight, domain_weight (1 in the equation, the number of classes in the published tables); rows have length 1 before and
-    after the mapping (unit_length), as in those tables.
+    after the mapping (unit_length), as in those tables. The rounds build on the first guesses: where these are wrong, as they can be under
+    label shift, they draw the wrong classes together.
     """
 
     def __init__(

@@ -20,8 +20,8 @@ class KernelMeanMatching(ShallowAdaptation):
 
     K the gaussian kernel of the n source items x, t the m target items: the weighted mean of the source in the kernel's space comes as near to
     the target's as weights can bring it. β weighs the source's items in the classifier's loss, svm or logistic. Labelled target items have the
-    weight 1. It mends a shift of the inputs' density where the source has items wherever the target has them, and no other. bandwidth: in
-    units of the median squared distance.
+    weight 1. It mends a shift of the inputs' density where the source has items wherever the target has them, and no other:
+    where p(y | x) differs it trusts most the items that mislead. bandwidth: in units of the median squared distance.
     """
 
     def __init__(

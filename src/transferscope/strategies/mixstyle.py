@@ -16,7 +16,7 @@ class MixStyle(Strategy):
     order, λ ~ Beta(α, α) for each item. No gradient passes μ and σ. It is done after the first `stages` stages of a convolutional backbone,
     never its last, each with probability 1/2 a step, in training alone. Items are mixed with any of the batch, the paper's variant without
     domain labels, so that it serves with one source and with several. Deviation: with labels in the budget, their cross-entropy is added with
-    weight 1 and their styles are mixed too; the paper has none.
+    weight 1 and their styles are mixed too; the paper has none. Where brightness or contrast tells the class, mixing takes it away.
 
     alpha: α; the paper's 0.1 takes nearly all of one style. stages: 2, as in the paper's ResNets.
     Raises NotApplicable for a backbone without two stages of convolutions.

@@ -56,7 +56,8 @@ class LinearOptimalTransport(ShallowAdaptation):
     """source z = A (x - μ_S) + μ_T,  A = C_S^(-1/2) (C_S^(1/2) C_T C_S^(1/2))^(1/2) C_S^(-1/2)   (Flamary et al. 2019, eq. 4)
 
     The optimal transport between the Gaussians with the domains' means μ and covariances C, to whose diagonals `regularisation` is added. Like
-    CORAL it gives the source the target's covariance, by the map that moves items least. Target items stay where they are.
+    CORAL it gives the source the target's covariance, by the map that moves items least. Target items stay where they are. Under label shift
+    the domains' means and covariances differ though no class has moved, and it moves all of them.
     """
 
     def __init__(

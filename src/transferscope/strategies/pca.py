@@ -8,7 +8,7 @@ from transferscope.strategies.shallow import Adapted, Items, Subspace, principal
 class PCA(Subspace):
     """z = Wᵀ x,  W = argmax over orthonormal W of tr(Wᵀ C W), C the covariance of the features of source and target together
 
-    Nothing in it looks for what the domains have in common.
+    Nothing in it looks for what the domains have in common, or for the classes: those in directions of little variance are cut off with them.
     """
 
     def adapt(self, items: Items) -> Adapted:

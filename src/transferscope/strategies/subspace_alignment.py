@@ -8,6 +8,7 @@ class SubspaceAlignment(Subspace):
 
     Items are compared in the target's subspace. The paper chooses the number of dimensions by the stability of the axes and cross-validation;
     here it is a key, equal for both domains. It takes z-scores first, as scaling=domain does.
+    Classes that lie in directions of little variance are cut off with them.
     """
 
     def adapt(self, items: Items) -> Adapted:

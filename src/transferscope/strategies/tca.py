@@ -29,7 +29,8 @@ class TCA(ShallowAdaptation):
     -1/m on the target, so that tr(Wᵀ K L K W) is the distance of the domains' means. kernel: gaussian, exp(-|x - y|² / (bandwidth times the
     median squared distance)); linear, x · y; primal puts the features themselves in the place of K, the common form without a kernel.
     Deviations: L is divided by its norm, so that one μ serves every number of items (the paper's is μ (1/n + 1/m)); eigenvectors have length
-    1, as in most published tables, where the paper's constraint gives every component the variance 1 (eigenvectors=whitened).
+    1, as in most published tables, where the paper's constraint gives every component the variance 1 (eigenvectors=whitened). Under label shift
+    the means lie apart along the very directions that tell the classes, and few components leave those out.
     """
 
     def __init__(

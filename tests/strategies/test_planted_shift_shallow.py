@@ -1,0 +1,64 @@
+"""What each shallow method is for, and what it assumes: a shift on which its verdict against its own classifier on the features as they are is
+`positive`, and one on which it is `negative`.
+
+All with the yaml's keys but for scaling=none, since z-scores by domain are adaptation of a kind, and where said two dimensions.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from planted import SEEDS, TEST, verdict
+from planted_shallow import GAINS, LOSSES
+from tiny_shallow import labelled, predicted
+from transferscope.backbones.identity import Identity
+from transferscope.data.splits import Pools
+from transferscope.networks.classifier import Classifier
+
+ITEMS = 150  # of the source, of the unlabelled target
+
+
+@pytest.fixture(scope="module")
+def judged(config):
+    """judged(strategy, baseline, shift, keys of the strategy): the verdict on the same test items, the draws of both domains being the seeds"""
+
+    @cache
+    def hits(name, shift, keys) -> np.ndarray:
+        chosen = dict(config(f"strategy={name}", "strategy.scaling=none", *keys).strategy)
+        del chosen["name"], chosen["starts_from"]
+        inputs, labels = shift(TEST, 7, True)
+        rows = []
+        for seed in SEEDS:
+            strategy = instantiate(chosen, network=Classifier(Identity((inputs.shape[1],)), int(labels.max()) + 1))
+            target, _ = shift(ITEMS, 200 + seed, True)
+            strategy.fit_features(Pools(labelled(*shift(ITEMS, 100 + seed, False)), None, torch.from_numpy(target.astype(np.float32))))
+            rows.append(predicted(strategy, inputs).argmax(1) == labels)
+        return np.stack(rows).astype(float)
+
+    def judgement(name, baseline, shift, keys=()):
+        _, labels = shift(TEST, 7, True)
+        return verdict(hits(name, shift, keys), hits(baseline, shift, ()), np.bincount(labels).min())
+
+    return judgement
+
+
+def beside(name: str) -> str:
+    """The classifier that the method's yaml has, without the method."""
+    return "source_svm" if name == "kmm" else "source_nearest_neighbour"
+
+
+@pytest.mark.parametrize("name", GAINS)
+def test_it_gains_where_its_idea_holds(judged, name):
+    shift, keys = GAINS[name]
+    judgement = judged(name, beside(name), shift, keys)
+    assert judgement.verdict == "positive", judgement
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_it_loses_where_what_it_assumes_is_broken(judged, name):
+    shift, keys = LOSSES[name]
+    judgement = judged(name, beside(name), shift, keys)
+    assert judgement.verdict == "negative", judgement
