@@ -17,7 +17,7 @@ from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.wording import mixes_rules
 from transferscope.errors import Refused, nearest
-from transferscope.record import read_plans, read_predictions, run_folders
+from transferscope.record import read_predictions, run_folders
 from transferscope.tracking import is_tracked, rebuild
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
@@ -89,7 +89,7 @@ def compare(
         "families": {cell.family: cell.family_size for cell in work.cells},
     }  # fmt: skip
     predictions, unread = _predictions(store)
-    plans = read_plans(store)
+    plans = records.plans
     return Comparison(
         cells=sorted(looks.hold(with_rates(work.cells), plans, settings), key=_order),
         missing=work.missing + _shown(records.missing, plan, protocols),
@@ -121,7 +121,7 @@ def locate(runs: str | Path) -> tuple[Path, str | None]:
 
 @dataclass
 class _Work:
-    """One comparison in progress: the settings, and what has come of it so far."""
+    """One comparison in progress: the settings, the arms that could be a baseline, and what has come of it so far."""
 
     records: Records
     baseline: str
@@ -134,6 +134,9 @@ class _Work:
     cells: list[Cell] = field(default_factory=list)
     missing: list[dict] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.able = baselines.able(self.records.arms, self.baseline)
+
     def family(self, arm: Arm) -> str:
         """Target × baseline × metric as the earliest plan had it; protocols are not mixed, controls are a family of their own."""
         control = "/controls" if arm.noise else ""
@@ -144,7 +147,7 @@ class _Work:
         rows, size = [], 0
         for arm in arms:
             shown = plan is None or plan in arm.plans
-            found = baselines.find(arm, self.records.arms, self.baseline, self.pinned)
+            found = baselines.find(arm, self.able, self.baseline, self.pinned)
             size += len(found)
             if not found and shown:
                 self._miss(arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against")

@@ -45,7 +45,8 @@ def read_json(path: Path, what: str) -> dict:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError(errno.EINVAL, "not a file")
-        content = json.loads(path.read_text())
+        text = path.read_text()
+        content = json.loads(text)
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -54,7 +55,8 @@ def read_json(path: Path, what: str) -> dict:
         raise Refused(f"{path}: not a {what}: an object was expected")
     if content.get("schema") != SCHEMA:
         raise Refused(f"{path}: schema version {shapes.printable(str(content.get('schema')))[:20]}; this transferscope reads version {SCHEMA}")
-    content = shapes.printable(content)
+    if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
+        content = shapes.printable(content)
     if (wrong := shapes.misfit(content, SHAPES[what])) is not None:
         raise Refused(f"{path}: not a {what}: '{wrong}' is missing or of another type")
     return content

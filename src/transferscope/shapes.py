@@ -57,6 +57,8 @@ CLAIM = {"host": str, "pid": int, "since": str, "step": int, "steps": int}
 
 def misfit(value: object, shape: object, at: str = "") -> str | None:
     """Where a value is not of a shape, such as `cell.source`; None where it is."""
+    if isinstance(shape, type):  # most are
+        return None if type(value) is shape else at
     match shape:
         case dict() if isinstance(value, dict):
             for key, inner in shape.items():
@@ -76,7 +78,7 @@ def misfit(value: object, shape: object, at: str = "") -> str | None:
         case str():  # NUMBER
             fits = type(value) in (int, float) and math.isfinite(value)
         case _:
-            fits = type(value) is shape
+            fits = False
     return None if fits else at
 
 

@@ -53,9 +53,10 @@ class Arm:
 
 @dataclass
 class Records:
-    """A store as `compare` sees it. arms: without the A/A twins, which are in `twins`. missing, failed, not_applicable: one dict a run, with
-    `plans`, the plans that asked for it."""
+    """A store as `compare` sees it. plans: oldest first. arms: without the A/A twins, which are in `twins`. missing, failed, not_applicable: one
+    dict a run, with `plans`, the plans that asked for it."""
 
+    plans: list[dict] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
     twins: list[Arm] = field(default_factory=list)
     missing: list[dict] = field(default_factory=list)
@@ -71,10 +72,10 @@ def read_store(store: Path) -> Records:
     for plan in plans:
         for job in plan["jobs"]:
             asked[_identity(job)].append((plan["name"], job))
-    records, by_fingerprint, wanted = Records(), {}, {}
+    records, by_fingerprint, by_content, wanted = Records(plans=plans), {}, {}, {}
     for folder in run_folders(store):
         try:
-            _take(folder, read_record(folder), records, by_fingerprint)
+            _take(folder, read_record(folder), records, by_fingerprint, by_content)
         except Refused as refusal:
             cell, seed = next(((job["cell"], job["seed"]) for _, job in asked[folder.name]), ({}, None))
             records.failed.append(_listed(folder.name, cell, seed, "unreadable", str(refusal)))
@@ -91,7 +92,7 @@ def read_store(store: Path) -> Records:
     return records
 
 
-def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str, Arm | None]) -> None:
+def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str, Arm | None], by_content: dict[tuple, Arm]) -> None:
     """Put a record where it belongs: a run of an arm, failed, or not applicable."""
     name, seed, status = record["fingerprint"], record["seed"], record["status"]
     if record["role"] == "trial":
@@ -104,11 +105,11 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
         return
     cell = {key: record["cell"][key] for key in CELL_KEYS}
     consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)})
-    arm = next((arm for arm in records.arms if arm.cell == cell and arm.consumed == consumed), None)
-    if arm is None:
-        arm = Arm(cell, consumed)
-        records.arms.append(arm)
-    by_fingerprint[name] = arm
+    content = tuple(cell.values()), frozenset(consumed.items())
+    if content not in by_content:
+        by_content[content] = Arm(cell, consumed)
+        records.arms.append(by_content[content])
+    arm = by_fingerprint[name] = by_content[content]
     if status in ANSWERS:
         arm.runs.setdefault(seed, []).append((folder, record))
     else:

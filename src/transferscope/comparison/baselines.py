@@ -59,10 +59,19 @@ def is_row(arm: Arm, name: str) -> bool:
     return arm.noise == 0 and arm.cell["source"] is not None
 
 
+def able(arms: list[Arm], name: str) -> list[Arm]:
+    """Those that could be the baseline of some arm: few beside many, which `find` looks through for each arm."""
+    if name == "shuffled_source":
+        return [arm for arm in arms if arm.noise == 1]
+    alone = ("scratch", "target_only")
+    strategies = {"target_only": alone, "target_only_long": alone, "target_full": alone}.get(name, (name,))
+    return [arm for arm in arms if arm.cell["strategy"] in strategies]
+
+
 def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[tuple[Arm, int | str | None]]:
     """(baseline arm, label budget of the row), one for each budget the baseline has where the arm itself has none. Empty: there is none.
 
-    Raises Refused where several arms could be the baseline.
+    arms: all, or those that are `able`. Raises Refused where several arms could be the baseline.
     """
     by_budget = defaultdict(list)
     for candidate in arms:

@@ -62,10 +62,10 @@ def contrasts(
     """Of every arm that has a shuffled control. pinned: choice among several target-only arms. shown: whose rows are kept; families are
     as planned all the same. What cannot be paired (no run yet, other test items) counts in its family and gives no row.
     """
-    families = defaultdict(list)
-    for arm in records.arms:
+    families, shuffled, alone = defaultdict(list), *(baselines.able(records.arms, name) for name in ("shuffled_source", "target_only"))
+    for arm in records.arms if shuffled else ():
         if arm.noise == 0 and arm.cell["source"] is not None:
-            for name, first, second in _planned(arm, records.arms, pinned):
+            for name, first, second in _planned(arm, shuffled, alone, pinned):
                 families[f"{arm.plan}/{arm.cell['target']}/contrasts/{reader.metric}/{arm.cell['protocol']}"].append((arm, name, first, second))
     rows = []
     for family, planned in families.items():
@@ -82,12 +82,12 @@ def contrasts(
     return rows
 
 
-def _planned(arm: Arm, arms: list[Arm], pinned: dict[str, str]) -> list[tuple[str, Arm, Arm]]:
-    shuffled = _one(arm, arms, "shuffled_source", {})
-    if shuffled is None:
+def _planned(arm: Arm, shuffled: list[Arm], alone: list[Arm], pinned: dict[str, str]) -> list[tuple[str, Arm, Arm]]:
+    control = _one(arm, shuffled, "shuffled_source", {})
+    if control is None:
         return []
-    alone = _one(shuffled, arms, "target_only", pinned)
-    return [(LABELS, arm, shuffled), *([(REST, shuffled, alone)] if alone else [])]
+    without_source = _one(control, alone, "target_only", pinned)
+    return [(LABELS, arm, control), *([(REST, control, without_source)] if without_source else [])]
 
 
 def _one(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> Arm | None:
