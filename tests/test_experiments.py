@@ -3,12 +3,15 @@
 import functools
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from transferscope import cli, record, shelves
-from transferscope.sweeps.sweep import Job
 from transferscope.verbs import reproduce, run
+
+if TYPE_CHECKING:
+    from transferscope.sweeps.sweep import Job  # Hydra must find its plugins before this is imported
 
 EXPERIMENTS = shelves.shelf("experiment")
 SHORT = ["trainer.steps=2", "trainer.source_steps=2", "trainer.evaluations=1", "trainer.threads=1", "tracking=off"]
@@ -26,19 +29,19 @@ def reads_pictures(name: str) -> bool:
 
 
 @pytest.fixture
-def jobs(name: str, request: pytest.FixtureRequest) -> list[Job]:
+def jobs(name: str, request: pytest.FixtureRequest) -> "list[Job]":
     """Of one seed; without its data files an experiment is skipped."""
     needs_files = any("${data_root}" in yaml for yaml in domains_of(name))
     return planned(name, *([f"data_root={request.getfixturevalue('data_root')}"] if needs_files else []))
 
 
 @functools.cache
-def planned(name: str, *root: str) -> list[Job]:
+def planned(name: str, *root: str) -> "list[Job]":
     return run.planned([f"experiment={name}", "seed=0", *root])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: list[Job]) -> None:
+def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: "list[Job]") -> None:
     assert jobs
     if name in reproduce.reproducible():
         cells = [(job.request.cell, reproduce.tested_items(job.request)) for job in jobs]
@@ -46,7 +49,7 @@ def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: 
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])
-def test_a_shortened_run_of_it_goes_through(name: str, jobs: list[Job], tmp_path: Path) -> None:
+def test_a_shortened_run_of_it_goes_through(name: str, jobs: "list[Job]", tmp_path: Path) -> None:
     assert cli.main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
     [folder] = record.run_folders(tmp_path)
     assert record.read_record(folder)["cell"] == jobs[-1].request.cell
