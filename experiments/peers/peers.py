@@ -1,9 +1,9 @@
 """Our shallow methods beside skada's on the twelve tasks of Office-Caltech10 with SURF features, both held to a reference that is neither's.
 
-    python experiments/peers/peers.py --data-root FOLDER [--task dslr:webcam]
+    python experiments/peers/peers.py --data-root FOLDER [--task dslr:webcam] [--classifier svm]
 
 All three start from the same raw features. Ours is a strategy as a run trains it, with its own scaling and classifier; skada's adapter and
-the reference get z-scores and classifiers from scikit-learn. results/peers.csv has a line for each setting, arm of skada, classifier and task.
+the reference get z-scores and classifiers from scikit-learn. results/peers.csv has a line for each task, setting and arm of skada.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 import ot
 import skada
 import torch
-from scipy.linalg import eigh, fractional_matrix_power, sqrtm
+from scipy.linalg import eigh, sqrtm
 from scipy.special import logsumexp
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -38,9 +38,9 @@ from transferscope.strategies.shallow import ShallowAdaptation
 from transferscope.strategies.subspace_alignment import SubspaceAlignment
 from transferscope.strategies.tca import TCA
 
-DOMAINS = ("amazon", "caltech10", "dslr", "webcam")
+DOMAINS = ("dslr", "webcam", "amazon", "caltech10")
 CLASSIFIERS = {"nearest_neighbour": lambda: KNeighborsClassifier(1), "svm": lambda: SVC(kernel="linear")}
-COLUMNS = ("setting", "skada", "classifier", "source", "target", "items", "ours", "theirs", "reference")
+COLUMNS = ("setting", "skada", "source", "target", "items", "ours", "theirs", "reference")
 COLUMNS += ("ours_not_theirs", "ours_not_reference", "theirs_not_reference")  # shares of the test items on which two predictions differ
 Mapped = tuple[np.ndarray, np.ndarray]  # the source's items, the target's
 
@@ -76,7 +76,7 @@ class Arm(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One method with one choice of keys. The first arm of skada has the same choice; it alone is compared by the SVM too."""
+    """One method with one choice of keys, and skada's with the same and others."""
 
     name: str
     ours: type[ShallowAdaptation]
@@ -90,9 +90,9 @@ class Setting(NamedTuple):
 
 
 def whitened_and_coloured(task: Task) -> Mapped:
-    """Sun et al. 2016, algorithm 1, through scipy's matrix powers."""
-    of_source, of_target = (np.cov(x, rowvar=False) + np.eye(x.shape[1]) for x in (task.source, task.target))
-    return task.source @ fractional_matrix_power(of_source, -0.5).real @ fractional_matrix_power(of_target, 0.5).real, task.target
+    """Sun et al. 2016, algorithm 1, through scipy's matrix root."""
+    of_source, of_target = (sqrtm(np.cov(x, rowvar=False) + np.eye(x.shape[1])).real for x in (task.source, task.target))
+    return task.source @ np.linalg.inv(of_source) @ of_target, task.target
 
 
 def aligned_subspaces(task: Task, dimensions: int = 30) -> Mapped:
@@ -247,51 +247,54 @@ def theirs(task: Task, arm: Arm) -> Mapped:
     return z[:n], z[n:]
 
 
-def rows(domains: tuple[Domain, Domain], settings: Iterable[Setting] = SETTINGS) -> Iterator[dict]:
+def rows(domains: tuple[Domain, Domain], settings: Iterable[Setting] = SETTINGS, classifier: str = "nearest_neighbour") -> Iterator[dict]:
     """The lines of one task."""
     truth = domains[1].labels.numpy()
     names = [domain.name.removeprefix("office_caltech_surf_").removesuffix("_whole") for domain in domains]
     for setting in settings:
         task = scaled(domains, setting.scaling)
-        arms = {name: theirs(task, arm) for name, arm in setting.arms(task).items()}
-        mapped = {**arms, "reference": setting.reference(task)}
-        for classifier, make in CLASSIFIERS.items():
-            wanted = mapped if classifier == "nearest_neighbour" else [next(iter(arms)), "reference"]
-            predicted = {name: make().fit(mapped[name][0], task.labels).predict(mapped[name][1]) for name in wanted}
-            reference, own = predicted.pop("reference"), ours(task, setting, classifier)
-            for name, other in predicted.items():
-                accuracies = [(p == truth).mean() for p in (own, other, reference)]
-                shares = [(a != b).mean() for a, b in ((own, other), (own, reference), (other, reference))]
-                yield dict(zip(COLUMNS, (setting.name, name, classifier, *names, len(truth), *accuracies, *shares), strict=True))
+        own, reference = ours(task, setting, classifier), predicted(task, setting.reference(task), classifier)
+        for name, arm in setting.arms(task).items():
+            other = predicted(task, theirs(task, arm), classifier)
+            accuracies = [(p == truth).mean() for p in (own, other, reference)]
+            shares = [(a != b).mean() for a, b in ((own, other), (own, reference), (other, reference))]
+            yield dict(zip(COLUMNS, (setting.name, name, *names, len(truth), *accuracies, *shares), strict=True))
+
+
+def predicted(task: Task, mapped: Mapped, classifier: str) -> np.ndarray:
+    return CLASSIFIERS[classifier]().fit(mapped[0], task.labels).predict(mapped[1])
 
 
 def summary(lines: list[dict]) -> Iterator[str]:
-    """Means over the tasks, %: a line for each setting, arm and classifier."""
+    """Means over the tasks, %: a line for each setting and arm."""
     yield f"{'':76s}{'ours':>8s}{'skada':>8s}{'ref.':>8s}   items apart: ours and skada, ours and ref., skada and ref."
     groups: dict[str, list[dict]] = {}
     for line in lines:
-        groups.setdefault("; ".join(line[column] for column in COLUMNS[:3]), []).append(line)
+        groups.setdefault(f"{line['setting']}; {line['skada']}", []).append(line)
     for name, group in groups.items():
-        yield f"{name:76s}" + "".join(f"{100 * fmean(line[column] for line in group):8.1f}" for column in COLUMNS[6:])
+        yield f"{name:76s}" + "".join(f"{100 * fmean(line[column] for line in group):8.1f}" for column in COLUMNS[5:])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", default="data", help="holds office_caltech10_surf/*_SURF_L10.mat")
     parser.add_argument("--task", action="append", metavar="SOURCE:TARGET", help="one of the twelve; may be repeated; without it, all")
+    parser.add_argument("--classifier", choices=CLASSIFIERS, default="nearest_neighbour")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "peers.csv")
     given = parser.parse_args()
     tasks = [tuple(task.split(":")) for task in given.task or ()] or list(itertools.permutations(DOMAINS, 2))
     warnings.simplefilter("ignore")  # skada's defaults divide by zero on these features; the table says what comes of it
     domains = {name: load_domain("source", f"office_caltech_surf_{name}_whole", given.data_root) for name in {n for task in tasks for n in task}}
     lines = []
-    for source, target in tasks:
-        print(f"{source} → {target}", file=sys.stderr)
-        lines += rows((domains[source], domains[target]))
     with given.out.open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
-        table.writerows({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in line.items()} for line in lines)
+        for source, target in tasks:
+            print(f"{source} → {target}", file=sys.stderr)
+            new = list(rows((domains[source], domains[target]), classifier=given.classifier))
+            table.writerows({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in line.items()} for line in new)
+            file.flush()
+            lines += new
     print("\n".join(summary(lines)))
 
 
