@@ -19,6 +19,11 @@ class FeatureExtraction(Strategy):
     def __init__(self, network: Classifier):
         super().__init__(network)
         network.backbone.requires_grad_(False)
+        self.strict_loading = False  # of a checkpoint, which leaves out what never moves
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("network.backbone.")}
 
     def train(self, mode: bool = True) -> "FeatureExtraction":
         self.training = mode

@@ -23,6 +23,7 @@ def label_free() -> dict[str, Callable]:
     return {name: f for name, f in available().items() if set(needs(f)) <= {"probabilities", "features"}}
 
 
+@cache
 def needs(validator: Callable) -> list[str]:
     """The names of the arguments that a validator cannot do without."""
     return [name for name, p in inspect.signature(validator).parameters.items() if p.default is p.empty]
