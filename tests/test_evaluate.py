@@ -87,6 +87,16 @@ def test_collapse(predicted, labels, word):
     assert reason.startswith(word) and bool(reason) == bool(word)
 
 
+@pytest.mark.parametrize(("right", "word"), [(0, ""), (39, ""), (41, "chance-level"), (59, "chance-level"), (61, "")])
+def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
+    """100 items: two standard errors about chance are 40 to 60 %."""
+    labels = [0, 1] * 50
+    predicted = [label if k < right else 1 - label for k, label in enumerate(labels)]
+    p = Outcome(probabilities={"toy/test": {10: torch.nn.functional.one_hot(torch.tensor(predicted), 2).float()}}, history=[{"step": 10, "seconds": 0.0}])
+    reason = evaluate.collapse(p, "toy/test", torch.tensor(labels))
+    assert reason.startswith(word) and bool(reason) == bool(word)
+
+
 def test_members_of_the_evaluations():
     p = [one_hot(0, 1), one_hot(2, 2)]
     members = evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1], groups=["x", "y"])})

@@ -40,7 +40,8 @@ def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, floa
 
 
 def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
-    """Why a finished run's last predictor counts as collapsed, or ''."""
+    """Why a finished run's last predictor counts as collapsed, or ''. In a task of two classes, one that is wrong clearly more often than chance
+    has learnt something that holds the other way round: harm, and no collapse."""
     p = outcome.probabilities[test][max(outcome.probabilities[test])]
     if not torch.isfinite(p).all():
         return "probabilities that are not finite at the last evaluation"
@@ -52,7 +53,9 @@ def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
         return f"constant predictor: one class for {share:.0%} of the test items"
     chance = 1 / classes
     accuracy = float((predicted == labels).float().mean())
-    if accuracy <= chance + 2 * (chance * (1 - chance) / n) ** 0.5 and largest < 2 * chance:
+    band = 2 * (chance * (1 - chance) / n) ** 0.5
+    is_reversed = classes == 2 and accuracy < chance - band
+    if accuracy <= chance + band and largest < 2 * chance and not is_reversed:
         return f"chance-level predictor: test accuracy {accuracy:.3f} with {classes} classes"
     return ""
 

@@ -71,6 +71,25 @@ def test_a_mean_is_over_the_cells_of_its_strategy(tmp_path, published):
     assert rows[2]["ours"] == pytest.approx(np.mean(means)) and rows[2]["cell"]["source"] == "mean"
 
 
+def test_a_selection_rule_is_compares_and_an_arm_that_it_cannot_choose_for_says_so(tmp_path, published):
+    ours(tmp_path, "dann", 1.0, peak=200)  # best at step 200, evaluated to 300
+    ours(tmp_path, "scratch", 1.0, source=None, peak=200)
+    rows = published({}, {"strategy": "scratch", "source": ""})
+    last, by_oracle, by_source = (reproduce.beside(rows, tmp_path, "paper", rule) for rule in ("last", "oracle", "source_val"))
+    assert [[row["selection"] for row in made] for made in (last, by_oracle, by_source)] == [["last"] * 2, ["oracle"] * 2, ["source_val", "last"]]
+    assert all(best["ours"] > end["ours"] for best, end in zip(by_oracle, last, strict=True))
+    assert by_source[1] == last[1]
+    with pytest.raises(Refused, match="line 2: .*strategy=dann .*: snd: "):
+        reproduce.beside(rows, tmp_path, "paper", "snd")  # these runs kept no label-free value
+
+
+def test_items_in_groups_count_once_each_and_are_no_more_evidence_than_their_groups(tmp_path, published):
+    scores = ours(tmp_path, "dann", 1.0, group_size=10)
+    (row,) = reproduce.beside(published({}), tmp_path, "paper")
+    assert row["ours"] == pytest.approx(scores.mean())
+    assert row["ci"][1] - row["ci"][0] > np.diff(estimate(scores).interval(0.05))[0]
+
+
 def test_what_the_sweep_did_not_ask_for_is_no_part_of_it(tmp_path, published):
     scores = ours(tmp_path, "dann", 1.0)
     write_runs(tmp_path, "dann", 0.0, consumed={"trainer": {"steps": 999}})  # the same cell from elsewhere
@@ -142,6 +161,7 @@ def test_a_cell_that_the_sweep_has_not_or_has_in_two_variants_is_refused(tmp_pat
         (["office_caltech_serf"], f"did you mean '{SURF}'?"),
         ([], f"one experiment is needed, of {', '.join(reproduce.reproducible())}"),
         ([SURF, "--format", "xml"], "--format xml: not one of table, json"),
+        ([SURF, "--selection", "orakel"], "--selection orakel: not one of last, source_val, target_val, oracle"),
         ([SURF, "trainer.stops=3"], "trainer.stops: no such key; did you mean 'steps'?"),
         ([SURF, "data_root=nowhere"], "no file nowhere/office_caltech10_surf/"),
     ],

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,12 @@ from transferscope.verbs import run
 
 if TYPE_CHECKING:
     from transferscope.comparison.arms import Arm
+    from transferscope.comparison.pairing import Reader
     from transferscope.request import Request
     from transferscope.statistics.effect import Effect
 
 HELP = """
-usage: transferscope reproduce NAME [key=value ...] [--format table|json]
+usage: transferscope reproduce NAME [key=value ...] [--selection RULE] [--format table|json]
 
 Run the experiment NAME (conf/experiment/NAME.yaml) and put what comes out beside experiments/NAME/published.csv: ours, its 95 % interval,
 whether it is within the tolerance. Every published cell is looked up in the grid before anything is trained; runs that are there already
@@ -26,7 +27,9 @@ are not run again. A miss is stamped and no failure: exit status 0.
   transferscope reproduce office_caltech_surf data_root=FOLDER
   transferscope reproduce office_caltech_surf data_root=FOLDER store=FOLDER --format json
 
-  --format json   [{"cell", "published", "ours", "ci", "tolerance", "inside"}], inside: |ours - published| <= tolerance
+  --selection RULE  which evaluation of a run counts, as in compare: last | source_val | target_val | oracle | ... (default: last; oracle
+                    reads the test labels). An arm that sees nothing to choose by is judged by its last, and its line says so
+  --format json     [{"cell", "published", "ours", "ci", "selection", "tolerance", "inside"}], inside: |ours - published| <= tolerance
 """
 
 CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy")
@@ -66,7 +69,7 @@ class Published:
 
 
 def main(argv: list[str]) -> int:
-    name, overrides, form = parse(argv)
+    name, overrides, selection, form = parse(argv)
     published = read_published(table_of(name))
     check_cells(published, [(job.request.cell, tested_items(job.request)) for job in run.planned([f"experiment={name}", *overrides])])
     stdout = sys.stdout
@@ -79,7 +82,7 @@ def main(argv: list[str]) -> int:
         return status
     store = next((word.removeprefix("store=") for word in overrides if word.startswith("store=")), "runs")
     sweep = next((word.removeprefix("sweep=") for word in overrides if word.startswith("sweep=")), name)
-    rows = beside(published, Path(store), sweep)
+    rows = beside(published, Path(store), sweep, selection)
     if form == "json":
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
@@ -87,22 +90,32 @@ def main(argv: list[str]) -> int:
     return status
 
 
-def parse(argv: list[str]) -> tuple[str, list[str], str]:
-    """(experiment, overrides, format)"""
-    words, form = list(argv), "table"
-    if "--format" in words:
-        place = words.index("--format")
-        form = (words[place + 1 : place + 2] or [""])[0]
-        del words[place : place + 2]
-    if form not in FORMATS:
-        raise Refused(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+def parse(argv: list[str]) -> tuple[str, list[str], str, str]:
+    """(experiment, overrides, selection, format)"""
+    from transferscope.comparison.scores import SELECTIONS
+
+    words = list(argv)
+    selection = _option(words, "--selection", SELECTIONS, "last")
+    form = _option(words, "--format", FORMATS, "table")
     names = [word for word in words if "=" not in word]
     known = reproducible()
     if len(names) != 1:
         raise Refused(f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value (transferscope reproduce --help)")
     if names[0] not in known:
         raise Refused(f"reproduce {names[0]}: no experiment with published values{nearest(names[0], known)} ({', '.join(known)})")
-    return names[0], [word for word in words if "=" in word], form
+    return names[0], [word for word in words if "=" in word], selection, form
+
+
+def _option(words: list[str], option: str, allowed: tuple[str, ...], default: str) -> str:
+    """Its value, taken out of the words."""
+    if option not in words:
+        return default
+    place = words.index(option)
+    value = (words[place + 1 : place + 2] or [""])[0]
+    del words[place : place + 2]
+    if value not in allowed:
+        raise Refused(f"{option} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
+    return value
 
 
 def table_of(name: str) -> Path:
@@ -180,41 +193,50 @@ def tested_items(request: "Request") -> int:
 # --- ours ------------------------------------------------------------------------------------------------------------------------
 
 
-def beside(published: list[Published], store: Path, sweep: str) -> list[dict]:
-    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in several variants."""
+def beside(published: list[Published], store: Path, sweep: str, selection: str = "last") -> list[dict]:
+    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in several variants, or in which
+    `selection` has nothing to choose by."""
     from transferscope.comparison.arms import read_store
+    from transferscope.comparison.pairing import Reader
 
     arms = [arm for arm in read_store(store).arms if sweep in arm.plans]
-    ours = {row.line: effect(row, arms) for row in published if not row.is_mean}
+    reader = Reader("accuracy", selection)
+    ours = {row.line: found(row, arms, reader) for row in published if not row.is_mean}
     return [_row(row, [ours[member.line] for member in row.members(published)]) for row in published]
 
 
-def effect(row: Published, arms: list["Arm"]) -> "Effect | None":
-    """Our accuracy in a cell with its components of variance; with a single seed, that of the items alone. None without a result."""
+def found(row: Published, arms: list["Arm"], reader: "Reader") -> "tuple[Effect, str] | None":
+    """Our accuracy in a cell with its components of variance (with a single seed, that of the items alone), and the rule that selected it. None
+    without a result."""
     import numpy as np
 
-    from transferscope.comparison.pairing import Reader
-    from transferscope.statistics.effect import estimate, estimate_over_items
+    from transferscope.comparison.scores import NotSelectable
+    from transferscope.statistics.effect import estimate, estimate_over_items, group_means
 
     fitting = [arm for arm in arms if row.is_of(arm.cell)]
     if len(fitting) != 1:
         raise Refused(f"{row}: the sweep has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}")
-    reader = Reader("accuracy", "last")
-    read = [reader.row(runs) for runs in fitting[0].runs.values()]
+    try:
+        read = [reader.row(runs) for runs in fitting[0].runs.values()]
+    except NotSelectable as reason:
+        raise Refused(f"{row}: {reason}") from None
     if not read or None in read:
         return None
     scores = np.stack([seed.scores for seed in read])  # [K, n]
-    return estimate(scores) if len(scores) > 1 else estimate_over_items(scores[0])
+    units = group_means(scores, read[0].groups)
+    effect = estimate(units) if len(units) > 1 else estimate_over_items(units[0])
+    return replace(effect, delta=float(scores.mean())), read[0].selection  # as published: every item counts once, whatever its group
 
 
-def _row(row: Published, effects: list["Effect | None"]) -> dict:
+def _row(row: Published, cells: "list[tuple[Effect, str] | None]") -> dict:
     shown = {"cell": {**row.cell, "protocol": row.protocol}, "published": row.value}
-    if None in effects:
-        return {**shown, "ours": None, "ci": None, "tolerance": row.tolerance, "inside": False}
-    ours = sum(effect.delta for effect in effects) / len(effects)
-    half = sum(effect.half(ALPHA) for effect in effects) / len(effects)  # of a mean: as if its tasks erred together, for they share items
+    if None in cells:
+        return {**shown, "ours": None, "ci": None, "selection": None, "tolerance": row.tolerance, "inside": False}
+    ours = sum(effect.delta for effect, _ in cells) / len(cells)
+    half = sum(effect.half(ALPHA) for effect, _ in cells) / len(cells)  # of a mean: as if its tasks erred together, for they share items
+    rules = ", ".join(dict.fromkeys(rule for _, rule in cells))
     inside = abs(ours - row.value) <= row.tolerance + 1e-9  # what a decimal fraction loses as a float
-    return {**shown, "ours": ours, "ci": [ours - half, ours + half], "tolerance": row.tolerance, "inside": inside}
+    return {**shown, "ours": ours, "ci": [ours - half, ours + half], "selection": rules, "tolerance": row.tolerance, "inside": inside}
 
 
 def print_table(rows: list[dict]) -> None:
@@ -226,6 +248,7 @@ def print_table(rows: list[dict]) -> None:
     table = Table("strategy", "source → target", box=SIMPLE_HEAD)
     for column in ("published", "ours", "95 % interval", "off by", "tolerance"):
         table.add_column(column, justify="right")
+    table.add_column("selected by")
     table.add_column("")
     for row in rows:
         cell, ours = row["cell"], ["no result", "", ""]
@@ -234,6 +257,6 @@ def print_table(rows: list[dict]) -> None:
         task = "mean" if cell["source"] == MEAN else f"{cell['source'] or '∅'} → {cell['target']}"
         verdict = "inside" if row["inside"] else "miss"
         style = None if row["inside"] else "red"
-        table.add_row(cell["strategy"], task, f"{row['published']:.3f}", *ours, f"{row['tolerance']:.3f}", verdict, style=style)
+        table.add_row(cell["strategy"], task, f"{row['published']:.3f}", *ours, f"{row['tolerance']:.3f}", row["selection"] or "", verdict, style=style)
     console.print(table)
     console.print(f"{sum(row['inside'] for row in rows)} of {len(rows)} inside their tolerance")
