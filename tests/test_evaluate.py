@@ -92,7 +92,8 @@ def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
     """100 items: two standard errors about chance are 40 to 60 %."""
     labels = [0, 1] * 50
     predicted = [label if k < right else 1 - label for k, label in enumerate(labels)]
-    p = Outcome(probabilities={"toy/test": {10: torch.nn.functional.one_hot(torch.tensor(predicted), 2).float()}}, history=[{"step": 10, "seconds": 0.0}])
+    given = torch.nn.functional.one_hot(torch.tensor(predicted), 2).float()
+    p = Outcome(probabilities={"toy/test": {10: given}}, history=[{"step": 10, "seconds": 0.0}])
     reason = evaluate.collapse(p, "toy/test", torch.tensor(labels))
     assert reason.startswith(word) and bool(reason) == bool(word)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope import cli, record
+from transferscope import cli, record, underway
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip
@@ -281,7 +281,7 @@ def test_a_killed_run_resumes_and_ends_identical(store: Path, tmp_path: Path) ->
     process.wait()
     assert record.run_folders(store) == []
     [name] = [path.name for path in (store / ".running").iterdir() if path.is_dir()]
-    status, detail = record.state(store, name)
+    status, detail = underway.state(store, name)
     assert status == "crashed" and "of 2000" in detail
     resumed_at = json.loads((store / ".running" / name / "claim.json").read_text())["step"]
     assert 0 < resumed_at < 2000

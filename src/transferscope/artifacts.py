@@ -17,10 +17,11 @@ from transferscope.data import splits
 from transferscope.data.on_disk import OnDisk, joined
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import CHUNK, frozen_features
-from transferscope.record import fingerprint, locked
+from transferscope.record import fingerprint
 from transferscope.request import Request
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training import fit
+from transferscope.underway import locked
 from transferscope.values import PRETRAINING
 
 SHARD = 4096  # items of a file of features: what a killed process had finished stays

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from transferscope import record
+from transferscope import record, underway
 from transferscope.errors import Refused
 
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "crashed": "red", "diverged": "yellow", "collapsed": "yellow"}
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def states(store: Path, fingerprints: list[str]) -> dict[str, tuple[str, str]]:
-    return {name: record.state(store, name) for name in fingerprints}
+    return {name: underway.state(store, name) for name in fingerprints}
 
 
 def estimate(store: Path, left: int, workers: int) -> float | None:
@@ -57,7 +57,7 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
         table.add_column(column, no_wrap=column in ("run", "seed"))
     for job in planned:
         request, cell = job.request, job.request.cell
-        status, detail = record.state(store, request.fingerprint)
+        status, detail = underway.state(store, request.fingerprint)
         state = "would run" if status == "missing" else f"would run again ({status})" if job in to_do else status
         arrow = f"{cell['source']} → {cell['target']}" if cell["source"] else cell["target"]
         table.add_row(
@@ -138,7 +138,7 @@ class Progress:
         for name, (status, _) in list(self.states.items()):
             if status in record.ANSWERS:
                 continue
-            self.states[name] = new = record.state(self.store, name)
+            self.states[name] = new = underway.state(self.store, name)
             if new[0] != status and new[0] in (*record.ANSWERS, "failed") and not self.live:
                 request = self.jobs[name]
                 line = f"[{self._finished()}/{len(self.jobs)}] {new[0]}: {label(request.cell, request.config['seed'])}{self._eta()}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from transferscope import artifacts, backwards, conf, evaluate, record, tracking
+from transferscope import artifacts, backwards, conf, evaluate, record, tracking, underway
 from transferscope.data.splits import Task
 from transferscope.dataset_manifest import write_manifest
 from transferscope.errors import NotApplicable, Refused, is_order_to_stop
@@ -36,7 +36,7 @@ def run(config: DictConfig) -> Path:
     if is_done(request):
         return finished_before(request)
     tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
-    with record.Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
+    with underway.Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
         record.set_aside(request.store, request.fingerprint)
@@ -53,7 +53,7 @@ def is_done(request: Request) -> bool:
     folder = request.store / request.fingerprint
     if (folder / "record.json").exists():
         record.check_schema(folder)
-    status, _ = record.state(request.store, request.fingerprint)
+    status, _ = underway.state(request.store, request.fingerprint)
     return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
 
 
@@ -67,7 +67,7 @@ class Trained(NamedTuple):
     before: float = 0.0
 
 
-def train_and_record(request: Request, lease: record.Lease, training: Callable[[], Trained]) -> Path:
+def train_and_record(request: Request, lease: underway.Lease, training: Callable[[], Trained]) -> Path:
     torch.set_num_threads(request.config["trainer"]["threads"])
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
@@ -116,7 +116,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def train_alone(request: Request, lease: record.Lease, live: tracking.LiveRun) -> Trained:
+def train_alone(request: Request, lease: underway.Lease, live: tracking.LiveRun) -> Trained:
     task = request.task()
     strategy, source_seconds = build(request, task)
     return Trained(task, strategy, train(request, task, strategy, lease, live), source_seconds)
@@ -150,7 +150,7 @@ def build(request: Request, task: Task) -> tuple[Strategy, float]:
     return strategy, seconds
 
 
-def train(request: Request, task: Task, strategy: Strategy, lease: record.Lease, live: tracking.LiveRun) -> Outcome:
+def train(request: Request, task: Task, strategy: Strategy, lease: underway.Lease, live: tracking.LiveRun) -> Outcome:
     names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
     selection = request.config["selection"]
     keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
@@ -223,7 +223,7 @@ def test_images(request: Request) -> tracking.Images | None:
 def finished_before(request: Request) -> Path:
     """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
     folder = request.store / request.fingerprint
-    record.clear_finished(request.store)
+    underway.clear_finished(request.store)
     if tracking.serves_an_agent():
         with live_run(request) as live:
             live.finish(folder, test_images(request), scratch_twin(request))

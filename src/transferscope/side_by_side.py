@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from transferscope import artifacts, record, tracking
+from transferscope import artifacts, record, tracking, underway
 from transferscope.request import Request, checked, plain
 from transferscope.run import Trained, build, is_done, live_run, scratch_twin, test_images, train_and_record
 from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
@@ -51,10 +51,10 @@ def run_side_by_side(config: DictConfig) -> None:
     record.check_writable(store)
     tracking.effective_mode(requests[0].config["tracking"]["mode"])
     torch.set_num_threads(requests[0].config["trainer"]["threads"])
-    leases: dict[str, record.Lease] = {}
+    leases: dict[str, underway.Lease] = {}
     with ExitStack() as held:
         for r in requests:  # in the same order everywhere: no two processes wait for each other
-            leases[r.fingerprint] = held.enter_context(record.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps))
+            leases[r.fingerprint] = held.enter_context(underway.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps))
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:
             record.set_aside(store, request.fingerprint)

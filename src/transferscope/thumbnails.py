@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.record import locked
+from transferscope.underway import locked
 
 SIDE = 32
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transferscope.record import Lease
+from transferscope.underway import Lease
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "strategy").glob("*.yaml"))
 

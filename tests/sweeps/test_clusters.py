@@ -14,7 +14,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from deadly_jobs import SMALL, results
-from transferscope import cli, record
+from transferscope import cli, record, underway
 from transferscope.errors import JobFailed, ProcessDied
 from transferscope.sweeps.clusters import lost_jobs_are_outcomes
 
@@ -71,7 +71,7 @@ def test_a_job_whose_time_is_over_is_taken_up_where_it_stood(tmp_path: Path, mon
     grid = ["run", "-m", *SMALL, "source=null", "strategy=late", f"--config-dir={shelves}", "hydra/launcher=basic"]
     assert cli.main([*grid, f"store={store}"]) == 1
     [begun] = store.glob(".running/*/claim.json")
-    status, detail = record.state(store, begun.parent.name)
+    status, detail = underway.state(store, begun.parent.name)
     assert status == "crashed" and "at step 10 of 20" in detail and record.run_folders(store) == []
     gate.touch()
     for folder in (store, tmp_path / "undisturbed"):
@@ -297,9 +297,9 @@ def time_is_over(job: str) -> None:
 
 def running(store: Path) -> list[dict]:
     """Claims of runs that are held up after their first interval, or were taken up there."""
-    claims = {path.parent.name: record.claim(store, path.parent.name) for path in store.glob(".running/*/claim.json")}
+    claims = {path.parent.name: underway.claim(store, path.parent.name) for path in store.glob(".running/*/claim.json")}
     return [{**claim, "fingerprint": name} for name, claim in claims.items() if claim and claim["step"] == 10]
 
 
 def state_of(store: Path, claim: dict) -> tuple[str, str]:
-    return record.state(store, claim["fingerprint"])
+    return underway.state(store, claim["fingerprint"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deadly_jobs import DEATHS, SMALL, results
-from transferscope import cli, record
+from transferscope import cli, underway
 
 
 def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: 
         "segfaults": "process ended by SIGSEGV", "killed": "process ended by SIGKILL",
     }.items():  # fmt: skip
         assert any(name in line and how in line for line in error.splitlines()), (name, how)
-    states = [record.state(store, path.name) for path in (store / ".running").iterdir() if path.is_dir()]
+    states = [underway.state(store, path.name) for path in (store / ".running").iterdir() if path.is_dir()]
     assert ("crashed", f"process ended by SIGKILL at step 10 of 20 on {os.uname().nodename}; resumes there") in states
 
     (deadly / "harmless").touch()

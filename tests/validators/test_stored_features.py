@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from store_fixture import write_runs
-from transferscope import backwards, conf, load_run, record, request, run
+from transferscope import backwards, conf, load_run, record, request, run, underway
 from transferscope.compare import compare
 from transferscope.comparison import scores, stored
 from transferscope.errors import Refused
@@ -135,7 +135,7 @@ def test_a_killed_run_ends_with_the_features_of_every_evaluation(config, tmp_pat
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(record.Lease, "claim", lambda self, step: (self.folder.mkdir(exist_ok=True), stop(self, step)))
+        patch.setattr(underway.Lease, "claim", lambda self, step: (self.folder.mkdir(exist_ok=True), stop(self, step)))
         run.run(config(f"store={tmp_path}", "strategy=dann", f"keep_features={first}"))
     folder = run.run(config(f"store={tmp_path}", "strategy=dann", "keep_features=true"))
     for step in STEPS:

@@ -6,7 +6,7 @@ import time
 import pytest
 from PIL import Image
 
-from transferscope import record
+from transferscope import record, underway
 from transferscope.cli import main
 from transferscope.data import image_folders
 
@@ -137,7 +137,7 @@ def test_decoded_pictures_of_a_folder_that_is_gone(store, tmp_path, decoded_pict
 
 def test_nothing_while_a_run_is_at_work(store, capsys):
     begun(store, planned(store), checkpoint=True)
-    with record.Lease(store, "0123456789abcdef", {}, 0, steps=20):
+    with underway.Lease(store, "0123456789abcdef", {}, 0, steps=20):
         before = tree(store)
         assert main(["prune", str(store), "--yes"]) == 2
         assert tree(store) == before

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from transferscope import record
+from transferscope import record, underway
 from transferscope.cli import main
 from transferscope.verbs import status
 
@@ -51,7 +51,7 @@ def test_a_failed_run_says_why(store, capsys):
 
 def test_running_says_where_and_which_step_and_crashed_once_nobody_holds_it(store, capsys):
     name = drop(store, "scratch")
-    with record.Lease(store, name, {}, 0, steps=20) as lease:
+    with underway.Lease(store, name, {}, 0, steps=20) as lease:
         lease.claim(step=0)
         lease.claim(step=10)
         main(["status", str(store)])
@@ -65,7 +65,7 @@ def test_the_time_left_follows_the_pace_of_the_runs(store, capsys):
         name = drop(store, strategy)
     for folder in record.run_folders(store):
         rewrite(folder / "record.json", timings={"wall_seconds": 40.0})
-    with record.Lease(store, name, {}, 0, steps=20) as lease:
+    with underway.Lease(store, name, {}, 0, steps=20) as lease:
         lease.claim(step=0)
         lease.claim(step=5)
         since = datetime.fromtimestamp(time.time() - 10, UTC).isoformat()

@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, record, tracking
+from transferscope import progress, record, tracking, underway
 from transferscope.comparison import baselines
 from transferscope.comparison.scores import VALIDATORS
 from transferscope.errors import NotApplicable, Refused, nearest
@@ -242,7 +242,7 @@ class Search:
             console.print(line, markup=False)
         number = s.trials * s.seeds + s.runs
         runs, models = (number * part for part in cost([study.base for study in self.studies]))
-        done = sum(record.state(self.store, job["fingerprint"])[0] in record.ANSWERS for job in self.planned if job["status"] == "planned")
+        done = sum(underway.state(self.store, job["fingerprint"])[0] in record.ANSWERS for job in self.planned if job["status"] == "planned")
         eta = progress.estimate(self.store, runs - done, 1)
         console.print(
             f"at most {Cost(runs, models)}; {done} runs done" + (f", the others about {progress.duration(eta)} one after another" if eta else "")

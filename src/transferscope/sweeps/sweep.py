@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from transferscope import record, tracking
+from transferscope import record, tracking, underway
 from transferscope.errors import NotApplicable, ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
 from transferscope.request import Request, resolve
@@ -78,10 +78,10 @@ class Sweeper(BasicSweeper):
             outcomes = self.launched(groups(to_do), name)
             for job, outcome in outcomes:
                 if isinstance(outcome._return_value, ProcessDied):
-                    record.note_death(store, job.request.fingerprint, str(outcome._return_value))
+                    underway.note_death(store, job.request.fingerprint, str(outcome._return_value))
                 if isinstance(outcome._return_value, BaseException):
                     progress.error(job, outcome._return_value)
-        record.clear_finished(store)
+        underway.clear_finished(store)
         return [outcome for _, outcome in outcomes], progress.failed
 
     def launched(self, together: list[list[Job]], name: str) -> list[tuple[Job, JobReturn]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from transferscope import record
+from transferscope import record, underway
 from transferscope.arguments import Parser
 from transferscope.data import files
 from transferscope.errors import Refused
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 
 def refuse_if_at_work(store: Path) -> None:
-    held = [path.stem for path in record.running(store).glob("*.lock") if record.Lease.is_held(store, path.stem)]
+    held = [path.stem for path in record.running(store).glob("*.lock") if underway.Lease.is_held(store, path.stem)]
     if held:
         raise Refused(f"{store}: {len(held)} at work ({', '.join(held)}); prune when it is finished (transferscope status {store})")
 
@@ -78,7 +78,7 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
     planned = {job["fingerprint"] for plan in record.read_plans(store) for job in plan["jobs"] if job["fingerprint"]}
     removable, kept = [], []
     for folder in sorted(path for path in record.running(store).glob("*") if path.is_dir() and "." not in path.name):
-        status, detail = record.state(store, folder.name)
+        status, detail = underway.state(store, folder.name)
         lock = folder.with_name(f"{folder.name}.lock")
         find = Find([folder, *([lock] if lock.exists() else [])], f"work in progress of {folder.name[:8]}")
         if status in record.ANSWERS:
@@ -92,7 +92,7 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
     models = sorted((store / ".cache" / "source_models").glob("*.safetensors"))
     features = sorted(path for path in (store / ".cache" / "features").glob("*") if path.is_dir())
     if shared := [*models, *features]:
-        unfinished = sum(record.state(store, name)[0] not in record.ANSWERS for name in planned)
+        unfinished = sum(underway.state(store, name)[0] not in record.ANSWERS for name in planned)
         what = f"source models ({len(models)}) and features of frozen backbones ({len(features)})"
         if unfinished or kept:
             kept.append(Find(shared, f"{what}: {unfinished} planned runs are unfinished, {len(kept)} killed runs can be resumed"))

@@ -257,6 +257,7 @@ def print_table(rows: list[dict]) -> None:
         task = "mean" if cell["source"] == MEAN else f"{cell['source'] or '∅'} → {cell['target']}"
         verdict = "inside" if row["inside"] else "miss"
         style = None if row["inside"] else "red"
-        table.add_row(cell["strategy"], task, f"{row['published']:.3f}", *ours, f"{row['tolerance']:.3f}", row["selection"] or "", verdict, style=style)
+        ends = f"{row['tolerance']:.3f}", row["selection"] or "", verdict
+        table.add_row(cell["strategy"], task, f"{row['published']:.3f}", *ours, *ends, style=style)
     console.print(table)
     console.print(f"{sum(row['inside'] for row in rows)} of {len(rows)} inside their tolerance")

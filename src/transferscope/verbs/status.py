@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from transferscope import record, shapes
+from transferscope import record, shapes, underway
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
@@ -134,7 +134,7 @@ class Store:
     def _job(self, name: str, cell: dict | None = None, seed: int | None = None) -> Job:
         if name in self.answers:
             return self.answers[name]
-        status, detail = record.state(self.folder, name)
+        status, detail = underway.state(self.folder, name)
         path, seconds = self.folder / name, None
         if (path / "record.json").exists():
             try:
@@ -143,7 +143,7 @@ class Store:
             except Refused as refusal:
                 self.unreadable.append(str(refusal))
                 return Job(name, cell, seed, "unreadable", str(refusal))
-        if cell is None and (claim := record.claim(self.folder, name)):
+        if cell is None and (claim := underway.claim(self.folder, name)):
             cell, seed = (claim.get("cell"), claim.get("seed")) if shapes.misfit(claim.get("cell"), shapes.CELL) is None else (None, None)
         if status not in record.ANSWERS:
             return Job(name, cell, seed, status, detail)
@@ -168,7 +168,7 @@ class Store:
     def _pace(self, name: str) -> tuple[float, float] | None:
         """(seconds since a run began, seconds it will have taken) by the steps it has claimed."""
         with suppress(TypeError, ValueError, KeyError):  # a claim that is gone by now
-            claim = record.claim(self.folder, name)
+            claim = underway.claim(self.folder, name)
             elapsed = time.time() - datetime.fromisoformat(claim["since"]).timestamp()
             return (elapsed, elapsed * claim["steps"] / claim["step"]) if claim["step"] else None
         return None
