@@ -29,7 +29,7 @@ def main(names: list[str]) -> int:
     print()
     for bar in found:
         spread = f"{bar.spread[0]:.3g} to {bar.spread[1]:.3g}" if bar.spread else ""
-        print(f"{bar.name:4} {bar.value:8.3g} {bar.sign} {bar.limit:<5g} {'ok' if bar.holds else 'MISSED':6}  {spread:16}  {bar.note}")
+        print(f"{bar.name:4} {bar.value:8.3g} {bar.verdict:15}  {spread:16}  {bar.note}")
     print(f"\n{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, one thread; Python {platform.python_version()}; "
           + ", ".join(f"{name} {version(name)}" for name in PACKAGES))  # fmt: skip
     return int(not all(bar.holds for bar in found))

@@ -8,21 +8,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bar:
-    """`P1 0.93 >= 0.9 ok`. spread: smallest and largest of the rounds. note: what was measured, in a few words."""
+    """`P1 0.93 >= 0.9 ok`. sign: of what is reported without a bar, "". spread: smallest and largest of the rounds. note: what was measured, in a
+    few words."""
 
     name: str
     value: float
-    sign: str  # ">=" or "<="
-    limit: float
+    sign: str  # ">=", "<=" or ""
+    limit: float | None
     spread: tuple[float, float] | None = None
     note: str = ""
 
     @property
     def holds(self) -> bool:
-        return self.value >= self.limit if self.sign == ">=" else self.value <= self.limit
+        return not self.sign or (self.value >= self.limit if self.sign == ">=" else self.value <= self.limit)
+
+    @property
+    def verdict(self) -> str:
+        return f"{self.sign} {self.limit:<5g} {'ok' if self.holds else 'MISSED':6}" if self.sign else "no bar"
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.3g} {self.sign} {self.limit:g} {'ok' if self.holds else 'MISSED'}"
+        return f"{self.name} {self.value:.3g} {' '.join(self.verdict.split())}"
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -40,7 +45,7 @@ def rounds(arms: dict[str, Callable[[], object]], number: int) -> list[dict[str,
     return found
 
 
-def ratio(name: str, sign: str, limit: float, times: list[dict[str, float]], above: str, below: str, note: str = "") -> Bar:
+def ratio(name: str, sign: str, limit: float | None, times: list[dict[str, float]], above: str, below: str, note: str = "") -> Bar:
     """Median over rounds of time(above) / time(below)."""
     ratios = [row[above] / row[below] for row in times]
     return Bar(name, statistics.median(ratios), sign, limit, (min(ratios), max(ratios)), note)

@@ -63,13 +63,13 @@ def bars() -> Iterator[Bar]:
         }
         times = rounds(arms, ROUNDS)
         for row, store in zip(times, stores["off"], strict=True):
-            row["heads"] = sum(json.loads(path.read_text())["timings"]["fit_seconds"] for path in store.glob("*/record.json"))
+            row["heads"] = sum(json.loads(path.read_text())["timings"]["fit_seconds"] for path in store.glob("*/record.json"))  # each its share
             row["sweep"] -= row["import"]
             row["tracked sweep"] -= row["import with wandb"]
         what = f"{len(SEEDS)} seeds x {len(RATES)} rates / one pass over {ITEMS} images"
         yield ratio("P5a", "<=", 1.15, times, "heads", "pass", f"extraction, training and evaluation of {what}")
-        yield ratio("P5b", "<=", 1.15, times, "sweep", "pass", f"the whole command less one import, not tracked: {what}")
-        yield ratio("P5c", "<=", 1.15, times, "tracked sweep", "pass", f"the whole command less one import, tracked offline: {what}")
+        yield ratio("P5b", "", None, times, "sweep", "pass", f"the whole command less one import, not tracked: {what}")
+        yield ratio("P5c", "", None, times, "tracked sweep", "pass", f"the whole command less one import, tracked offline: {what}")
 
         alone = folder / "alone"
         shutil.copytree(stores["off"][0] / ".cache", alone / ".cache")

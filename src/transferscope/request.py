@@ -34,6 +34,8 @@ from transferscope.values import (
     strategy_class,
 )
 
+NOT_OF_THE_RUN = ("hydra", "beside")  # in a job's config; nothing that the run reads
+
 
 @dataclass(frozen=True)
 class Request:
@@ -161,11 +163,19 @@ def checked(c: dict[str, Any]) -> Request:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The whole config, resolved, as plain Python."""
-    config = OmegaConf.masked_copy(config, [key for key in config if key not in ("hydra", "beside")])
-    if missing := sorted(OmegaConf.missing_keys(config)):
+    if not config.keys().isdisjoint(NOT_OF_THE_RUN):
+        config = OmegaConf.masked_copy(config, [key for key in config if key not in NOT_OF_THE_RUN])
+    values = OmegaConf.to_container(config, resolve=True)
+    if missing := sorted(_missing(values)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
         raise Refused(f"{what}{': one of ' + ', '.join(conf.names('domain')) if missing == ['target'] else ''}")
-    return OmegaConf.to_container(config, resolve=True)
+    return values
+
+
+def _missing(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys that wait for a value. `OmegaConf.missing_keys` of the config says the same in twenty times the time."""
+    found = [f"{prefix}{key}" for key, value in values.items() if value == "???"]
+    return found + [name for key, value in values.items() if isinstance(value, dict) for name in _missing(value, f"{prefix}{key}.")]
 
 
 # --- domains ---------------------------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             head.strategy.set_length(request.steps, request.settings(request.steps).optimizer, settings.schedule)
             head.watch.validator_inputs = watched
             head.watch.now = lambda: time.perf_counter() / len(requests)
-            head.watch.begin(head.strategy)
+            head.watch.begin(head.strategy, began / len(requests))
             head.strategy.on_fit_start()
             heads.append(head)
         draws.append(Draws(heads[-1].watch, settings, strategy))
@@ -133,7 +133,7 @@ def _by_draws(requests: list[Request]) -> list[list[Request]]:
 
 
 def _fit(heads: list[Head], draws: list[Draws]) -> None:
-    optimizers = _optimizers([head.strategy for head in heads])
+    optimizers = [_optimizer([head.strategy for head in same]) for same in _by_optimizer(heads)]
     for interval in range(len(heads[0].watch.boundaries) - 1):
         for head in heads:
             head.strategy.on_train_epoch_start()
@@ -152,23 +152,29 @@ def _fit(heads: list[Head], draws: list[Draws]) -> None:
                 head.watch.end_interval(head.strategy)
 
 
-def _optimizers(strategies: list[Strategy]) -> list[tuple[torch.optim.Optimizer, Strategy]]:
-    """One for all that share its settings, with one of them."""
+def _by_optimizer(heads: list[Head]) -> list[list[Head]]:
     found = defaultdict(list)
+    for head in heads:
+        found[head.strategy.optimizer.func, frozenset(head.strategy.optimizer.keywords)].append(head)
+    return list(found.values())
+
+
+def _optimizer(strategies: list[Strategy]) -> torch.optim.Optimizer:
+    """One of their class for all, which holds those of the same settings in one group: it takes a step of each group in one pass."""
+    groups = defaultdict(list)
     for strategy in strategies:
-        found[repr((strategy.optimizer.func, sorted(strategy.optimizer.keywords.items())))].append(strategy)
-    return [
-        (in_one_pass(same[0].optimizer)([weight for s in same for group in s.parameter_groups()["all"] for weight in group["params"]]), same[0])
-        for same in found.values()
-    ]
+        groups[tuple(sorted(strategy.optimizer.keywords.items()))] += [w for group in strategy.parameter_groups()["all"] for w in group["params"]]
+    listed = [{"params": weights, **dict(settings)} for settings, weights in groups.items()]
+    return in_one_pass(strategies[0].optimizer)([{**group, "initial_lr": group["lr"]} for group in listed])
 
 
-def _step(heads: list[Head], batches: tuple[Batch, ...], optimizers: list[tuple[torch.optim.Optimizer, Strategy]]) -> None:
+def _step(heads: list[Head], batches: tuple[Batch, ...], optimizers: list[torch.optim.Optimizer]) -> None:
     if not heads:
         return
     factor = heads[0].strategy.rate_factor
-    for optimizer, strategy in optimizers:
-        optimizer.param_groups[0]["lr"] = strategy.optimizer.keywords["lr"] * factor
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
         optimizer.zero_grad(set_to_none=True)
     losses = []
     for head in heads:
@@ -177,5 +183,5 @@ def _step(heads: list[Head], batches: tuple[Batch, ...], optimizers: list[tuple[
         head.strategy.count_step()
         losses += terms.values()
     torch.stack(losses).sum().backward()
-    for optimizer, _ in optimizers:
+    for optimizer in optimizers:
         optimizer.step()

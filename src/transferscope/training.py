@@ -216,8 +216,9 @@ class Intervals(pl.Callback):
         self.begin(strategy)
         trainer.should_stop = self.stalled  # resumed after the interval that ended it: only the record is missing
 
-    def begin(self, strategy: Strategy) -> None:
-        self.clock = self.now()
+    def begin(self, strategy: Strategy, since: float | None = None) -> None:
+        """since: of the clock, where what was done before is part of this fit."""
+        self.clock = self.now() if since is None else since
         device = strategy.device
         prepared = {}
         for name, pool in self.pools._asdict().items():

@@ -16,7 +16,8 @@ class Composer:
 
     def __init__(self, loader: ConfigLoaderImpl, config: DictConfig):
         self.loader, self.config = loader, config
-        self.parser = OverridesParser.create(config_loader=loader)
+        parser = OverridesParser.create(config_loader=loader)
+        self.parse = cache(lambda text: parser.parse_overrides([text])[0])  # the words of a sweep come again in many of its jobs
         self.is_group = cache(lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra"))  # Hydra copies its config to answer
         self.composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
@@ -37,7 +38,7 @@ class Composer:
 
     def _compose(self, point: Sequence[str]) -> tuple[DictConfig, DictConfig]:
         """(task config, Hydra's node as all points of these group choices share it)"""
-        overrides = self.parser.parse_overrides(list(point))
+        overrides = [self.parse(text) for text in point]
         task, hydra = self._base(point, overrides)
         config = copy.deepcopy(task)
         OmegaConf.set_struct(config, True)

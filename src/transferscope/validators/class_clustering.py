@@ -32,7 +32,10 @@ def class_clustering(probabilities: np.ndarray, features: np.ndarray) -> float:
         return float("nan")
     if k == 1:
         return 0.0
-    x = x - x.mean(0)
+    x -= x.mean(0)
     means = (np.eye(k)[label].T @ x) / size[:, None]  # [k, d]
-    between, within = (size * (means**2).sum(1)).sum(), ((x - means[label]) ** 2).sum()
+    total, between = np.vdot(x, x), (size * (means**2).sum(1)).sum()
+    within = total - between
+    if within < 1e-6 * total:  # too few digits are left of a small difference
+        within = ((x - means[label]) ** 2).sum()
     return float(between / (k - 1) / (within / (n - k))) if within > 0 else float("inf")
