@@ -1,17 +1,22 @@
 """The atlas: every verdict of the experiments on one page, and how well distances and transferability scores foretold them.
 
-python experiments/atlas/build.py STORE [STORE ...] [-o experiments/atlas/index.html]
+python experiments/atlas/build.py [STORE ...] [--folder experiments/atlas]
 
 STORE: folders with the records of experiments (`transferscope run experiment=NAME store=STORE`), after `transferscope predict --pairs store=STORE`
-where predictions are to be shown. A sweep counts where it bears the name of an experiment.
+where predictions are to be shown. A sweep counts where it bears the name of an experiment. What the stores say goes into cells.csv and scores.csv
+of the folder, in the place of what stood there of the same cells; index.html is drawn from these two files. Without a store it is drawn anew.
 """
 
 import argparse
+import csv
+import io
 import statistics
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -19,7 +24,6 @@ from transferscope import conf
 from transferscope.compare import compare
 from transferscope.comparison.baselines import ISOLATES, TARGET_ONLY
 from transferscope.comparison.cells import Cell, Comparison
-from transferscope.comparison.ranking import Ranking
 from transferscope.errors import Refused
 from transferscope.record import read_plans, write_atomically
 from transferscope.report import layout, ranking, words
@@ -28,14 +32,72 @@ HERE = Path(__file__).parent
 BASELINES = ("scratch", "target_only", "source_only", "source_nearest_neighbour")  # the last only where there is none of the others
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A verdict as the page shows it, a line of cells.csv. column: the strategy, with what else tells it apart. Fractions, not points."""
+
+    experiment: str
+    baseline: str
+    target: str
+    source: str
+    label_budget: str
+    column: str
+    is_control: str
+    verdict: str
+    delta: str
+    ci_low: str
+    ci_high: str
+    seeds: str
+    items: str
+    reason: str
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return self.experiment, self.baseline, self.target, self.source, self.label_budget, self.column
+
+    @property
+    def ci(self) -> tuple[float, float]:
+        return float(self.ci_low), float(self.ci_high)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """How one distance or score ranked the Δ of one ranking, a line of scores.csv; tau is empty where it could not be tested."""
+
+    experiment: str
+    baseline: str
+    label_budget: str
+    strategy: str
+    score: str
+    pairs: str
+    domains: str
+    tau: str
+    p_adjusted: str
+    claimed: str
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return *self.ranking, self.score
+
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        return self.experiment, self.baseline, self.label_budget, self.strategy
+
+
+Line = TypeVar("Line", Shown, Foretold)
+
+
 @dataclass
 class Table:
     """The cells of one experiment against one baseline: a row a target, source and budget; a column a strategy."""
 
     experiment: str
-    question: str
     baseline: str
-    comparison: Comparison
+    cells: list[Shown]
+
+    @property
+    def question(self) -> str:
+        return conf.find("experiment", self.experiment).read_text().splitlines()[1].removeprefix("# ")
 
     @property
     def isolates(self) -> str:
@@ -47,103 +109,164 @@ class Table:
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        tally = Counter(cell.verdict for cell in self.comparison if not layout.is_control(cell))
-        return [(verdict, tally[verdict]) for verdict in words.VERDICTS]
+        return tally([cell for cell in self.cells if not cell.is_control])
 
     @property
     def columns(self) -> list[str]:
-        ordered = sorted(self.comparison, key=lambda cell: (layout.is_control(cell), cell.strategy))
-        return list(dict.fromkeys(self._column(cell) for cell in ordered))
+        ordered = sorted(self.cells, key=lambda cell: (bool(cell.is_control), cell.column))
+        return list(dict.fromkeys(cell.column for cell in ordered))
 
     @property
     def rows(self) -> list[dict]:
         """{target, source, budget, cells by column}, in the order of target, source and budget."""
-        found: dict[tuple, dict[str, Cell]] = defaultdict(dict)
-        for cell in self.comparison:
-            found[cell.target, cell.source or "", cell.label_budget][self._column(cell)] = cell
-        order = sorted(found, key=lambda place: (place[0], place[1], layout.budget_order(place[2])))
-        return [{"target": place[0], "source": place[1], "budget": words.budget(place[2]), "cells": found[place]} for place in order]
-
-    def _column(self, cell: Cell) -> str:
-        short = layout.short_variants([cell.variant]).get(cell.variant, "")
-        varying = {other.variant for other in self.comparison if other.strategy == cell.strategy and other.label_budget == cell.label_budget}
-        starts = {other.initialisation for other in self.comparison if other.strategy == cell.strategy}
-        return " ".join([cell.strategy, *([short] if len(varying) > 1 and short else []), *([cell.initialisation] if len(starts) > 1 else [])])
+        found: dict[tuple, dict[str, Shown]] = defaultdict(dict)
+        for cell in self.cells:
+            found[cell.target, cell.source, cell.label_budget][cell.column] = cell
+        order = sorted(found, key=lambda place: (place[0], place[1], layout.budget_order(place[2] or None)))
+        return [{"target": place[0], "source": place[1], "budget": words.budget(place[2] or None), "cells": found[place]} for place in order]
 
 
-def tables(stores: list[Path]) -> list[Table]:
-    """Of every experiment that the stores hold. Raises Refused where they hold none."""
-    known, found = conf.names("experiment"), []
+# --- what the stores say ---------------------------------------------------------------------------------------------------------
+
+
+def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
+    """(experiment, against one baseline) of all that the stores hold. Raises Refused where one is no store, or all hold none."""
+    known, number = conf.names("experiment"), 0
     for store in stores:
         if not store.is_dir():
             raise Refused(f"{store}: no such folder; give the store that an experiment was run into")
         for name in (plan["name"] for plan in read_plans(store) if plan["name"] in known):
-            question = conf.find("experiment", name).read_text().splitlines()[1].removeprefix("# ")
-            here: list[Table] = []
+            here: list[Comparison] = []
             for baseline in BASELINES:
-                is_scratch = baseline == "target_only" and not any(cell.strategy == baseline for table in here for cell in table.comparison)
+                is_scratch = baseline == "target_only" and not any(cell.strategy == baseline for one in here for cell in one)
                 if is_scratch or (baseline == BASELINES[-1] and here):
                     continue
                 comparison = compare(store / "sweeps" / name, baseline=baseline, protocol="both")
                 if len(comparison):
-                    here.append(Table(name, question, baseline, comparison))
-            found += here
-    if not found:
+                    here.append(comparison)
+                    yield name, comparison
+            number += len(here)
+    if stores and not number:
         raise Refused(f"{', '.join(map(str, stores))}: no experiment in it; transferscope run experiment=NAME store=FOLDER ({', '.join(known)})")
-    return found
 
 
-def foretold(found: list[Table]) -> list[dict]:
-    """Of every distance and score: in how many rankings it could be tested, its τ there, and in how many it ranked Δ beyond chance."""
-    taus, claims = defaultdict(list), Counter(name for one in rankings(found) for name in one.claims)
-    for one in rankings(found):
-        for score in one.scores:
-            if score.p is not None:
-                taus[score.name].append(score.tau)
+def cells_of(experiment: str, comparison: Comparison) -> list[Shown]:
     return [
-        {"name": ranking.short(name), "tested": len(seen), "tau": statistics.median(seen), "range": (min(seen), max(seen)), "claims": claims[name]}
-        for name, seen in sorted(taus.items(), key=lambda one: -statistics.median(one[1]))
-    ]
+        Shown(
+            experiment, cell.baseline, cell.target, cell.source or "", text(cell.label_budget), column(cell, comparison),
+            "yes" if layout.is_control(cell) else "", cell.verdict, f"{cell.delta:.4f}", f"{cell.ci[0]:.4f}",
+            f"{cell.ci[1]:.4f}", str(cell.seeds), str(cell.items), cell.reason,
+        )
+        for cell in comparison
+    ]  # fmt: skip
 
 
-def rankings(found: list[Table]) -> list[Ranking]:
-    return [one for table in found for one in table.comparison.rankings]
+def text(budget: int | str | None) -> str:
+    return "" if budget is None else str(budget)
 
 
-def names(found: list[Table]) -> list[str]:
-    return sorted({table.experiment for table in found})
+def column(cell: Cell, comparison: Comparison) -> str:
+    short = layout.short_variants([cell.variant]).get(cell.variant, "")
+    varying = {other.variant for other in comparison if other.strategy == cell.strategy and other.label_budget == cell.label_budget}
+    starts = {other.initialisation for other in comparison if other.strategy == cell.strategy}
+    return " ".join([cell.strategy, *([short] if len(varying) > 1 and short else []), *([cell.initialisation] if len(starts) > 1 else [])])
 
 
-def render(found: list[Table]) -> str:
+def scores_of(experiment: str, comparison: Comparison) -> list[Foretold]:
+    return [
+        Foretold(
+            experiment, one.baseline, text(one.label_budget), " ".join(filter(None, [one.strategy, one.variant])), score.name,
+            str(score.pairs), str(score.domains), "" if score.p is None else f"{score.tau:.4f}",
+            "" if score.p_adjusted is None else f"{score.p_adjusted:.4g}", "yes" if score.name in one.claims else "",
+        )
+        for one in comparison.rankings
+        for score in one.scores
+    ]  # fmt: skip
+
+
+# --- the two files ---------------------------------------------------------------------------------------------------------------
+
+
+def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
+    """What the file holds, with `new` in the place of the same cells."""
+    before = []
+    if path.exists():
+        with path.open(newline="") as file:
+            before = [kind(**row) for row in csv.DictReader(file)]
+    order = {name: number for number, name in enumerate(conf.names("experiment"))}
+    lines = {line.place: line for line in [*before, *new]}.values()
+    return sorted(lines, key=lambda line: (order[line.experiment], BASELINES.index(line.baseline), line.place))
+
+
+def write(path: Path, kind: type[Line], lines: list[Line]) -> None:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    columns = [field.name for field in fields(kind)]
+    writer.writerows([columns, *([getattr(line, name) for name in columns] for line in lines)])
+    write_atomically(path, file.getvalue())
+
+
+# --- the page --------------------------------------------------------------------------------------------------------------------
+
+
+def tally(cells: list[Shown]) -> list[tuple[str, int]]:
+    counted = Counter(cell.verdict for cell in cells)
+    return [(verdict, counted[verdict]) for verdict in words.VERDICTS]
+
+
+def by_score(scores: list[Foretold]) -> list[dict]:
+    """Of every distance and score: in how many rankings it could be tested, its τ there, and in how many it ranked Δ beyond chance."""
+    found = defaultdict(list)
+    for line in scores:
+        if line.tau:
+            found[line.score].append(line)
+    rows = [
+        {"name": ranking.short(name), "tested": len(lines), "tau": statistics.median(taus), "range": (min(taus), max(taus)),
+         "claims": sum(bool(line.claimed) for line in lines)}
+        for name, lines in found.items()
+        for taus in [[float(line.tau) for line in lines]]
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: -row["tau"])
+
+
+def render(cells: list[Shown], scores: list[Foretold]) -> str:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"points": lambda value: words.signed(value, "accuracy"), "interval": lambda ci: words.interval(ci, "accuracy"),
+    environment.filters |= {"points": lambda value: words.signed(float(value), "accuracy"), "interval": lambda ci: words.interval(ci, "accuracy"),
                             "number": ranking.number, "spaced": lambda text: text.replace("_", " ")}  # fmt: skip
-    everything = [cell for table in found for cell in table.comparison if not layout.is_control(cell)]
-    of_transfer = [cell for cell in everything if cell.baseline in TARGET_ONLY]
+    grouped = defaultdict(list)
+    for cell in cells:
+        grouped[cell.experiment, cell.baseline].append(cell)
+    counted = [cell for cell in cells if not cell.is_control]
     tallies = [
-        (title, len(cells), [(verdict, sum(cell.verdict == verdict for cell in cells)) for verdict in words.VERDICTS])
-        for title, cells in (
-            ("against training without the source", of_transfer),
-            ("against the source model as it is", [cell for cell in everything if cell.baseline not in TARGET_ONLY]),
+        (title, len(some), tally(some))
+        for title, some in (
+            ("against training without the source", [cell for cell in counted if cell.baseline in TARGET_ONLY]),
+            ("against the source model as it is", [cell for cell in counted if cell.baseline not in TARGET_ONLY]),
         )
     ]
     return environment.get_template("page.html.j2").render(
-        tables=found, tallies=tallies, scores=foretold(found), rankings=rankings(found), experiments=words.count(len(names(found)), "experiment")
-    )
+        tables=[Table(*key, some) for key, some in grouped.items()], tallies=tallies, scores=by_score(scores),
+        rankings=len({line.ranking for line in scores}), claiming=len({line.ranking for line in scores if line.claimed}),
+        experiments=words.count(len({cell.experiment for cell in cells}), "experiment"),
+    )  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stores", nargs="+", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "index.html")
+    parser.add_argument("stores", nargs="*", type=Path)
+    parser.add_argument("--folder", type=Path, default=HERE)
     options = parser.parse_args(argv)
     try:
-        found = tables(options.stores)
+        read = list(comparisons(options.stores))
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2
-    write_atomically(options.output, render(found))
-    print(f"{options.output}: {sum(len(table.comparison) for table in found)} cells of {words.count(len(names(found)), 'experiment')}")
+    cells = merged(options.folder / "cells.csv", Shown, [cell for one in read for cell in cells_of(*one)])
+    scores = merged(options.folder / "scores.csv", Foretold, [line for one in read for line in scores_of(*one)])
+    write(options.folder / "cells.csv", Shown, cells)
+    write(options.folder / "scores.csv", Foretold, scores)
+    write_atomically(options.folder / "index.html", render(cells, scores))
+    print(f"{options.folder / 'index.html'}: {len(cells)} cells of {words.count(len({cell.experiment for cell in cells}), 'experiment')}")
     return 0
 
 

@@ -118,6 +118,19 @@ def test_predictions_go_where_the_data_of_their_domains_have_changed_alone(store
     assert sorted(path.name for path in (store / "predictions").iterdir()) == ["before_any_run.json", "still.json"]
 
 
+def test_lists_of_items_of_data_that_no_run_is_of(store, capsys):
+    """W&B's dataset artifacts are made of them; those of a source's data stay as well."""
+    runs = [record.read_record(folder)["consumed"] for folder in record.run_folders(store)]
+    used = {domain["digest"] for run in runs for domain in (run["target"], *run["sources"])}
+    lists = store / ".cache" / "datasets"
+    assert {path.name for path in lists.iterdir()} == used and len(used) > 1
+    for name in ("0123456789abcdef", ".half.12"):
+        (lists / name).mkdir()
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert "lists of items of 2 states of the data that no run is of" in capsys.readouterr().out
+    assert {path.name for path in lists.iterdir()} == used
+
+
 def test_decoded_pictures_of_a_folder_that_is_gone(store, tmp_path, decoded_pictures, capsys):
     roots = [tmp_path / "here", tmp_path / "gone"]
     for root in roots:

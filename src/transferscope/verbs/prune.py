@@ -26,6 +26,7 @@ it.
   - what `predict` left of domains whose data have changed since
   - source models and features of frozen backbones, once no planned run is
     unfinished and no killed run can be resumed (a later run makes its own again)
+  - lists of items and small pictures of states of the data that no run is of
   - decoded pictures, in the user's cache, of folders that are gone
 
 Records, plans, kept models and W&B files are never touched, and a killed run's
@@ -102,10 +103,11 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
     consumed = [record.read_record(folder)["consumed"] for folder in record.run_folders(store)]
     if outdated := list(_outdated(store, consumed)):
         removable.append(Find(outdated, f"{len(outdated)} predictions of domains whose data have changed since"))
-    used = {one["target"]["digest"] for one in consumed}
-    pictures = [path for path in sorted((store / ".cache" / "thumbnails").glob("*")) if path.name.split(".")[0] not in used]
-    if pictures:
-        removable.append(Find(pictures, f"pictures of {len(pictures)} states of the data that no run is of"))
+    targets = {one["target"]["digest"] for one in consumed}
+    used = {"thumbnails": targets, "datasets": targets | {source["digest"] for one in consumed for source in one["sources"]}}
+    for kind, what in (("thumbnails", "pictures"), ("datasets", "lists of items")):
+        if unused := [path for path in sorted((store / ".cache" / kind).glob("*")) if path.name.split(".")[0] not in used[kind]]:
+            removable.append(Find(unused, f"{what} of {len(unused)} states of the data that no run is of"))
     if decoded := [path for path in sorted(files.decoded_pictures().glob("*.safetensors")) if not _origin(path).exists()]:
         removable.append(Find(decoded, f"decoded pictures of {len(decoded)} folders that are gone, in {files.decoded_pictures()}"))
     owned = [folder.resolve() for folder in (store, files.decoded_pictures())]
