@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from transferscope import artifacts, backwards, conf, evaluate, record, tracking, underway
+from transferscope import artifacts, backwards, evaluate, record, tracking, underway
 from transferscope.data.splits import Task
 from transferscope.dataset_manifest import write_manifest
-from transferscope.errors import NotApplicable, Refused, is_order_to_stop
-from transferscope.request import Request, checked, resolve
+from transferscope.errors import Refused, is_order_to_stop
+from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
 from transferscope.thumbnails import write_thumbnails
+from transferscope.tracked import live_run, scratch_twin, test_images
 from transferscope.training import Outcome, fit
 from transferscope.values import PRETRAINING
 
@@ -55,6 +56,16 @@ def is_done(request: Request) -> bool:
         record.check_schema(folder)
     status, _ = underway.state(request.store, request.fingerprint)
     return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
+
+
+def finished_before(request: Request) -> Path:
+    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
+    folder = request.store / request.fingerprint
+    underway.clear_finished(request.store)
+    if tracking.serves_an_agent():
+        with live_run(request) as live:
+            live.finish(folder, test_images(request), scratch_twin(request))
+    return folder
 
 
 class Trained(NamedTuple):
@@ -197,48 +208,3 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "flags": evaluate.flags(outcome),
         },
     }
-
-
-# --- W&B: written whole from the record at the end, live where `tracking=online` -------------------------------------------------
-
-
-def live_run(request: Request) -> tracking.LiveRun:
-    head = {"fingerprint": request.fingerprint, "cell": request.cell, "config": request.config}
-    head |= {key: request.config[key] for key in ("seed", "role")}
-    settings = request.config["tracking"]
-    return tracking.LiveRun(
-        head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
-        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store, artifacts=settings["artifacts"],
-    )  # fmt: skip
-
-
-def test_images(request: Request) -> tracking.Images | None:
-    """Pictures of target items by id, for the flipped ones."""
-    if not request.target.is_images:
-        return None
-    position = {item: number for number, item in enumerate(request.target.ids)}
-    return lambda ids: (request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids)
-
-
-def finished_before(request: Request) -> Path:
-    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
-    folder = request.store / request.fingerprint
-    underway.clear_finished(request.store)
-    if tracking.serves_an_agent():
-        with live_run(request) as live:
-            live.finish(folder, test_images(request), scratch_twin(request))
-    return folder
-
-
-def scratch_twin(request: Request) -> Path | None:
-    """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
-    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch" or request.config["tracking"]["mode"] == "off":
-        return None
-    scratch = OmegaConf.to_container(OmegaConf.load(conf.find("strategy", "scratch")))
-    # of scratch not all of it can be asked
-    config = request.config | {"strategy": scratch, "initialisation": "auto", "keep": "none", "keep_features": False, "reverse_validation": False}
-    try:
-        folder = request.store / checked(config).fingerprint
-    except NotApplicable:  # stopped early by what scratch does not see
-        return None
-    return folder if (folder / "evaluations.npz").exists() else None

@@ -1,9 +1,8 @@
 """Runs that train a head on frozen features side by side: a grid of seeds and learning rates costs little more than one pass of the backbone.
 
-A step of one head is so small that most of it is the calls around it. Here all heads step together: one backward pass through the sum of
-their losses, one pass of the optimiser over all weights that share its settings; backbone, features and batches are there once for all.
-What a head computes are its own numbers, in calls of the same sizes as alone: one product for all heads would be faster by a tenth and, for
-small sizes, rounded otherwise. So a run's record is bit by bit the one it gets by itself, whatever it trained beside.
+A step of one head is so small that most of it is the calls around it. Here all heads step together, as one batch where that gives the same
+bits (`batched_heads`), and one pass of the optimiser goes over all weights that share its settings; backbone, features and batches are there
+once for all. So a run's record is bit by bit the one it gets by itself, whatever it trained beside.
 """
 
 import copy
@@ -19,9 +18,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from transferscope import artifacts, record, tracking, underway
+from transferscope.batched_heads import BatchedHeads
 from transferscope.request import Request, checked, plain
-from transferscope.run import Trained, build, is_done, live_run, scratch_twin, test_images, train_and_record
+from transferscope.run import Trained, build, is_done, train_and_record
 from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
+from transferscope.tracked import live_run, scratch_twin, test_images
 from transferscope.training import Draws, Intervals, boundaries, validator_items
 
 ELEMENTWISE = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")  # a weight's step depends on no other weight
@@ -134,19 +135,24 @@ def _by_draws(requests: list[Request]) -> list[list[Request]]:
 
 def _fit(heads: list[Head], draws: list[Draws]) -> None:
     optimizers = [_optimizer([head.strategy for head in same]) for same in _by_optimizer(heads)]
+    batched = BatchedHeads([head.strategy for head in heads])
+    fits = None
     for interval in range(len(heads[0].watch.boundaries) - 1):
         for head in heads:
             head.strategy.on_train_epoch_start()
         for blocks in zip(*(draw.blocks(interval) for draw in draws), strict=True):
             learning = [head for head in heads if head.learns]
-            for batches in zip(*blocks, strict=True):
-                _step(learning, batches, optimizers)
+            for drawn in zip(*blocks, strict=True):
+                batches = [drawn[head.draws] for head in heads]
+                if fits is None:
+                    fits = batched.fits([head.strategy for head in heads], batches)
+                _step(heads, batches, optimizers, batched if fits else None)
             for head in learning:
                 try:
                     head.strategy.end_block()
                 except Diverged as divergence:
                     head.watch.outcome.status, head.watch.outcome.reason = "diverged", str(divergence)
-                    head.strategy.zero_grad()  # without a gradient no optimiser moves it
+                    head.strategy.zero_grad()
         for head in heads:
             if head.learns:
                 head.watch.end_interval(head.strategy)
@@ -168,20 +174,26 @@ def _optimizer(strategies: list[Strategy]) -> torch.optim.Optimizer:
     return in_one_pass(strategies[0].optimizer)([{**group, "initial_lr": group["lr"]} for group in listed])
 
 
-def _step(heads: list[Head], batches: tuple[Batch, ...], optimizers: list[torch.optim.Optimizer]) -> None:
-    if not heads:
+def _step(heads: list[Head], batches: list[Batch], optimizers: list[torch.optim.Optimizer], batched: BatchedHeads | None) -> None:
+    learning = [(head.strategy, batch) for head, batch in zip(heads, batches, strict=True) if head.learns]
+    if not learning:
         return
-    factor = heads[0].strategy.rate_factor
+    factor = learning[0][0].rate_factor
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         optimizer.zero_grad(set_to_none=True)
-    losses = []
-    for head in heads:
-        terms = head.strategy.losses(batches[head.draws])
-        head.strategy.add_losses(terms)
-        head.strategy.count_step()
-        losses += terms.values()
-    torch.stack(losses).sum().backward()
+    if batched is None:
+        terms = [strategy.losses(batch) for strategy, batch in learning]
+        torch.stack([loss for one in terms for loss in one.values()]).sum().backward()
+    else:
+        losses = batched.step(batches)
+        terms = [{"target": loss} for head, loss in zip(heads, losses, strict=True) if head.learns]
+        for head in heads:
+            if not head.learns:
+                head.strategy.zero_grad()  # without a gradient no optimiser moves it
+    for (strategy, _), one in zip(learning, terms, strict=True):
+        strategy.add_losses(one)
+        strategy.count_step()
     for optimizer in optimizers:
         optimizer.step()
