@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from transferscope import cli, record, underway
 
@@ -50,6 +51,16 @@ def own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str, store: Path) -> int:
     return cli.main(["run", *SMALL, f"store={store}", *arguments])
+
+
+@pytest.mark.parametrize("threads", [2, 1])
+def test_a_run_computes_with_the_threads_it_was_given(store: Path, threads: int) -> None:
+    """numpy's BLAS too: in a sweep's processes, each with a core, it would start a thread a core."""
+    from threadpoolctl import threadpool_info
+
+    assert run(f"trainer.threads={threads}", store=store) == 0
+    pools = {(pool["user_api"], pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"}
+    assert pools == {("blas", threads)} and torch.get_num_threads() == threads
 
 
 def results(store: Path) -> dict[str, tuple]:

@@ -23,6 +23,7 @@ from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.request import Request, plain, resolve
 from transferscope.shapes import NOTHING, misfit
+from transferscope.threads import set_threads
 from transferscope.values import check_values
 
 VERSION = 1  # raised when this file gives other numbers
@@ -62,7 +63,7 @@ def predict(configs: list[DictConfig], most: int = MOST_ITEMS) -> dict[str, Any]
     first = candidates[0]
     c = first.request.config
     record.check_writable(first.request.store)
-    torch.set_num_threads(c["trainer"]["threads"])
+    set_threads(c["trainer"]["threads"])
     count = min(most, *(len(one.source) for one in candidates))
     pretrained = first.request.consumed["backbone"].get("weights", "random") != "random"
     rows = [measure(replace(one, source=one.source[:count]), pretrained, configs[0].label_budget) for one in candidates]

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from omegaconf import DictConfig
 
 from transferscope import artifacts, backwards, evaluate, record, tracking, underway
@@ -19,6 +18,7 @@ from transferscope.dataset_manifest import write_manifest
 from transferscope.errors import Refused, is_order_to_stop
 from transferscope.request import Request, resolve
 from transferscope.strategies.base import Strategy
+from transferscope.threads import set_threads
 from transferscope.thumbnails import write_thumbnails
 from transferscope.tracked import live_run, scratch_twin, test_images
 from transferscope.training import Outcome, fit
@@ -79,7 +79,7 @@ class Trained(NamedTuple):
 
 
 def train_and_record(request: Request, lease: underway.Lease, training: Callable[[], Trained]) -> Path:
-    torch.set_num_threads(request.config["trainer"]["threads"])
+    set_threads(request.config["trainer"]["threads"])
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
         "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),

@@ -22,6 +22,7 @@ from transferscope.batched_heads import BatchedHeads
 from transferscope.request import Request, checked, plain
 from transferscope.run import Trained, build, is_done, train_and_record
 from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
+from transferscope.threads import set_threads
 from transferscope.tracked import live_run, scratch_twin, test_images
 from transferscope.training import Draws, Intervals, boundaries, validator_items
 
@@ -51,7 +52,7 @@ def run_side_by_side(config: DictConfig) -> None:
     store = requests[0].store
     record.check_writable(store)
     tracking.effective_mode(requests[0].config["tracking"]["mode"])
-    torch.set_num_threads(requests[0].config["trainer"]["threads"])
+    set_threads(requests[0].config["trainer"]["threads"])
     leases: dict[str, underway.Lease] = {}
     with ExitStack() as held:
         for r in requests:  # in the same order everywhere: no two processes wait for each other

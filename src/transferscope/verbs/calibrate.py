@@ -59,11 +59,11 @@ def main(argv: list[str]) -> int:
             raise Refused(f"-o {options.folder}: is a file, a folder is needed")
         options.folder.mkdir(parents=True, exist_ok=True)
 
-    import torch
 
     from transferscope.calibration.findings import FULL, QUICK
+    from transferscope.threads import set_threads
 
-    torch.set_num_threads(1)  # the networks are tiny: threads cost more than they give
+    set_threads(1)  # the networks are tiny: threads cost more than they give
     size = QUICK if options.quick else FULL
     size = replace(size, draws=options.draws) if options.draws else size
     began, rows = time.monotonic(), []
