@@ -4,7 +4,8 @@ python experiments/atlas/build.py [STORE ...] [--folder experiments/atlas]
 
 STORE: folders with the records of experiments (`transferscope run experiment=NAME store=STORE`), after `transferscope predict --pairs store=STORE`
 where predictions are to be shown. A sweep counts where it bears the name of an experiment. What the stores say goes into cells.csv and scores.csv
-of the folder, in the place of what stood there of the same cells; index.html is drawn from these two files. Without a store it is drawn anew.
+of the folder, in the place of what stood there of the same cells and no more seeds; index.html is drawn from these two files, without a store
+anew.
 """
 
 import argparse
@@ -56,8 +57,9 @@ class Shown:
         return self.experiment, self.baseline, self.target, self.source, self.label_budget, self.column
 
     @property
-    def ci(self) -> tuple[float, float]:
-        return float(self.ci_low), float(self.ci_high)
+    def ci(self) -> tuple[float, float] | None:
+        """None of a single seed."""
+        return (float(self.ci_low), float(self.ci_high)) if self.ci_low else None
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,8 @@ def cells_of(experiment: str, comparison: Comparison) -> list[Shown]:
     return [
         Shown(
             experiment, cell.baseline, cell.target, cell.source or "", text(cell.label_budget), column(cell, comparison),
-            "yes" if layout.is_control(cell) else "", cell.verdict, f"{cell.delta:.4f}", f"{cell.ci[0]:.4f}",
-            f"{cell.ci[1]:.4f}", str(cell.seeds), str(cell.items), cell.reason,
+            "yes" if layout.is_control(cell) else "", cell.verdict, f"{cell.delta:.4f}",
+            *([f"{bound:.4f}" for bound in cell.ci] if cell.ci else ["", ""]), str(cell.seeds), str(cell.items), cell.reason,
         )
         for cell in comparison
     ]  # fmt: skip
@@ -194,6 +196,8 @@ def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
         with path.open(newline="") as file:
             before = [kind(**row) for row in csv.DictReader(file)]
     order = {name: number for number, name in enumerate(conf.names("experiment"))}
+    seeds = {line.place: int(line.seeds) for line in before if isinstance(line, Shown)}
+    new = [line for line in new if not isinstance(line, Shown) or int(line.seeds) >= seeds.get(line.place, 0)]  # no sweep half run
     lines = {line.place: line for line in [*before, *new]}.values()
     return sorted(lines, key=lambda line: (order[line.experiment], BASELINES.index(line.baseline), line.place))
 
