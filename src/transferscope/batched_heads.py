@@ -8,11 +8,13 @@ from torch.nn.functional import log_softmax, nll_loss
 
 from transferscope.strategies.base import Batch, Strategy
 
+LOGITS_COMPARED = 5000
+
 
 class BatchedHeads:
     """Heads that train on equally many features each: weights [H, C, d], biases [H, C]; what each head holds are its rows of them.
 
-    fits: whether a step of the batch gave, bit for bit, what the heads' own calls gave: products of some small sizes are rounded otherwise as
+    fits: whether a step of the batch gives, bit for bit, what the heads' own calls give: products of some small sizes are rounded otherwise as
     one, and a strategy may have other losses than the cross-entropy of a linear head.
     """
 
@@ -24,16 +26,27 @@ class BatchedHeads:
             weight.data, bias.data = own_weight, own_bias
 
     def fits(self, heads: Sequence[Strategy], batches: Sequence[Batch]) -> bool:
-        if len({batch.target.inputs.shape for batch in batches}) > 1:
+        """Tried on these batches and, where they give few logits to compare, on noise of their shape."""
+        first = batches[0].target
+        if any(batch.target.inputs.shape != first.inputs.shape for batch in batches):
             return False
+        draw = torch.Generator().manual_seed(0)
+        logits = len(first.labels) * self.biases.numel()
+        for _ in range(-(-LOGITS_COMPARED // logits)):
+            if not self._agrees(heads, batches):
+                return False
+            noise = torch.randn((len(batches), *first.inputs.shape), generator=draw)
+            batches = [batch._replace(target=batch.target._replace(inputs=n)) for batch, n in zip(batches, noise, strict=True)]
+        return True
+
+    def _agrees(self, heads: Sequence[Strategy], batches: Sequence[Batch]) -> bool:
         alone = []
         for strategy, batch, parameters in zip(heads, batches, self.parameters, strict=True):
             terms = strategy.losses(batch)
             if list(terms) != ["target"]:
                 return False
             alone.append([terms["target"], *torch.autograd.grad(terms["target"], parameters)])
-        losses = self.step(batches)
-        together = [[loss, weight.grad, bias.grad] for loss, (weight, bias) in zip(losses, self.parameters, strict=True)]
+        together = [[loss, weight.grad, bias.grad] for loss, (weight, bias) in zip(self.step(batches), self.parameters, strict=True)]
         return all(torch.equal(one, other) for pair in zip(alone, together, strict=True) for one, other in zip(*pair, strict=True))
 
     def step(self, batches: Sequence[Batch]) -> list[Tensor]:
