@@ -153,7 +153,6 @@ def _fit(heads: list[Head], draws: list[Draws]) -> None:
                     head.strategy.end_block()
                 except Diverged as divergence:
                     head.watch.outcome.status, head.watch.outcome.reason = "diverged", str(divergence)
-                    head.strategy.zero_grad()
         for head in heads:
             if head.learns:
                 head.watch.end_interval(head.strategy)

@@ -59,7 +59,6 @@ def main(argv: list[str]) -> int:
             raise Refused(f"-o {options.folder}: is a file, a folder is needed")
         options.folder.mkdir(parents=True, exist_ok=True)
 
-
     from transferscope.calibration.findings import FULL, QUICK
     from transferscope.threads import set_threads
 
