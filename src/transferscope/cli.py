@@ -28,6 +28,25 @@ USAGE += "\n`transferscope VERB --help` explains each. Tab completion: eval \"$(
 def main(argv: list[str] | None = None) -> int:
     """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
+    try:
+        status = dispatch(argv)
+        sys.stdout.flush()  # a pipe without a reader is met here and not when Python ends
+        return status
+    except Refused as refusal:
+        return refuse(str(refusal))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone: `transferscope list ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"{' '.join(['transferscope', *argv[:1]])}: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
+
+
+def dispatch(argv: list[str]) -> int:
     if any(word.startswith("query=") for word in argv) and "-sc" in argv:
         from transferscope.verbs.run import complete
 
@@ -42,25 +61,12 @@ def main(argv: list[str] | None = None) -> int:
         print(__version__)
         return 0
     if verb not in VERBS:
-        return refuse(f"{verb}: no such verb{nearest(verb, VERBS)} ({', '.join(VERBS)})")
+        raise Refused(f"{verb}: no such verb{nearest(verb, VERBS)} ({', '.join(VERBS)})")
     module = importlib.import_module(f"transferscope.verbs.{verb}")
     if any(word in ("-h", "--help") for word in rest):
         print(module.HELP.strip())
         return 0
-    try:
-        return module.main(rest)
-    except Refused as refusal:
-        return refuse(str(refusal))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe has gone: `transferscope list ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"transferscope {verb}: {error.strerror or error}{where}", file=sys.stderr)
-        return 1
+    return module.main(rest)
 
 
 def refuse(message: str) -> int:
