@@ -21,7 +21,7 @@ from transferscope.data import splits
 from transferscope.data.domain import fit_images
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.request import Request, plain, resolve
+from transferscope.request import Request, load_domain, plain, resolve
 from transferscope.shapes import NOTHING, misfit
 from transferscope.threads import set_threads
 from transferscope.values import check_values
@@ -50,6 +50,7 @@ class Candidate:
     source: Tensor  # [at most MOST_ITEMS, ...] in a fixed order
     source_labels: Tensor  # [training_items], into source_classes
     target: Tensor  # [at most MOST_ITEMS, ...], the same for every candidate
+    budget: int | str
     labelled: splits.Labelled | None  # the target items of the budget, without those set aside for validation
 
 
@@ -66,10 +67,10 @@ def predict(configs: list[DictConfig], most: int = MOST_ITEMS) -> dict[str, Any]
     set_threads(c["trainer"]["threads"])
     count = min(most, *(len(one.source) for one in candidates))
     pretrained = first.request.consumed["backbone"].get("weights", "random") != "random"
-    rows = [measure(replace(one, source=one.source[:count]), pretrained, configs[0].label_budget) for one in candidates]
+    rows = [measure(replace(one, source=one.source[:count]), pretrained) for one in candidates]
     return {
         "target": first.task.target.name,
-        "label_budget": configs[0].label_budget,
+        "label_budget": first.budget,
         "backbone": first.request.cell["backbone"],
         "seed": c["seed"],
         "features_of": "pretrained weights" if pretrained else "each source's model",
@@ -141,14 +142,16 @@ def _place(run: dict) -> tuple:
 
 
 def candidate(config: DictConfig) -> Candidate:
-    """Check one config and choose the items: training items alone, in an order that `split_seed` fixes."""
+    """Check one config and choose the items: training items alone, in an order that `split_seed` fixes. Of a target that is tested on as a whole
+    its inputs, which transductive runs see too, and no label."""
     check_values(plain(config))
-    sees = SEES if config.label_budget != 0 else SEES - {"target_labels"}
-    # a source's model is that of fine_tuning, which wants a label; the model itself does not depend on the budget
-    request = resolve(OmegaConf.merge(config, {"label_budget": config.label_budget or 1}))
+    is_whole = load_domain("target", config.target, config.data_root, config.download).whole
+    budget = 0 if is_whole else config.label_budget
+    sees = SEES if budget != 0 else SEES - {"target_labels"}
+    request = resolve(of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1}))
     c = request.config
     task = splits.prepare(
-        request.target, request.sources, sees, config.label_budget, c["seed"], c["split_seed"],
+        request.target, request.sources, sees, budget, c["seed"], c["split_seed"], "transductive" if is_whole else "inductive",
         source_label_noise=c["source_label_noise"], image_size=c["image_size"], channels=c["channels"],
     )  # fmt: skip
     source, labelled, target, _ = task.pools
@@ -160,18 +163,26 @@ def candidate(config: DictConfig) -> Candidate:
         labelled = splits.Labelled(*(column[chosen("labelled", len(labelled.labels))] for column in labelled))
     return Candidate(
         request, replace(task, pools=splits.Pools(), evaluated={}), len(source.labels), source.inputs[chosen("source", len(source.labels))],
-        source.labels, target[chosen("target", len(target))], labelled,
+        source.labels, target[chosen("target", len(target))], budget, labelled,
     )  # fmt: skip
 
 
-def measure(one: Candidate, pretrained: bool, budget: int | str) -> dict[str, Any]:
+def of_the_source(config: DictConfig) -> DictConfig:
+    """The config with the training of the source's model itself in the place of fine_tuning, which wants a label. The model is the same."""
+    config = OmegaConf.merge(config, {"initialisation": "auto"})
+    OmegaConf.set_struct(config, False)
+    config.strategy = OmegaConf.load(conf.find("strategy", "source_only"))
+    return config
+
+
+def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     """All numbers of one source, and the reasons for those that could not be had."""
     given = {"most_items": MOST_ITEMS, "version": VERSION}
     near = given | {"source_items": len(one.source), "raw_size": RAW_SIZE, "measures": _sources(distances.available())}
-    suits = given | {"label_budget": budget, "measures": _sources(distances.available() | transferability.available())}
+    suits = given | {"label_budget": one.budget, "measures": _sources(distances.available() | transferability.available())}
     parts = [
         kept(one, "distances", near, lambda: measure_distances(one, pretrained)),
-        kept(one, "scores", suits, lambda: measure_scores(one, budget)),
+        kept(one, "scores", suits, lambda: measure_scores(one)),
     ]
     seconds = [part.get("source_seconds") for part in parts]
     return {
@@ -225,10 +236,12 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
     return {"values": {"inputs": inputs, "features": features}, "reasons": reasons | why, "source_seconds": seconds}
 
 
-def measure_scores(one: Candidate, budget: int | str) -> dict[str, Any]:
+def measure_scores(one: Candidate) -> dict[str, Any]:
     """What the labels of the budget tell: label shift, and how well the source's model suits them."""
     labels, reasons = {}, {"labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"}
-    if budget == "full":
+    if one.task.target.whole:
+        reasons["scores"] = f"every label of {one.task.target.name} is for testing"
+    if one.budget == "full":
         task = one.task
         names = sorted({*task.classes, *task.source_classes})
         index = [torch.tensor([names.index(c) for c in classes]) for classes in (task.source_classes, task.classes)]

@@ -195,6 +195,35 @@ def test_without_labels_there_are_distances_and_no_scores(store: Path, capsys: p
     assert found["sources"][0]["scores"] == {} and found["sources"][0]["features"].keys() == DISTANCES
 
 
+def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+    """By itself and from a transductive run; with its labels permuted it is the same prediction."""
+    rows = []
+    for name, permuted in (("all_here", False), ("permuted_here", True)):
+        with np.load(shelf / "domain" / "here.npz") as here:
+            labels = np.random.default_rng(0).permutation(here["labels"]) if permuted else here["labels"]
+            np.savez(shelf / "domain" / f"{name}.npz", inputs=here["inputs"], labels=labels)
+        (shelf / "domain" / f"{name}.yaml").write_text(
+            f"# Tested on as a whole\n_target_: transferscope.data.arrays.load\npath: {shelf}/domain/{name}.npz\ninputs: inputs\n"
+            "labels: labels\nwhole: true\n"
+        )
+        found = predicted(f"target={name}", "source=near", "--config-dir", str(shelf), store=store, capsys=capsys)
+        rows += [{**found["sources"][0], "source_seconds": 0}]
+        assert found["label_budget"] == 0 and found["items"] == {"source": 54, "target": 90, "target_labelled": 0}
+    [row, other] = rows
+    assert row["features"].keys() == DISTANCES and row["scores"] == {} and "for testing" in row["reasons"].pop("scores")
+    assert other["reasons"].pop("scores") and row == other
+
+    cell = ["target=all_here", "source=near", "protocol=transductive", "label_budget=0", "tracking=off", f"store={store}"]
+    for strategy in ("dann", "source_only"):
+        assert cli.main(["run", *SMALL, *cell, f"strategy={strategy}", f"hydra.searchpath=[file://{shelf}]"]) == 0
+    capsys.readouterr()
+    assert verb.main(["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]) == 0
+    [pair] = json.loads(capsys.readouterr().out)
+    assert pair["sources"][0]["features"] == row["features"] and pair["sources"][0]["source_seconds"] == 0
+    [ranking] = compare(store, baseline="source_only", protocol="both").rankings
+    assert ranking.points[0].values.keys() >= {"inputs/mmd", "features/mmd"}
+
+
 def test_a_source_model_that_does_not_train_leaves_the_rest(store: Path, capsys: pytest.CaptureFixture) -> None:
     found = predicted("source=blobs_shifted", "trainer.optimizer.lr=1e30", store=store, capsys=capsys)
     [row] = found["sources"]

@@ -44,6 +44,8 @@ A source's model is trained once a store and shared with `transferscope run`.
 Training inputs and the labels of the budget are all that is used: no test item,
 no validation label. At most 2,000 items of each domain count, chosen by
 split_seed, and equally many of every source, for distances depend on how many.
+A target that is tested on as a whole shows its inputs, as transductive runs see
+them, and no label.
 
 What was computed stays in the store, and is not computed again while data, model
 and the code of distances and scores are the same. `transferscope report` shows
