@@ -43,7 +43,8 @@ def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: 
     assert list((store / ".running").iterdir()) == []
 
 
-def test_workers_end_with_an_interrupted_sweep(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM])
+def test_workers_end_with_a_sweep_that_is_told_to(order: signal.Signals, tmp_path: Path) -> None:
     long = [word for word in SMALL if not word.startswith("trainer.steps")] + ["trainer.steps=200000"]
     command = [sys.executable, "-m", "transferscope.cli", "run", "-m", *long, "strategy=scratch", "seed=0,1", f"store={tmp_path}"]
     process = subprocess.Popen([*command, "hydra.launcher.n_jobs=2"], start_new_session=True)
@@ -51,8 +52,11 @@ def test_workers_end_with_an_interrupted_sweep(tmp_path: Path) -> None:
     while len(list(tmp_path.glob(".running/*/claim.json"))) < 2:
         assert process.poll() is None and time.monotonic() < deadline, "the runs never started"
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.wait(60) == 130
+    if order == signal.SIGINT:
+        os.killpg(process.pid, order)  # as a terminal does
+    else:
+        process.send_signal(order)  # as `kill` and `timeout` do
+    assert process.wait(60) == 128 + order
     with pytest.raises(ProcessLookupError):  # nobody of its group is left
         os.killpg(process.pid, 0)
 

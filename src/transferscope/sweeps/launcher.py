@@ -54,6 +54,7 @@ class Launcher(BasicLauncher):
         waiting = deque(enumerate(map(list, job_overrides), initial_job_idx))
         returns: dict[int, JobReturn] = {}
         busy: dict[connection.Connection, _Worker] = {}
+        before = signal.signal(signal.SIGTERM, _terminated)
         try:
             while waiting or busy:
                 while waiting and len(busy) < processes:
@@ -67,7 +68,12 @@ class Launcher(BasicLauncher):
                         worker.give(waiting.popleft())
                     else:
                         busy.pop(pipe).end()
+        except SystemExit:  # the workers of a terminal get an interrupt too, an order to end comes to this process alone
+            for worker in busy.values():
+                worker.process.terminate()
+            raise
         finally:
+            signal.signal(signal.SIGTERM, before)
             for worker in busy.values():
                 worker.stop()
         return [returns[number] for number in sorted(returns)]
@@ -86,6 +92,10 @@ class Launcher(BasicLauncher):
                 pipe.send(None if error is None else str(error) or type(error).__name__)
 
 
+def _terminated(number: int, frame: object) -> None:
+    sys.exit(128 + number)
+
+
 class _Worker:
     """A forked process and the pipe on which it is handed jobs."""
 
@@ -94,6 +104,7 @@ class _Worker:
         self.pipe, theirs = fork.Pipe()
 
         def begin() -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             for pipe in (self.pipe, *others):  # held open here as well, they would never tell that the sweep's process was killed
                 pipe.close()
             work(theirs)
