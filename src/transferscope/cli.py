@@ -26,7 +26,7 @@ USAGE += "\n`transferscope VERB --help` explains each. Tab completion: eval \"$(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted."""
+    """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted; a sweep that is told to end (SIGTERM) 143."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         status = dispatch(argv)
