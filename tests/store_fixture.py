@@ -15,6 +15,8 @@ SEES = {
     "target_only": ["target_labels"],
     "target_ssl": ["target_inputs", "target_labels"],
     "source_only": ["source_inputs", "source_labels"],
+    "source_nearest_neighbour": ["source_inputs", "source_labels"],
+    "source_svm": ["source_inputs", "source_labels"],
     "fine_tuning": ["source_inputs", "source_labels", "target_labels"],
     "linear_probe": ["source_inputs", "source_labels", "target_labels"],
     "dann": ["source_inputs", "source_labels", "target_inputs", "target_labels"],

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from store_fixture import write_plan, write_run, write_runs
+from store_fixture import SEES, write_plan, write_run, write_runs
 from transferscope.compare import compare
 from transferscope.comparison import baselines
+from transferscope.report import words
 
 LONG = {"trainer": {"steps": 600}}
 SOURCE = {"initialisation": "source", "consumed": {"trainer": {"source_steps": 300}}}
@@ -85,6 +86,21 @@ def test_every_baseline_says_what_it_isolates(tmp_path, name):
     sentence = baselines.ISOLATES[name]
     assert comparison.settings["isolates"] == sentence
     assert sentence in " ".join(comparison.to_table(80).split()) and sentence in json.loads(comparison.to_json())["settings"]["isolates"]
+
+
+@pytest.mark.parametrize("name", baselines.BASELINES)
+def test_every_baseline_is_held_against_in_words(tmp_path, name):
+    """With a cell at least: the sentence under the table, and the first one of the page."""
+    budget = None if name in baselines.SOURCE_ONLY else 10
+    for noise in (0.0, 1.0):
+        write_runs(tmp_path, "dann", 0.9 - noise / 2, label_budget=budget, consumed={"source_label_noise": noise})
+    alone = {"target_only": "scratch", "target_only_long": "scratch", "target_full": "scratch"}  # random weights: the same thing
+    if (strategy := alone.get(name, name)) in SEES:
+        source = "printed" if name in baselines.SOURCE_ONLY else None
+        write_runs(tmp_path, strategy, 0.3, source=source, label_budget="full" if name == "target_full" else budget)
+    assert len(compare(tmp_path, baseline=name)) >= 1
+    assert f"Against {name}, " in " ".join(compare(tmp_path, baseline=name).to_table(80).split())
+    assert words.against([name])[0] != words.against([f"no {name}"])[0].replace("no ", "")
 
 
 # --- A/A twins ---------------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ _SAID = {
     "target_ssl": ("the source helps", "falls short", ""),
     "target_only_long": ("the source helps", "falls short", ""),
     "source_only": ("adapting gains", "loses", ""),
+    "source_nearest_neighbour": ("adapting gains", "loses", ""),
+    "source_svm": ("adapting gains", "loses", ""),
     "target_full": ("the strategy goes beyond all target labels", "falls short", ""),
     "shuffled_source": ("the source's true labels help", "hurt", ""),
 }
@@ -145,7 +147,7 @@ def best(comparison) -> list[str]:
         if found.among < 2:
             continue
         budget = found.label_budget
-        where = "with all labels" if budget == "full" else "without labels" if budget is None else f"at {budget} label{'s' * (budget != 1)}"
+        where = "with all labels" if budget == "full" else "without labels" if budget in (None, 0) else f"at {budget} label{'s' * (budget != 1)}"
         where = f"{found.target}, {where}" if len(targets) > 1 else where[0].upper() + where[1:]
         where += f" ({found.protocol})" if len(protocols) > 1 else ""
         lines.append(f"{where}: {_best(found)}")

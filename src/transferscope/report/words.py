@@ -17,6 +17,8 @@ _AGAINST = {
     "target_ssl": "Against self-training on the same target data, the source",
     "target_only_long": "Against target-only training of equal compute, the source",
     "source_only": "Against the source model left as it is, adapting",
+    "source_nearest_neighbour": "Against one nearest neighbour on the same features, adapting",
+    "source_svm": "Against a linear support vector machine on the same features, adapting",
     "target_full": "Against training on every target label, transfer",
     "shuffled_source": "Against the same source with shuffled labels, true source labels",
 }
