@@ -31,10 +31,10 @@ def test_on_one_task_ours_predicts_what_the_reference_does(peers, data_root) -> 
     assert len(list(peers.summary(lines))) == 3
 
 
-def test_the_committed_table_has_every_setting_on_each_of_its_tasks(peers) -> None:
+def test_the_committed_table_has_every_setting_on_each_task(peers) -> None:
     with (FOLDER / "results" / "peers.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert tuple(lines[0]) == peers.COLUMNS
     assert {line["setting"] for line in lines} == {setting.name for setting in peers.SETTINGS}
     tasks, arms = ({(line[a], line[b]) for line in lines} for a, b in (("source", "target"), ("setting", "skada")))
-    assert len(lines) == len(tasks) * len(arms) and len(tasks) > 8
+    assert len(tasks) == 12 and len(lines) == len(tasks) * len(arms)
