@@ -38,4 +38,11 @@ CHUNK_VALUES = 2**23  # of inputs: a network's first maps hold several times as 
 def in_chunks(function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | str, size: int = 512) -> Tensor:
     """function(inputs) without gradients, `size` items at a time or as many as CHUNK_VALUES allows, on the CPU: [N, ...]."""
     size = max(1, min(size, CHUNK_VALUES // math.prod(inputs.shape[1:])))
-    return torch.cat([function(chunk.to(device)).float().cpu() for chunk in inputs.split(size)])
+    whole, done = None, 0
+    for chunk in inputs.split(size):
+        part = function(chunk.to(device)).float().cpu()
+        if whole is None:  # in one piece: small ones would settle in the holes that large maps leave, which grow from chunk to chunk
+            whole = part.new_empty(len(inputs), *part.shape[1:])
+        whole[done : done + len(part)] = part
+        done += len(part)
+    return whole
