@@ -339,6 +339,7 @@ ASKED = {  # and what tells that it was seen
     "optimizer_that_looks_like_one": (put("config", "trainer", "optimizer", "_target_", value="torch.optim.os.system"), "._target_"),
     "nested": (put("config", "trainer", "optimizer", "betas", value=COMMAND), "plain values"),
     "backbone": (put("config", "backbone", "_target_", value="subprocess.Popen"), "no yaml of the backbone shelf"),
+    "backbone_conversion": (put("config", "backbone", "_convert_", value=COMMAND), "plain values"),
     "backbone_argument": (put("config", "backbone", "hidden", value=[COMMAND]), "plain values"),
     "target_that_resolves": (put("config", "target", value="${oc.env:HOME}"), "plain values"),
     "argument_that_resolves": (put("config", "trainer", "optimizer", "lr", value="${oc.decode:'${oc.env:HOME}'}"), "plain values"),

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope import cli, distances, prediction, record
+from transferscope import cli, distances, prediction, record, shelves
 from transferscope.compare import compare
+from transferscope.request import plain
 from transferscope.verbs import predict as verb
 
 SMALL = ["target=blobs", "backbone=mlp", "trainer.source_steps=40", "trainer.steps=20", "trainer.evaluations=1"]
@@ -162,6 +163,12 @@ def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: py
     for one in compare(store).rankings:
         assert len(one.points) == 3 and all(point.values.keys() >= {"features/mmd", "scores/logme"} for point in one.points)
         assert one.conclusion.startswith("Too few to claim anything: 3 pairs of 3 domains")
+
+
+@pytest.mark.parametrize("name", shelves.shelf("backbone"))
+def test_runs_of_every_backbone_can_be_paired(name: str, tmp_path: Path) -> None:
+    with verb.composed([["target=blobs", "source=blobs_shifted", f"backbone={name}"]], None) as [config]:
+        prediction._check_data(tmp_path, {"config": plain(config), "fingerprint": name})
 
 
 def test_pairs_of_a_store_without_runs_are_refused(store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
