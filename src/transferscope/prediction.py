@@ -122,7 +122,7 @@ def _check_data(store: Path, run: dict) -> None:
     if (kind := c["backbone"]["_target_"]) not in conf.targets("backbone"):
         raise Refused(f"{where}: backbone {kind}: no yaml of the backbone shelf names it; for one of your own give --config-dir")
     optimizer = {key: value for key, value in c["trainer"]["optimizer"].items() if key not in ("_target_", "_partial_")}
-    backbone = {key: value for key, value in c["backbone"].items() if key != "_target_" and (key, value) != ("_convert_", "all")}  # as yamls have it
+    backbone = {key: value for key, value in c["backbone"].items() if key != "_target_" and (key, value) != ("_convert_", "all")}
     if not _is_plain([backbone, {**c["trainer"], "optimizer": optimizer}, c["target"], c["source"]]):
         raise Refused(f"{where}: its backbone or trainer holds more than plain values")
 
