@@ -24,7 +24,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 CHANNELS = {1: "L", 3: "RGB"}
 DECODING = 1  # raised when `decode_squares` gives other pixels
 IN_MEMORY = 2**28  # bytes: a domain of more decoded pixels stays on disk
-PIECE = 2**25  # bytes of decoded pixels that are in memory at once while a folder is decoded
+PIECE = 2**23  # bytes of decoded pixels that are in memory at once while a folder is decoded
 
 
 def load(
