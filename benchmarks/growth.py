@@ -96,8 +96,7 @@ def of_pictures() -> dict[str, Line]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(draw.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(path, compress_level=1)
             load = partial(image_folders.load, f"pictures{count}", str(folder / "pictures"), SIDE, test_fraction=TESTED / count)
-            for name in ("decoded, written", "found again"):
-                times = 1 if name.startswith("decoded") else 3
+            for name, times in (("decoded, written", 1), ("found again", 3)):
                 found[name][count] = processor_seconds(lambda load=load: load().digest, times)
             found["50 steps"][count] = processor_seconds(lambda load=load: train(load()))
     return found
@@ -122,7 +121,7 @@ def draw(panels: dict[str, dict[str, Line]]) -> None:
         for name, line in lines.items():
             label = textwrap.fill(f"{name}: slope {slope(line):.2f}", 30)
             axis.loglog(line.keys(), line.values(), marker="o", markersize=4, label=label)
-        axis.set_xticks(list(line), [f"{size:,}" for size in line], minor=False)
+        axis.set_xticks(list(line), [f"{size:,}" for size in line])
         axis.xaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel(sizes)

@@ -125,7 +125,11 @@ class Table:
         for cell in self.cells:
             found[cell.target, cell.source, cell.label_budget][cell.column] = cell
         order = sorted(found, key=lambda place: (place[0], place[1], layout.budget_order(place[2] or None)))
-        return [{"target": place[0], "source": place[1], "budget": words.budget(place[2] or None), "cells": found[place]} for place in order]
+        return [
+            {"target": target, "source": source, "cells": found[target, source, labels],
+             "budget": words.budget(int(labels) if labels.isdigit() else labels or None)}
+            for target, source, labels in order
+        ]  # fmt: skip
 
 
 # --- what the stores say ---------------------------------------------------------------------------------------------------------

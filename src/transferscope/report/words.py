@@ -83,7 +83,7 @@ def budget(value: int | str | None) -> str:
         return "no labels"
     if value == "full":
         return "all labels"
-    return f"{value} label" + ("" if str(value) == "1" else "s")
+    return count(value, "label")
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:
