@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 
 from transferscope.statistics.effect import estimate_over_items, estimate_over_seeds
-from transferscope.verdict import STILL_IMPROVING, Pair, benjamini_hochberg, judge
+from transferscope.verdict import BASELINE_IMPROVING, STILL_IMPROVING, Pair, benjamini_hochberg, judge
 
 
 def pair(d, **more):
     d = np.asarray(d, float)
     never = np.zeros(len(d), bool)
-    return Pair(d, never, never, more.pop("smallest", 100), **more)
+    return Pair(d, never, never, more.pop("smallest", 100), unit=more.pop("unit", 0.1), **more)  # scores that vary by tenths
 
 
 def differences(rng, seeds=5, n=2000, delta=0.0, sd_seed=0.0, sd_item=0.05, sd_rest=0.05):
@@ -60,12 +60,7 @@ def test_with_bh_the_interval_is_at_the_fcr_level_and_never_contradicts_the_verd
         for one, judgement in zip(pairs, found, strict=True):
             low, high = judgement.ci_simultaneous
             assert (low, high) == one.effect().interval(0.05 * max(len(decided), 1) / 9)
-            inside = {
-                "positive": low >= 0,
-                "negative": high <= 0,
-                "equivalent": low >= -0.01 and high <= 0.01,
-                "undecided": low < 0 < high and not (low > -0.01 and high < 0.01),
-            }
+            inside = {"positive": low >= 0, "negative": high <= 0, "equivalent": low >= -0.01 and high <= 0.01, "undecided": True}
             assert inside[judgement.verdict] and not judgement.by_step_down
     assert more > 0  # what the weaker promise buys
 
@@ -87,13 +82,25 @@ def test_each_cell_may_have_its_own_margin():
     assert wide.ci_simultaneous[1] <= 0.01
 
 
-def test_a_baseline_that_was_still_improving_is_never_beaten():
+def test_a_baseline_that_was_still_improving_is_not_beaten_by_less_than_its_rise():
     rng = np.random.default_rng(11)
     for delta, verdict in ((0.05, "undecided"), (0.0, "equivalent"), (-0.05, "negative")):
         d = differences(rng, n=20_000)
-        (judgement,) = judge([pair(d - d.mean() + delta, baseline_improving=True)], 0.01, 0.05, 1)
+        (judgement,) = judge([pair(d - d.mean() + delta, baseline_remaining=0.06)], 0.01, 0.05, 1)
         assert judgement.verdict == verdict
-        assert (judgement.reason == STILL_IMPROVING) == (delta > 0)
+        assert (judgement.overruled == BASELINE_IMPROVING) == (delta > 0)
+        assert delta <= 0 or (judgement.reason == STILL_IMPROVING[BASELINE_IMPROVING] and judgement.p_adjusted is None)
     small = differences(rng, n=20_000, delta=0.004)
     assert judge([pair(small)], 0.01, 0.05, 1)[0].verdict == "positive"
-    assert judge([pair(small, baseline_improving=True)], 0.01, 0.05, 1)[0].verdict == "equivalent"
+    assert judge([pair(small, baseline_remaining=0.06)], 0.01, 0.05, 1)[0].verdict == "equivalent"
+    (rising,) = judge([pair(small, baseline_remaining=0.06, unfinished=True)], 0.01, 0.05, 1)
+    assert rising.verdict == "undecided" and not rising.no_harm
+
+
+def test_training_that_has_not_finished_is_held_against_its_projected_rise_in_both_arms():
+    for sign, arm, told in ((1, "baseline_remaining", "positive"), (-1, "strategy_remaining", "negative")):
+        d = sign * differences(np.random.default_rng(12), n=20_000, delta=0.1, sd_seed=0.002)
+        verdicts = [judge([pair(d, **{arm: rise})], 0.01, 0.05, 1)[0].verdict for rise in (0.0, 0.05, 0.12, 0.2)]
+        assert verdicts == [told, told, "undecided", "undecided"]
+        other = "strategy_remaining" if sign > 0 else "baseline_remaining"
+        assert judge([pair(d, **{other: 0.5})], 0.01, 0.05, 1)[0].verdict == told  # the arm ahead may rise as it likes

@@ -23,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from transferscope import conf
 from transferscope.compare import compare
+from transferscope.comparison import numerals
 from transferscope.comparison.baselines import ISOLATES, TARGET_ONLY
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.errors import Refused
@@ -239,8 +240,12 @@ def by_score(scores: list[Foretold]) -> list[dict]:
 
 def render(cells: list[Shown], scores: list[Foretold]) -> str:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"points": lambda value: words.signed(float(value), "accuracy"), "interval": lambda ci: words.interval(ci, "accuracy"),
-                            "number": ranking.number, "spaced": lambda text: text.replace("_", " ")}  # fmt: skip
+    environment.filters |= {
+        "points": lambda value: numerals.signed(float(value), "accuracy"),
+        "interval": lambda ci: numerals.interval(ci, "accuracy"),
+        "number": ranking.number,
+        "spaced": lambda text: text.replace("_", " "),
+    }
     grouped = defaultdict(list)
     for cell in cells:
         grouped[cell.experiment, cell.baseline].append(cell)

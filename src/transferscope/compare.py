@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import baselines, looks, plateau, scores
+from transferscope.comparison import baselines, looks, pairing, plateau, scores
 from transferscope.comparison.arms import UNPLANNED, Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
@@ -18,12 +18,14 @@ from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.wording import mixes_rules
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_predictions, run_folders
+from transferscope.tasks.metrics import JUDGED, METRICS
 from transferscope.tracking import is_tracked, rebuild
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
 
 ITEMS = ("random", "fixed")
 PROTOCOLS = ("inductive", "transductive", "both")
+CLIPPED_SHARE = 0.01  # of an arm's losses cut off at the metric's cap, above which that is said
 
 
 def compare(
@@ -31,7 +33,7 @@ def compare(
     baseline: str = "scratch",
     metric: str = "accuracy",
     selection: str = "last",
-    margin: float | str = 0.01,
+    margin: float | str | None = None,
     alpha: float = 0.05,
     items: str = "random",
     correction: str = "holm",
@@ -42,16 +44,16 @@ def compare(
     runs: a store, `wandb:ENTITY/PROJECT`, or a folder of offline W&B runs; or one sweep of these (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`):
     then only that plan's cells are shown; families stay what the store's plans made them, so a verdict does not depend on the view. selection: a
     rule, or `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation, where the rule alone is refused.
-    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that matters, or `relative:0.1`, a share of
-    the baseline's risk. items: `random` for a claim about other items too, `fixed` for one about this test set only. correction: `holm` or `bh`
-    (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes them; None is refused where there would be both. Raises
-    Refused.
+    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that matters, in the metric's unit (None: the
+    metric's own), or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed` for one about this
+    test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes them; None is
+    refused where there would be both. Raises Refused.
     """
     name, pinned = baselines.parse(baseline)
-    if metric == "ece":
-        raise Refused("--metric ece: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
+    if metric in METRICS and not METRICS[metric].judged:
+        raise Refused(f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
     selection, _, otherwise = selection.partition(",")
-    choices = ("metric", metric, scores.METRICS), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
+    choices = ("metric", metric, JUDGED), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
     choices += (("selection", f"{selection},{otherwise}", (f"{selection},last",)),) if otherwise else ()
     choices += ("correction", correction, tuple(verdict.CORRECTIONS)), ("protocol", protocol, (None, *PROTOCOLS))
     for key, value, allowed in choices:
@@ -60,7 +62,7 @@ def compare(
             raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     if not 0 < alpha < 1:
         raise Refused(f"--alpha {alpha}: between 0 and 1 is needed")
-    smallest = Margin.parse(margin)
+    smallest = Margin.parse(margin, metric)
     store, plan = locate(runs)
     records = read_store(store)
     known = {key for arm in records.arms for key in arm.consumed}
@@ -173,7 +175,8 @@ class _Work:
         return _Row(arm, base, budget, evidence, *means, margin, plateau.last_rise(curves, margin))
 
     def _cell(self, row: "_Row", judged: verdict.Judgement, family: str, size: int) -> Cell:
-        evidence, groups = row.evidence, row.evidence.groups
+        evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
+        clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
         factors = [factor for record in evidence.records.values() for factor in record.get("conditional_on", [])]
         return Cell(
@@ -191,6 +194,9 @@ class _Work:
             items=len(evidence.ids) if groups is None else len(np.unique(groups)),
             item_unit="item" if groups is None else "group",
             ci_simultaneous=judged.ci_simultaneous,
+            p_difference=judged.p_difference,
+            p_equivalence=judged.p_equivalence,
+            overruled=judged.overruled,
             reason=judged.reason,
             conditional_on=list(dict.fromkeys([*factors, *(factor for factor, holds in given.items() if holds)])),
             family=family,
@@ -199,6 +205,11 @@ class _Work:
             no_harm=judged.no_harm,
             no_gain=judged.no_gain,
             material=judged.material,
+            seed_half=judged.seed_half,
+            item_half=judged.item_half,
+            seeds_ahead=agreement and agreement.ahead,
+            failure_rate=agreement and agreement.failure_rate,
+            outlying_seeds=[evidence.seeds[at] for at in agreement.outliers] if agreement else [],
             collapsed=judged.collapse_rate[0],
             baseline_collapsed=int(evidence.baseline_collapsed.sum()),
             collapse_rate=judged.collapse_rate[1:],
@@ -207,6 +218,8 @@ class _Work:
             baseline_score=row.baseline_score,
             strategy_ece=_mean(evidence.strategy_ece),
             baseline_ece=_mean(evidence.baseline_ece),
+            strategy_clipped=clipped(evidence.strategy_scores),
+            baseline_clipped=clipped(evidence.baseline_scores),
             rates=None,
             flags=self._flags(row, judged) + evidence.notes,
             evidence=evidence,
@@ -214,6 +227,14 @@ class _Work:
 
     def _flags(self, row: "_Row", judged: verdict.Judgement) -> list[str]:
         flags = ["few items"] if judged.few_items else []
+        if judged.hangs_on_few_items and judged.verdict != "undecided":
+            flags.append("hangs on few items: a handful of the test items carry most of Δ")
+        if judged.agreement and judged.agreement.outliers:
+            outlying = pairing.seeds_named([row.evidence.seeds[at] for at in judged.agreement.outliers])
+            flags.append(f"outlying {outlying}: Δ is unlike that of the others")
+        for who, found in (("strategy", row.evidence.strategy_scores), ("baseline", row.evidence.baseline_scores)):
+            if (share := METRICS[self.reader.metric].clipped(found)) > CLIPPED_SHARE:
+                flags.append(f"{share:.0%} of the {who}'s losses are clipped at the metric's cap")
         if judged.by_step_down:
             flags.append("decided by a later step of Holm's procedure; the simultaneous interval is cut where that decision ends it")
         if differences := baselines.unlike(row.arm, row.base, self.baseline):

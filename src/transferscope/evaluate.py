@@ -6,6 +6,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error, multiclass_f1_score
 
 from transferscope.data.splits import Evaluated
+from transferscope.tasks.metrics import log_likelihood
 from transferscope.training import Outcome
 
 CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
@@ -13,14 +14,14 @@ SATURATED_LOSS = 0.05  # nats: a discriminator that gives 95 % to the right doma
 
 
 def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats)."""
+    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped probabilities)."""
     classes = probabilities.shape[1]
     one_hot = torch.nn.functional.one_hot(labels, classes)
     return {
         "accuracy": float((probabilities.argmax(1) == labels).float().mean()),
         "balanced_accuracy": float(multiclass_accuracy(probabilities, labels, classes, average="macro")),
         "macro_f1": float(multiclass_f1_score(probabilities, labels, classes, average="macro")),
-        "nll": float(-probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().mean()),
+        "nll": -float(log_likelihood(probabilities.numpy(), labels.numpy()).mean()),
         "brier": float((probabilities - one_hot).square().sum(1).mean()),
         "ece": float(multiclass_calibration_error(probabilities, labels, classes, n_bins=15)),
     }

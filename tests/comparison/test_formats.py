@@ -15,7 +15,7 @@ from store_fixture import write_store
 from transferscope.cli import main
 from transferscope.compare import compare
 from transferscope.comparison.baselines import BASELINES
-from transferscope.comparison.scores import METRICS
+from transferscope.tasks.metrics import JUDGED
 
 FIXED_KEYS = {
     "source", "target", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "metric", "selection", "protocol",
@@ -113,7 +113,7 @@ def test_help_names_the_verb_and_every_option(capsys):
     text = capsys.readouterr().out
     assert text.startswith("Verdicts from run records")
     assert all(f"--{option}" in text for option in ("baseline", "metric", "selection", "margin", "alpha", "items", "correction", "format", "track"))
-    assert all(f"{name} " in text for name in (*BASELINES, *METRICS))
+    assert all(f"{name} " in text for name in (*BASELINES, *JUDGED))
 
 
 def test_nothing_heavy_is_imported(store):

@@ -10,9 +10,10 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from store_fixture import edit, write_runs
 from transferscope.compare import compare
-from transferscope.comparison.scores import METRICS, calibration_error, item_scores
+from transferscope.comparison.scores import calibration_error, item_scores
 from transferscope.statistics import influence
 from transferscope.statistics.effect import estimate
+from transferscope.tasks.metrics import JUDGED
 
 
 def reference(p, labels, metric, weights=None):
@@ -100,7 +101,7 @@ def test_guessing_scores_what_guessing_scores(metric):
     assert influence.at_chance(labels, 3, metric) == pytest.approx(influence.values(guesses, labels, metric).mean(), abs=0.02)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", JUDGED)
 def test_every_metric_is_compared(tmp_path, metric):
     write_runs(tmp_path, "scratch", 0.0, classes=2, item_effect=0.0)
     tuned = write_runs(tmp_path, "fine_tuning", 2.5, classes=2, item_effect=0.0)

@@ -12,11 +12,12 @@ from transferscope.verdict import Pair, estimate
 
 DESIGN = Design((5, 7, 10), 0.05)
 MARGIN = 0.01
+UNIT = 0.1  # the scores below vary by tenths
 
 
 def pair_of(d: np.ndarray, **more) -> Pair:
     none = np.zeros(len(d), dtype=bool)
-    return replace(Pair(d, none, none, 50), **more)
+    return replace(Pair(d, none, none, 50, unit=UNIT), **more)
 
 
 def noisy(delta: float, seeds: int = 5, items: int = 200, seed_sd: float = 0.01, item_sd: float = 0.0, draw: int = 0) -> Pair:
@@ -29,7 +30,7 @@ def noisy(delta: float, seeds: int = 5, items: int = 200, seed_sd: float = 0.01,
 
 
 def one(pair: Pair, number: int = 1, undecided: int = 1, family: int = 1, design: Design = DESIGN) -> Finding:
-    [finding] = look([pair], [MARGIN], number, undecided, family, design)
+    [finding] = look([pair], [MARGIN], number, (undecided, undecided), family, design)
     return finding
 
 
@@ -38,7 +39,7 @@ def one(pair: Pair, number: int = 1, undecided: int = 1, family: int = 1, design
 
 def test_a_decision_is_made_at_the_level_of_one_look_over_those_undecided() -> None:
     pair = noisy(0.03)
-    p = estimate(pair.d).p_value()
+    p = pair.effect().p_value()
     for undecided in (1, 2, 3, 5, 10, 30):
         finding = one(pair, undecided=undecided, family=30)
         assert (finding.verdict == "positive") == (finding.state == "decided") == (undecided * p <= 0.05 / 3)
@@ -48,7 +49,7 @@ def test_a_decision_is_made_at_the_level_of_one_look_over_those_undecided() -> N
 
 def test_the_interval_holds_for_all_looks_and_the_whole_family() -> None:
     far = one(noisy(0.3), family=12)
-    assert far.ci_simultaneous == pytest.approx(estimate(noisy(0.3).d).interval(0.05 / 3 / 12))
+    assert far.ci_simultaneous == pytest.approx(noisy(0.3).effect().interval(0.05 / 3 / 12))
     near = one(noisy(-0.03), undecided=1, family=30)  # decided by a late step: the interval is cut where the decision ends it
     assert near.verdict == "negative" and near.ci_simultaneous[1] == 0.0
 
@@ -63,12 +64,12 @@ def test_futility_is_as_defined() -> None:
     seen = []
     for draw in range(60):
         pair = noisy(0.001 * (draw % 20), items=400, item_sd=0.05 * (draw % 2), seed_sd=0.01 * (draw % 5), draw=draw)
-        effect = estimate(pair.d)
+        effect = pair.effect()
         a, drift = 0.05 / 3 / 4, math.sqrt(effect.seed_variance)
-        t_seed, t_item = stats.t.ppf(1 - a / 2, 9), stats.t.ppf(1 - a / 2, 401)
+        t_seed, t_item = stats.t.ppf(1 - a / 2, [9, effect.item_df])
         half = math.sqrt(t_seed**2 * effect.seed_variance * 5 / 10 + t_item**2 * effect.item_variance)
         expected = abs(effect.delta) + drift < half and half - drift > MARGIN - abs(effect.delta)
-        assert is_futile(pair, effect, MARGIN, a, seeds=10) == expected
+        assert is_futile(pair, effect, MARGIN, (a, a), seeds=10) == expected
         seen.append(expected)
     assert 10 < sum(seen) < 50
 
@@ -102,13 +103,13 @@ def test_few_items_are_never_equivalent() -> None:
 
 
 def test_a_baseline_still_improving_is_beaten_by_nothing() -> None:
-    finding = one(replace(noisy(0.3), baseline_improving=True))
+    finding = one(replace(noisy(0.3), baseline_remaining=0.5))
     assert (finding.state, finding.limit) == ("stopped", SEEDS_CANNOT_HELP)
-    assert one(replace(noisy(-0.3), baseline_improving=True)).verdict == "negative"
+    assert one(replace(noisy(-0.3), baseline_remaining=0.5)).verdict == "negative"
 
 
 def test_a_family_may_have_no_open_cell_left() -> None:
-    assert look([], [], number=2, undecided=0, family=3, design=DESIGN) == []
+    assert look([], [], number=2, untold=(0, 3), family=3, design=DESIGN) == []
 
 
 # --- error rates -----------------------------------------------------------------------------------------------------------------
@@ -128,17 +129,19 @@ def run_looks(d: np.ndarray, design: Design = DESIGN, dropping: bool = False) ->
     m, found = len(d), {}
     still_open = list(range(m))
     for number, seeds in enumerate(design.looks, start=1):
-        undecided = len(still_open) if dropping else m - sum(finding.state == "decided" for finding in found.values())
+        verdicts = [finding.verdict for finding in found.values()]
+        different, equivalent = (sum(map(verdicts.count, told)) for told in (("positive", "negative"), ("equivalent",)))
+        untold = (len(still_open),) * 2 if dropping else (m - different, m - equivalent)
         if still_open:
             pairs = [pair_of(d[cell, :seeds]) for cell in still_open]
-            found.update(zip(still_open, look(pairs, [MARGIN] * len(pairs), number, undecided, m, design), strict=True))
+            found.update(zip(still_open, look(pairs, [MARGIN] * len(pairs), number, untold, m, design), strict=True))
         still_open = [cell for cell in still_open if found[cell].state == "open"]
     return [found[cell] for cell in range(m)]
 
 
 def may_decide(d: np.ndarray, design: Design) -> bool:
     """Whether any cell is told from 0 at any look at the level of Holm's last step: without one, no procedure calls a difference."""
-    effects = [estimate(cell[:seeds]) for cell in d for seeds in design.looks]
+    effects = [estimate(cell[:seeds], UNIT) for cell in d for seeds in design.looks]
     return any(abs(effect.delta) >= effect.half(design.level) for effect in effects)
 
 

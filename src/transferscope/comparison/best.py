@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison.pairing import Evidence, tested
+from transferscope.comparison.pairing import Evidence, scale, tested
 from transferscope.evidence.shrinkage import shrink
 
 if TYPE_CHECKING:
@@ -91,5 +91,4 @@ def _between(a: Evidence, b: Evidence, metric: str, items: str) -> verdict.Pair:
     d = verdict.group_means(scores[0] - scores[1], None if a.groups is None else a.groups[order[0]])
     none = np.zeros(len(seeds), bool)
     chance = "seeds" if items == "fixed" else "items" if a.deterministic and b.deterministic and seeds else "both"
-    influence = tested(a, metric, items).influence
-    return verdict.Pair(d, none, none, 0, chance, influence)
+    return verdict.Pair(d, none, none, 0, chance, **scale(metric, a.labels))

@@ -17,8 +17,10 @@ class Cell:
     """One row: a cell against its baseline. Scores and Δ are fractions, or have their sign flipped (nll, brier): higher is better.
 
     seeds, items: how many; items are groups where `item_unit` is "group", and scores then means of group means. ci is pointwise at
-    1 − alpha, ci_simultaneous holds for the family at once (`verdict.judge`). collapse_rate: Clopper-Pearson, of the strategy's runs.
-    without_collapse: Δ of the seeds without one, for reading only. evidence is not part of `to_dict`.
+    1 − alpha, ci_simultaneous holds for the family at once; p_difference, p_equivalence, p_adjusted, overruled, seed_half, item_half: of
+    `verdict.Judgement`. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
+    exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off. collapse_rate: Clopper-Pearson, of the strategy's
+    runs. without_collapse: Δ of the seeds without one, for reading only. evidence is not part of `to_dict`.
     """
 
     source: str | None
@@ -41,6 +43,9 @@ class Cell:
     items: int
     item_unit: str
     ci_simultaneous: tuple[float, float] | None
+    p_difference: float | None
+    p_equivalence: float | None
+    overruled: str
     reason: str
     conditional_on: list[str]
     family: str
@@ -49,6 +54,11 @@ class Cell:
     no_harm: bool
     no_gain: bool
     material: bool
+    seed_half: float | None
+    item_half: float | None
+    seeds_ahead: int | None
+    failure_rate: float | None
+    outlying_seeds: list[int]
     collapsed: int
     baseline_collapsed: int
     collapse_rate: tuple[float, float]
@@ -57,6 +67,8 @@ class Cell:
     baseline_score: float
     strategy_ece: float | None
     baseline_ece: float | None
+    strategy_clipped: float
+    baseline_clipped: float
     rates: dict[str, float] | None
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)

@@ -8,12 +8,11 @@ import re
 from transferscope.comparison import numerals, ranking, wording
 from transferscope.comparison.numerals import interval, signed
 from transferscope.comparison.wording import IDENTITY, heading, told
-from transferscope.verdict import STILL_IMPROVING
+from transferscope.tasks.metrics import METRICS
 
 WIDE = 120  # columns from which the reason has a column of its own
 NUMBERS = ("labels", "seeds", "items", "p (Holm)", "p (BH)", "MDE", "ECE")
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
-PROBABILISTIC = ("nll", "brier")  # beside which the calibration error is shown
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
 
@@ -37,7 +36,7 @@ def to_csv(comparison) -> str:
             elif key == "rates":
                 row[key] = "; ".join(f"{rate}: {delta}" for rate, delta in (value or {}).items())
             else:
-                row[key] = "; ".join(value) if isinstance(value, list) else value
+                row[key] = "; ".join(map(str, value)) if isinstance(value, list) else value
         rows.append(row)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["source", "target", "verdict"], lineterminator="\n")
@@ -126,7 +125,7 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
         answer.append((f"p ({CORRECTIONS[s['correction']]})", adjusted))
         answer.append(("MDE", ["" if cell.mde is None else numerals.score(cell.mde, metric) for cell in cells]))
         columns.append(("why undecided", [cell.reason for cell in cells]))
-    if metric in PROBABILISTIC:
+    if METRICS[metric].is_loss:  # beside which the calibration error is shown
         answer.append(("ECE", [_calibration(cell) for cell in cells]))
     return columns[:at] + answer + columns[at:]
 
@@ -160,8 +159,10 @@ def _short(reason: str) -> str:
     if what in ("more seeds", "budget"):
         return f"{'~' if what == 'more seeds' else '>'}{number[0]} seeds"
     if what.startswith("needs test items"):
-        return f"~{number[0]} items" if number else "more items"
-    return "train baseline longer" if f"{what}:{how}" == STILL_IMPROVING else what
+        return (f"~{number[0]} items" if number else "more items") + " and seeds" * what.endswith("seeds")
+    if what.endswith("was still improving"):
+        return f"train {what.split()[1]} longer"
+    return what
 
 
 def _row(values) -> str:

@@ -3,30 +3,36 @@
 from dataclasses import dataclass
 
 from transferscope.errors import Refused
+from transferscope.tasks.metrics import METRICS
 
 RELATIVE = "relative:"
 
 
 @dataclass(frozen=True)
 class Margin:
-    """value: on the metric's scale, or the share where `relative`."""
+    """value: in the metric's unit, or the share where `relative`."""
 
     value: float
     relative: bool = False
 
     @classmethod
-    def parse(cls, margin: float | str) -> "Margin":
-        """0.01 or 'relative:0.1'. Raises Refused."""
+    def parse(cls, margin: float | str | None, metric: str) -> "Margin":
+        """0.01, 'relative:0.1', or None for the metric's own. Raises Refused."""
+        judged = METRICS[metric]
+        if margin is None:
+            return cls(judged.margin)
         text = str(margin)
         relative = text.startswith(RELATIVE)
         try:
             value = float(text.removeprefix(RELATIVE))
         except ValueError:
             value = float("nan")
-        if not 0 <= value < 1:
+        most = 1.0 if relative else judged.span
+        if not 0 <= value < most:
+            hint = "0.01 is one point" if judged.display == "points" else f"in {judged.display}"
             raise Refused(
-                f"--margin {margin}: the smallest difference that matters, at least 0 and below 1, is needed (0.01 is one point of accuracy), "
-                "or relative:0.1 for a tenth of the baseline's risk"
+                f"--margin {margin}: the smallest difference that matters, at least 0 and below {most:.3g}, is needed "
+                f"({hint if not relative else 'a share of the risk'}), or relative:0.1 for a tenth of the baseline's risk"
             )
         return cls(value, relative)
 
@@ -35,7 +41,7 @@ class Margin:
         return f"{RELATIVE}{self.value:g}" if self.relative else self.value
 
     def of(self, baseline_score: float, metric: str) -> float:
-        """On the metric's scale. The risk is 1 − score, or the score with its sign flipped back (nll, brier)."""
+        """In the metric's unit. The risk is 1 − score, or a loss with its sign flipped back."""
         if not self.relative:
             return self.value
-        return self.value * (-baseline_score if metric in ("nll", "brier") else 1 - baseline_score)
+        return self.value * (-baseline_score if METRICS[metric].is_loss else 1 - baseline_score)

@@ -1,36 +1,61 @@
-"""Scores, differences and p-values as text. Accuracy is told in points (hundredths), any other metric with three decimals."""
+"""Numbers as text, the same in terminal, page, Markdown and trackers. Metrics in points are told in hundredths, others with three decimals."""
+
+import math
+
+from transferscope.tasks.metrics import METRICS
+
+NOTHING = "–"
 
 
-def score(value: float, metric: str) -> str:
-    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3f}"
+def unit(metric: str) -> str:
+    return METRICS[metric].display
 
 
-def signed(value: float, metric: str) -> str:
-    """With a true minus; zero without a sign."""
+def in_points(metric: str) -> bool:
+    return unit(metric) == "points"
+
+
+def score(value: float | None, metric: str) -> str:
+    """`91.2` in points, `0.412` in another unit, with a true minus; a dash where there is none."""
+    if not is_finite(value):
+        return NOTHING
+    return (f"{100 * value:.1f}" if in_points(metric) else f"{value:.3f}").replace("-", "−")
+
+
+def signed(value: float | None, metric: str) -> str:
+    """A difference with its sign, zero without one."""
+    if not is_finite(value):
+        return NOTHING
     text = score(abs(value), metric)
     return text if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
-def interval(bounds: tuple[float, float] | None, metric: str) -> str:
-    return "" if bounds is None else f"[{signed(bounds[0], metric)}, {signed(bounds[1], metric)}]"
+def interval(bounds: tuple | list | None, metric: str) -> str:
+    """`[−1.2, +3.4]`; nothing where there is none."""
+    if bounds is None or not all(map(is_finite, bounds)):
+        return ""
+    return f"[{signed(bounds[0], metric)}, {signed(bounds[1], metric)}]"
 
 
-def probability(p: float) -> str:
+def probability(p: float | None) -> str:
+    if not is_finite(p):
+        return NOTHING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def level(alpha: float) -> str:
+    """Of an interval: `95 %`."""
     return f"{100 * (1 - alpha):g} %"
 
 
-def unit(metric: str) -> str:
-    return "points" if metric == "accuracy" else metric
-
-
 def margin(value: float | str, metric: str) -> str:
-    """A margin in words."""
+    """`1 point`, `0.01 nats`, or the share of the baseline's risk."""
     if isinstance(value, str):
         return f"{100 * float(value.partition(':')[2]):g} % of the baseline's risk"
-    if metric != "accuracy":
-        return f"{value:g}"
+    if not in_points(metric):
+        return f"{value:g} {unit(metric)}"
     return f"{100 * value:g} point{'' if value == 0.01 else 's'}"
+
+
+def is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

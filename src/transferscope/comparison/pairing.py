@@ -1,5 +1,6 @@
 """Two arms side by side: seeds present in both, test items matched by id, one score each."""
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
 from transferscope.record import read_history
 from transferscope.statistics import influence
+from transferscope.tasks.metrics import METRICS
 
 COLLAPSED = ("collapsed", "diverged")
 
@@ -139,14 +141,22 @@ def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool
     chance = "seeds" if items == "fixed" else "items" if evidence.deterministic else "both"
     rows = slice(1) if chance == "items" else slice(None)
     return verdict.Pair(
-        verdict.group_means(evidence.strategy_scores - evidence.baseline_scores, evidence.groups)[rows],
-        evidence.strategy_collapsed[rows],
-        evidence.baseline_collapsed[rows],
-        verdict.smallest_class(evidence.labels, evidence.groups),
-        chance,
-        influence.of_one_change(evidence.labels, metric) if metric in influence.METRICS else None,
-        baseline_improving,
+        d=verdict.group_means(evidence.strategy_scores - evidence.baseline_scores, evidence.groups)[rows],
+        strategy_collapsed=evidence.strategy_collapsed[rows],
+        baseline_collapsed=evidence.baseline_collapsed[rows],
+        smallest_class=verdict.smallest_class(evidence.labels, evidence.groups),
+        chance=chance,
+        **scale(metric, evidence.labels),
+        baseline_remaining=math.inf if baseline_improving else 0.0,
+        unfinished=baseline_improving,
     )
+
+
+def scale(metric: str, labels: np.ndarray) -> dict:
+    """How large differences of a metric can be: what `verdict.Pair` is told of it."""
+    judged = METRICS[metric]
+    one_change = influence.of_one_change(labels, metric) if judged.kind == "influence" else None
+    return {"influence": one_change, "unit": judged.unit, "span": judged.span}
 
 
 def _for_every_seed(arm: Arm, other: Arm) -> Arm:
@@ -165,7 +175,7 @@ def _check_subsets(arm: Arm, baseline: Arm, seeds: list[int]) -> None:
     pairs = [(seed, runs) for seed in seeds for runs in zip(arm.runs[seed], baseline.runs[seed], strict=True)]
     own = [(seed, {record.get("subset") for _, record in runs if record["seed"] == seed} - {None}) for seed, runs in pairs]
     if differing := list(dict.fromkeys(seed for seed, subsets in own if len(subsets) > 1)):
-        raise NotSelectable(f"cell and baseline saw different labelled subsets: {_seeds(differing)}; compare runs of one state of the data")
+        raise NotSelectable(f"cell and baseline saw different labelled subsets: {seeds_named(differing)}; compare runs of one state of the data")
 
 
 def _aligned(first: Scores, run: tuple[Path, dict], other: Scores, other_run: tuple[Path, dict]) -> np.ndarray:
@@ -204,11 +214,11 @@ def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[st
         notes.append(f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of its folds did")
     for who, it in (("", arm), (" of the baseline", baseline)):
         if absent := sorted(it.planned - it.runs.keys()):
-            notes.append(f"interim: planned {_seeds(absent)}{who} without a result")
+            notes.append(f"interim: planned {seeds_named(absent)}{who} without a result")
     if alone := sorted(arm.runs.keys() - set(seeds)):
-        notes.append(f"{_seeds(alone)} left out: no run of the baseline to pair with")
+        notes.append(f"{seeds_named(alone)} left out: no run of the baseline to pair with")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):
-        notes.append(f"{_seeds(added)} came after the plan: error rates hold where their number was not chosen by looking at the result")
+        notes.append(f"{seeds_named(added)} came after the plan: error rates hold where their number was not chosen by looking at the result")
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")
     for who, it in (("strategy", arm), ("baseline", baseline)):
@@ -220,5 +230,5 @@ def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[st
     return notes
 
 
-def _seeds(seeds: list[int]) -> str:
+def seeds_named(seeds: list[int]) -> str:
     return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"

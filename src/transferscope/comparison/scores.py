@@ -9,10 +9,10 @@ from transferscope.comparison import stored
 from transferscope.errors import Refused
 from transferscope.record import read_history
 from transferscope.statistics import influence
+from transferscope.tasks.metrics import METRICS
 
 VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
 SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored.VALIDATORS)
-METRICS = ("accuracy", *influence.METRICS, "nll", "brier")
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
 
@@ -66,21 +66,8 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
 
 
 def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
-    """Class probabilities [n, C], labels [n] -> scores [n], higher is better: nll and brier have their sign flipped.
-
-    nll is in nats, of probabilities of at least 1e-12. Metrics that are no mean over items give influence values, which alone need groups.
-    """
-    if metric in influence.METRICS:
-        return influence.values(probabilities, labels, metric, groups)
-    rows = np.arange(len(labels))
-    if metric == "accuracy":
-        return (probabilities.argmax(1) == labels).astype(float)
-    p = probabilities.astype(float)
-    if metric == "nll":
-        return np.log(np.maximum(p[rows, labels], 1e-12))
-    one_hot = np.zeros_like(p)
-    one_hot[rows, labels] = 1.0
-    return -((p - one_hot) ** 2).sum(1)
+    """Class probabilities [n, C], labels [n], groups [n] -> scores [n] of a judged metric, higher is better (`metrics.Metric`)."""
+    return METRICS[metric].per_item(probabilities, labels, groups)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
@@ -182,7 +169,7 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
     if selection in SEES and not validation:
         selection = "last"
     groups = evaluations.get(f"{test}/groups")
-    scores, ece, step, kept = np.full(len(ids), _chance(labels, len(classes), metric)), None, None, None
+    scores, ece, step, kept = np.full(len(ids), METRICS[metric].chance(labels, len(classes))), None, None, None
     for candidate in _best_first(evaluations, validation, test, steps, labels, metric, selection):
         p = evaluations.probabilities(test, candidate)
         if p is not None:
@@ -230,10 +217,3 @@ def _best_first(
 
 def _descending(value: dict[int, float]) -> list[int]:
     return sorted(value, key=lambda step: (-value[step], step))
-
-
-def _chance(labels: np.ndarray, classes: int, metric: str) -> float:
-    """What a run without a single finite evaluation scores: uniform probabilities, ties broken at random."""
-    if metric in influence.METRICS:
-        return influence.at_chance(labels, classes, metric)
-    return {"accuracy": 1 / classes, "nll": -np.log(classes), "brier": -(1 - 1 / classes)}[metric]

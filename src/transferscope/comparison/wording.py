@@ -23,10 +23,12 @@ _SAID = {
 _WANTS = {
     "more seeds": "for want of seeds",
     "needs test items, not seeds": "for want of test items, not of seeds",
+    "needs test items and seeds": "for want of test items and seeds",
     "budget": "out of reach of 100 seeds",
     "collapse": "because of collapsed runs",
     "one seed": "with one seed only",
     "the baseline was still improving": "because the baseline was still improving",
+    "the strategy was still improving": "because the strategy was still improving",
 }
 _CORRECTION = {"holm": "Holm", "bh": "Benjamini-Hochberg: false discovery rate, simultaneous intervals at the FCR level"}
 

@@ -7,6 +7,7 @@ import numpy as np
 from transferscope.comparison.cells import Cell
 from transferscope.evidence.predictions import Reader
 from transferscope.statistics import effect
+from transferscope.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,6 @@ def of(cell: Cell, alpha: float, reader: Reader) -> Calibration:
     arms = [reader.arm(cell, folders) for folders in (seen.strategy_runs, seen.baseline_runs)]
     strategy, baseline = (effect.group_means(np.stack([run.nll for run in arm]), seen.groups) for arm in arms)
     d = strategy - baseline
-    ci = effect.interval(d, alpha) if len(d) > 1 else None
+    ci = effect.interval(d, alpha, METRICS["nll"].unit) if len(d) > 1 else None
     ece = [float(np.mean(values)) for values in (seen.strategy_ece, seen.baseline_ece)]
     return Calibration(float(strategy.mean()), float(baseline.mean()), float(d.mean()), ci, *ece)

@@ -27,11 +27,12 @@ class Part:
         return self.ci[0] > 0 or self.ci[1] < 0
 
 
-def differences(d: np.ndarray, part: np.ndarray, names: Sequence[str], groups: np.ndarray | None, alpha: float) -> list[Part]:
-    """d [K, n] with K >= 2, part [n] (index into names), groups [n] or None -> the parts that have test items, in the order of names."""
+def differences(d: np.ndarray, part: np.ndarray, names: Sequence[str], groups: np.ndarray | None, alpha: float, unit: float = 1.0) -> list[Part]:
+    """d [K, n] of a metric of this unit, K >= 2, part [n] (index into names), groups [n] or None -> the parts that have test items, in the
+    order of names."""
     present = [k for k in range(len(names)) if np.any(part == k)]
     units = [effect.group_means(d[:, part == k], None if groups is None else groups[part == k]) for k in present]  # each [K, items]
-    found = [effect.estimate(unit) for unit in units]
+    found = [effect.estimate(items, unit) for items in units]
     adjusted = verdict.holm([one.p_value() for one in found], len(found))
     shrunken = shrink([one.delta for one in found], [one.seed_variance + one.item_variance for one in found])
     return [

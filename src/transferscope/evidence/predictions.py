@@ -11,8 +11,7 @@ from transferscope.comparison import scores
 from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 from transferscope.shapes import printable
-
-ITEM_METRICS = ("accuracy", "nll", "brier")  # those that are means of item scores
+from transferscope.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class Reader:
 def item_differences(cell: Cell, reader: Reader) -> tuple[np.ndarray, str]:
     """(d [K, n], its metric): of the cell's metric where that is a mean of item scores, else of accuracy."""
     seen = cell.evidence
-    if cell.metric in ITEM_METRICS:
+    if METRICS[cell.metric].kind == "items":
         return seen.strategy_scores - seen.baseline_scores, cell.metric
     strategy, baseline = right(reader.arm(cell, seen.strategy_runs)), right(reader.arm(cell, seen.baseline_runs))
     return strategy - baseline, "accuracy"
@@ -99,7 +98,7 @@ def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predi
         classes = len(members[f"{prefix}/classes"])
         if step is None:
             n = len(labels)
-            return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, np.log(classes)))
+            return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, -METRICS["nll"].chance(labels, classes)))
         p = members[f"{prefix}/probabilities/{step:06d}"].astype(float)
     predicted = p.argmax(1)
     return ids, Predictions(predicted, predicted == labels, -scores.item_scores(p, labels, "nll"))

@@ -7,6 +7,7 @@ import numpy as np
 from transferscope.comparison.cells import Cell
 from transferscope.evidence import parts
 from transferscope.evidence.predictions import Reader, item_differences, order
+from transferscope.tasks.metrics import METRICS
 
 MOST = 40  # values of a column beyond which it names items rather than subgroups
 
@@ -15,12 +16,12 @@ def of(cell: Cell, alpha: float, reader: Reader) -> dict[str, list[parts.Part]]:
     """{column: its parts} for columns of 2 to 40 values; empty with a single seed or a domain without metadata."""
     if len(cell.evidence.seeds) < 2:
         return {}
-    d, _ = item_differences(cell, reader)
+    d, metric = item_differences(cell, reader)
     found = {}
     for column, values in _columns(cell).items():
         names, part = np.unique(values, return_inverse=True)
         if 2 <= len(names) <= MOST:
-            found[column] = parts.differences(d, part, names, cell.evidence.groups, alpha)
+            found[column] = parts.differences(d, part, names, cell.evidence.groups, alpha, METRICS[metric].unit)
     return found
 
 

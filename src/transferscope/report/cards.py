@@ -5,11 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from transferscope import record
+from transferscope.comparison import numerals
 from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 from transferscope.evidence import calibration_change, classes, flips, forgetting, learning, parts, subgroups
 from transferscope.evidence.predictions import Reader
-from transferscope.report import figures, method, words
+from transferscope.report import figures, method
 from transferscope.report.layout import Target, View
 from transferscope.report.pictures import Pictures
 from transferscope.statistics import effect
@@ -102,5 +103,5 @@ def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]
 
 
 def _spoken(view: View, found: dict[str, Sequence]) -> str:
-    ends = [f"{getattr(view.cell, arm)} ends at {words.number(line[-1][1], 'accuracy')}" for arm, line in found.items() if line]
+    ends = [f"{getattr(view.cell, arm)} ends at {numerals.score(line[-1][1], 'accuracy')}" for arm, line in found.items() if line]
     return "; ".join(ends)

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from transferscope.comparison import numerals
 from transferscope.comparison.cells import Cell
 from transferscope.evidence.calibration_change import Calibration
 from transferscope.evidence.flips import Flips
@@ -152,8 +153,8 @@ def _varying(cells: Sequence[Cell]) -> list[str]:
 def _spoken(cell: Cell, label: str) -> str:
     where = f"{label} {source_name(cell.source)}, {words.budget(cell.label_budget)}"
     return (
-        f"{where}: {cell.verdict}, {words.signed(cell.delta, cell.metric)} {words.unit(cell.metric)}, "
-        f"interval {words.interval(cell.ci, cell.metric)}"
+        f"{where}: {cell.verdict}, {numerals.signed(cell.delta, cell.metric)} {numerals.unit(cell.metric)}, "
+        f"interval {numerals.interval(cell.ci, cell.metric)}"
     )
 
 

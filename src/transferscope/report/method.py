@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transferscope.comparison import wording
+from transferscope.comparison import numerals, wording
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.report import layout, words
 
@@ -100,7 +100,7 @@ def without_collapse(cell: Cell) -> str:
     given = cell.without_collapse
     if not given:
         return ""
-    return f"{words.signed(given['delta'], cell.metric)} {words.interval(given['ci'], cell.metric)}, {words.count(given['seeds'], 'seed')}"
+    return f"{numerals.signed(given['delta'], cell.metric)} {numerals.interval(given['ci'], cell.metric)}, {words.count(given['seeds'], 'seed')}"
 
 
 def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:

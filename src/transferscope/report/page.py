@@ -12,14 +12,16 @@ from markupsafe import Markup, escape
 
 import transferscope
 from transferscope import record
+from transferscope.comparison import numerals
 from transferscope.comparison.baselines import ISOLATES
 from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
 from transferscope.evidence.flips import BOUND
-from transferscope.evidence.predictions import ITEM_METRICS, Reader, check
+from transferscope.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
+from transferscope.tasks.metrics import METRICS
 
 LARGE = 60  # cells beyond which the parts fold, a source each
 PANEL_HEIGHT = 150
@@ -67,16 +69,16 @@ def render(comparison: Comparison) -> str:
         "search": bool(searches),
     }
     metric = settings["metric"]
-    part_metric = metric if metric in ITEM_METRICS else "accuracy"
+    part_metric = metric if METRICS[metric].kind == "items" else "accuracy"
     baselines = sorted({cell.baseline for cell in cells})
-    margin = words.margin(settings["margin"], metric)
+    margin = numerals.margin(settings["margin"], metric)
     script = _asset("page.js")
     return _environment().get_template("page.html.j2").render(
         answer=answer(views),
         losing=losing_parts(views, settings["alpha"]),
         targets=targets,
         metric=metric,
-        unit=words.unit(metric),
+        unit=numerals.unit(metric),
         margin=margin,
         confidence=f"{100 * (1 - settings['alpha']):g} %",
         baseline_names=" or ".join(baselines) or "baseline",
@@ -91,7 +93,7 @@ def render(comparison: Comparison) -> str:
         with_forgetting=any(view.forgetting for view in views),
         without_twin=any(view.flips and view.flips.reference == BOUND for view in views),
         part_metric=part_metric,
-        part_unit=words.unit(part_metric),
+        part_unit=numerals.unit(part_metric),
         regrets=regret.of(cells),
         standing=found,
         isolates=settings["isolates"],
@@ -143,10 +145,10 @@ def _environment() -> Environment:
         loader=PackageLoader("transferscope.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "signed": words.signed,
-        "number": words.number,
-        "interval": words.interval,
-        "probability": words.probability,
+        "signed": numerals.signed,
+        "number": numerals.score,
+        "interval": lambda bounds, metric: numerals.interval(bounds, metric) or numerals.NOTHING,
+        "probability": numerals.probability,
         "budget": words.budget,
         "source": layout.source_name,
         "tally": _tally,
@@ -155,8 +157,8 @@ def _environment() -> Environment:
         "words": lambda text: text.replace("_", " "),
         "amount": words.amount,
         "saving": words.saving,
-        "tick": lambda value, metric: words.signed(value, metric).removesuffix(".0"),
-        "whole": lambda delta, metric: words.signed(round(delta, 2), metric).removesuffix(".0"),
+        "tick": lambda value, metric: numerals.signed(value, metric).removesuffix(".0"),
+        "whole": lambda delta, metric: numerals.signed(round(delta, 2), metric).removesuffix(".0"),
     }
     return environment
 

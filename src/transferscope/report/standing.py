@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from transferscope.comparison import numerals
 from transferscope.comparison.best import Best
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast
@@ -27,8 +28,8 @@ def _best(one: Best, by_cell: dict[int, View]) -> dict:
         "leader": leader,
         "others": others,
         "among": one.among,
-        "corrected": words.signed(one.corrected, one.metric),
-        "interval": words.interval(one.ci_simultaneous, one.metric),
+        "corrected": numerals.signed(one.corrected, one.metric),
+        "interval": numerals.interval(one.ci_simultaneous, one.metric),
     }
 
 
@@ -55,7 +56,7 @@ def _rates(cells: Sequence[Cell], several: bool) -> list[dict]:
             signs = {delta > 0 for delta in cell.rates.values()}
             rows[where, str(cell.rates)] = {
                 "where": where,
-                "rates": [(rate, words.signed(delta, cell.metric)) for rate, delta in cell.rates.items()],
+                "rates": [(rate, numerals.signed(delta, cell.metric)) for rate, delta in cell.rates.items()],
                 "holds": len(signs) == 1 and 0 not in cell.rates.values(),
             }
     return list(rows.values())

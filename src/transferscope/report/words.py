@@ -1,15 +1,10 @@
-"""Numbers and verdicts in words, shared by every part of the page."""
-
-import math
+"""Verdicts and counts in words, shared by every part of the page."""
 
 from transferscope.comparison.baselines import TARGET_ONLY
 from transferscope.evidence.learning import Measure
 
 VERDICTS = ("positive", "negative", "equivalent", "undecided")
 NEGATIVE_TRANSFER = "negative transfer"
-
-# metrics on the scale 0 to 1 are printed in points (hundredths)
-_POINTS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 
 _AGAINST = {
     "scratch": "Against training from scratch, transfer",
@@ -25,40 +20,6 @@ _AGAINST = {
 _PLURAL = ("shuffled_source",)
 
 
-def unit(metric: str) -> str:
-    return "points" if metric in _POINTS else metric
-
-
-def number(value: float | None, metric: str) -> str:
-    """A score: `91.2` in points, three decimals for other metrics, a dash where there is none."""
-    if not _finite(value):
-        return "–"
-    return (f"{100 * value:.1f}" if metric in _POINTS else f"{value:.3f}").replace("-", "−")
-
-
-def signed(value: float | None, metric: str) -> str:
-    """A difference with its sign (a true minus), zero without one."""
-    if not _finite(value):
-        return "–"
-    text = number(abs(value), metric)
-    if float(text) == 0:
-        return text
-    return ("−" if value < 0 else "+") + text
-
-
-def margin(setting: float | str, metric: str) -> str:
-    """`1.0 points`, or the share of the baseline's risk."""
-    if isinstance(setting, str):
-        return f"{100 * float(setting.partition(':')[2]):g} % of the baseline’s risk"
-    return f"{number(setting, metric)} {unit(metric)}"
-
-
-def interval(bounds: list | tuple | None, metric: str) -> str:
-    if bounds is None or not all(_finite(bound) for bound in bounds):
-        return "–"
-    return f"[{signed(bounds[0], metric)}, {signed(bounds[1], metric)}]"
-
-
 def amount(value: float, unit: str) -> str:
     """Steps as a whole number, seconds with one decimal."""
     return f"{value:.0f}" if unit == "steps" else f"{value:.1f} s"
@@ -69,12 +30,6 @@ def saving(measure: Measure, unit: str) -> str:
     values = [measure.delta, *(measure.ci or ())]
     told = [("−" if value < 0 else "") + amount(abs(value), unit) for value in values]
     return told[0] + (f" [{told[1]}, {told[2]}]" if measure.ci else "")
-
-
-def probability(p: float | None) -> str:
-    if not _finite(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def budget(value: int | str | None) -> str:
@@ -116,7 +71,3 @@ def explanations(baselines: list[str], margin: str) -> list[tuple[str, str]]:
         ("equivalent", f"The difference is shown to be smaller than the margin ({margin}), in either direction."),
         ("undecided", "These runs cannot tell. It does not mean “no effect”; the reason says what would decide it."),
     ]
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)

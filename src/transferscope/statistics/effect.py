@@ -10,11 +10,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import betaincinv, chdtri, nctdtrinc, stdtrit
+from scipy.special import betaincinv, chdtri, nctdtrinc, ndtri, stdtrit
 
 SMALLEST_P = 1e-15  # smaller p-values are reported as this
 SEEDS_WITHIN_REACH = 100  # where more would be needed, the reason is the budget
 POWER = 0.8  # of the minimum detectable effect
+SPREAD_QUANTILE = 0.35  # of the χ² that the seeds' spread is taken to have come from: at the median, experiments find 0.70 to 0.78, not 0.8
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Effect:
 
     delta: mean of d, raw. seed_variance A and item_variance C: the shares of the variance of `delta` that fall with more seeds and with
     more items; one of them is 0 where only the other is left to chance. seeds K. items n: items (or groups), pseudo-items not counted.
+    item_df ν: how many items carry Δ, as far as degrees of freedom go. raw_item_variance: C without pseudo-items.
     """
 
     delta: float
@@ -30,11 +32,20 @@ class Effect:
     item_variance: float
     seeds: int
     items: int
+    item_df: float
+    raw_item_variance: float = 0.0
 
     def half(self, alpha: float) -> float:
-        """Half-width at level 1 − alpha: h² = t²(1 − α/2; K − 1) A + t²(1 − α/2; n + 1) C. Always positive for alpha < 1."""
-        seed_part = _t(alpha, self.seeds - 1) ** 2 * self.seed_variance if self.seed_variance else 0.0
-        return math.sqrt(seed_part + _t(alpha, self.items + 1) ** 2 * self.item_variance)
+        """Half-width at level 1 − alpha: h² = t²(1 − α/2; K − 1) A + t²(1 − α/2; ν) C. Always positive for alpha < 1."""
+        return math.hypot(self.seed_half(alpha), self.item_half(alpha))
+
+    def seed_half(self, alpha: float) -> float:
+        """What is left of the half-width with test items without end."""
+        return _t(alpha, self.seeds - 1) * math.sqrt(self.seed_variance) if self.seed_variance else 0.0
+
+    def item_half(self, alpha: float) -> float:
+        """What is left of the half-width with seeds without end."""
+        return _t(alpha, self.item_df) * math.sqrt(self.item_variance) if self.item_variance else 0.0
 
     def interval(self, alpha: float) -> tuple[float, float]:
         half = self.half(alpha)
@@ -61,18 +72,20 @@ class Effect:
     def minimum_detectable(self, alpha: float) -> float:
         """The true |Δ| that a repetition of this experiment (same seeds, same items) would tell from 0 at level alpha with probability 0.8.
 
-        As half(alpha), with the noncentrality at which a t test has that power in place of each quantile, for the repetition estimates its
-        spread anew; and with a seed component that is as often too large as too small, where A is more often too small.
+        Seeds: the noncentrality at which a t test has that power in place of the quantile, for the repetition estimates its spread anew, and
+        A (K − 1) / χ² at its 0.35 quantile, for A is more often too small than too large. Items: the quantile times √C, which pseudo-items
+        widen, and z at that power times what really varies.
         """
-        seed_part = detectable_factor(alpha, self.seeds - 1) * self.seed_variance if self.seed_variance else 0.0
-        return math.sqrt(seed_part + detectable_factor(alpha, self.items + 1) * self.item_variance)
+        seed_part = math.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance) if self.seed_variance else 0.0
+        return math.hypot(seed_part, self.item_half(alpha) + float(ndtri(POWER)) * math.sqrt(self.raw_item_variance))
 
     def seeds_needed(self, gap: float, alpha: float) -> int | None:
         """Seeds, more than now, at which half(alpha) is expected below `gap`; None where SEEDS_WITHIN_REACH do not suffice."""
-        for seeds in range(self.seeds + 1, SEEDS_WITHIN_REACH + 1):
-            if replace(self, seed_variance=self.seed_variance * self.seeds / seeds, seeds=seeds).half(alpha) < gap:
-                return seeds
-        return None
+        return next((seeds for seeds in range(self.seeds + 1, SEEDS_WITHIN_REACH + 1) if self.with_seeds(seeds).half(alpha) < gap), None)
+
+    def with_seeds(self, seeds: int) -> "Effect":
+        """As is to be expected with another number of seeds and the same spread."""
+        return replace(self, seed_variance=self.seed_variance * self.seeds / seeds, seeds=seeds)
 
     def items_needed(self, gap: float, alpha: float) -> float:
         """Test items below which the interval stays wider than ±gap however many seeds are run: n z² C / gap²."""
@@ -80,67 +93,85 @@ class Effect:
 
 
 def detectable_factor(alpha: float, df: float) -> float:
-    """By which a variance estimated with df degrees of freedom is multiplied for the square of the minimum detectable effect.
+    """By which a variance estimated with df degrees of freedom is multiplied for the square of the seeds' part of the minimum detectable
+    effect: the square of the noncentrality at which a two-sided t test at level alpha rejects with probability POWER, times df over χ²."""
+    return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)) ** 2 * df / chdtri(df, 1 - SPREAD_QUANTILE))
 
-    The square of the noncentrality at which a two-sided t test at level alpha rejects with probability POWER, times df over the median of
-    χ² with df degrees of freedom, which makes the estimate median-unbiased.
+
+def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -> Effect:
+    """d [K, n], differences of seeds and items (or of groups: `group_means`), K ≥ 2, n ≥ 1, all finite.
+
+    unit u: of the metric, 1 for scores of 0 and 1, else half the largest possible |difference|. Two pseudo-items +u, −u join every seed's
+    row: what a bounded score may yet show on items like none of these. The item part has the degrees of freedom
+    ν = min(n + 1, (2u² + Σc²)² / (2u⁴ + Σc⁴)), c the means of d over seeds: Satterthwaite's number for a sum of squares that few items
+    carry. The same data in another unit (d and u both multiplied) give the same p-values.
+    Equal row means happen by chance, scores being multiples of u/n, and would give A = 0: A is at least what rounding hides, (u/N)²/12 a seed.
+
+    influence w: given where d are differences of influence values, and then what one changed item makes of one (`influence.of_one_change`).
+    They get no pseudo-items; C is at least what two changed items would make it, or arms that never differ on few items would pass for equal,
+    and ν counts those two: min(n − 1, (2w² + Σc²)² / (2w⁴ + Σc⁴)), c less their mean.
     """
-    return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)) ** 2 * df / chdtri(df, 0.5))
-
-
-def estimate(d: np.ndarray, influence: float | None = None) -> Effect:
-    """d [K, n], differences of seeds and items (or of groups: `group_means`), K ≥ 2, n ≥ 1, on the scale of accuracy (0 to 1).
-
-    Two pseudo-items +w, −w join every seed's row, w² = (2 + Σ c²) / (2 + #{c ≠ 0}), c = means over seeds: with few discordant items the
-    interval stays honest, with many it does not change. Equal row means happen by chance, scores being multiples of 1/n, and would give
-    A = 0: A is at least what rounding to 1/n hides, (1/n)²/12 a seed.
-
-    influence: given where d are differences of influence values, and then what one changed item makes of one (`influence.of_one_change`). They
-    get no pseudo-items; C is at least what two changed items would make it, or arms that never differ on few items would pass for equal.
-    """
-    d = np.asarray(d, dtype=float)
+    d = _finite(d)
     if d.ndim != 2 or d.shape[0] < 2 or d.shape[1] < 1:
         raise ValueError(f"differences of at least 2 seeds and 1 item are needed, got shape {d.shape}")
-    delta, items = float(d.mean()), d.shape[1]
-    if influence is None:
-        w = _pseudo_item(d.mean(axis=0))
-        d = np.hstack([d, np.full((len(d), 1), w), np.full((len(d), 1), -w)])  # [K, n + 2]
     seeds, n = d.shape
     ms_seed, ms_item, ms_rest = mean_squares(d)
+    raw = max((ms_item - ms_rest) / (seeds * n), 0.0)
+    item_df = _item_df(d.mean(axis=0), unit, influence)
+    variance = max(raw, _least_item_variance(n, influence))
+    if influence is None:
+        padded = np.hstack([d, np.full((seeds, 1), unit), np.full((seeds, 1), -unit)])
+        ms_seed, ms_item, ms_rest = mean_squares(padded)
+        n += 2
+        variance = max((ms_item - ms_rest) / (seeds * n), 0.0)
     return Effect(
-        delta=delta,
-        seed_variance=max(ms_seed / n, _rounding(n)) / seeds,
-        item_variance=max((ms_item - ms_rest) / (seeds * n), _least_item_variance(items, influence)),
+        delta=float(d.mean()),
+        seed_variance=max(ms_seed / n, _rounding(unit, n)) / seeds,
+        item_variance=variance,
         seeds=seeds,
-        items=items,
+        items=d.shape[1],
+        item_df=item_df,
+        raw_item_variance=raw,
     )
 
 
-def estimate_over_seeds(d: np.ndarray) -> Effect:
+def estimate_over_seeds(d: np.ndarray, unit: float = 1.0) -> Effect:
     """d [K, n], K ≥ 2: for these very items, the t interval over seed means. It says nothing of other items."""
-    d = np.asarray(d, dtype=float)
+    d = _finite(d)
     seeds, n = d.shape
     means = d.mean(axis=1)
-    return Effect(float(means.mean()), max(float(means.var(ddof=1)), _rounding(n)) / seeds, 0.0, seeds, n)
+    variance = max(float(means.var(ddof=1)), _rounding(unit, n)) / seeds
+    return Effect(float(means.mean()), variance, 0.0, seeds, n, math.inf)
 
 
-def estimate_over_items(d: np.ndarray, influence: float | None = None) -> Effect:
-    """d [n] of two arms that no seed changes: for this very training set, the t interval over items, pseudo-items and all."""
-    d = np.asarray(d, dtype=float)
-    items, delta = len(d), float(d.mean())
+def estimate_over_items(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -> Effect:
+    """d [n] of two arms that no seed changes: for this very training set, the t interval over items; unit and influence as in `estimate`."""
+    d = _finite(d)
+    n, raw = len(d), float(d.var(ddof=1)) / len(d) if len(d) > 1 else 0.0
+    variance = max(raw, _least_item_variance(n, influence))
     if influence is None:
-        w = _pseudo_item(d)
-        d = np.append(d, [w, -w])
-    variance = float(d.var(ddof=1)) / len(d) if len(d) > 1 else 0.0
-    return Effect(delta, 0.0, max(variance, _least_item_variance(items, influence)), 1, items)
+        variance = float(np.append(d, [unit, -unit]).var(ddof=1)) / (n + 2)
+    return Effect(float(d.mean()), 0.0, variance, 1, n, _item_df(d, unit, influence), raw)
 
 
-def _pseudo_item(c: np.ndarray) -> float:
-    return math.sqrt((2 + np.sum(c**2)) / (2 + np.count_nonzero(c)))
+def _finite(d: np.ndarray) -> np.ndarray:
+    d = np.asarray(d, dtype=float)
+    if not np.isfinite(d).all():
+        raise ValueError(f"{np.size(d) - np.isfinite(d).sum()} of {np.size(d)} differences are not finite")
+    return d
 
 
-def _rounding(n: int) -> float:
-    return 1 / (12 * n**2)
+def _item_df(c: np.ndarray, unit: float, influence: float | None) -> float:
+    """ν of `estimate`; c [n], the items' means over seeds."""
+    n = len(c)
+    w, most = (unit, n + 1) if influence is None else (influence, max(n - 1, 1))
+    c = c if influence is None else c - c.mean()
+    squares = (c / w) ** 2
+    return min(most, float((2 + squares.sum()) ** 2 / (2 + (squares**2).sum())))
+
+
+def _rounding(unit: float, n: int) -> float:
+    return (unit / n) ** 2 / 12
 
 
 def _least_item_variance(items: int, influence: float | None) -> float:
@@ -157,9 +188,9 @@ def mean_squares(d: np.ndarray) -> tuple[float, float, float]:
     return float(ms_seed), float(ms_item), float(ms_rest)
 
 
-def interval(d: np.ndarray, alpha: float) -> tuple[float, float]:
+def interval(d: np.ndarray, alpha: float, unit: float = 1.0) -> tuple[float, float]:
     """Bounds of the mean of d [K, n] at level 1 − alpha."""
-    return estimate(d).interval(alpha)
+    return estimate(d, unit).interval(alpha)
 
 
 def group_means(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

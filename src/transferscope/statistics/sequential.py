@@ -7,7 +7,7 @@ stopping for futility only ever makes fewer false claims, as long as what was st
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,20 +52,24 @@ class Finding:
     seeds: int
 
 
-def look(pairs: Sequence[Pair], margins: Sequence[float], number: int, undecided: int, family: int, design: Design) -> list[Finding]:
+def look(
+    pairs: Sequence[Pair], margins: Sequence[float], number: int, untold: tuple[int, int], family: int, design: Design
+) -> list[Finding]:
     """Look `number` (1, 2, …) at the open cells of one family, each with its d [K, n] so far.
 
-    undecided: cells of the family without a decision before this look: the open ones and also those stopped for futility or without any
-    result, which keep their place in the family with p = 1. family: all its cells.
+    untold: cells of the family without a told difference before this look, and those without a told equivalence. The open ones are among
+    either, and also those stopped for futility or without any result, and those of which the other claim was told: they keep their place
+    with p = 1. family: all its cells.
     """
-    judgements = verdict.judge(pairs, margins, design.level, undecided)
-    left = undecided - sum(judged.verdict != "undecided" for judged in judgements)
+    judgements = verdict.judge(pairs, margins, design.level, untold[0], equivalence_size=untold[1])
+    told = [sum(judged.verdict in verdicts for judged in judgements) for verdicts in (("positive", "negative"), ("equivalent",))]
+    levels = tuple(design.level / max(size - count, 1) for size, count in zip(untold, told, strict=True))
     findings = []
     for pair, margin, judged in zip(pairs, margins, judgements, strict=True):
         effect = pair.effect()
         state, limit = "decided", ""
         if judged.verdict == "undecided":
-            state, limit = _without_verdict(pair, effect, margin, number, design.level / left, design)
+            state, limit = _without_verdict(pair, effect, margin, number, levels, design)
         findings.append(
             Finding(
                 state=state,
@@ -81,28 +85,30 @@ def look(pairs: Sequence[Pair], margins: Sequence[float], number: int, undecided
     return findings
 
 
-def is_futile(pair: Pair, effect: Effect, margin: float, level: float, seeds: int) -> bool:
+def is_futile(pair: Pair, effect: Effect, margin: float, levels: tuple[float, float], seeds: int) -> bool:
     """Whether no claim that the pair may make is in sight at `seeds` seeds, Δ and the half-width each allowed to move by √A.
 
-    With every claim open: |Δ| + √A < h and h − √A > margin − |Δ|, h the half-width predicted there.
+    With every claim open: |Δ| + √A < h and h − √A > margin − |Δ|, h the half-width predicted there at the level of that claim.
     """
-    half = replace(effect, seed_variance=effect.seed_variance * effect.seeds / seeds, seeds=seeds).half(level)
-    drift = math.sqrt(effect.seed_variance)
-    only_negative = pair.collapses or pair.baseline_improving
-    difference = (-effect.delta if only_negative else abs(effect.delta)) + drift >= half
-    equivalence = not (pair.few or pair.collapses) and half - drift <= margin - abs(effect.delta)
+    then, drift = effect.with_seeds(seeds), math.sqrt(effect.seed_variance)
+    at_best = max(-effect.delta + drift - pair.strategy_remaining, -math.inf if pair.collapses else effect.delta + drift - pair.baseline_remaining)
+    difference = at_best >= then.half(levels[0])
+    barred = pair.few or pair.collapses or pair.unfinished
+    equivalence = not barred and then.half(levels[1]) - drift <= margin - abs(effect.delta)
     return not (difference or equivalence)
 
 
-def _without_verdict(pair: Pair, effect: Effect | None, margin: float, number: int, level: float, design: Design) -> tuple[str, str]:
+def _without_verdict(
+    pair: Pair, effect: Effect | None, margin: float, number: int, levels: tuple[float, float], design: Design
+) -> tuple[str, str]:
     """(state, limit)"""
     is_last = number == len(design.looks)
     if effect is None:
         return ("undecided", BUDGET) if is_last else ("open", "")
-    if not is_last and not is_futile(pair, effect, margin, level, design.looks[-1]):
+    if not is_last and not is_futile(pair, effect, margin, levels, design.looks[-1]):
         return "open", ""
-    barred = pair.collapses or (pair.baseline_improving and effect.delta > 0)
-    saturated = effect.items_needed(abs(effect.delta), level) >= effect.items  # z √C ≥ |Δ|
+    barred = (pair.collapses and effect.delta > 0) or 0 < abs(effect.delta) <= pair.remaining(effect.delta)
+    saturated = effect.items_needed(abs(effect.delta), levels[0]) >= effect.items  # z √C ≥ |Δ|
     return "undecided" if is_last else "stopped", SEEDS_CANNOT_HELP if barred or saturated else BUDGET
 
 

@@ -24,6 +24,7 @@ from transferscope.statistics import sequential
 from transferscope.sweeps import sweep
 from transferscope.sweeps.branches import Branch, Cell, branches, cells, cost, own_words
 from transferscope.sweeps.sweep import Job
+from transferscope.tasks.metrics import JUDGED
 
 SELECTION = "last"
 
@@ -47,13 +48,13 @@ class Settings:
             raise Refused(f"{key}.looks={looks}: numbers of seeds, each at least 2, are needed, such as [5,7,10]")
         if any(later <= earlier for earlier, later in zip(looks, looks[1:], strict=False)):
             raise Refused(f"{key}.looks={looks}: every look needs more seeds than the one before, such as [5,7,10]")
-        if metric not in scores.METRICS:
-            raise Refused(f"{key}.metric={metric}: not one of {', '.join(scores.METRICS)}{nearest(metric, scores.METRICS)}")
+        if metric not in JUDGED:
+            raise Refused(f"{key}.metric={metric}: not one of {', '.join(JUDGED)}{nearest(metric, JUDGED)}")
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
             raise Refused(f"{key}.alpha={alpha}: between 0 and 1 is needed")
         with own_words():
             baselines.parse(str(values["baseline"]))
-            return cls(tuple(looks), str(values["baseline"]), metric, Margin.parse(values["margin"]), float(alpha))
+            return cls(tuple(looks), str(values["baseline"]), metric, Margin.parse(values["margin"], metric), float(alpha))
 
     @property
     def design(self) -> sequential.Design:
@@ -194,7 +195,8 @@ class Course:
 
     def _look(self, family: list[Cell], reader: pairing.Reader) -> list[tuple[Cell, dict]]:
         seeds = self.seeds[: self.settings.looks[self.taken]]
-        undecided = sum(not cell.looks or cell.looks[-1]["state"] != "decided" for cell in family)
+        told = Counter(cell.looks[-1]["verdict"] for cell in family if cell.looks)
+        untold = len(family) - told["positive"] - told["negative"], len(family) - told["equivalent"]
         found, pairs = [], []
         for cell in family:
             if cell.is_open:
@@ -204,7 +206,7 @@ class Course:
                     empty = sequential.Finding("stopped", "undecided", "cannot be compared", str(why), None, None, None, 0)
                     found.append((cell, asdict(empty)))
         findings = sequential.look(
-            [pair for _, pair, _ in pairs], [margin for *_, margin in pairs], self.taken + 1, undecided, len(family), self.settings.design
+            [pair for _, pair, _ in pairs], [margin for *_, margin in pairs], self.taken + 1, untold, len(family), self.settings.design
         )
         return found + [(cell, asdict(finding)) for (cell, *_), finding in zip(pairs, findings, strict=True)]
 

@@ -33,8 +33,8 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      one that a label-free validator likes best: entropy | mutual_information | bnm | snd | class_clustering;
                      dev | iwcv: the one of least risk on source items, weighted to look like the target's (runs with keep_features=true).
                      RULE,last: arms without anything the rule could choose by are judged by their last evaluation; stamped, else refused
-  --margin X         the smallest difference that matters, on the metric's scale (default: 0.01, one point of accuracy), or relative:0.1,
-                     a tenth of the baseline's risk
+  --margin X         the smallest difference that matters, in the metric's unit (default: the metric's own; 0.01, one point of accuracy), or
+                     relative:0.1, a tenth of the baseline's risk
   --alpha X          error rate of all verdicts of a family together (default: 0.05)
   --items NAME       random: the claim is about other test items too | fixed: about this test set only (default: random)
   --correction NAME  holm: no false verdict in a family | bh: few among those decided, the false discovery rate (default: holm)
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--baseline", default="scratch")
     parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--selection", default="last")
-    parser.add_argument("--margin", default="0.01")
+    parser.add_argument("--margin")
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--items", default="random")
     parser.add_argument("--correction", default="holm")

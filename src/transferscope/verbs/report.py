@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--baseline", default="scratch")
     parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--selection", default="last")
-    parser.add_argument("--margin", default=0.01)
+    parser.add_argument("--margin")
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--items", default="random")
     parser.add_argument("--correction", default="holm")

@@ -1,0 +1,100 @@
+"""What a prediction is judged by: a name, its unit, its value for each item. numpy alone, so that comparing needs no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from transferscope.statistics import influence
+
+LEAST_PROBABILITY = 1e-3  # log-likelihoods are judged on probabilities clipped to this and one less it: without a bound no interval holds
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score, fixed before any result is read.
+
+    per_item: class probabilities [n, C], labels [n], groups [n] or None -> [n], higher is better (losses have their sign flipped); its mean is
+    the metric. Of kind `items` these are the items' own scores, of kind `influence` influence values (statistics/influence.py), which alone
+    need the groups. None: shown, not judged.
+    chance: labels [n], number of classes -> the score of uniform probabilities, ties broken at random.
+    unit: u of the pseudo-items: 1 for scores of 0 and 1, else half of `span`. span: the largest |difference| of two scores.
+    margin: the smallest difference that matters, unless told. cap: losses are clipped here; None where they are bounded by nature.
+    display: `points` (hundredths), or the unit's name after a number of three decimals.
+    """
+
+    name: str
+    per_item: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray] | None
+    chance: Callable[[np.ndarray, int], float]
+    kind: Literal["items", "influence"] = "items"
+    unit: float = 1.0
+    span: float = 1.0
+    margin: float = 0.01
+    cap: float | None = None
+    display: str = "points"
+
+    @property
+    def judged(self) -> bool:
+        return self.per_item is not None
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether scores are a loss with its sign flipped, the best being 0."""
+        return self.display != "points"
+
+    def clipped(self, scores: np.ndarray) -> float:
+        """Share of the scores that the cap has cut off."""
+        return 0.0 if self.cap is None else float(np.mean(scores <= -self.cap))
+
+
+def log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """[n, C], [n] -> [n], in nats, of the labels' clipped probabilities."""
+    told = probabilities.astype(float)[np.arange(len(labels)), labels]
+    return np.log(np.clip(told, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+
+
+def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return (probabilities.argmax(1) == labels).astype(float)
+
+
+def _brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    error = probabilities.astype(float)
+    error[np.arange(len(labels)), labels] -= 1.0
+    return -(error**2).sum(1)
+
+
+def _of_items(score: Callable) -> Callable:
+    return lambda probabilities, labels, groups=None: score(probabilities, labels)
+
+
+def _influence(name: str) -> Metric:
+    return Metric(
+        name,
+        lambda probabilities, labels, groups=None: influence.values(probabilities, labels, name, groups),
+        lambda labels, classes: influence.at_chance(labels, classes, name),
+        kind="influence",
+    )
+
+
+_NATS = float(np.log((1 - LEAST_PROBABILITY) / LEAST_PROBABILITY))
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", _of_items(_right), lambda labels, classes: 1 / classes),
+        *map(_influence, influence.METRICS),
+        Metric(
+            "nll",
+            _of_items(log_likelihood),
+            lambda labels, classes: -float(np.log(min(classes, 1 / LEAST_PROBABILITY))),
+            unit=_NATS / 2,
+            span=_NATS,
+            cap=-float(np.log(LEAST_PROBABILITY)),
+            display="nats",
+        ),
+        Metric("brier", _of_items(_brier), lambda labels, classes: -(1 - 1 / classes), span=2.0, display="Brier"),
+        Metric("ece", None, lambda labels, classes: 0.0, display="ECE"),
+    )
+}
+JUDGED = tuple(name for name, metric in METRICS.items() if metric.judged)
