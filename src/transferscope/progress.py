@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from transferscope import record, underway
 from transferscope.errors import Refused
 
+SMALL_FAMILY, SEEDS_FOR_A_FAMILY = 3, 5  # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "crashed": "red", "diverged": "yellow", "collapsed": "yellow"}
 
 
@@ -67,9 +68,27 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
     console.print(table)
     for reason, number in Counter(job.reason for job in refused).items():
         console.print(f"not applicable ({number}): {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    for warning in _too_few_seeds(planned):
+        console.print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)
     eta = estimate(store, len(to_do), 1)
     when = f", about {duration(eta)} one after another" if eta else ""
     console.print(f"{len(planned)} runs: {len(planned) - len(to_do)} done, {len(to_do)} to run{when}; {len(refused)} not applicable")
+
+
+def _too_few_seeds(planned: list) -> list[str]:
+    """A line a target whose family could not be decided by so few seeds, whatever comes out."""
+    seeds = defaultdict(lambda: defaultdict(set))
+    for job in planned:
+        if job.request.cell["strategy"] == "scratch":  # a baseline, no cell
+            continue
+        words = frozenset(word for word in job.overrides if not word.startswith(("seed=", "fold=")))
+        seeds[job.request.cell["target"]][job.request.cell["strategy"], words].add(job.request.config["seed"])
+    return [
+        f"{target}: {most} seeds for a family of some {len(arms)} cells decide next to nothing, "
+        f"as t has {most - 1} degrees of freedom; give {SEEDS_FOR_A_FAMILY} seeds or more"
+        for target, arms in seeds.items()
+        if len(arms) > SMALL_FAMILY and 1 < (most := max(map(len, arms.values()))) < SEEDS_FOR_A_FAMILY
+    ]
 
 
 class Progress:

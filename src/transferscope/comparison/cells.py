@@ -35,6 +35,7 @@ class Cell:
     selection: str
     protocol: str
     delta: float
+    ci_simultaneous: tuple[float, float] | None
     ci: tuple[float, float] | None
     p_adjusted: float | None
     verdict: str
@@ -42,7 +43,6 @@ class Cell:
     seeds: int
     items: int
     item_unit: str
-    ci_simultaneous: tuple[float, float] | None
     p_difference: float | None
     p_equivalence: float | None
     overruled: str

@@ -40,8 +40,8 @@ class Contrast:
     contrast: str
     worth: str
     delta: float
-    ci: tuple[float, float] | None
     ci_simultaneous: tuple[float, float] | None
+    ci: tuple[float, float] | None
     p_adjusted: float | None
     verdict: str
     reason: str

@@ -11,7 +11,7 @@ from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.tasks.metrics import METRICS
 
 WIDE = 120  # columns from which the reason has a column of its own
-NUMBERS = ("labels", "seeds", "items", "p (Holm)", "p (BH)", "MDE", "ECE")
+NUMBERS = ("labels", "seeds", "items", "ahead", "p (Holm)", "p (BH)", "MDE", "ECE")
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
@@ -110,24 +110,29 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     for cell, mark in zip(cells, notes.of, strict=True):
         below = [] if wide else [f"{heading(key)} {told(cell, key)}" for key in ("source", "initialisation") if key in varying]
         strategies.append("\n".join([cell.strategy, *below, *filter(None, cell.variant.split(", "))]))
-        verdicts.append(
-            cell.verdict + (" *" if cell.material else "") + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else "")
-        )
+        verdicts.append(_verdict(cell) + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else ""))
     where = [place for place, (key, _) in enumerate(columns) if key in ("seeds", "items")]
     at = where[0] if where else len(columns)
     s = comparison.settings
     metric = s["metric"]
     answer = [("strategy", strategies), ("verdict", verdicts)]
-    gains = [f"{signed(cell.delta, metric)} {interval(cell.ci, metric)}".strip() for cell in cells]
+    gains = [f"{signed(cell.delta, metric)} {interval(cell.ci_simultaneous, metric)}".strip() for cell in cells]
     answer.append((f"Δ {numerals.unit(metric)} [{numerals.level(s['alpha'])}]", gains))
+    if any(cell.seeds_ahead is not None for cell in cells):
+        answer.append(("ahead", [wording.ahead(cell) for cell in cells]))
     if wide:
-        adjusted = ["" if cell.p_adjusted is None else numerals.probability(cell.p_adjusted) for cell in cells]
-        answer.append((f"p ({CORRECTIONS[s['correction']]})", adjusted))
-        answer.append(("MDE", ["" if cell.mde is None else numerals.score(cell.mde, metric) for cell in cells]))
+        answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
+        answer.append(("MDE", [wording.detectable(cell) for cell in cells]))
         columns.append(("why undecided", [cell.reason for cell in cells]))
     if METRICS[metric].is_loss:  # beside which the calibration error is shown
         answer.append(("ECE", [_calibration(cell) for cell in cells]))
     return columns[:at] + answer + columns[at:]
+
+
+def _verdict(cell) -> str:
+    """With what is shown short of a verdict: `undecided, no harm`."""
+    half = ", no harm" if cell.no_harm else ", no gain" if cell.no_gain else ""
+    return cell.verdict + (" *" if cell.material else "") + (half if cell.verdict == "undecided" else "")
 
 
 def _calibration(cell) -> str:

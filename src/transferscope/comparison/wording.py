@@ -47,8 +47,9 @@ def opening(comparison) -> list[str]:
     same = [f"{heading(key)} {told(cells[0], key)}" for key in IDENTITY if cells and len({getattr(c, key) for c in cells}) == 1]
     if same:
         lines.append(f"everywhere: {', '.join(same)}")
-    if any(cell.material for cell in cells):
-        lines.append("* beyond the margin with the whole simultaneous interval")
+    lines.append("intervals hold for all cells of a family at once" + "; * beyond the margin with the whole of it" * any(c.material for c in cells))
+    if any(cell.seeds_ahead is not None and cell.verdict in ("positive", "negative") for cell in cells):
+        lines.append("ahead: seeds on the side of Δ, and the largest share of seeds that are not which this does not exclude (95 %)")
     return lines + _stamps(s, cells)
 
 
@@ -77,6 +78,24 @@ def mixes_rules(cells: list) -> bool:
 def told(cell, key: str) -> str:
     value = getattr(cell, key)
     return "–" if value is None else f"{value} groups" if key == "items" and cell.item_unit == "group" else str(value)
+
+
+def ahead(cell) -> str:
+    """`5/5`: seeds on the side of Δ; beside a claim also what share of seeds that are not is left possible."""
+    if cell.seeds_ahead is None:
+        return ""
+    rate = f" (≤{100 * cell.failure_rate:.0f} %)" if cell.verdict in ("positive", "negative") else ""
+    return f"{cell.seeds_ahead}/{cell.seeds}{rate}"
+
+
+def p_value(cell) -> str:
+    """Adjusted; where a rule has overruled it, that rule."""
+    return cell.overruled or numerals.probability(cell.p_adjusted)
+
+
+def detectable(cell) -> str:
+    """The minimum detectable effect; `none` where it lies beyond the metric's range."""
+    return "" if cell.ci is None else "none" if cell.mde is None else numerals.score(cell.mde, cell.metric)
 
 
 def heading(key: str) -> str:
@@ -111,13 +130,16 @@ def contrasts(comparison) -> list[str]:
     if not lines:
         return []
     unit = numerals.unit(comparison.settings["metric"])
-    head = f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; corrected as a family of their own):"
+    head = (
+        f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of their own, "
+        "whose intervals hold at once):"
+    )
     notes = list(dict.fromkeys(f"  {note}" for row in comparison.contrasts for note in row.notes if note.startswith("the strategy trains")))
     return [head, *(f"  {line}" for line in _shortened(lines, "  contrasts")), *notes]
 
 
 def _difference(row) -> str:
-    return f"{numerals.signed(row.delta, row.metric)} {numerals.interval(row.ci, row.metric)}".strip()
+    return f"{numerals.signed(row.delta, row.metric)} {numerals.interval(row.ci_simultaneous, row.metric)}".strip()
 
 
 def sentence(comparison) -> str:

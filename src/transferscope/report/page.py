@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 import transferscope
 from transferscope import record
-from transferscope.comparison import numerals
+from transferscope.comparison import numerals, wording
 from transferscope.comparison.baselines import ISOLATES
 from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
@@ -149,6 +149,9 @@ def _environment() -> Environment:
         "number": numerals.score,
         "interval": lambda bounds, metric: numerals.interval(bounds, metric) or numerals.NOTHING,
         "probability": numerals.probability,
+        "p_value": wording.p_value,
+        "ahead": wording.ahead,
+        "detectable": wording.detectable,
         "budget": words.budget,
         "source": layout.source_name,
         "tally": _tally,
