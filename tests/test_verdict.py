@@ -1,6 +1,7 @@
 """The statistics against hand calculation, an independent derivation, simulation, and the cases a reviewer would try."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -280,9 +281,11 @@ def test_reason_items_not_seeds():
     d = np.zeros((5, 300))
     d[:, :45], d[:, 45:81] = 1, -1
     text, effect = reason(d), estimate(d, unit=0.1)
-    needed = 300 * stats.norm.ppf(0.975) ** 2 * effect.item_variance / effect.delta**2
+    needed = effect.items_needed(effect.delta, 0.05)
     assert text == f"needs test items, not seeds: about {needed:,.0f} for this Δ"
     assert 300 < needed == pytest.approx(1.96**2 * (81 / 300 - 0.03**2) / 0.03**2, rel=0.04)
+    then = replace(effect, item_variance=effect.item_variance * 300 / needed, item_df=effect.item_df * needed / 300)
+    assert then.item_half(0.05) == pytest.approx(effect.delta)
 
 
 def test_reason_equivalence_needs_items():

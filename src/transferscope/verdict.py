@@ -298,7 +298,7 @@ def _wanted(effect: Effect, gap: float, level: float, number: str) -> str:
     items = effect.items_needed(gap, level)
     if effect.item_half(level) >= gap or not effect.seed_variance:
         what = "needs test items and seeds" if effect.seed_half(level) >= gap else "needs test items, not seeds"
-        return what + ("" if math.isinf(items) or items <= effect.items else f": {number.format(items)}")
+        return what + ("" if math.isinf(items) else f": {number.format(items)}")
     if seeds_needed := effect.seeds_needed(gap, level):
         return f"more seeds: about {seeds_needed} in all"
     return f"budget: more than {SEEDS_WITHIN_REACH} seeds"

@@ -88,8 +88,16 @@ class Effect:
         return replace(self, seed_variance=self.seed_variance * self.seeds / seeds, seeds=seeds)
 
     def items_needed(self, gap: float, alpha: float) -> float:
-        """Test items below which the interval stays wider than ±gap however many seeds are run: n z² C / gap²."""
-        return self.items * _t(alpha, math.inf) ** 2 * self.item_variance / gap**2 if gap else math.inf
+        """Test items below which the interval stays wider than ±gap however many seeds are run, C falling with 1/n and ν rising with n."""
+        if not (gap and self.item_variance):
+            return math.inf if self.item_variance else 0.0
+        low, high = -20.0, 40.0  # log of the number of items over that of now
+        for _ in range(60):
+            middle = (low + high) / 2
+            times = math.exp(middle)
+            wider = _t(alpha, self.item_df * times) * math.sqrt(self.item_variance / times) > gap
+            low, high = (middle, high) if wider else (low, middle)
+        return self.items * math.exp(high)
 
 
 def detectable_factor(alpha: float, df: float) -> float:

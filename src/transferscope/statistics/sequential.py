@@ -15,7 +15,7 @@ from transferscope import verdict
 from transferscope.statistics.effect import Effect
 from transferscope.verdict import Pair
 
-SEEDS_CANNOT_HELP, BUDGET = "seeds cannot help", "budget"
+SEEDS_CANNOT_HELP, BUDGET = "seeds alone cannot help", "budget"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Finding:
     """What a look makes of one cell.
 
     state: `decided` (final), `stopped` (for futility), `open` (more seeds will be run), `undecided` (the last look did not decide it).
-    verdict: of `verdict.judge`. limit: why a cell is left without a verdict, `seeds cannot help` or `budget`, else ''. reason: what would
+    verdict: of `verdict.judge`. limit: why a cell is left without a verdict, `seeds alone cannot help` or `budget`, else ''. reason: what would
     decide it. ci_simultaneous: at the look's level over the size of the family, cut where the decision ends it; with probability 1 − alpha
     all of them, at all looks, hold. p_adjusted: by Holm's procedure and for the number of looks: decided is p_adjusted ≤ alpha. None where
     there is nothing to compare.
