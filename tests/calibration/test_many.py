@@ -118,7 +118,7 @@ def test_influence_values_of_many_draws_are_those_of_one(metric):
     d = found - found[::-1]
     change = metrics.of_one_change(labels)
     for b, effect in enumerate(estimate(one, of_one) for one, of_one in zip(d, change, strict=True)):
-        assert Layout(d).effects(change).half(0.01)[b] == pytest.approx(effect.half(0.01))
+        assert Layout(d).effects(influence=change).half(0.01)[b] == pytest.approx(effect.half(0.01))
 
 
 def test_influence_values_of_auroc_and_its_truth():

@@ -7,13 +7,12 @@ import numpy as np
 from scipy.special import ndtr
 
 from transferscope.calibration import runs
-from transferscope.calibration.findings import ALPHA, Finding, Size, most_errors, watched
+from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels, watched
 from transferscope.calibration.habits import HABITS, pigeonhole
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import chunks, resampled
 from transferscope.data.splits import generator
 
-LEVELS = {"alpha": ALPHA, "alpha/12": ALPHA / 12, "alpha/36": ALPHA / 36}  # Holm's first step in families of 1, 12, 36
 SEEDS = (3, 5, 10)
 ITEMS = (200, 2000)
 SEED_SD = (0.0, 0.1, 0.4)
@@ -73,9 +72,7 @@ def held_against(drawn: Iterable[np.ndarray], truth: float, draws: int, setting:
             some = Layout(d[: -(-len(d) // BOOTSTRAP_SHARE)])
             missed["pigeonhole bootstrap"] += pigeonhole(some, truth, tuple(LEVELS.values()), bootstrap).sum(axis=0)
             tried += some.draws
-    for place, (level, alpha) in enumerate(LEVELS.items()):
-        rates = {name: float(count[place]) / (tried if name.startswith("pigeonhole") else draws) for name, count in missed.items()}
-        error = rates.pop("ours")
-        bar = most_errors(alpha, draws)
-        detail = {"bar": bar, **rates, **({"draws of the bootstrap": tried} if bootstrap else {})}
-        yield Finding("coverage", f"{setting} {level}", alpha, error, error <= bar, draws, "component-wise t", detail)
+    rates = {name: count / (tried if name.startswith("pigeonhole") else draws) for name, count in missed.items() if name != "ours"}
+    more = {"draws of the bootstrap": tried} if bootstrap else {}
+    detail = [{name: float(rate[place]) for name, rate in rates.items()} | more for place in range(len(LEVELS))]
+    yield from at_levels("coverage", setting, missed["ours"], draws, "component-wise t", detail)

@@ -30,6 +30,44 @@ def by_bh(p: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
+class Decisions:
+    """Of families of m cells: difference, equivalent (bool) and the sign of Δ's estimate, all [m, B]. truth: the cells' Δ [m]."""
+
+    difference: np.ndarray
+    equivalent: np.ndarray
+    sign: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Decisions"]) -> "Decisions":
+        return cls(**{name: np.concatenate([vars(part)[name] for part in parts], axis=1) for name in vars(parts[0])})
+
+    def false_difference(self, truth: np.ndarray) -> np.ndarray:
+        return self.difference & (self.sign != np.sign(truth)[:, None])
+
+    def false_equivalence(self, truth: np.ndarray, margin: float) -> np.ndarray:
+        return self.equivalent & (np.abs(truth) >= margin)[:, None]
+
+    def false(self, truth: np.ndarray, margin: float) -> np.ndarray:
+        return self.false_difference(truth) | self.false_equivalence(truth, margin)
+
+    def found(self, truth: np.ndarray, margin: float) -> dict[str, float]:
+        """Shares of the true differences, and of the cells that are inside the margin, that are told as what they are."""
+        inside, differs = np.abs(truth) < margin, truth != 0
+        right = self.difference[differs] & (self.sign[differs] == np.sign(truth)[differs, None])
+        found = {"equivalences found": float(self.equivalent[inside].mean())}
+        return found | ({"differences found": float(right.mean())} if differs.any() else {})
+
+
+def judged(effects: Effects, margin: float, alpha: float, correction: str = "holm") -> Decisions:
+    """`verdict.judge` of families [m, B] whose cells may make every claim."""
+    apart, inside = claims(effects, margin, alpha)
+    p = np.minimum(apart, inside)
+    decided, level = by_holm(p, len(p), alpha) if correction == "holm" else by_bh(p, alpha)
+    difference = decided & (apart <= level)
+    return Decisions(difference, decided & ~difference, np.sign(effects.delta))
+
+
+@dataclass(frozen=True)
 class Course:
     """Of families of m cells: difference, equivalent (bool), seeds (when a cell came to its end), all [m, B]."""
 

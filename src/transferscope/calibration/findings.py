@@ -1,7 +1,7 @@
 """What a study finds, how large a study is, and the bars that its findings are held to."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 ALPHA = 0.05
 MARGIN = 0.01
+LEVELS = {"alpha": ALPHA, "alpha/12": ALPHA / 12, "alpha/36": ALPHA / 36}  # Holm's first step in families of 1, 12, 36
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,16 @@ class Finding:
 def most_errors(nominal: float, draws: int) -> float:
     """The bar of an error rate: 1.25 × nominal and three Monte-Carlo standard errors."""
     return 1.25 * nominal + 3 * math.sqrt(nominal * (1 - nominal) / draws)
+
+
+def at_levels(
+    study: str, setting: str, errors: Sequence[float], draws: int, method: str, detail: Sequence[dict] | None = None, nominal: float = 1.0
+) -> Iterator[Finding]:
+    """One finding a level of `LEVELS`, its count of `errors` among `draws` held to the bar. nominal: in parts of the level."""
+    for place, (level, alpha) in enumerate(LEVELS.items()):
+        rate, bar = float(errors[place]) / draws, most_errors(nominal * alpha, draws)
+        more = {"bar": bar} | (detail[place] if detail else {})
+        yield Finding(study, f"{setting} {level}", nominal * alpha, rate, rate <= bar, draws, method, more)
 
 
 def most_alarms(comparisons: int, alpha: float = ALPHA) -> int:

@@ -130,7 +130,7 @@ def t_over_seeds(layout: Layout, means: np.ndarray, alpha: float) -> tuple[np.nd
 def all_results(layout: Layout, means: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """Every item of every seed as one more independent test item."""
     number = layout.seeds * layout.items
-    variance = layout.square / number - layout.delta**2
+    variance = layout.sums.square / number - layout.delta**2
     return layout.delta, t_quantile(alpha, np.inf) * np.sqrt(variance / number)
 
 

@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 
-from transferscope.calibration.coverage import BASELINE, ITEM_BY_ARM_SD, ITEM_SD, LEVELS, SEEDS, STRATEGY, latent_truth
-from transferscope.calibration.findings import Finding, Size, most_errors, watched
+from transferscope.calibration.coverage import BASELINE, ITEM_BY_ARM_SD, ITEM_SD, SEEDS, STRATEGY, latent_truth
+from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels, watched
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import chunks
 from transferscope.data.splits import generator
@@ -47,7 +47,5 @@ def coverage(name: str, sizes: tuple[int, ...], seeds: int, draws: int) -> Itera
         means = np.add.reduceat(d, starts, axis=2, dtype=float) / np.array(sizes)
         for row, layout in enumerate((Layout(means), Layout(d))):
             missed[row] += [layout.effects().misses(truth, alpha).sum() for alpha in LEVELS.values()]
-    for (level, alpha), (ours, items) in zip(LEVELS.items(), missed.T / draws, strict=True):
-        bar = most_errors(alpha, draws)
-        detail = {"bar": bar, "items as independent": float(items)}
-        yield Finding("groups", f"{name}, K={seeds} {level}", alpha, float(ours), bool(ours <= bar), draws, "component-wise t", detail)
+    detail = [{"items as independent": float(items)} for items in missed[1] / draws]
+    yield from at_levels("groups", f"{name}, K={seeds}", missed[0], draws, "component-wise t", detail)

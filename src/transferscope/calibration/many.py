@@ -60,43 +60,83 @@ def family(cells: Sequence[Effects]) -> Effects:
     return replace(cells[0], **{name: np.stack([getattr(cell, name) for cell in cells]) for name in ("delta", "seed_variance", "item_variance")})
 
 
-class Layout:
-    """Row means, column means and sums of squares of many two-way layouts d [B, K, n], each taken once for all methods."""
+@dataclass(frozen=True)
+class Sums:
+    """All that the interval takes from many two-way layouts d [B, K, n]: sums over items, which add where items do not overlap.
 
-    def __init__(self, d: np.ndarray):
-        self.d = d = np.asarray(d, dtype=float)
-        self.draws, self.seeds, self.items = d.shape
-        self.row = d.mean(axis=2)  # [B, K]
-        self.column = d.mean(axis=1)  # [B, n]
-        self.delta = self.row.mean(axis=1)  # [B]
+    row: Σ d of each seed [B, K]. square: Σ d². column_square and column_fourth: Σ over items of the squares and fourth powers of the items'
+    sums over seeds. Each [B]. items: n; those on which all d are 0 count here alone.
+    """
 
-    @cached_property
-    def square(self) -> np.ndarray:
-        return np.einsum("bkn,bkn->b", self.d, self.d)
+    row: np.ndarray
+    square: np.ndarray
+    column_square: np.ndarray
+    column_fourth: np.ndarray
+    differing: np.ndarray
+    items: int
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
+    @property
+    def seeds(self) -> int:
+        return self.row.shape[1]
 
     def mean_squares(self, w: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """MS_seed, MS_item, MS_rest [B] and n; with w [B], after two pseudo-items +w, −w have joined every row."""
         n, added = (self.items, 0.0) if w is None else (self.items + 2, 2 * w**2)
-        row = self.row * self.items / n
+        row = self.row / n
         grand = row.mean(axis=1)
         seed = n * np.sum((row - grand[:, None]) ** 2, axis=1)
-        item = self.seeds * (np.sum(self.column**2, axis=1) + added - n * grand**2)
+        item = self.column_square / self.seeds + self.seeds * (added - n * grand**2)
         total = self.square + self.seeds * (added - n * grand**2)
         k = self.seeds - 1
         return seed / k, item / (n - 1), (total - item - seed) / (k * (n - 1)), n
 
-    def effects(self, influence: np.ndarray | None = None) -> Effects:
+    def effects(self, unit: float = 1.0, influence: np.ndarray | None = None) -> Effects:
         """The interval under test. influence [B]: where d are differences of influence values, as in `estimate`."""
         if influence is not None:
             return self._effects(*self.mean_squares(), 2 * influence**2 / ((self.items + 1) * (self.items + 2)))
-        w = np.sqrt((2 + np.sum(self.column**2, axis=1)) / (2 + np.count_nonzero(self.column, axis=1)))
+        w = np.sqrt((2 + self.column_square / self.seeds**2) / (2 + self.differing))
         return self._effects(*self.mean_squares(w), 0.0)
+
+    def plain(self) -> Effects:
+        """The same interval without pseudo-items, n − 1 degrees of freedom for the items: to hold the one under test against."""
+        return replace(self._effects(*self.mean_squares(), 0.0), items=self.items - 2)
 
     def _effects(self, ms_seed: np.ndarray, ms_item: np.ndarray, ms_rest: np.ndarray, n: int, least: float | np.ndarray) -> Effects:
         return Effects(
-            delta=self.delta,
+            delta=self.row.mean(axis=1) / self.items,
             seed_variance=np.maximum(ms_seed / n, 1 / (12 * n**2)) / self.seeds,
             item_variance=np.maximum((ms_item - ms_rest) / (self.seeds * n), least),
             seeds=self.seeds,
             items=self.items,
         )
+
+
+class Layout:
+    """Many two-way layouts d [B, K, n], with row means, column means and sums each taken once for all methods."""
+
+    def __init__(self, d: np.ndarray):
+        self.d = d = np.asarray(d, dtype=float)
+        self.draws, self.seeds, self.items = d.shape
+        self.row = d.mean(axis=2)  # [B, K]
+        self.delta = self.row.mean(axis=1)  # [B]
+
+    @cached_property
+    def sums(self) -> Sums:
+        column = self.d.sum(axis=1)
+        return Sums(
+            row=self.row * self.items,
+            square=np.einsum("bkn,bkn->b", self.d, self.d),
+            column_square=np.sum(column**2, axis=1),
+            column_fourth=np.sum(column**4, axis=1),
+            differing=np.count_nonzero(column, axis=1),
+            items=self.items,
+        )
+
+    def mean_squares(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        return self.sums.mean_squares()
+
+    def effects(self, unit: float = 1.0, influence: np.ndarray | None = None) -> Effects:
+        return self.sums.effects(unit, influence)

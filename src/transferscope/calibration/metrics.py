@@ -7,8 +7,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from transferscope.calibration import runs
-from transferscope.calibration.coverage import LEVELS, SEEDS
-from transferscope.calibration.findings import Finding, Size, most_errors, watched
+from transferscope.calibration.coverage import SEEDS
+from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels, watched
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import chunks
 from transferscope.data.splits import generator
@@ -44,11 +44,9 @@ def held_against(drawn: Iterator[tuple[np.ndarray, np.ndarray]], truth: float, s
     """drawn: d [B, K, n] of influence values and what one changed item makes of one [B]."""
     missed, draws = np.zeros(len(LEVELS)), 0
     for d, change in drawn:
-        effects, draws = Layout(d).effects(change), draws + len(d)
+        effects, draws = Layout(d).effects(influence=change), draws + len(d)
         missed += [effects.misses(truth, alpha).sum() for alpha in LEVELS.values()]
-    for (level, alpha), count in zip(LEVELS.items(), missed, strict=True):
-        error, bar = float(count) / draws, most_errors(alpha, draws)
-        yield Finding("metrics", f"{setting} {level}", alpha, error, error <= bar, draws, "component-wise t, influence", {"bar": bar})
+    yield from at_levels("metrics", setting, missed, draws, "component-wise t, influence")
 
 
 # --- real predictions, resampled -------------------------------------------------------------------------------------------------
