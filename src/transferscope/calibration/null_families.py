@@ -24,9 +24,9 @@ SEEDS = (5, 10)
 LASTING, NOISE = 0.01, 0.02
 NULL = Kind((LASTING / 2, LASTING / 2), (NOISE / 2, NOISE / 2))
 ERRORS = Errors(LASTING / 2, NOISE / 2)  # of one arm: two arms then differ as often as NULL says
-MIXED = tuple(Kind((LASTING / 2 + gain, LASTING / 2), NULL.noise) for gain in (0.0, MARGIN, 2 * MARGIN))
+GAINS = (0.0, MARGIN, 2 * MARGIN)  # Δ of the cells of a mixed family, in turn
 LOOKED_AT = Kind((0.007, 0.007), (0.015, 0.015))
-LOOKS = (5, 7, 10)
+LOOKS, LOOK_ITEMS = (5, 7, 10), (5000, 7000)
 SHARE = 5  # one family for so many draws of a point
 ANY_CLAIM = 1.5 * ALPHA  # false differences and false equivalences together
 
@@ -37,9 +37,10 @@ def study(size: Size) -> Iterator[Finding]:
         setting = f"family of {m}, K={seeds} n={items}"
         yield from errors(f"null, {setting}", independent([NULL] * m, seeds, items, count, setting), np.zeros(m))
         yield from errors(f"null, one baseline, {setting}", shared(m, seeds, items, count, setting), np.zeros(m))
-        kinds = [MIXED[cell % len(MIXED)] for cell in range(m)]
-        yield from errors(f"mixed, {setting}", independent(kinds, seeds, items, count, setting), np.array([kind.truth for kind in kinds]))
-    for m, items in watched(list(product(SIZES, ITEMS)), "families of rare differences, looks"):
+        truth = np.resize(GAINS, m)
+        kinds = [Kind((LASTING / 2 + gain, LASTING / 2), NULL.noise) for gain in truth]
+        yield from errors(f"mixed, {setting}", independent(kinds, seeds, items, count, setting), truth)
+    for m, items in watched(list(product(SIZES, LOOK_ITEMS)), "families of rare differences, looks"):
         yield looked_at(m, items, count)
 
 
