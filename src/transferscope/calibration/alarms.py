@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from transferscope.calibration import runs
-from transferscope.calibration.deciding import by_holm, claims
+from transferscope.calibration.deciding import judged
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, most_alarms, watched
 from transferscope.calibration.habits import HABITS
 from transferscope.calibration.many import Effects, Layout, family
@@ -80,6 +80,4 @@ def recentred(effects: Effects, truth: float) -> Effects:
 
 def false_differences(effects: list[Effects], margin: float, alpha: float) -> np.ndarray:
     """bool [B]: a family of m cells, one `Effects` each, in which `verdict.judge` would call some cell positive or negative."""
-    apart, inside = claims(family(effects), margin, alpha)
-    decided, level = by_holm(np.minimum(apart, inside), len(effects), alpha)
-    return np.any(decided & (apart <= level), axis=0)
+    return judged(family(effects), margin, alpha).difference.any(axis=0)

@@ -14,19 +14,19 @@ def claims(effects: Effects, margin: float, alpha: float) -> tuple[np.ndarray, n
     return effects.p_value(0.0, alpha), effects.p_equivalence(margin, alpha)
 
 
-def by_holm(p: np.ndarray, size: int | np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """p [m, B] -> (decided, level of the step that decided), in families of `size` hypotheses, one number or [B]."""
+def by_holm(p: np.ndarray, size: int | np.ndarray, alpha: float) -> np.ndarray:
+    """p [m, B] -> bool [m, B], decided in families of `size` hypotheses, one number or [B]."""
     rank = np.argsort(np.argsort(p, axis=0, kind="stable"), axis=0)
-    steps = np.maximum(size - rank, 1)
-    first_kept = np.min(np.where(steps * p > alpha, rank, len(p)), axis=0)
-    return rank < first_kept, alpha / steps
+    return rank < np.min(np.where(np.maximum(size - rank, 1) * p > alpha, rank, len(p)), axis=0)
 
 
-def by_bh(p: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """p [m, B] -> (decided, level [B] of the intervals): Benjamini-Hochberg, and alpha × decided / m."""
+def by_bh(p: np.ndarray, size: int | np.ndarray, alpha: float) -> np.ndarray:
+    """As `by_holm`: Benjamini-Hochberg."""
     rank = np.argsort(np.argsort(p, axis=0, kind="stable"), axis=0)
-    number = np.max(np.where(p <= alpha * (rank + 1) / len(p), rank + 1, 0), axis=0)
-    return rank < number, alpha * np.maximum(number, 1) / len(p)
+    return rank < np.max(np.where(size * p <= alpha * (rank + 1), rank + 1, 0), axis=0)
+
+
+CORRECTIONS = {"holm": by_holm, "bh": by_bh}
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,8 @@ class Decisions:
 
 def judged(effects: Effects, margin: float, alpha: float, correction: str = "holm") -> Decisions:
     """`verdict.judge` of families [m, B] whose cells may make every claim."""
-    apart, inside = claims(effects, margin, alpha)
-    p = np.minimum(apart, inside)
-    decided, level = by_holm(p, len(p), alpha) if correction == "holm" else by_bh(p, alpha)
-    difference = decided & (apart <= level)
-    return Decisions(difference, decided & ~difference, np.sign(effects.delta))
+    apart, inside = (CORRECTIONS[correction](p, len(p), alpha) for p in claims(effects, margin, alpha))
+    return Decisions(apart, inside & ~apart, np.sign(effects.delta))
 
 
 @dataclass(frozen=True)
@@ -81,26 +78,32 @@ class Course:
         return self.difference.any(axis=0)
 
 
-def course(effects: Sequence[Effects], margin: float, design: Design, dropping: bool = False) -> Course:
-    """`sequential.look` at every look of many families at once; effects [m, B] of each look. dropping: what was stopped is not counted on."""
+def course(effects: Sequence[Effects], margin: float, design: Design, counting: str = "each claim") -> Course:
+    """`sequential.look` at every look of many families at once; effects [m, B] of each look.
+
+    counting: what the procedures of a look count. `each claim`: the cells of which it has not been told. Two mistakes: `both claims`, the
+    cells of which neither has been told; `open cells`, those that were not stopped for futility either.
+    """
     shape = effects[0].delta.shape
     is_open = np.ones(shape, dtype=bool)
     difference, equivalent, ended = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.full(shape, design.looks[-1])
     for at, seeds in zip(effects, design.looks, strict=True):
-        undecided = is_open.sum(axis=0) if dropping else shape[0] - (difference | equivalent).sum(axis=0)
-        apart, inside = (np.where(is_open, p, 1.0) for p in claims(at, margin, design.level))
-        decided, level = by_holm(np.minimum(apart, inside), np.maximum(undecided, 1), design.level)
-        difference |= decided & (apart <= level)
-        equivalent |= decided & (apart > level)
-        left = np.maximum(undecided - decided.sum(axis=0), 1)
-        still = is_open & ~decided & ~futile(at, margin, design.level / left, design.looks[-1])
+        told = {"each claim": (difference, equivalent), "both claims": (difference | equivalent,) * 2, "open cells": (~is_open,) * 2}[counting]
+        untold = [np.maximum((~claim).sum(axis=0), 1) for claim in told]
+        p = (np.where(is_open, claim, 1.0) for claim in claims(at, margin, design.level))
+        apart, inside = (by_holm(claim, size, design.level) for claim, size in zip(p, untold, strict=True))
+        inside &= ~apart
+        difference, equivalent = difference | apart, equivalent | inside
+        left = [np.maximum(size - claim.sum(axis=0), 1) for size, claim in zip(untold, (apart, inside), strict=True)]
+        still = is_open & ~(apart | inside) & ~futile(at, margin, [design.level / number for number in left], design.looks[-1])
         ended[is_open & ~still] = seeds
         is_open = still
     return Course(difference, equivalent, ended)
 
 
-def futile(effects: Effects, margin: float, level: np.ndarray, seeds: int) -> np.ndarray:
+def futile(effects: Effects, margin: float, levels: Sequence[np.ndarray], seeds: int) -> np.ndarray:
     """`sequential.is_futile` of cells that may make every claim."""
     predicted = replace(effects, seed_variance=effects.seed_variance * effects.seeds / seeds, seeds=seeds)
-    half, drift, size = predicted.half(level), np.sqrt(effects.seed_variance), np.abs(effects.delta)
-    return ~((size + drift >= half) | (half - drift <= margin - size))
+    drift, size = np.sqrt(effects.seed_variance), np.abs(effects.delta)
+    difference = size + drift >= predicted.half(levels[0])
+    return ~(difference | (predicted.half(levels[1]) - drift <= margin - size))

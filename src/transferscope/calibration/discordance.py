@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transferscope.calibration.many import Layout, Sums
+from transferscope.calibration.many import Layout, Sums, powers
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Drawn:
     def sums(self, seeds: int | None = None) -> Sums:
         """Of the first `seeds` seeds, or of all."""
         several, single = self.several[:, :seeds], self.single[:, :seeds].astype(float)
-        column, lasting, k = several.sum(axis=1, dtype=float), self.lasting.sum(axis=1, dtype=float), several.shape[1]
-        singles = single.sum(axis=(1, 2))
+        k, (gain, loss) = several.shape[1], self.lasting.T.astype(float)
+        by_seed, (ups, downs) = single[..., 0] - single[..., 1], single.sum(axis=1).T
+        sign = np.array([[1.0], [-1.0], [1.0]])  # of a loss, to the second, third and fourth power
+        columns = powers(several.sum(axis=1, dtype=float)) + ups + sign * downs
         return Sums(
-            row=several.sum(axis=2) + single[..., 0] - single[..., 1] + (self.lasting[:, :1] - self.lasting[:, 1:]),
-            square=np.count_nonzero(several, axis=(1, 2)) + singles + k * lasting,
-            column_square=np.sum(column**2, axis=1) + singles + k**2 * lasting,
-            column_fourth=np.sum(column**4, axis=1) + singles + k**4 * lasting,
-            differing=np.count_nonzero(column, axis=1) + singles + lasting,
+            row=several.sum(axis=2) + by_seed + (gain - loss)[:, None],
+            square=np.count_nonzero(several, axis=(1, 2)) + ups + downs + k * (gain + loss),
+            columns=columns + np.array([[k**2], [k**3], [k**4]]) * (gain + sign * loss),
             items=self.items,
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from transferscope.calibration import runs
 from transferscope.calibration.alarms import recentred
-from transferscope.calibration.deciding import by_bh, claims, course
+from transferscope.calibration.deciding import course, judged
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, watched
 from transferscope.calibration.many import Layout, family
 from transferscope.calibration.resampling import chunks, resampled
@@ -40,16 +40,16 @@ def stopping(pool: np.ndarray, looks: tuple[int, ...], count: int, setting: str)
     """How often a family of nulls has a false difference at any look, by the rules of sequential.py and where stopped cells leave the family."""
     rng, design = generator("calibration", "families", setting), Design(looks, ALPHA)
     items = pool.shape[2]
-    courses = {"ours": [], "stopped cells leave the family": []}
+    courses = {"each claim": [], "open cells": []}
     for cells in watched(resampled(pool, looks[-1], items, count, rng), setting, total=len(list(chunks(count, looks[-1] * items)))):
         layouts = [[recentred(Layout(d[:, :seeds]).effects(), cell.mean()) for seeds in looks] for d, cell in zip(cells, pool, strict=True)]
         effects = [family(at_look) for at_look in zip(*layouts, strict=True)]
         for name, found in courses.items():
-            found.append(course(effects, MARGIN, design, dropping=name != "ours"))
+            found.append(course(effects, MARGIN, design, name))
     rates = {name: float(np.mean(np.concatenate([one.false_difference for one in found]))) for name, found in courses.items()}
-    rate, bar = rates.pop("ours"), ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / count)
-    seeds = float(np.mean(np.concatenate([one.seeds for one in courses["ours"]], axis=1)))
-    detail = {"bar": bar, "mean seeds": seeds, **rates}
+    rate, bar = rates["each claim"], ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / count)
+    seeds = float(np.mean(np.concatenate([one.seeds for one in courses["each claim"]], axis=1)))
+    detail = {"bar": bar, "mean seeds": seeds, "stopped cells leave the family": rates["open cells"]}
     return Finding("families", setting, ALPHA, rate, rate <= bar, count, "component-wise t, Holm, looks", detail)
 
 
@@ -66,13 +66,11 @@ def discoveries(pool: np.ndarray, seeds: int, count: int, setting: str) -> Itera
     wrong, missed, found = [], [], []
     for cells in watched(resampled(pool, seeds, pool.shape[2], count, rng), setting, total=len(list(chunks(count, seeds * pool.shape[2])))):
         effects = family([recentred(Layout(d).effects(), cell.mean() - t) for d, cell, t in zip(cells, pool, truth[:, 0], strict=True)])
-        apart, inside = claims(effects, MARGIN, ALPHA)
-        decided, level = by_bh(np.minimum(apart, inside), ALPHA)
-        difference = decided & (apart <= level)
-        is_wrong = np.where(difference, np.sign(effects.delta) != np.sign(truth), np.abs(truth) >= MARGIN)
+        told = judged(effects, MARGIN, ALPHA, "bh")
+        decided = told.difference | told.equivalent
         many = np.maximum(decided.sum(axis=0), 1)
-        wrong.append((decided & is_wrong).sum(axis=0) / many)
-        missed.append((decided & effects.misses(truth, level)).sum(axis=0) / many)
+        wrong.append(told.false(truth[:, 0], MARGIN).sum(axis=0) / many)
+        missed.append((decided & effects.misses(truth, ALPHA * many / len(decided))).sum(axis=0) / many)
         found.append(decided.sum(axis=0))
     decided = float(np.mean(np.concatenate(found)))
     for what, shares in (("wrong among the decided", wrong), ("missed by intervals of the decided", missed)):

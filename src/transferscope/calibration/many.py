@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
-from transferscope.statistics.effect import SMALLEST_P, detectable_factor
+from transferscope.statistics.effect import POWER, SMALLEST_P, detectable_factor
 
 
 def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:
@@ -17,21 +17,26 @@ def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Effects:
-    """`verdict.Effect` of many experiments of one size. delta, seed_variance, item_variance: [B], or [m, B] of families of m cells."""
+    """`verdict.Effect` of many experiments of one size. Arrays [B], or [m, B] of families of m cells."""
 
     delta: np.ndarray
     seed_variance: np.ndarray
     item_variance: np.ndarray
+    item_df: np.ndarray
+    raw_item_variance: np.ndarray
     seeds: int
-    items: int
 
     def half(self, alpha: float | np.ndarray) -> np.ndarray:
-        seed, item = t_quantile(alpha, self.seeds - 1), t_quantile(alpha, self.items + 1)
+        seed, item = t_quantile(alpha, self.seeds - 1), t_quantile(alpha, self.item_df)
         return np.sqrt(seed**2 * self.seed_variance + item**2 * self.item_variance)
 
     def minimum_detectable(self, alpha: float) -> np.ndarray:
-        seed, item = (detectable_factor(alpha, df) for df in (self.seeds - 1, self.items + 1))
-        return np.sqrt(seed * self.seed_variance + item * self.item_variance)
+        item = t_quantile(alpha, self.item_df) * np.sqrt(self.item_variance) + ndtri(POWER) * np.sqrt(self.raw_item_variance)
+        return np.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance + item**2)
+
+    def at(self, chosen: np.ndarray) -> "Effects":
+        """Of those chosen alone, in one row."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in ARRAYS})
 
     def misses(self, truth: float, alpha: float) -> np.ndarray:
         """bool [B]: the interval does not hold the truth."""
@@ -41,7 +46,7 @@ class Effects:
         """`Effect.p_value`, where it is at most `above`; 1 elsewhere, which no decision at that level can tell from it."""
         gap, p = np.abs(self.delta - x), np.ones_like(self.delta)
         at = gap >= self.half(above)
-        some = replace(self, **{name: getattr(self, name)[at] for name in ("delta", "seed_variance", "item_variance")})
+        some = self.at(at)
         low, high = np.full(at.sum(), np.log(SMALLEST_P)), np.zeros(at.sum())
         for _ in range(60):  # half() falls with alpha
             middle = (low + high) / 2
@@ -55,24 +60,25 @@ class Effects:
         return np.where(np.abs(self.delta) < margin, inside, 1.0)
 
 
+ARRAYS = ("delta", "seed_variance", "item_variance", "item_df", "raw_item_variance")
+
+
 def family(cells: Sequence[Effects]) -> Effects:
     """m cells, each [B] -> one, [m, B]."""
-    return replace(cells[0], **{name: np.stack([getattr(cell, name) for cell in cells]) for name in ("delta", "seed_variance", "item_variance")})
+    return replace(cells[0], **{name: np.stack([getattr(cell, name) for cell in cells]) for name in ARRAYS})
 
 
 @dataclass(frozen=True)
 class Sums:
     """All that the interval takes from many two-way layouts d [B, K, n]: sums over items, which add where items do not overlap.
 
-    row: Σ d of each seed [B, K]. square: Σ d². column_square and column_fourth: Σ over items of the squares and fourth powers of the items'
-    sums over seeds. Each [B]. items: n; those on which all d are 0 count here alone.
+    row: Σ d of each seed [B, K]. square: Σ d² [B]. columns: Σ over items of the second, third and fourth powers of the items' sums over
+    seeds [3, B]. items: n; those on which all d are 0 count here alone.
     """
 
     row: np.ndarray
     square: np.ndarray
-    column_square: np.ndarray
-    column_fourth: np.ndarray
-    differing: np.ndarray
+    columns: np.ndarray
     items: int
 
     def __add__(self, other: "Sums") -> "Sums":
@@ -82,40 +88,62 @@ class Sums:
     def seeds(self) -> int:
         return self.row.shape[1]
 
-    def mean_squares(self, w: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """MS_seed, MS_item, MS_rest [B] and n; with w [B], after two pseudo-items +w, −w have joined every row."""
-        n, added = (self.items, 0.0) if w is None else (self.items + 2, 2 * w**2)
+    @property
+    def delta(self) -> np.ndarray:
+        return self.row.mean(axis=1) / self.items
+
+    def mean_squares(self, unit: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """MS_seed, MS_item, MS_rest [B] and n; with a unit u, after two pseudo-items +u, −u have joined every row."""
+        n, added = self.items + 2 * (unit > 0), 2 * unit**2
         row = self.row / n
         grand = row.mean(axis=1)
         seed = n * np.sum((row - grand[:, None]) ** 2, axis=1)
-        item = self.column_square / self.seeds + self.seeds * (added - n * grand**2)
+        item = self.columns[0] / self.seeds + self.seeds * (added - n * grand**2)
         total = self.square + self.seeds * (added - n * grand**2)
-        k = self.seeds - 1
-        return seed / k, item / (n - 1), (total - item - seed) / (k * (n - 1)), n
+        seeds, items = self.seeds - 1, max(n - 1, 1)
+        return seed / seeds, item / items, (total - item - seed) / (seeds * items), n
 
     def effects(self, unit: float = 1.0, influence: np.ndarray | None = None) -> Effects:
-        """The interval under test. influence [B]: where d are differences of influence values, as in `estimate`."""
-        if influence is not None:
-            return self._effects(*self.mean_squares(), 2 * influence**2 / ((self.items + 1) * (self.items + 2)))
-        w = np.sqrt((2 + self.column_square / self.seeds**2) / (2 + self.differing))
-        return self._effects(*self.mean_squares(w), 0.0)
+        """The interval under test, as `estimate` has it. influence [B]: where d are differences of influence values."""
+        raw = self._effects(0.0, unit)
+        if influence is None:
+            square, _, fourth = self.columns / (self.seeds * unit) ** np.array([[2], [3], [4]])
+            df = np.minimum(self.items + 1, (2 + square) ** 2 / (2 + fourth))
+            return replace(self._effects(unit, unit), item_df=df, raw_item_variance=raw.item_variance)
+        square, _, fourth = self._centred() / (self.seeds * influence) ** np.array([[2], [3], [4]])
+        df = np.minimum(max(self.items - 1, 1), (2 + square) ** 2 / (2 + fourth))
+        least = 2 * influence**2 / ((self.items + 1) * (self.items + 2))
+        return replace(raw, item_df=df, item_variance=np.maximum(raw.item_variance, least))
 
     def plain(self) -> Effects:
         """The same interval without pseudo-items, n − 1 degrees of freedom for the items: to hold the one under test against."""
-        return replace(self._effects(*self.mean_squares(), 0.0), items=self.items - 2)
+        return self._effects(0.0, 0.0)
 
-    def _effects(self, ms_seed: np.ndarray, ms_item: np.ndarray, ms_rest: np.ndarray, n: int, least: float | np.ndarray) -> Effects:
+    def _centred(self) -> np.ndarray:
+        """`columns` of the items' sums less their mean."""
+        n, mean = self.items, self.row.sum(axis=1) / self.items
+        square, cube, fourth = self.columns
+        return np.stack([
+            square - n * mean**2,
+            cube - 3 * mean * square + 2 * n * mean**3,
+            fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * n * mean**4,
+        ])  # fmt: skip
+
+    def _effects(self, added: float, unit: float) -> Effects:
+        ms_seed, ms_item, ms_rest, n = self.mean_squares(added)
+        item = np.maximum((ms_item - ms_rest) / (self.seeds * n), 0.0)
         return Effects(
-            delta=self.row.mean(axis=1) / self.items,
-            seed_variance=np.maximum(ms_seed / n, 1 / (12 * n**2)) / self.seeds,
-            item_variance=np.maximum((ms_item - ms_rest) / (self.seeds * n), least),
+            delta=self.delta,
+            seed_variance=np.maximum(ms_seed / n, (unit / n) ** 2 / 12) / self.seeds,
+            item_variance=item,
+            item_df=np.full_like(item, self.items - 1),
+            raw_item_variance=item,
             seeds=self.seeds,
-            items=self.items,
         )
 
 
 class Layout:
-    """Many two-way layouts d [B, K, n], with row means, column means and sums each taken once for all methods."""
+    """Many two-way layouts d [B, K, n], with row means and sums each taken once for all methods."""
 
     def __init__(self, d: np.ndarray):
         self.d = d = np.asarray(d, dtype=float)
@@ -125,18 +153,17 @@ class Layout:
 
     @cached_property
     def sums(self) -> Sums:
-        column = self.d.sum(axis=1)
-        return Sums(
-            row=self.row * self.items,
-            square=np.einsum("bkn,bkn->b", self.d, self.d),
-            column_square=np.sum(column**2, axis=1),
-            column_fourth=np.sum(column**4, axis=1),
-            differing=np.count_nonzero(column, axis=1),
-            items=self.items,
-        )
+        square = np.einsum("bkn,bkn->b", self.d, self.d)
+        return Sums(self.row * self.items, square, powers(self.d.sum(axis=1)), self.items)
 
     def mean_squares(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         return self.sums.mean_squares()
 
     def effects(self, unit: float = 1.0, influence: np.ndarray | None = None) -> Effects:
         return self.sums.effects(unit, influence)
+
+
+def powers(column: np.ndarray) -> np.ndarray:
+    """Items' sums over seeds [B, n] -> sums over items of their second, third and fourth powers [3, B]."""
+    square = column**2
+    return np.stack([square.sum(axis=1), np.einsum("bn,bn->b", square, column), np.einsum("bn,bn->b", square, square)])

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from transferscope.calibration.findings import LEVELS, Finding, Size, watched
 from transferscope.calibration.kinds import held_against
-from transferscope.calibration.many import Layout, Sums
+from transferscope.calibration.many import Layout, Sums, powers
 from transferscope.calibration.resampling import chunks
 from transferscope.data.splits import generator
 
@@ -117,9 +117,7 @@ def with_gaussian_rest(item: np.ndarray, seed: np.ndarray, rest_sd: float, rng: 
     return Sums(
         row=n * (row + column.mean(axis=1, keepdims=True)),
         square=seeds * np.sum(column**2, axis=1) + n * np.sum(row**2, axis=1) + residual,
-        column_square=seeds**2 * np.sum(column**2, axis=1),
-        column_fourth=seeds**4 * np.sum(column**4, axis=1),
-        differing=np.full(draws, n),
+        columns=powers(seeds * column),
         items=n,
     )
 
