@@ -48,6 +48,13 @@ def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: 
         reproduce.check_cells(reproduce.read_published(reproduce.table_of(name)), cells)
 
 
+@pytest.mark.parametrize("name", reproduce.reproducible())
+def test_a_published_table_pins_its_scaling(name: str, jobs: "list[Job]") -> None:
+    """So that the table stays as it is when a strategy's default is another one."""
+    scaled = [job for job in jobs if "scaling" in job.request.consumed["strategy"]]
+    assert [job for job in scaled if not any(text.startswith("strategy.scaling=") for text in job.overrides)] == []
+
+
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])
 def test_a_shortened_run_of_it_goes_through(name: str, jobs: "list[Job]", tmp_path: Path) -> None:
     assert cli.main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
