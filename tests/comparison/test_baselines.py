@@ -158,3 +158,34 @@ def test_rates_are_those_of_one_cell(tmp_path):
     at_rates(tmp_path, "fine_tuning", {0.1: 2.0}, label_budget=2)
     by_budget = {cell.label_budget: cell for cell in compare(tmp_path)}
     assert by_budget[2].rates is None and list(by_budget[10].rates) == ["0.001", "0.01"]
+
+
+# --- what the two arms have alike ----------------------------------------------------------------------------------------------------
+
+
+SHALLOW = {"classifier": "svm", "C": 1.0, "scaling": "source", "unit_length": "none"}
+
+
+def shallow(**keys) -> dict:
+    return {"strategy": SHALLOW | keys}
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, []),
+        ({"dimensions": 30}, []),  # what makes the strategy
+        ({"scaling": "domain"}, ["unlike baseline: strategy.scaling domain vs source"]),
+        ({"C": 0.1}, ["unlike baseline: strategy.C 0.1 vs 1.0"]),
+        (
+            {"classifier": "nearest_neighbour", "unit_length": "both"},
+            ["unlike baseline: strategy.classifier nearest_neighbour vs svm, strategy.unit_length both vs none"],
+        ),
+    ],
+)
+def test_another_scaling_or_classifier_than_the_baselines_is_said(tmp_path, keys, said):
+    """Each alone is worth points that are not the adaptation's."""
+    write_runs(tmp_path, "source_svm", 0.3, label_budget=None, consumed=shallow())
+    write_runs(tmp_path, "coral", 0.6, label_budget=None, consumed=shallow(**keys))
+    [cell] = compare(tmp_path, baseline="source_svm")
+    assert [flag for flag in cell.flags if flag.startswith("unlike")] == said

@@ -25,6 +25,8 @@ STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
 
 # what a cell and its baseline differ in by their nature
 _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
+# save for what shallow strategies and their baselines can have alike, each of it worth points of its own
+_ALIKE = ("strategy.scaling", "strategy.classifier", "strategy.C", "strategy.unit_length")
 _LEARNT_FROM_SOURCE = ("source", "rotation", "simclr")  # initialisations that there are none of without a source
 _WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
@@ -93,7 +95,9 @@ def unlike(arm: Arm, baseline: Arm, name: str) -> list[str]:
     return [
         f"{key} {arm.consumed[key]} vs {baseline.consumed[key]}"
         for key in sorted(arm.consumed.keys() & baseline.consumed.keys())
-        if arm.consumed[key] != baseline.consumed[key] and not key.startswith(own) and (same_start or key != "backbone.weights")
+        if arm.consumed[key] != baseline.consumed[key]
+        and (key in _ALIKE or not key.startswith(own))
+        and (same_start or key != "backbone.weights")
     ]
 
 
