@@ -79,6 +79,29 @@ def wrong_there(size, draw, is_target):
     return inputs, (right if is_target else right ^ (inputs[:, 1] > 1.2)).astype(np.int64)
 
 
+# --- what z-scores by domain are for, and what they break ---------------------------------------------------------------------
+
+
+def other_units(size, draw, is_target):
+    """Every feature has another origin and another scale in the target: z-scores by domain take that away."""
+    inputs, labels, _ = circle(size, draw)
+    return (inputs * [0.5, 2] + [4, -2] if is_target else inputs), labels
+
+
+def one_rule(size, draw, is_target):
+    """Covariate shift: the class is the sign of the first feature wherever an item lies, and in the target most lie on one side. z-scores by
+    domain put the target's middle where the source's rule is."""
+    random = np.random.default_rng(draw)
+    inputs = random.normal(size=(size, 2)) * ([0.7, 1] if is_target else [1.5, 1]) + [is_target, 0]
+    return inputs, (inputs[:, 0] > 0).astype(np.int64)
+
+
+def swapped(size, draw, is_target):
+    """Concept shift: the inputs are distributed alike; in the target two of the three classes bear each other's names."""
+    inputs, labels, _ = circle(size, draw)
+    return inputs, np.array([1, 0, 2])[labels] if is_target else labels
+
+
 TWO = ("strategy.dimensions=2",)
 GAINS = {  # name -> shift, keys
     "coral": (correlated, ()),
@@ -101,4 +124,10 @@ LOSSES = {
     "tca": (other_shares, TWO),
     "jda": (other_shares, ()),
     "kmm": (wrong_there, ()),
+}
+BY_DEFAULTS = {  # shift -> the verdict of whatever makes the domains' inputs alike, against a classifier that takes nothing of the target
+    other_units: "positive",
+    one_rule: "negative",
+    other_shares: "negative",  # label shift: the classes lie where they were
+    swapped: "equivalent",  # nothing in the inputs tells
 }

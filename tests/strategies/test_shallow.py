@@ -43,7 +43,7 @@ def test_the_classifiers_are_scikit_learns(classifier, classes):
     models = {"nearest_neighbour": KNeighborsClassifier(1), "svm": SVC(C=0.3, kernel="linear"), "logistic": LogisticRegression(C=0.3)}
     reference = models[classifier].fit(StandardScaler().fit_transform(single(source)), labels)
     scaled = StandardScaler().fit_transform(single(target))
-    found = predicted(fitted(SourceClassifier, (source, labels), target, classifier=classifier, C=0.3), target)
+    found = predicted(fitted(SourceClassifier, (source, labels), target, scaling="domain", classifier=classifier, C=0.3), target)
     np.testing.assert_array_equal(found.argmax(1), reference.predict(scaled))
     assert found.shape == (60, classes) and np.allclose(found.sum(1), 1)
     if classifier == "logistic":
@@ -70,9 +70,20 @@ def test_scaling_by_domain_undoes_another_origin_and_other_scales():
     assert by_source < 0.75 and by_domain > by_source + 0.2
 
 
+@pytest.mark.parametrize("name", ["source_nearest_neighbour", "source_svm"])
+def test_a_baseline_takes_nothing_of_the_target(train, config, name):
+    """By default: as many more of its inputs as transductive has change no prediction."""
+    inductive, transductive = (train(f"strategy={name}", "label_budget=0", f"protocol={protocol}") for protocol in ("inductive", "transductive"))
+    np.testing.assert_array_equal(inductive.on_test(), transductive.on_test())
+    by_default, by_source, by_domain = (
+        request.resolve(config(f"strategy={name}", *keys)) for keys in ([], ["strategy.scaling=source"], ["strategy.scaling=domain"])
+    )
+    assert by_default.fingerprint == by_source.fingerprint != by_domain.fingerprint
+
+
 def test_each_of_several_sources_is_scaled_by_its_own_moments():
     (one, labels), (other, _), (target, _) = blobs(30, 0, False), blobs(30, 1, True), blobs(30, 2, False)
-    strategy = SourceClassifier(Classifier(Identity((5,)), 3))
+    strategy = SourceClassifier(Classifier(Identity((5,)), 3), scaling="domain")
     pool = [torch.cat(columns) for columns in zip(labelled(one, labels), labelled(other, labels, domain=1), strict=True)]
     strategy.fit_features(Pools(type(labelled(one, labels))(*pool), None, torch.from_numpy(target.astype(np.float32))))
     expected = np.r_[StandardScaler().fit_transform(single(one)), StandardScaler().fit_transform(single(other))]

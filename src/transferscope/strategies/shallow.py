@@ -53,8 +53,8 @@ class ShallowAdaptation(FittedHead):
 
     classifier: nearest_neighbour (one, Euclidean; of equals the first), svm (linear, hinge, one class against another, votes: libsvm's) or
     logistic regression; C weighs the loss of the latter two against |w|² / 2. scaling: z-scores by each domain's own mean and deviation (the
-    target's are those of the unlabelled inputs handed over), by the source's, or none. unit_length: rows at length 1, after the scaling
-    (inputs), after the mapping (outputs).
+    target's are those of the unlabelled inputs handed over), by the source's, or none. The first is a part of the adaptation, and counts as
+    such beside the baselines, which scale by the source. unit_length: rows at length 1, after the scaling (inputs), after the mapping (outputs).
     """
 
     sees = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
