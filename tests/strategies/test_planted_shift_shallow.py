@@ -13,7 +13,7 @@ import torch
 from hydra.utils import instantiate
 
 from planted import SEEDS, TEST, verdict
-from planted_shallow import BY_DEFAULTS, GAINS, LOSSES
+from planted_shallow import BY_DEFAULTS, GAINS, LOSSES, other_shares, partly, swapped
 from tiny_shallow import labelled, predicted
 from transferscope.backbones.identity import Identity
 from transferscope.data.splits import Pools
@@ -73,3 +73,10 @@ def test_by_its_defaults_the_shift_has_its_known_sign(judged, name, shift):
     """All but kmm, which moves no item. Against a baseline with z-scores by domain hardly any has its sign: both arms gain or lose the same."""
     judgement = judged(name, shift)
     assert judgement.verdict == BY_DEFAULTS[shift], judgement
+
+
+@pytest.mark.parametrize(("shift", "sign"), [(partly, "positive"), (other_shares, "equivalent"), (swapped, "equivalent")])
+def test_weights_by_their_defaults_have_their_known_sign(judged, shift, sign):
+    """Kernel mean matching is for covariate shift. Where the classes lie as they did, a line needs no weights; and nothing tells swapped names."""
+    judgement = judged("kmm", shift)
+    assert judgement.verdict == sign, judgement

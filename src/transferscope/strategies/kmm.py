@@ -21,7 +21,8 @@ class KernelMeanMatching(ShallowAdaptation):
     K the gaussian kernel of the n source items x, t the m target items: the weighted mean of the source in the kernel's space comes as near to
     the target's as weights can bring it. β weighs the source's items in the classifier's loss, svm or logistic. Labelled target items have the
     weight 1. It mends a shift of the inputs' density where the source has items wherever the target has them, and no other:
-    where p(y | x) differs it trusts most the items that mislead. bandwidth: in units of the median squared distance.
+    where p(y | x) differs it trusts most the items that mislead. Both domains are scaled by the source's moments: z-scores of each by its own
+    would take away the very shift that the weights are for. bandwidth: in units of the median squared distance.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class KernelMeanMatching(ShallowAdaptation):
         bound: float = 1000.0,
         classifier: ClassifierName = "svm",
         C: float = 1.0,
-        scaling: Scaling = "domain",
+        scaling: Scaling = "source",
         unit_length: UnitLength = "none",
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
