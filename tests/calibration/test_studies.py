@@ -147,7 +147,7 @@ def test_small_real_data_sets_in_folds(source, helps):
 
 def test_groups_are_the_items():
     ours, *_ = groups.coverage("groups of 10", groups.SIZES["groups of 10"], 10, 2_000)
-    assert ours.ok and ours.measured > 0.01
+    assert ours.ok
     assert ours.detail["items as independent"] > ours.detail["bar"]
 
 
