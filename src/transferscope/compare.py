@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import baselines, looks, pairing, plateau, scores
+from transferscope.comparison import baseline_words, baselines, looks, pairing, plateau, scores
 from transferscope.comparison.arms import UNPLANNED, Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
@@ -85,7 +85,7 @@ def compare(
     pins = pinned if name in baselines.TARGET_ONLY else {}
     apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
     settings = {
-        "runs": str(runs), "baseline": baseline, "isolates": baselines.ISOLATES[name], "metric": metric, "selection": selection,
+        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates, "metric": metric, "selection": selection,
         "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
         **({"protocol": protocol} if protocol else {}),
         "families": {cell.family: cell.family_size for cell in work.cells},

@@ -1,13 +1,16 @@
 """The baselines beside scratch, the A/A twins, and the sign at every learning rate."""
 
+import html
 import json
+import re
 
 import pytest
 
 from store_fixture import SEES, write_plan, write_run, write_runs
 from transferscope.compare import compare
 from transferscope.comparison import baselines
-from transferscope.report import words
+from transferscope.comparison.baseline_words import WORDS
+from transferscope.report.page import render
 
 LONG = {"trainer": {"steps": 600}}
 SOURCE = {"initialisation": "source", "consumed": {"trainer": {"source_steps": 300}}}
@@ -83,7 +86,7 @@ def test_every_baseline_says_what_it_isolates(tmp_path, name):
     write_runs(tmp_path, "scratch", 0.3)
     write_runs(tmp_path, "dann", 0.9)
     comparison = compare(tmp_path, baseline=name)
-    sentence = baselines.ISOLATES[name]
+    sentence = WORDS[name].isolates
     assert comparison.settings["isolates"] == sentence
     assert sentence in " ".join(comparison.to_table(80).split()) and sentence in json.loads(comparison.to_json())["settings"]["isolates"]
 
@@ -100,7 +103,8 @@ def test_every_baseline_is_held_against_in_words(tmp_path, name):
         write_runs(tmp_path, strategy, 0.3, source=source, label_budget="full" if name == "target_full" else budget)
     assert len(compare(tmp_path, baseline=name)) >= 1
     assert f"Against {name}, " in " ".join(compare(tmp_path, baseline=name).to_table(80).split())
-    assert words.against([name])[0] != words.against([f"no {name}"])[0].replace("no ", "")
+    page = html.unescape(re.sub("<[^>]+>", "", render(compare(tmp_path, baseline=name))))
+    assert f"Against {WORDS[name].against}, {WORDS[name].subject} " in page and WORDS[name].isolates in page
 
 
 # --- A/A twins ---------------------------------------------------------------------------------------------------------------------

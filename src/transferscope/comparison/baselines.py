@@ -3,23 +3,12 @@
 from collections import defaultdict
 
 from transferscope.comparison.arms import CELL_KEYS, FOLDS, NOISE, TWIN, Arm
+from transferscope.comparison.baseline_words import WORDS
 from transferscope.errors import Refused, nearest
 
-# what a difference to each of them isolates
-ISOLATES = {
-    "scratch": "what the source, and any weights it came with, are worth beside the target's labels alone",
-    "target_only": "what the source domain is worth: the same start, labels and algorithm without it",
-    "target_ssl": "what the source is worth to one who also uses the unlabelled target",
-    "target_only_long": "what the source is worth at equal compute: the steps of its training are spent on the target",
-    "source_only": "what adapting to the target adds to the source model as it is",
-    "source_nearest_neighbour": "what adapting to the target adds to one nearest neighbour on the same features",
-    "source_svm": "what adapting to the target adds to a linear support vector machine on the same features",
-    "target_full": "how far the strategy is from training on every target label",
-    "shuffled_source": "what the source's labels are worth: the same cell with these permuted",
-}
-BASELINES = tuple(ISOLATES)
+BASELINES = tuple(WORDS)
 SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm")  # all that they learn, they learn from the source
-TARGET_ONLY = ("scratch", "target_only")  # against these alone a loss may be called negative transfer
+TARGET_ONLY = tuple(name for name, words in WORDS.items() if words.negative_transfer)
 
 STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
 

@@ -2,24 +2,12 @@
 
 from collections import Counter, defaultdict
 
-from transferscope.comparison import numerals
+from transferscope.comparison import baseline_words, numerals
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
 NAMED = 6  # strategies named where several cannot be told apart
 IDENTITY = ("target", "label_budget", "source", "backbone", "initialisation", "protocol", "seeds", "items")
 
-# what is said of a gain and of a loss, by baseline; negative transfer against target-only baselines alone
-_SAID = {
-    "scratch": ("transfer helps", "hurts", " (negative transfer)"),
-    "target_only": ("transfer helps", "hurts", " (negative transfer)"),
-    "target_ssl": ("the source helps", "falls short", ""),
-    "target_only_long": ("the source helps", "falls short", ""),
-    "source_only": ("adapting gains", "loses", ""),
-    "source_nearest_neighbour": ("adapting gains", "loses", ""),
-    "source_svm": ("adapting gains", "loses", ""),
-    "target_full": ("the strategy goes beyond all target labels", "falls short", ""),
-    "shuffled_source": ("the source's true labels help", "hurt", ""),
-}
 _WANTS = {
     "more seeds": "for want of seeds",
     "needs test items, not seeds": "for want of test items, not of seeds",
@@ -150,17 +138,19 @@ def sentence(comparison) -> str:
     if not cells:
         return f"Nothing could be compared with {baseline}: see what is missing or failed, or give another --baseline."
     count = Counter(cell.verdict for cell in cells)
-    helps, hurts, name = _SAID[baseline]
-    equivalent = f"makes no difference beyond ±{numerals.margin(settings['margin'], settings['metric'])} in {count['equivalent']}"
+    words = baseline_words.WORDS[baseline]
+    margin = numerals.margin(settings["margin"], settings["metric"])
+    equivalent = f"{words.same} beyond ±{margin} in {count['equivalent']}"
     undecided = f"undecided in {count['undecided']}"
     if count["undecided"]:
         why = Counter(cell.reason.partition(":")[0].partition(";")[0] for cell in cells if cell.verdict == "undecided")
         undecided += f": {', '.join(f'{n} {_WANTS[reason]}' for reason, n in why.most_common())}"
     controls = len(comparison) - len(cells)
     aside = f" Controls, not counted here: {controls}." if controls else ""
-    loss = f"{hurts} in {count['negative']}{name if count['negative'] else ''}"
-    plural = "" if count["positive"] == 1 else "s"
-    return f"Against {baseline}, {helps} in {count['positive']} cell{plural}, {loss}, {equivalent}, {undecided}.{aside}"
+    named = f" ({words.harm})" if count["negative"] and words.negative_transfer else ""
+    loss = f"{words.loses} in {count['negative']}{named}"
+    gain = f"{words.subject} {words.gains} in {count['positive']} cell{'' if count['positive'] == 1 else 's'}"
+    return f"Against {baseline}, {gain}, {loss}, {equivalent}, {undecided}.{aside}"
 
 
 def best(comparison) -> list[str]:

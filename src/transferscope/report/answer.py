@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from transferscope.comparison import baseline_words
 from transferscope.evidence.parts import Part
 from transferscope.report import layout, words
 from transferscope.report.layout import View
@@ -15,8 +16,8 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
     tally = Counter(view.cell.verdict for view in views)
     counts = {verdict: tally[verdict] for verdict in words.VERDICTS}
     baselines = sorted({view.cell.baseline for view in views})
-    harm = words.harm(baselines)
-    hurts = "Where it hurts" + (f": {harm}" if harm == words.NEGATIVE_TRANSFER else "")
+    said = baseline_words.of(baselines)
+    hurts = "Where it hurts" + (f": {said.harm}" if said.negative_transfer else "")
     headline = _headline(counts, len(views), baselines)
     return {
         "headline": headline,
@@ -24,7 +25,7 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
         "counts": counts,
         "controls": len(everything) - len(views),
         "findings": [
-            _finding(views, "negative", hurts, f"No cell shows {harm}.", shown),
+            _finding(views, "negative", hurts, f"No cell shows {said.harm}.", shown),
             _finding(views, "positive", "Where it helps", "No cell shows a gain.", shown),
             _open(views, shown),
         ],
@@ -34,9 +35,9 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
 def _headline(counts: dict[str, int], cells: int, baselines: list[str]) -> list[tuple[str, str | None]]:
     if not cells:
         return [("There is nothing to compare yet.", None)]
-    subject, plural = words.against(baselines)
-    s = "" if plural else "s"
-    verbs = {"positive": f"help{s}", "negative": f"hurt{s}", "equivalent": f"make{s} no difference"}
+    said = baseline_words.of(baselines)
+    subject = f"Against {said.against}, {said.subject}"
+    verbs = {"positive": said.gains, "negative": said.loses, "equivalent": said.same}
     parts = [(f"{verb} in {counts[verdict]}", verdict) for verdict, verb in verbs.items() if counts[verdict]]
     undecided = counts["undecided"]
     if not parts:

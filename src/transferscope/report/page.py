@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 import transferscope
 from transferscope import record
 from transferscope.comparison import numerals, wording
-from transferscope.comparison.baselines import ISOLATES
+from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
 from transferscope.evidence.flips import BOUND
@@ -97,7 +97,7 @@ def render(comparison: Comparison) -> str:
         regrets=regret.of(cells),
         standing=found,
         isolates=settings["isolates"],
-        all_baselines=ISOLATES,
+        all_baselines={name: said.isolates for name, said in WORDS.items()},
         large=len(cells) > LARGE,
         panel_height=PANEL_HEIGHT,
         rankings=ranking.views(comparison.rankings),
