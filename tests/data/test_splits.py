@@ -157,6 +157,15 @@ def test_validation_and_test_items_are_not_trained_on_with_their_labels():
     assert task.samples == {"source": 81, "target_labelled": 24, "target_val": 6, "target_unlabelled": 90}
 
 
+def test_classes_of_the_labelled_items_are_counted_those_set_aside_as_well():
+    uneven = replace(domain(), labels=torch.tensor([0] * 20 + [1] * 100 + [2] * 60))
+    counts = {budget: splits.prepare(uneven, (), EVERYTHING, budget, 0, 0).class_counts for budget in (10, "full")}
+    assert counts == {10: {"target": {"a": 10, "b": 10, "c": 10}}, "full": {"target": {"a": 10, "b": 50, "c": 30}}}
+    sources = domain("first", classes=("a", "c")), domain("second", classes=("b", "c"))
+    task = splits.prepare(domain(), sources, frozenset({"target_inputs"}), 0, 0, 0, source_label_noise=1.0)
+    assert task.class_counts == {"source": {"a": 30, "b": 30, "c": 60}}
+
+
 def test_source_labels_come_only_to_those_that_see_them():
     task = splits.prepare(domain(), (domain("other"),), frozenset({"source_inputs", "target_inputs"}), 0, 0, 0)
     assert set(task.pools.source.labels.tolist()) == {-1}

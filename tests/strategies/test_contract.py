@@ -97,6 +97,10 @@ def test_the_record_says_what_it_saw(finished, name):
     sights = ("source_inputs", "target_labels", "target_labels", "target_inputs")
     expected = {pool: size if sight in sees else 0 for (pool, size), sight in zip(sizes.items(), sights, strict=True)}
     assert record["result"]["samples"] == expected
+    classes = [f"blob-{c}" for c in range(3)]
+    labelled = {"target": dict.fromkeys(classes, 10)} if "target_labels" in sees else {}
+    labelled |= {"source": dict.fromkeys(classes, 50)} if "source_inputs" in record["sees"] else {}
+    assert record["result"]["class_counts"] == labelled
 
 
 def test_one_seed_gives_one_result_and_another_seed_another(finished, train, name):

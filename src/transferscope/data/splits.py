@@ -155,6 +155,7 @@ class Task:
     evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
     validator_inputs: Tensor | OnDisk | None = None  # target training inputs, if any, in an order that is the same for all strategies and seeds
+    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)  # labelled items of `target` and `source`, those set aside as well
 
     @property
     def samples(self) -> dict[str, int]:
@@ -211,11 +212,12 @@ def prepare(
     shape = input_shape(target, image_size, channels)
     train, test, tested, watched = _of_every_seed(target, split_seed, fold, shape)
     evaluated = {f"{target.name}/test": tested}
-    labelled, validation, subset = None, None, None
+    labelled, validation, subset, class_counts = None, None, None, {}
     if "target_labels" in sees:
         chosen, aside = labelled_subset(target, train, label_budget, seed)
         labelled = Labelled(fitted(target, chosen, shape), target.labels[chosen], torch.zeros(len(chosen), dtype=torch.int64))
         subset = hashlib.blake2b("\n".join(sorted(target.ids[np.r_[chosen, aside]])).encode(), digest_size=8).hexdigest()
+        class_counts["target"] = _counts(target.labels[np.r_[chosen, aside]], target.classes)
         if len(aside):
             held = evaluated[f"{target.name}/val"] = _evaluated(target, aside, shape)
             validation = Labelled(held.inputs, held.labels, torch.zeros(len(aside), dtype=torch.int64))
@@ -226,6 +228,8 @@ def prepare(
     source = None
     if sources:
         source, source_evaluated = source_pool(sources, source_classes, seed, split_seed, source_label_noise, shape)
+        set_aside = [held.labels for held in source_evaluated.values()]
+        class_counts["source"] = _counts(torch.cat([source.labels, *set_aside]), source_classes)
         if source_classes == target.classes:
             evaluated |= source_evaluated
     if "source_inputs" not in sees:
@@ -233,7 +237,11 @@ def prepare(
     elif "source_labels" not in sees:
         source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
     pools = Pools(source, labelled, unlabelled, validation)
-    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, watched)
+    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, watched, class_counts)
+
+
+def _counts(labels: Tensor, classes: tuple[str, ...]) -> dict[str, int]:
+    return dict(zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True))
 
 
 @lru_cache(maxsize=1)
