@@ -52,14 +52,15 @@ def write_run(
     split_seed: int = 0,
     deterministic: bool = False,
     flags: tuple[str, ...] = (),
+    class_counts: dict | None = None,
     versions: dict | None = None,
     revision: str = "abc1234",
 ) -> dict:
     """Writes one run; returns its job for `write_plan`. `skill` 0 is about half right, 2 about 95 %.
 
     peak: the step after which skill falls again. settled: share of the steps after which it no longer rises. consumed: nested overrides,
-    e.g. {"trainer": {"steps": 600}}. deterministic: no draw of its own, only that of the labelled subset. A `collapsed` run predicts one
-    class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
+    e.g. {"trainer": {"steps": 600}}. class_counts: of the labelled items; None: a record of an earlier version. deterministic: no draw of its
+    own, only that of the labelled subset. A `collapsed` run predicts one class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
     """
     sees = SEES.get(strategy, SEES["fine_tuning"])
     if "source_labels" not in sees:
@@ -140,6 +141,7 @@ def write_run(
             "steps": {"target": steps[-1] if label_budget is not None else 0, "source": steps[-1] if source else 0},
             "evaluations": list(steps),
             "flags": list(flags),
+            **({"class_counts": class_counts} if class_counts else {}),
         }
         if accuracy
         else {},

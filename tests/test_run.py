@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from transferscope import cli, record, underway
+from transferscope import cli, compare, record, underway
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip
@@ -51,6 +51,15 @@ def own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str, store: Path) -> int:
     return cli.main(["run", *SMALL, f"store={store}", *arguments])
+
+
+def test_what_was_run_tells_what_a_constant_answer_would_score(store: Path) -> None:
+    """With all labels, and with none: the record holds the class shares, the target's and the source's."""
+    run("strategy=scratch", "label_budget=full", store=store)
+    run("strategy=source_only", "label_budget=0", store=store)
+    cells = compare(store, baseline="naive", metric="brier").cells
+    assert {(cell.strategy, cell.label_budget) for cell in cells} == {("scratch", "full"), ("source_only", None)}
+    assert [cell.baseline_score for cell in cells] == pytest.approx([-2 / 3] * 2)  # three classes of 50 items each
 
 
 @pytest.mark.parametrize("threads", [2, 1])

@@ -19,8 +19,9 @@ CONSUMED = {
     "seed?": (int, NOTHING), "split_seed?": int, "fold?": int, "folds?": int,
 }  # fmt: skip
 RESULT = {
-    "metrics?": {"*": (int, float)}, "samples?": {"source?": int}, "class_counts?": {"*": {"*": int}}, "steps?": {"target?": NUMBER, "source?": NUMBER}, "evaluations?": [int],
-    "flags?": [str], "input_shape?": [int], "own_shape?": [int],
+    "metrics?": {"*": (int, float)}, "samples?": {"source?": int}, "class_counts?": {"*": {"*": int}},
+    "steps?": {"target?": NUMBER, "source?": NUMBER}, "evaluations?": [int], "flags?": [str],
+    "input_shape?": [int], "own_shape?": [int],
 }  # fmt: skip
 CONFIG = {"backbone?": dict, "strategy?": dict, "trainer?": dict}
 RECORD = {

@@ -230,6 +230,7 @@ def test_any_launcher_comes_to_the_same_decisions(finished: Path, tmp_path: Path
         (["until_decided.looks=5,7"], ["until_decided.looks", "[5,7,10]"]),
         (["until_decided.look=[5]"], ["until_decided.look", "did you mean 'looks'"]),
         (["until_decided.baseline=scrach"], ["until_decided.baseline=scrach", "did you mean 'scratch'"]),
+        (["until_decided.baseline=naive"], ["until_decided.baseline=naive: it has no runs", "`compare`"]),
         (["until_decided.baseline=source_only"], ["until_decided.baseline=source_only", "the grid holds none", "fine_tuning"]),
         (["until_decided.metric=acuracy"], ["until_decided.metric=acuracy", "did you mean 'accuracy'"]),
         (["until_decided.margin=much"], ["until_decided.margin=much", "0.01"]),

@@ -69,6 +69,11 @@ WORDS = {
         gains="gains",
         loses="loses",
     ),
+    "naive": Words(
+        isolates="what has been learnt beyond the most frequent class, or the class shares, of the labelled items",
+        against="one constant answer from the labelled items' classes",
+        subject="learning",
+    ),
     "target_full": Words(
         isolates="how far the strategy is from training on every target label",
         against="training on every target label",

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from transferscope.comparison.arms import CELL_KEYS, FOLDS, NOISE, TWIN, Arm
 from transferscope.comparison.baseline_words import WORDS
+from transferscope.comparison.naive import NAME as NAIVE
 from transferscope.errors import Refused, nearest
 
 BASELINES = tuple(WORDS)
@@ -31,12 +32,16 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
         if not equals:
             raise Refused(f"--baseline {text}: '{part}' is not KEY=VALUE, as in {name}:trainer.optimizer.lr=0.01")
         pinned[key] = value
+    if name == NAIVE and pinned:
+        raise Refused(f"--baseline {text}: the naive predictor has no settings; give --baseline {NAIVE}")
     return name, pinned
 
 
 def is_row(arm: Arm, name: str) -> bool:
     """Whether the arm is compared with this baseline, rather than being it."""
     strategy, budget = arm.cell["strategy"], arm.cell["label_budget"]
+    if name == NAIVE:
+        return True
     if name == "scratch":
         return strategy != "scratch"
     if name in ("target_only", "target_only_long"):
@@ -62,8 +67,11 @@ def able(arms: list[Arm], name: str) -> list[Arm]:
 def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[tuple[Arm, int | str | None]]:
     """(baseline arm, label budget of the row), one for each budget the baseline has where the arm itself has none. Empty: there is none.
 
-    arms: all, or those that are `able`. Raises Refused where several arms could be the baseline.
+    arms: all, or those that are `able`. The naive predictor is an arm without runs, of the arm's own labels. Raises Refused where several arms
+    could be the baseline.
     """
+    if name == NAIVE:
+        return [(Arm(arm.cell | {"strategy": NAIVE}, {}), arm.cell["label_budget"])]
     by_budget = defaultdict(list)
     for candidate in arms:
         if _serves(arm, candidate, name) and all(_equal(candidate.consumed.get(key), value) for key, value in pinned.items()):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import scores, stored
+from transferscope.comparison import naive, scores, stored
 from transferscope.comparison.arms import FOLDS, Arm
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
@@ -24,9 +24,10 @@ class Evidence:
 
     seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K, n] (influence values for
     metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
-    folders [K · folds], seed by seed. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
-    folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes either arm. notes: what a
-    reader must know of the pairing. mixes_rules: an arm is judged by its last evaluation, as it sees nothing that the rule could choose by.
+    folders [K · folds], seed by seed: none of the naive predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their
+    order. records by folder. folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
+    either arm. notes: what a reader must know of the pairing. mixes_rules: an arm is judged by its last evaluation, as it sees nothing that
+    the rule could choose by.
     """
 
     seeds: list[int]
@@ -95,6 +96,8 @@ class Reader:
 
 def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Evidence:
     """Raises NotSelectable where there is nothing to pair, Refused where the two were not tested on the same items."""
+    if baseline.cell["strategy"] == naive.NAME:
+        return _with_naive(arm, reader)
     arm, baseline = _for_every_seed(arm, baseline), _for_every_seed(baseline, arm)
     seeds = [
         seed
@@ -134,6 +137,39 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         folds=folds,
         mixes_rules=any(_fell_back(it, seeds, reader) for it in (arm, baseline)),
     )
+
+
+def _with_naive(arm: Arm, reader: Reader) -> Evidence:
+    """The arm beside one constant answer from the labels it may learn from."""
+    if all(reader.row(runs) is None for runs in arm.runs.values()):
+        raise NotSelectable("no readable run of the cell")
+    itself = pair(arm, arm, reader)
+    none = np.zeros(len(itself.seeds), bool)
+    return replace(
+        itself,
+        baseline_scores=naive_scores(itself, itself.strategy_runs, reader, reader.metric),
+        baseline_ece=np.full(len(none), np.nan),
+        baseline_collapsed=none,
+        baseline_runs=[],
+        notes=_notes(arm, None, itself.seeds, reader),
+    )
+
+
+def naive_scores(evidence: Evidence, runs: list[Path], reader: Reader, metric: str) -> np.ndarray:
+    """[K, n] of the naive predictor with the labels of these runs, which are of one arm of the evidence. reader: of any metric, tells their items.
+
+    Raises NotSelectable where a record does not tell its class shares.
+    """
+    rows = []
+    for folders in evidence.rows(runs):
+        row = [(folder, evidence.records[folder]) for folder in folders]
+        items = reader.row(row)
+        counts = [naive.class_counts(record, items.classes) for _, record in row]
+        fold = np.repeat(np.arange(len(row)), [len(reader.read(*run).ids) for run in row])
+        order = np.argsort(items.ids)
+        place = order[np.searchsorted(items.ids, evidence.ids, sorter=order)]
+        rows.append(naive.item_scores(counts, fold, items.labels, metric, items.groups)[place])
+    return np.stack(rows)
 
 
 def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool = False) -> verdict.Pair:
@@ -208,20 +244,21 @@ def _fell_back(arm: Arm, seeds: list[int], reader: Reader) -> bool:
     return any(reader.row(arm.runs[seed]).selection != reader.selection for seed in seeds)
 
 
-def _notes(arm: Arm, baseline: Arm, seeds: list[int], reader: Reader) -> list[str]:
-    notes = []
+def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> list[str]:
+    """baseline: None where it needs no run."""
+    notes, arms = [], {"strategy": arm} | ({"baseline": baseline} if baseline else {})
     if (folds := len(arm.runs[seeds[0]])) > 1:
         notes.append(f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of its folds did")
-    for who, it in (("", arm), (" of the baseline", baseline)):
+    for who, it in arms.items():
         if absent := sorted(it.planned - it.runs.keys()):
-            notes.append(f"interim: planned {seeds_named(absent)}{who} without a result")
-    if alone := sorted(arm.runs.keys() - set(seeds)):
+            notes.append(f"interim: planned {seeds_named(absent)}{' of the baseline' if who == 'baseline' else ''} without a result")
+    if baseline and (alone := sorted(arm.runs.keys() - set(seeds))):
         notes.append(f"{seeds_named(alone)} left out: no run of the baseline to pair with")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):
         notes.append(f"{seeds_named(added)} came after the plan: error rates hold where their number was not chosen by looking at the result")
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")
-    for who, it in (("strategy", arm), ("baseline", baseline)):
+    for who, it in arms.items():
         if _fell_back(it, seeds, reader):
             what = "source items" if reader.selection in stored.VALIDATORS else "labels"
             notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")

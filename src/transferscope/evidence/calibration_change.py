@@ -25,7 +25,7 @@ class Calibration:
 
 def of(cell: Cell, alpha: float, reader: Reader) -> Calibration:
     seen = cell.evidence
-    arms = [reader.arm(cell, folders) for folders in (seen.strategy_runs, seen.baseline_runs)]
+    arms = reader.arm(cell, seen.strategy_runs), reader.baseline(cell)
     strategy, baseline = (effect.group_means(np.stack([run.nll for run in arm]), seen.groups) for arm in arms)
     d = strategy - baseline
     ci = effect.interval(d, alpha, METRICS["nll"].unit) if len(d) > 1 else None

@@ -57,9 +57,9 @@ class Flips:
 
 
 def of(cell: Cell, alpha: float, reader: Reader) -> Flips | None:
-    """None with a single seed."""
+    """None with a single seed, or against a baseline without runs."""
     seen = cell.evidence
-    if len(seen.seeds) < 2:
+    if len(seen.seeds) < 2 or not seen.baseline_runs:
         return None
     strategy, baseline = reader.arm(cell, seen.strategy_runs), reader.arm(cell, seen.baseline_runs)
     s, b = right(strategy), right(baseline)  # [K, n]

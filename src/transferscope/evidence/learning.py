@@ -68,8 +68,10 @@ class _Run:
 
 
 def of(cell: Cell, alpha: float) -> Learning | None:
-    """None where a run has no curve: a history of fewer than 3 evaluations at steps it shares with its baseline."""
+    """None where a run has no curve: a history of fewer than 3 evaluations at steps it shares with its baseline; or that has no runs."""
     seen = cell.evidence
+    if not seen.baseline_runs:
+        return None
     rows = zip(seen.rows(seen.strategy_runs), seen.rows(seen.baseline_runs), strict=True)
     runs = [(_row(cell, s), _row(cell, b)) for s, b in rows]
     shared = set.intersection(*(set(run.steps) for pair in runs for run in pair))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import record
-from transferscope.comparison import scores
+from transferscope.comparison import pairing, scores
 from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 from transferscope.shapes import printable
@@ -17,7 +17,7 @@ from transferscope.tasks.metrics import METRICS
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """One run, items in the order of the cell's ids. predicted [n]: class index, −1 where no evaluation is finite. right [n] (bool).
-    nll [n] in nats."""
+    nll [n] in nats. Of the naive predictor what is expected: right [n] are shares, predicted is −1."""
 
     predicted: np.ndarray
     right: np.ndarray
@@ -29,10 +29,20 @@ class Reader:
     """Reads each run once: baselines are shared by many cells."""
 
     cache: dict[tuple, Predictions] = field(default_factory=dict)
+    items: dict[str, pairing.Reader] = field(default_factory=dict)
 
     def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
         """One a seed."""
         return [self.read(cell, row) for row in cell.evidence.rows(folders)]
+
+    def baseline(self, cell: Cell) -> list[Predictions]:
+        """One a seed, also of a baseline without runs."""
+        seen = cell.evidence
+        if seen.baseline_runs:
+            return self.arm(cell, seen.baseline_runs)
+        items = self.items.setdefault(cell.selection, pairing.Reader("accuracy", cell.selection))
+        right, log_likelihood = (pairing.naive_scores(seen, seen.strategy_runs, items, metric) for metric in ("accuracy", "nll"))
+        return [Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)]
 
     def read(self, cell: Cell, row: list[Path]) -> Predictions:
         """row: the run of a seed, or all its folds."""
@@ -53,7 +63,7 @@ def item_differences(cell: Cell, reader: Reader) -> tuple[np.ndarray, str]:
     seen = cell.evidence
     if METRICS[cell.metric].kind == "items":
         return seen.strategy_scores - seen.baseline_scores, cell.metric
-    strategy, baseline = right(reader.arm(cell, seen.strategy_runs)), right(reader.arm(cell, seen.baseline_runs))
+    strategy, baseline = right(reader.arm(cell, seen.strategy_runs)), right(reader.baseline(cell))
     return strategy - baseline, "accuracy"
 
 

@@ -85,6 +85,8 @@ def cells(grid: list[Branch], baseline: str, metric: str, section: str = "until_
     """Raises Refused, in the words of a section of the config, where the grid holds no baseline for a cell, or several."""
     with own_words(section):
         name, pinned = baselines.parse(baseline)
+        if name == baselines.NAIVE:
+            raise Refused(f"--baseline {name}: it has no runs; give one that the grid holds, and {name} to `compare` afterwards")
         by_arm = {branch.arm: branch for branch in grid if not branch.arm.is_twin}
         found = []
         for arm, branch in by_arm.items():

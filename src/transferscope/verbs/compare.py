@@ -24,6 +24,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                        target_only_long  the target alone, as many steps as the cell and its source model together
                        source_only       the source alone: the difference is the adaptation gain
                        source_nearest_neighbour | source_svm  the same of shallow adaptation: that classifier, the same features
+                       naive             one answer for every item, from the class shares of the cell's own labels: no run is needed
                        target_full       the target with all its labels: the ceiling
                        shuffled_source   the same cell with permuted source labels
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
