@@ -1,13 +1,14 @@
 """What `judge` is asked beside the usual: other designs, other corrections, margins of their own, a baseline that was still improving."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from transferscope.statistics.effect import estimate_over_items, estimate_over_seeds
-from transferscope.verdict import BASELINE_IMPROVING, STILL_IMPROVING, Pair, benjamini_hochberg, judge
+from transferscope.verdict import BASELINE_IMPROVING, COLLAPSE, STILL_IMPROVING, Pair, benjamini_hochberg, judge
 
 
 def pair(d, **more):
@@ -80,6 +81,22 @@ def test_each_cell_may_have_its_own_margin():
     narrow, wide = judge([pair(d - 0.005), pair(d - 0.005)], [0.0001, 0.01], 0.05, 2)
     assert (narrow.verdict, wide.verdict) == ("undecided", "equivalent")
     assert wide.ci_simultaneous[1] <= 0.01
+
+
+def test_over_a_baseline_that_learnt_nothing_a_gain_is_the_one_claim():
+    rng = np.random.default_rng(12)
+    for delta, verdict in ((0.66, "positive"), (0.0001, "undecided"), (-0.05, "undecided")):
+        d = differences(rng, n=20_000)
+        d = d - d.mean() + delta
+        told = replace(pair(d), baseline_collapsed=np.ones(5, bool), baseline_learnt_nothing=True)
+        (judgement,) = judge([told], 0.01, 0.05, 1)
+        assert (judgement.verdict, judgement.no_harm) == (verdict, verdict == "positive")
+        assert (judgement.overruled == COLLAPSE) == (delta < 0) and "equivalence" not in judgement.reason
+        (as_it_was,) = judge([replace(told, baseline_learnt_nothing=False)], 0.01, 0.05, 1)
+        assert as_it_was.verdict == ("negative" if delta < 0 else "undecided")
+        (rising,) = judge([replace(told, baseline_remaining=0.7)], 0.01, 0.05, 1)
+        assert rising.verdict == "undecided"
+    assert "no more than the naive predictor" in judgement.reason
 
 
 def test_a_baseline_that_was_still_improving_is_not_beaten_by_less_than_its_rise():

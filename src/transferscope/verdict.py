@@ -43,7 +43,8 @@ class Pair:
     chance: what is left to it. `both`: seeds and items; `seeds`: these very items are meant; `items`: no seed changes either arm, the rows
     of d are one. unit, influence: of `estimate`. span: the largest |d| there can be. strategy_remaining, baseline_remaining: by how much the
     arm would yet rise if it were trained on, as projected, in the unit of d; 0 where its training had finished. unfinished: either arm still
-    rose by more than the margin. readings: how often the cell was read before its seeds grew.
+    rose by more than the margin. readings: how often the cell was read before its seeds grew. baseline_learnt_nothing: all its runs, at least
+    five, are at chance and none of the strategy's has collapsed; d is then to the better of the baseline and the naive predictor.
     """
 
     d: np.ndarray
@@ -58,6 +59,7 @@ class Pair:
     baseline_remaining: float = 0.0
     unfinished: bool = False
     readings: int = 0
+    baseline_learnt_nothing: bool = False
 
     @property
     def few(self) -> bool:
@@ -66,6 +68,11 @@ class Pair:
     @property
     def collapses(self) -> bool:
         return bool(np.any(self.strategy_collapsed) or np.any(self.baseline_collapsed))
+
+    @property
+    def barred_sign(self) -> int:
+        """Of the difference that a collapse keeps from being told: a gain; below the naive predictor a loss, which is none against the baseline."""
+        return 0 if not self.collapses else -1 if self.baseline_learnt_nothing else 1
 
     @property
     def price(self) -> int:
@@ -83,7 +90,7 @@ class Pair:
     def p_difference(self, effect: Effect) -> float:
         """Of the claim of a difference in the direction of Δ: that it is larger than what the other arm's training would yet make up for."""
         remaining = self.remaining(effect.delta)
-        if (self.collapses and effect.delta > 0) or 0 < abs(effect.delta) <= remaining:
+        if self.barred_sign * effect.delta > 0 or 0 < abs(effect.delta) <= remaining:
             return 1.0
         return effect.p_value(math.copysign(remaining, effect.delta) if effect.delta else 0.0)
 
@@ -266,7 +273,7 @@ def _judge_one(
 
 def _overruled(pair: Pair, effect: Effect) -> str:
     """The rule that keeps Δ, as it points, from being told; '' where chance alone does."""
-    if pair.collapses and effect.delta > 0:
+    if pair.barred_sign * effect.delta > 0:
         return COLLAPSE
     if pair.remaining(effect.delta):
         return BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING
@@ -275,7 +282,9 @@ def _overruled(pair: Pair, effect: Effect) -> str:
 
 def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], overruled: str) -> str:
     """Why a cell with an interval is undecided, and what would decide it at the level at which the correction stopped."""
-    if pair.collapses:
+    if pair.baseline_learnt_nothing and effect.delta <= 0:
+        return f"collapse: all {len(pair.d)} baseline runs are at chance, and the strategy scores no more than the naive predictor"
+    if pair.collapses and not pair.baseline_learnt_nothing:
         collapsed = [
             f"{np.sum(runs)} of {len(runs)} {arm} runs"
             for arm, runs in (("strategy", pair.strategy_collapsed), ("baseline", pair.baseline_collapsed))
@@ -285,7 +294,7 @@ def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], over
     if overruled:
         return STILL_IMPROVING[overruled]
     difference, equivalence = abs(effect.delta), margin - abs(effect.delta)
-    is_nearer = equivalence > difference and not (pair.few or pair.unfinished)
+    is_nearer = equivalence > difference and not (pair.few or pair.collapses or pair.unfinished)
     gap, level = (equivalence, levels[1]) if is_nearer else (difference, levels[0])  # of the claim that is nearer
     reason = _wanted(effect, gap, level / pair.price, "equivalence needs n >= {:,.0f}" if is_nearer else "about {:,.0f} for this Δ")
     if pair.unfinished:

@@ -108,6 +108,15 @@ def test_a_baseline_still_improving_is_beaten_by_nothing() -> None:
     assert one(replace(noisy(-0.3), baseline_remaining=0.5)).verdict == "negative"
 
 
+def test_over_a_baseline_that_learnt_nothing_only_a_gain_is_worth_more_seeds() -> None:
+    def told(delta: float) -> Pair:
+        pair = noisy(delta)
+        return replace(pair, baseline_collapsed=np.ones(len(pair.d), bool), baseline_learnt_nothing=True)
+
+    assert (one(told(0.3)).state, one(told(0.3)).verdict) == ("decided", "positive")
+    assert (one(told(-0.3)).state, one(told(-0.3)).limit) == ("stopped", SEEDS_CANNOT_HELP)
+
+
 def test_a_family_may_have_no_open_cell_left() -> None:
     assert look([], [], number=2, untold=(0, 3), family=3, design=DESIGN) == []
 

@@ -91,8 +91,8 @@ def is_futile(pair: Pair, effect: Effect, margin: float, levels: tuple[float, fl
     With every claim open: |Δ| + √A < h and h − √A > margin − |Δ|, h the half-width predicted there at the level of that claim.
     """
     then, drift = effect.with_seeds(seeds), math.sqrt(effect.seed_variance)
-    at_best = max(-effect.delta + drift - pair.strategy_remaining, -math.inf if pair.collapses else effect.delta + drift - pair.baseline_remaining)
-    difference = at_best >= then.half(levels[0])
+    reach = {1: effect.delta - pair.baseline_remaining, -1: -effect.delta - pair.strategy_remaining}
+    difference = max(gap for sign, gap in reach.items() if sign != pair.barred_sign) + drift >= then.half(levels[0])
     barred = pair.few or pair.collapses or pair.unfinished
     equivalence = not barred and then.half(levels[1]) - drift <= margin - abs(effect.delta)
     return not (difference or equivalence)
@@ -107,7 +107,7 @@ def _without_verdict(
         return ("undecided", BUDGET) if is_last else ("open", "")
     if not is_last and not is_futile(pair, effect, margin, levels, design.looks[-1]):
         return "open", ""
-    barred = (pair.collapses and effect.delta > 0) or 0 < abs(effect.delta) <= pair.remaining(effect.delta)
+    barred = pair.barred_sign * effect.delta > 0 or 0 < abs(effect.delta) <= pair.remaining(effect.delta)
     saturated = effect.items_needed(abs(effect.delta), levels[0]) >= effect.items  # z √C ≥ |Δ|
     return "undecided" if is_last else "stopped", SEEDS_CANNOT_HELP if barred or saturated else BUDGET
 
