@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import baseline_words, baselines, looks, pairing, plateau, scores
+from transferscope.comparison import baseline_words, baselines, looks, naive, pairing, plateau, scores
 from transferscope.comparison.arms import UNPLANNED, Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
@@ -168,7 +168,7 @@ class _Work:
                 self.cells.append(self._cell(row, judgement, family, size))
 
     def _row(self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence) -> "_Row":
-        means = [float(verdict.group_means(s, evidence.groups).mean()) for s in (evidence.strategy_scores, evidence.baseline_scores)]
+        means = [evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against)]
         margin = self.margin.of(means[1], self.reader.metric)
         rows = dict.fromkeys(map(tuple, evidence.rows(evidence.baseline_runs)))
         curves = [self.reader.curve([(folder, evidence.records[folder]) for folder in row]) for row in rows]
@@ -241,6 +241,7 @@ class _Work:
             flags.append(f"unlike baseline: {', '.join(differences)}")
         if row.rise is not None:
             flags.append(f"baseline still improving: +{100 * row.rise:.1f} points over its last third")
+        flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
         if self.items == "fixed":
             flags.append("this test set only: other items are not allowed for")
         if row.evidence.deterministic:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error, multiclass_f1_score
 
 from transferscope.data.splits import Evaluated
+from transferscope.record import CHANCE_LEVEL, CONSTANT
 from transferscope.tasks.metrics import log_likelihood
 from transferscope.training import Outcome
 
@@ -51,13 +52,13 @@ def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
     share = float(torch.bincount(predicted, minlength=classes).max()) / n
     largest = float(torch.bincount(labels, minlength=classes).max()) / n
     if share >= CONSTANT_SHARE and share > largest:
-        return f"constant predictor: one class for {share:.0%} of the test items"
+        return f"{CONSTANT}: one class for {share:.0%} of the test items"
     chance = 1 / classes
     accuracy = float((predicted == labels).float().mean())
     band = 2 * (chance * (1 - chance) / n) ** 0.5
     is_reversed = classes == 2 and accuracy < chance - band
     if accuracy <= chance + band and largest < 2 * chance and not is_reversed:
-        return f"chance-level predictor: test accuracy {accuracy:.3f} with {classes} classes"
+        return f"{CHANCE_LEVEL}: test accuracy {accuracy:.3f} with {classes} classes"
     return ""
 
 

@@ -23,6 +23,7 @@ SCHEMA = 1
 BESIDE = ("model.safetensors", "features", "reverse_validation.json")  # what a run may keep that is no part of its results
 FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
 SHAPES = {"run record": shapes.RECORD, "sweep plan": shapes.PLAN, "prediction": shapes.PREDICTION}
+AT_CHANCE = CONSTANT, CHANCE_LEVEL = "constant predictor", "chance-level predictor"  # begin of the reason why a run counts as collapsed
 ANSWERS = ("done", "diverged", "collapsed", "not_applicable")  # the other states, failed and crashed, are tried again
 
 

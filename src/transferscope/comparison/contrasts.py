@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from transferscope import verdict
-from transferscope.comparison import baselines
+from transferscope.comparison import baselines, naive
 from transferscope.comparison.arms import Arm, Records
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.scores import NotSelectable
@@ -78,7 +78,8 @@ def contrasts(
         judged = verdict.judge([tested(evidence, reader.metric, items) for _, _, evidence in found], 0.0, alpha, len(planned), correction)
         for (arm, name, evidence), judgement in zip(found, judged, strict=True):
             if shown(arm):
-                rows.append(_row(arm, name, evidence, judgement, reader.metric, family, len(planned)))
+                notes = naive.flags(evidence, reader.metric, alpha)
+                rows.append(_row(arm, name, evidence, judgement, reader.metric, family, len(planned), notes))
     return rows
 
 
@@ -98,7 +99,9 @@ def _one(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> Arm | 
     return found[0][0] if len(found) == 1 else None
 
 
-def _row(arm: Arm, name: str, evidence: Evidence, judged: verdict.Judgement, metric: str, family: str, size: int) -> Contrast:
+def _row(
+    arm: Arm, name: str, evidence: Evidence, judged: verdict.Judgement, metric: str, family: str, size: int, notes: list[str]
+) -> Contrast:
     in_the_loss = arm.cell["initialisation"] != "source"
     groups = evidence.groups
     return Contrast(
@@ -118,5 +121,5 @@ def _row(arm: Arm, name: str, evidence: Evidence, judged: verdict.Judgement, met
         item_unit="item" if groups is None else "group",
         family=family,
         family_size=size,
-        notes=[*([PLANTED_HARM] if in_the_loss else []), *evidence.notes],
+        notes=[*([PLANTED_HARM] if in_the_loss else []), *notes, *evidence.notes],
     )

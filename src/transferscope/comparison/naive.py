@@ -1,17 +1,26 @@
 """The naive predictor: one answer for every test item, from the classes of the labelled training items alone. It needs no run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferscope.comparison import scores
+from transferscope.comparison import numerals, scores
 from transferscope.comparison.scores import NotSelectable
+from transferscope.record import AT_CHANCE
 from transferscope.shapes import printable
 from transferscope.statistics import influence
+from transferscope.statistics.effect import clopper_pearson
+
+if TYPE_CHECKING:
+    from transferscope.comparison.pairing import Evidence, Reader
 
 NAME = "naive"
+LEAST_RUNS = 5  # of a baseline at chance: one that fails in half of its runs fails in three of three in one experiment of eight
 
 
 def class_counts(record: dict, classes: np.ndarray) -> list[int]:
@@ -70,3 +79,59 @@ def _constant(told: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndar
     merged = np.where(np.isin(labels, named), np.searchsorted(named, labels), len(named))
     number = len(np.unique(merged)) / len(np.unique(labels))
     return influence.values(np.eye(len(named) + 1)[told], merged, metric, groups) * number
+
+
+# --- from runs -----------------------------------------------------------------------------------------------------------------------
+
+
+def of_runs(evidence: "Evidence", runs: list[Path], reader: "Reader", metric: str) -> np.ndarray:
+    """Scores [K, n] with the labels of these runs, which are of one arm of the evidence. reader: of any metric, tells their items.
+
+    Raises NotSelectable where a record does not tell its class shares.
+    """
+    rows = []
+    for folders in evidence.rows(runs):
+        row = [(folder, evidence.records[folder]) for folder in folders]
+        items = reader.row(row)
+        counts = [class_counts(record, items.classes) for _, record in row]
+        fold = np.repeat(np.arange(len(row)), [len(reader.read(*run).ids) for run in row])
+        order = np.argsort(items.ids)
+        place = order[np.searchsorted(items.ids, evidence.ids, sorter=order)]
+        rows.append(item_scores(counts, fold, items.labels, metric, items.groups)[place])
+    return np.stack(rows)
+
+
+# --- in place of a baseline that learnt nothing --------------------------------------------------------------------------------------
+
+
+def learnt_nothing(evidence: "Evidence") -> bool:
+    """Whether all runs of the baseline, at least five different ones, are at chance, and the strategy scores more without a collapse."""
+    runs = set(evidence.baseline_runs)
+    records = [evidence.records[run] for run in runs]
+    return bool(
+        all(record["status"] == "collapsed" and record["reason"].startswith(AT_CHANCE) for record in records)
+        and len(runs) >= LEAST_RUNS * evidence.folds
+        and not np.any(evidence.strategy_collapsed)
+        and evidence.mean(evidence.strategy_scores) > evidence.mean(evidence.baseline_scores)
+    )
+
+
+def standing_in(evidence: "Evidence", reader: "Reader") -> "Evidence":
+    """With the scores of the naive predictor that has the baseline's labels, or a note why there are none."""
+    try:
+        return replace(evidence, naive_scores=of_runs(evidence, evidence.baseline_runs, reader, reader.metric))
+    except NotSelectable as why:
+        return replace(evidence, notes=[*evidence.notes, f"the baseline learnt nothing; whether the strategy did is not judged: {why}"])
+
+
+def flags(evidence: "Evidence", metric: str, alpha: float) -> list[str]:
+    """What a reader must know where the baseline learnt nothing, with the failure rate that its runs do not exclude (Clopper-Pearson)."""
+    if evidence.naive_scores is None:
+        return []
+    runs = len(evidence.seeds)
+    rate, _ = clopper_pearson(runs, runs, alpha)
+    flag = f"the baseline learnt nothing in these steps (failure rate ≥ {100 * rate:.0f} %, {runs} of {runs})"
+    if evidence.held_against is evidence.baseline_scores:
+        return [flag]
+    told, own = (numerals.score(evidence.mean(scores), metric) for scores in (evidence.naive_scores, evidence.baseline_scores))
+    return [f"{flag}; held against the naive predictor, whose {told} are more than its {own}"]

@@ -26,8 +26,8 @@ class Evidence:
     metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
     folders [K · folds], seed by seed: none of the naive predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their
     order. records by folder. folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
-    either arm. notes: what a reader must know of the pairing. mixes_rules: an arm is judged by its last evaluation, as it sees nothing that
-    the rule could choose by.
+    either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor, given where the baseline learnt
+    nothing (`naive.learnt_nothing`). mixes_rules: an arm is judged by its last evaluation, as it sees nothing that the rule could choose by.
     """
 
     seeds: list[int]
@@ -49,6 +49,17 @@ class Evidence:
     notes: list[str]
     folds: int = 1
     mixes_rules: bool = False
+    naive_scores: np.ndarray | None = None
+
+    @property
+    def held_against(self) -> np.ndarray:
+        """Scores [K, n] that Δ is taken to: the baseline's; where it learnt nothing, those of the naive predictor if their mean is higher."""
+        both = [self.baseline_scores, *([] if self.naive_scores is None else [self.naive_scores])]
+        return max(both, key=self.mean)
+
+    def mean(self, scores: np.ndarray) -> float:
+        """Of scores [K, n], groups counting once."""
+        return float(verdict.group_means(scores, self.groups).mean())
 
     def rows(self, runs: list[Path]) -> list[list[Path]]:
         return [runs[k : k + self.folds] for k in range(0, len(runs), self.folds)]
@@ -121,7 +132,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
             "runs": [folder for seed in seeds for folder, _ in it.runs[seed]],
         }
     _check_subsets(arm, baseline, seeds)
-    return Evidence(
+    evidence = Evidence(
         seeds=seeds,
         ids=first.ids,
         labels=first.labels,
@@ -137,6 +148,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         folds=folds,
         mixes_rules=any(_fell_back(it, seeds, reader) for it in (arm, baseline)),
     )
+    return naive.standing_in(evidence, reader) if naive.learnt_nothing(evidence) else evidence
 
 
 def _with_naive(arm: Arm, reader: Reader) -> Evidence:
@@ -147,7 +159,7 @@ def _with_naive(arm: Arm, reader: Reader) -> Evidence:
     none = np.zeros(len(itself.seeds), bool)
     return replace(
         itself,
-        baseline_scores=naive_scores(itself, itself.strategy_runs, reader, reader.metric),
+        baseline_scores=naive.of_runs(itself, itself.strategy_runs, reader, reader.metric),
         baseline_ece=np.full(len(none), np.nan),
         baseline_collapsed=none,
         baseline_runs=[],
@@ -155,29 +167,12 @@ def _with_naive(arm: Arm, reader: Reader) -> Evidence:
     )
 
 
-def naive_scores(evidence: Evidence, runs: list[Path], reader: Reader, metric: str) -> np.ndarray:
-    """[K, n] of the naive predictor with the labels of these runs, which are of one arm of the evidence. reader: of any metric, tells their items.
-
-    Raises NotSelectable where a record does not tell its class shares.
-    """
-    rows = []
-    for folders in evidence.rows(runs):
-        row = [(folder, evidence.records[folder]) for folder in folders]
-        items = reader.row(row)
-        counts = [naive.class_counts(record, items.classes) for _, record in row]
-        fold = np.repeat(np.arange(len(row)), [len(reader.read(*run).ids) for run in row])
-        order = np.argsort(items.ids)
-        place = order[np.searchsorted(items.ids, evidence.ids, sorter=order)]
-        rows.append(naive.item_scores(counts, fold, items.labels, metric, items.groups)[place])
-    return np.stack(rows)
-
-
 def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool = False) -> verdict.Pair:
     """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant."""
     chance = "seeds" if items == "fixed" else "items" if evidence.deterministic else "both"
     rows = slice(1) if chance == "items" else slice(None)
     return verdict.Pair(
-        d=verdict.group_means(evidence.strategy_scores - evidence.baseline_scores, evidence.groups)[rows],
+        d=verdict.group_means(evidence.strategy_scores - evidence.held_against, evidence.groups)[rows],
         strategy_collapsed=evidence.strategy_collapsed[rows],
         baseline_collapsed=evidence.baseline_collapsed[rows],
         smallest_class=verdict.smallest_class(evidence.labels, evidence.groups),
@@ -185,6 +180,7 @@ def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool
         **scale(metric, evidence.labels),
         baseline_remaining=math.inf if baseline_improving else 0.0,
         unfinished=baseline_improving,
+        baseline_learnt_nothing=evidence.naive_scores is not None,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import record
-from transferscope.comparison import pairing, scores
+from transferscope.comparison import naive, pairing, scores
 from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
 from transferscope.shapes import printable
@@ -41,7 +41,7 @@ class Reader:
         if seen.baseline_runs:
             return self.arm(cell, seen.baseline_runs)
         items = self.items.setdefault(cell.selection, pairing.Reader("accuracy", cell.selection))
-        right, log_likelihood = (pairing.naive_scores(seen, seen.strategy_runs, items, metric) for metric in ("accuracy", "nll"))
+        right, log_likelihood = (naive.of_runs(seen, seen.strategy_runs, items, metric) for metric in ("accuracy", "nll"))
         return [Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)]
 
     def read(self, cell: Cell, row: list[Path]) -> Predictions:
@@ -62,7 +62,7 @@ def item_differences(cell: Cell, reader: Reader) -> tuple[np.ndarray, str]:
     """(d [K, n], its metric): of the cell's metric where that is a mean of item scores, else of accuracy."""
     seen = cell.evidence
     if METRICS[cell.metric].kind == "items":
-        return seen.strategy_scores - seen.baseline_scores, cell.metric
+        return seen.strategy_scores - seen.held_against, cell.metric
     strategy, baseline = right(reader.arm(cell, seen.strategy_runs)), right(reader.baseline(cell))
     return strategy - baseline, "accuracy"
 

@@ -214,7 +214,7 @@ class Course:
         """The evidence so far and the margin on the metric's scale."""
         arm, base = (branch.with_runs(self.store, seeds) for branch in (cell.branch, cell.baseline))
         evidence = pairing.pair(arm, base, reader)
-        margin = self.settings.margin.of(float(verdict.group_means(evidence.baseline_scores, evidence.groups).mean()), self.settings.metric)
+        margin = self.settings.margin.of(evidence.mean(evidence.held_against), self.settings.metric)
         rise = plateau.last_rise([reader.curve(run) for run in base.runs.values()], margin)
         return pairing.tested(evidence, self.settings.metric, "random", rise is not None), margin
 
