@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import baseline_words, baselines, looks, naive, pairing, plateau, scores
+from transferscope.comparison import baseline_words, baselines, ceiling, looks, naive, pairing, plateau, scores
 from transferscope.comparison.arms import UNPLANNED, Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
@@ -138,6 +138,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         self.able = baselines.able(self.records.arms, self.baseline)
+        self.full = baselines.able(self.records.arms, ceiling.NAME)
 
     def family(self, arm: Arm) -> str:
         """Target × baseline × metric as the earliest plan had it; protocols are not mixed, controls are a family of their own."""
@@ -178,6 +179,7 @@ class _Work:
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
+        above = ceiling.ceiling(row.arm, row.base, evidence, self.full, self.reader, self.items, self.alpha)
         factors = [factor for record in evidence.records.values() for factor in record.get("conditional_on", [])]
         return Cell(
             **row.arm.cell | {"label_budget": row.budget},
@@ -216,12 +218,15 @@ class _Work:
             without_collapse=judged.without_collapse,
             strategy_score=row.strategy_score,
             baseline_score=row.baseline_score,
+            target_full_score=above.score,
+            share_of_way=above.share and above.share.value,
+            share_of_way_ci=above.share and above.share.ci,
             strategy_ece=_mean(evidence.strategy_ece),
             baseline_ece=_mean(evidence.baseline_ece),
             strategy_clipped=clipped(evidence.strategy_scores),
             baseline_clipped=clipped(evidence.baseline_scores),
             rates=None,
-            flags=self._flags(row, judged) + evidence.notes,
+            flags=self._flags(row, judged) + evidence.notes + above.flags,
             evidence=evidence,
         )
 

@@ -20,7 +20,8 @@ class Cell:
     1 − alpha, ci_simultaneous holds for the family at once; p_difference, p_equivalence, p_adjusted, overruled, seed_half, item_half: of
     `verdict.Judgement`. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
     exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off. collapse_rate: Clopper-Pearson, of the strategy's
-    runs. without_collapse: Δ of the seeds without one, for reading only. evidence is not part of `to_dict`.
+    runs. without_collapse: Δ of the seeds without one, for reading only. share_of_way: Δ over what `target_full` scores more than the baseline,
+    with Fieller's interval at 1 − alpha, where that was run and is surely more. evidence is not part of `to_dict`.
     """
 
     source: str | None
@@ -65,6 +66,9 @@ class Cell:
     without_collapse: dict | None
     strategy_score: float
     baseline_score: float
+    target_full_score: float | None
+    share_of_way: float | None
+    share_of_way_ci: tuple[float, float] | None
     strategy_ece: float | None
     baseline_ece: float | None
     strategy_clipped: float

@@ -29,7 +29,7 @@ def to_csv(comparison) -> str:
     for cell in comparison:
         row = {}
         for key, value in cell.to_dict().items():
-            if key in ("ci", "ci_simultaneous", "collapse_rate"):
+            if key in ("ci", "ci_simultaneous", "collapse_rate", "share_of_way_ci"):
                 row[f"{key}_low"], row[f"{key}_high"] = value or ("", "")
             elif key == "without_collapse":
                 row["delta_without_collapse"] = value["delta"] if value else ""
@@ -122,6 +122,8 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
         answer.append(("ahead", [wording.ahead(cell) for cell in cells]))
     if wide:
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
+        if any(cell.share_of_way is not None for cell in cells):
+            answer.append(("way to target_full", [numerals.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]))
         answer.append(("MDE", [wording.detectable(cell) for cell in cells]))
         columns.append(("why undecided", [cell.reason for cell in cells]))
     if METRICS[metric].is_loss:  # beside which the calibration error is shown

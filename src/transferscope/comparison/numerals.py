@@ -37,6 +37,14 @@ def interval(bounds: tuple | list | None, metric: str) -> str:
     return f"[{signed(bounds[0], metric)}, {signed(bounds[1], metric)}]"
 
 
+def share(value: float | None, bounds: tuple[float, float] | None) -> str:
+    """`62 % [48, 79]`; nothing where there is none."""
+    if value is None:
+        return ""
+    value, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in (value, *bounds))
+    return f"{value} % [{low}, {high}]"
+
+
 def probability(p: float | None) -> str:
     if not is_finite(p):
         return NOTHING

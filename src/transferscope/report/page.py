@@ -149,6 +149,7 @@ def _environment() -> Environment:
         "number": numerals.score,
         "interval": lambda bounds, metric: numerals.interval(bounds, metric) or numerals.NOTHING,
         "probability": numerals.probability,
+        "share": numerals.share,
         "p_value": wording.p_value,
         "ahead": wording.ahead,
         "detectable": wording.detectable,

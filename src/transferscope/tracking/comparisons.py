@@ -72,7 +72,7 @@ def _verdict_table(cells: list[dict]):
     for cell in cells:
         row = {}
         for key, value in cell.items():
-            if key in ("ci", "ci_simultaneous"):
+            if key in ("ci", "ci_simultaneous", "share_of_way_ci"):
                 row[f"{key}_low"], row[f"{key}_high"] = value or (None, None)
             else:
                 row[key] = json.dumps(value) if isinstance(value, (list, dict)) else value
