@@ -1,4 +1,4 @@
-"""What records, sweep plans, predictions and claims look like. They may come from anywhere: they are data, checked before they are used.
+"""What records, sweep plans, predictions, readings and claims look like. They may come from anywhere: they are data, checked before they are used.
 
 A shape is a type or several, NUMBER, a pattern of the whole text, a list with the one shape of its items, or a dict of shapes by key, where a key
 that ends in `?` may be absent, `*` is every key, and other keys may be there.
@@ -45,7 +45,7 @@ PLAN = {
     "jobs": [(JOB | PLANNED, JOB | RULED_OUT)],
     "sequential?": {
         **dict.fromkeys(("baseline", "metric", "selection", "margin", "alpha"), (str, NUMBER)),
-        "looks": [int], "taken": int, "cells": [{"runs": [str], "cell": CELL, "looks": [LOOK]}],
+        "looks": [int], "taken": int, "cells": [{"runs": [str], "cell": CELL, "looks": [LOOK], "readings?": int}],
     },
 }  # fmt: skip
 ESTIMATE = (NUMBER, NOTHING, {"estimate": NUMBER, "lo": NUMBER, "hi": NUMBER})
@@ -53,6 +53,14 @@ PREDICTION = {
     "kind": str, "created": str, "consumed": {**CONSUMED, "seed": int}, "values": {"*": {"*": ESTIMATE}}, "reasons": {"*": str},
     "source_seconds?": (NUMBER, NOTHING),
 }  # fmt: skip
+READING = (  # the lines of a log of readings: its beginning, a cell that was read, a claim that was told
+    {"began": str},
+    {"read": re.compile("[0-9a-f]+"), "family": str, "seeds": [int], "planned": [int], "when": str},
+    {
+        "told": re.compile("[0-9a-f]+"), "verdict": re.compile("positive|negative|equivalent"), "metric": str, "selection": str,
+        "margin": (str, NUMBER), "alpha": NUMBER, "items": str, "correction": str, "seeds": int, "cells": int, "when": str,
+    },
+)  # fmt: skip
 CLAIM = {"host": str, "pid": int, "since": str, "step": int, "steps": int}
 
 

@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, record, tracking, underway
+from transferscope import progress, readings, record, tracking, underway
 from transferscope.comparison import baselines
 from transferscope.comparison.scores import VALIDATORS
 from transferscope.errors import NotApplicable, Refused, nearest
@@ -78,6 +78,7 @@ class Sweeper(sweep.Sweeper):
             search.say_ahead(refused)
             return []
         record.check_writable(store)
+        readings.begin(store)
         tracking.effective_mode(found[0].base.request.config["tracking"]["mode"])
         returns: list[Any] = []
         while asked:

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from transferscope import record, tracking, underway
+from transferscope import readings, record, tracking, underway
 from transferscope.errors import NotApplicable, ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
 from transferscope.request import Request, resolve
@@ -52,6 +52,7 @@ class Sweeper(BasicSweeper):
             say_plan(store, planned, [job for job in planned if not is_done(job.request)], refused)
             return planned
         record.check_writable(store)
+        readings.begin(store)
         tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
         name = write_plan(store, self.sweep_name(planned), planned, refused)
         returns, failed = self.train(store, name, planned, refused)
