@@ -120,12 +120,29 @@ def test_a_sweep_shows_its_cells_with_the_verdicts_of_the_store(tmp_path):
     assert [cell.strategy for cell in compare(tmp_path / "sweeps" / "first")] == ["fine_tuning", "linear_probe"]
 
 
-def test_runs_in_no_plan_are_said_to_be_unplanned(tmp_path):
-    write_runs(tmp_path, "scratch", 0.5)
-    write_runs(tmp_path, "fine_tuning", 1.0)
+def test_commands_without_a_name_join_one_family(tmp_path):
+    """Whatever they were called by hash, and single runs of no plan at all: twelve commands of one strategy each are no twelve families of one."""
+    base = write_runs(tmp_path, "scratch", 0.5)
+    write_plan(tmp_path, "sweep-0a1b2c3d", base + write_runs(tmp_path, "fine_tuning", 1.0))
+    write_plan(tmp_path, "sweep-99999999", base + write_runs(tmp_path, "linear_probe", 0.6), created="2025-01-02T00:00:00+00:00")
+    write_runs(tmp_path, "dann", 0.4)
+    write_plan(tmp_path, "named", write_runs(tmp_path, "target_only", 0.9, initialisation="pretrained"), created="2025-01-03T00:00:00+00:00")
     comparison = compare(tmp_path)
-    assert comparison.cells[0].family == "unplanned/handwritten/scratch/accuracy/inductive"
-    assert "1 cells are in no plan" in comparison.warnings[0]
+    families = {cell.strategy: (cell.family, cell.family_size) for cell in comparison}
+    unnamed = "unnamed/handwritten/scratch/accuracy/inductive"
+    assert families.pop("target_only") == ("named/handwritten/scratch/accuracy/inductive", 1)
+    assert families == dict.fromkeys(("fine_tuning", "linear_probe", "dann"), (unnamed, 3))
+    heading = comparison.to_table()
+    assert "so far, 3 cells in unnamed/handwritten" in heading and "sweep=NAME" in heading
+    assert "other plans in this store, with families of their own: 2 beside named, 1 beside unnamed" in " ".join(heading.split())
+
+
+def test_a_plan_with_looks_is_a_family_of_its_own_without_a_name(tmp_path):
+    path = write_plan(tmp_path, "sweep-0a1b2c3d", write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 1.0)) / "plan.json"
+    looks = {"baseline": "scratch", "metric": "accuracy", "selection": "last", "margin": 0.01, "alpha": 0.05, "looks": [5, 7], "taken": 0}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sequential": {**looks, "cells": []}}))
+    (cell,) = compare(tmp_path)
+    assert cell.family == "sweep-0a1b2c3d/handwritten/scratch/accuracy/inductive"
 
 
 def test_seeds_added_after_the_plan_are_told(tmp_path):

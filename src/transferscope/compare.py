@@ -1,16 +1,17 @@
 """From run records to verdicts: pair every cell with its baseline, family by family. Imports no torch."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from transferscope import verdict
 from transferscope.comparison import baseline_words, baselines, ceiling, looks, naive, pairing, plateau, scores
-from transferscope.comparison.arms import UNPLANNED, Arm, Records, read_store
+from transferscope.comparison.arms import Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
+from transferscope.comparison.history import History
 from transferscope.comparison.margins import Margin
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.rates import with_rates
@@ -70,7 +71,14 @@ def compare(
         raise Refused(f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}")
     protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
     reader = Reader(metric, selection)
-    work = _Work(records, name, pinned, reader, smallest, alpha, items, correction)
+    settings = {
+        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates, "metric": metric, "selection": selection,
+        "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
+        **({"protocol": protocol} if protocol else {}),
+    }  # fmt: skip
+    looked = {entry["name"] for entry in records.plans if looks.as_planned(entry, settings)}
+    history = History.of(store, records.plans)
+    work = _Work(records, history, looked, name, pinned, reader, smallest, alpha, items, correction)
     families = defaultdict(list)
     for arm in records.arms:
         if baselines.is_row(arm, name) and arm.cell["protocol"] in protocols:
@@ -83,25 +91,24 @@ def compare(
     if mixes_rules(work.cells) and not otherwise:
         raise Refused(f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by their last evaluation")
     pins = pinned if name in baselines.TARGET_ONLY else {}
-    apart = contrasts(records, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
-    settings = {
-        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates, "metric": metric, "selection": selection,
-        "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
-        **({"protocol": protocol} if protocol else {}),
-        "families": {cell.family: cell.family_size for cell in work.cells},
-    }  # fmt: skip
+    apart = contrasts(records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
+    settings["families"] = {cell.family: cell.family_size for cell in work.cells}
+    settings["other_plans"] = records.others({family.split("/")[0] for family in settings["families"]})
     predictions, unread = _predictions(store)
     plans = records.plans
+    cells = sorted(looks.hold(with_rates(work.cells), plans, settings), key=_order)
+    taken_back = history.tell(cells, settings)
     return Comparison(
-        cells=sorted(looks.hold(with_rates(work.cells), plans, settings), key=_order),
+        cells=cells,
         missing=work.missing + _shown(records.missing, plan, protocols),
         failed=_shown(records.failed, plan, protocols) + work.broken(),
         not_applicable=_shown(records.not_applicable, plan, protocols),
-        warnings=_warnings(work.cells) + unread,
+        warnings=[*filter(None, [history.log.trouble]), *_warnings(work.cells), *unread],
         settings=settings,
         contrasts=sorted(apart, key=_order),
         predictions=predictions,
         searches=[one for one in plans if "search" in one and plan in (None, one["name"])],
+        taken_back=taken_back,
     )
 
 
@@ -123,9 +130,12 @@ def locate(runs: str | Path) -> tuple[Path, str | None]:
 
 @dataclass
 class _Work:
-    """One comparison in progress: the settings, the arms that could be a baseline, and what has come of it so far."""
+    """One comparison in progress: the settings, the arms that could be a baseline, and what has come of it so far. looked: the plans whose looks
+    have judged their cells, whatever was read between these."""
 
     records: Records
+    history: History
+    looked: set[str]
     baseline: str
     pinned: dict[str, str]
     reader: Reader
@@ -162,11 +172,17 @@ class _Work:
                         self._miss(arm, budget, str(why))
                 else:
                     rows.append(self._row(arm, base, budget, evidence))
-        pairs = [tested(row.evidence, self.reader.metric, self.items, row.rise is not None) for row in rows]
+        shown = [plan is None or plan in row.arm.plans for row in rows]
+        read = self.history.count([(row.arm, row.base, row.evidence) for row in rows], family, shown)
+        readings = [0 if row.arm.plan in self.looked else times for row, times in zip(rows, read, strict=True)]
+        pairs = [
+            replace(tested(row.evidence, self.reader.metric, self.items, row.rise is not None), readings=times)
+            for row, times in zip(rows, readings, strict=True)
+        ]
         judgements = verdict.judge(pairs, [row.margin for row in rows], self.alpha, size, self.correction)
-        for row, judgement in zip(rows, judgements, strict=True):
-            if plan is None or plan in row.arm.plans:
-                self.cells.append(self._cell(row, judgement, family, size))
+        for row, judgement, times, is_shown in zip(rows, judgements, readings, shown, strict=True):
+            if is_shown:
+                self.cells.append(self._cell(row, judgement, family, size, times))
 
     def _row(self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence) -> "_Row":
         means = [evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against)]
@@ -175,7 +191,7 @@ class _Work:
         curves = [self.reader.curve([(folder, evidence.records[folder]) for folder in row]) for row in rows]
         return _Row(arm, base, budget, evidence, *means, margin, plateau.last_rise(curves, margin))
 
-    def _cell(self, row: "_Row", judged: verdict.Judgement, family: str, size: int) -> Cell:
+    def _cell(self, row: "_Row", judged: verdict.Judgement, family: str, size: int, readings: int) -> Cell:
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
@@ -225,8 +241,9 @@ class _Work:
             baseline_ece=_mean(evidence.baseline_ece),
             strategy_clipped=clipped(evidence.strategy_scores),
             baseline_clipped=clipped(evidence.baseline_scores),
+            readings=readings,
             rates=None,
-            flags=self._flags(row, judged) + evidence.notes + above.flags,
+            flags=self._flags(row, judged) + self.history.flags(readings) + evidence.notes + above.flags,
             evidence=evidence,
         )
 
@@ -320,9 +337,6 @@ def _warnings(cells: list[Cell]) -> list[str]:
             f"cells that differ in split_seed alone ({', '.join(map(str, splits))}): each is judged by itself, their test sets overlap and their "
             "agreement is no evidence; with fold=range(0,5) every item is a test item, in one cell"
         )
-    unplanned = sum(cell.family.startswith(f"{UNPLANNED}/") for cell in cells)
-    if unplanned:
-        warnings.append(f"{unplanned} cells are in no plan: their family is what lies in the store, and grows with it")
     return warnings
 
 

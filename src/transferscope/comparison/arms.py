@@ -1,6 +1,7 @@
 """From a store's records and plans to arms: the runs of one cell over seeds, and which plan asked for them."""
 
 import json
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "
 NOISE = "source_label_noise"
 TWIN = "twin"
 FOLDS = "folds"
-UNPLANNED = "unplanned"
+UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
+_BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
 _NO_CHOICE = ("seed=", "fold=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
 
 
@@ -22,16 +24,16 @@ class Arm:
     """The runs of one cell and one variant, over seeds.
 
     cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less seed and fold; for an arm without any record
-    only what its plan says. runs: (folder, record) by seed, those that can be scored: one a seed, or all its folds in order. plans: names
-    of the plans that hold a run of it, the earliest first. planned: the seeds of that earliest plan. searches: the plans that tuned it.
+    only what its plan says. runs: (folder, record) by seed, those that can be scored: one a seed, or all its folds in order. asked: the seeds
+    of it in each plan, the earliest plan first. plan: whose family it is in, that of the earliest. searches: the plans that tuned it.
     """
 
     cell: dict
     consumed: dict[str, object]
     variant: str = ""
     runs: dict[int, list[tuple[Path, dict]]] = field(default_factory=dict)
-    plans: list[str] = field(default_factory=list)
-    planned: set[int] = field(default_factory=set)
+    asked: dict[str, set[int]] = field(default_factory=dict)
+    plan: str = UNNAMED
     searches: set[str] = field(default_factory=set)
 
     @property
@@ -44,8 +46,22 @@ class Arm:
         return bool(self.consumed.get(TWIN))
 
     @property
-    def plan(self) -> str:
-        return self.plans[0] if self.plans else UNPLANNED
+    def plans(self) -> list[str]:
+        return list(self.asked)
+
+    @property
+    def planned(self) -> set[int]:
+        """The seeds of the earliest plan."""
+        return next(iter(self.asked.values()), set())
+
+    def presumed(self, plans: set[str]) -> list[set[int]]:
+        """What was read of it, as far as nobody noted it: its seeds after each of these plans."""
+        reached, seeds = [], set()
+        for name, added in self.asked.items():
+            if name in plans:
+                seeds = seeds | added
+                reached.append(seeds)
+        return reached
 
     def described(self) -> dict:
         return {**self.cell, "variant": self.variant}
@@ -62,6 +78,10 @@ class Records:
     missing: list[dict] = field(default_factory=list)
     failed: list[dict] = field(default_factory=list)
     not_applicable: list[dict] = field(default_factory=list)
+
+    def others(self, names: set[str]) -> dict[str, int]:
+        """Of each name under which plans make families, how many plans lie beside it."""
+        return {name: sum(family_plan(plan) != name for plan in self.plans) for name in sorted(names)}
 
 
 def read_store(store: Path) -> Records:
@@ -204,11 +224,15 @@ def _identity(row: dict) -> str:
     return row["fingerprint"] or row["overrides"]
 
 
+def family_plan(plan: dict) -> str:
+    """The name under which a plan makes families. One that was given none grows with the next command, unless its looks were planned."""
+    return UNNAMED if _BY_HASH.fullmatch(plan["name"]) and "sequential" not in plan else plan["name"]
+
+
 def _ask(arm: Arm, plan: dict, seed: int) -> None:
-    if plan["name"] not in arm.plans:
-        arm.plans.append(plan["name"])
-    if arm.plan == plan["name"]:
-        arm.planned.add(seed)
+    if not arm.asked:
+        arm.plan = family_plan(plan)
+    arm.asked.setdefault(plan["name"], set()).add(seed)
     if "search" in plan:
         arm.searches.add(plan["name"])
 

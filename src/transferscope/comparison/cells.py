@@ -21,7 +21,8 @@ class Cell:
     `verdict.Judgement`. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
     exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off. collapse_rate: Clopper-Pearson, of the strategy's
     runs. without_collapse: Δ of the seeds without one, for reading only. share_of_way: Δ over what `target_full` scores more than the baseline,
-    with Fieller's interval at 1 − alpha, where that was run and is surely more. evidence is not part of `to_dict`.
+    with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew. evidence
+    is not part of `to_dict`.
     """
 
     source: str | None
@@ -73,6 +74,7 @@ class Cell:
     baseline_ece: float | None
     strategy_clipped: float
     baseline_clipped: float
+    readings: int
     rates: dict[str, float] | None
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)
@@ -96,7 +98,8 @@ class Comparison:
     """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells.
 
     contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run. predictions: what `predict` left in
-    the store (`record.read_predictions`). searches: the plans of sweeps that tuned what is shown.
+    the store (`record.read_predictions`). searches: the plans of sweeps that tuned what is shown. taken_back: what was claimed at an earlier
+    reading and stands no more, with more seeds or in a larger family.
     """
 
     cells: list[Cell]
@@ -108,6 +111,7 @@ class Comparison:
     contrasts: list[Contrast] = field(default_factory=list)
     predictions: list[dict] = field(default_factory=list, repr=False)
     searches: list[dict] = field(default_factory=list, repr=False)
+    taken_back: list[dict] = field(default_factory=list)
 
     @cached_property
     def best(self) -> list[Best]:

@@ -6,11 +6,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from transferscope import verdict
 from transferscope.comparison import baselines, naive
 from transferscope.comparison.arms import Arm, Records
+from transferscope.comparison.history import History
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused
@@ -57,7 +58,14 @@ class Contrast:
 
 
 def contrasts(
-    records: Records, reader: Reader, pinned: dict[str, str], alpha: float, items: str, correction: str, shown: Callable[[Arm], bool]
+    records: Records,
+    history: History,
+    reader: Reader,
+    pinned: dict[str, str],
+    alpha: float,
+    items: str,
+    correction: str,
+    shown: Callable[[Arm], bool],
 ) -> list[Contrast]:
     """Of every arm that has a shuffled control. pinned: choice among several target-only arms. shown: whose rows are kept; families are
     as planned all the same. What cannot be paired (no run yet, other test items) counts in its family and gives no row.
@@ -72,13 +80,15 @@ def contrasts(
         found = []
         for arm, name, first, second in planned:
             try:
-                found.append((arm, name, pair(first, second, reader)))
+                found.append((arm, name, first, second, pair(first, second, reader)))
             except (NotSelectable, Refused):
                 continue
-        judged = verdict.judge([tested(evidence, reader.metric, items) for _, _, evidence in found], 0.0, alpha, len(planned), correction)
-        for (arm, name, evidence), judgement in zip(found, judged, strict=True):
+        readings = history.count([(first, second, evidence) for *_, first, second, evidence in found], family, [shown(arm) for arm, *_ in found])
+        pairs = [replace(tested(one[-1], reader.metric, items), readings=times) for one, times in zip(found, readings, strict=True)]
+        judged = verdict.judge(pairs, 0.0, alpha, len(planned), correction)
+        for (arm, name, _, _, evidence), judgement, times in zip(found, judged, readings, strict=True):
             if shown(arm):
-                notes = naive.flags(evidence, reader.metric, alpha)
+                notes = [*naive.flags(evidence, reader.metric, alpha), *history.flags(times)]
                 rows.append(_row(arm, name, evidence, judgement, reader.metric, family, len(planned), notes))
     return rows
 

@@ -6,6 +6,7 @@ import json
 import re
 
 from transferscope.comparison import numerals, ranking, wording
+from transferscope.comparison.advice import advice
 from transferscope.comparison.numerals import interval, signed
 from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.tasks.metrics import METRICS
@@ -17,7 +18,7 @@ STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue",
 
 
 def to_json(comparison) -> str:
-    listed = {key: getattr(comparison, key) for key in ("missing", "failed", "not_applicable", "warnings", "settings")}
+    listed = {key: getattr(comparison, key) for key in ("taken_back", "missing", "failed", "not_applicable", "warnings", "settings")}
     judged = {"cells": comparison.cells, "contrasts": comparison.contrasts, "best": comparison.best, "rankings": comparison.rankings}
     rows = {key: [row.to_dict() for row in found] for key, found in judged.items()}
     return json.dumps({**rows, **listed}, indent=1, allow_nan=False, ensure_ascii=False)
@@ -85,7 +86,7 @@ def to_table(comparison, width: int, colour: bool) -> str:
 
 
 def _below(comparison, notes: "_Notes") -> list[str]:
-    return [*notes.lines(), *wording.contrasts(comparison), *ranking.line(comparison.rankings), *wording.listing(comparison)]
+    return [*notes.lines(), *advice(comparison), *wording.contrasts(comparison), *ranking.line(comparison.rankings), *wording.listing(comparison)]
 
 
 class _Notes:

@@ -14,18 +14,26 @@ def hold(cells: Sequence[Cell], plans: Sequence[dict], settings: dict) -> list[C
     plans: of the store, those with looks hold a part `sequential`. settings: of the comparison; where they are not those of the plan, a
     cell keeps its verdict and says that it is an interim one.
     """
-    sequential = {plan["name"]: plan["sequential"] for plan in plans if plan.get("sequential")}
-    return [_held(cell, sequential.get(cell.family.split("/")[0]), settings) for cell in cells]
+    by_name = {plan["name"]: plan for plan in plans}
+    return [_held(cell, by_name.get(cell.family.split("/")[0], {}), settings) for cell in cells]
 
 
-def _held(cell: Cell, planned: dict | None, settings: dict) -> Cell:
+def as_planned(plan: dict, settings: dict) -> bool:
+    """Whether a plan has looks and they were taken as the comparison is made, so that what they found is final."""
+    planned = plan.get("sequential")
+    if not planned:
+        return False
+    return all(planned[key] == settings[key] for key in PLANNED) and (settings["items"], settings["correction"]) == ("random", "holm")
+
+
+def _held(cell: Cell, plan: dict, settings: dict) -> Cell:
     runs = {folder.name for folder in cell.evidence.strategy_runs}
-    entries = [] if planned is None else planned["cells"]
+    planned = plan.get("sequential")
+    entries = planned["cells"] if planned else []
     entry = next((e for e in entries if runs & set(e["runs"]) and e["cell"]["label_budget"] == cell.label_budget), None)
     if entry is None:
         return cell
-    as_planned = all(planned[key] == settings[key] for key in PLANNED) and (settings["items"], settings["correction"]) == ("random", "holm")
-    if not as_planned:
+    if not as_planned(plan, settings):
         asked = ", ".join(f"{key} {planned[key]}" for key in PLANNED)
         return replace(cell, flags=[*cell.flags, f"interim: its sweep looks at {asked}; error rates hold for that"])
     number = len(planned["looks"])

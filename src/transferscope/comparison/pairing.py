@@ -251,7 +251,7 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> 
     if baseline and (alone := sorted(arm.runs.keys() - set(seeds))):
         notes.append(f"{seeds_named(alone)} left out: no run of the baseline to pair with")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):
-        notes.append(f"{seeds_named(added)} came after the plan: error rates hold where their number was not chosen by looking at the result")
+        notes.append(f"{seeds_named(added)} came after the plan")
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")
     for who, it in arms.items():

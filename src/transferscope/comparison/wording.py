@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 from transferscope.comparison import baseline_words, numerals
+from transferscope.comparison.arms import UNNAMED
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
 NAMED = 6  # strategies named where several cannot be told apart
@@ -29,9 +30,7 @@ def opening(comparison) -> list[str]:
         f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin ±{margin} · alpha {s['alpha']:g}",
         f"Δ tells {s['isolates']}",
     ]
-    if s["families"]:
-        sizes = "; ".join(f"{family} {size}" for family, size in s["families"].items())
-        lines.append(f"cells in each family ({_CORRECTION[s['correction']]}): {sizes}")
+    lines += families(s)
     same = [f"{heading(key)} {told(cells[0], key)}" for key in IDENTITY if cells and len({getattr(c, key) for c in cells}) == 1]
     if same:
         lines.append(f"everywhere: {', '.join(same)}")
@@ -39,6 +38,40 @@ def opening(comparison) -> list[str]:
     if any(cell.seeds_ahead is not None and cell.verdict in ("positive", "negative") for cell in cells):
         lines.append("ahead: seeds on the side of Δ, and the largest share of seeds that are not which this does not exclude (95 %)")
     return lines + _stamps(s, cells)
+
+
+def families(settings: dict) -> list[str]:
+    """The size of each family, whether it may still grow, and what lies beside its plan."""
+    sizes = settings["families"]
+    closed = {family: size for family, size in sizes.items() if not may_grow(family)}
+    lines = []
+    if closed:
+        told = "; ".join(f"{family} {size}" for family, size in closed.items())
+        lines.append(f"cells in each family ({_CORRECTION[settings['correction']]}): {told}")
+    if len(closed) < len(sizes):
+        told = "; ".join(f"{size} cells in {family}" for family, size in sizes.items() if may_grow(family))
+        why = "commands without a name are one family, which the next of them makes larger; sweep=NAME gives one of its own"
+        lines.append(f"so far, {told} ({_CORRECTION[settings['correction']]}; {why})")
+    others = other_plans(settings)
+    return lines + ([f"other plans in this store, with families of their own: {others}"] if others else [])
+
+
+def other_plans(settings: dict) -> str:
+    """`2 beside demo`; '' where there are none."""
+    return ", ".join(f"{count} beside {name}" for name, count in settings["other_plans"].items() if count)
+
+
+def may_grow(family: str) -> bool:
+    """Whether a family is that of commands without a name."""
+    return family.startswith(f"{UNNAMED}/")
+
+
+def taken_back(row: dict) -> str:
+    """Of `Comparison.taken_back`, in one line."""
+    larger = row["family_size"] > row["told_family_size"]
+    then, now = (f" in a family of {row[key]}" if larger else "" for key in ("told_family_size", "family_size"))
+    more = f" at {row['seeds']}" if row["seeds"] != row["told_seeds"] else ""
+    return f"{_described(row)}: {row['told']} at {row['told_seeds']} seeds{then}, {row['verdict']} now{more}{now}"
 
 
 def _stamps(settings: dict, cells: list) -> list[str]:
@@ -91,8 +124,9 @@ def heading(key: str) -> str:
 
 
 def listing(comparison) -> list[str]:
-    """Warnings, and what is missing, failed or not applicable."""
-    lines = [f"warning: {warning}" for warning in comparison.warnings]
+    """Claims taken back, warnings, and what is missing, failed or not applicable."""
+    lines = [f"taken back: {taken_back(row)}" for row in comparison.taken_back]
+    lines += [f"warning: {warning}" for warning in comparison.warnings]
     for key in ("missing", "failed", "not_applicable"):
         together = defaultdict(list)
         for row in getattr(comparison, key):

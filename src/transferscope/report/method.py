@@ -11,7 +11,8 @@ from transferscope.report import layout, words
 
 @dataclass
 class Gaps:
-    """Cells and runs that never came: `lists` of (title, lines) to print, `places` of (cell keys, word) for the matrix."""
+    """Claims that stand no more, and cells and runs that never came: `lists` of (title, lines) to print, `places` of (cell keys, word) for the
+    matrix."""
 
     lists: list[tuple[str, list[str]]]
     places: list[tuple[dict, str]]
@@ -30,7 +31,7 @@ def gaps(comparison: Comparison) -> Gaps:
             if entry["strategy"] is not None:  # None: a record that cannot be read
                 key = tuple(entry[k] for k in layout.PLACE)
                 places.setdefault(key, ({k: entry.get(k) for k in layout.KEYS}, word))
-    return Gaps(lists, list(places.values()))
+    return Gaps([("Taken back", [wording.taken_back(row) for row in comparison.taken_back]), *lists], list(places.values()))
 
 
 def _lines(entries: Sequence[dict]) -> list[str]:
@@ -53,7 +54,8 @@ def _seeds(seeds: Sequence[int | None]) -> str:
 def settings_line(cells: Sequence[Cell], settings: dict, margin: str) -> list[tuple[str, str]]:
     families = {cell.family: cell.family_size for cell in cells}
     seeds = sorted({cell.seeds for cell in cells})
-    sizes = [words.count(size, "cell") for size in sorted(families.values(), reverse=True)]
+    largest = sorted(families, key=families.get, reverse=True)
+    sizes = [("so far, " if wording.may_grow(family) else "") + words.count(families[family], "cell") for family in largest]
     of = f"{sizes[0]} each" if len(sizes) > 1 and len(set(sizes)) == 1 else ", ".join(sizes)
     span = "" if not seeds else str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return [
@@ -63,6 +65,7 @@ def settings_line(cells: Sequence[Cell], settings: dict, margin: str) -> list[tu
         ("margin", margin),
         ("α", f"{settings['alpha']:g}"),
         ("families", f"{len(families)} ({of})" if families else "none"),
+        *([("other plans", others)] if (others := wording.other_plans(settings)) else []),
         ("seeds", span),
         ("protocol", _all(cells, "protocol")),
     ]

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 import transferscope
 from transferscope import record
 from transferscope.comparison import numerals, wording
+from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
@@ -107,6 +108,7 @@ def render(comparison: Comparison) -> str:
         gutter=figures.GUTTER,
         collapses=method.collapses(cells),
         gaps=gaps.lists,
+        advice=advice(comparison),
         warnings=list(comparison.warnings),
         method=method.paragraphs(cells, settings, margin),
         command=method.command(settings),
