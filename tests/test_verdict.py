@@ -261,6 +261,7 @@ def reason(effect_d):
 
 
 def test_reason_more_seeds_is_kept_by_that_many_seeds():
+    """At a fifth of the level, for what is read with them has been read before."""
     rng = np.random.default_rng(37)
     d = differences(rng, n=5000, delta=0.0, sd_seed=0.0, sd_item=0.02, sd_rest=0.02) + np.array([[0.06], [0.0], [0.08], [-0.01], [0.03]])
     text = reason(d)
@@ -270,7 +271,7 @@ def test_reason_more_seeds_is_kept_by_that_many_seeds():
 
     def half(k):
         return math.sqrt(
-            stats.t.ppf(0.975, k - 1) ** 2 * effect.seed_variance * 5 / k + stats.t.ppf(0.975, 5001) ** 2 * effect.item_variance
+            stats.t.ppf(0.995, k - 1) ** 2 * effect.seed_variance * 5 / k + stats.t.ppf(0.995, effect.item_df) ** 2 * effect.item_variance
         )
 
     assert half(seeds) < effect.delta <= half(seeds - 1)

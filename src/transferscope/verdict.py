@@ -303,12 +303,12 @@ def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], over
 
 
 def _wanted(effect: Effect, gap: float, level: float, number: str) -> str:
-    """What would bring the half-width below `gap`: more seeds, test items, or both."""
+    """What would bring the half-width below `gap`: more seeds, test items, or both. Seeds that are added now are judged as read once more."""
     items = effect.items_needed(gap, level)
     if effect.item_half(level) >= gap or not effect.seed_variance:
         what = "needs test items and seeds" if effect.seed_half(level) >= gap else "needs test items, not seeds"
         return what + ("" if math.isinf(items) else f": {number.format(items)}")
-    if seeds_needed := effect.seeds_needed(gap, level):
+    if seeds_needed := effect.seeds_needed(gap, level / PRICE_OF_A_READING):
         return f"more seeds: about {seeds_needed} in all"
     return f"budget: more than {SEEDS_WITHIN_REACH} seeds"
 
