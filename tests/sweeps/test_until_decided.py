@@ -1,12 +1,14 @@
 """`run -m ... --until-decided` as a user meets it: what is run, what is decided and kept, resuming, wrong requests."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from transferscope import cli, record
@@ -102,6 +104,28 @@ def test_the_plan_names_what_compare_needs(finished: Path) -> None:
         assert all({**job, "label_budget": 20} == cell["cell"] for job in ran)  # source_only has none: it is compared at the baseline's
         assert all(jobs[name]["cell"]["strategy"] == "scratch" for name in cell["baseline_runs"][:reached])
     assert len(jobs) == 16 and not set(sequential["cells"][0]["runs"][4:]) & jobs.keys()  # never asked for, so never missing
+
+
+def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finished: Path, copied: Path, capsys: pytest.CaptureFixture) -> None:
+    from transferscope import compare
+
+    shutil.rmtree(copied / "sweeps")
+    for folder in record.run_folders(copied):  # with four seeds
+        if record.read_record(folder)["seed"] > 3:
+            shutil.rmtree(folder)
+    assert {cell.readings for cell in compare(copied)} == {0}
+    for folder in record.run_folders(finished):
+        shutil.copytree(folder, copied / folder.name, dirs_exist_ok=True)
+    assert run(*GRID, store=copied) == 0
+    assert "2 cells were read before their looks were planned" in capsys.readouterr().err
+    assert {cell["readings"] for cell in plan_of(copied)["sequential"]["cells"]} == {1}
+    first, unread = (looks_of(store)["fine_tuning"][0] for store in (copied, finished))
+    assert first["delta"] == unread["delta"]
+    widths = [np.diff(look["ci_simultaneous"]).item() for look in (first, unread)]
+    assert widths[0] > 1.2 * widths[1]
+    assert {cell.readings for cell in compare(copied, margin=0.039)} == {0}  # judged by its looks, which have paid
+    by_other_rules = {cell.strategy: cell.readings for cell in compare(copied)}
+    assert by_other_rules["fine_tuning"] == len(looks_of(copied)["fine_tuning"]) - 1  # of 4 seeds, which was the reading too, and so on
 
 
 def test_a_repeat_tells_the_result_and_decides_nothing_again(copied: Path, capsys: pytest.CaptureFixture) -> None:

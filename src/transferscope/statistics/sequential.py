@@ -69,7 +69,7 @@ def look(
         effect = pair.effect()
         state, limit = "decided", ""
         if judged.verdict == "undecided":
-            state, limit = _without_verdict(pair, effect, margin, number, levels, design)
+            state, limit = _without_verdict(pair, effect, margin, number, tuple(level / pair.price for level in levels), design)
         findings.append(
             Finding(
                 state=state,
@@ -77,7 +77,7 @@ def look(
                 limit=limit,
                 reason=judged.reason,
                 delta=judged.delta,
-                ci_simultaneous=_interval(effect, design.level / family, judged.verdict, margin) if effect else None,
+                ci_simultaneous=_interval(effect, design.level / family / pair.price, judged.verdict, margin) if effect else None,
                 p_adjusted=None if judged.p_adjusted is None else min(1.0, judged.p_adjusted * len(design.looks)),
                 seeds=len(pair.d),
             )

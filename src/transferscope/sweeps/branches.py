@@ -37,13 +37,15 @@ class Branch:
 
 @dataclass(eq=False)
 class Cell:
-    """A branch against its baseline at a label budget. looks: what each look so far has found, `sequential.Finding` as plain values."""
+    """A branch against its baseline at a label budget. looks: what each look so far has found, `sequential.Finding` as plain values. readings:
+    how often it had been read, with fewer seeds than the last look will have, when its looks were planned."""
 
     branch: Branch
     baseline: Branch
     budget: int | str | None
     family: str
     looks: list[dict] = field(default_factory=list)
+    readings: int = 0
 
     @property
     def cell(self) -> dict:

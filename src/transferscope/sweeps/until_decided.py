@@ -8,15 +8,16 @@ import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, record, tracking, verdict
+from transferscope import progress, readings, record, tracking, verdict
 from transferscope.comparison import baselines, pairing, plateau, scores
+from transferscope.comparison.history import identity
 from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused, nearest
 from transferscope.run import is_done
@@ -27,6 +28,7 @@ from transferscope.sweeps.sweep import Job
 from transferscope.tasks.metrics import JUDGED
 
 SELECTION = "last"
+COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Sweeper(sweep.Sweeper):
             course.say_ahead(refused)
             return []
         record.check_writable(store)
+        readings.begin(store)
         tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
         course.write()
         returns: list[Any] = []
@@ -149,18 +152,41 @@ class Course:
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "cells" and stored[key] != fixed[key]]:
             raise Refused(f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the same, or another name")
-        if [{key: cell[key] for key in cell if key != "looks"} for cell in stored["cells"]] != fixed["cells"]:
+        if [{key: cell[key] for key in cell if key not in COURSE} for cell in stored["cells"]] != fixed["cells"]:
             raise Refused(f"sweep={name}: planned with other cells or other data; give another name")
         self.taken = stored["taken"]
         for cell, entry in zip(self.cells, stored["cells"], strict=True):
-            cell.looks = entry["looks"]
+            cell.looks, cell.readings = entry["looks"], entry.get("readings", 0)
 
     def write(self) -> None:
         path = record.plan_path(self.store, self.name)
-        plan = record.read_json(path, "sweep plan") if path.exists() else {"name": self.name, "created": record.now(), "jobs": []}
+        if path.exists():
+            plan = record.read_json(path, "sweep plan")
+        else:
+            plan = {"name": self.name, "created": record.now(), "jobs": []}
+            self._count_readings()
         fixed = self.fixed()
-        found = [{**entry, "looks": cell.looks} for entry, cell in zip(fixed["cells"], self.cells, strict=True)]
+        found = [{**entry, "readings": cell.readings, "looks": cell.looks} for entry, cell in zip(fixed["cells"], self.cells, strict=True)]
         record.write_plan(self.store, {**plan, "sequential": {**fixed, "taken": self.taken, "cells": found}})
+
+    def _count_readings(self) -> None:
+        """What was read of the cells before there was this plan: they pay for it at every look."""
+        log = readings.open_log(self.store)
+        if log.trouble:
+            print(f"warning: {log.trouble}", file=sys.stderr)
+        for cell in self.cells:
+            cell.readings = log.before(identity(cell.branch.arm, cell.baseline.arm), self.seeds)
+        if number := sum(cell.readings > 0 for cell in self.cells):
+            print(f"{number} cells were read before their looks were planned: each look is at a fifth of its level a reading", file=sys.stderr)
+
+    def _note(self, seeds: list[int]) -> None:
+        """A look is a reading to whoever judges these cells by another plan."""
+        lines = [
+            {"read": identity(cell.branch.arm, cell.baseline.arm), "family": f"{self.name}/{cell.family}", "seeds": seeds, "planned": []}
+            for cell in self.cells
+            if cell.is_open
+        ]
+        readings.open_log(self.store).note(lines)
 
     # --- the looks -------------------------------------------------------------------------------------------------------------------
 
@@ -179,6 +205,7 @@ class Course:
         for cell in self.cells:
             families[cell.family].append(cell)
         reader = pairing.Reader(self.settings.metric, SELECTION)
+        self._note(self.seeds[: self.settings.looks[self.taken]])
         found = {cell: finding for family in families.values() for cell, finding in self._look(family, reader)}
         if reader.broken:
             raise Refused(f"{self.store / next(iter(reader.broken))}: its evaluations cannot be read; remove the folder to run it again")
@@ -216,7 +243,8 @@ class Course:
         evidence = pairing.pair(arm, base, reader)
         margin = self.settings.margin.of(evidence.mean(evidence.held_against), self.settings.metric)
         rise = plateau.last_rise([reader.curve(run) for run in base.runs.values()], margin)
-        return pairing.tested(evidence, self.settings.metric, "random", rise is not None), margin
+        pair = pairing.tested(evidence, self.settings.metric, "random", rise is not None)
+        return replace(pair, readings=cell.readings), margin
 
     # --- what is said ----------------------------------------------------------------------------------------------------------------
 
