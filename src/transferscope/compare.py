@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import baseline_words, baselines, ceiling, looks, naive, pairing, plateau, scores
+from transferscope.comparison import baseline_words, baselines, ceiling, looks, naive, pairing, plateau, probability, scores
 from transferscope.comparison.arms import Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
@@ -19,6 +19,7 @@ from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.wording import mixes_rules
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_predictions, run_folders
+from transferscope.statistics.probabilities import Probabilities
 from transferscope.tasks.metrics import JUDGED, METRICS
 from transferscope.tracking import is_tracked, rebuild
 
@@ -179,10 +180,12 @@ class _Work:
             replace(tested(row.evidence, self.reader.metric, self.items, row.rise is not None), readings=times)
             for row, times in zip(rows, readings, strict=True)
         ]
-        judgements = verdict.judge(pairs, [row.margin for row in rows], self.alpha, size, self.correction)
-        for row, judgement, times, is_shown in zip(rows, judgements, readings, shown, strict=True):
+        margins = [row.margin for row in rows]
+        judgements = verdict.judge(pairs, margins, self.alpha, size, self.correction)
+        chances = probability.of_family(pairs, [row.evidence for row in rows], margins)
+        for row, judgement, chance, times, is_shown in zip(rows, judgements, chances, readings, shown, strict=True):
             if is_shown:
-                self.cells.append(self._cell(row, judgement, family, size, times))
+                self.cells.append(self._cell(row, judgement, chance, family, size, times))
 
     def _row(self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence) -> "_Row":
         means = [evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against)]
@@ -191,7 +194,9 @@ class _Work:
         curves = [self.reader.curve([(folder, evidence.records[folder]) for folder in row]) for row in rows]
         return _Row(arm, base, budget, evidence, *means, margin, plateau.last_rise(curves, margin))
 
-    def _cell(self, row: "_Row", judged: verdict.Judgement, family: str, size: int, readings: int) -> Cell:
+    def _cell(
+        self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, family: str, size: int, readings: int
+    ) -> Cell:
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
@@ -223,6 +228,9 @@ class _Work:
             no_harm=judged.no_harm,
             no_gain=judged.no_gain,
             material=judged.material,
+            probability_harm=chance and chance.harm,
+            probability_within=chance and chance.within,
+            probability_gain=chance and chance.gain,
             seed_half=judged.seed_half,
             item_half=judged.item_half,
             seeds_ahead=agreement and agreement.ahead,

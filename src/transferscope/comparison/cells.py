@@ -18,7 +18,8 @@ class Cell:
 
     seeds, items: how many; items are groups where `item_unit` is "group", and scores then means of group means. ci is pointwise at
     1 − alpha, ci_simultaneous holds for the family at once; p_difference, p_equivalence, p_adjusted, overruled, seed_half, item_half: of
-    `verdict.Judgement`. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
+    `verdict.Judgement`. probability_harm, _within, _gain: of Δ below −margin, within ±margin, above it; None in families of fewer than three
+    cells. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
     exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off. collapse_rate: Clopper-Pearson, of the strategy's
     runs. without_collapse: Δ of the seeds without one, for reading only. share_of_way: Δ over what `target_full` scores more than the baseline,
     with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew. evidence
@@ -56,6 +57,9 @@ class Cell:
     no_harm: bool
     no_gain: bool
     material: bool
+    probability_harm: float | None
+    probability_within: float | None
+    probability_gain: float | None
     seed_half: float | None
     item_half: float | None
     seeds_ahead: int | None

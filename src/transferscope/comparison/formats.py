@@ -12,7 +12,7 @@ from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.tasks.metrics import METRICS
 
 WIDE = 120  # columns from which the reason has a column of its own
-NUMBERS = ("labels", "seeds", "items", "ahead", "p (Holm)", "p (BH)", "MDE", "ECE")
+NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
@@ -121,6 +121,8 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     answer.append((f"Δ {numerals.unit(metric)} [{numerals.level(s['alpha'])}]", gains))
     if any(cell.seeds_ahead is not None for cell in cells):
         answer.append(("ahead", [wording.ahead(cell) for cell in cells]))
+    if any(cell.probability_harm is not None for cell in cells):
+        answer.append(("P(harm / gain)", [wording.probable(cell) for cell in cells]))
     if wide:
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
         if any(cell.share_of_way is not None for cell in cells):

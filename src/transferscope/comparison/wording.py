@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 from transferscope.comparison import baseline_words, numerals
 from transferscope.comparison.arms import UNNAMED
+from transferscope.statistics.probabilities import Probabilities, display
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
 NAMED = 6  # strategies named where several cannot be told apart
@@ -37,6 +38,8 @@ def opening(comparison) -> list[str]:
     lines.append("intervals hold for all cells of a family at once" + "; * beyond the margin with the whole of it" * any(c.material for c in cells))
     if any(cell.seeds_ahead is not None and cell.verdict in ("positive", "negative") for cell in cells):
         lines.append("ahead: seeds on the side of Δ, and the largest share of seeds that are not which this does not exclude (95 %)")
+    if any(cell.probability_harm is not None for cell in cells):
+        lines.append("P(harm / gain): of a loss, and of a gain, larger than the margin; beside the verdict, never in place of it")
     return lines + _stamps(s, cells)
 
 
@@ -107,6 +110,14 @@ def ahead(cell) -> str:
         return ""
     rate = f" (≤{100 * cell.failure_rate:.0f} %)" if cell.verdict in ("positive", "negative") else ""
     return f"{cell.seeds_ahead}/{cell.seeds}{rate}"
+
+
+def probable(cell) -> str:
+    """`2 / 81 %`: of a loss and of a gain beyond the margin."""
+    if cell.probability_harm is None:
+        return ""
+    harm, _, gain = display(Probabilities(cell.probability_harm, cell.probability_within, cell.probability_gain))
+    return f"{harm.removesuffix(' %')} / {gain}"
 
 
 def p_value(cell) -> str:

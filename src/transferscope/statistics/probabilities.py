@@ -1,0 +1,184 @@
+"""How probable it is that the true difference of a cell lies beyond the margin. Beside the verdict, never in place of it.
+
+The cells of a family inform one another. In margins, Δ of a cell comes from π0 δ₀ + (1 − π0) F(0, τ), a share of nulls and a spread of the
+others (as in Stephens 2017, Biostatistics 18:275-294); its estimate is t-distributed about Δ and a shift that all cells share, for they share
+a baseline. π0, τ, the shape of F and the shift are integrated over, weighted by the family's marginal likelihood: of a dozen cells they cannot
+be estimated well enough to be taken for known.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import gammaln, ndtr, stdtr
+
+FEWEST_CELLS = 3  # fewer say nothing of how effects are spread
+SPREADS = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0])  # τ in margins, of a normal and of a t with 3 degrees of freedom, equally weighted
+NULL_SHARES, NULL_SHARE_WEIGHTS = np.array([0.0, 0.5, 0.8, 0.95]), np.array([0.4, 0.3, 0.2, 0.1])  # π0
+FINEST = 0.05  # in margins: bins become narrower up to this distance from the margin
+FARTHEST = 300.0  # in margins: the outermost edges
+MOST_SHARED = 0.9  # of the cells' mean variance, by their covariance
+MOST_SHIFTS = 50  # either side of 0
+LARGEST_DF = 1e6
+TINY = 1e-300
+
+
+class Probabilities(NamedTuple):
+    """harm: P(Δ < −margin). within: P(−margin ≤ Δ ≤ margin). gain: P(Δ > margin). They add up to 1."""
+
+    harm: float
+    within: float
+    gain: float
+
+
+def probabilities(
+    delta: Sequence[float | None],
+    seed_variance: Sequence[float | None],
+    item_variance: Sequence[float | None],
+    seeds: Sequence[int],
+    item_df: Sequence[float | None],
+    margin: float | None | Sequence[float | None],
+    covariance: float,
+) -> list[Probabilities | None]:
+    """One family of m cells, in order; delta, margin, √variances and √covariance in one unit, whichever.
+
+    delta, seed_variance A, item_variance C, seeds K, item_df ν: [m], of `effect.Effect`. margin: one, or one a cell. covariance:
+    `mean_covariance` of the cells. None for a cell without an effect (None or nan), with fewer than 2 seeds or without a margin; such cells
+    are left out of the family. None for all where fewer than 3 cells are left.
+    """
+    columns = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (delta, seed_variance, item_variance, seeds, item_df, margin)))
+    usable = np.all(np.isfinite(columns), axis=0) & (columns[3] >= 2) & (columns[5] > 0)
+    found: list[Probabilities | None] = [None] * len(usable)
+    if usable.sum() >= FEWEST_CELLS:
+        rows = _of_family(*(column[usable] for column in columns), covariance)
+        for cell, row in zip(np.flatnonzero(usable), rows.tolist(), strict=True):
+            found[cell] = Probabilities(*row)
+    return found
+
+
+def mean_covariance(cells: Sequence[np.ndarray], seeds: Sequence[Sequence], items: Sequence[Sequence] | None) -> float:
+    """Mean covariance of the Δ of two different cells of a family, from the two components that their variances have (`effect.estimate`).
+
+    cells: d [K, n] of each, K ≥ 2, without pseudo-items. seeds: names [K] of each cell's runs; items: names [n] of each cell's items (groups,
+    where these are the items). Cells covary by the seeds and items that they share. items None: these very items are meant, seeds alone vary.
+    Where all cells share all of both it is (V(Σ d) − Σ V(d)) / (m (m − 1)), V = MS_seed/(Kn) + (MS_item − MS_rest)/(Kn), without bounds.
+    0 with fewer than two cells.
+    """
+    if len(cells) < 2:
+        return 0.0
+    rows = _places(seeds)
+    columns = _places(items if items is not None else [range(d.shape[1]) for d in cells])
+    size = 1 + max(map(max, rows)), 1 + max(map(max, columns))
+    of_sum, squares = (np.zeros(size[0]), np.zeros(size[1]), np.zeros(size)), 0.0
+    for d, row, column in zip(cells, rows, columns, strict=True):
+        parts = _scaled_parts(np.asarray(d, dtype=float))
+        for total, part, place in zip(of_sum, parts, (row, column, np.ix_(row, column)), strict=True):
+            total[place] += part
+        squares += _variance(parts, items is not None)
+    return (_variance(of_sum, items is not None) - squares) / (len(cells) * (len(cells) - 1))
+
+
+def display(found: Probabilities) -> tuple[str, str, str]:
+    """(harm, within, gain) as a reader is shown them. P(within) is calibrated least and shown in tens."""
+    harm, gain = ("<1 %" if p < 0.01 else ">99 %" if p > 0.99 else f"{100 * p:.0f} %" for p in (found.harm, found.gain))
+    tens = min(max(round(10 * found.within), 1), 9)
+    within = "<5 %" if found.within < 0.05 else ">95 %" if found.within > 0.95 else f"about {10 * tens} %"
+    return harm, within, gain
+
+
+# --- one family, everything in margins -------------------------------------------------------------------------------------------
+
+
+def _edges() -> np.ndarray:
+    """[241], of bins of Δ in margins: symmetric, with edges at ±1 and narrowest there, where it is decided which side Δ lies on."""
+    below = 1 - FINEST * np.sinh(np.linspace(np.arcsinh(1 / FINEST), 0, 31))
+    above = 1 + FINEST * np.sinh(np.linspace(0, np.arcsinh((FARTHEST - 1) / FINEST), 91))
+    half = np.r_[below[1:], above[1:]]
+    return np.r_[-half[::-1], 0.0, half]
+
+
+def _prior() -> np.ndarray:
+    """[240, 36]: the mass that F(0, τ) has in each bin, in three blocks of 12: bins of harm, bins within the margin, bins of gain."""
+    ends = np.r_[-np.inf, EDGES[1:-1], np.inf]
+    mass = np.diff(np.r_[ndtr(ends / SPREADS[:, None]), stdtr(3, ends / SPREADS[:, None])]).T
+    blocks = CENTRES < -1, np.abs(CENTRES) < 1, CENTRES > 1
+    return np.hstack([mass * block[:, None] for block in blocks])
+
+
+EDGES = _edges()
+CENTRES, WIDTHS = (EDGES[1:] + EDGES[:-1]) / 2, np.diff(EDGES)
+PRIOR = _prior()
+
+
+def _of_family(
+    delta: np.ndarray, a: np.ndarray, c: np.ndarray, seeds: np.ndarray, item_df: np.ndarray, margin: np.ndarray, covariance: float
+) -> np.ndarray:
+    """All [m] -> [m, 3]: harm, within, gain."""
+    a = _moderated(a, seeds)
+    variance = a + c
+    df = np.clip(variance**2 / np.maximum(a**2 / seeds + c**2 / item_df, TINY), 1.0, LARGEST_DF)  # Satterthwaite's; A now has K
+    share = min(max(covariance, 0.0) / max(variance.mean(), TINY), MOST_SHARED)
+    shared = share * variance.mean()
+    own = np.maximum(variance - shared, (1 - share) * variance)  # variances are noisy, and none is left without a part of its own
+    shifts, weights = _shifts(shared, own)
+    return _posterior((delta[:, None] - shifts) / margin[:, None], own / margin**2, df, weights)
+
+
+def _moderated(a: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """A with one more degree of freedom, K in all, at the family's mean (a moderated variance, Smyth 2004, Stat Appl Genet Mol Biol 3:3): where
+    seeds are few, the A of some cell of a family is far too small by chance."""
+    return (np.mean(seeds * a) / seeds + (seeds - 1) * a) / seeds
+
+
+def _shifts(shared: float, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes [H] and weights [H] of N(0, shared), 1.5 of the least standard deviations apart that the shift can have given the estimates."""
+    if shared == 0:
+        return np.zeros(1), np.ones(1)
+    least = 1 / np.sqrt(1 + np.sum(shared / own))  # in standard deviations of the shift: the posterior's, were every Δ known
+    count = min(int(np.ceil(4 / (1.5 * least))), MOST_SHIFTS)
+    z = np.linspace(-4, 4, 2 * count + 1)
+    weights = np.exp(-(z**2) / 2)
+    return np.sqrt(shared) * z, weights / weights.sum()
+
+
+def _posterior(x: np.ndarray, variance: np.ndarray, df: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """x [m, H]: estimates less each shift. variance, df [m]; weights [H] -> [m, 3]."""
+    x, variance, df = np.clip(x, -FARTHEST, FARTHEST)[..., None], variance[:, None, None], df[:, None, None]
+    in_bin = _log_t(x - CENTRES, variance + (WIDTHS / 2) ** 2, df)  # [m, H, 240], of an estimate narrower than a bin no less than that bin
+    at_null = _log_t(x, variance + (WIDTHS.min() / 2) ** 2, df)
+    top = np.maximum(in_bin.max(axis=(1, 2), keepdims=True), at_null.max(axis=1, keepdims=True))
+    mass = (np.exp(in_bin - top) @ PRIOR).reshape(*x.shape[:2], 3, -1, 1) * (1 - NULL_SHARES)  # [m, H, 3, 12, 4]
+    mass[:, :, 1] += np.exp(at_null - top)[..., None] * NULL_SHARES
+    total = np.maximum(mass.sum(axis=2), TINY)
+    log_posterior = np.log(total).sum(axis=0) + np.log(weights)[:, None, None] + np.log(NULL_SHARE_WEIGHTS)  # [H, 12, 4]
+    posterior = np.exp(log_posterior - log_posterior.max())
+    return np.einsum("hfn,mhpfn->mp", posterior / posterior.sum(), mass / total[:, :, None])
+
+
+def _log_t(x: np.ndarray, variance: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Log density of Student's t with this scale², at x."""
+    scale = gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(np.pi * df * variance) / 2
+    return scale - (df + 1) / 2 * np.log1p(x**2 / (df * variance))
+
+
+# --- the covariance of cells -----------------------------------------------------------------------------------------------------
+
+
+def _places(names: Sequence[Sequence]) -> list[np.ndarray]:
+    """Of each list of names, where they stand among all names."""
+    every, place = np.unique(np.concatenate([np.asarray(one) for one in names]), return_inverse=True)
+    return np.split(place, np.cumsum([len(one) for one in names])[:-1])
+
+
+def _scaled_parts(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """d [K, n] -> seed [K], item [n] and rest [K, n], so scaled that MS_seed/(Kn), MS_item/(Kn), MS_rest/(Kn) are their sums of squares."""
+    seeds, n = d.shape
+    row, column, grand = d.mean(axis=1), d.mean(axis=0), d.mean()
+    by_seed, by_item = np.sqrt(seeds * (seeds - 1)), np.sqrt(n * max(n - 1, 1))
+    rest = d - row[:, None] - column + grand
+    return (row - grand) / by_seed, (column - grand) / by_item, rest / (by_seed * by_item)
+
+
+def _variance(parts: tuple[np.ndarray, np.ndarray, np.ndarray], items_vary: bool) -> float:
+    seed, item, rest = (float(np.sum(part**2)) for part in parts)
+    return seed + (item - rest if items_vary else 0.0)
