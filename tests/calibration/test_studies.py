@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope.calibration import families, folds, groups, metrics, runs, signs
+from transferscope.calibration import bimodal, families, folds, groups, metrics, runs, signs
 from transferscope.calibration.alarms import SEEDS, counted, false_differences, recentred
 from transferscope.calibration.coverage import held_against, latent, latent_truth
 from transferscope.calibration.findings import most_alarms, most_errors
@@ -55,6 +55,14 @@ def test_the_bootstrap_draws_seeds_and_items_anew():
     level = np.repeat([[[-1.0], [0.0], [1.0]]], 50, axis=2)  # [1, 3, 50]
     outside = [pigeonhole(Layout(level), truth, (0.05, 0.9), rng)[0].tolist() for truth in (0.0, 0.5, 1.01)]
     assert outside == [[False, False], [False, True], [True, True]]
+
+
+def test_gains_over_baselines_that_fail_in_some_of_their_runs():
+    alike = bimodal.false_gains(bimodal.ALIKE, 0.45, 5, 2_000)
+    assert alike.ok and alike.measured < 0.01 and alike.detail["promised"] == "yes"
+    steady = {seeds: bimodal.false_gains(bimodal.STEADY, 0.7, seeds, 500) for seeds in (3, 5)}
+    assert steady[3].measured == 0 and steady[3].detail["told of these"] > 0.9  # which is why three runs are not enough
+    assert steady[5].measured == pytest.approx(0.7**5, abs=0.07) and steady[5].detail["promised"] == "no"
 
 
 def test_false_alarms_of_recorded_scratch_against_scratch(recorded):

@@ -13,7 +13,7 @@ from pathlib import Path
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
-STUDIES = ("coverage", "folds", "groups", "metrics", "alarms", "families", "power", "signs")
+STUDIES = ("coverage", "folds", "groups", "metrics", "alarms", "bimodal", "families", "power", "signs")
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
 
@@ -21,12 +21,13 @@ HELP = """The study that shows the verdict's error rates: simulated and real exp
 
 usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format table|json] [-o FOLDER]
 
-  --study NAME   coverage | folds | groups | metrics | alarms | families | power | signs (default: all of them)
+  --study NAME   coverage | folds | groups | metrics | alarms | bimodal | families | power | signs (default: all of them)
                    coverage  how often the interval misses the truth, beside what published work uses
                    folds     the same where every item is tested in one fold of each seed, beside the usual tests of folds
                    groups    the same where items come in groups
                    metrics   the same of macro-F1, balanced accuracy and AUROC
                    alarms    false alarms: scratch against scratch in real training, and families of recentred real pairs
+                   bimodal   false gains over baselines that stay at chance in some of their runs
                    families  false claims where seeds are added until decided, and under --correction bh
                    power     planted harm of known size: how often it is called negative
                    signs     shifts whose sign follows from their construction
