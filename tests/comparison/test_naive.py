@@ -192,6 +192,14 @@ def test_records_of_an_earlier_version_are_missing_where_the_shares_are_not_know
     assert why in " ".join(comparison.to_table(200).split()) and why in comparison.to_json()
 
 
+@pytest.mark.parametrize("counts", ["many", {"target": ["class0"]}, {"target": {"class0": 0.5}}])
+def test_counts_that_are_none_make_a_record_unreadable(tmp_path, counts):
+    write_runs(tmp_path, "scratch", 0.3, seeds=2, label_budget="full", class_counts=counts)
+    comparison = compare(tmp_path, baseline="naive")
+    assert not comparison.cells and len(comparison.failed) == 2
+    assert all("not a run record: 'result.class_counts" in row["reason"] for row in comparison.failed)
+
+
 def test_other_classes_in_the_source_are_said_in_one_line(tmp_path, capsys):
     write_runs(tmp_path, "source_only", 0.3, class_counts={"source": {"a": 3, "b": 4}})
     assert command.main([str(tmp_path), "--baseline", "naive", "--format", "json"]) == 0
