@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from transferscope import verdict
-from transferscope.comparison import baseline_words, baselines, ceiling, looks, naive, pairing, plateau, probability, scores
+from transferscope.comparison import baseline_words, baselines, ceiling, looks, naive, pairing, probability, scores, wording
 from transferscope.comparison.arms import Arm, Records, read_store
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
 from transferscope.comparison.history import History
 from transferscope.comparison.margins import Margin
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
+from transferscope.comparison.plateau import Rises
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
-from transferscope.comparison.wording import mixes_rules
+from transferscope.comparison.trained import longest, rises
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_predictions, run_folders
 from transferscope.statistics.probabilities import Probabilities
@@ -89,7 +90,7 @@ def compare(
             work.judge(family, arms, plan)
     if protocol is None and len({cell.protocol for cell in work.cells}) > 1:
         raise Refused("--protocol: inductive and transductive cells are never ranked together; give inductive, transductive, or both for a mix")
-    if mixes_rules(work.cells) and not otherwise:
+    if wording.mixes_rules(work.cells) and not otherwise:
         raise Refused(f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by their last evaluation")
     pins = pinned if name in baselines.TARGET_ONLY else {}
     apart = contrasts(records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
@@ -166,37 +167,48 @@ class _Work:
             if not found and shown:
                 self._miss(arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against")
             for base, budget in found:
+                trained, against, length = longest(arm, base)
                 try:
-                    evidence = pair(arm, base, self.reader, baselines.twin_of(base, self.records.twins))
+                    evidence = pair(trained, against, self.reader, baselines.twin_of(against, self.records.twins))
                 except NotSelectable as why:
                     if shown:
                         self._miss(arm, budget, str(why))
                 else:
-                    rows.append(self._row(arm, base, budget, evidence))
+                    rows.append(self._row((arm, base), (trained, against), length, budget, evidence))
         shown = [plan is None or plan in row.arm.plans for row in rows]
         read = self.history.count([(row.arm, row.base, row.evidence) for row in rows], family, shown)
         readings = [0 if row.arm.plan in self.looked else times for row, times in zip(rows, read, strict=True)]
         pairs = [
-            replace(tested(row.evidence, self.reader.metric, self.items, row.rise is not None), readings=times)
+            replace(tested(row.evidence, self.reader.metric, self.items, row.ends), readings=times)
             for row, times in zip(rows, readings, strict=True)
         ]
         margins = [row.margin for row in rows]
         judgements = verdict.judge(pairs, margins, self.alpha, size, self.correction)
+        finished = [replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, unfinished=False) for pair in pairs]
+        had_finished = verdict.judge(finished, margins, self.alpha, size, self.correction) if any(pair.unfinished for pair in pairs) else judgements
         chances = probability.of_family(pairs, [row.evidence for row in rows], margins)
-        for row, judgement, chance, times, is_shown in zip(rows, judgements, chances, readings, shown, strict=True):
+        for row, *judged, times, is_shown in zip(rows, judgements, had_finished, chances, readings, shown, strict=True):
             if is_shown:
-                self.cells.append(self._cell(row, judgement, chance, family, size, times))
+                self.cells.append(self._cell(row, *judged, family, size, times))
 
-    def _row(self, arm: Arm, base: Arm, budget: int | str | None, evidence: Evidence) -> "_Row":
+    def _row(
+        self, planned: tuple[Arm, Arm], pair: tuple[Arm, Arm], length: int, budget: int | str | None, evidence: Evidence
+    ) -> "_Row":
         means = [evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against)]
         margin = self.margin.of(means[1], self.reader.metric)
-        rows = dict.fromkeys(map(tuple, evidence.rows(evidence.baseline_runs)))
-        curves = [self.reader.curve([(folder, evidence.records[folder]) for folder in row]) for row in rows]
-        return _Row(arm, base, budget, evidence, *means, margin, plateau.last_rise(curves, margin))
+        return _Row(*planned, pair, length, budget, evidence, *means, margin, rises(evidence, self.reader))
 
     def _cell(
-        self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, family: str, size: int, readings: int
+        self,
+        row: "_Row",
+        judged: verdict.Judgement,
+        had_finished: verdict.Judgement,
+        chance: Probabilities | None,
+        family: str,
+        size: int,
+        readings: int,
     ) -> Cell:
+        """had_finished: the verdict, had both arms finished training."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
@@ -251,6 +263,10 @@ class _Work:
             baseline_clipped=clipped(evidence.baseline_scores),
             readings=readings,
             rates=None,
+            strategy_rise=row.ends.strategy.to_dict(),
+            baseline_rise=row.ends.baseline.to_dict(),
+            barred=judged.verdict == "undecided" != had_finished.verdict,
+            times_steps=row.length,
             flags=self._flags(row, judged) + self.history.flags(readings) + evidence.notes + above.flags,
             evidence=evidence,
         )
@@ -267,10 +283,11 @@ class _Work:
                 flags.append(f"{share:.0%} of the {who}'s losses are clipped at the metric's cap")
         if judged.by_step_down:
             flags.append("decided by a later step of Holm's procedure; the simultaneous interval is cut where that decision ends it")
-        if differences := baselines.unlike(row.arm, row.base, self.baseline):
+        if differences := baselines.unlike(*row.pair, self.baseline):
             flags.append(f"unlike baseline: {', '.join(differences)}")
-        if row.rise is not None:
-            flags.append(f"baseline still improving: +{100 * row.rise:.1f} points over its last third")
+        if row.length > 1:
+            flags.append(f"both arms trained for {row.length} times the steps planned: at that length they had not finished (--settle)")
+        flags += wording.unfinished(row.ends)
         flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
         if self.items == "fixed":
             flags.append("this test set only: other items are not allowed for")
@@ -294,16 +311,19 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Row:
-    """A pair of arms before its verdict. rise: of a baseline that was still improving, else None."""
+    """A pair of arms before its verdict. arm, base: as planned. pair: the two as they are compared, `length` times the planned steps long. ends:
+    of their trainings."""
 
     arm: Arm
     base: Arm
+    pair: tuple[Arm, Arm]
+    length: int
     budget: int | str | None
     evidence: Evidence
     strategy_score: float
     baseline_score: float
     margin: float
-    rise: float | None
+    ends: Rises
 
 
 def _mean(values: np.ndarray) -> float | None:

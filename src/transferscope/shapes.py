@@ -33,7 +33,7 @@ LOOK = {
     "look": int, "state": str, "verdict": re.compile("positive|negative|equivalent|undecided"), "limit": str, "reason": str, "seeds": int,
     "delta": (NUMBER, NOTHING), "ci_simultaneous": ([NUMBER], NOTHING), "p_adjusted": (NUMBER, NOTHING),
 }  # fmt: skip
-JOB = {"seed": int, "role": str, "variant": dict, "reason": str, "overrides": str}
+JOB = {"seed": int, "role": str, "variant": dict, "reason": str, "overrides": str, "lengthens?": {"run": str, "times": int}}
 PLANNED = {"status": re.compile("planned"), "fingerprint": re.compile(r"[0-9a-f]+"), "cell": CELL}
 RULED_OUT = {
     "status": re.compile("not_applicable"), "fingerprint": NOTHING,
@@ -47,6 +47,7 @@ PLAN = {
         **dict.fromkeys(("baseline", "metric", "selection", "margin", "alpha"), (str, NUMBER)),
         "looks": [int], "taken": int, "cells": [{"runs": [str], "cell": CELL, "looks": [LOOK], "readings?": int}],
     },
+    "settle?": {**dict.fromkeys(("baseline", "metric", "margin", "alpha"), (str, NUMBER)), "lengths": [int]},
 }  # fmt: skip
 ESTIMATE = (NUMBER, NOTHING, {"estimate": NUMBER, "lo": NUMBER, "hi": NUMBER})
 PREDICTION = {

@@ -1,44 +1,168 @@
-"""A baseline that was still improving when it stopped; a discriminator that had nothing left to say."""
+"""Arms that were still improving when they stopped; a discriminator that had nothing left to say."""
 
+import csv
+import io
+import json
+
+import numpy as np
 import pytest
+from scipy import stats
 
-from store_fixture import write_run, write_runs
+from store_fixture import CLASSES, edit, write_run, write_runs
 from transferscope.compare import compare
-from transferscope.comparison.plateau import last_rise
+from transferscope.comparison.plateau import Rise, project, rise
+
+STEPS = tuple(range(0, 301, 30))  # eleven evaluations; the last third is 3 of 10 intervals
 
 
-def test_the_rise_over_the_last_third_by_hand():
-    curves = [[0.1, 0.5, 0.6, 0.70, 0.72, 0.74, 0.76], [0.2, 0.5, 0.6, 0.70, 0.72, 0.75, 0.77], [0.3, 0.4, 0.5, 0.60, 0.62, 0.64, 0.65]]
-    assert last_rise(curves, 0.01) == pytest.approx((0.04 + 0.05 + 0.03) / 3)
-    assert last_rise(curves, 0.05) is None  # not more than what matters
-    assert last_rise([[0, 0, 0, 0.2], [0, 0, 0, -0.1]], 0.01) is None  # chance
-    assert last_rise([[0, 0, 0, 0.2]], 0.01) is None  # one run
-    assert last_rise([[0, 0, 0.2], [0, 0, 0.3]], 0.01) is None  # no last third
-    assert last_rise([[0.1, 0.2, 0.3, 0.4]] * 2, 0.01) == pytest.approx(0.1)
-    assert last_rise([[0.9, 0.9, 0.9, 0.9]] * 3, 0.0) is None
+def test_the_end_of_three_curves_by_hand():
+    """Six intervals, a third is two: the last third rises by 0.04, 0.05 and 0.03, the one before by 0.20, 0.20 and 0.20."""
+    curves = [[0.1, 0.4, 0.5, 0.60, 0.70, 0.72, 0.74], [0.2, 0.4, 0.5, 0.60, 0.70, 0.72, 0.75], [0.3, 0.3, 0.4, 0.50, 0.60, 0.62, 0.63]]
+    found = rise(curves)
+    assert (found.runs, found.evaluations, found.share) == (3, 7, pytest.approx(1 / 3))
+    error = np.std([0.04, 0.05, 0.03], ddof=1) / np.sqrt(3)
+    assert (found.mean, found.error) == (pytest.approx(0.04), pytest.approx(error))
+    assert found.upper == pytest.approx(0.04 + stats.t.ppf(0.95, 2) * error)
+    q = (0.04 + error) / 0.2
+    assert found.is_rising and found.remaining == pytest.approx((0.04 + error) * q / (1 - q))
+    assert not rise(curves, margin=0.05).is_rising  # not more than what matters
+    assert rise(curves, margin=0.05).projected > 0 == rise(curves, margin=0.05).remaining
 
 
-def test_nothing_beats_a_baseline_that_was_still_improving(tmp_path):
-    for folder, settled in ((tmp_path / "stopped", 2 / 3), (tmp_path / "rising", 1.0)):
-        write_runs(folder, "scratch", 0.5, settled=settled)
-        write_runs(folder, "fine_tuning", 2.0)
-        write_runs(folder, "dann", -0.5)
+def test_what_is_projected_is_what_an_exponential_has_left():
+    t = np.linspace(0, 1, 10)
+    for rate in (1.0, 2.0, 4.0):
+        curves = [0.8 - 0.7 * np.exp(-rate * t)] * 2
+        assert rise(curves).projected == pytest.approx(0.7 * np.exp(-rate))
+
+
+def test_a_projection_is_never_negative_nor_without_end():
+    assert project(0.0, 0.1) == project(-0.02, 0.1) == 0.0
+    assert project(0.02, 0.04) == pytest.approx(0.02)
+    for before in (0.02, 0.01, 0.0, -0.1):  # not slowing down, or only beginning to rise
+        assert project(0.02, before) == pytest.approx(0.18)
+
+
+def test_what_cannot_be_told_is_not_told():
+    for curves in ([], [[]], [[0, 0, 0, 0.2]], [[0, 0, 0.2], [0, 0, 0.3]], [[0, 0, 0, 0.2], []]):
+        found = rise(curves)
+        assert found == Rise(found.runs, found.evaluations) and found.mean is None and found.remaining == 0
+    assert rise([[0, 0, 0.2], [0, 0, 0.3]]).evaluations == 3
+
+
+def test_chance_constant_curves_and_runs_of_unequal_length():
+    by_chance = rise([[0, 0, 0, 0.2], [0, 0, 0, -0.1]])
+    assert by_chance.mean > 0.01 and by_chance.projected > 0 and not by_chance.is_rising and by_chance.remaining == 0
+    constant = rise([[0.9] * 4] * 3, margin=0.0)
+    assert (constant.mean, constant.error, constant.upper, constant.projected, constant.is_rising) == (0, 0, 0, 0, False)
+    equal = rise([[0.1, 0.2, 0.3, 0.4]] * 2)
+    assert equal.is_rising and equal.upper == pytest.approx(equal.mean) and equal.mean == pytest.approx(0.1)
+    assert equal.remaining == pytest.approx(0.9)  # as steep as before: nine more thirds
+    stopped_early = rise([[0, 0.5, 0.6, 0.64], [0, 0.3, 0.4, 0.5, 0.56, 0.6, 0.62]])
+    assert stopped_early.mean == pytest.approx((0.04 + 0.06) / 2) and stopped_early.evaluations == 4
+
+
+# --- through compare -------------------------------------------------------------------------------------------------------------
+
+
+def one(store, **options):
+    (cell,) = compare(store, **options)
+    return cell
+
+
+def test_a_slower_strategy_with_the_same_asymptote_is_not_called_negative(tmp_path):
+    write_runs(tmp_path, "scratch", 1.5, rate=8.0, steps=STEPS)
+    write_runs(tmp_path, "fine_tuning", 1.5, rate=1.5, steps=STEPS)
+    cell = one(tmp_path)
+    assert cell.ci[1] < -0.05  # ten points behind, for now
+    assert (cell.verdict, cell.reason, cell.barred) == ("undecided", "the strategy was still improving: train it longer", True)
+    assert cell.strategy_rise["is_rising"] and cell.strategy_rise["remaining"] > -cell.ci[1]
+    assert not cell.baseline_rise["is_rising"] and cell.baseline_rise["remaining"] == 0
+    rising, left = 100 * cell.strategy_rise["mean"], 100 * cell.strategy_rise["remaining"]
+    said = f"strategy still improving: +{rising:.1f} points over the last 30 % of its training, +{left:.1f} points more projected"
+    assert cell.flags == [said]
+    for width in (80, 140):
+        assert "because the strategy was still improving" in " ".join(compare(tmp_path).to_table(width).split())
+    assert "train longer" in compare(tmp_path).to_table(80)
+
+
+@pytest.mark.parametrize(("skill", "gap"), [(1.0, 0.1), (2.0, 0.25)])
+def test_a_large_gap_is_told_though_the_baseline_still_rises(tmp_path, skill, gap):
+    write_runs(tmp_path, "scratch", 0.3, rate=4.0, steps=STEPS)
+    write_runs(tmp_path, "fine_tuning", skill, rate=8.0, steps=STEPS)
+    cell = one(tmp_path)
+    assert cell.verdict == "positive" and cell.ci[0] > cell.baseline_rise["remaining"] > 0.005
+    assert cell.delta > gap and any(flag.startswith("baseline still improving: +") for flag in cell.flags)
+
+
+def test_a_baseline_that_may_catch_up_is_not_beaten(tmp_path):
+    for folder, rate in ((tmp_path / "stopped", 8.0), (tmp_path / "rising", 1.5)):
+        write_runs(folder, "scratch", 0.5, rate=rate, steps=STEPS)
+        write_runs(folder, "fine_tuning", 1.2, rate=8.0, steps=STEPS)
+        write_runs(folder, "dann", -0.9, rate=8.0, steps=STEPS)
     stopped, rising = ({cell.strategy: cell for cell in compare(tmp_path / name)} for name in ("stopped", "rising"))
     assert stopped["fine_tuning"].verdict == "positive" and not stopped["fine_tuning"].flags
-    assert rising["fine_tuning"].verdict == "undecided"
+    assert (rising["fine_tuning"].verdict, rising["fine_tuning"].barred) == ("undecided", True)
     assert rising["fine_tuning"].reason == "the baseline was still improving: train it longer"
-    (flag,) = rising["fine_tuning"].flags
-    assert flag.startswith("baseline still improving: +") and flag.endswith("points over its last third")
     assert rising["dann"].verdict == "negative"  # a longer baseline would be ahead all the more
-    for width in (80, 140):
-        assert "because the baseline was still improving" in " ".join(compare(tmp_path / "rising").to_table(width).split())
+
+
+def test_arms_that_still_rise_are_not_called_equivalent(tmp_path):
+    for folder, rate in ((tmp_path / "stopped", 8.0), (tmp_path / "rising", 2.0)):
+        write_runs(folder, "scratch", 0.5, rate=rate, steps=STEPS, item_effect=0.0)
+        write_runs(folder, "fine_tuning", 0.5, rate=rate, steps=STEPS, item_effect=0.0)
+    assert one(tmp_path / "stopped", margin=0.1).verdict == "equivalent"
+    cell = one(tmp_path / "rising", margin=0.1)
+    assert (cell.verdict, cell.reason) == ("undecided", "both arms were still improving: train them longer")
+
+
+def test_the_bound_of_arms_that_are_not_flagged_is_printed_once(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5, rate=8.0, steps=STEPS)
+    write_runs(tmp_path, "fine_tuning", 1.5, rate=1.5, steps=STEPS)
+    comparison = compare(tmp_path)
+    upper = 100 * comparison.cells[0].baseline_rise["upper"]
+    said = f"arms not flagged as still improving rose by at most {upper:.1f} points over the end of their training (95 % bound)"
+    assert " ".join(comparison.to_table().split()).count(said) == 1
+    told = json.loads(comparison.to_json())["cells"][0]
+    assert told["strategy_rise"]["share"] == pytest.approx(0.3) and told["baseline_rise"]["evaluations"] == 11
+    (row,) = csv.DictReader(io.StringIO(comparison.to_csv()))
+    assert float(row["strategy_rise_remaining"]) == told["strategy_rise"]["remaining"]
+    assert float(row["baseline_rise_upper"]) == pytest.approx(upper / 100)
+
+
+def test_too_few_evaluations_are_said(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5, steps=(0, 150, 300), settled=1.0)
+    write_runs(tmp_path, "fine_tuning", 2.0)
+    cell = one(tmp_path)
+    assert cell.verdict == "positive" and cell.baseline_rise["mean"] is None
+    assert cell.flags == ["whether the baseline had finished training cannot be told: 3 evaluations, 4 are needed (trainer.evaluations=3)"]
 
 
 def test_a_run_without_a_history_is_taken_as_it_is(tmp_path):
     for job in write_runs(tmp_path, "scratch", 0.5, settled=1.0):
         (tmp_path / job["fingerprint"] / "history.csv").unlink()
     write_runs(tmp_path, "fine_tuning", 2.0)
-    assert compare(tmp_path).cells[0].verdict == "positive"
+    assert one(tmp_path).verdict == "positive"
+
+
+def test_another_metric_is_projected_by_its_own_curve(tmp_path):
+    """Read from the evaluations, and only of an arm whose accuracy still rises."""
+    rising = write_runs(tmp_path, "scratch", 1.5, rate=1.5, steps=STEPS)
+    finished = write_runs(tmp_path, "fine_tuning", 1.5, rate=8.0, steps=STEPS)
+    for job in finished:  # an evaluation that nobody needs cannot be read
+        edit(tmp_path, job["fingerprint"], lambda members: members.update({"handwritten/test/probabilities/000090": np.ones((1, CLASSES))}))
+    cell = one(tmp_path, metric="brier")
+    curves = []
+    for job in rising:
+        with np.load(tmp_path / job["fingerprint"] / "evaluations.npz") as members:
+            truth = np.eye(CLASSES)[members["handwritten/test/labels"]]
+            scores = [members[f"handwritten/test/probabilities/{step:06d}"].astype(float) for step in STEPS]
+            curves.append([-((p - truth) ** 2).sum(1).mean() for p in scores])
+    by_hand = rise(curves)
+    assert cell.baseline_rise["metric"] == "brier" and cell.baseline_rise["is_rising"]
+    assert (cell.baseline_rise["mean"], cell.baseline_rise["remaining"]) == (pytest.approx(by_hand.mean), pytest.approx(by_hand.projected))
+    assert cell.strategy_rise["metric"] == "accuracy"
+    assert any(flag.startswith("baseline still improving: +0.") and " brier over the last 30 %" in flag for flag in cell.flags)
 
 
 def test_flags_of_runs_are_counted(tmp_path):

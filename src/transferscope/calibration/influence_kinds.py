@@ -50,7 +50,8 @@ def study(size: Size) -> Iterator[Finding]:
             setting = f"{name} {lasting:.1%}, {shares}, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
             drawn = (classified(arms, weight, seeds, items, count, rng) for count in chunks(draws, seeds * items))
-            truth = {metric: of_confusion(metric, confusion(arms[0], weight)) - of_confusion(metric, confusion(arms[1], weight)) for metric in INFLUENCE}
+            strategy, baseline = (confusion(arm, weight) for arm in arms)
+            truth = {metric: of_confusion(metric, strategy) - of_confusion(metric, baseline) for metric in INFLUENCE}
             yield from held_against(setting, drawn, truth)
     for share, (lasting, items, seeds) in watched(list(product(POSITIVES, grid)), "rare errors, auroc"):
         for name, arms in kinds(lasting).items():

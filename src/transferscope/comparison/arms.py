@@ -15,6 +15,7 @@ NOISE = "source_label_noise"
 TWIN = "twin"
 FOLDS = "folds"
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
+LENGTHENS = "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
 _NO_CHOICE = ("seed=", "fold=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
 
@@ -26,6 +27,7 @@ class Arm:
     cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less seed and fold; for an arm without any record
     only what its plan says. runs: (folder, record) by seed, those that can be scored: one a seed, or all its folds in order. asked: the seeds
     of it in each plan, the earliest plan first. plan: whose family it is in, that of the earliest. searches: the plans that tuned it.
+    longer: by times the steps, what `run --settle` trained for longer; such an arm is no row and no baseline of its own.
     """
 
     cell: dict
@@ -35,6 +37,7 @@ class Arm:
     asked: dict[str, set[int]] = field(default_factory=dict)
     plan: str = UNNAMED
     searches: set[str] = field(default_factory=set)
+    longer: dict[int, "Arm"] = field(default_factory=dict)
 
     @property
     def noise(self) -> float:
@@ -100,6 +103,7 @@ def read_store(store: Path) -> Records:
             cell, seed = next(((job["cell"], job["seed"]) for _, job in asked[folder.name]), ({}, None))
             records.failed.append(_listed(folder.name, cell, seed, "unreadable", str(refusal)))
             by_fingerprint.setdefault(folder.name, None)
+    _join_lengths(plans, records, by_fingerprint)
     _name_variants(records.arms)
     for plan in plans:
         _follow_plan(plan, records, by_fingerprint, wanted)
@@ -110,6 +114,22 @@ def read_store(store: Path) -> Records:
         row["plans"] = [name for name, _ in asked[_identity(row)]]
     records.missing += incomplete
     return records
+
+
+def _join_lengths(plans: list[dict], records: Records, by_fingerprint: dict[str, Arm | None]) -> None:
+    """Make what `run --settle` trained for longer a part of the arm that it lengthens; what a plan asks for by itself stays an arm as well."""
+    jobs = [job for plan in plans for job in plan["jobs"]]
+    asked = {job["fingerprint"] for job in jobs if LENGTHENS not in job}
+    joined = set()
+    for job in jobs:
+        longer = by_fingerprint.get(job["fingerprint"])
+        if longer is None or LENGTHENS not in job:
+            continue
+        if arm := by_fingerprint.get(job[LENGTHENS]["run"]):
+            arm.longer[job[LENGTHENS]["times"]] = longer
+        if job["fingerprint"] not in asked:
+            joined.add(longer)
+    records.arms = [arm for arm in records.arms if arm not in joined]
 
 
 def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str, Arm | None], by_content: dict[tuple, Arm]) -> None:
@@ -192,7 +212,7 @@ def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | N
     jobs = [job for job in plan["jobs"] if job["role"] != "trial"]
     same: dict[str, Arm] = {}
     for job in jobs:
-        if arm := by_fingerprint.get(job["fingerprint"]):
+        if LENGTHENS not in job and (arm := by_fingerprint.get(job["fingerprint"])):
             same.setdefault(_key(job), arm)
             _ask(arm, plan, job["seed"])
     listed = {_identity(row) for row in records.not_applicable + records.missing}
@@ -206,14 +226,15 @@ def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | N
             continue
         if by_fingerprint.get(name) or name in {row["fingerprint"] for row in records.not_applicable}:
             continue
-        arm = same.get(_key(job)) or wanted.get(name)
-        if arm is None:  # no run of it is in the store: planned all the same, so it counts in its family
-            choices = flat(job["variant"])
-            told = ", ".join(f"{key}={value}" for key, value in sorted(choices.items()))
-            arm = Arm({key: job["cell"][key] for key in CELL_KEYS}, choices, told)
-            records.arms.append(arm)
-        same[_key(job)] = wanted[name] = arm
-        _ask(arm, plan, job["seed"])
+        if LENGTHENS not in job:
+            arm = same.get(_key(job)) or wanted.get(name)
+            if arm is None:  # no run of it is in the store: planned all the same, so it counts in its family
+                choices = flat(job["variant"])
+                told = ", ".join(f"{key}={value}" for key, value in sorted(choices.items()))
+                arm = Arm({key: job["cell"][key] for key in CELL_KEYS}, choices, told)
+                records.arms.append(arm)
+            same[_key(job)] = wanted[name] = arm
+            _ask(arm, plan, job["seed"])
         if name not in by_fingerprint and name not in listed:
             why = f"planned in '{plan['name']}', no record"
             records.missing.append({**_listed(name, job["cell"], job["seed"], "missing", why), "overrides": job["overrides"]})

@@ -22,8 +22,9 @@ class Cell:
     cells. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
     exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off. collapse_rate: Clopper-Pearson, of the strategy's
     runs. without_collapse: Δ of the seeds without one, for reading only. share_of_way: Δ over what `target_full` scores more than the baseline,
-    with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew. evidence
-    is not part of `to_dict`.
+    with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew.
+    strategy_rise, baseline_rise: how their trainings end (`plateau.Rise`). barred: undecided, and decided had both arms finished training.
+    times_steps: the planned length that the pair was trained for, 1 but where `run --settle` went on. evidence is not part of `to_dict`.
     """
 
     source: str | None
@@ -80,6 +81,10 @@ class Cell:
     baseline_clipped: float
     readings: int
     rates: dict[str, float] | None
+    strategy_rise: dict
+    baseline_rise: dict
+    barred: bool
+    times_steps: int
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)
 

@@ -14,6 +14,7 @@ from transferscope.comparison.arms import Arm, Records
 from transferscope.comparison.history import History
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.scores import NotSelectable
+from transferscope.comparison.trained import longest, rises
 from transferscope.errors import Refused
 
 LABELS = "strategy − shuffled_source"
@@ -80,11 +81,14 @@ def contrasts(
         found = []
         for arm, name, first, second in planned:
             try:
-                found.append((arm, name, first, second, pair(first, second, reader)))
+                found.append((arm, name, first, second, pair(*longest(first, second)[:2], reader)))
             except (NotSelectable, Refused):
                 continue
         readings = history.count([(first, second, evidence) for *_, first, second, evidence in found], family, [shown(arm) for arm, *_ in found])
-        pairs = [replace(tested(one[-1], reader.metric, items), readings=times) for one, times in zip(found, readings, strict=True)]
+        pairs = [
+            replace(tested(evidence, reader.metric, items, rises(evidence, reader)), readings=times)
+            for (*_, evidence), times in zip(found, readings, strict=True)
+        ]
         judged = verdict.judge(pairs, 0.0, alpha, len(planned), correction)
         for (arm, name, _, _, evidence), judgement, times in zip(found, judged, readings, strict=True):
             if shown(arm):

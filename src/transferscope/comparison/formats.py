@@ -13,6 +13,7 @@ from transferscope.tasks.metrics import METRICS
 
 WIDE = 120  # columns from which the reason has a column of its own
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
+RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
@@ -34,6 +35,8 @@ def to_csv(comparison) -> str:
                 row[f"{key}_low"], row[f"{key}_high"] = value or ("", "")
             elif key == "without_collapse":
                 row["delta_without_collapse"] = value["delta"] if value else ""
+            elif key in ("strategy_rise", "baseline_rise"):
+                row |= {f"{key}{part and '_'}{part}": value[name] for part, name in RISE.items()}
             elif key == "rates":
                 row[key] = "; ".join(f"{rate}: {delta}" for rate, delta in (value or {}).items())
             else:
@@ -86,7 +89,8 @@ def to_table(comparison, width: int, colour: bool) -> str:
 
 
 def _below(comparison, notes: "_Notes") -> list[str]:
-    return [*notes.lines(), *advice(comparison), *wording.contrasts(comparison), *ranking.line(comparison.rankings), *wording.listing(comparison)]
+    apart = [*wording.contrasts(comparison), *ranking.line(comparison.rankings)]
+    return [*notes.lines(), *wording.finished(comparison), *advice(comparison), *apart, *wording.listing(comparison)]
 
 
 class _Notes:

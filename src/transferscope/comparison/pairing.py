@@ -1,6 +1,5 @@
 """Two arms side by side: seeds present in both, test items matched by id, one score each."""
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from transferscope import verdict
 from transferscope.comparison import naive, scores, stored
 from transferscope.comparison.arms import FOLDS, Arm
+from transferscope.comparison.plateau import UNKNOWN, Rises
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
 from transferscope.record import read_history
@@ -73,7 +73,7 @@ class Reader:
     selection: str
     broken: dict[str, str] = field(default_factory=dict)
     cache: dict[Path, Scores | None] = field(default_factory=dict)
-    curves: dict[Path, list[float]] = field(default_factory=dict)
+    curves: dict[tuple[Path, str], list[float]] = field(default_factory=dict)
 
     def read(self, folder: Path, record: dict) -> Scores | None:
         if folder not in self.cache:
@@ -89,20 +89,21 @@ class Reader:
         read = [self.read(*run) for run in runs]
         return None if any(fold is None for fold in read) else scores.stacked(read, self.metric)
 
-    def curve(self, runs: list[tuple[Path, dict]]) -> list[float]:
-        """Test accuracy of a seed's every evaluation, the mean of its folds; empty where these have none or not the same number."""
-        curves = [self._curve(*run) for run in runs]
+    def curve(self, runs: list[tuple[Path, dict]], metric: str) -> list[float]:
+        """Test scores of a seed's every evaluation, the mean of its folds; empty where these have none or not the same number."""
+        curves = [self._curve(*run, metric) for run in runs]
         return np.mean(curves, axis=0).tolist() if len({len(curve) for curve in curves}) == 1 else []
 
-    def _curve(self, folder: Path, record: dict) -> list[float]:
-        """Empty where the run has no history (a closed form, an old store)."""
-        if folder not in self.curves:
+    def _curve(self, folder: Path, record: dict, metric: str) -> list[float]:
+        """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none of them (an old store)."""
+        if (folder, metric) not in self.curves:
             column = f"{record['cell']['target']}/test/accuracy"
             try:
-                self.curves[folder] = [row[column] for row in read_history(folder) if column in row]
-            except (OSError, ValueError, TypeError):
-                self.curves[folder] = []
-        return self.curves[folder]
+                by_history = [row[column] for row in read_history(folder) if column in row] if metric == "accuracy" else None
+                self.curves[folder, metric] = scores.read_curve(folder, record, metric) if by_history is None else by_history
+            except (OSError, ValueError, TypeError, NotSelectable):
+                self.curves[folder, metric] = []
+        return self.curves[folder, metric]
 
 
 def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Evidence:
@@ -167,8 +168,8 @@ def _with_naive(arm: Arm, reader: Reader) -> Evidence:
     )
 
 
-def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool = False) -> verdict.Pair:
-    """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant."""
+def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -> verdict.Pair:
+    """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant. ends: of both arms' training."""
     chance = "seeds" if items == "fixed" else "items" if evidence.deterministic else "both"
     rows = slice(1) if chance == "items" else slice(None)
     return verdict.Pair(
@@ -178,8 +179,9 @@ def tested(evidence: Evidence, metric: str, items: str, baseline_improving: bool
         smallest_class=verdict.smallest_class(evidence.labels, evidence.groups),
         chance=chance,
         **scale(metric, evidence.labels),
-        baseline_remaining=math.inf if baseline_improving else 0.0,
-        unfinished=baseline_improving,
+        strategy_remaining=ends.strategy.remaining,
+        baseline_remaining=ends.baseline.remaining,
+        unfinished=any(end.is_rising for end in ends),
         baseline_learnt_nothing=evidence.naive_scores is not None,
     )
 
@@ -189,6 +191,11 @@ def scale(metric: str, labels: np.ndarray) -> dict:
     judged = METRICS[metric]
     one_change = influence.of_one_change(labels, metric) if judged.kind == "influence" else None
     return {"influence": one_change, "unit": judged.unit, "span": judged.span}
+
+
+def common_seeds(arm: Arm, baseline: Arm) -> set[int]:
+    """Those that the two can be paired by."""
+    return _for_every_seed(arm, baseline).runs.keys() & _for_every_seed(baseline, arm).runs.keys()
 
 
 def _for_every_seed(arm: Arm, other: Arm) -> Arm:

@@ -1,7 +1,9 @@
 """From one run's stored probabilities to one score an item: which evaluation is taken, and by which metric."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,8 +11,10 @@ from transferscope.comparison import stored
 from transferscope.errors import Refused
 from transferscope.record import read_history
 from transferscope.statistics import influence
+from transferscope.statistics.effect import group_means
 from transferscope.tasks.metrics import METRICS
 
+T = TypeVar("T")
 VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
 SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored.VALIDATORS)
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
@@ -89,13 +93,31 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     """
     if metric in ("nll", "brier") and not record.get("calibrated", True):
         raise NotSelectable(f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes")
-    path = Path(folder) / "evaluations.npz"
     if selection in stored.VALIDATORS and not record["result"]["samples"]["source"]:
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
     validated = _validated(Path(folder), record, selection) if selection in (*VALIDATORS, *stored.VALIDATORS) else {}
+    return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
+
+
+def read_curve(folder: Path, record: dict, metric: str) -> list[float]:
+    """The metric on the test items at every finite evaluation, in their order; groups count once. Reads them all. Raises as `read_scores`."""
+    test = f"{record['cell']['target']}/test"
+
+    def curve(evaluations: "_Evaluations") -> list[float]:
+        labels, groups = evaluations.members[f"{test}/labels"], evaluations.get(f"{test}/groups")
+        probabilities = (evaluations.probabilities(test, step) for step in evaluations.steps(test))
+        found = [item_scores(p, labels, metric, groups) for p in probabilities if p is not None]
+        return [float(group_means(scores[None], groups).mean()) for scores in found]
+
+    return _read(folder, {}, curve)
+
+
+def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluations"], T]) -> T:
+    """`what` of a run's evaluations; whatever is wrong with the file is Refused, or NotSelectable."""
+    path = Path(folder) / "evaluations.npz"
     try:
         with np.load(path, allow_pickle=False) as members:
-            return _select(_Evaluations(members, validated), record, metric, selection)
+            return what(_Evaluations(members, validated))
     except influence.Undefined as error:
         raise NotSelectable(str(error)) from error
     except OSError as error:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 from transferscope.comparison import baseline_words, numerals
 from transferscope.comparison.arms import UNNAMED
+from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS
 from transferscope.statistics.probabilities import Probabilities, display
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
@@ -97,6 +98,28 @@ def _stamps(settings: dict, cells: list) -> list[str]:
 def mixes_rules(cells: list) -> bool:
     """Whether some arm is judged by its last evaluation where another rule was asked for."""
     return any(cell.evidence.mixes_rules for cell in cells)
+
+
+def unfinished(ends) -> list[str]:
+    """What must be known of arms that had not finished training, or of which that cannot be told."""
+    said = []
+    for arm, end in ends._asdict().items():
+        if end.is_rising:
+            rise, left = (f"{numerals.signed(value, end.metric)} {numerals.unit(end.metric)}" for value in (end.mean or 0.0, end.remaining))
+            said.append(f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its training, {left} more projected")
+        elif 0 < end.evaluations < LEAST_EVALUATIONS and end.runs >= LEAST_RUNS:
+            what = f"{end.evaluations} evaluations, {LEAST_EVALUATIONS} are needed (trainer.evaluations={LEAST_EVALUATIONS - 1})"
+            said.append(f"whether the {arm} had finished training cannot be told: {what}")
+    return said
+
+
+def finished(comparison) -> list[str]:
+    """How sure it is of the arms that are not flagged that they had finished training."""
+    ends = [end for cell in comparison for end in (cell.strategy_rise, cell.baseline_rise) if end["mean"] is not None and not end["is_rising"]]
+    if not ends:
+        return []
+    upper = max(end["upper"] for end in ends)
+    return [f"arms not flagged as still improving rose by at most {100 * max(upper, 0):.1f} points over the end of their training (95 % bound)"]
 
 
 def told(cell, key: str) -> str:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from transferscope import progress, readings, record, tracking, verdict
-from transferscope.comparison import baselines, pairing, plateau, scores
+from transferscope.comparison import baselines, pairing, scores, trained
 from transferscope.comparison.history import identity
 from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused, nearest
@@ -242,8 +242,7 @@ class Course:
         arm, base = (branch.with_runs(self.store, seeds) for branch in (cell.branch, cell.baseline))
         evidence = pairing.pair(arm, base, reader)
         margin = self.settings.margin.of(evidence.mean(evidence.held_against), self.settings.metric)
-        rise = plateau.last_rise([reader.curve(run) for run in base.runs.values()], margin)
-        pair = pairing.tested(evidence, self.settings.metric, "random", rise is not None)
+        pair = pairing.tested(evidence, self.settings.metric, "random", trained.rises(evidence, reader))
         return replace(pair, readings=cell.readings), margin
 
     # --- what is said ----------------------------------------------------------------------------------------------------------------

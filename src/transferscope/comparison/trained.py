@@ -1,0 +1,37 @@
+"""How the two arms of a cell were trained: for how long, and how their curves end."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from transferscope.comparison import plateau
+from transferscope.comparison.arms import Arm
+from transferscope.comparison.pairing import Evidence, Reader, common_seeds
+from transferscope.comparison.plateau import Rise, Rises
+
+
+def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
+    """The two at the longest training that has every seed they share, and how many times the planned steps that is. `run --settle` makes longer
+    ones; half of one is no evidence yet."""
+    seeds = common_seeds(arm, baseline)
+    for times in sorted(arm.longer.keys() & baseline.longer.keys(), reverse=True):
+        pair = arm.longer[times], baseline.longer[times]
+        if seeds <= common_seeds(*pair):
+            return *pair, times
+    return arm, baseline, 1
+
+
+def rises(evidence: Evidence, reader: Reader) -> Rises:
+    """Whether an arm still rises is judged by its accuracy; how far, by the metric itself, whose curves are read only then."""
+    return Rises(*(_rise(evidence, runs, reader) for runs in (evidence.strategy_runs, evidence.baseline_runs)))
+
+
+def _rise(evidence: Evidence, runs: list[Path], reader: Reader) -> Rise:
+    rows = dict.fromkeys(map(tuple, evidence.rows(runs)))  # a deterministic run may stand for several seeds
+
+    def of(metric: str) -> Rise:
+        return plateau.rise([reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows])
+
+    found = of("accuracy")
+    if not found.is_rising or reader.metric == "accuracy":
+        return found
+    return replace(of(reader.metric), is_rising=True, metric=reader.metric)
