@@ -34,6 +34,7 @@ def test_what_is_projected_is_what_an_exponential_has_left():
     for rate in (1.0, 2.0, 4.0):
         curves = [0.8 - 0.7 * np.exp(-rate * t)] * 2
         assert rise(curves).projected == pytest.approx(0.7 * np.exp(-rate))
+        assert rise(curves, best=0.8).projected == pytest.approx(0.7 * np.exp(-rate))
 
 
 def test_a_projection_is_never_negative_nor_without_end():
@@ -57,7 +58,8 @@ def test_chance_constant_curves_and_runs_of_unequal_length():
     assert (constant.mean, constant.error, constant.upper, constant.projected, constant.is_rising) == (0, 0, 0, 0, False)
     equal = rise([[0.1, 0.2, 0.3, 0.4]] * 2)
     assert equal.is_rising and equal.upper == pytest.approx(equal.mean) and equal.mean == pytest.approx(0.1)
-    assert equal.remaining == pytest.approx(0.9)  # as steep as before: nine more thirds
+    assert equal.remaining == pytest.approx(0.6)  # as steep as before would be nine more thirds, but 1 is the end
+    assert rise([[-9, -6, -3, -2]] * 2, best=0.0).remaining == pytest.approx(0.5)
     stopped_early = rise([[0, 0.5, 0.6, 0.64], [0, 0.3, 0.4, 0.5, 0.56, 0.6, 0.62]])
     assert stopped_early.mean == pytest.approx((0.04 + 0.06) / 2) and stopped_early.evaluations == 4
 

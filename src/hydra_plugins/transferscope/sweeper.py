@@ -17,15 +17,18 @@ class TransferscopeSweeper(Sweeper):
         dry_run: bool = False,
         until_decided: bool = False,
         search: bool = False,
+        settle: bool = False,
     ):
         self.arguments = {"params": params, "grids": grids, "dry_run": dry_run}
-        self.until_decided, self.search = until_decided, search
+        self.until_decided, self.search, self.settle = until_decided, search, settle
 
     def setup(self, **context: Any) -> None:
         if self.until_decided:
             from transferscope.sweeps.until_decided import Sweeper as Implementation
         elif self.search:
             from transferscope.sweeps.search import Sweeper as Implementation
+        elif self.settle:
+            from transferscope.sweeps.settle import Sweeper as Implementation
         else:
             from transferscope.sweeps.sweep import Sweeper as Implementation
 
@@ -44,6 +47,7 @@ class TransferscopeSweeperConfig:
     dry_run: bool = False
     until_decided: bool = False
     search: bool = False
+    settle: bool = False
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="transferscope", node=TransferscopeSweeperConfig, provider="transferscope")

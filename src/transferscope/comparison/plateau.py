@@ -58,8 +58,9 @@ class Rises(NamedTuple):
 UNKNOWN = Rises(Rise(0, 0), Rise(0, 0))
 
 
-def rise(curves: Sequence[Sequence[float]], margin: float = MARGIN) -> Rise:
-    """Scores of each run's every evaluation -> how they end. Runs that stopped early have fewer; runs without any are not counted."""
+def rise(curves: Sequence[Sequence[float]], margin: float = MARGIN, best: float = 1.0) -> Rise:
+    """Scores of each run's every evaluation -> how they end. Runs that stopped early have fewer; runs without any are not counted. best: the
+    largest score there is; no projection leads beyond it."""
     curves = [curve for curve in curves if len(curve)]
     runs, evaluations = len(curves), min(map(len, curves), default=0)
     if runs < LEAST_RUNS or evaluations < LEAST_EVALUATIONS:
@@ -73,7 +74,7 @@ def rise(curves: Sequence[Sequence[float]], margin: float = MARGIN) -> Rise:
         mean=mean,
         error=error,
         upper=mean - float(stdtrit(runs - 1, LEVEL)) * error,
-        projected=project(mean + error, float(before.mean())),
+        projected=min(project(mean + error, float(before.mean())), best - float(np.mean([curve[-1] for curve in curves]))),
         is_rising=mean > margin and (error == 0 or float(stdtr(runs - 1, -mean / error)) <= LEVEL),
     )
 

@@ -7,6 +7,7 @@ from transferscope.comparison import plateau
 from transferscope.comparison.arms import Arm
 from transferscope.comparison.pairing import Evidence, Reader, common_seeds
 from transferscope.comparison.plateau import Rise, Rises
+from transferscope.tasks.metrics import METRICS
 
 
 def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
@@ -29,7 +30,8 @@ def _rise(evidence: Evidence, runs: list[Path], reader: Reader) -> Rise:
     rows = dict.fromkeys(map(tuple, evidence.rows(runs)))  # a deterministic run may stand for several seeds
 
     def of(metric: str) -> Rise:
-        return plateau.rise([reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows])
+        curves = [reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows]
+        return plateau.rise(curves, best=METRICS[metric].best)
 
     found = of("accuracy")
     if not found.is_rising or reader.metric == "accuracy":

@@ -16,6 +16,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from transferscope import readings, record, tracking, underway
+from transferscope.comparison.arms import LENGTHENS
 from transferscope.errors import NotApplicable, ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
 from transferscope.request import Request, resolve
@@ -134,8 +135,9 @@ def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]])
     return jobs
 
 
-def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job]) -> str:
-    """The family of the verdicts, on disk before the first run. A sweep of the same name is added to, never shortened."""
+def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job], lengthens: dict[str, dict] | None = None) -> str:
+    """The family of the verdicts, on disk before the first run. A sweep of the same name is added to, never shortened. lengthens: of jobs that are
+    longer trainings of others, by fingerprint, which `run` that is and how many `times` its steps."""
     entries = [
         {
             "fingerprint": job.request.fingerprint,
@@ -146,6 +148,7 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job]) -
             "status": "planned",
             "reason": "",
             "overrides": " ".join(job.overrides),
+            **({LENGTHENS: lengthens[job.request.fingerprint]} if lengthens else {}),
         }
         for job in planned
     ]

@@ -10,7 +10,9 @@ from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.studies import Study
 
 CHOICES = ("strategy", "backbone", "trainer")
-NO_CHOICE = ("seed", "role", "store", "data_root", "download", "tracking", "sweep", "until_decided", "search", "keep")  # of a place or a run
+NO_CHOICE = (  # of a place or a run
+    "seed", "role", "store", "data_root", "download", "tracking", "sweep", "until_decided", "search", "settle", "keep",
+)  # fmt: skip
 
 
 def folder(store: Path, name: str) -> Path:

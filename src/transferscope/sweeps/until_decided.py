@@ -16,18 +16,17 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from transferscope import progress, readings, record, tracking, verdict
-from transferscope.comparison import baselines, pairing, scores, trained
+from transferscope.comparison import pairing, scores, trained
 from transferscope.comparison.history import identity
 from transferscope.comparison.margins import Margin
-from transferscope.errors import Refused, nearest
+from transferscope.errors import Refused
 from transferscope.run import is_done
 from transferscope.statistics import sequential
 from transferscope.sweeps import sweep
-from transferscope.sweeps.branches import Branch, Cell, branches, cells, cost, own_words
+from transferscope.sweeps.branches import Branch, Cell, branches, cells, cost
+from transferscope.sweeps.judging import SELECTION, check_given_once, judged_by
 from transferscope.sweeps.sweep import Job
-from transferscope.tasks.metrics import JUDGED
 
-SELECTION = "last"
 COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is
 
 
@@ -44,19 +43,12 @@ class Settings:
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Settings":
         """Raises Refused."""
-        looks, metric, alpha = (values[key] for key in ("looks", "metric", "alpha"))
-        key = "until_decided"
+        looks, key = values["looks"], "until_decided"
         if not isinstance(looks, list) or not looks or not all(type(seeds) is int and seeds >= 2 for seeds in looks):
             raise Refused(f"{key}.looks={looks}: numbers of seeds, each at least 2, are needed, such as [5,7,10]")
         if any(later <= earlier for earlier, later in zip(looks, looks[1:], strict=False)):
             raise Refused(f"{key}.looks={looks}: every look needs more seeds than the one before, such as [5,7,10]")
-        if metric not in JUDGED:
-            raise Refused(f"{key}.metric={metric}: not one of {', '.join(JUDGED)}{nearest(metric, JUDGED)}")
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
-            raise Refused(f"{key}.alpha={alpha}: between 0 and 1 is needed")
-        with own_words():
-            baselines.parse(str(values["baseline"]))
-            return cls(tuple(looks), str(values["baseline"]), metric, Margin.parse(values["margin"], metric), float(alpha))
+        return cls(tuple(looks), **judged_by(key, values))
 
     @property
     def design(self) -> sequential.Design:
@@ -69,11 +61,8 @@ class Sweeper(sweep.Sweeper):
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
         settings = Settings.of(OmegaConf.to_container(self.config.until_decided, resolve=True))
         points = self.expand(arguments)
-        given = {word for point in points for word in point}
-        for key, number in Counter(word.partition("=")[0] for word in given if word.startswith("until_decided.")).items():
-            if number > 1:
-                raise Refused(f"{key}: one value holds for the whole sweep, {number} are given; a list is written [5,7,10]")
-        if not any(word.startswith("seed=") for word in given):
+        check_given_once("until_decided", points, "[5,7,10]")
+        if not any(word.startswith("seed=") for point in points for word in point):
             points = self.expand([*arguments, f"seed=range(0,{settings.looks[-1]})"])
         planned, refused = self.jobs(points)
         store = Path(self.config.store)

@@ -43,6 +43,11 @@ class Metric:
         """Whether scores are a loss with its sign flipped, the best being 0."""
         return self.display != "points"
 
+    @property
+    def best(self) -> float:
+        """The highest score there is."""
+        return 0.0 if self.is_loss else 1.0
+
     def clipped(self, scores: np.ndarray) -> float:
         """Share of the scores that the cap has cut off."""
         return 0.0 if self.cap is None else float(np.mean(scores <= -self.cap))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transferscope.sweeps.sweep import Job
 
 HELP = """
-usage: transferscope run key=value ... [-m] [--until-decided | --search] [--dry-run]
+usage: transferscope run key=value ... [-m] [--until-decided | --search | --settle] [--dry-run]
 
 Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not run again, a killed one is taken
 up where it stood.
@@ -52,6 +52,9 @@ flags:
   --search                 with -m: every strategy is tuned with the same number of trials, its best values run on fresh seeds; the space:
                            'trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))' strategy.KEY=choice(a,b). Keys: search.trials=20, .seeds,
                            .selection, .sampler, .runs, .baseline
+  --settle                 with -m: where training that had not finished keeps a cell from a claim, both of its arms are trained for 2, then 4
+                           times the steps, and compare takes the longest pair. Keys: 'settle.lengths=[2,4]', settle.baseline, .metric,
+                           .margin, .alpha
   --dry-run                what would run, what is done, what is refused and why, ETA
   --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
   hydra.launcher.n_jobs=4  processes side by side (auto: one a core)  hydra/launcher=NAME  local, basic, joblib, submitit_local, submitit_slurm
@@ -62,8 +65,14 @@ FLAGS = {
     "--dry-run": "hydra.sweeper.dry_run=true",
     "--until-decided": "hydra.sweeper.until_decided=true",
     "--search": "hydra.sweeper.search=true",
+    "--settle": "hydra.sweeper.settle=true",
 }
-SECTIONS = {"--until-decided": "until_decided.", "--search": "search."}  # of the config, that only this flag reads
+# of the config, that only this flag reads, and what the flag does
+SECTIONS = {
+    "--search": ("search.", "finds values"),
+    "--until-decided": ("until_decided.", "brings seeds"),
+    "--settle": ("settle.", "trains longer"),
+}
 
 outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
 
@@ -81,10 +90,9 @@ def task(config) -> None:
         return
     sweeper = HydraConfig.get().sweeper
     try:
-        if sweeper.until_decided:
-            raise Refused("--until-decided: a sweep is needed, of a strategy and its baseline at least; add -m")
-        if sweeper.search:
-            raise Refused("--search: a sweep is needed, of a strategy and its baseline at least; add -m")
+        for flag, (section, _) in SECTIONS.items():
+            if sweeper[section.rstrip(".")]:
+                raise Refused(f"{flag}: a sweep is needed, of a strategy and its baseline at least; add -m")
         outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:
         outcome.append(error)
@@ -107,11 +115,11 @@ def single(config, dry_run: bool) -> Path | None:
 def main(argv: list[str]) -> int:
     outcome.clear()
     arguments = [FLAGS.get(word, word) for word in argv]
-    for flag, section in SECTIONS.items():
+    for flag, (section, _) in SECTIONS.items():
         if flag not in argv and (keys := [word for word in argv if word.startswith(section)]):
             raise Refused(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
-    if SECTIONS.keys() <= set(argv):
-        raise Refused("--search: finds values, --until-decided brings seeds; give one of them")
+    if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
+        raise Refused(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
     overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
     flags = [word for word in arguments if word not in overrides]
