@@ -48,6 +48,7 @@ def write_run(
     steps: tuple[int, ...] = STEPS,
     peak: int | None = None,
     settled: float = 2 / 3,
+    rate: float | None = None,
     consumed: dict | None = None,
     split_seed: int = 0,
     deterministic: bool = False,
@@ -58,9 +59,10 @@ def write_run(
 ) -> dict:
     """Writes one run; returns its job for `write_plan`. `skill` 0 is about half right, 2 about 95 %.
 
-    peak: the step after which skill falls again. settled: share of the steps after which it no longer rises. consumed: nested overrides,
-    e.g. {"trainer": {"steps": 600}}. class_counts: of the labelled items; None: a record of an earlier version. deterministic: no draw of its
-    own, only that of the labelled subset. A `collapsed` run predicts one class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
+    peak: the step after which skill falls again. settled: share of the steps after which it no longer rises. rate: it approaches `skill` as
+    1 − exp(−rate · share of the steps) instead. consumed: nested overrides, e.g. {"trainer": {"steps": 600}}. class_counts: of the labelled
+    items; None: a record of an earlier version. deterministic: no draw of its own, only that of the labelled subset. A `collapsed` run predicts
+    one class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
     """
     sees = SEES.get(strategy, SEES["fine_tuning"])
     if "source_labels" not in sees:
@@ -100,7 +102,9 @@ def write_run(
             sets[f"{target}/val"] = 50
         if source:
             sets |= {f"{name}/val": 60 for name in source.split("+")}
-        if peak is None:
+        if rate is not None:
+            shares = [1 - float(np.exp(-rate * step / steps[-1])) for step in steps]
+        elif peak is None:
             shares = [min(1.0, step / (settled * steps[-1])) for step in steps]
         else:
             shares = [min(step, 2 * peak - step) / steps[-1] for step in steps]

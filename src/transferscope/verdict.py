@@ -29,10 +29,12 @@ MINIMUM_CLASS = 10  # test items (or groups) in the smallest class below which n
 PRICE_OF_A_READING = 5  # by which the level falls with each reading of a cell whose seeds grew after it: α + α/5 + α/25 + … ≤ 1.25 α
 FEW_ITEMS_DF = 10.0  # degrees of freedom of the item part below which a verdict hangs on few items
 TOP_SHARE, TOP_WEIGHT = 0.01, 0.2  # or so large a share of the deviations on so small a share of the items
-COLLAPSE, BASELINE_IMPROVING, STRATEGY_IMPROVING, ONE_SEED = "collapse", "baseline improving", "strategy improving", "one seed"
+COLLAPSE, ONE_SEED = "collapse", "one seed"
+BASELINE_IMPROVING, STRATEGY_IMPROVING, BOTH_IMPROVING = "baseline improving", "strategy improving", "both improving"
 STILL_IMPROVING = {
     BASELINE_IMPROVING: "the baseline was still improving: train it longer",
     STRATEGY_IMPROVING: "the strategy was still improving: train it longer",
+    BOTH_IMPROVING: "both arms were still improving: train them longer",
 }
 
 
@@ -246,7 +248,7 @@ def _judge_one(
         "negative": (low, min(high, 0.0)),
         "equivalent": (max(low, -margin), min(high, margin)),
     }[verdict]
-    overruled = _overruled(pair, effect) if verdict == "undecided" else ""
+    overruled = _overruled(pair, effect, margin, levels) if verdict == "undecided" else ""
     told = {"equivalent": p_equivalence, "undecided": None if overruled else min(p)}.get(verdict, p_difference)
     mde = effect.minimum_detectable(simultaneous)
     return Judgement(
@@ -271,12 +273,15 @@ def _judge_one(
     )
 
 
-def _overruled(pair: Pair, effect: Effect) -> str:
-    """The rule that keeps Δ, as it points, from being told; '' where chance alone does."""
+def _overruled(pair: Pair, effect: Effect, margin: float, levels: list[float]) -> str:
+    """The rule that keeps a cell from a claim it would make without it; '' where chance alone does. A collapse bars whatever Δ points to."""
     if pair.barred_sign * effect.delta > 0:
         return COLLAPSE
-    if pair.remaining(effect.delta):
+    if pair.remaining(effect.delta) and pair.price * effect.p_value() <= levels[0]:
         return BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING
+    if pair.unfinished and pair.price * effect.p_equivalence(margin) <= levels[1]:
+        rising = {BASELINE_IMPROVING: pair.baseline_remaining, STRATEGY_IMPROVING: pair.strategy_remaining}
+        return BOTH_IMPROVING if all(rising.values()) else max(rising, key=rising.get)
     return ""
 
 

@@ -164,7 +164,7 @@ def test_another_metric_is_projected_by_its_own_curve(tmp_path):
     assert cell.baseline_rise["metric"] == "brier" and cell.baseline_rise["is_rising"]
     assert (cell.baseline_rise["mean"], cell.baseline_rise["remaining"]) == (pytest.approx(by_hand.mean), pytest.approx(by_hand.projected))
     assert cell.strategy_rise["metric"] == "accuracy"
-    assert any(flag.startswith("baseline still improving: +0.") and " brier over the last 30 %" in flag for flag in cell.flags)
+    assert any(flag.startswith("baseline still improving: +0.") and " Brier over the last 30 %" in flag for flag in cell.flags)
 
 
 def test_flags_of_runs_are_counted(tmp_path):

@@ -174,9 +174,7 @@ def _short(reason: str) -> str:
         return f"{'~' if what == 'more seeds' else '>'}{number[0]} seeds"
     if what.startswith("needs test items"):
         return (f"~{number[0]} items" if number else "more items") + " and seeds" * what.endswith("seeds")
-    if what.endswith("was still improving"):
-        return f"train {what.split()[1]} longer"
-    return what
+    return "train longer" if what.endswith("still improving") else what
 
 
 def _row(values) -> str:

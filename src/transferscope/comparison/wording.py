@@ -20,6 +20,7 @@ _WANTS = {
     "one seed": "with one seed only",
     "the baseline was still improving": "because the baseline was still improving",
     "the strategy was still improving": "because the strategy was still improving",
+    "both arms were still improving": "because both arms were still improving",
 }
 _CORRECTION = {"holm": "Holm", "bh": "Benjamini-Hochberg: false discovery rate, simultaneous intervals at the FCR level"}
 
