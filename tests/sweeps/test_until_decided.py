@@ -109,7 +109,8 @@ def test_the_plan_names_what_compare_needs(finished: Path) -> None:
 def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finished: Path, copied: Path, capsys: pytest.CaptureFixture) -> None:
     from transferscope import compare
 
-    shutil.rmtree(copied / "sweeps")
+    for name in ("sweeps", "readings"):
+        shutil.rmtree(copied / name)
     for folder in record.run_folders(copied):  # with four seeds
         if record.read_record(folder)["seed"] > 3:
             shutil.rmtree(folder)
@@ -123,9 +124,9 @@ def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finishe
     assert first["delta"] == unread["delta"]
     widths = [np.diff(look["ci_simultaneous"]).item() for look in (first, unread)]
     assert widths[0] > 1.2 * widths[1]
-    assert {cell.readings for cell in compare(copied, margin=0.039)} == {0}  # judged by its looks, which have paid
+    assert {cell.readings for cell in compare(copied, margin=0.063)} == {0}  # judged by its looks, which have paid
     by_other_rules = {cell.strategy: cell.readings for cell in compare(copied)}
-    assert by_other_rules["fine_tuning"] == len(looks_of(copied)["fine_tuning"]) - 1  # of 4 seeds, which was the reading too, and so on
+    assert by_other_rules["fine_tuning"] == sum(look["seeds"] < 6 for look in looks_of(copied)["fine_tuning"])  # the first had been read
 
 
 def test_a_repeat_tells_the_result_and_decides_nothing_again(copied: Path, capsys: pytest.CaptureFixture) -> None:

@@ -19,12 +19,12 @@ from transferscope.statistics.sequential import Design
 from transferscope.verdict import PRICE_OF_A_READING
 
 SHARE = 5  # one family for so many draws of a point
-CELLS = 2_400  # drawn at a time
+CELLS = 600  # drawn at a time
 FIRST = 5  # seeds at the first reading
 TIMES = 4  # that the advice is followed
 LOOKS = (5, 10, 20)
 FAMILY = 12
-ITEMS = 300
+ITEMS = 1000
 SEED_SD, ITEM_SD, REST_SD = 0.015, 0.05, 0.25  # of an arm's score: by seed, by item for good, by both
 ONE_SD = math.sqrt(2 * (SEED_SD**2 + REST_SD**2 / ITEMS))  # of a cell's Δ from seed to seed
 POWER = {1: 0.80, FAMILY: 0.65}  # at least, of a true difference of one sd
@@ -95,17 +95,13 @@ class Reading:
         """With so many seeds; of cells that have got none, what was found stays."""
         store.grow(seeds)
         apart, inside, grown = self.apart.copy(), self.inside.copy(), seeds > self.seeds
-        groups = [(tuple(index[~grown[at]] for index in at), some(effects, ~grown[at])) for at, effects in self.groups]
+        groups = [(tuple(index[~grown[at]] for index in at), effects.at(~grown[at])) for at, effects in self.groups]
         for number in np.unique(seeds[grown]):
             at = np.nonzero(grown & (seeds == number))
             effects = Layout(store.differences(*at, int(number))).effects()
             apart[at], inside[at] = claims(effects, MARGIN, ALPHA)
             groups.append((at, effects))
         return Reading(seeds, apart, inside, [group for group in groups if len(group[0][0])])
-
-
-def some(effects: Effects, which: np.ndarray) -> Effects:
-    return replace(effects, **{name: value[which] for name, value in vars(effects).items() if isinstance(value, np.ndarray)})
 
 
 def advised(reading: Reading, level: np.ndarray) -> np.ndarray:
@@ -143,7 +139,7 @@ def followed(store: Store, then: Next, times: int, price: int) -> tuple[np.ndarr
     reading, read, cells = Reading.first(store), np.zeros(store.shape), store.shape[0]
     ever = np.zeros(store.shape, dtype=bool)
     for number in range(times + 1):
-        apart, inside = (by_holm(np.minimum(1, p * price**read), cells, ALPHA)[0] for p in (reading.apart, reading.inside))
+        apart, inside = (by_holm(np.minimum(1, p * price**read), cells, ALPHA) for p in (reading.apart, reading.inside))
         ever |= apart
         if number < times:
             left = ALPHA / np.maximum(cells - apart.sum(axis=0), 1)
@@ -176,7 +172,7 @@ def one_by_one(seeds: int, draws: int, setting: str) -> Finding:
     stands, ever, alone = [], [], []
     for store in stores(FAMILY, draws, 0.0, setting):
         apart, _ = claims(store.effects(seeds), MARGIN, ALPHA)
-        steps = [by_holm(apart[:size], size, ALPHA)[0].any(axis=0) for size in range(1, FAMILY + 1)]
+        steps = [by_holm(apart[:size], size, ALPHA).any(axis=0) for size in range(1, FAMILY + 1)]
         stands += steps[-1].tolist()
         ever += np.any(steps, axis=0).tolist()
         alone += (apart <= ALPHA).any(axis=0).tolist()
@@ -197,7 +193,7 @@ def found(cells: int, draws: int, setting: str) -> Finding:
         told[before] += followed(store, advised, TIMES, 1)[0][0].tolist()
         effects = [store.effects(number) for number in LOOKS]
         told[looks] += course(effects, MARGIN, Design(LOOKS, ALPHA)).difference[0].tolist()
-        told[once] += by_holm(claims(effects[-1], MARGIN, ALPHA)[0], cells, ALPHA)[0][0].tolist()
+        told[once] += by_holm(claims(effects[-1], MARGIN, ALPHA)[0], cells, ALPHA)[0].tolist()
     rates = {name: float(np.mean(values)) for name, values in told.items()}
     rate = rates.pop(advice)
     return Finding("growth", setting, POWER[cells], rate, rate >= POWER[cells], draws, detail={"mean seeds": float(np.mean(seeds)), **rates})

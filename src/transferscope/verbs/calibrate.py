@@ -13,7 +13,7 @@ from pathlib import Path
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
-STUDIES = ("coverage", "folds", "groups", "metrics", "alarms", "bimodal", "families", "power", "signs", "unfinished")
+STUDIES = ("coverage", "folds", "groups", "metrics", "alarms", "bimodal", "families", "growth", "power", "signs", "unfinished")
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
 
@@ -21,7 +21,7 @@ HELP = """The study that shows the verdict's error rates: simulated and real exp
 
 usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format table|json] [-o FOLDER]
 
-  --study NAME   coverage | folds | groups | metrics | alarms | bimodal | families | power | signs | unfinished (default: all)
+  --study NAME   coverage | folds | groups | metrics | alarms | bimodal | families | growth | power | signs | unfinished (default: all)
                    coverage  how often the interval misses the truth, beside what published work uses
                    folds     the same where every item is tested in one fold of each seed, beside the usual tests of folds
                    groups    the same where items come in groups
@@ -29,10 +29,11 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    alarms    false alarms: scratch against scratch in real training, and families of recentred real pairs
                    bimodal   false gains over baselines that stay at chance in some of their runs
                    families  false claims where seeds are added until decided, and under --correction bh
+                   growth    false claims, and true ones, where seeds are added because a verdict was read, strategies one by one
                    power     planted harm of known size: how often it is called negative
                    signs     shifts whose sign follows from their construction
                    unfinished  false claims and gaps told where training had not finished, and after --settle
-  --draws N      simulated experiments a point of coverage (default: 10000); families and power take a fifth of them, metrics and
+  --draws N      simulated experiments a point of coverage (default: 10000); families, growth and power take a fifth of them, metrics and
                  small real data sets in folds a half, unfinished a twentieth
   --quick        1000 draws and few trainings: some minutes, too coarse to judge by
   --format NAME  table | json (default: table)
