@@ -33,6 +33,7 @@ class Finding:
     """One line: what was promised (`nominal`), what came out (`measured`, a rate of `n`, or a mean sign), and whether the bar is met.
 
     detail: further columns of the study, such as the error rates of other methods on the same draws, which are held to no bar.
+    limit: the method is known not to hold here; the row says how far it is off.
     """
 
     study: str
@@ -43,12 +44,13 @@ class Finding:
     n: int
     method: str = "verdict"
     detail: dict[str, float | str] = field(default_factory=dict)
+    limit: bool = False
 
     def to_dict(self) -> dict:
         row = {key: getattr(self, key) for key in ("study", "setting", "nominal", "measured", "ok", "method", "n")}
         if 0 < self.nominal < 1:  # a rate, not a sign
             row["standard_error"] = math.sqrt(self.measured * (1 - self.measured) / self.n)
-        return row | self.detail
+        return row | ({"limit": True} if self.limit else {}) | self.detail
 
 
 def most_errors(nominal: float, draws: int) -> float:
@@ -57,13 +59,13 @@ def most_errors(nominal: float, draws: int) -> float:
 
 
 def at_levels(
-    study: str, setting: str, errors: Sequence[float], draws: int, method: str, detail: Sequence[dict] | None = None, nominal: float = 1.0
-) -> Iterator[Finding]:
+    study: str, setting: str, errors: Sequence[float], draws: int, method: str, detail: Sequence[dict] = ({},) * 3,
+    nominal: float = 1.0, limit: bool = False,
+) -> Iterator[Finding]:  # fmt: skip
     """One finding a level of `LEVELS`, its count of `errors` among `draws` held to the bar. nominal: in parts of the level."""
     for place, (level, alpha) in enumerate(LEVELS.items()):
         rate, bar = float(errors[place]) / draws, most_errors(nominal * alpha, draws)
-        more = {"bar": bar} | (detail[place] if detail else {})
-        yield Finding(study, f"{setting} {level}", nominal * alpha, rate, rate <= bar, draws, method, more)
+        yield Finding(study, f"{setting} {level}", nominal * alpha, rate, rate <= bar, draws, method, {"bar": bar} | detail[place], limit)
 
 
 def most_alarms(comparisons: int, alpha: float = ALPHA) -> int:
