@@ -165,8 +165,8 @@ def test_coverage_of_metrics_that_are_no_mean_over_items():
     strategy, baseline = (np.where(rng.random((40, 400)) < right, labels, rng.integers(0, 10, (40, 400))) for right in (0.7, 0.75))
     pool = metrics.Pool(strategy, baseline, labels)
     for metric in metrics.INFLUENCE:
-        assert all(finding.ok for finding in metrics.held_against([pool.draw(metric, 5, 200, 2_000, rng)], pool.truth(metric), metric))
-        off = next(metrics.held_against([pool.draw(metric, 5, 200, 500, rng)], pool.truth(metric) + 0.1, metric))
+        assert all(finding.ok for finding in metrics.held_against(metric, [pool.draw(metric, 5, 200, 2_000, rng)], pool.truth(metric), metric))
+        off = next(metrics.held_against(metric, [pool.draw(metric, 5, 200, 500, rng)], pool.truth(metric) + 0.1, metric))
         assert not off.ok
     share = pool.labels[metrics.thinned(pool.labels, 0.2)]
     assert np.sum(share == 9) / np.sum(labels == 9) == pytest.approx(0.2, abs=0.03)

@@ -7,20 +7,23 @@ from itertools import product
 import numpy as np
 from scipy.special import ndtr
 
-from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels, watched
+from transferscope.calibration.findings import Finding, Size, watched
 from transferscope.calibration.many import Layout
 from transferscope.calibration.metrics import CLASSES, INFLUENCE, POSITIVES, SHARES, auroc, of_one_change
 from transferscope.calibration.resampling import chunks
+from transferscope.calibration.tally import Tally
 from transferscope.data.splits import generator
+from transferscope.statistics.influence import SCALES
 
 SEEDS = (5, 10)
-ITEMS = (200, 500)
+ITEMS = (50, 200, 2000)
 LASTING = (0.003, 0.02)
 NOISE = 0.01  # of either arm's places
 RIGHT = 0.85  # of the items, by both arms but for what follows
 SEPARATION, ITEM_SD, REST_SD = 1.5, 1.0, 0.1  # of two classes' scores
 FAR = 20.0
-DRAW_SHARE = 3
+DRAW_SHARE = {50: 3, 200: 3, 2000: 10}  # one draw of so many
+FEWEST = 4  # items of the smallest class, expected
 
 
 @dataclass(frozen=True)
@@ -41,39 +44,32 @@ def kinds(lasting: float) -> dict[str, tuple[Errors, Errors]]:
 
 
 def study(size: Size) -> Iterator[Finding]:
-    draws = max(1, round(size.draws / DRAW_SHARE))
     grid = list(product(LASTING, ITEMS, SEEDS))
     for (shares, smallest), (lasting, items, seeds) in watched(list(product(SHARES.items(), grid)), "rare errors, classes"):
         weight = smallest ** (np.arange(CLASSES) / (CLASSES - 1))
         weight /= weight.sum()
-        for name, arms in kinds(lasting).items():
+        for name, arms in kinds(lasting).items() if items * weight.min() >= FEWEST else ():
             setting = f"{name} {lasting:.1%}, {shares}, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
-            drawn = (classified(arms, weight, seeds, items, count, rng) for count in chunks(draws, seeds * items))
-            strategy, baseline = (confusion(arm, weight) for arm in arms)
-            truth = {metric: of_confusion(metric, strategy) - of_confusion(metric, baseline) for metric in INFLUENCE}
-            yield from held_against(setting, drawn, truth)
+            drawn = (classified(arms, weight, seeds, items, count, rng) for count in chunks(size.draws // DRAW_SHARE[items], seeds * items))
+            yield from held_against(setting, drawn, {metric: worth(metric, arms, weight) for metric in INFLUENCE})
     for share, (lasting, items, seeds) in watched(list(product(POSITIVES, grid)), "rare errors, auroc"):
-        for name, arms in kinds(lasting).items():
+        for name, arms in kinds(lasting).items() if items * share >= FEWEST else ():
             setting = f"{name} {lasting:.1%}, {share:.0%} positive, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
-            drawn = (ranked(arms, share, seeds, items, count, rng) for count in chunks(draws, seeds * items))
+            drawn = (ranked(arms, share, seeds, items, count, rng) for count in chunks(size.draws // DRAW_SHARE[items], seeds * items))
             yield from held_against(setting, drawn, {"auroc": area(arms[0]) - area(arms[1])})
 
 
 def held_against(setting: str, drawn: Iterator[tuple[dict[str, np.ndarray], np.ndarray]], truth: dict[str, float]) -> Iterator[Finding]:
     """drawn: d [B, K, n] of each metric's influence values, and what one changed item makes of one [B]."""
-    missed, half = ({metric: np.zeros(len(LEVELS)) for metric in truth} for _ in range(2))
-    draws = 0
+    tallies = {metric: Tally(of_metric) for metric, of_metric in truth.items()}
     for differences, change in drawn:
-        draws += len(change)
         for metric, d in differences.items():
-            effects = Layout(d).effects(influence=change)
-            missed[metric] += [effects.misses(truth[metric], alpha).sum() for alpha in LEVELS.values()]
-            half[metric] += [effects.half(alpha).sum() for alpha in LEVELS.values()]
-    for metric in truth:
-        detail = [{"half": float(width) / draws} for width in half[metric]]
-        yield from at_levels("influence_kinds", f"{metric}, {setting}", missed[metric], draws, "component-wise t, influence", detail)
+            sums = Layout(d).sums
+            tallies[metric].add(sums.effects(**{SCALES[metric]: change}), sums.plain())
+    for metric, tally in tallies.items():
+        yield from tally.findings("influence_kinds", f"{metric}, {setting}", "component-wise t, influence")
 
 
 # --- classes ---------------------------------------------------------------------------------------------------------------------
@@ -104,6 +100,12 @@ def confusion(arm: Errors, shares: np.ndarray) -> np.ndarray:
     return shares[:, None] * np.where(np.eye(CLASSES), 1 - wrong, wrong / (CLASSES - 1))
 
 
+def worth(metric: str, arms: tuple[Errors, Errors], shares: np.ndarray) -> float:
+    """Δ of the population."""
+    strategy, baseline = (of_confusion(metric, confusion(arm, shares)) for arm in arms)
+    return strategy - baseline
+
+
 def of_confusion(metric: str, matrix: np.ndarray) -> float:
     right, labelled, named = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return float(np.mean(right / labelled if metric == "balanced_accuracy" else 2 * right / (labelled + named)))
@@ -126,7 +128,7 @@ def ranked(
         wrong = rng.random((draws, 1, items), dtype=np.float32) < arm.lasting
         wrong = wrong | (rng.random((draws, seeds, items), dtype=np.float32) < arm.noise)
         psi.append(auroc(np.where(wrong, score - FAR * side, score), positive))
-    return {"auroc": psi[0] - psi[1]}, 0.1 * of_one_change(positive.astype(int), 2)
+    return {"auroc": psi[0] - psi[1]}, of_one_change(positive.astype(int), 2)
 
 
 def area(arm: Errors) -> float:

@@ -1,6 +1,6 @@
 """Kinds of difference between two arms that are right or wrong on each item, alike in little but that they rarely differ."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -9,6 +9,7 @@ from transferscope.calibration.discordance import Kind, draw
 from transferscope.calibration.findings import LEVELS, MARGIN, Finding, Size, at_levels, watched
 from transferscope.calibration.many import Effects, Sums
 from transferscope.calibration.resampling import chunks
+from transferscope.calibration.tally import held_against
 from transferscope.data.splits import generator
 
 SEEDS = (5, 10)
@@ -59,27 +60,3 @@ def equivalent(effects: Effects, alpha: float) -> np.ndarray:
     """bool [B]: the interval lies within ±margin."""
     return np.abs(effects.delta) + effects.half(alpha) < MARGIN
 
-
-def held_against(study: str, setting: str, drawn: Iterable[Sums], truth: float, unit: float = 1.0) -> Iterator[Finding]:
-    """Error rates of intervals at every level, and of the interval without pseudo-items, whose width ours is measured by.
-
-    told, opposite sign: how often a true difference is told with its sign, with the other. half: mean half-width, of Δ's unit.
-    """
-    missed, told, opposite, half, plain_missed, plain_half = np.zeros((6, len(LEVELS)))
-    draws = 0
-    for sums in drawn:
-        effects, plain, draws = sums.effects(unit), sums.plain(), draws + len(sums.square)
-        for place, alpha in enumerate(LEVELS.values()):
-            width, plain_width = effects.half(alpha), plain.half(alpha)
-            missed[place] += np.sum(np.abs(effects.delta - truth) > width)
-            told[place] += np.sum(effects.delta * np.sign(truth) > width)
-            opposite[place] += np.sum(-effects.delta * np.sign(truth) > width)
-            half[place] += width.sum()
-            plain_missed[place] += np.sum(np.abs(effects.delta - truth) > plain_width)
-            plain_half[place] += plain_width.sum()
-    detail = [
-        {"half": half[place] / draws, "width over the plain one's": half[place] / plain_half[place], "plain interval": plain_missed[place] / draws}
-        | ({"told": told[place] / draws, "opposite sign": opposite[place] / draws} if truth else {})
-        for place in range(len(LEVELS))
-    ]
-    yield from at_levels(study, setting, missed, draws, "component-wise t", detail)

@@ -92,9 +92,9 @@ class Sums:
     def delta(self) -> np.ndarray:
         return self.row.mean(axis=1) / self.items
 
-    def mean_squares(self, unit: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    def mean_squares(self, unit: float | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """MS_seed, MS_item, MS_rest [B] and n; with a unit u, after two pseudo-items +u, −u have joined every row."""
-        n, added = self.items + 2 * (unit > 0), 2 * unit**2
+        n, added = (self.items, 0.0) if unit is None else (self.items + 2, 2 * unit**2)
         row = self.row / n
         grand = row.mean(axis=1)
         seed = n * np.sum((row - grand[:, None]) ** 2, axis=1)
@@ -103,9 +103,9 @@ class Sums:
         seeds, items = self.seeds - 1, max(n - 1, 1)
         return seed / seeds, item / items, (total - item - seed) / (seeds * items), n
 
-    def effects(self, unit: float = 1.0, influence: np.ndarray | None = None) -> Effects:
-        """The interval under test, as `estimate` has it. influence [B]: where d are differences of influence values."""
-        raw = self._effects(0.0, unit)
+    def effects(self, unit: float | np.ndarray = 1.0, influence: np.ndarray | None = None) -> Effects:
+        """The interval under test, as `estimate` has it; unit one or [B], influence [B]."""
+        raw = self._effects(None, unit)
         if influence is None:
             square, _, fourth = self.columns / (self.seeds * unit) ** np.array([[2], [3], [4]])
             df = np.minimum(self.items + 1, (2 + square) ** 2 / (2 + fourth))
@@ -117,7 +117,7 @@ class Sums:
 
     def plain(self) -> Effects:
         """The same interval without pseudo-items, n − 1 degrees of freedom for the items: to hold the one under test against."""
-        return self._effects(0.0, 0.0)
+        return self._effects(None, 0.0)
 
     def _centred(self) -> np.ndarray:
         """`columns` of the items' sums less their mean."""
@@ -129,7 +129,7 @@ class Sums:
             fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * n * mean**4,
         ])  # fmt: skip
 
-    def _effects(self, added: float, unit: float) -> Effects:
+    def _effects(self, added: float | np.ndarray | None, unit: float | np.ndarray) -> Effects:
         ms_seed, ms_item, ms_rest, n = self.mean_squares(added)
         item = np.maximum((ms_item - ms_rest) / (self.seeds * n), 0.0)
         return Effects(
@@ -159,7 +159,7 @@ class Layout:
     def mean_squares(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         return self.sums.mean_squares()
 
-    def effects(self, unit: float = 1.0, influence: np.ndarray | None = None) -> Effects:
+    def effects(self, unit: float | np.ndarray = 1.0, influence: np.ndarray | None = None) -> Effects:
         return self.sums.effects(unit, influence)
 
 

@@ -12,6 +12,7 @@ from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels,
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import chunks
 from transferscope.data.splits import generator
+from transferscope.statistics.influence import SCALES
 from transferscope.strategies.fine_tuning import FineTuning
 
 ITEMS = (200, 500)
@@ -33,18 +34,18 @@ def study(size: Size) -> Iterator[Finding]:
         for seeds, items in watched(list(product(SEEDS, ITEMS)), f"coverage, {metric}, {shares}"):
             rng = generator("calibration", "metrics", metric, shares, seeds, items)
             drawn = (pool.draw(metric, seeds, items, count, rng) for count in chunks(draws, seeds * items))
-            yield from held_against(drawn, pool.truth(metric), f"{metric}, real, {shares}, K={seeds} n={items}")
+            yield from held_against(metric, drawn, pool.truth(metric), f"{metric}, real, {shares}, K={seeds} n={items}")
     for share, seeds, items in watched(list(product(POSITIVES, SEEDS, ITEMS)), "coverage, auroc"):
         rng = generator("calibration", "metrics", "auroc", share, seeds, items)
         drawn = (binormal(share, seeds, items, count, rng) for count in chunks(draws, seeds * items))
-        yield from held_against(drawn, binormal_truth(), f"auroc, simulated, {share:.0%} positive, K={seeds} n={items}")
+        yield from held_against("auroc", drawn, binormal_truth(), f"auroc, simulated, {share:.0%} positive, K={seeds} n={items}")
 
 
-def held_against(drawn: Iterator[tuple[np.ndarray, np.ndarray]], truth: float, setting: str) -> Iterator[Finding]:
+def held_against(metric: str, drawn: Iterator[tuple[np.ndarray, np.ndarray]], truth: float, setting: str) -> Iterator[Finding]:
     """drawn: d [B, K, n] of influence values and what one changed item makes of one [B]."""
     missed, draws = np.zeros(len(LEVELS)), 0
     for d, change in drawn:
-        effects, draws = Layout(d).effects(influence=change), draws + len(d)
+        effects, draws = Layout(d).effects(**{SCALES[metric]: change}), draws + len(d)
         missed += [effects.misses(truth, alpha).sum() for alpha in LEVELS.values()]
     yield from at_levels("metrics", setting, missed, draws, "component-wise t, influence")
 
@@ -149,7 +150,7 @@ def binormal(share: float, seeds: int, items: int, draws: int, rng: np.random.Ge
         score = score + REST_SD * rng.standard_normal((draws, seeds, items), dtype=np.float32)
         apart = np.float32(mean) + np.float32(SEPARATION_SD) * rng.standard_normal((draws, seeds, 1), dtype=np.float32)
         psi.append(auroc(score + apart * positive[:, None], positive))
-    return psi[1] - psi[0], 0.1 * of_one_change(positive.astype(int), 2)
+    return psi[1] - psi[0], of_one_change(positive.astype(int), 2)
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from transferscope.calibration.findings import LEVELS, Finding, Size, watched
-from transferscope.calibration.kinds import held_against
 from transferscope.calibration.many import Layout, Sums, powers
 from transferscope.calibration.resampling import chunks
+from transferscope.calibration.tally import held_against
 from transferscope.data.splits import generator
 
 SEEDS = (5, 10)

@@ -189,8 +189,9 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
 def scale(metric: str, labels: np.ndarray) -> dict:
     """How large differences of a metric can be: what `verdict.Pair` is told of it."""
     judged = METRICS[metric]
-    one_change = influence.of_one_change(labels, metric) if judged.kind == "influence" else None
-    return {"influence": one_change, "unit": judged.unit, "span": judged.span}
+    if judged.kind == "items":
+        return {"unit": judged.unit, "span": judged.span}
+    return {influence.SCALES[metric]: influence.of_one_change(labels), "span": judged.span}
 
 
 def common_seeds(arm: Arm, baseline: Arm) -> set[int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 METRICS = ("macro_f1", "balanced_accuracy", "auroc")
+SCALES = {"macro_f1": "influence", "balanced_accuracy": "influence", "auroc": "unit"}  # as what `effect.estimate` takes `of_one_change`
 
 
 class Undefined(Exception):
@@ -24,11 +25,11 @@ def values(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: n
     return psi.mean() + (psi - psi.mean()) * size[place] * len(size) / len(psi)
 
 
-def of_one_change(labels: np.ndarray, metric: str) -> float:
+def of_one_change(labels: np.ndarray) -> float:
     """What changes in ψ of an item of the smallest class that comes to be wrong: 1 / (classes × share of that class), 1 where classes are
-    balanced. In auroc, where an item is not right or wrong: that passes a tenth of the others, a tenth of it."""
+    balanced. In auroc, where an item may fall behind all others by any number of places: half of the largest change."""
     present, counts = np.unique(labels, return_counts=True)
-    return len(labels) / (len(present) * counts.min()) * (0.1 if metric == "auroc" else 1.0)
+    return len(labels) / (len(present) * counts.min())
 
 
 def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
