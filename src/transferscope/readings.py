@@ -6,6 +6,7 @@ had anything new, written beside and renamed, never written again. It travels wi
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections import defaultdict
@@ -120,9 +121,8 @@ def _write(folder: Path, lines: list[dict]) -> None:
 def _check_writable(folder: Path) -> None:
     """Raises OSError."""
     folder.mkdir(exist_ok=True)
-    probe = folder / f".probe-{os.getpid()}"
-    probe.touch()
-    probe.unlink(missing_ok=True)
+    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _check_own(folder: Path) -> None:

@@ -44,6 +44,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
 Verdicts: positive, negative, equivalent (inside the margin), undecided (and what would decide it). Nothing is trained.
+What is read is noted in the store's folder readings: a cell whose seeds grow after that is judged at a fifth of --alpha, a reading.
 """
 
 
