@@ -6,13 +6,18 @@ import json
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from store_fixture import CLASSES, edit, write_run, write_runs
 from transferscope.compare import compare
-from transferscope.comparison.plateau import Rise, project, rise
+from transferscope.comparison.plateau import Curve, Rise, evenly, project
+from transferscope.comparison.plateau import rise as rise_of
 
 STEPS = tuple(range(0, 301, 30))  # eleven evaluations; the last third is 3 of 10 intervals
+
+
+def rise(curves, schedule="constant", **more):
+    return rise_of([evenly(curve, schedule) for curve in curves], **more)
 
 
 def test_the_end_of_three_curves_by_hand():
@@ -29,12 +34,23 @@ def test_the_end_of_three_curves_by_hand():
     assert rise(curves, margin=0.05).projected > 0 == rise(curves, margin=0.05).remaining
 
 
-def test_what_is_projected_is_what_an_exponential_has_left():
-    t = np.linspace(0, 1, 10)
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("evaluations", [4, 5, 8, 11])
+def test_what_is_projected_is_what_an_exponential_has_left(schedule, evaluations):
+    """An exponential in the learning rate spent, ∫ (1 + cos πs) / 2 ds up to t for a cosine."""
+    t = np.linspace(0, 1, evaluations)
+    spent = t if schedule == "constant" else 2 * np.array([integrate.quad(lambda s: (1 + np.cos(np.pi * s)) / 2, 0, end)[0] for end in t])
     for rate in (1.0, 2.0, 4.0):
-        curves = [0.8 - 0.7 * np.exp(-rate * t)] * 2
-        assert rise(curves).projected == pytest.approx(0.7 * np.exp(-rate))
-        assert rise(curves, best=0.8).projected == pytest.approx(0.7 * np.exp(-rate))
+        curves = [0.8 - 0.7 * np.exp(-rate * spent)] * 2
+        assert rise(curves, schedule).projected == pytest.approx(0.7 * np.exp(-rate))
+
+
+def test_thirds_are_of_the_learning_rate():
+    curves = [np.linspace(0, 0.8, 11)] * 2
+    assert (rise(curves).share, rise(curves).mean) == (pytest.approx(0.3), pytest.approx(0.24))
+    assert (rise(curves, "cosine").share, rise(curves, "cosine").mean) == (pytest.approx(0.6), pytest.approx(0.48))
+    stopped = rise_of([Curve(curve[:5], np.linspace(0, 1, 11)[:5], "cosine") for curve in curves])  # at 0.4, where the rate is still high
+    assert stopped.share == pytest.approx(0.5) and stopped.mean == pytest.approx(0.16)
 
 
 def test_a_projection_is_never_negative_nor_without_end():
@@ -81,7 +97,7 @@ def test_a_slower_strategy_with_the_same_asymptote_is_not_called_negative(tmp_pa
     assert cell.strategy_rise["is_rising"] and cell.strategy_rise["remaining"] > -cell.ci[1]
     assert not cell.baseline_rise["is_rising"] and cell.baseline_rise["remaining"] == 0
     rising, left = 100 * cell.strategy_rise["mean"], 100 * cell.strategy_rise["remaining"]
-    said = f"strategy still improving: +{rising:.1f} points over the last 30 % of its training, +{left:.1f} points more projected"
+    said = f"strategy still improving: +{rising:.1f} points over the last 30 % of its steps, +{left:.1f} points more projected"
     assert cell.flags == [said]
     for width in (80, 140):
         assert "because the strategy was still improving" in " ".join(compare(tmp_path).to_table(width).split())

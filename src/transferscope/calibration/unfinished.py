@@ -1,7 +1,7 @@
 """Training that has not finished: learning curves of known asymptotes, judged at the step where training stopped.
 
-An item is right where its latent difficulty lies below the curve's level; difficulty has a part that all runs share, one of the arm, one of
-the run and one of the evaluation.
+What is missing to the asymptote falls with the learning rate that is spent, be it constant or a cosine. An item is right where its latent
+difficulty lies below the curve's level; difficulty has a part that all runs share, one of the arm, one of the run and one of the evaluation.
 """
 
 import math
@@ -13,14 +13,14 @@ import numpy as np
 from scipy.special import ndtri
 
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, watched
-from transferscope.comparison.plateau import Rise, rise
+from transferscope.comparison.plateau import Rise, evenly, rise
 from transferscope.data.splits import generator
 from transferscope.verdict import Pair, judge
 
 ITEMS = 500
 SMALLEST_CLASS = 50
 SHARE = 20  # one experiment for so many draws of a point: each is judged by itself
-POINTS = ((5, 4), (5, 11), (10, 11))  # seeds, evaluations
+POINTS = ((5, 4, "cosine"), (5, 11, "constant"), (10, 11, "cosine"))  # seeds, evaluations, schedule
 START, ASYMPTOTE = 0.1, 0.75
 SUBSET_SD, ARM_SD, RATE_SD = 0.02, 0.015, 0.2  # of the asymptote, shared by the arms or not, and of the logarithm of the rate, over seeds
 ARM_PART, RUN_PART, EVALUATION_PART = 0.1, 0.3775, 0.0225  # of the variance of an item's difficulty; all runs share the half of it
@@ -33,39 +33,43 @@ LENGTHS = (1, 2, 4)
 KEPT = 0.8  # of the gaps that are told over a finished baseline
 
 
-def exponential(rate: np.ndarray, t: np.ndarray) -> np.ndarray:
-    return np.exp(-rate * t)
+def exponential(rate: np.ndarray, spent: np.ndarray) -> np.ndarray:
+    return np.exp(-rate * spent)
 
 
-def power_law(rate: np.ndarray, t: np.ndarray) -> np.ndarray:
+def power_law(rate: np.ndarray, spent: np.ndarray) -> np.ndarray:
     """Half with each doubling, in the end: a third tells little of what is to come."""
-    return 1 / (1 + rate * t)
+    return 1 / (1 + rate * spent)
 
 
 @dataclass(frozen=True)
 class World:
     """Two arms: rates at which what is missing to the asymptote falls over a training, and how far the strategy's asymptote lies above the
-    baseline's. times: of the steps."""
+    baseline's. times: of the planned steps."""
 
     strategy: float
     baseline: float
     gap: float = 0.0
     evaluations: int = 11
+    schedule: str = "constant"
     missing: Callable[[np.ndarray, np.ndarray], np.ndarray] = exponential
     times: int = 1
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """d [K, n] at the last evaluation, and how both trainings end."""
+    """d [K, n] at the last evaluation, and how both trainings end. barred: whether the baseline still rose over the last third of its steps."""
 
     d: np.ndarray
     strategy: Rise
     baseline: Rise
+    barred: bool
 
     def pair(self) -> Pair:
-        return replace(self.plain(), strategy_remaining=self.strategy.remaining, baseline_remaining=self.baseline.remaining,
-                       unfinished=self.strategy.is_rising or self.baseline.is_rising)  # fmt: skip
+        unfinished = self.strategy.is_rising or self.baseline.is_rising
+        return replace(
+            self.plain(), strategy_remaining=self.strategy.remaining, baseline_remaining=self.baseline.remaining, unfinished=unfinished
+        )
 
     def plain(self) -> Pair:
         """As if both arms had finished."""
@@ -73,8 +77,8 @@ class Experiment:
         return Pair(self.d, never, never, SMALLEST_CLASS)
 
     def former(self) -> Pair:
-        """By the rule there was: a rising baseline bars every gain, a rising strategy nothing."""
-        return replace(self.plain(), baseline_remaining=math.inf if self.baseline.is_rising else 0.0)
+        """By the rule there was: a baseline rising over its last steps bars every gain, a rising strategy nothing."""
+        return replace(self.plain(), baseline_remaining=math.inf if self.barred else 0.0)
 
 
 def experiment(worlds: list[World], seeds: int, rng: np.random.Generator) -> list[Experiment]:
@@ -84,62 +88,62 @@ def experiment(worlds: list[World], seeds: int, rng: np.random.Generator) -> lis
     subset = SUBSET_SD * rng.standard_normal((seeds, 1))
     found = []
     for world in worlds:
-        t = np.linspace(0, world.times, world.evaluations)
-        last, ends = [], []
+        spent = world.times * evenly(range(world.evaluations), world.schedule).spent
+        last, curves = [], []
         for arm, rate, sign in zip(arms, (world.strategy, world.baseline), (1, -1), strict=True):
             asymptote = ASYMPTOTE + sign * world.gap / 2 + subset + ARM_SD * rng.standard_normal((seeds, 1))
             rates = rate * np.exp(RATE_SD * rng.standard_normal((seeds, 1)))
-            level = ndtri(np.clip(asymptote - (asymptote - START) * world.missing(rates, t), 0.01, 0.99))  # [K, evaluations]
+            level = ndtri(np.clip(asymptote - (asymptote - START) * world.missing(rates, spent), 0.01, 0.99))  # [K, evaluations]
             run = arm + math.sqrt(RUN_PART) * rng.standard_normal((seeds, ITEMS))
             noise = math.sqrt(EVALUATION_PART) * rng.standard_normal((seeds, world.evaluations, ITEMS))
             right = run[:, None] + noise < level[..., None]  # [K, evaluations, n]
             last.append(right[:, -1].astype(float))
-            ends.append(rise(right.mean(axis=2).tolist()))
-        found.append(Experiment(last[0] - last[1], *ends))
+            curves.append(right.mean(axis=2).tolist())
+        ends = [rise([evenly(curve, world.schedule) for curve in some]) for some in curves]
+        found.append(Experiment(last[0] - last[1], *ends, rise(list(map(evenly, curves[1]))).is_rising))
     return found
 
 
 def study(size: Size) -> Iterator[Finding]:
     count = max(1, size.draws // SHARE)
-    for seeds, evaluations in watched(POINTS, "training that has not finished"):
-        yield from equal_asymptotes(seeds, evaluations, count)
-        yield from gaps(seeds, evaluations, count)
-        yield from settled(seeds, evaluations, count)
+    for point in watched(POINTS, "training that has not finished"):
+        for part in (equal_asymptotes, gaps, settled):
+            yield from part(*point, count)
 
 
-def equal_asymptotes(seeds: int, evaluations: int, count: int) -> Iterator[Finding]:
+def equal_asymptotes(seeds: int, evaluations: int, schedule: str, count: int) -> Iterator[Finding]:
     """One arm slower than the other: whatever difference is told is false. Far from done, and where a power law's tail is to come that no
     third foretells, what is measured is a limit."""
     worlds = [(f"exponential, {state}", exponential, rate, FINISHED) for state, rate in RATES.items()]
     worlds.append(("power law, not done", power_law, POWER_SLOW, POWER_FINISHED))
     for (name, missing, slow, fast), claim in product(worlds, ("negative", "positive")):
         strategy, baseline = (slow, fast) if claim == "negative" else (fast, slow)
-        setting = f"equal asymptotes, {'strategy' if claim == 'negative' else 'baseline'} slower ({name}), {at(seeds, evaluations)}"
-        rates = told(World(strategy, baseline, 0.0, evaluations, missing), claim, seeds, count, setting)
+        setting = f"equal asymptotes, {'strategy' if claim == 'negative' else 'baseline'} slower ({name}), {at(seeds, evaluations, schedule)}"
+        rates = told(World(strategy, baseline, 0.0, evaluations, schedule, missing), claim, seeds, count, setting)
         yield finding(f"{setting}: {claim}", ALPHA, rates, count, FAR in name or missing is power_law)
 
 
-def gaps(seeds: int, evaluations: int, count: int) -> Iterator[Finding]:
+def gaps(seeds: int, evaluations: int, schedule: str, count: int) -> Iterator[Finding]:
     """A true gap over a baseline that still rises, beside the same over one that has finished. Three points, and a baseline far from done, are a
     limit."""
     for gap in GAPS:
-        setting = f"gap of {100 * gap:.0f} points, {at(seeds, evaluations)}"
-        finished = told(World(FINISHED, FINISHED, gap, evaluations), "positive", seeds, count, setting)["now"]
+        setting = f"gap of {100 * gap:.0f} points, {at(seeds, evaluations, schedule)}"
+        finished = told(World(FINISHED, FINISHED, gap, evaluations, schedule), "positive", seeds, count, setting)["now"]
         for state, rate in RATES.items():
-            rates = told(World(FINISHED, rate, gap, evaluations), "positive", seeds, count, f"{setting}, {state}")
+            rates = told(World(FINISHED, rate, gap, evaluations, schedule), "positive", seeds, count, f"{setting}, {state}")
             is_limit = state == FAR or gap == min(GAPS)
             more = {"over a finished baseline": finished}
             yield finding(f"{setting}, baseline {state}: positive", KEPT * finished, rates | more, count, is_limit, at_least=True)
 
 
-def settled(seeds: int, evaluations: int, count: int) -> Iterator[Finding]:
+def settled(seeds: int, evaluations: int, schedule: str, count: int) -> Iterator[Finding]:
     """The same trained for 2 and 4 times the steps as long as that bars a claim: a difference of equal asymptotes is false, a gap is not."""
     for gap, slow, state in ((0.0, "strategy", "not done"), (0.10, "baseline", FAR)):
         what = f"gap of {100 * gap:.0f} points" if gap else "equal asymptotes"
-        setting = f"{what}, {slow} slower (exponential, {state}), settled, {at(seeds, evaluations)}"
+        setting = f"{what}, {slow} slower (exponential, {state}), settled, {at(seeds, evaluations, schedule)}"
         rng = generator("calibration", "unfinished", setting)
         rates = {"strategy": FINISHED, "baseline": FINISHED, slow: RATES[state]}
-        worlds = [World(**rates, gap=gap, evaluations=evaluations, times=times) for times in LENGTHS]
+        worlds = [World(**rates, gap=gap, evaluations=evaluations, schedule=schedule, times=times) for times in LENGTHS]
         ends = []
         for _ in range(count):
             lengths = zip(LENGTHS, experiment(worlds, seeds, rng), strict=True)
@@ -151,8 +155,8 @@ def settled(seeds: int, evaluations: int, count: int) -> Iterator[Finding]:
         yield finding(f"{setting}: {claim}", nominal, measured, count, is_limit=False, at_least=gap > 0)
 
 
-def at(seeds: int, evaluations: int) -> str:
-    return f"K={seeds}, {evaluations} evaluations"
+def at(seeds: int, evaluations: int, schedule: str) -> str:
+    return f"K={seeds}, {evaluations} evaluations, {schedule}"
 
 
 def told(world: World, claim: str, seeds: int, count: int, setting: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from transferscope import verdict
 from transferscope.comparison import naive, scores, stored
 from transferscope.comparison.arms import FOLDS, Arm
-from transferscope.comparison.plateau import UNKNOWN, Rises
+from transferscope.comparison.plateau import UNKNOWN, Curve, Rises
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
 from transferscope.record import read_history
@@ -73,7 +73,7 @@ class Reader:
     selection: str
     broken: dict[str, str] = field(default_factory=dict)
     cache: dict[Path, Scores | None] = field(default_factory=dict)
-    curves: dict[tuple[Path, str], list[float]] = field(default_factory=dict)
+    curves: dict[tuple[Path, str], Curve] = field(default_factory=dict)
 
     def read(self, folder: Path, record: dict) -> Scores | None:
         if folder not in self.cache:
@@ -89,20 +89,27 @@ class Reader:
         read = [self.read(*run) for run in runs]
         return None if any(fold is None for fold in read) else scores.stacked(read, self.metric)
 
-    def curve(self, runs: list[tuple[Path, dict]], metric: str) -> list[float]:
-        """Test scores of a seed's every evaluation, the mean of its folds; empty where these have none or not the same number."""
+    def curve(self, runs: list[tuple[Path, dict]], metric: str) -> Curve:
+        """Test scores of a seed's every evaluation, the mean of its folds; without any where these have none or not the same number."""
         curves = [self._curve(*run, metric) for run in runs]
-        return np.mean(curves, axis=0).tolist() if len({len(curve) for curve in curves}) == 1 else []
+        if len({len(curve.scores) for curve in curves}) > 1:
+            return Curve([], [])
+        return curves[0]._replace(scores=np.mean([curve.scores for curve in curves], axis=0).tolist())
 
-    def _curve(self, folder: Path, record: dict, metric: str) -> list[float]:
+    def _curve(self, folder: Path, record: dict, metric: str) -> Curve:
         """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none of them (an old store)."""
         if (folder, metric) not in self.curves:
-            column = f"{record['cell']['target']}/test/accuracy"
+            column, trainer = f"{record['cell']['target']}/test/accuracy", record["consumed"].get("trainer", {})
             try:
-                by_history = [row[column] for row in read_history(folder) if column in row] if metric == "accuracy" else None
-                self.curves[folder, metric] = scores.read_curve(folder, record, metric) if by_history is None else by_history
+                if metric == "accuracy":
+                    by_step = {row["step"]: row[column] for row in read_history(folder) if column in row and row["step"] >= 0}
+                else:
+                    by_step = scores.read_curve(folder, record, metric)
             except (OSError, ValueError, TypeError, NotSelectable):
-                self.curves[folder, metric] = []
+                by_step = {}
+            steps = max([trainer.get("steps") or trainer.get("source_steps") or 1, *by_step])
+            found = [(by_step[step], step / steps) for step in sorted(by_step)]
+            self.curves[folder, metric] = Curve([score for score, _ in found], [at for _, at in found], str(trainer.get("schedule")))
         return self.curves[folder, metric]
 
 

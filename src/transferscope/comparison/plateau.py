@@ -1,8 +1,9 @@
 """Whether an arm had finished training when it stopped, and how much it might still have risen. Pure functions of the curves of one arm.
 
 An arm that had not finished makes its rival look good: a slow strategy with the baseline's own asymptote looks like harm, a slow baseline
-like a gain. The projection takes the curve for one that loses the same share of what is left in each third: exact for an exponential
-approach, too small for a slower one (a power law).
+like a gain. Training is measured by the learning rate it has spent, not by its steps: under a cosine schedule the last third of the steps
+has 4 % of the learning rate, and every curve ends flat however far it had still to go. The projection takes what is missing to fall by
+the same share with each such third: exact for an exponential approach, too small for a slower one (a power law).
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,38 @@ MARGIN = 0.01  # of accuracy: a mean rise over the last third that is no larger 
 LEVEL = 0.05  # one-sided, of a rise beyond chance and of its upper bound
 LEAST_EVALUATIONS = 4  # the one before training counted; with fewer there is no last third
 LEAST_RUNS = 2
-STEADIEST = 0.9  # a third's rise over that of the third before; closer to 1 the projection has no end
+STEADIEST = 0.9  # what a third may leave of what was missing; closer to 1 the projection has no end
+
+
+class Curve(NamedTuple):
+    """One run: its score at every evaluation, the one before training first; when that was, as a share of the planned steps; the schedule of
+    its learning rate (`cosine` falls to 0 over the planned steps, whatever else is taken for constant)."""
+
+    scores: Sequence[float]
+    at: Sequence[float]
+    schedule: str = "constant"
+
+    @property
+    def spent(self) -> np.ndarray:
+        """Share of all learning rate that was spent up to each evaluation."""
+        t = np.asarray(self.at, dtype=float)
+        spent = t + np.sin(np.pi * t) / np.pi if self.schedule == "cosine" else t
+        return spent / spent[-1]
+
+
+def evenly(scores: Sequence[float], schedule: str = "constant") -> Curve:
+    """Evaluations as a whole training spreads them."""
+    return Curve(scores, np.linspace(0, 1, len(scores)), schedule)
 
 
 @dataclass(frozen=True)
 class Rise:
     """How the curves of an arm end, in their own unit (accuracy: a fraction).
 
-    metric: of the curves. runs: with a curve; evaluations: of the shortest. share: of training, that the last third is. mean: rise over it,
-    averaged over runs; error: its standard error; upper: its one-sided 95 % bound. projected: what would still come if training went on. All
-    of these are None where it cannot be told: fewer than LEAST_EVALUATIONS or LEAST_RUNS. is_rising: by more than the margin and than chance.
+    metric: of the curves. runs: with a curve; evaluations: of the shortest. share: of the steps, that the last third of the learning rate took.
+    mean: rise over it, averaged over runs; error: its standard error; upper: its one-sided 95 % bound. projected: what would still come if
+    training went on. All of these are None where it cannot be told: fewer than LEAST_EVALUATIONS or LEAST_RUNS. is_rising: by more than the
+    margin and than chance.
     """
 
     runs: int
@@ -58,15 +81,16 @@ class Rises(NamedTuple):
 UNKNOWN = Rises(Rise(0, 0), Rise(0, 0))
 
 
-def rise(curves: Sequence[Sequence[float]], margin: float = MARGIN, best: float = 1.0) -> Rise:
-    """Scores of each run's every evaluation -> how they end. Runs that stopped early have fewer; runs without any are not counted. best: the
-    largest score there is; no projection leads beyond it."""
-    curves = [curve for curve in curves if len(curve)]
-    runs, evaluations = len(curves), min(map(len, curves), default=0)
+def rise(curves: Sequence[Curve], margin: float = MARGIN, best: float = 1.0) -> Rise:
+    """How the curves of an arm end. Runs that stopped early have fewer evaluations; runs without any are not counted. best: the largest score
+    there is; no projection leads beyond it."""
+    curves = [curve for curve in curves if len(curve.scores)]
+    runs, evaluations = len(curves), min((len(curve.scores) for curve in curves), default=0)
     if runs < LEAST_RUNS or evaluations < LEAST_EVALUATIONS:
         return Rise(runs, evaluations)
-    last, before, share = np.transpose([_thirds(curve) for curve in curves])
+    last, before, ratio, share = np.transpose([_thirds(curve) for curve in curves])
     mean, error = float(last.mean()), float(last.std(ddof=1)) / runs**0.5
+    projected = project(mean + error, float(before.mean()), float(ratio.mean()))
     return Rise(
         runs,
         evaluations,
@@ -74,22 +98,37 @@ def rise(curves: Sequence[Sequence[float]], margin: float = MARGIN, best: float 
         mean=mean,
         error=error,
         upper=mean - float(stdtrit(runs - 1, LEVEL)) * error,
-        projected=min(project(mean + error, float(before.mean())), best - float(np.mean([curve[-1] for curve in curves]))),
+        projected=min(projected, best - float(np.mean([curve.scores[-1] for curve in curves]))),
         is_rising=mean > margin and (error == 0 or float(stdtr(runs - 1, -mean / error)) <= LEVEL),
     )
 
 
-def project(last: float, before: float) -> float:
-    """Rises over the last third and over the third before -> the sum of all later thirds, u q / (1 − q) with q = min(0.9, last / before)."""
+def project(last: float, before: float, ratio: float = 1.0) -> float:
+    """Rises over the last third and over the part before, `ratio` times as long -> what is still to come.
+
+    Where the last third leaves a share q of what was missing before it, last / before = (1 − q) / (q^−ratio − 1), which grows with q, and
+    last · q / (1 − q) is left; with equal parts q = last / before. q is at most STEADIEST.
+    """
     if last <= 0:
         return 0.0
-    q = min(STEADIEST, last / before) if before > 0 else STEADIEST  # a rise that has only begun has not slowed down yet
-    return last * q / (1 - q)
+
+    def slowing(q: float) -> float:
+        return (1 - q) / (q**-ratio - 1)
+
+    low, high = 0.0, STEADIEST
+    if before > 0 and last / before < slowing(STEADIEST):  # else it has only begun to rise
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if slowing(middle) < last / before else (low, middle)
+    return last * high / (1 - high)
 
 
-def _thirds(curve: Sequence[float]) -> tuple[float, float, float]:
-    """(rise over the last third, over the third before, share of training that a third is)"""
-    intervals = len(curve) - 1
-    third = intervals // 3
-    end, middle, start = (curve[-1 - number * third] for number in range(3))
-    return end - middle, middle - start, third / intervals
+def _thirds(curve: Curve) -> tuple[float, float, float, float]:
+    """(rise over the last third of the learning rate, rise over the part before, how many times as long that is, share of the steps that the last
+    third took), at the evaluations that come nearest."""
+    spent = curve.spent
+    middle = 1 + int(np.argmin(np.abs(spent[1:-1] - 2 / 3)))
+    start = int(np.argmin(np.abs(spent[:middle] - (2 * spent[middle] - 1))))
+    ratio = (spent[middle] - spent[start]) / max(1 - spent[middle], np.finfo(float).tiny)
+    scores = curve.scores
+    return scores[-1] - scores[middle], scores[middle] - scores[start], ratio, 1 - curve.at[middle] / curve.at[-1]

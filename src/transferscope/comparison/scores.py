@@ -99,15 +99,15 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
 
 
-def read_curve(folder: Path, record: dict, metric: str) -> list[float]:
-    """The metric on the test items at every finite evaluation, in their order; groups count once. Reads them all. Raises as `read_scores`."""
+def read_curve(folder: Path, record: dict, metric: str) -> dict[int, float]:
+    """The metric on the test items by step, of every finite evaluation; groups count once. Reads them all. Raises as `read_scores`."""
     test = f"{record['cell']['target']}/test"
 
-    def curve(evaluations: "_Evaluations") -> list[float]:
+    def curve(evaluations: "_Evaluations") -> dict[int, float]:
         labels, groups = evaluations.members[f"{test}/labels"], evaluations.get(f"{test}/groups")
-        probabilities = (evaluations.probabilities(test, step) for step in evaluations.steps(test))
-        found = [item_scores(p, labels, metric, groups) for p in probabilities if p is not None]
-        return [float(group_means(scores[None], groups).mean()) for scores in found]
+        found = ((step, evaluations.probabilities(test, step)) for step in evaluations.steps(test))
+        by_step = {step: item_scores(p, labels, metric, groups) for step, p in found if p is not None}
+        return {step: float(group_means(scores[None], groups).mean()) for step, scores in by_step.items()}
 
     return _read(folder, {}, curve)
 

@@ -107,7 +107,7 @@ def unfinished(ends) -> list[str]:
     for arm, end in ends._asdict().items():
         if end.is_rising:
             rise, left = (f"{numerals.signed(value, end.metric)} {numerals.unit(end.metric)}" for value in (end.mean or 0.0, end.remaining))
-            said.append(f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its training, {left} more projected")
+            said.append(f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its steps, {left} more projected")
         elif 0 < end.evaluations < LEAST_EVALUATIONS and end.runs >= LEAST_RUNS:
             what = f"{end.evaluations} evaluations, {LEAST_EVALUATIONS} are needed (trainer.evaluations={LEAST_EVALUATIONS - 1})"
             said.append(f"whether the {arm} had finished training cannot be told: {what}")
