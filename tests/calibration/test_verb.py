@@ -35,6 +35,12 @@ def test_json_has_the_fixed_keys_and_a_miss_is_no_failure(two_findings, capsys):
     assert "1 of 2 findings are inside their bars; outside: signs: no shift" in err
 
 
+def test_a_known_limit_is_told_apart():
+    rows = [Finding("a", "b", 0.05, rate, rate < 0.06, 100, limit=limit).to_dict() for rate, limit in ((0.01, False), (0.5, True), (0.03, True))]
+    assert calibrate.closing(rows) == "1 of 1 findings are inside their bars; known limits: 1 of 2 are beyond theirs"
+    assert rows[1]["limit"] is True
+
+
 def test_table_and_csv(two_findings, capsys, tmp_path):
     assert calibrate.main(["--study", "signs", "-o", str(tmp_path / "new")]) == 0
     out = capsys.readouterr().out

@@ -59,4 +59,3 @@ def drawn(name: str, kind: Kind, seeds: int, items: int, draws: int) -> Iterator
 def equivalent(effects: Effects, alpha: float) -> np.ndarray:
     """bool [B]: the interval lies within ±margin."""
     return np.abs(effects.delta) + effects.half(alpha) < MARGIN
-

@@ -77,16 +77,16 @@ def errors(setting: str, families: Iterator[Effects], truth: np.ndarray) -> Iter
 
 
 def looked_at(m: int, items: int, count: int) -> Finding:
-    rng, design, found = generator("calibration", "null families", "looks", m, items), Design(LOOKS, ALPHA), []
+    rng, design = generator("calibration", "null families", "looks", m, items), Design(LOOKS, ALPHA)
+    found = {"each claim": [], "both claims": []}
     for draws in chunks(count, m * LOOKS[-1] * items // 10):
         cells = [draw(LOOKED_AT, LOOKS[-1], items, draws, rng) for _ in range(m)]
         effects = [family([cell.sums(seeds).effects() for cell in cells]) for seeds in LOOKS]
-        found.append(course(effects, MARGIN, design))
-    false = np.concatenate([one.false_difference for one in found])
-    detail = {
-        "equivalences found": float(np.mean([one.equivalent.mean() for one in found])),
-        "mean seeds": float(np.mean([one.seeds.mean() for one in found])),
-    }
+        for counting, courses in found.items():
+            courses.append(course(effects, MARGIN, design, counting))
+    false, of_one_count = (np.concatenate([one.false_difference for one in courses]) for courses in found.values())
+    equivalent, seeds = (np.concatenate([getattr(one, name) for one in found["each claim"]], axis=1) for name in ("equivalent", "seeds"))
+    detail = {"equivalences found": float(equivalent.mean()), "mean seeds": float(seeds.mean()), "one count": float(of_one_count.mean())}
     return held(f"false difference, looks at {', '.join(map(str, LOOKS))}, null, family of {m}, n={items}", false, ALPHA, "holm, looks", detail)
 
 

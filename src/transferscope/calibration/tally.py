@@ -43,9 +43,7 @@ class Tally:
         yield from at_levels(study, setting, self.missed, self.draws, method, detail, limit=limit)
 
 
-def held_against(
-    study: str, setting: str, drawn: Iterable[Sums], truth: float, unit: float = 1.0, limit: bool = False
-) -> Iterator[Finding]:
+def held_against(study: str, setting: str, drawn: Iterable[Sums], truth: float, unit: float = 1.0, limit: bool = False) -> Iterator[Finding]:
     tally = Tally(truth)
     for sums in drawn:
         tally.add(sums.effects(unit), sums.plain())
