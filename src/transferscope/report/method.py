@@ -112,13 +112,14 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
     grouped = ", which come in groups and count once a group" if any_groups else ""
     sources = {
         "random": f"The interval allows for both sources of chance: other seeds, and other test items{grouped}. Each variance component gets "
-        "its own t quantile, so that the interval holds at every level, also with few seeds.",
+        "its own t quantile, that of the items by how many of them carry Δ, so that the interval holds at every level, also with few seeds.",
         "fixed": "The interval allows for other seeds alone: it speaks of these very test items.",
     }
     corrections = {
-        "holm": "Holm’s method adjusts the p-values, and the simultaneous interval is widened for the whole family.",
-        "bh": "Benjamini and Hochberg’s method adjusts the p-values: a share of α of the decided cells is expected to be wrong, and of their "
-        "simultaneous intervals to miss.",
+        "holm": "Holm’s method adjusts the p-values of differences, and by itself those of equivalences; the simultaneous interval is widened "
+        "for the whole family.",
+        "bh": "Benjamini and Hochberg’s method adjusts the p-values of differences, and by itself those of equivalences: a share of α of either "
+        "is expected to be wrong, and of the simultaneous intervals of decided cells to miss.",
     }
     return [
         "Δ is the score of the strategy minus the score of the baseline, averaged over seeds and test items. A seed draws the labelled "
@@ -133,7 +134,10 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         "Flips are told as excess over the baseline’s A/A twin. What is hidden goes by majorities, which are no means: its interval adds a "
         "jackknife over seeds to the part of the items. Single items are listed by Fisher’s exact test between the runs of the two arms, "
         "Benjamini–Hochberg over the items.",
-        "Training curves show recorded evaluations and enter no decision. Their measures (Taylor & Stone 2009) have a t interval over seeds, "
+        "P(harm / gain) is the probability that Δ lies below minus the margin, and above it, given the whole family: beside the verdict, never in "
+        "its place. Seeds ahead are those on the side of Δ; in brackets the largest share of seeds that are not which this leaves possible.",
+        "Where an arm’s accuracy still rose at the end of its training, what it would yet have gained is projected, and a difference is told only "
+        "beyond that. Otherwise training curves enter no decision. Their measures (Taylor & Stone 2009) have a t interval over seeds, "
         "for these test items.",
     ]
 
