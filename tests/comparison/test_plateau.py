@@ -134,6 +134,26 @@ def test_arms_that_still_rise_are_not_called_equivalent(tmp_path):
     assert (cell.verdict, cell.reason) == ("undecided", "both arms were still improving: train them longer")
 
 
+@pytest.mark.parametrize("planned", [300, 600])
+def test_the_schedule_and_the_planned_steps_are_the_record_s(tmp_path, planned):
+    trainer = {"schedule": "cosine", "steps": planned}  # of 600 it stopped at 300
+    write_runs(tmp_path, "scratch", 0.5, rate=1.5, steps=STEPS, consumed={"trainer": trainer})
+    write_runs(tmp_path, "fine_tuning", 1.5, steps=STEPS, consumed={"trainer": trainer})
+    at = [step / planned for step in STEPS]
+    expected = rise_of([Curve(np.zeros(11), at, "cosine")] * 2).share
+    assert one(tmp_path).baseline_rise["share"] == pytest.approx(expected)
+    assert expected == pytest.approx({300: 0.6, 600: 0.4}[planned])
+
+
+def test_contrasts_follow_the_same_rule(tmp_path):
+    write_runs(tmp_path, "scratch", 0.5, steps=STEPS)
+    write_runs(tmp_path, "fine_tuning", 1.5, rate=1.5, steps=STEPS)
+    write_runs(tmp_path, "fine_tuning", 1.5, rate=8.0, steps=STEPS, consumed={"source_label_noise": 1.0})
+    row = next(row for row in compare(tmp_path).contrasts if row.contrast == "strategy − shuffled_source")
+    assert row.ci[1] < -0.05
+    assert (row.verdict, row.reason) == ("undecided", "the strategy was still improving: train it longer")
+
+
 def test_the_bound_of_arms_that_are_not_flagged_is_printed_once(tmp_path):
     write_runs(tmp_path, "scratch", 0.5, rate=8.0, steps=STEPS)
     write_runs(tmp_path, "fine_tuning", 1.5, rate=1.5, steps=STEPS)
@@ -165,7 +185,7 @@ def test_a_run_without_a_history_is_taken_as_it_is(tmp_path):
 
 def test_another_metric_is_projected_by_its_own_curve(tmp_path):
     """Read from the evaluations, and only of an arm whose accuracy still rises."""
-    rising = write_runs(tmp_path, "scratch", 1.5, rate=1.5, steps=STEPS)
+    rising = write_runs(tmp_path, "scratch", 1.5, settled=1.0, steps=STEPS)
     finished = write_runs(tmp_path, "fine_tuning", 1.5, rate=8.0, steps=STEPS)
     for job in finished:  # an evaluation that nobody needs cannot be read
         edit(tmp_path, job["fingerprint"], lambda members: members.update({"handwritten/test/probabilities/000090": np.ones((1, CLASSES))}))
@@ -176,9 +196,10 @@ def test_another_metric_is_projected_by_its_own_curve(tmp_path):
             truth = np.eye(CLASSES)[members["handwritten/test/labels"]]
             scores = [members[f"handwritten/test/probabilities/{step:06d}"].astype(float) for step in STEPS]
             curves.append([-((p - truth) ** 2).sum(1).mean() for p in scores])
-    by_hand = rise(curves)
+    by_hand = rise(curves, best=0.0)
     assert cell.baseline_rise["metric"] == "brier" and cell.baseline_rise["is_rising"]
     assert (cell.baseline_rise["mean"], cell.baseline_rise["remaining"]) == (pytest.approx(by_hand.mean), pytest.approx(by_hand.projected))
+    assert by_hand.projected < rise(curves).projected  # no Brier score is better than 0
     assert cell.strategy_rise["metric"] == "accuracy"
     assert any(flag.startswith("baseline still improving: +0.") and " Brier over the last 30 %" in flag for flag in cell.flags)
 
