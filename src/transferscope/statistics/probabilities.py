@@ -1,21 +1,24 @@
 """How probable it is that the true difference of a cell lies beyond the margin. Beside the verdict, never in place of it.
 
-The cells of a family inform one another. In margins, Δ of a cell comes from π0 δ₀ + (1 − π0) F(0, τ), a share of nulls and a spread of the
-others (as in Stephens 2017, Biostatistics 18:275-294); its estimate is t-distributed about Δ and a shift that all cells share, for they share
-a baseline. π0, τ, the shape of F and the shift are integrated over, weighted by the family's marginal likelihood: of a dozen cells they cannot
-be estimated well enough to be taken for known.
+The cells of a family inform one another. In margins, Δ of a cell comes from π0 δ₀ + (1 − π0) F(μ, τ), a share of
+nulls and a distribution of the others (as in Stephens 2017, Biostatistics 18:275-294). Its estimate is t-distributed
+about Δ and a shift that all cells share, for they share a baseline. π0, μ, τ, the shape of F and the shift are
+integrated over, weighted by the family's marginal likelihood: of a dozen cells they cannot be estimated well enough
+to be taken for known. Without μ a family in which every cell gains would look like a shift of its baseline.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln, ndtr, stdtr
 
 FEWEST_CELLS = 3  # fewer say nothing of how effects are spread
-SPREADS = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0])  # τ in margins, of a normal and of a t with 3 degrees of freedom, equally weighted
 NULL_SHARES, NULL_SHARE_WEIGHTS = np.array([0.0, 0.5, 0.8, 0.95]), np.array([0.4, 0.3, 0.2, 0.1])  # π0
-FINEST = 0.05  # in margins: bins become narrower up to this distance from the margin
+SPREADS = np.array([0.5, 1.0, 2.0, 4.0, 8.0])  # τ in margins
+ELSEWHERE = np.array([-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0])  # μ in margins; the other half of its prior is 0
+FINEST = 0.05  # in margins: bins narrow up to this distance from the margin
 FARTHEST = 300.0  # in margins: the outermost edges
 MOST_SHARED = 0.9  # of the cells' mean variance, by their covariance
 MOST_SHIFTS = 50  # either side of 0
@@ -40,13 +43,14 @@ def probabilities(
     margin: float | None | Sequence[float | None],
     covariance: float,
 ) -> list[Probabilities | None]:
-    """One family of m cells, in order; delta, margin, √variances and √covariance in one unit, whichever.
+    """One family of m cells, in order. delta, margin and the square roots of the variances are in one unit, whichever.
 
-    delta, seed_variance A, item_variance C, seeds K, item_df ν: [m], of `effect.Effect`. margin: one, or one a cell. covariance:
-    `mean_covariance` of the cells. None for a cell without an effect (None or nan), with fewer than 2 seeds or without a margin; such cells
-    are left out of the family. None for all where fewer than 3 cells are left.
+    delta, seed_variance A, item_variance C, seeds K, item_df ν: [m], of `effect.Effect`. margin: one, or one a cell.
+    covariance: `mean_covariance` of the cells. A cell without an effect (None or nan), with fewer than 2 seeds or
+    without a margin gets None and is left out of the family; all get None where fewer than 3 cells are left.
     """
-    columns = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (delta, seed_variance, item_variance, seeds, item_df, margin)))
+    given = delta, seed_variance, item_variance, seeds, item_df, margin
+    columns = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in given))
     usable = np.all(np.isfinite(columns), axis=0) & (columns[3] >= 2) & (columns[5] > 0)
     found: list[Probabilities | None] = [None] * len(usable)
     if usable.sum() >= FEWEST_CELLS:
@@ -57,12 +61,14 @@ def probabilities(
 
 
 def mean_covariance(cells: Sequence[np.ndarray], seeds: Sequence[Sequence], items: Sequence[Sequence] | None) -> float:
-    """Mean covariance of the Δ of two different cells of a family, from the two components that their variances have (`effect.estimate`).
+    """Mean covariance of the Δ of two cells of a family, from the two components that their variances have (`effect`).
 
-    cells: d [K, n] of each, K ≥ 2, without pseudo-items. seeds: names [K] of each cell's runs; items: names [n] of each cell's items (groups,
-    where these are the items). Cells covary by the seeds and items that they share. items None: these very items are meant, seeds alone vary.
-    Where all cells share all of both it is (V(Σ d) − Σ V(d)) / (m (m − 1)), V = MS_seed/(Kn) + (MS_item − MS_rest)/(Kn), without bounds.
-    0 with fewer than two cells.
+    cells: d [K, n] of each, K ≥ 2, without pseudo-items. seeds: names [K] of each cell's runs; items: names [n] of each
+    cell's items (groups, where these are the items); cells covary by the seeds and items that they share. items None:
+    these very items are meant, seeds alone vary. 0 with fewer than two cells.
+
+    Where all cells share all seeds and items it is (V(Σ d) − Σ V(d)) / (m (m − 1)), without bounds, with
+    V = MS_seed/(Kn) + (MS_item − MS_rest)/(Kn).
     """
     if len(cells) < 2:
         return 0.0
@@ -86,55 +92,70 @@ def display(found: Probabilities) -> tuple[str, str, str]:
     return harm, within, gain
 
 
-# --- one family, everything in margins -------------------------------------------------------------------------------------------
+# --- one family --------------------------------------------------------------------------------------------
 
 
 def _edges() -> np.ndarray:
-    """[241], of bins of Δ in margins: symmetric, with edges at ±1 and narrowest there, where it is decided which side Δ lies on."""
+    """[241], of bins of Δ in margins: symmetric, with edges at ±1, and narrowest about these."""
     below = 1 - FINEST * np.sinh(np.linspace(np.arcsinh(1 / FINEST), 0, 31))
     above = 1 + FINEST * np.sinh(np.linspace(0, np.arcsinh((FARTHEST - 1) / FINEST), 91))
     half = np.r_[below[1:], above[1:]]
     return np.r_[-half[::-1], 0.0, half]
 
 
-def _prior() -> np.ndarray:
-    """[240, 36]: the mass that F(0, τ) has in each bin, in three blocks of 12: bins of harm, bins within the margin, bins of gain."""
+def _prior() -> tuple[np.ndarray, np.ndarray]:
+    """Mass [240, 50] of each F(μ, τ) in each bin, and their weights [50]. F is normal, about 0 half normal and half t(3)."""
+    shapes = [
+        (ndtr, 0.0, 1 / 4),
+        (partial(stdtr, 3), 0.0, 1 / 4),
+        *((ndtr, mean, 1 / 2 / len(ELSEWHERE)) for mean in ELSEWHERE),
+    ]
     ends = np.r_[-np.inf, EDGES[1:-1], np.inf]
-    mass = np.diff(np.r_[ndtr(ends / SPREADS[:, None]), stdtr(3, ends / SPREADS[:, None])]).T
-    blocks = CENTRES < -1, np.abs(CENTRES) < 1, CENTRES > 1
-    return np.hstack([mass * block[:, None] for block in blocks])
+    mass = [np.diff(cdf((ends - mean) / SPREADS[:, None])) for cdf, mean, _ in shapes]
+    return np.concatenate(mass).T, np.repeat([weight for *_, weight in shapes], len(SPREADS)) / len(SPREADS)
 
 
 EDGES = _edges()
 CENTRES, WIDTHS = (EDGES[1:] + EDGES[:-1]) / 2, np.diff(EDGES)
-PRIOR = _prior()
+BORDERS = np.searchsorted(CENTRES, [-1, 1])
+SIDES = slice(0, BORDERS[0]), slice(*BORDERS), slice(BORDERS[1], None)  # bins of harm, within, of gain
+PRIOR, PRIOR_WEIGHTS = _prior()
 
 
 def _of_family(
-    delta: np.ndarray, a: np.ndarray, c: np.ndarray, seeds: np.ndarray, item_df: np.ndarray, margin: np.ndarray, covariance: float
+    delta: np.ndarray,
+    a: np.ndarray,
+    c: np.ndarray,
+    seeds: np.ndarray,
+    item_df: np.ndarray,
+    margin: np.ndarray,
+    covariance: float,
 ) -> np.ndarray:
     """All [m] -> [m, 3]: harm, within, gain."""
     a = _moderated(a, seeds)
     variance = a + c
-    df = np.clip(variance**2 / np.maximum(a**2 / seeds + c**2 / item_df, TINY), 1.0, LARGEST_DF)  # Satterthwaite's; A now has K
+    df = variance**2 / np.maximum(a**2 / seeds + c**2 / item_df, TINY)  # Satterthwaite's, A having K
+    df = np.clip(df, 1.0, LARGEST_DF)
     share = min(max(covariance, 0.0) / max(variance.mean(), TINY), MOST_SHARED)
     shared = share * variance.mean()
-    own = np.maximum(variance - shared, (1 - share) * variance)  # variances are noisy, and none is left without a part of its own
+    own = np.maximum(variance - shared, (1 - share) * variance)  # one that is small by chance keeps a part
     shifts, weights = _shifts(shared, own)
     return _posterior((delta[:, None] - shifts) / margin[:, None], own / margin**2, df, weights)
 
 
 def _moderated(a: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """A with one more degree of freedom, K in all, at the family's mean (a moderated variance, Smyth 2004, Stat Appl Genet Mol Biol 3:3): where
-    seeds are few, the A of some cell of a family is far too small by chance."""
+    """A with one more degree of freedom, K in all, at the family's mean: with few seeds some cell's is far too small.
+
+    A moderated variance (Smyth 2004, Stat Appl Genet Mol Biol 3:3).
+    """
     return (np.mean(seeds * a) / seeds + (seeds - 1) * a) / seeds
 
 
 def _shifts(shared: float, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [H] and weights [H] of N(0, shared), 1.5 of the least standard deviations apart that the shift can have given the estimates."""
+    """Nodes [H] and weights [H] of N(0, shared), close enough to sum over the posterior, were every Δ known."""
     if shared == 0:
         return np.zeros(1), np.ones(1)
-    least = 1 / np.sqrt(1 + np.sum(shared / own))  # in standard deviations of the shift: the posterior's, were every Δ known
+    least = 1 / np.sqrt(1 + np.sum(shared / own))  # standard deviation of that posterior over the prior's
     count = min(int(np.ceil(4 / (1.5 * least))), MOST_SHIFTS)
     z = np.linspace(-4, 4, 2 * count + 1)
     weights = np.exp(-(z**2) / 2)
@@ -144,15 +165,20 @@ def _shifts(shared: float, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _posterior(x: np.ndarray, variance: np.ndarray, df: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """x [m, H]: estimates less each shift. variance, df [m]; weights [H] -> [m, 3]."""
     x, variance, df = np.clip(x, -FARTHEST, FARTHEST)[..., None], variance[:, None, None], df[:, None, None]
-    in_bin = _log_t(x - CENTRES, variance + (WIDTHS / 2) ** 2, df)  # [m, H, 240], of an estimate narrower than a bin no less than that bin
+    in_bin = _log_t(x - CENTRES, variance + (WIDTHS / 2) ** 2, df)  # [m, H, 240], never narrower than the bin
     at_null = _log_t(x, variance + (WIDTHS.min() / 2) ** 2, df)
     top = np.maximum(in_bin.max(axis=(1, 2), keepdims=True), at_null.max(axis=1, keepdims=True))
-    mass = (np.exp(in_bin - top) @ PRIOR).reshape(*x.shape[:2], 3, -1, 1) * (1 - NULL_SHARES)  # [m, H, 3, 12, 4]
-    mass[:, :, 1] += np.exp(at_null - top)[..., None] * NULL_SHARES
-    total = np.maximum(mass.sum(axis=2), TINY)
-    log_posterior = np.log(total).sum(axis=0) + np.log(weights)[:, None, None] + np.log(NULL_SHARE_WEIGHTS)  # [H, 12, 4]
+    likelihood, null = np.exp(in_bin - top), np.exp(at_null - top)  # null [m, H, 1]
+    slab = np.stack([likelihood[..., side] @ PRIOR[side] for side in SIDES], axis=2)  # [m, H, 3, 50]
+    total = slab.sum(axis=2)[..., None] * (1 - NULL_SHARES) + null[..., None] * NULL_SHARES  # [m, H, 50, 4]
+    total = np.maximum(total, TINY)
+    log_prior = np.log(weights)[:, None, None] + np.log(PRIOR_WEIGHTS)[:, None] + np.log(NULL_SHARE_WEIGHTS)
+    log_posterior = np.log(total).sum(axis=0) + log_prior  # [H, 50, 4]
     posterior = np.exp(log_posterior - log_posterior.max())
-    return np.einsum("hfn,mhpfn->mp", posterior / posterior.sum(), mass / total[:, :, None])
+    by_mass = posterior / posterior.sum() / total  # [m, H, 50, 4]
+    found = np.einsum("mhsf,mhf->ms", slab, by_mass @ (1 - NULL_SHARES))
+    found[:, 1] += np.einsum("mhf,mhx->m", by_mass @ NULL_SHARES, null)
+    return found
 
 
 def _log_t(x: np.ndarray, variance: np.ndarray, df: np.ndarray) -> np.ndarray:
@@ -161,17 +187,17 @@ def _log_t(x: np.ndarray, variance: np.ndarray, df: np.ndarray) -> np.ndarray:
     return scale - (df + 1) / 2 * np.log1p(x**2 / (df * variance))
 
 
-# --- the covariance of cells -----------------------------------------------------------------------------------------------------
+# --- the covariance of cells --------------------------------------------------------------------------------
 
 
 def _places(names: Sequence[Sequence]) -> list[np.ndarray]:
     """Of each list of names, where they stand among all names."""
-    every, place = np.unique(np.concatenate([np.asarray(one) for one in names]), return_inverse=True)
+    _, place = np.unique(np.concatenate([np.asarray(one) for one in names]), return_inverse=True)
     return np.split(place, np.cumsum([len(one) for one in names])[:-1])
 
 
 def _scaled_parts(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """d [K, n] -> seed [K], item [n] and rest [K, n], so scaled that MS_seed/(Kn), MS_item/(Kn), MS_rest/(Kn) are their sums of squares."""
+    """d [K, n] -> seed [K], item [n], rest [K, n]; their sums of squares are MS_seed/(Kn), MS_item/(Kn), MS_rest/(Kn)."""
     seeds, n = d.shape
     row, column, grand = d.mean(axis=1), d.mean(axis=0), d.mean()
     by_seed, by_item = np.sqrt(seeds * (seeds - 1)), np.sqrt(n * max(n - 1, 1))
