@@ -30,7 +30,7 @@ PRICE_OF_A_READING = 5  # by which the level falls with each reading of a cell w
 FEW_ITEMS_DF = 10.0  # degrees of freedom of the item part below which a verdict hangs on few items
 TOP_SHARE, TOP_WEIGHT = 0.01, 0.2  # or so large a share of the deviations on so small a share of the items
 COLLAPSE, ONE_SEED = "collapse", "one seed"
-BASELINE_IMPROVING, STRATEGY_IMPROVING, BOTH_IMPROVING = "baseline improving", "strategy improving", "both improving"
+BASELINE_IMPROVING, STRATEGY_IMPROVING, BOTH_IMPROVING = "baseline rising", "strategy rising", "both rising"
 STILL_IMPROVING = {
     BASELINE_IMPROVING: "the baseline was still improving: train it longer",
     STRATEGY_IMPROVING: "the strategy was still improving: train it longer",

@@ -11,7 +11,7 @@ from transferscope.comparison.numerals import interval, signed
 from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.tasks.metrics import METRICS
 
-WIDE = 120  # columns from which the reason has a column of its own
+WIDE, FOR_ECE = 140, 20  # columns from which the reason has a column of its own; more beside calibration errors
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
@@ -71,7 +71,7 @@ def to_table(comparison, width: int, colour: bool) -> str:
     for line in wording.opening(comparison):
         console.print(Text(line), soft_wrap=False)
     notes = _Notes(comparison)
-    columns = _columns(comparison, notes, wide=width >= WIDE)
+    columns = _columns(comparison, notes, wide=width >= WIDE + FOR_ECE * METRICS[comparison.settings["metric"]].is_loss)
     if len(comparison):
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for name, _ in columns:

@@ -16,10 +16,11 @@ from scipy.special import gammaln, ndtr, stdtr
 
 FEWEST_CELLS = 3  # fewer say nothing of how effects are spread
 NULL_SHARES, NULL_SHARE_WEIGHTS = np.array([0.0, 0.5, 0.8, 0.95]), np.array([0.4, 0.3, 0.2, 0.1])  # π0
-SPREADS = np.array([0.5, 1.0, 2.0, 4.0, 8.0])  # τ in margins
+SPREADS = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 64.0])  # τ in margins; the last is for effects that dwarf the margin
+SPREAD_WEIGHTS = np.array([0.19, 0.19, 0.19, 0.19, 0.19, 0.05])
 ELSEWHERE = np.array([-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0])  # μ in margins; the other half of its prior is 0
 FINEST = 0.05  # in margins: bins narrow up to this distance from the margin
-FARTHEST = 300.0  # in margins: the outermost edges
+FARTHEST = 1000.0  # in margins: the outermost edges
 MOST_SHARED = 0.9  # of the cells' mean variance, by their covariance
 MOST_SHIFTS = 50  # either side of 0
 LARGEST_DF = 1e6
@@ -104,7 +105,7 @@ def _edges() -> np.ndarray:
 
 
 def _prior() -> tuple[np.ndarray, np.ndarray]:
-    """Mass [240, 50] of each F(μ, τ) in each bin, and their weights [50]. F is normal, about 0 half normal and half t(3)."""
+    """Mass [240, 60] of each F(μ, τ) in each bin, and their weights [60]. F is normal, about 0 half normal and half t(3)."""
     shapes = [
         (ndtr, 0.0, 1 / 4),
         (partial(stdtr, 3), 0.0, 1 / 4),
@@ -112,7 +113,7 @@ def _prior() -> tuple[np.ndarray, np.ndarray]:
     ]
     ends = np.r_[-np.inf, EDGES[1:-1], np.inf]
     mass = [np.diff(cdf((ends - mean) / SPREADS[:, None])) for cdf, mean, _ in shapes]
-    return np.concatenate(mass).T, np.repeat([weight for *_, weight in shapes], len(SPREADS)) / len(SPREADS)
+    return np.concatenate(mass).T, np.outer([weight for *_, weight in shapes], SPREAD_WEIGHTS).ravel()
 
 
 EDGES = _edges()
@@ -136,30 +137,35 @@ def _of_family(
     variance = a + c
     df = variance**2 / np.maximum(a**2 / seeds + c**2 / item_df, TINY)  # Satterthwaite's, A having K
     df = np.clip(df, 1.0, LARGEST_DF)
-    share = min(max(covariance, 0.0) / max(variance.mean(), TINY), MOST_SHARED)
-    shared = share * variance.mean()
-    own = np.maximum(variance - shared, (1 - share) * variance)  # one that is small by chance keeps a part
-    shifts, weights = _shifts(shared, own)
-    return _posterior((delta[:, None] - shifts) / margin[:, None], own / margin**2, df, weights)
+    share = min(max(covariance, 0.0) / max(_mean_product(np.sqrt(variance)), TINY), MOST_SHARED)
+    z, weights = _shifts(share, len(delta))
+    shifted = delta[:, None] - np.sqrt(share * variance)[:, None] * z
+    return _posterior(shifted / margin[:, None], (1 - share) * variance / margin**2, df, weights)
 
 
 def _moderated(a: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """A with one more degree of freedom, K in all, at the family's mean: with few seeds some cell's is far too small.
+    """A with one more degree of freedom, K in all, at the family's median: with few seeds some cell's is far too small.
 
-    A moderated variance (Smyth 2004, Stat Appl Genet Mol Biol 3:3).
+    A moderated variance (Smyth 2004, Stat Appl Genet Mol Biol 3:3). The median, since one erratic arm must not lend its spread to all.
     """
-    return (np.mean(seeds * a) / seeds + (seeds - 1) * a) / seeds
+    return (np.median(seeds * a) / seeds + (seeds - 1) * a) / seeds
 
 
-def _shifts(shared: float, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [H] and weights [H] of N(0, shared), close enough to sum over the posterior, were every Δ known."""
-    if shared == 0:
+def _mean_product(spread: np.ndarray) -> float:
+    """Mean of the products of two different ones."""
+    m = len(spread)
+    return float((spread.sum() ** 2 - np.sum(spread**2)) / (m * (m - 1)))
+
+
+def _shifts(share: float, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes [H] and weights [H] of N(0, 1), close enough to sum over the posterior, were every Δ known."""
+    if share == 0:
         return np.zeros(1), np.ones(1)
-    least = 1 / np.sqrt(1 + np.sum(shared / own))  # standard deviation of that posterior over the prior's
+    least = 1 / np.sqrt(1 + cells * share / (1 - share))  # standard deviation of that posterior over the prior's
     count = min(int(np.ceil(4 / (1.5 * least))), MOST_SHIFTS)
     z = np.linspace(-4, 4, 2 * count + 1)
     weights = np.exp(-(z**2) / 2)
-    return np.sqrt(shared) * z, weights / weights.sum()
+    return z, weights / weights.sum()
 
 
 def _posterior(x: np.ndarray, variance: np.ndarray, df: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -169,13 +175,13 @@ def _posterior(x: np.ndarray, variance: np.ndarray, df: np.ndarray, weights: np.
     at_null = _log_t(x, variance + (WIDTHS.min() / 2) ** 2, df)
     top = np.maximum(in_bin.max(axis=(1, 2), keepdims=True), at_null.max(axis=1, keepdims=True))
     likelihood, null = np.exp(in_bin - top), np.exp(at_null - top)  # null [m, H, 1]
-    slab = np.stack([likelihood[..., side] @ PRIOR[side] for side in SIDES], axis=2)  # [m, H, 3, 50]
-    total = slab.sum(axis=2)[..., None] * (1 - NULL_SHARES) + null[..., None] * NULL_SHARES  # [m, H, 50, 4]
+    slab = np.stack([likelihood[..., side] @ PRIOR[side] for side in SIDES], axis=2)  # [m, H, 3, 60]
+    total = slab.sum(axis=2)[..., None] * (1 - NULL_SHARES) + null[..., None] * NULL_SHARES  # [m, H, 60, 4]
     total = np.maximum(total, TINY)
     log_prior = np.log(weights)[:, None, None] + np.log(PRIOR_WEIGHTS)[:, None] + np.log(NULL_SHARE_WEIGHTS)
-    log_posterior = np.log(total).sum(axis=0) + log_prior  # [H, 50, 4]
+    log_posterior = np.log(total).sum(axis=0) + log_prior  # [H, 60, 4]
     posterior = np.exp(log_posterior - log_posterior.max())
-    by_mass = posterior / posterior.sum() / total  # [m, H, 50, 4]
+    by_mass = posterior / posterior.sum() / total  # [m, H, 60, 4]
     found = np.einsum("mhsf,mhf->ms", slab, by_mass @ (1 - NULL_SHARES))
     found[:, 1] += np.einsum("mhf,mhx->m", by_mass @ NULL_SHARES, null)
     return found
