@@ -92,6 +92,7 @@ def test_a_null_without_prospect_is_stopped(copied: Path, capsys: pytest.Capture
 
 def test_a_strategy_that_still_rises_is_not_decided_against(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transferscope.comparison.plateau import Rise, Rises
+    from transferscope.statistics.sequential import SEEDS_CANNOT_HELP
     from transferscope.sweeps import until_decided
 
     still, finished = Rise(4, 4, mean=0.1, projected=1.0, is_rising=True), Rise(4, 4, mean=0.0, projected=0.0)
@@ -99,9 +100,8 @@ def test_a_strategy_that_still_rises_is_not_decided_against(copied: Path, monkey
     assert run("strategy=scratch,source_only", "until_decided.looks=[4,5]", "until_decided.margin=0.039", "sweep=rising", store=copied) == 0
     rising = next(plan for plan in record.read_plans(copied) if plan["name"] == "rising")["sequential"]
     [[found]] = [cell["looks"] for cell in rising["cells"]]
-    assert (found["state"], found["limit"], found["reason"]) == (
-        "stopped", "seeds cannot help", "the strategy was still improving: train it longer"
-    )  # fmt: skip
+    assert (found["state"], found["limit"]) == ("stopped", SEEDS_CANNOT_HELP)
+    assert found["reason"] == "the strategy was still improving: train it longer"
 
 
 def test_the_plan_names_what_compare_needs(finished: Path) -> None:

@@ -180,9 +180,8 @@ def is_barred(found: Experiment) -> bool:
 
 
 def finding(setting: str, nominal: float, rates: dict[str, float], count: int, is_limit: bool, at_least: bool = False) -> Finding:
-    """rates: "now" is held to `nominal` and three Monte-Carlo standard errors; that of a limit is only stated."""
+    """rates: "now" is held to `nominal` and three Monte-Carlo standard errors."""
     measured, slack = rates.pop("now"), 3 * math.sqrt(nominal * (1 - nominal) / count)
     bar = nominal - slack if at_least else nominal + slack
     holds = measured >= bar if at_least else measured <= bar
-    detail = {"bar": bar, "limit": "yes" if is_limit else "no", **rates}
-    return Finding("unfinished", setting, nominal, measured, is_limit or holds, count, "projected rise", detail)
+    return Finding("unfinished", setting, nominal, measured, holds, count, "projected rise", {"bar": bar, **rates}, limit=is_limit)
