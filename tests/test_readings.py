@@ -71,6 +71,15 @@ def test_a_damaged_line_is_said_and_the_others_count(tmp_path, line):
     assert open_log(tmp_path).before("ef", range(10)) == 2  # it is written on all the same
 
 
+def test_an_emptied_file_is_damage_and_a_line_of_two_kinds_is_a_beginning(tmp_path):
+    open_log(tmp_path).note([read("ab", 5)])
+    (tmp_path / readings.FOLDER / "odd.jsonl").write_text('{"began": "2024-01-01T00:00:00", "read": "ab"}\n')
+    log = open_log(tmp_path)
+    assert (log.trouble, log.began[:4], log.before("ab", range(7))) == ("", "2024", 1)
+    max((tmp_path / readings.FOLDER).glob("2*.jsonl")).write_text("")
+    assert "damaged" in open_log(tmp_path).trouble
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc/passwd")])
 def test_what_is_no_file_of_the_log_is_damage_and_not_waited_for(tmp_path, make):
     open_log(tmp_path)

@@ -1,8 +1,8 @@
 """The log of a store's readings: which cells were judged, with which seeds, and what was claimed of them. Imports no torch.
 
 Whoever looks at a verdict and then adds seeds has two chances of a false one, so a cell that was read pays where it is judged with more
-seeds (`verdict.Pair.readings`). The log knows what was read: files of JSON lines in the store's folder `readings`, one a comparison that
-had anything new, written beside and renamed, never written again. It travels with the store.
+seeds (`verdict.Pair.readings`). The log knows what was read: files of JSON lines in the store's folder `readings`, one a family
+that had anything new, written beside and renamed, never written again. It travels with the store.
 """
 
 import contextlib
@@ -60,12 +60,12 @@ class Log:
 
     def _take(self, line: dict) -> None:
         self.known.add(_content(line))
-        if "read" in line:
-            self.read[line["read"]].add(frozenset(line["seeds"]) | frozenset(line["planned"]))
-        elif "told" in line:
-            self.claims[line["told"]].append(line)
-        else:
+        if "began" in line:
             self.began = min(self.began or line["began"], line["began"])
+        elif "read" in line:
+            self.read[line["read"]].add(frozenset(line["seeds"]) | frozenset(line["planned"]))
+        else:
+            self.claims[line["told"]].append(line)
 
 
 def begin(store: Path) -> None:
@@ -96,7 +96,7 @@ def open_log(store: Path) -> Log:
 def _lines(folder: Path) -> Iterator[tuple[Path, dict | None]]:
     """Every line of a log with its file, None where it is none."""
     for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else [b""]:
+        for line in (path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else []) or [b""]:
             yield path, _parsed(line)
 
 

@@ -87,7 +87,7 @@ def test_a_repeat_trains_nothing_and_tells_the_result(finished: Path, copied: Pa
     assert lengthened[0] == lengthened[1] and steps_of(copied) == steps_of(finished)
     told, where = capsys.readouterr().out.splitlines()
     assert told.startswith("fine_tuning  blobs_shifted → blobs  20 labels: undecided at 4 times the steps (")
-    assert where == f"verdicts: transferscope compare {copied / 'sweeps' / 'mine'} --baseline scratch"
+    assert where == f"verdicts: transferscope compare {copied / 'sweeps' / 'mine'} --baseline scratch --metric accuracy --margin 0.01 --alpha 0.05"
 
 
 def test_killed_on_the_way_it_compares_what_is_whole_and_goes_on(finished: Path, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

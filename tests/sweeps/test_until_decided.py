@@ -77,6 +77,7 @@ def test_compare_holds_what_was_decided_and_calls_the_rest_interim(copied: Path)
     change(copied, reopen)
     cells = {cell.strategy: cell for cell in compare(copied, margin=0.063)}
     assert (cells["fine_tuning"].verdict, cells["fine_tuning"].reason) == ("undecided", "interim: look 2 of 3 is to come")
+    assert "because their looks are not all taken" in " ".join(compare(copied, margin=0.063).to_table(140).split())
 
 
 def test_a_null_without_prospect_is_stopped(copied: Path, capsys: pytest.CaptureFixture) -> None:

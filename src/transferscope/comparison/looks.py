@@ -7,6 +7,14 @@ from transferscope.comparison.cells import Cell
 
 PLANNED = ("baseline", "metric", "selection", "margin", "alpha")
 
+# what a comparison says of all runs there are now, which may be others than those of the look
+_OF_NOW = {
+    **dict.fromkeys(("p_difference", "p_equivalence", "seeds_ahead", "failure_rate")),
+    **dict.fromkeys(("no_harm", "no_gain", "material"), False),
+    "overruled": "",
+    "outlying_seeds": [],
+}
+
 
 def hold(cells: Sequence[Cell], plans: Sequence[dict], settings: dict) -> list[Cell]:
     """The cells with the findings of their sweep's last look in place of a verdict of now; others as they are.
@@ -38,19 +46,19 @@ def _held(cell: Cell, plan: dict, settings: dict) -> Cell:
         return replace(cell, flags=[*cell.flags, f"interim: its sweep looks at {asked}; error rates hold for that"])
     number = len(planned["looks"])
     if not entry["looks"] or entry["looks"][-1]["state"] == "open":
-        return replace(cell, verdict="undecided", reason=f"interim: look {len(entry['looks']) + 1} of {number} is to come", material=False)
+        return replace(cell, **_OF_NOW, verdict="undecided", reason=f"interim: look {len(entry['looks']) + 1} of {number} is to come")
     found = entry["looks"][-1]
     if found["delta"] is None:
-        return replace(cell, verdict="undecided", reason=f"{found['limit']}; {found['reason']}", material=False)
+        return replace(cell, **_OF_NOW, verdict="undecided", reason=f"{found['limit']}; {found['reason']}")
     when = f"look {found['look']} of {number}, {found['seeds']} seeds"
     return replace(
         cell,
+        **_OF_NOW | {"material": cell.material and found["state"] == "decided"},
         verdict=found["verdict"],
         delta=found["delta"],
         ci_simultaneous=tuple(found["ci_simultaneous"]) if found["ci_simultaneous"] else None,
         p_adjusted=found["p_adjusted"],
         seeds=found["seeds"],
-        material=cell.material and found["state"] == "decided",
         reason="" if found["state"] == "decided" else f"{found['limit']}; {found['reason']}",
         flags=[*cell.flags, f"{found['state']} at {when}"],
     )

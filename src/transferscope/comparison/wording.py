@@ -18,6 +18,10 @@ _WANTS = {
     "budget": "out of reach of 100 seeds",
     "collapse": "because of collapsed runs",
     "one seed": "with one seed only",
+    "interim": "because their looks are not all taken",
+    "seeds alone cannot help": "which seeds alone cannot help",
+    "seeds cannot help": "which seeds alone cannot help",  # in plans of 0.1
+    "cannot be compared": "which cannot be compared",
     "the baseline was still improving": "because the baseline was still improving",
     "the strategy was still improving": "because the strategy was still improving",
     "both arms were still improving": "because both arms were still improving",
@@ -213,7 +217,7 @@ def sentence(comparison) -> str:
     undecided = f"undecided in {count['undecided']}"
     if count["undecided"]:
         why = Counter(cell.reason.partition(":")[0].partition(";")[0] for cell in cells if cell.verdict == "undecided")
-        undecided += f": {', '.join(f'{n} {_WANTS[reason]}' for reason, n in why.most_common())}"
+        undecided += f": {', '.join(f'{n} {_WANTS.get(reason, reason)}' for reason, n in why.most_common())}"
     controls = len(comparison) - len(cells)
     aside = f" Controls, not counted here: {controls}." if controls else ""
     named = f" ({words.harm})" if count["negative"] and words.negative_transfer else ""

@@ -154,7 +154,7 @@ def _spoken(cell: Cell, label: str) -> str:
     where = f"{label} {source_name(cell.source)}, {words.budget(cell.label_budget)}"
     return (
         f"{where}: {cell.verdict}, {numerals.signed(cell.delta, cell.metric)} {numerals.unit(cell.metric)}, "
-        f"simultaneous interval {numerals.interval(cell.ci_simultaneous, cell.metric)}"
+        f"simultaneous interval {numerals.interval(cell.ci_simultaneous, cell.metric) or 'none'}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, record, tracking
+from transferscope import progress, readings, record, tracking
 from transferscope.compare import Cell, compare
 from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused
@@ -67,6 +67,7 @@ class Sweeper(sweep.Sweeper):
             course.say_ahead()
             return planned
         record.check_writable(course.store)
+        readings.begin(course.store)
         tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
         sweep.write_plan(course.store, course.name, planned, refused)
         course.write_settings()
@@ -161,7 +162,7 @@ class Course:
     def say_ahead(self) -> None:
         """The dry run: the most that the longer trainings can cost."""
         console, s = Console(highlight=False, soft_wrap=True), self.settings
-        told = all(is_done(job.request) for job in self.planned)
+        told = record.plan_path(self.store, self.name).exists() and all(is_done(job.request) for job in self.planned)
         barred = self.barred(s.lengths[-1]) if told else []
         what = f"{len(barred)} cells are barred by training that had not finished" if told else "which cells are barred is known after the sweep"
         console.print(f"settle against {s.baseline}, {s.metric}, margin {s.margin.setting}, alpha {s.alpha}: {what}", markup=False)
@@ -185,5 +186,6 @@ class Course:
             console.print(f"{progress.label(cell.to_dict())}: {cell.verdict} at {length}{why}; {interval}", markup=False)
         if not settled:
             console.print("no cell is barred by training that had not finished")
-        folder = record.plan_path(self.store, self.name).parent
-        console.print(f"verdicts: transferscope compare {folder} --baseline {self.settings.baseline}", markup=False)
+        folder, s = record.plan_path(self.store, self.name).parent, self.settings
+        rules = f"--baseline {s.baseline} --metric {s.metric} --margin {s.margin.setting} --alpha {s.alpha:g}"
+        console.print(f"verdicts: transferscope compare {folder} {rules}", markup=False)

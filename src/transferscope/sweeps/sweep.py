@@ -175,5 +175,6 @@ def not_applicable(job: Job) -> dict:
     }
 
 
-def _identity(entry: dict) -> str:
-    return entry["fingerprint"] or entry["overrides"]
+def _identity(entry: dict) -> tuple[str, bool]:
+    """A run may be planned by itself and as a longer training of another."""
+    return entry["fingerprint"] or entry["overrides"], LENGTHENS in entry
