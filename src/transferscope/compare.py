@@ -184,10 +184,14 @@ class _Work:
         ]
         margins = [row.margin for row in rows]
         judgements = verdict.judge(pairs, margins, self.alpha, size, self.correction)
-        finished = [replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, unfinished=False) for pair in pairs]
+        finished = [replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, rising=(False, False)) for pair in pairs]
         had_finished = verdict.judge(finished, margins, self.alpha, size, self.correction) if any(pair.unfinished for pair in pairs) else judgements
         chances = probability.of_family(pairs, [row.evidence for row in rows], margins)
-        for row, *judged, times, is_shown in zip(rows, judgements, had_finished, chances, readings, shown, strict=True):
+        freed = [
+            pair.unfinished and judged.verdict == "undecided" != other.verdict
+            for pair, judged, other in zip(pairs, judgements, had_finished, strict=True)
+        ]
+        for row, *judged, times, is_shown in zip(rows, judgements, freed, chances, readings, shown, strict=True):
             if is_shown:
                 self.cells.append(self._cell(row, *judged, family, size, times))
 
@@ -202,13 +206,13 @@ class _Work:
         self,
         row: "_Row",
         judged: verdict.Judgement,
-        had_finished: verdict.Judgement,
+        barred: bool,
         chance: Probabilities | None,
         family: str,
         size: int,
         readings: int,
     ) -> Cell:
-        """had_finished: the verdict, had both arms finished training."""
+        """barred: by training that had not finished alone."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
@@ -265,7 +269,7 @@ class _Work:
             rates=None,
             strategy_rise=row.ends.strategy.to_dict(),
             baseline_rise=row.ends.baseline.to_dict(),
-            barred=judged.verdict == "undecided" != had_finished.verdict,
+            barred=barred,
             times_steps=row.length,
             flags=self._flags(row, judged) + self.history.flags(readings) + evidence.notes + above.flags,
             evidence=evidence,

@@ -44,9 +44,10 @@ class Pair:
 
     chance: what is left to it. `both`: seeds and items; `seeds`: these very items are meant; `items`: no seed changes either arm, the rows
     of d are one. unit, influence: of `estimate`. span: the largest |d| there can be. strategy_remaining, baseline_remaining: by how much the
-    arm would yet rise if it were trained on, as projected, in the unit of d; 0 where its training had finished. unfinished: either arm still
-    rose by more than the margin. readings: how often the cell was read before its seeds grew. baseline_learnt_nothing: all its runs, at least
-    five, are at chance and none of the strategy's has collapsed; d is then to the better of the baseline and the naive predictor.
+    arm would yet rise if it were trained on, as projected, in the unit of d; 0 where its training had finished. rising: whether strategy and
+    baseline still rose by more than matters when their training stopped. readings: how often the cell was read before its seeds grew.
+    baseline_learnt_nothing: all its runs, at least five, are at chance and none of the strategy's has collapsed; d is then to the better of
+    the baseline and the naive predictor.
     """
 
     d: np.ndarray
@@ -59,7 +60,7 @@ class Pair:
     span: float = math.inf
     strategy_remaining: float = 0.0
     baseline_remaining: float = 0.0
-    unfinished: bool = False
+    rising: tuple[bool, bool] = (False, False)
     readings: int = 0
     baseline_learnt_nothing: bool = False
 
@@ -75,6 +76,10 @@ class Pair:
     def barred_sign(self) -> int:
         """Of the difference that a collapse keeps from being told: a gain; below the naive predictor a loss, which is none against the baseline."""
         return 0 if not self.collapses else -1 if self.baseline_learnt_nothing else 1
+
+    @property
+    def unfinished(self) -> bool:
+        return any(self.rising)
 
     @property
     def price(self) -> int:
@@ -193,8 +198,8 @@ def judge(
     decision ends it, and `by_step_down` is set, so that the two never contradict each other.
 
     `bh` (Benjamini & Hochberg 1995): of the differences that are told a share of alpha is expected to be false, and of the equivalences.
-    `ci_simultaneous` is then Δ ± half(alpha R / family_size), R cells being decided (Benjamini & Yekutieli 2005): a share of alpha of *their*
-    intervals may miss.
+    `ci_simultaneous` of a cell that is told is then Δ ± half(alpha R / family_size), R cells being told by that procedure (Benjamini & Yekutieli
+    2005): a share of alpha of *their* intervals may miss; of an undecided cell the wider of the two.
     """
     effects = [pair.effect() for pair in pairs]
     margins = [float(m) for m in np.broadcast_to(margin, len(pairs))]
@@ -210,19 +215,17 @@ def judge(
     decided = [int(np.sum(p <= alpha)) for p in adjusted]
     if correction == "holm":  # level at which each procedure stopped
         levels = [alpha / max(size - count, 1) for size, count in zip(sizes, decided, strict=True)]
-        simultaneous = alpha / max(family_size, 1)
+        simultaneous = [alpha / max(family_size, 1)] * 2
     else:
-        told = int(np.sum(np.minimum(*adjusted) <= alpha)) if pairs else 0
-        simultaneous = alpha * max(told, 1) / max(family_size, 1)
-        levels = [simultaneous] * 2
+        levels = simultaneous = [alpha * max(count, 1) / max(size, 1) for size, count in zip(sizes, decided, strict=True)]
     return [
-        _judge_one(pair, effect, tuple(map(float, p)), m, alpha, levels, simultaneous / pair.price)
+        _judge_one(pair, effect, tuple(map(float, p)), m, alpha, levels, simultaneous)
         for pair, effect, p, m in zip(pairs, effects, zip(*adjusted, strict=True), margins, strict=True)
     ]
 
 
 def _judge_one(
-    pair: Pair, effect: Effect | None, p: tuple[float, float], margin: float, alpha: float, levels: list[float], simultaneous: float
+    pair: Pair, effect: Effect | None, p: tuple[float, float], margin: float, alpha: float, levels: list[float], simultaneous: list[float]
 ) -> Judgement:
     few, collapses = pair.few, pair.collapses
     count = int(np.sum(pair.strategy_collapsed))
@@ -241,7 +244,8 @@ def _judge_one(
     p_difference, p_equivalence = p
     sign = "positive" if effect.delta > 0 else "negative"
     verdict = sign if p_difference <= alpha else "equivalent" if p_equivalence <= alpha else "undecided"
-    low, high = effect.interval(simultaneous)
+    at = {"equivalent": simultaneous[1], "undecided": min(simultaneous)}.get(verdict, simultaneous[0]) / pair.price
+    low, high = effect.interval(at)
     cut_low, cut_high = {
         "undecided": (low, high),
         "positive": (max(low, 0.0), high),
@@ -250,7 +254,7 @@ def _judge_one(
     }[verdict]
     overruled = _overruled(pair, effect, margin, levels) if verdict == "undecided" else ""
     told = {"equivalent": p_equivalence, "undecided": None if overruled else min(p)}.get(verdict, p_difference)
-    mde = effect.minimum_detectable(simultaneous)
+    mde = effect.minimum_detectable(at)
     return Judgement(
         **always,
         ci=effect.interval(alpha / pair.price),
@@ -262,11 +266,11 @@ def _judge_one(
         verdict=verdict,
         reason=_reason(pair, effect, margin, levels, overruled) if verdict == "undecided" else "",
         mde=mde if mde <= pair.span else None,
-        seed_half=effect.seed_half(simultaneous),
-        item_half=effect.item_half(simultaneous),
+        seed_half=effect.seed_half(at),
+        item_half=effect.item_half(at),
         no_harm=verdict in ("positive", "equivalent") or (low - pair.baseline_remaining > -margin and not few and not collapses),
         no_gain=verdict in ("negative", "equivalent") or (high + pair.strategy_remaining < margin and not few),
-        material=verdict in ("positive", "negative") and (low > margin or high < -margin),
+        material=verdict in ("positive", "negative") and (low - pair.baseline_remaining > margin or high + pair.strategy_remaining < -margin),
         hangs_on_few_items=pair.hangs_on_few_items(effect),
         by_step_down=(cut_low, cut_high) != (low, high),
         agreement=agreement(pair.d.mean(axis=1)) if pair.chance != "items" else None,
@@ -280,8 +284,7 @@ def _overruled(pair: Pair, effect: Effect, margin: float, levels: list[float]) -
     if pair.remaining(effect.delta) and pair.price * effect.p_value() <= levels[0]:
         return BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING
     if pair.unfinished and pair.price * effect.p_equivalence(margin) <= levels[1]:
-        rising = {BASELINE_IMPROVING: pair.baseline_remaining, STRATEGY_IMPROVING: pair.strategy_remaining}
-        return BOTH_IMPROVING if all(rising.values()) else max(rising, key=rising.get)
+        return BOTH_IMPROVING if all(pair.rising) else STRATEGY_IMPROVING if pair.rising[0] else BASELINE_IMPROVING
     return ""
 
 
@@ -298,22 +301,24 @@ def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], over
         return f"collapse: {' and '.join(collapsed)} collapsed or diverged; such a cell is never positive or equivalent"
     if overruled:
         return STILL_IMPROVING[overruled]
-    difference, equivalence = abs(effect.delta), margin - abs(effect.delta)
+    difference, equivalence = abs(effect.delta) - pair.remaining(effect.delta), margin - abs(effect.delta)
+    if difference <= 0 < pair.remaining(effect.delta):
+        return STILL_IMPROVING[BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING]
     is_nearer = equivalence > difference and not (pair.few or pair.collapses or pair.unfinished)
     gap, level = (equivalence, levels[1]) if is_nearer else (difference, levels[0])  # of the claim that is nearer
     reason = _wanted(effect, gap, level / pair.price, "equivalence needs n >= {:,.0f}" if is_nearer else "about {:,.0f} for this Δ")
-    if pair.unfinished:
+    if pair.unfinished and margin:
         reason += "; an arm was still improving, not equivalent"
     return reason + (f"; few items: fewer than {MINIMUM_CLASS} in the smallest class, never equivalent" if pair.few else "")
 
 
 def _wanted(effect: Effect, gap: float, level: float, number: str) -> str:
     """What would bring the half-width below `gap`: more seeds, test items, or both. Seeds that are added now are judged as read once more."""
-    items = effect.items_needed(gap, level)
-    if effect.item_half(level) >= gap or not effect.seed_variance:
+    items, with_more = effect.items_needed(gap, level), level / PRICE_OF_A_READING
+    if (effect.item_variance and effect.item_half(with_more) >= gap) or not effect.seed_variance:
         what = "needs test items and seeds" if effect.seed_half(level) >= gap else "needs test items, not seeds"
         return what + ("" if math.isinf(items) else f": {number.format(items)}")
-    if seeds_needed := effect.seeds_needed(gap, level / PRICE_OF_A_READING):
+    if seeds_needed := effect.seeds_needed(gap, with_more):
         return f"more seeds: about {seeds_needed} in all"
     return f"budget: more than {SEEDS_WITHIN_REACH} seeds"
 

@@ -12,6 +12,7 @@ _OF_NOW = {
     **dict.fromkeys(("p_difference", "p_equivalence", "seeds_ahead", "failure_rate")),
     **dict.fromkeys(("no_harm", "no_gain", "material"), False),
     "overruled": "",
+    "barred": False,
     "outlying_seeds": [],
 }
 

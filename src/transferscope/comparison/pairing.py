@@ -188,7 +188,7 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
         **scale(metric, evidence.labels),
         strategy_remaining=ends.strategy.remaining,
         baseline_remaining=ends.baseline.remaining,
-        unfinished=any(end.is_rising for end in ends),
+        rising=tuple(end.is_rising for end in ends),
         baseline_learnt_nothing=evidence.naive_scores is not None,
     )
 

@@ -17,6 +17,7 @@ MARGIN = 0.01  # of accuracy: a mean rise over the last third that is no larger 
 LEVEL = 0.05  # one-sided, of a rise beyond chance and of its upper bound
 LEAST_EVALUATIONS = 4  # the one before training counted; with fewer there is no last third
 LEAST_RUNS = 2
+LARGEST_RATIO = 100.0  # evaluations that leave almost no learning rate to the last part foretell nothing
 STEADIEST = 0.9  # what a third may leave of what was missing; closer to 1 the projection has no end
 
 
@@ -129,6 +130,6 @@ def _thirds(curve: Curve) -> tuple[float, float, float, float]:
     spent = curve.spent
     middle = 1 + int(np.argmin(np.abs(spent[1:-1] - 2 / 3)))
     start = int(np.argmin(np.abs(spent[:middle] - (2 * spent[middle] - 1))))
-    ratio = (spent[middle] - spent[start]) / max(1 - spent[middle], np.finfo(float).tiny)
+    ratio = min((spent[middle] - spent[start]) / max(1 - spent[middle], np.finfo(float).tiny), LARGEST_RATIO)
     scores = curve.scores
     return scores[-1] - scores[middle], scores[middle] - scores[start], ratio, 1 - curve.at[middle] / curve.at[-1]

@@ -65,7 +65,7 @@ def notes(cell: Cell) -> list[str]:
 def seeds(view: View) -> dict:
     """Scores of both arms, a row a seed."""
     seen = view.cell.evidence
-    arms = [effect.group_means(scores, seen.groups).mean(axis=1).tolist() for scores in (seen.strategy_scores, seen.baseline_scores)]
+    arms = [effect.group_means(scores, seen.groups).mean(axis=1).tolist() for scores in (seen.strategy_scores, seen.held_against)]
     return figures.seed_pairs(seen.seeds, *arms)
 
 

@@ -108,8 +108,17 @@ def _without_verdict(
     if not is_last and not is_futile(pair, effect, margin, levels, design.looks[-1]):
         return "open", ""
     barred = pair.barred_sign * effect.delta > 0 or 0 < abs(effect.delta) <= pair.remaining(effect.delta)
-    saturated = effect.items_needed(abs(effect.delta), levels[0]) >= effect.items  # z √C ≥ |Δ|
+    saturated = _is_saturated(pair, effect, margin, levels)
     return "undecided" if is_last else "stopped", SEEDS_CANNOT_HELP if barred or saturated else BUDGET
+
+
+def _is_saturated(pair: Pair, effect: Effect, margin: float, levels: tuple[float, float]) -> bool:
+    """Whether the test items alone keep either claim from being made, Δ allowed to move by √A."""
+    drift, size = math.sqrt(effect.seed_variance), abs(effect.delta)
+    no_equivalence = pair.few or pair.collapses or pair.unfinished
+    return effect.item_half(levels[0]) >= size + drift and (
+        no_equivalence or effect.item_half(levels[1]) >= margin - max(size - drift, 0.0)
+    )
 
 
 def _interval(effect: Effect, level: float, claim: str, margin: float) -> tuple[float, float]:
