@@ -22,7 +22,7 @@ NOISE = 0.01  # of either arm's places
 RIGHT = 0.85  # of the items, by both arms but for what follows
 SEPARATION, ITEM_SD, REST_SD = 1.5, 1.0, 0.1  # of two classes' scores
 FAR = 20.0
-DRAW_SHARE = {50: 3, 200: 3, 2000: 10}  # one draw of so many
+DRAW_SHARE = {50: 1.6, 200: 1.6, 2000: 4}  # one draw of so many
 FEWEST = 4  # items of the smallest class, expected
 
 
@@ -51,13 +51,13 @@ def study(size: Size) -> Iterator[Finding]:
         for name, arms in kinds(lasting).items() if items * weight.min() >= FEWEST else ():
             setting = f"{name} {lasting:.1%}, {shares}, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
-            drawn = (classified(arms, weight, seeds, items, count, rng) for count in chunks(size.draws // DRAW_SHARE[items], seeds * items))
+            drawn = (classified(arms, weight, seeds, items, count, rng) for count in chunks(round(size.draws / DRAW_SHARE[items]), seeds * items))
             yield from held_against(setting, drawn, {metric: worth(metric, arms, weight) for metric in INFLUENCE})
     for share, (lasting, items, seeds) in watched(list(product(POSITIVES, grid)), "rare errors, auroc"):
         for name, arms in kinds(lasting).items() if items * share >= FEWEST else ():
             setting = f"{name} {lasting:.1%}, {share:.0%} positive, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
-            drawn = (ranked(arms, share, seeds, items, count, rng) for count in chunks(size.draws // DRAW_SHARE[items], seeds * items))
+            drawn = (ranked(arms, share, seeds, items, count, rng) for count in chunks(round(size.draws / DRAW_SHARE[items]), seeds * items))
             yield from held_against(setting, drawn, {"auroc": area(arms[0]) - area(arms[1])})
 
 
