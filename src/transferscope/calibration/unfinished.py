@@ -66,9 +66,9 @@ class Experiment:
     barred: bool
 
     def pair(self) -> Pair:
-        unfinished = self.strategy.is_rising or self.baseline.is_rising
+        rising = self.strategy.is_rising, self.baseline.is_rising
         return replace(
-            self.plain(), strategy_remaining=self.strategy.remaining, baseline_remaining=self.baseline.remaining, unfinished=unfinished
+            self.plain(), strategy_remaining=self.strategy.remaining, baseline_remaining=self.baseline.remaining, rising=rising
         )
 
     def plain(self) -> Pair:
