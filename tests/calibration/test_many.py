@@ -5,7 +5,7 @@ import pytest
 
 from transferscope.calibration import metrics
 from transferscope.calibration.coverage import latent
-from transferscope.calibration.deciding import course, judged
+from transferscope.calibration.deciding import bh_levels, course, judged
 from transferscope.calibration.many import Layout, family
 from transferscope.statistics import influence
 from transferscope.statistics.sequential import Design, look
@@ -93,7 +93,7 @@ def test_the_false_discovery_rate_is_held_as_judge_holds_it():
     effects = family([Layout(families[:, m]).effects(UNIT) for m in range(12)])
     told = judged(effects, 0.01, 0.05, "bh")
     decided = told.difference | told.equivalent
-    half = effects.half(0.05 * np.maximum(decided.sum(axis=0), 1) / 12)
+    half = effects.half(bh_levels(effects, 0.01, 0.05))
     for b, cells in enumerate(families):
         judged_one = judge([Pair(d, none, none, 100, unit=UNIT) for d in cells], 0.01, 0.05, 12, "bh")
         assert [cell.verdict == "equivalent" for cell in judged_one] == told.equivalent[:, b].tolist()

@@ -64,6 +64,13 @@ def judged(effects: Effects, margin: float, alpha: float, correction: str = "hol
     return Decisions(apart, inside & ~apart, np.sign(effects.delta))
 
 
+def bh_levels(effects: Effects, margin: float, alpha: float) -> np.ndarray:
+    """[m, B], of the intervals that `verdict.judge` gives under `bh`."""
+    apart, inside = (by_bh(p, len(p), alpha) for p in claims(effects, margin, alpha))
+    different, equivalent = (alpha * np.maximum(told.sum(axis=0), 1) / len(told) for told in (apart, inside))
+    return np.where(apart, different, np.where(inside, equivalent, np.minimum(different, equivalent)))
+
+
 @dataclass(frozen=True)
 class Course:
     """Of families of m cells: difference, equivalent (bool), seeds (when a cell came to its end), all [m, B]."""

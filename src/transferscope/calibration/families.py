@@ -10,7 +10,7 @@ import numpy as np
 
 from transferscope.calibration import runs
 from transferscope.calibration.alarms import recentred
-from transferscope.calibration.deciding import course, judged
+from transferscope.calibration.deciding import bh_levels, course, judged
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, watched
 from transferscope.calibration.many import Layout, family
 from transferscope.calibration.resampling import chunks, resampled
@@ -70,7 +70,7 @@ def discoveries(pool: np.ndarray, seeds: int, count: int, setting: str) -> Itera
         decided = told.difference | told.equivalent
         many = np.maximum(decided.sum(axis=0), 1)
         wrong.append(told.false(truth[:, 0], MARGIN).sum(axis=0) / many)
-        missed.append((decided & effects.misses(truth, ALPHA * many / len(decided))).sum(axis=0) / many)
+        missed.append((decided & effects.misses(truth, bh_levels(effects, MARGIN, ALPHA))).sum(axis=0) / many)
         found.append(decided.sum(axis=0))
     decided = float(np.mean(np.concatenate(found)))
     for what, shares in (("wrong among the decided", wrong), ("missed by intervals of the decided", missed)):
