@@ -241,8 +241,8 @@ def prepare(
 
 
 def _counts(labels: Tensor, classes: tuple[str, ...]) -> dict[str, int]:
-    """Items without a label, −1, are not counted."""
-    return dict(zip(classes, torch.bincount(labels[labels >= 0], minlength=len(classes)).tolist(), strict=True))
+    """Items without a label, −1, are not counted; without any, labels are empty and of whatever type."""
+    return dict(zip(classes, torch.bincount(labels[labels >= 0].long(), minlength=len(classes)).tolist(), strict=True))
 
 
 @lru_cache(maxsize=1)
