@@ -24,7 +24,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from transferscope import conf
 from transferscope.compare import compare
 from transferscope.comparison import numerals
-from transferscope.comparison.baselines import ISOLATES, TARGET_ONLY
+from transferscope.comparison.baseline_words import WORDS
+from transferscope.comparison.baselines import TARGET_ONLY
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.errors import Refused
 from transferscope.record import read_plans, write_atomically
@@ -104,7 +105,7 @@ class Table:
 
     @property
     def isolates(self) -> str:
-        return ISOLATES[self.baseline]
+        return WORDS[self.baseline].isolates
 
     @property
     def harm(self) -> str:

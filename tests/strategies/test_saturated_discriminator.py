@@ -27,15 +27,5 @@ def test_its_cell_is_neither_positive_nor_equivalent_and_says_why(train, far, tm
     assert "saturated discriminator in 3 of 3 runs" in cell.flags
     for folder in run_folders(tmp_path):  # the same numbers without that status
         (folder / "record.json").write_text((folder / "record.json").read_text().replace('"collapsed"', '"done"'))
-    assert compare(tmp_path, margin=0.8).cells[0].verdict == "equivalent"
-
-
-def test_the_placebo_is_named_and_no_collapse(train, far):
-    """With trade_off=0 no feature is trained against the discriminator: that it wins says nothing."""
-    run = train("strategy=dann", "strategy.trade_off=0", *LONG, domains=far)
-    assert run.record["status"] == "done" and run.record["result"]["flags"] == ["saturated discriminator"]
-
-
-def test_a_discriminator_that_is_kept_guessing_is_no_collapse(train):
-    run = train("strategy=dann", *LONG)
-    assert run.record["status"] == "done" and run.record["result"]["flags"] == []
+    judged = compare(tmp_path, margin=0.8).cells[0]
+    assert judged.collapsed == 0 and judged.reason == "the strategy was still improving: train it longer"  # that alone keeps it from equivalence
