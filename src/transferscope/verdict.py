@@ -82,6 +82,10 @@ class Pair:
         return any(self.rising)
 
     @property
+    def bars_equivalence(self) -> bool:
+        return self.few or self.collapses or self.unfinished
+
+    @property
     def price(self) -> int:
         """What its p-values are multiplied by, and its levels divided by."""
         return PRICE_OF_A_READING**self.readings
@@ -102,8 +106,7 @@ class Pair:
         return effect.p_value(math.copysign(remaining, effect.delta) if effect.delta else 0.0)
 
     def p_equivalence(self, effect: Effect, margin: float) -> float:
-        barred = self.few or self.collapses or self.unfinished
-        return 1.0 if barred else effect.p_equivalence(margin)
+        return 1.0 if self.bars_equivalence else effect.p_equivalence(margin)
 
     def remaining(self, delta: float) -> float:
         """Of the arm that lies behind."""
@@ -304,7 +307,7 @@ def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], over
     difference, equivalence = abs(effect.delta) - pair.remaining(effect.delta), margin - abs(effect.delta)
     if difference <= 0 < pair.remaining(effect.delta):
         return STILL_IMPROVING[BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING]
-    is_nearer = equivalence > difference and not (pair.few or pair.collapses or pair.unfinished)
+    is_nearer = equivalence > difference and not pair.bars_equivalence
     gap, level = (equivalence, levels[1]) if is_nearer else (difference, levels[0])  # of the claim that is nearer
     reason = _wanted(effect, gap, level / pair.price, "equivalence needs n >= {:,.0f}" if is_nearer else "about {:,.0f} for this Δ")
     if pair.unfinished and margin:

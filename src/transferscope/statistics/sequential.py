@@ -93,8 +93,7 @@ def is_futile(pair: Pair, effect: Effect, margin: float, levels: tuple[float, fl
     then, drift = effect.with_seeds(seeds), math.sqrt(effect.seed_variance)
     reach = {1: effect.delta - pair.baseline_remaining, -1: -effect.delta - pair.strategy_remaining}
     difference = max(gap for sign, gap in reach.items() if sign != pair.barred_sign) + drift >= then.half(levels[0])
-    barred = pair.few or pair.collapses or pair.unfinished
-    equivalence = not barred and then.half(levels[1]) - drift <= margin - abs(effect.delta)
+    equivalence = not pair.bars_equivalence and then.half(levels[1]) - drift <= margin - abs(effect.delta)
     return not (difference or equivalence)
 
 
@@ -115,9 +114,8 @@ def _without_verdict(
 def _is_saturated(pair: Pair, effect: Effect, margin: float, levels: tuple[float, float]) -> bool:
     """Whether the test items alone keep either claim from being made, Δ allowed to move by √A."""
     drift, size = math.sqrt(effect.seed_variance), abs(effect.delta)
-    no_equivalence = pair.few or pair.collapses or pair.unfinished
     return effect.item_half(levels[0]) >= size + drift and (
-        no_equivalence or effect.item_half(levels[1]) >= margin - max(size - drift, 0.0)
+        pair.bars_equivalence or effect.item_half(levels[1]) >= margin - max(size - drift, 0.0)
     )
 
 
