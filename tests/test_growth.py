@@ -122,6 +122,15 @@ def test_only_what_is_shown_is_read(tmp_path, capsys):
     assert readings == {"fine_tuning": 0, "linear_probe": 0}
 
 
+def test_a_comparison_that_is_refused_has_read_nothing(tmp_path, capsys):
+    grow(tmp_path, 5, name="first")
+    write_runs(tmp_path, "dann", 0.9, source="faxes", protocol="transductive")
+    assert cli.main(["compare", str(tmp_path)]) == 2
+    assert "--protocol" in capsys.readouterr().err
+    grow(tmp_path, 7)
+    assert [cell["readings"] for cell in said(capsys, tmp_path, "--protocol", "inductive")["cells"]] == [0]
+
+
 def test_a_claim_that_more_seeds_undo_is_taken_back(tmp_path, capsys):
     write_plan(tmp_path, "lucky", write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 2.0))
     assert said(capsys, tmp_path)["cells"][0]["verdict"] == "positive"

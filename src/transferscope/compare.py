@@ -85,13 +85,14 @@ def compare(
     for arm in records.arms:
         if baselines.is_row(arm, name) and arm.cell["protocol"] in protocols:
             families[work.family(arm)].append(arm)
-    for family, arms in families.items():
-        if plan is None or any(plan in arm.plans for arm in arms):
-            work.judge(family, arms, plan)
-    if protocol is None and len({cell.protocol for cell in work.cells}) > 1:
+    paired = [work.collect(name, arms, plan) for name, arms in families.items() if plan is None or any(plan in arm.plans for arm in arms)]
+    shown = [row for family in paired for row in family.rows if row.shown]
+    if protocol is None and len({row.arm.cell["protocol"] for row in shown}) > 1:  # before anything is judged, which is a reading
         raise Refused("--protocol: inductive and transductive cells are never ranked together; give inductive, transductive, or both for a mix")
-    if wording.mixes_rules(work.cells) and not otherwise:
+    if any(row.evidence.mixes_rules for row in shown) and not otherwise:
         raise Refused(f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by their last evaluation")
+    for family in paired:
+        work.judge(family)
     pins = pinned if name in baselines.TARGET_ONLY else {}
     apart = contrasts(records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
     settings["families"] = {cell.family: cell.family_size for cell in work.cells}
@@ -157,13 +158,13 @@ class _Work:
         control = "/controls" if arm.noise else ""
         return f"{arm.plan}/{arm.cell['target']}/{self.baseline}/{self.reader.metric}/{arm.cell['protocol']}{control}"
 
-    def judge(self, family: str, arms: list[Arm], plan: str | None) -> None:
-        """The verdicts of one family; of these the cells of `plan` are kept, all where it is None."""
-        rows, size = [], 0
+    def collect(self, name: str, arms: list[Arm], plan: str | None) -> "_Family":
+        """The evidence of one family. Shown are the cells of `plan`, all where it is None."""
+        family = _Family(name)
         for arm in arms:
             shown = plan is None or plan in arm.plans
             found = baselines.find(arm, self.able, self.baseline, self.pinned)
-            size += len(found)
+            family.size += len(found)
             if not found and shown:
                 self._miss(arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against")
             for base, budget in found:
@@ -174,9 +175,15 @@ class _Work:
                     if shown:
                         self._miss(arm, budget, str(why))
                 else:
-                    rows.append(self._row((arm, base), (trained, against), length, budget, evidence))
-        shown = [plan is None or plan in row.arm.plans for row in rows]
-        read = self.history.count([(row.arm, row.base, row.evidence) for row in rows], family, shown)
+                    margin = self.margin.of(evidence.mean(evidence.held_against), self.reader.metric)
+                    row = _Row(arm, base, (trained, against), length, budget, evidence, margin, rises(evidence, self.reader), shown)
+                    family.rows.append(row)
+        return family
+
+    def judge(self, family: "_Family") -> None:
+        """The verdicts of one family, its cells of now noted as read."""
+        rows, size, shown = family.rows, family.size, [row.shown for row in family.rows]
+        read = self.history.count([(row.arm, row.base, row.evidence) for row in rows], family.name, shown)
         readings = [0 if row.arm.plan in self.looked else times for row, times in zip(rows, read, strict=True)]
         pairs = [
             replace(tested(row.evidence, self.reader.metric, self.items, row.ends), readings=times)
@@ -187,32 +194,14 @@ class _Work:
         finished = [replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, rising=(False, False)) for pair in pairs]
         had_finished = verdict.judge(finished, margins, self.alpha, size, self.correction) if any(pair.unfinished for pair in pairs) else judgements
         chances = probability.of_family(pairs, [row.evidence for row in rows], margins)
-        freed = [
-            pair.unfinished and judged.verdict == "undecided" != other.verdict
-            for pair, judged, other in zip(pairs, judgements, had_finished, strict=True)
-        ]
-        for row, *judged, times, is_shown in zip(rows, judgements, freed, chances, readings, shown, strict=True):
-            if is_shown:
-                self.cells.append(self._cell(row, *judged, family, size, times))
+        for row, evidence, judged, other, chance in zip(rows, pairs, judgements, had_finished, chances, strict=True):
+            if row.shown:
+                barred = evidence.unfinished and judged.verdict == "undecided" != other.verdict  # by training that had not finished alone
+                found = {"family": family.name, "family_size": size, "readings": evidence.readings, "barred": barred}
+                self.cells.append(self._cell(row, judged, chance, found))
 
-    def _row(
-        self, planned: tuple[Arm, Arm], pair: tuple[Arm, Arm], length: int, budget: int | str | None, evidence: Evidence
-    ) -> "_Row":
-        means = [evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against)]
-        margin = self.margin.of(means[1], self.reader.metric)
-        return _Row(*planned, pair, length, budget, evidence, *means, margin, rises(evidence, self.reader))
-
-    def _cell(
-        self,
-        row: "_Row",
-        judged: verdict.Judgement,
-        barred: bool,
-        chance: Probabilities | None,
-        family: str,
-        size: int,
-        readings: int,
-    ) -> Cell:
-        """barred: by training that had not finished alone."""
+    def _cell(self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, found: dict) -> Cell:
+        """found: what only the family tells."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
@@ -238,8 +227,7 @@ class _Work:
             overruled=judged.overruled,
             reason=judged.reason,
             conditional_on=list(dict.fromkeys([*factors, *(factor for factor, holds in given.items() if holds)])),
-            family=family,
-            family_size=size,
+            **found,
             margin=row.margin,
             no_harm=judged.no_harm,
             no_gain=judged.no_gain,
@@ -256,8 +244,8 @@ class _Work:
             baseline_collapsed=int(evidence.baseline_collapsed.sum()),
             collapse_rate=judged.collapse_rate[1:],
             without_collapse=judged.without_collapse,
-            strategy_score=row.strategy_score,
-            baseline_score=row.baseline_score,
+            strategy_score=evidence.mean(evidence.strategy_scores),
+            baseline_score=evidence.mean(evidence.held_against),
             target_full_score=above.score,
             share_of_way=above.share and above.share.value,
             share_of_way_ci=above.share and above.share.ci,
@@ -265,13 +253,11 @@ class _Work:
             baseline_ece=_mean(evidence.baseline_ece),
             strategy_clipped=clipped(evidence.strategy_scores),
             baseline_clipped=clipped(evidence.baseline_scores),
-            readings=readings,
             rates=None,
             strategy_rise=row.ends.strategy.to_dict(),
             baseline_rise=row.ends.baseline.to_dict(),
-            barred=barred,
             times_steps=row.length,
-            flags=self._flags(row, judged) + self.history.flags(readings) + evidence.notes + above.flags,
+            flags=self._flags(row, judged) + self.history.flags(found["readings"]) + evidence.notes + above.flags,
             evidence=evidence,
         )
 
@@ -316,7 +302,7 @@ class _Work:
 @dataclass(frozen=True)
 class _Row:
     """A pair of arms before its verdict. arm, base: as planned. pair: the two as they are compared, `length` times the planned steps long. ends:
-    of their trainings."""
+    of their trainings. shown: whether it is asked for; the others of its family count in it."""
 
     arm: Arm
     base: Arm
@@ -324,10 +310,18 @@ class _Row:
     length: int
     budget: int | str | None
     evidence: Evidence
-    strategy_score: float
-    baseline_score: float
     margin: float
     ends: Rises
+    shown: bool
+
+
+@dataclass
+class _Family:
+    """size: its cells as planned, those without a run too."""
+
+    name: str
+    size: int = 0
+    rows: list[_Row] = field(default_factory=list)
 
 
 def _mean(values: np.ndarray) -> float | None:
