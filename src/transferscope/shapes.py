@@ -45,7 +45,7 @@ PLAN = {
     "jobs": [(JOB | PLANNED, JOB | RULED_OUT)],
     "sequential?": {
         **dict.fromkeys(("baseline", "metric", "selection", "margin", "alpha"), (str, NUMBER)),
-        "looks": [int], "taken": int, "cells": [{"runs": [str], "cell": CELL, "looks": [LOOK], "readings?": int}],
+        "looks": [int], "taken": int, "cells": [{"runs": [str], "baseline_runs": [str], "cell": CELL, "looks": [LOOK], "readings?": int}],
     },
     "settle?": {**dict.fromkeys(("baseline", "metric", "margin", "alpha"), (str, NUMBER)), "lengths": [int]},
 }  # fmt: skip

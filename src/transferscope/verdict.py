@@ -332,4 +332,4 @@ def _without_collapse(pair: Pair, alpha: float) -> dict | None:
     if len(d) == 0:
         return None
     effect = replace(pair, d=d).effect()
-    return {"delta": float(d.mean()), "ci": effect.interval(alpha) if effect else None, "seeds": len(d)}
+    return {"delta": float(d.mean()), "ci": effect.interval(alpha / pair.price) if effect else None, "seeds": len(d)}

@@ -182,6 +182,22 @@ def test_a_later_ordinary_sweep_leaves_the_looks_alone(copied: Path) -> None:
     assert plan_of(copied)["sequential"] == before
 
 
+def test_seeds_that_came_later_leave_the_intervals_of_the_look(copied: Path) -> None:
+    from transferscope.compare import compare
+
+    rules = {"margin": 0.063, "protocol": "both"}
+    before = next(cell for cell in compare(copied, **rules) if cell.strategy == "source_only")
+    assert before.seeds == 4
+    words = [word for word in (*SMALL, *GRID) if word != "--until-decided" and not word.startswith("until_decided.")]
+    assert cli.main(["run", *words, f"store={copied}", "sweep=more", "seed=range(0,6)"]) == 0
+    after = next(cell for cell in compare(copied, **rules) if cell.strategy == "source_only")
+    assert len(after.evidence.seeds) == 6
+    for key in ("delta", "ci", "ci_simultaneous", "seed_half", "item_half", "mde", "seeds"):
+        assert getattr(after, key) == getattr(before, key), key
+    low, high = before.ci
+    assert low < before.delta < high and high - low < before.ci_simultaneous[1] - before.ci_simultaneous[0]
+
+
 def test_seeds_may_be_named(finished: Path, copied: Path) -> None:
     assert run(*GRID, "seed=range(0,6)", store=copied) == 0  # the same sweep, whose looks are taken
     assert plan_of(copied) == plan_of(finished)
@@ -262,8 +278,8 @@ def test_any_launcher_comes_to_the_same_decisions(finished: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["until_decided.looks=[5,5]"], ["until_decided.looks=[5, 5]", "more seeds than the one before"]),
-        (["until_decided.looks=[7,5]"], ["until_decided.looks=[7, 5]", "more seeds than the one before"]),
+        (["until_decided.looks=[5,5]"], ["until_decided.looks=[5, 5]", "larger than the one before"]),
+        (["until_decided.looks=[7,5]"], ["until_decided.looks=[7, 5]", "larger than the one before"]),
         (["until_decided.looks=[1,5]"], ["until_decided.looks=[1, 5]", "at least 2"]),
         (["until_decided.looks=[]"], ["until_decided.looks=[]", "[5,7,10]"]),
         (["until_decided.looks=5"], ["until_decided.looks=5", "[5,7,10]"]),

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from transferscope.comparison.cells import Cell
+from transferscope.comparison.pairing import tested
+from transferscope.verdict import PRICE_OF_A_READING
 
 PLANNED = ("baseline", "metric", "selection", "margin", "alpha")
 
@@ -35,6 +37,27 @@ def as_planned(plan: dict, settings: dict) -> bool:
     return all(planned[key] == settings[key] for key in PLANNED) and (settings["items"], settings["correction"]) == ("random", "holm")
 
 
+def _at_look(cell: Cell, planned: dict, entry: dict) -> dict:
+    """What goes with an interval, of the seeds that the last look had: others may have come since."""
+    seeds, evidence = entry["looks"][-1]["seeds"], cell.evidence
+    pair = tested(evidence, cell.metric, "random")
+    if pair.chance != "items":
+        runs = {*zip(entry["runs"][:seeds], entry["baseline_runs"][:seeds], strict=False)}
+        pairs = zip(evidence.strategy_runs, evidence.baseline_runs, strict=True)  # one run a seed: no folds here
+        pair = replace(pair, d=pair.d[[(one.name, other.name) in runs for one, other in pairs]])
+    price = PRICE_OF_A_READING ** entry.get("readings", 0)
+    if (effect := pair.effect()) is None:
+        return {}
+    level = planned["alpha"] / len(planned["looks"]) / cell.family_size / price
+    mde = effect.minimum_detectable(level)
+    return {
+        "ci": effect.interval(planned["alpha"] / price),
+        "seed_half": effect.seed_half(level),
+        "item_half": effect.item_half(level),
+        "mde": mde if mde <= pair.span else None,
+    }
+
+
 def _held(cell: Cell, plan: dict, settings: dict) -> Cell:
     runs = {folder.name for folder in cell.evidence.strategy_runs}
     planned = plan.get("sequential")
@@ -54,7 +77,7 @@ def _held(cell: Cell, plan: dict, settings: dict) -> Cell:
     when = f"look {found['look']} of {number}, {found['seeds']} seeds"
     return replace(
         cell,
-        **_OF_NOW | {"material": cell.material and found["state"] == "decided"},
+        **_OF_NOW | {"material": cell.material and found["state"] == "decided"} | _at_look(cell, planned, entry),
         verdict=found["verdict"],
         delta=found["delta"],
         ci_simultaneous=tuple(found["ci_simultaneous"]) if found["ci_simultaneous"] else None,

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from transferscope.comparison import baselines
@@ -13,8 +15,18 @@ from transferscope.tasks.metrics import JUDGED
 SELECTION = "last"
 
 
-def judged_by(section: str, values: dict[str, Any]) -> dict[str, Any]:
-    """baseline, metric, margin (`Margin`) and alpha of a section of the config. Raises Refused."""
+@dataclass(frozen=True)
+class Rules:
+    """What such a sweep judges its cells by: keys of its section of the config."""
+
+    baseline: str
+    metric: str
+    margin: Margin
+    alpha: float
+
+
+def rules(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `Rules`. Raises Refused."""
     metric, alpha = values["metric"], values["alpha"]
     if metric not in JUDGED:
         raise Refused(f"{section}.metric={metric}: not one of {', '.join(JUDGED)}{nearest(metric, JUDGED)}")
@@ -23,6 +35,15 @@ def judged_by(section: str, values: dict[str, Any]) -> dict[str, Any]:
     with own_words(section):
         baselines.parse(str(values["baseline"]))
         return {"baseline": str(values["baseline"]), "metric": metric, "margin": Margin.parse(values["margin"], metric), "alpha": float(alpha)}
+
+
+def increasing(key: str, numbers: object, what: str, example: str) -> tuple[int, ...]:
+    """Whole numbers of at least 2. Raises Refused."""
+    if not isinstance(numbers, list) or not numbers or not all(type(number) is int and number >= 2 for number in numbers):
+        raise Refused(f"{key}={numbers}: {what}, each at least 2, are needed, such as {example}")
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
+        raise Refused(f"{key}={numbers}: each must be larger than the one before, such as {example}")
+    return tuple(numbers)
 
 
 def check_given_once(section: str, points: Iterable[list[str]], example: str) -> None:

@@ -17,36 +17,26 @@ from rich.console import Console
 
 from transferscope import progress, readings, record, tracking
 from transferscope.compare import Cell, compare
-from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused
 from transferscope.run import is_done
 from transferscope.sweeps import sweep
 from transferscope.sweeps.branches import branches, cells, cost, own_words
-from transferscope.sweeps.judging import SELECTION, check_given_once, judged_by
+from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.sweep import Job
 
 STEPS = ("steps", "source_steps")  # of the trainer: a source model is a part of the training
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Rules):
     """The keys settle.* of a sweep. lengths: times the planned steps, increasing."""
 
     lengths: tuple[int, ...]
-    baseline: str
-    metric: str
-    margin: Margin
-    alpha: float
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Settings":
         """Raises Refused."""
-        lengths = values["lengths"]
-        if not isinstance(lengths, list) or not lengths or not all(type(times) is int and times >= 2 for times in lengths):
-            raise Refused(f"settle.lengths={lengths}: times the steps, each at least 2, are needed, such as [2,4]")
-        if any(later <= earlier for earlier, later in zip(lengths, lengths[1:], strict=False)):
-            raise Refused(f"settle.lengths={lengths}: every length must be larger than the one before, such as [2,4]")
-        return cls(tuple(lengths), **judged_by("settle", values))
+        return cls(lengths=increasing("settle.lengths", values["lengths"], "times the steps", "[2,4]"), **rules("settle", values))
 
     def to_dict(self) -> dict:
         return {**vars(self), "lengths": list(self.lengths), "margin": self.margin.setting}

@@ -18,37 +18,28 @@ from rich.console import Console
 from transferscope import progress, readings, record, tracking, verdict
 from transferscope.comparison import pairing, scores, trained
 from transferscope.comparison.history import identity
-from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused
 from transferscope.run import is_done
 from transferscope.statistics import sequential
 from transferscope.sweeps import sweep
 from transferscope.sweeps.branches import Branch, Cell, branches, cells, cost
-from transferscope.sweeps.judging import SELECTION, check_given_once, judged_by
+from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.sweep import Job
 
 COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The keys until_decided.* of a sweep."""
+class Settings(Rules):
+    """The keys until_decided.* of a sweep. looks: seeds at each, increasing."""
 
     looks: tuple[int, ...]
-    baseline: str
-    metric: str
-    margin: Margin
-    alpha: float
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Settings":
         """Raises Refused."""
-        looks, key = values["looks"], "until_decided"
-        if not isinstance(looks, list) or not looks or not all(type(seeds) is int and seeds >= 2 for seeds in looks):
-            raise Refused(f"{key}.looks={looks}: numbers of seeds, each at least 2, are needed, such as [5,7,10]")
-        if any(later <= earlier for earlier, later in zip(looks, looks[1:], strict=False)):
-            raise Refused(f"{key}.looks={looks}: every look needs more seeds than the one before, such as [5,7,10]")
-        return cls(tuple(looks), **judged_by(key, values))
+        looks = increasing("until_decided.looks", values["looks"], "numbers of seeds", "[5,7,10]")
+        return cls(looks=looks, **rules("until_decided", values))
 
     @property
     def design(self) -> sequential.Design:
