@@ -8,6 +8,7 @@ from store_fixture import edit, write_run, write_runs
 from transferscope.compare import compare
 from transferscope.evidence import flips
 from transferscope.evidence.predictions import Reader
+from transferscope.statistics.flips import lost
 
 TWIN = {"consumed": {"twin": True}}
 HARM = 60  # items the planted strategy always gets wrong
@@ -43,30 +44,61 @@ def found(store: Path, strategy: str) -> flips.Flips:
     return flips.of(cell, 0.05, Reader())
 
 
-def test_an_equal_strategy_flips_no_more_than_the_twin(store):
+def test_an_equal_strategy_is_not_told_to_lose_or_win(store):
     equal = found(store, "linear_probe")
-    assert equal.reference == "twin" and equal.seeds == 10
-    for rate in (equal.negative, equal.positive, equal.hidden):
-        assert rate.ci[0] <= 0 <= rate.ci[1] and rate.excess == pytest.approx(rate.value - rate.reference)
-    assert equal.negative.value > 0 and equal.lost == equal.won == []
+    for one in (equal.lost, equal.won):
+        assert one.ci[0] <= 0 <= one.ci[1] and one.delta == pytest.approx(one.value - one.reference)
+    assert equal.lost.value > 0 and equal.items_lost == equal.items_won == []
 
 
 def test_planted_harm_is_in_the_excess_and_its_items_are_listed(store):
     harmed = found(store, "fine_tuning")
-    assert harmed.negative.ci[0] > 0.1 and harmed.hidden.ci[0] > 0.1
-    numbers = [int(item.id[-5:]) for item in harmed.lost]
+    assert harmed.lost.ci[0] > 0.1 and harmed.won.ci[0] < 0 and harmed.hidden > 0.1
+    numbers = [int(item.id[-5:]) for item in harmed.items_lost]
     assert len(numbers) > HARM / 2 and max(numbers) < HARM
-    item = harmed.lost[0]
+    item = harmed.items_lost[0]
     assert item.strategy_right == 0 and item.baseline_right == 10 and item.p_adjusted < 0.01
     assert item.answer == f"class{(int(item.label[-1]) + 1) % 10}"
 
 
-def test_without_a_twin_other_seeds_bound_what_chance_gives(tmp_path):
-    write_runs(tmp_path, "scratch", 1.0, 4, n=200)
-    write_runs(tmp_path, "linear_probe", 1.0, 4, n=200, initialisation="source")
-    bounded = found(tmp_path, "linear_probe")
-    assert bounded.reference == "bound" and bounded.negative.ci is None
-    assert bounded.negative.reference > bounded.negative.value  # other subsets flip more than other initialisations
+def test_a_twin_is_told_beside_it_where_it_was_run(store, tmp_path):
+    assert 0 < found(store, "linear_probe").twin < 0.5
+    copy = Path(shutil.copytree(store, tmp_path / "runs"))
+    for folder in next(cell for cell in compare(copy) if cell.strategy == "linear_probe").evidence.twin_runs:
+        (folder / "evaluations.npz").write_bytes(b"broken")
+    assert found(copy, "linear_probe").twin is None
+
+
+def test_lost_is_the_mean_over_pairs_of_different_seeds():
+    rng = np.random.default_rng(0)
+    s, b = rng.integers(0, 2, (2, 4, 7)).astype(float)
+    groups = np.array([0, 0, 1, 2, 2, 2, 3])
+
+    def by_hand(of, weights):
+        pairs = [(k, m) for k in range(4) for m in range(4) if k != m]
+        return sum(weights @ of(k, m) for k, m in pairs) / len(pairs)
+
+    for names, weights in ((None, np.full(7, 1 / 7)), (groups, np.array([1 / 8, 1 / 8, 1 / 4, 1 / 12, 1 / 12, 1 / 12, 1 / 4]))):
+        one = lost(s, b, names, 0.05)
+        assert one.value == pytest.approx(by_hand(lambda k, m: b[m] * (1 - s[k]), weights))
+        assert one.reference == pytest.approx(by_hand(lambda k, m: b[m] * (1 - b[k]), weights))
+    assert lost(s[:2], b[:2], None, 0.05).ci is None
+
+
+def test_what_two_arms_that_are_right_as_often_lose_is_told_as_seldom_as_promised():
+    rng, told = np.random.default_rng(1), np.zeros(2)
+    for _ in range(200):
+        easy, subset = rng.normal(1, 1.2, 200), rng.normal(0, 1, (5, 200))  # a seed's labels are those of both arms
+        s, b = (easy + subset + rng.normal(0, 0.3, (5, 1)) + rng.normal(0, 1, (5, 200)) > 0 for _ in range(2))
+        told += [lost(s * 1.0, b * 1.0, None, 0.05).ci[0] > 0, lost(1.0 - s, 1.0 - b, None, 0.05).ci[0] > 0]
+    assert max(told) <= 0.025 * 200 + 3 * (0.025 * 200) ** 0.5
+
+
+def test_a_strategy_that_is_better_on_every_item_loses_nothing():
+    rng = np.random.default_rng(2)
+    easy = rng.normal(0, 1.5, 1000)
+    s, b = ((easy + gain + rng.normal(0, 1, (10, 1000)) > 0) * 1.0 for gain in (0.7, 0))
+    assert lost(s, b, None, 0.05).ci[1] < 0 < lost(1 - s, 1 - b, None, 0.05).ci[0]
 
 
 def test_one_seed_tells_nothing(tmp_path):
@@ -87,10 +119,3 @@ def test_p_of_an_item_is_fishers():
     rng = np.random.default_rng(0)
     counts = rng.binomial(8, 0.6, size=(2, 4000))
     assert (flips.fisher(*counts, 8) <= 0.05).mean() <= 0.05
-
-
-def test_a_twin_that_cannot_be_read_is_no_twin(store, tmp_path):
-    copy = Path(shutil.copytree(store, tmp_path / "runs"))
-    for folder in next(cell for cell in compare(copy) if cell.strategy == "linear_probe").evidence.twin_runs[:9]:
-        (folder / "evaluations.npz").write_bytes(b"broken")
-    assert found(copy, "linear_probe").reference == "bound"

@@ -134,27 +134,27 @@ def test_what_stands_beside_the_mean_is_told(comparison, html):
     text = Page(html).text
     for cell in comparison:
         found = flips.of(cell, 0.05, Reader())
-        for rate in (found.negative, found.positive, found.hidden):
-            assert numerals.signed(rate.excess, "accuracy") in text and numerals.interval(rate.ci, "accuracy") in text
+        for one in (found.lost, found.won):
+            assert numerals.signed(one.delta, "accuracy") in text and numerals.interval(one.ci, "accuracy") in text
         for source in forgetting.of(cell, 0.05):
             assert numerals.interval(source.ci, "accuracy") in text
         if found := learning.of(cell, 0.05):
             assert numerals.interval(found.area.ci, "accuracy") in text
-    assert "By ward" in text and "hidden negative transfer" in text and "twin=true" not in text
+    assert "By ward" in text and "hidden negative transfer" in text and "lost by the twin" in text
     assert "What the source’s labels are worth" in text and "its being chosen" in text
 
 
 def test_flipped_items_are_pictured_two_dozen_a_cell_at_most(comparison, html):
-    most = max(len(flips.of(cell, 0.05, Reader()).lost) for cell in comparison)
+    most = max(len(flips.of(cell, 0.05, Reader()).items_lost) for cell in comparison)
     cards = html.split('<div class="evidence"')[1:]
     pictured = [card.count('<img src="data:image/png;base64,') for card in cards]
     assert len(cards) == len(comparison) and max(pictured) == 24 < most and min(pictured) == 0
     assert all(picture.split('alt="')[1][0] != '"' for picture in html.split("<img ")[1:])
 
 
-def test_without_a_twin_chance_is_a_bound_and_the_page_says_how_to_get_one(bare):
+def test_without_a_twin_there_is_no_column_for_it(bare):
     text = Page(page.render(compare(bare))).text
-    assert "twin=true" in text and "at most" in text and "By ward" not in text
+    assert "lost by the twin" not in text and "By ward" not in text and "between two runs of scratch" in text
 
 
 def test_a_class_that_loses_is_a_headline_where_the_whole_does_not_lose(tmp_path):

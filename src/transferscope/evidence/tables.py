@@ -23,15 +23,15 @@ def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
 
 
 def flip_rows(comparison: Comparison, reader: Reader) -> list[dict]:
-    """One a cell: shares of negative and positive flips and of hidden negative transfer, what chance gives, the excess and its interval."""
+    """One a cell: shares of the items lost and won, what two runs of the baseline lose and win, the difference and its interval."""
     rows = []
     for cell in comparison:
         if found := flips.of(cell, comparison.settings["alpha"], reader):
-            row = {**_place(cell), "chance": found.reference, "lost_items": len(found.lost), "won_items": len(found.won)}
-            for name in ("negative", "positive", "hidden"):
-                rate = getattr(found, name)
-                row |= {name: rate.value, f"{name}_by_chance": rate.reference, f"{name}_excess": rate.excess}
-                row |= _bounds(f"{name}_excess_ci", rate.ci)
+            row = {**_place(cell), "hidden": found.hidden, "items_lost": len(found.items_lost), "items_won": len(found.items_won)}
+            for name in ("lost", "won"):
+                one = getattr(found, name)
+                row |= {name: one.value, f"{name}_by_baseline": one.reference, f"{name}_excess": one.delta}
+                row |= _bounds(f"{name}_excess_ci", one.ci)
             rows.append(row)
     return rows
 

@@ -45,7 +45,7 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures) -> Non
     _deepen([view.classes for view in target.views if view.classes])
     for column in {column for view in target.views for column in view.subgroups}:
         _deepen([view.subgroups[column] for view in target.views if column in view.subgroups])
-    if shares := [rate.value for view in target.views if view.flips for rate in (view.flips.negative, view.flips.positive, view.flips.hidden)]:
+    if shares := [share for view in target.views if view.flips for share in (view.flips.lost.value, view.flips.won.value, view.flips.hidden)]:
         reach = max(*shares, 0.01)
         target.flip_axis = figures.Axis(-reach, reach, figures.round_ticks(-reach, reach))
 

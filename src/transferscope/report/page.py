@@ -17,7 +17,6 @@ from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.cells import Comparison
 from transferscope.evidence import budgets, regret
-from transferscope.evidence.flips import BOUND
 from transferscope.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
@@ -82,6 +81,7 @@ def render(comparison: Comparison) -> str:
         unit=numerals.unit(metric),
         margin=margin,
         confidence=f"{100 * (1 - settings['alpha']):g} %",
+        alpha_percent=f"{100 * settings['alpha']:g} %",
         baseline_names=" or ".join(baselines) or "baseline",
         hidden=words.hidden(baselines),
         meanings=words.explanations(baselines, margin),
@@ -93,7 +93,7 @@ def render(comparison: Comparison) -> str:
         with_learning=any(view.learning for view in views),
         with_subgroups=any(view.subgroups for view in views),
         with_forgetting=any(view.forgetting for view in views),
-        without_twin=any(view.flips and view.flips.reference == BOUND for view in views),
+        with_twin=any(view.flips and view.flips.twin is not None for view in views),
         part_metric=part_metric,
         part_unit=numerals.unit(part_metric),
         regrets=regret.of(cells),

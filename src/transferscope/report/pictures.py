@@ -21,14 +21,14 @@ class Pictures:
 
     def of(self, cell: Cell, found: Flips | None) -> dict[str, str]:
         """{item id: data URI} of the first listed items."""
-        if found is None or not found.lost:
+        if found is None or not found.items_lost:
             return {}
         folder = cell.evidence.strategy_runs[0]
         key = folder.parent, cell.evidence.records[folder]["consumed"]["target"]["digest"]
         if key not in self.known:
             self.known[key] = read_thumbnails(*key)
         here = self.known[key]
-        return {item.id: _uri(here[item.id]) for item in found.lost[:MOST] if item.id in here}
+        return {item.id: _uri(here[item.id]) for item in found.items_lost[:MOST] if item.id in here}
 
 
 def _uri(image: np.ndarray) -> str:

@@ -125,7 +125,7 @@ def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -
     seeds, n = d.shape
     ms_seed, ms_item, ms_rest = mean_squares(d)
     raw = max((ms_item - ms_rest) / (seeds * n), 0.0)
-    item_df = _item_df(d.mean(axis=0), unit, influence)
+    df = item_df(d.mean(axis=0), unit, influence)
     variance = max(raw, _least_item_variance(n, influence))
     if influence is None:
         padded = np.hstack([d, np.full((seeds, 1), unit), np.full((seeds, 1), -unit)])
@@ -138,7 +138,7 @@ def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -
         item_variance=variance,
         seeds=seeds,
         items=d.shape[1],
-        item_df=item_df,
+        item_df=df,
         raw_item_variance=raw,
     )
 
@@ -159,7 +159,7 @@ def estimate_over_items(d: np.ndarray, unit: float = 1.0, influence: float | Non
     variance = max(raw, _least_item_variance(n, influence))
     if influence is None:
         variance = float(np.append(d, [unit, -unit]).var(ddof=1)) / (n + 2)
-    return Effect(float(d.mean()), 0.0, variance, 1, n, _item_df(d, unit, influence), raw)
+    return Effect(float(d.mean()), 0.0, variance, 1, n, item_df(d, unit, influence), raw)
 
 
 def _finite(d: np.ndarray) -> np.ndarray:
@@ -169,7 +169,7 @@ def _finite(d: np.ndarray) -> np.ndarray:
     return d
 
 
-def _item_df(c: np.ndarray, unit: float, influence: float | None) -> float:
+def item_df(c: np.ndarray, unit: float, influence: float | None) -> float:
     """ν of `estimate`; c [n], the items' means over seeds."""
     n = len(c)
     w, most = (unit, n + 1) if influence is None else (influence, max(n - 1, 1))
