@@ -4,8 +4,10 @@ Every measure is a difference to the baseline run of the same seed. Its interval
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import stdtrit
@@ -25,24 +27,23 @@ class Measure:
 
 @dataclass(frozen=True)
 class Time:
-    """Until the score that the baseline ends with is first reached. reached: of how many seeds the strategy does; the means are over
-    these, and `saved` (baseline − strategy) is told only where all do. The strategy's source training is counted.
-
-    shared: seeds whose source model another run had trained, so that its seconds are not in.
-    """
+    """Until an arm first reaches the score that the baseline's *other* seeds end with, in the mean: the same threshold for both arms, and none
+    of either's own luck in it. A run that never does counts its end and one interval more. The strategy's source training is counted, also
+    where another run made the model. saved: baseline − strategy; the interval allows for the distance between evaluations as well. reached,
+    baseline_reached: seeds that do."""
 
     strategy: float
     baseline: float
-    saved: Measure | None
+    saved: Measure
     reached: int
-    shared: int = 0
+    baseline_reached: int
 
 
 @dataclass(frozen=True)
 class Learning:
     """Differences in test accuracy. jumpstart: before the first step. early: at the first evaluation after it. asymptote: at the last.
-    area: mean height of the curve. steps, seconds: time to threshold. interval: steps between evaluations, the resolution of `steps`.
-    source_steps: of the strategy, counted in `steps`."""
+    area: mean height of the curve. steps, seconds: time to threshold, None with a single seed; seconds also where nobody timed the source
+    training. first, last: steps of the evaluations. source_steps: of the strategy, counted in `steps`."""
 
     jumpstart: Measure
     early: Measure
@@ -58,7 +59,8 @@ class Learning:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One learning curve: steps, seconds and test accuracy at each evaluation, source training not counted."""
+    """One learning curve: steps, seconds and test accuracy at each evaluation, source training not counted. source_seconds: nan where nobody
+    timed it."""
 
     steps: np.ndarray
     seconds: np.ndarray
@@ -67,13 +69,14 @@ class _Run:
     source_seconds: float
 
 
-def of(cell: Cell, alpha: float) -> Learning | None:
-    """None where a run has no curve: a history of fewer than 3 evaluations at steps it shares with its baseline; or that has no runs."""
+def of(cell: Cell, alpha: float, costs: Mapping[str, float] = MappingProxyType({})) -> Learning | None:
+    """None where a run has no curve: a history of fewer than 3 evaluations at steps it shares with its baseline; or that has no runs. costs: of
+    `source_costs`."""
     seen = cell.evidence
     if not seen.baseline_runs:
         return None
     rows = zip(seen.rows(seen.strategy_runs), seen.rows(seen.baseline_runs), strict=True)
-    runs = [(_row(cell, s), _row(cell, b)) for s, b in rows]
+    runs = [(_row(cell, s, costs), _row(cell, b, costs)) for s, b in rows]
     shared = set.intersection(*(set(run.steps) for pair in runs for run in pair))
     if len(shared) < 3 or min(shared) > 0:
         return None
@@ -95,15 +98,26 @@ def of(cell: Cell, alpha: float) -> Learning | None:
     )
 
 
-def _row(cell: Cell, folders: list[Path]) -> _Run:
+def source_costs(records: Iterable[dict]) -> dict[str, float]:
+    """Seconds that each source model took to train, by its key, from the records of the runs that trained them."""
+    found = {}
+    for run in records:
+        model, timings = run.get("source_model") or {}, run.get("timings") or {}
+        is_the_model = not ((run.get("result") or {}).get("steps") or {}).get("target")  # `source_only`: its own steps are those of the source
+        if model.get("made") and (seconds := timings.get("source_seconds") or (is_the_model and timings.get("fit_seconds"))):
+            found[model["key"]] = float(seconds)
+    return found
+
+
+def _row(cell: Cell, folders: list[Path], costs: Mapping[str, float]) -> _Run:
     """Of one seed: its run, or the mean curve of its folds, at the evaluations they share."""
-    runs = [_read(cell, folder) for folder in folders]
+    runs = [_read(cell, folder, costs) for folder in folders]
     steps = sorted(set.intersection(*(set(run.steps) for run in runs)))
     seconds, values = (np.mean([getattr(run, part)[np.isin(run.steps, steps)] for run in runs], axis=0) for part in ("seconds", "values"))
     return _Run(np.array(steps), seconds, values, runs[0].source_steps, float(np.mean([run.source_seconds for run in runs])))
 
 
-def _read(cell: Cell, folder: Path) -> _Run:
+def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> _Run:
     column = f"{cell.target}/test/accuracy"
     try:
         rows = [row for row in record.read_history(folder) if column in row]
@@ -112,41 +126,39 @@ def _read(cell: Cell, folder: Path) -> _Run:
     run = cell.evidence.records[folder]
     steps = (run.get("result") or {}).get("steps") or {}
     begins_at_source = bool(steps.get("target"))  # else the curve's own steps are those of source training
+    source_steps = int(steps.get("source", 0)) if begins_at_source else 0
+    seconds = (run.get("timings") or {}).get("source_seconds") or costs.get((run.get("source_model") or {}).get("key"), math.nan)
     return _Run(
         *(np.array([row[key] for row in rows]) for key in ("step", "seconds", column)),
-        source_steps=int(steps.get("source", 0)) if begins_at_source else 0,
-        source_seconds=float((run.get("timings") or {}).get("source_seconds") or 0.0) if begins_at_source else 0.0,
+        source_steps=source_steps,
+        source_seconds=float(seconds) if source_steps else 0.0,
     )
 
 
 def _time(runs: list[tuple[_Run, _Run]], unit: str, alpha: float) -> Time | None:
-    """None where the strategy never reaches the baseline's last score."""
-    taken = []
-    for strategy, baseline in runs:
-        threshold = baseline.values[-1]
-        taken.append([_reached(run, threshold, unit) for run in (strategy, baseline)])
-    times = np.array(taken)
-    reached = np.isfinite(times[:, 0])
-    if not reached.any():
+    before = np.array([[getattr(run, f"source_{unit}") for run in pair] for pair in runs])
+    if len(runs) < 2 or np.isnan(before).any():
         return None
-    strategy, baseline = times[reached].mean(axis=0)
-    saved = _measure(times[:, 1] - times[:, 0], alpha) if reached.all() else None
-    shared = sum(run.source_steps > 0 and run.source_seconds == 0 for run, _ in runs)
-    return Time(float(strategy), float(baseline), saved, int(reached.sum()), shared)
+    ends = np.array([baseline.values[-1] for _, baseline in runs])
+    thresholds = (ends.sum() - ends) / (len(ends) - 1)
+    found = np.array([[_reached(run, at, unit) for run in pair] for pair, at in zip(runs, thresholds, strict=True)])  # [K, arm, (time, reached)]
+    times = found[..., 0] + before
+    between = np.mean([np.diff(getattr(run, unit)).mean() for pair in runs for run in pair])
+    saved = _measure(times[:, 1] - times[:, 0], alpha, between**2 / 12)
+    return Time(*times.mean(axis=0).tolist(), saved, *found[..., 1].sum(axis=0).astype(int).tolist())
 
 
-def _reached(run: _Run, threshold: float, unit: str) -> float:
-    """Time of the first evaluation at or above the threshold, with the source training before it; inf where there is none."""
+def _reached(run: _Run, threshold: float, unit: str) -> tuple[float, bool]:
+    """Time of the first evaluation at or above the threshold; the end and one interval more where there is none."""
+    times = getattr(run, unit)
     at = np.flatnonzero(run.values >= threshold)
-    if len(at) == 0:
-        return math.inf
-    return getattr(run, unit)[at[0]] + getattr(run, f"source_{unit}")
+    return (float(times[at[0]]), True) if len(at) else (float(2 * times[-1] - times[-2]), False)
 
 
-def _measure(values: np.ndarray, alpha: float) -> Measure:
-    """values [K], one a seed."""
+def _measure(values: np.ndarray, alpha: float, rounding: float = 0.0) -> Measure:
+    """values [K], one a seed. rounding: variance that rounding has taken from each."""
     mean, seeds = float(values.mean()), len(values)
     if seeds < 2:
         return Measure(mean, None)
-    half = -stdtrit(seeds - 1, alpha / 2) * values.std(ddof=1) / math.sqrt(seeds)
+    half = -stdtrit(seeds - 1, alpha / 2) * math.sqrt((values.var(ddof=1) + rounding) / seeds)
     return Measure(mean, (float(mean - half), float(mean + half)))

@@ -1,6 +1,6 @@
 """What lies behind a cell: its seeds, classes, subgroups, items and training curves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from transferscope.report.pictures import Pictures
 from transferscope.statistics import effect
 
 
-def add(target: Target, alpha: float, reader: Reader, pictures: Pictures) -> None:
-    """Fill every view of a target with what stands beside its mean."""
+def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs: Mapping[str, float]) -> None:
+    """Fill every view of a target with what stands beside its mean. costs: seconds of source models (`learning.source_costs`)."""
     read = _histories(f"{target.name}/test/accuracy")
     lines: list[tuple[View, str, list]] = []
     for view in target.views:
@@ -26,7 +26,7 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures) -> Non
         view.classes = shown_parts(classes.of(cell, alpha, reader))
         view.subgroups = {column: shown_parts(found) for column, found in subgroups.of(cell, alpha, reader).items()}
         view.flips = flips.of(cell, alpha, reader)
-        view.learning = learning.of(cell, alpha)
+        view.learning = learning.of(cell, alpha, costs)
         view.forgetting = forgetting.of(cell, alpha)
         view.calibration = calibration_change.of(cell, alpha, reader)
         view.pictures = pictures.of(cell, view.flips)

@@ -16,7 +16,7 @@ from transferscope.comparison import numerals, wording
 from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.cells import Comparison
-from transferscope.evidence import budgets, regret
+from transferscope.evidence import budgets, learning, regret
 from transferscope.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
@@ -51,8 +51,9 @@ def render(comparison: Comparison) -> str:
     gaps = method.gaps(comparison)
     targets = layout.build(cells, gaps.places)
     reader, pictures = Reader(), Pictures()
+    costs = learning.source_costs(run for one in seen for run in one.records.values())
     for target in targets:
-        cards.add(target, settings["alpha"], reader, pictures)
+        cards.add(target, settings["alpha"], reader, pictures, costs)
         for line in (line for source in target.sources for line in source.lines):
             _draw_budgets(target, line, settings)
     views = [view for target in targets for view in target.views]
