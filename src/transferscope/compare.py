@@ -99,7 +99,7 @@ def compare(
     settings["other_plans"] = records.others({family.split("/")[0] for family in settings["families"]})
     predictions, unread = _predictions(store)
     plans = records.plans
-    cells = sorted(looks.hold(with_rates(work.cells), plans, settings), key=_order)
+    cells = sorted(with_rates(looks.hold(work.cells, plans, settings), alpha, items), key=_order)
     taken_back = history.tell(cells, settings)
     return Comparison(
         cells=cells,
@@ -254,9 +254,11 @@ class _Work:
             strategy_clipped=clipped(evidence.strategy_scores),
             baseline_clipped=clipped(evidence.baseline_scores),
             rates=None,
+            rates_sign=None,
             strategy_rise=row.ends.strategy.to_dict(),
             baseline_rise=row.ends.baseline.to_dict(),
             times_steps=row.length,
+            by_looks=False,
             flags=self._flags(row, judged) + self.history.flags(found["readings"]) + evidence.notes + above.flags,
             evidence=evidence,
         )

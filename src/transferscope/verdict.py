@@ -112,6 +112,21 @@ class Pair:
         """Of the arm that lies behind."""
         return self.baseline_remaining if delta > 0 else self.strategy_remaining
 
+    def side(self, level: float) -> int:
+        """Of zero, that its interval at this level shows Δ to be on and that no rule keeps the pair from claiming: 1, −1, else 0."""
+        if (effect := self.effect()) is None:
+            return 0
+        low, high = effect.interval(level / self.price)
+        found = 1 if low > self.baseline_remaining else -1 if high < -self.strategy_remaining else 0
+        return 0 if found == self.barred_sign else found
+
+    def is_saturated(self, effect: Effect, margin: float, levels: Sequence[float]) -> bool:
+        """Whether the test items alone keep either claim from being made, however many seeds there are, Δ allowed to move by √A."""
+        drift, size = math.sqrt(effect.seed_variance), abs(effect.delta)
+        return effect.item_half(levels[0]) >= size + drift and (
+            self.bars_equivalence or effect.item_half(levels[1]) >= margin - max(size - drift, 0.0)
+        )
+
     def hangs_on_few_items(self, effect: Effect) -> bool:
         if self.chance == "seeds":
             return False
@@ -309,17 +324,20 @@ def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], over
         return STILL_IMPROVING[BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING]
     is_nearer = equivalence > difference and not pair.bars_equivalence
     gap, level = (equivalence, levels[1]) if is_nearer else (difference, levels[0])  # of the claim that is nearer
-    reason = _wanted(effect, gap, level / pair.price, "equivalence needs n >= {:,.0f}" if is_nearer else "about {:,.0f} for this Δ")
+    number = "equivalence needs n >= {:,.0f}" if is_nearer else "about {:,.0f} for this Δ"
+    reason = _wanted(effect, gap, level / pair.price, number, pair.is_saturated(effect, margin, [level / pair.price for level in levels]))
     if pair.unfinished and margin:
         reason += "; an arm was still improving, not equivalent"
     return reason + (f"; few items: fewer than {MINIMUM_CLASS} in the smallest class, never equivalent" if pair.few else "")
 
 
-def _wanted(effect: Effect, gap: float, level: float, number: str) -> str:
-    """What would bring the half-width below `gap`: more seeds, test items, or both. Seeds that are added now are judged as read once more."""
+def _wanted(effect: Effect, gap: float, level: float, number: str, saturated: bool) -> str:
+    """What would bring the half-width below `gap`: more seeds, test items, or both. Seeds that are added now are judged as read once more.
+    saturated: seeds cannot help; else "not seeds" is not said, for with them Δ may move."""
     items, with_more = effect.items_needed(gap, level), level / PRICE_OF_A_READING
     if (effect.item_variance and effect.item_half(with_more) >= gap) or not effect.seed_variance:
-        what = "needs test items and seeds" if effect.seed_half(level) >= gap else "needs test items, not seeds"
+        no_seeds = not effect.seed_variance or (saturated and effect.seed_half(level) < gap)
+        what = "needs test items, not seeds" if no_seeds else "needs test items and seeds"
         return what + ("" if math.isinf(items) else f": {number.format(items)}")
     if seeds_needed := effect.seeds_needed(gap, with_more):
         return f"more seeds: about {seeds_needed} in all"

@@ -134,22 +134,24 @@ def test_the_twin_of_another_arm_is_not_taken(tmp_path):
 
 def at_rates(store, strategy, skills, **more):
     for rate, skill in skills.items():
-        write_runs(store, strategy, skill, seeds=3, consumed={"trainer": {"optimizer": {"lr": rate}}}, **more)
+        write_runs(store, strategy, skill, consumed={"trainer": {"optimizer": {"lr": rate}}}, **more)
 
 
 def test_the_sign_at_every_learning_rate(tmp_path):
     at_rates(tmp_path, "scratch", {0.001: 0.5, 0.01: 0.7, 0.1: 0.2})
     at_rates(tmp_path, "fine_tuning", {0.001: 2.0, 0.01: 2.0, 0.1: 2.0})
     at_rates(tmp_path, "dann", {0.001: 2.0, 0.01: 2.0, 0.1: -2.0})
+    at_rates(tmp_path, "linear_probe", {0.001: 2.0, 0.01: 0.7, 0.1: -0.1})
     write_runs(tmp_path, "joint", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.01}}})
     cells = list(compare(tmp_path))
     for strategy, flag in {
-        "fine_tuning": "sign holds at all 3 rates",
-        "dann": "sign changes with the learning rate: + at 0.001, 0.01; − at 0.1",
+        "linear_probe": "sign not told apart from 0 at 2 of 3 learning rates (intervals at alpha / 3)",
+        "fine_tuning": "sign holds at all 3 learning rates (intervals at alpha / 3)",
+        "dann": "sign changes with the learning rate: + at 0.001, 0.01; − at 0.1 (intervals at alpha / 3)",
     }.items():
         found = [cell for cell in cells if cell.strategy == strategy]
         assert [cell.rates for cell in found] == [{f"{rate:g}": cell.delta for rate, cell in zip((0.001, 0.01, 0.1), found, strict=True)}] * 3
-        assert all(flag in cell.flags for cell in found)
+        assert all(flag in cell.flags and flag.startswith(cell.rates_sign) for cell in found)
     (alone,) = (cell for cell in cells if cell.strategy == "joint")
     assert alone.rates is None and not any("sign" in flag for flag in alone.flags)
 

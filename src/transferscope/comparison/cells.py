@@ -1,6 +1,6 @@
 """What a comparison hands out: cells with their verdicts, and what stands beside them."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 from transferscope.comparison import formats, scores
 from transferscope.comparison.best import Best, best
 from transferscope.comparison.contrasts import Contrast
-from transferscope.comparison.pairing import Evidence
+from transferscope.comparison.pairing import Evidence, tested
 from transferscope.comparison.ranking import Ranking, rankings
+from transferscope.verdict import Pair
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Cell:
     runs. without_collapse: Δ of the seeds without one, for reading only. share_of_way: Δ over what `target_full` scores more than the baseline,
     with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew.
     strategy_rise, baseline_rise: how their trainings end (`plateau.Rise`). barred: undecided, and decided had both arms finished training.
-    times_steps: the planned length that the pair was trained for, 1 but where `run --settle` went on. evidence is not part of `to_dict`.
+    times_steps: the planned length that the pair was trained for, 1 but where `run --settle` went on. by_looks: the verdict is what the looks of
+    its sweep found. rates: of cells that differ in their learning rate alone, Δ by rate, and rates_sign what that tells of the sign. evidence
+    is not part of `to_dict`.
     """
 
     source: str | None
@@ -81,15 +84,27 @@ class Cell:
     baseline_clipped: float
     readings: int
     rates: dict[str, float] | None
+    rates_sign: str | None
     strategy_rise: dict
     baseline_rise: dict
     barred: bool
     times_steps: int
+    by_looks: bool
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)
 
     def to_dict(self) -> dict:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}
+
+    def pair(self, items: str) -> Pair:
+        """What its verdict is made of. items: as for the comparison."""
+        ends = {"strategy_remaining": self.strategy_rise["remaining"], "baseline_remaining": self.baseline_rise["remaining"]}
+        rising = self.strategy_rise["is_rising"], self.baseline_rise["is_rising"]
+        return replace(tested(self.evidence, self.metric, items), **ends, rising=rising, readings=self.readings)
+
+    def side(self, level: float, items: str) -> int:
+        """1 or −1 where it may claim at this level that Δ is on that side of zero. What looks have left open is no claim."""
+        return 0 if self.by_looks and self.verdict == "undecided" else self.pair(items).side(level)
 
     @cached_property
     def regret(self) -> dict[str, float]:

@@ -16,6 +16,7 @@ _OF_NOW = {
     "overruled": "",
     "barred": False,
     "outlying_seeds": [],
+    "by_looks": True,
 }
 
 

@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 RATE = "trainer.optimizer.lr"
 
 
-def with_rates(cells: Sequence["Cell"]) -> list["Cell"]:
-    """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and a flag."""
+def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"]:
+    """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and what they tell of the sign, also as a flag."""
     siblings = defaultdict(dict)
     for cell in cells:
         rate, rest = _consumed(cell)
         if rate is not None:
-            siblings[rest][rate] = cell.delta
+            siblings[rest][rate] = cell
     told = []
     for cell in cells:
-        deltas = siblings[_consumed(cell)[1]]
-        if len(deltas) > 1:
-            rates = {f"{rate:g}": deltas[rate] for rate in sorted(deltas)}
-            cell = replace(cell, rates=rates, flags=[*cell.flags, _said(rates)])
+        found = siblings[_consumed(cell)[1]]
+        if len(found) > 1:
+            rates = {f"{rate:g}": found[rate] for rate in sorted(found)}
+            sign = _sign({rate: one.side(alpha / len(rates), items) for rate, one in rates.items()})
+            flags = [*cell.flags, f"{sign} (intervals at alpha / {len(rates)})"]
+            cell = replace(cell, rates={rate: one.delta for rate, one in rates.items()}, rates_sign=sign, flags=flags)
         told.append(cell)
     return told
 
@@ -39,14 +41,11 @@ def _consumed(cell: "Cell") -> tuple[float | None, str]:
     return (float(rate) if isinstance(rate, (int, float)) else None), rest
 
 
-def _said(rates: dict[str, float]) -> str:
-    at = defaultdict(list)
-    for rate, delta in rates.items():
-        at[_sign(delta)].append(rate)
-    if len(at) == 1 and "0" not in at:
-        return f"sign holds at all {len(rates)} rates"
-    return "sign changes with the learning rate: " + "; ".join(f"{sign} at {', '.join(found)}" for sign, found in at.items())
-
-
-def _sign(delta: float) -> str:
-    return "+" if delta > 0 else "−" if delta < 0 else "0"
+def _sign(sides: dict[str, int]) -> str:
+    """sides: of zero on which each rate's interval lies, 0 where it holds zero."""
+    at = {side: [rate for rate, found in sides.items() if found == side] for side in (1, -1, 0)}
+    if at[1] and at[-1]:
+        return f"sign changes with the learning rate: + at {', '.join(at[1])}; − at {', '.join(at[-1])}"
+    if not at[0]:
+        return f"sign holds at all {len(sides)} learning rates"
+    return f"sign not told apart from 0 at {len(at[0])} of {len(sides)} learning rates"

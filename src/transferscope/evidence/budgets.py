@@ -9,23 +9,26 @@ from transferscope.comparison.cells import Cell
 
 @dataclass(frozen=True)
 class Band:
-    """ci: at alpha divided by the number of budgets, in the order of `budgets`; None for one with a single seed."""
+    """In the order of `budgets`. ci: at alpha divided by their number, None with a single seed. sides: of zero, 1 or −1 where the cell may
+    claim that at this level, else 0."""
 
     budgets: list[int | str]
     ci: list[tuple[float, float] | None]
+    sides: list[int]
 
     def crossovers(self) -> list[tuple[int | str, int | str, str]]:
-        """(last budget on one side of zero, first one on the other, `loss` or `gain`: what it turns into), as far as the band says so."""
+        """(last budget on one side of zero, first one on the other, `loss` or `gain`: what it turns into), as far as the cells may claim it."""
         found, before = [], None
-        for budget, ci in zip(self.budgets, self.ci, strict=True):
-            side = "gain" if ci and ci[0] > 0 else "loss" if ci and ci[1] < 0 else None
+        for budget, side in zip(self.budgets, self.sides, strict=True):
             if side and before and side != before[1]:
-                found.append((before[0], budget, side))
+                found.append((before[0], budget, "gain" if side > 0 else "loss"))
             before = (budget, side) if side else before
         return found
 
 
 def of(cells: Sequence[Cell], alpha: float, items: str = "random") -> Band:
     """cells: one strategy at several label budgets, in ascending order. items: as for the verdicts, `random` or `fixed`."""
+    level = alpha / len(cells)
     effects = [pairing.tested(cell.evidence, cell.metric, items).effect() for cell in cells]
-    return Band([cell.label_budget for cell in cells], [effect and effect.interval(alpha / len(cells)) for effect in effects])
+    sides = [cell.side(level, items) for cell in cells]
+    return Band([cell.label_budget for cell in cells], [effect and effect.interval(level) for effect in effects], sides)

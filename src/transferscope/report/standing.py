@@ -53,10 +53,6 @@ def _rates(cells: Sequence[Cell], several: bool) -> list[dict]:
     for cell in cells:
         if cell.rates:
             where = _where(cell, several)
-            signs = {delta > 0 for delta in cell.rates.values()}
-            rows[where, str(cell.rates)] = {
-                "where": where,
-                "rates": [(rate, numerals.signed(delta, cell.metric)) for rate, delta in cell.rates.items()],
-                "holds": len(signs) == 1 and 0 not in cell.rates.values(),
-            }
+            rates = [(rate, numerals.signed(delta, cell.metric)) for rate, delta in cell.rates.items()]
+            rows[where, str(cell.rates)] = {"where": where, "rates": rates, "sign": cell.rates_sign.removeprefix("sign ")}
     return list(rows.values())

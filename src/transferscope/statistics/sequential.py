@@ -107,16 +107,7 @@ def _without_verdict(
     if not is_last and not is_futile(pair, effect, margin, levels, design.looks[-1]):
         return "open", ""
     barred = pair.barred_sign * effect.delta > 0 or 0 < abs(effect.delta) <= pair.remaining(effect.delta)
-    saturated = _is_saturated(pair, effect, margin, levels)
-    return "undecided" if is_last else "stopped", SEEDS_CANNOT_HELP if barred or saturated else BUDGET
-
-
-def _is_saturated(pair: Pair, effect: Effect, margin: float, levels: tuple[float, float]) -> bool:
-    """Whether the test items alone keep either claim from being made, Δ allowed to move by √A."""
-    drift, size = math.sqrt(effect.seed_variance), abs(effect.delta)
-    return effect.item_half(levels[0]) >= size + drift and (
-        pair.bars_equivalence or effect.item_half(levels[1]) >= margin - max(size - drift, 0.0)
-    )
+    return "undecided" if is_last else "stopped", SEEDS_CANNOT_HELP if barred or pair.is_saturated(effect, margin, levels) else BUDGET
 
 
 def _interval(effect: Effect, level: float, claim: str, margin: float) -> tuple[float, float]:
