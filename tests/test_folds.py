@@ -9,7 +9,7 @@ import pytest
 
 from store_fixture import write_plan, write_run
 from transferscope import cli, compare, record
-from transferscope.evidence import calibration_change, classes, flips, learning, subgroups
+from transferscope.evidence import calibration_change, flips, learning, parts
 from transferscope.evidence.predictions import Reader
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[8]", "label_budget=5", "trainer.steps=10",
@@ -84,9 +84,10 @@ def test_folds_are_judged_as_the_same_answers_in_one_piece(stores: tuple[Path, P
 
 def test_what_stands_beside_the_mean_is_the_same_too(stores: tuple[Path, Path]) -> None:
     whole, folded = (next(cell for cell in compare(store) if cell.strategy == "fine_tuning") for store in stores)
-    for found in (lambda cell: classes.of(cell, 0.05, Reader()), lambda cell: subgroups.of(cell, 0.05, Reader())["ward"]):
-        assert [(part.name, part.n) for part in found(folded)] == [(part.name, part.n) for part in found(whole)]
-        assert [part.delta for part in found(folded)] == pytest.approx([part.delta for part in found(whole)])
+    cut_up, plain = (parts.of([cell], 0.05, Reader())[0] for cell in (folded, whole))
+    for found, others in ((cut_up.classes, plain.classes), (cut_up.subgroups["ward"], plain.subgroups["ward"])):
+        assert [(part.name, part.n) for part in found] == [(part.name, part.n) for part in others]
+        assert [part.delta for part in found] == pytest.approx([part.delta for part in others])
     flipped = [flips.of(cell, 0.05, Reader()) for cell in (whole, folded)]
     values = [(one.lost.value, one.lost.reference, one.won.value, one.hidden, one.twin) for one in flipped]
     assert values[0] == pytest.approx(values[1])

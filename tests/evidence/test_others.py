@@ -7,8 +7,9 @@ import pytest
 
 from store_fixture import edit, write_runs
 from transferscope.compare import compare
-from transferscope.evidence import calibration_change, classes, forgetting, parts, regret, subgroups
+from transferscope.evidence import calibration_change, forgetting, parts, regret
 from transferscope.evidence.predictions import Reader
+from transferscope.record import AT_CHANCE
 
 TEST = "handwritten/test"
 
@@ -30,17 +31,28 @@ def test_the_subgroup_that_pays_is_found_and_columns_of_item_names_are_not_split
         members[f"{TEST}/probabilities/000300"][np.arange(300) % 3 == 1] = 0.1  # ties: the first class
 
     cell = cell_of(tmp_path, change)
-    found = subgroups.of(cell, 0.05, Reader())
+    found = parts.of([cell], 0.05, Reader())[0].subgroups
     assert list(found) == ["ward"] and [part.n for part in found["ward"]] == [100] * 3
     assert parts.worst(found["ward"]).name == "south"
 
 
-def test_per_class_differences_average_to_the_whole_and_other_metrics_fall_back_to_accuracy(tmp_path):
+def test_per_class_differences_average_to_the_whole_and_are_in_accuracy_whatever_is_judged(tmp_path):
     cell = cell_of(tmp_path)
-    found = classes.of(cell, 0.05, Reader())
+    found = parts.of([cell], 0.05, Reader())[0].classes
     assert np.mean([part.delta for part in found]) == pytest.approx(cell.delta)
-    (same,) = compare(tmp_path, metric="macro_f1")
-    assert [part.delta for part in classes.of(same, 0.05, Reader())] == pytest.approx([part.delta for part in found])
+    for metric in ("macro_f1", "nll", "brier"):
+        assert parts.of(compare(tmp_path, metric=metric).cells, 0.05, Reader())[0].classes == found
+
+
+def test_where_the_naive_predictor_stands_in_classes_are_held_against_it_too(tmp_path):
+    counts = {"target": {f"class{k}": 10 for k in range(10)}}
+    write_runs(tmp_path, "scratch", 0.0, status="collapsed", reason=AT_CHANCE[0], class_counts=counts)
+    write_runs(tmp_path, "fine_tuning", 1.5, class_counts=counts)
+    for metric in ("accuracy", "nll"):
+        (cell,) = compare(tmp_path, metric=metric)
+        assert cell.evidence.held_against is cell.evidence.naive_scores
+        deltas = [part.delta for part in parts.of([cell], 0.05, Reader())[0].classes]
+        assert np.mean(deltas) == pytest.approx(np.mean([run.right for run in Reader().arm(cell, cell.evidence.strategy_runs)]) - 0.1, abs=0.01)
 
 
 def test_forgetting_is_told_from_the_source_items_before_and_after(tmp_path):

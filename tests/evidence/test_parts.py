@@ -14,34 +14,53 @@ def chance() -> tuple[np.ndarray, np.ndarray]:
     return (rng.uniform(size=(5, 400)) < 0.1).astype(float) - (rng.uniform(size=(5, 400)) < 0.1), np.arange(400) % 4
 
 
+def told(d: np.ndarray, part: np.ndarray, names: list[str], groups: np.ndarray | None = None) -> list[parts.Part]:
+    """Of one table that is a family by itself."""
+    [found] = parts.judged([parts.effects(d, part, names, groups)], 0.05)
+    return found
+
+
 def test_the_worst_part_is_named_only_where_its_interval_excludes_zero(chance):
     d, part = chance
-    assert parts.worst(parts.differences(d, part, NAMES, None, 0.05)) is None
+    assert parts.worst(told(d, part, NAMES)) is None
     d[:, part == 2] -= 0.5
-    assert parts.worst(parts.differences(d, part, NAMES, None, 0.05)).name == "c"
+    assert parts.worst(told(d, part, NAMES)).name == "c"
 
 
 def test_groups_are_the_items_and_parts_without_items_are_left_out(chance):
     d, part = chance
-    found = parts.differences(d, part, [*NAMES, "empty"], np.arange(400) // 8, 0.05)
+    found = told(d, part, [*NAMES, "empty"], np.arange(400) // 8)
     assert [(one.name, one.n) for one in found] == [(name, 50) for name in NAMES]
 
 
-def test_false_worst_parts_are_as_rare_as_promised():
+def test_a_page_of_rows_without_a_difference_outlines_nothing_as_seldom_as_promised():
     rng = np.random.default_rng(1)
-    part = np.arange(300) % 10
-    named = 0
-    for _ in range(200):
-        lost, won = ((rng.normal(size=(5, 1)) * 0.3 + rng.normal(size=(5, 300)) > 1.5).astype(float) for _ in range(2))
-        named += any(one.excludes_zero for one in parts.differences(won - lost, part, [str(k) for k in range(10)], None, 0.05))
-    assert named / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    part, names, pages = np.arange(300) % 10, [str(k) for k in range(10)], 60
+    outlined = 0
+    for _ in range(pages):
+        rows = []
+        for _ in range(12):
+            lost, won = ((rng.normal(size=(5, 1)) * 0.3 + rng.normal(size=(5, 300)) > 1.5).astype(float) for _ in range(2))
+            rows.append(parts.effects(won - lost, part, names, None))
+        outlined += any(one.told for row in parts.judged(rows, 0.05) for one in row)
+    assert outlined <= 0.05 * pages + 3 * (0.05 * 0.95 * pages) ** 0.5
+
+
+def test_what_a_later_step_of_holm_tells_its_interval_tells_too(chance):
+    d, part = chance[0], chance[1] % 2
+    d[:, part == 0] += 0.4
+    shifts = np.linspace(0, 0.2, 400)
+    p = [parts.effects(d - shift, part, NAMES, None)["b"].p_value() for shift in shifts]
+    d[:, part == 1] -= next(shift for shift, one in zip(shifts, p, strict=True) if one < 0.04)
+    a, b = told(d, part, NAMES)
+    assert a.told and b.told and b.p_adjusted > 0.025 and b.ci[1] == 0.0
 
 
 def test_holm_and_the_simultaneous_interval_agree_on_the_strongest_part(chance):
     d, part = chance
     d[:, part == 1] += 0.4
-    found = {one.name: one for one in parts.differences(d, part, NAMES, None, 0.05)}
-    assert found["b"].excludes_zero and found["b"].p_adjusted <= 0.05
+    found = {one.name: one for one in told(d, part, NAMES)}
+    assert found["b"].told and found["b"].p_adjusted <= 0.05
     assert all(found[name].p_adjusted > 0.05 for name in "acd")
 
 

@@ -37,11 +37,14 @@ class Reader:
 
     def baseline(self, cell: Cell) -> list[Predictions]:
         """One a seed, also of a baseline without runs."""
+        return self.arm(cell, cell.evidence.baseline_runs) if cell.evidence.baseline_runs else self.naive(cell)
+
+    def naive(self, cell: Cell) -> list[Predictions]:
+        """The naive predictor with the baseline's labels; those of the strategy where the baseline has no runs."""
         seen = cell.evidence
-        if seen.baseline_runs:
-            return self.arm(cell, seen.baseline_runs)
         items = self.items.setdefault(cell.selection, pairing.Reader("accuracy", cell.selection))
-        right, log_likelihood = (naive.of_runs(seen, seen.strategy_runs, items, metric) for metric in ("accuracy", "nll"))
+        runs = seen.baseline_runs or seen.strategy_runs
+        right, log_likelihood = (naive.of_runs(seen, runs, items, metric) for metric in ("accuracy", "nll"))
         return [Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)]
 
     def read(self, cell: Cell, row: list[Path]) -> Predictions:
@@ -58,13 +61,11 @@ class Reader:
         return _read(folder, cell, scores.read_scores(folder, run, cell.metric, cell.selection).step)
 
 
-def item_differences(cell: Cell, reader: Reader) -> tuple[np.ndarray, str]:
-    """(d [K, n], its metric): of the cell's metric where that is a mean of item scores, else of accuracy."""
+def accuracy_differences(cell: Cell, reader: Reader) -> np.ndarray:
+    """d [K, n] in accuracy, whatever the cell is judged by, to what the cell is held against."""
     seen = cell.evidence
-    if METRICS[cell.metric].kind == "items":
-        return seen.strategy_scores - seen.held_against, cell.metric
-    strategy, baseline = right(reader.arm(cell, seen.strategy_runs)), right(reader.baseline(cell))
-    return strategy - baseline, "accuracy"
+    stands_in = seen.held_against is not seen.baseline_scores
+    return right(reader.arm(cell, seen.strategy_runs)) - right(reader.naive(cell) if stands_in else reader.baseline(cell))
 
 
 def right(runs: list[Predictions]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What stands beside the mean as flat rows, for trackers."""
 
 from transferscope.comparison.cells import Cell, Comparison
-from transferscope.evidence import classes, flips
+from transferscope.evidence import flips, parts
 from transferscope.evidence.predictions import Reader
 
 KEYS = ("target", "source", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "protocol")
@@ -14,11 +14,13 @@ def of(comparison: Comparison) -> dict[str, list[dict]]:
 
 
 def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
-    """One a cell and class: items, Δ, its interval at α divided by the number of classes, adjusted p."""
+    """One a cell and class: items, Δ in accuracy, its simultaneous interval and adjusted p."""
+    found = parts.of(comparison.cells, comparison.settings["alpha"], reader)
     return [
-        {**_place(cell), "class": part.name, "items": part.n, "delta": part.delta, **_bounds("ci", part.ci), "p_adjusted": part.p_adjusted}
-        for cell in comparison
-        for part in classes.of(cell, comparison.settings["alpha"], reader)
+        {**_place(cell), "class": part.name, "items": part.n, "delta": part.delta}
+        | {**_bounds("ci_simultaneous", part.ci), "p_adjusted": part.p_adjusted}
+        for cell, one in zip(comparison, found, strict=True)
+        for part in one.classes
     ]
 
 

@@ -70,17 +70,14 @@ def _open(views: Sequence[View], shown: int) -> dict:
     return {"verdict": "undecided", "title": "What is open", "views": nearest[: shown - 1], "note": note}
 
 
-def losing_parts(views: Sequence[View], alpha: float, shown: int = 3) -> list[tuple[View, str, Part]]:
-    """(view, what it is a value of, part): classes and subgroups that lose in cells that are not negative as a whole, the surest first.
-
-    A headline picks among all cells of the page: each part is corrected for its own table (`p_adjusted`), here for their number as well.
-    """
+def losing_parts(views: Sequence[View], shown: int = 3) -> list[tuple[View, str, Part]]:
+    """(view, what it is a value of, part): classes and subgroups that lose in cells that are not negative as a whole, the surest first."""
     found = []
     for view in views:
         tables = {"class": view.classes, **view.subgroups} if view.classes else {}
         found += [(view, name.replace("_", " "), table["worst"]) for name, table in tables.items()]
-    sure = [(view, name, part) for view, name, part in found if part and part.p_adjusted * len(found) <= alpha]
-    return sorted((one for one in sure if one[0].cell.verdict != "negative"), key=lambda one: one[2].p_adjusted)[:shown]
+    sure = [(view, name, part) for view, name, part in found if part and view.cell.verdict != "negative"]
+    return sorted(sure, key=lambda one: one[2].p_adjusted)[:shown]
 
 
 def kind(reason: str) -> str:

@@ -8,7 +8,7 @@ from transferscope import record
 from transferscope.comparison import numerals
 from transferscope.comparison.cells import Cell
 from transferscope.errors import Refused
-from transferscope.evidence import calibration_change, classes, flips, forgetting, learning, parts, subgroups
+from transferscope.evidence import calibration_change, flips, forgetting, learning, parts
 from transferscope.evidence.predictions import Reader
 from transferscope.report import figures, method
 from transferscope.report.layout import Target, View
@@ -23,8 +23,6 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs:
     for view in target.views:
         cell, seen = view.cell, view.cell.evidence
         view.seeds = seeds(view)
-        view.classes = shown_parts(classes.of(cell, alpha, reader))
-        view.subgroups = {column: shown_parts(found) for column, found in subgroups.of(cell, alpha, reader).items()}
         view.flips = flips.of(cell, alpha, reader)
         view.learning = learning.of(cell, alpha, costs)
         view.forgetting = forgetting.of(cell, alpha)
@@ -42,12 +40,21 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs:
         target.curve_steps, target.curve_scores = figures.curve_axes(line for _, _, line in lines)
     for view, arm, line in lines:
         view.curves[arm] = figures.curve_shape(target.curve_steps, target.curve_scores, line)
-    _deepen([view.classes for view in target.views if view.classes])
-    for column in {column for view in target.views for column in view.subgroups}:
-        _deepen([view.subgroups[column] for view in target.views if column in view.subgroups])
     if shares := [share for view in target.views if view.flips for share in (view.flips.lost.value, view.flips.won.value, view.flips.hidden)]:
         reach = max(*shares, 0.01)
         target.flip_axis = figures.Axis(-reach, reach, figures.round_ticks(-reach, reach))
+
+
+def add_parts(targets: Sequence[Target], alpha: float, reader: Reader) -> None:
+    """Fill every view of the page with Δ per class and subgroup, one family together."""
+    views = [view for target in targets for view in target.views]
+    for view, found in zip(views, parts.of([view.cell for view in views], alpha, reader), strict=True):
+        view.classes = shown_parts(found.classes)
+        view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
+    for target in targets:
+        _deepen([view.classes for view in target.views if view.classes])
+        for column in {column for view in target.views for column in view.subgroups}:
+            _deepen([view.subgroups[column] for view in target.views if column in view.subgroups])
 
 
 def notes(cell: Cell) -> list[str]:
@@ -74,8 +81,8 @@ def shown_parts(found: Sequence[parts.Part]) -> dict | None:
     if not found:
         return None
     axis = figures.difference_axis([part.delta for part in found], [part.ci for part in found], 0.0)
-    rows = [{**asdict(part), "excludes_zero": part.excludes_zero, "bar": figures.bar(axis, part.ci)} for part in found]
-    return {"rows": rows, "by_name": {row["name"]: row for row in rows}, "axis": axis, "worst": parts.worst(found)}
+    rows = [{**asdict(part), "bar": figures.bar(axis, part.ci)} for part in found]
+    return {"rows": rows, "by_name": {row["name"]: row for row in rows}, "axis": axis, "worst": parts.worst(found), "family": found[0].family}
 
 
 def _deepen(tables: Sequence[dict]) -> None:

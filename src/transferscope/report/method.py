@@ -129,11 +129,12 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         "All comparisons of one target, baseline and metric, as they were planned, form a family. "
         f"{corrections[settings['correction']]} Equivalent: two one-sided tests place Δ inside ±{margin}.",
         f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of these may give another answer.",
-        "Classes, and the subgroups of each metadata column, are families of their own: Holm within, intervals at α divided by their number. "
-        "The worst one, and the best strategy, are drawn towards the others (normal-normal empirical Bayes).",
-        "Flips are told as excess over the baseline’s A/A twin. What is hidden goes by majorities, which are no means: its interval adds a "
-        "jackknife over seeds to the part of the items. Single items are listed by Fisher’s exact test between the runs of the two arms, "
-        "Benjamini–Hochberg over the items.",
+        "Classes, and the subgroups of each metadata column, are told in accuracy, and those of all cells of this page are one family: Holm over "
+        "all of them, intervals at α divided by their number. The worst one, and the best strategy, are drawn towards the others (normal-normal "
+        "empirical Bayes).",
+        "Items that change sides are counted between runs of different seeds, and what two runs of the baseline exchange is taken off; the "
+        "interval of a row alone adds a jackknife over seeds to the part of the items. Single items are listed by Fisher’s exact test between the "
+        "runs of the two arms, Benjamini–Hochberg over the items of a cell.",
         "P(harm / gain) is the probability that Δ lies below minus the margin, and above it, given the whole family: beside the verdict, never in "
         "its place. Seeds ahead are those on the side of Δ; in brackets the largest share of seeds that are not which this leaves possible.",
         "Where an arm’s accuracy still rose at the end of its training, what it would yet have gained is projected, and a difference is told only "

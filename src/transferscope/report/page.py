@@ -21,7 +21,6 @@ from transferscope.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
-from transferscope.tasks.metrics import METRICS
 
 LARGE = 60  # cells beyond which the parts fold, a source each
 PANEL_HEIGHT = 150
@@ -56,6 +55,7 @@ def render(comparison: Comparison) -> str:
         cards.add(target, settings["alpha"], reader, pictures, costs)
         for line in (line for source in target.sources for line in source.lines):
             _draw_budgets(target, line, settings)
+    cards.add_parts(targets, settings["alpha"], reader)
     views = [view for target in targets for view in target.views]
     found = standing.standing(comparison, views)
     searches = search.views(comparison.searches)
@@ -70,13 +70,12 @@ def render(comparison: Comparison) -> str:
         "search": bool(searches),
     }
     metric = settings["metric"]
-    part_metric = metric if METRICS[metric].kind == "items" else "accuracy"
     baselines = sorted({cell.baseline for cell in cells})
     margin = numerals.margin(settings["margin"], metric)
     script = _asset("page.js")
     return _environment().get_template("page.html.j2").render(
         answer=answer(views),
-        losing=losing_parts(views, settings["alpha"]),
+        losing=losing_parts(views),
         targets=targets,
         metric=metric,
         unit=numerals.unit(metric),
@@ -92,11 +91,10 @@ def render(comparison: Comparison) -> str:
         **{f"with_{id}": there for id, there in shown.items()},
         with_probabilities=any(cell.probability_harm is not None for cell in cells),
         with_learning=any(view.learning for view in views),
+        parts=next((view.classes["family"] for view in views if view.classes), 0),
         with_subgroups=any(view.subgroups for view in views),
         with_forgetting=any(view.forgetting for view in views),
         with_twin=any(view.flips and view.flips.twin is not None for view in views),
-        part_metric=part_metric,
-        part_unit=numerals.unit(part_metric),
         regrets=regret.of(cells),
         standing=found,
         isolates=settings["isolates"],
