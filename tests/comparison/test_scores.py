@@ -34,8 +34,7 @@ def test_selection_is_applied_to_the_records(tmp_path):
         assert cell.strategy_score == pytest.approx(selected(tuned, prefix))
         assert cell.baseline_score == pytest.approx(selected(base, prefix))
     assert "oracle: chosen on test labels" in oracle.flags and not last.flags
-    assert last.regret["strategy"] == pytest.approx(oracle.strategy_score - last.strategy_score)
-    assert chosen.regret["baseline"] >= 0 and oracle.regret == {"strategy": 0.0, "baseline": 0.0}
+    assert 0 < last.regret["strategy"] < oracle.strategy_score - last.strategy_score  # which chooses and scores on the same items
     with pytest.raises(Refused, match="source_val: some arms see nothing to choose by; source_val,last judges these"):
         compare(tmp_path, selection="source_val")
     with pytest.raises(Refused, match="source_val,lst: not one of source_val,last; did you mean"):

@@ -60,10 +60,9 @@ def test_the_verdict_and_the_regret_are_of_the_selected_evaluations(tmp_path):
     (cell,) = compare(tmp_path, selection="snd")
     at = {"scratch": 100, "fine_tuning": 200}
     means = {name: np.mean([accuracy(tmp_path, job["fingerprint"], at[name]) for job in jobs]) for name, jobs in arms.items()}
-    best = np.mean([max(accuracy(tmp_path, job["fingerprint"], step) for step in STEPS) for job in arms["scratch"]])
     assert cell.selection == "snd"
     assert cell.strategy_score == pytest.approx(means["fine_tuning"]) and cell.baseline_score == pytest.approx(means["scratch"])
-    assert cell.regret["baseline"] == pytest.approx(best - means["scratch"]) and cell.regret["baseline"] > 0
+    assert cell.regret["baseline"] > 0 and cell.regret["strategy"] == pytest.approx(0.0, abs=0.02)  # 200 is the best of either
 
 
 def test_an_evaluation_that_is_not_finite_on_the_test_items_is_passed_over(tmp_path):

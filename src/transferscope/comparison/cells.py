@@ -108,7 +108,7 @@ class Cell:
 
     @cached_property
     def regret(self) -> dict[str, float]:
-        """Mean test score that selecting on the test labels would add, of either arm that has runs; reads every evaluation."""
+        """Mean test score that selecting on test labels would add (`scores.regret`), of either arm that has runs; reads every evaluation."""
         arms = {"strategy": self.evidence.strategy_runs, "baseline": self.evidence.baseline_runs}
         return {
             arm: float(np.mean([scores.regret(folder, self.evidence.records[folder], self.metric, self.selection) for folder in folders]))

@@ -15,44 +15,57 @@ ORACLE = "oracle"
 
 
 @dataclass(frozen=True)
-class Regret:
-    """mean, worst: over cells, of the mean over a strategy's runs. cells: where the rule applies; a run that sees no labels to choose by
-    is left out."""
+class Regrets:
+    """mean: by rule, over the `cells` where all of these rules apply, of the mean over a strategy's runs (`scores.regret`); the smallest first.
+    left_out: in words, what is not told and why."""
 
-    rule: str
-    mean: float
-    worst: float
+    mean: dict[str, float]
     cells: int
+    left_out: str
 
 
-def of(cells: Sequence[Cell]) -> list[Regret]:
-    """The rules by mean regret, smallest first; empty beyond 300 runs."""
+def of(cells: Sequence[Cell]) -> Regrets:
     runs = {folder for cell in cells for folder in cell.evidence.strategy_runs}
     if len(runs) > MOST_RUNS:
-        return []
+        return Regrets({}, 0, f"not told for {len(runs)} runs: every evaluation of each would be read, which is done for up to {MOST_RUNS}")
     rules = [rule for rule in scores.SELECTIONS if rule != ORACLE]
     known: dict[Path, dict[str, float]] = {}
-    by_rule = defaultdict(list)
-    for cell in cells:
+    by_rule: dict[str, dict[int, float]] = defaultdict(dict)
+    for k, cell in enumerate(cells):
         for folder in cell.evidence.strategy_runs:
             if folder not in known:
                 known[folder] = _of_run(folder, cell, rules)
         for rule in rules:
-            if found := [known[folder][rule] for folder in cell.evidence.strategy_runs if rule in known[folder]]:
-                by_rule[rule].append(np.mean(found))
-    found = [Regret(rule, float(np.mean(values)), float(np.max(values)), len(values)) for rule, values in by_rule.items()]
-    return sorted(found, key=lambda regret: regret.mean)
+            found = [known[folder].get(rule) for folder in cell.evidence.strategy_runs]
+            if None not in found:
+                by_rule[rule][k] = float(np.mean(found))
+    return _on_common_cells(by_rule)
+
+
+def _on_common_cells(by_rule: dict[str, dict[int, float]]) -> Regrets:
+    """by_rule: by rule and cell. Where no cell is common to all, the rules that share fewest with the others are left out."""
+    kept, left = dict(by_rule), []
+
+    def shared(rule: str) -> int:
+        return sum(len(kept[rule].keys() & cells.keys()) for cells in kept.values())
+
+    while kept and not (common := set.intersection(*map(set, kept.values()))):
+        left.append(min(kept, key=shared))
+        del kept[left[-1]]
+    if not kept:
+        return Regrets({}, 0, "")
+    mean = {rule: float(np.mean([found[k] for k in common])) for rule, found in kept.items()}
+    said = f"{', '.join(left)}: no cell in common with the others" if left else ""
+    return Regrets(dict(sorted(mean.items(), key=lambda item: item[1])), len(common), said)
 
 
 def _of_run(folder: Path, cell: Cell, rules: Sequence[str]) -> dict[str, float]:
-    run = cell.evidence.records[folder]
-    best = scores.read_scores(folder, run, cell.metric, ORACLE).scores.mean()
-    found = {}
+    """Those that apply: a run that sees no labels to choose by is judged by its last evaluation, which is another rule."""
+    run, found = cell.evidence.records[folder], {}
     for rule in rules:
         try:
-            taken = scores.read_scores(folder, run, cell.metric, rule)
+            if scores.read_scores(folder, run, cell.metric, rule).selection == rule:
+                found[rule] = scores.regret(folder, run, cell.metric, rule)
         except scores.NotSelectable:
             continue
-        if taken.selection == rule:
-            found[rule] = float(best - taken.scores.mean())
     return found
