@@ -89,7 +89,7 @@ def to_table(comparison, width: int, colour: bool) -> str:
 
 
 def _below(comparison, notes: "_Notes") -> list[str]:
-    apart = [*wording.contrasts(comparison), *ranking.line(comparison.rankings)]
+    apart = [*wording.contrasts(comparison), *ranking.line(comparison.rankings, comparison.settings["alpha"])]
     return [*notes.lines(), *wording.finished(comparison), *advice(comparison), *apart, *wording.listing(comparison)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferscope.statistics.relabelling import permutation_tau
+from transferscope.statistics.relabelling import highest_anywhere, permutation_tau, permutation_taus
 from transferscope.verdict import holm
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class Score:
     """One distance or score. tau: Kendall's τ-b between the order it expects and Δ: 1 = as expected, −1 = the reverse.
 
     larger_means: what is expected where its value is larger. p: one-sided, of a τ as high in the expected direction, from `relabellings` of
-    the domains; p_adjusted: Holm over the scores of a ranking. auroc: the chance that a pair that turned out negative was ranked below one
-    that did not; not tested. reasons: why tau or auroc is None.
+    the domains; p_adjusted: Holm over the scores of a ranking; p_anywhere: over those of all rankings, where there are several. auroc: the
+    chance that a pair that turned out negative was ranked below one that did not; not tested. reasons: why tau or auroc is None.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Score:
     tau: float | None
     p: float | None
     p_adjusted: float | None
+    p_anywhere: float | None
     relabellings: int
     auroc: float | None
     reasons: list[str]
@@ -62,7 +63,7 @@ class Score:
 @dataclass(frozen=True)
 class Ranking:
     """The pairs of one strategy, label budget and so on, and how each score ranks them. pairs, domains: those that have values. claims:
-    names of the scores whose adjusted p is at most alpha; conclusion: what may be said, in a sentence."""
+    names of the scores whose p, adjusted over all that the comparison tests, is at most alpha; conclusion: what may be said, in a sentence."""
 
     label_budget: int | str | None
     backbone: str
@@ -98,11 +99,12 @@ def rankings(cells: Iterable["Cell"], predictions: Sequence[dict], alpha: float)
     for key, group in groups.items():
         points = _points(list(group.values()), at_hand)
         if any(point.values for point in points):
-            found.append(_ranking(dict(zip(_SAME, key, strict=True)), points, alpha))
-    return found
+            found.append((dict(zip(_SAME, key, strict=True)), points, _all_scores(points)))
+    groups = _anywhere(found) if len(found) > 1 else 0
+    return [_ranking(key, points, rows, alpha, groups) for key, points, rows in found]
 
 
-def line(found: Sequence[Ranking]) -> list[str]:
+def line(found: Sequence[Ranking], alpha: float) -> list[str]:
     """What a table of verdicts says of the rankings: one line, or none."""
     if not found:
         return []
@@ -110,7 +112,7 @@ def line(found: Sequence[Ranking]) -> list[str]:
     if all(one.conclusion.startswith(_TOO_FEW) for one in found):
         said = "too few to claim that any score ranks Δ"
     else:
-        said = f"{claims} of {_many(tested, 'score')} ranked Δ beyond chance"
+        said = f"{claims} of {_many(tested, 'score')} ranked Δ beyond chance (by chance alone, any would in {100 * alpha:g} % of stores)"
     most = max(found, key=lambda one: one.pairs)
     return [f"predicted beforehand, {_many(most.pairs, 'pair')} of {_many(most.domains, 'domain')}: {said} (transferscope report)"]
 
@@ -167,7 +169,8 @@ def _estimate(value: float | dict | None) -> float | None:
 # --- ranks -----------------------------------------------------------------------------------------------------------------------
 
 
-def _ranking(key: dict, points: list[Point], alpha: float) -> Ranking:
+def _all_scores(points: list[Point]) -> list[Score]:
+    """Of one ranking, Holm over them."""
     having = {name: [p for p in points if p.values.get(name) is not None] for name in dict.fromkeys(name for p in points for name in p.values)}
     together = defaultdict(list)  # names of the scores that have a value at the same pairs
     for name, some in having.items():
@@ -176,15 +179,46 @@ def _ranking(key: dict, points: list[Point], alpha: float) -> Ranking:
     tested = [score for score in scores.values() if score.p is not None]
     for score, adjusted in zip(tested, holm([score.p for score in tested], len(tested)), strict=True):
         scores[score.name] = replace(score, p_adjusted=float(adjusted))
-    rows = [scores[name] for name in having]
-    claims = [score.name for score in rows if score.p_adjusted is not None and score.p_adjusted <= alpha]
+    return [scores[name] for name in having]
+
+
+def _anywhere(found: list[tuple[dict, list[Point], list[Score]]]) -> int:
+    """Fill in `p_anywhere`. Scores at the same pairs are relabelled together, whichever ranking they belong to; how many such sets of pairs
+    there are is returned, and their p multiplied by it."""
+    sets: dict[tuple, list[tuple[list[Score], list[int], list[Point]]]] = defaultdict(list)
+    for _, points, rows in found:
+        places = defaultdict(list)
+        for place, score in enumerate(rows):
+            if score.p is not None:
+                places[tuple(k for k, point in enumerate(points) if point.values.get(score.name) is not None)].append(place)
+        for which, some in places.items():
+            having = [points[k] for k in which]
+            sets[tuple((point.source, point.target) for point in having)].append((rows, some, having))
+    for pairs, members in sets.items():
+        taus = [
+            permutation_taus(_expected([rows[place].name for place in some], having), np.array([point.delta for point in having]), pairs)
+            for rows, some, having in members
+        ]
+        p = iter(highest_anywhere(np.hstack(taus)) * len(sets))
+        for rows, some, _ in members:
+            for place in some:
+                rows[place] = replace(rows[place], p_anywhere=min(1.0, float(next(p))))
+    return len(sets)
+
+
+def _ranking(key: dict, points: list[Point], rows: list[Score], alpha: float, groups: int) -> Ranking:
+    """groups: sets of pairs over which several rankings are adjusted together, 0 where this is the only one."""
+    tested = [score for score in rows if score.p is not None]
+    claims = [score.name for score in tested if (score.p_anywhere if groups else score.p_adjusted) <= alpha]
     most, ways = max(rows, key=lambda score: score.pairs), max(score.relabellings for score in rows)
+    least = (groups or len(tested)) / ways if tested else 0.0  # that an adjusted p can be
     if most.pairs < LEAST_PAIRS or most.domains < LEAST_DOMAINS:
         said = f"{_TOO_FEW}: {_many(most.pairs, 'pair')} of {_many(most.domains, 'domain')}; {_LEAST}."
-    elif tested and len(tested) / ways > alpha:
+    elif least > alpha:
+        among = _many(groups, "set") + " of pairs" if groups else _many(len(tested), "score")
         said = (
             f"{_TOO_FEW}: the names of {most.domains} domains can be exchanged in {_many(ways, 'way')} that keep the pairs, "
-            f"so that with {_many(len(tested), 'score')} no adjusted p falls below {min(len(tested) / ways, 1):.2g}."
+            f"so that with {among} no adjusted p falls below {min(least, 1):.2g}."
         )
     elif claims:
         said = f"Ranked Δ beyond chance: {', '.join(claims)}."
@@ -193,10 +227,16 @@ def _ranking(key: dict, points: list[Point], alpha: float) -> Ranking:
     return Ranking(**key, points=points, scores=rows, pairs=most.pairs, domains=most.domains, claims=claims, conclusion=said)
 
 
+def _expected(names: Sequence[str], points: list[Point]) -> np.ndarray:
+    """Values [S, n], so that a larger one is expected to go with a higher Δ."""
+    signs = [DIRECTIONS[name.partition("/")[0]] for name in names]
+    return np.array([[sign * point.values[name] for point in points] for name, sign in zip(names, signs, strict=True)])
+
+
 def _scores(names: Sequence[str], points: list[Point]) -> dict[str, Score]:
     """Scores that have a value at the same pairs."""
     signs = [DIRECTIONS[name.partition("/")[0]] for name in names]
-    values = np.array([[sign * point.values[name] for point in points] for name, sign in zip(names, signs, strict=True)])
+    values = _expected(names, points)
     deltas = np.array([point.delta for point in points])
     domains = len({part for point in points for part in [*point.source.split("+"), point.target]})
     tau = p = np.full(len(names), np.nan)
@@ -216,7 +256,7 @@ def _scores(names: Sequence[str], points: list[Point]) -> dict[str, Score]:
             area = float((above > 0).mean() + (above == 0).mean() / 2)
         reasons = ([] if has_tau else [no_tau]) + (no_area if area is None else [])
         found[name] = Score(
-            name, EXPECTED[sign], len(points), domains, float(t) if has_tau else None, float(chance) if has_tau else None, None,
+            name, EXPECTED[sign], len(points), domains, float(t) if has_tau else None, float(chance) if has_tau else None, None, None,
             ways if has_tau else 0, area, reasons,
         )  # fmt: skip
     return found

@@ -32,6 +32,7 @@ def _view(one: Ranking) -> dict:
         "deltas": deltas,
         "groups": groups,
         "scores": [(score, short(score.name), number(score.tau), number(score.auroc)) for score in one.scores],
+        "several": any(score.p_anywhere is not None for score in one.scores),
         "reasons": _reasons(one.scores),
         "points": [_row(point, one.scores) for point in one.points],
     }
@@ -53,7 +54,7 @@ def _panel(score: Score, points: Sequence[Point], deltas: figures.Axis) -> dict:
     return {
         "name": score.name.partition("/")[2],
         "tau": number(score.tau),
-        "p": numerals.probability(score.p_adjusted),
+        "p": numerals.probability(score.p_adjusted if score.p_anywhere is None else score.p_anywhere),
         "bounds": [(across(value), f"{value:.3g}".replace("-", "−")) for value in (lo, hi)],
         "marks": [(point.verdict, across(point.values[score.name]), deltas.height(point.delta, HEIGHT)) for point in having],
         "whiskers": "".join(

@@ -20,6 +20,28 @@ def permutation_tau(values: np.ndarray, deltas: np.ndarray, pairs: Sequence[tupl
     source of several domains is written `a+b`. p is the share of relabellings, the true names among them, with a τ at least as high; exact
     where all are tried. τ is NaN where all values or all deltas are the same.
     """
+    together, scale = _agreements(values, deltas, pairs)
+    with np.errstate(invalid="ignore"):
+        tau = together[0] / scale
+    return tau.astype(float), (together >= together[0] - 0.5).mean(0), len(together)
+
+
+def permutation_taus(values: np.ndarray, deltas: np.ndarray, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """τ-b [R, S] of every relabelling, the true names first; else as `permutation_tau`."""
+    together, scale = _agreements(values, deltas, pairs)
+    with np.errstate(invalid="ignore"):
+        return together / scale
+
+
+def highest_anywhere(taus: np.ndarray) -> np.ndarray:
+    """taus [R, S] of scores that were relabelled together -> p [S]: the share of relabellings in which any of them is at least as high as this
+    one is with the true names. With the true null of all, one below α comes up in a share α (max-T, Westfall & Young 1993, single step)."""
+    highest = np.nanmax(taus, axis=1)
+    return (highest[:, None] >= taus[0] - 1e-6).mean(0)
+
+
+def _agreements(values: np.ndarray, deltas: np.ndarray, pairs: Sequence[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
+    """(agreeing less disagreeing comparisons [R, S], by what they are divided for τ-b [S])"""
     orders = relabellings(tuple(pairs))
     first, second = np.triu_indices(len(pairs), 1)
     scored = np.sign(values[:, first] - values[:, second]).astype(np.float32)  # [S, n (n − 1) / 2]
@@ -27,10 +49,7 @@ def permutation_tau(values: np.ndarray, deltas: np.ndarray, pairs: Sequence[tupl
     for some in np.array_split(orders, max(1, orders.size * len(pairs) // 2_000_000)):
         renamed = deltas[some]
         together.append(np.sign(renamed[:, first] - renamed[:, second]).astype(np.float32) @ scored.T)
-    together = np.concatenate(together)  # [R, S], the true names first
-    with np.errstate(invalid="ignore"):
-        tau = together[0] / np.sqrt((scored**2).sum(1) * np.count_nonzero(deltas[first] != deltas[second]))
-    return tau.astype(float), (together >= together[0] - 0.5).mean(0), len(orders)
+    return np.concatenate(together), np.sqrt((scored**2).sum(1) * np.count_nonzero(deltas[first] != deltas[second]))
 
 
 @lru_cache(maxsize=64)
