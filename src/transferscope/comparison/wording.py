@@ -236,23 +236,22 @@ def best(comparison) -> list[str]:
         budget = found.label_budget
         where = "with all labels" if budget == "full" else "without labels" if budget in (None, 0) else f"at {budget} label{'s' * (budget != 1)}"
         where = f"{found.target}, {where}" if len(targets) > 1 else where[0].upper() + where[1:]
-        where += f" ({found.protocol})" if len(protocols) > 1 else ""
+        where += f" ({', '.join(apart)})" if (apart := [found.protocol] * (len(protocols) > 1) + [found.arm] * bool(found.arm)) else ""
         lines.append(f"{where}: {_best(found)}")
     return lines
 
 
 def _best(found) -> str:
-    if found.delta <= 0:
+    if not found.gains:
         return f"none of {found.among} cells scores above {found.baseline}."
     backbones = len({cell.backbone for cell in found.cells}) > 1
-    names = [_named(cell, backbones) for cell in found.cells]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    metric, bounds = found.metric, found.ci_simultaneous
-    gain = f"{numerals.signed(found.delta, metric)}, {numerals.signed(found.corrected, metric)} after correction for having been chosen"
-    within = f"simultaneous interval {numerals.interval(bounds, metric)}"
-    if len(names) == 1:
-        return f"{names[0]} is the best of {found.among} ({gain}, {within})."
-    return f"{', '.join(names[:NAMED])}{more} cannot be told apart (best {gain}, {within})."
+    leader, *others = (_named(cell, backbones) for cell in found.cells)
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    metric = found.metric
+    corrected = "" if found.corrected is None else f", {numerals.signed(found.corrected, metric)} once its being chosen is allowed for"
+    gain = f"{numerals.signed(found.delta, metric)}{corrected}, simultaneous interval {numerals.interval(found.ci_simultaneous, metric)}"
+    rest = f"{', '.join(others[:NAMED])}{more} cannot be told from it" if others else "every other is told from it"
+    return f"{leader} scores highest of {found.among} ({gain}); {rest}."
 
 
 def _named(cell, backbones: bool) -> str:

@@ -23,12 +23,15 @@ def standing(comparison: Comparison, views: Sequence[View]) -> dict:
 
 def _best(one: Best, by_cell: dict[int, View]) -> dict:
     leader, *others = (by_cell[id(cell)] for cell in one.cells)
+    apart = filter(None, [one.protocol if one.protocol != "inductive" else "", one.arm])
     return {
-        "where": f"{one.target}, {words.budget(one.label_budget)}" + ("" if one.protocol == "inductive" else f", {one.protocol}"),
+        "where": ", ".join([one.target, words.budget(one.label_budget), *apart]),
         "leader": leader,
         "others": others,
         "among": one.among,
-        "corrected": numerals.signed(one.corrected, one.metric),
+        "gains": one.gains,
+        "baseline": one.baseline,
+        "corrected": None if one.corrected is None else numerals.signed(one.corrected, one.metric),
         "interval": numerals.interval(one.ci_simultaneous, one.metric),
     }
 
