@@ -10,7 +10,7 @@ from transferscope.report.layout import View
 
 
 def answer(views: Sequence[View], shown: int = 3) -> dict:
-    """{headline: [(text, verdict or None)], plain, counts, controls, findings} for the views of a page; controls are not counted."""
+    """{headline: [(text, verdict or None)], plain, counts, controls, ordered, findings} for the views of a page; controls are not counted."""
     everything = views
     views = [view for view in everything if not layout.is_control(view.cell)] or everything
     tally = Counter(view.cell.verdict for view in views)
@@ -24,6 +24,7 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
         "plain": "".join(text for text, _ in headline),
         "counts": counts,
         "controls": len(everything) - len(views),
+        "ordered": counts["positive"] + counts["negative"] > 1,
         "findings": [
             _finding(views, "negative", hurts, f"No cell shows {said.harm}.", shown),
             _finding(views, "positive", "Where it helps", "No cell shows a gain.", shown),

@@ -20,12 +20,14 @@ KEYS = (*PLACE, "variant", *_CHOICES)
 
 @dataclass
 class View:
-    """One cell, ready to draw; `place` holds its positions on the target's axis, the rest is filled by cards.py."""
+    """One cell, ready to draw; `place` holds its positions on the target's axis, shrunken its Δ drawn towards those of its family (None where
+    it is alone); the rest is filled by cards.py."""
 
     cell: Cell
     id: str
     label: str
     spoken: str
+    shrunken: float | None = None
     size: float = 0.0  # |delta| as a share of the target's largest, for the depth of its colour
     place: dict = field(default_factory=dict)
     seeds: dict | None = None
