@@ -164,7 +164,7 @@ def test_a_class_that_loses_is_a_headline_where_the_whole_does_not_lose(tmp_path
     write_runs(tmp_path, "scratch", 1.0)
     for job in write_runs(tmp_path, "joint", 2.0):
         edit(tmp_path, job["fingerprint"], spoil)
-    said = Page(page.render(compare(tmp_path))).text.split("Not in the mean:")[1].split("baseline")[0]
+    said = Page(page.render(compare(tmp_path))).text.split("Not in the mean, the surest first:")[1].split("baseline")[0]
     assert "loses on class class3" in " ".join(said.split())
     write_runs(tmp_path / "equal", "scratch", 1.0)
     write_runs(tmp_path / "equal", "joint", 2.0)

@@ -66,7 +66,8 @@ def _open(views: Sequence[View], shown: int) -> dict:
     """The undecided: what would decide them, most frequent first."""
     here = [view for view in views if view.cell.verdict == "undecided"]
     reasons = Counter(kind(view.cell.reason) for view in here)
-    note = "; ".join(f"{n} × {reason}" for reason, n in reasons.most_common(4)) if here else "Every cell is decided."
+    note = f"{len(here)} cells, the nearest to a decision first; " * (len(here) > 1)
+    note += "; ".join(f"{n} × {reason}" for reason, n in reasons.most_common(4)) if here else "Every cell is decided."
     nearest = sorted((v for v in here if v.cell.p_adjusted is not None), key=lambda view: view.cell.p_adjusted)
     return {"verdict": "undecided", "title": "What is open", "views": nearest[: shown - 1], "note": note}
 

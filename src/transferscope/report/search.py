@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from transferscope.report import figures, words
-from transferscope.statistics.expected_best import best_so_far, expected_best
+from transferscope.statistics.expected_best import band, best_so_far, expected_best
 
 HEIGHT = 110
+ALPHA = 0.05  # of the band
+LINES = {"random": "expected best of so many trials; band: about 95 % for each number by itself, up to half of the trials"}
 AT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # trials that the table tells
 MEANS = {
     "target_val": "accuracy on the part of the label budget that is set aside",
@@ -28,7 +32,7 @@ def _view(name: str, search: dict) -> dict:
         "title": f"{name}: {words.count(search['trials'], 'trial')} a strategy",
         "aside": f"{search['sampler']} search, {words.count(search['seeds'], 'seed')} a trial",
         "score": f"{rule}, {MEANS.get(rule, 'a value made from unlabelled target inputs, no accuracy')}",
-        "line": "expected best of so many trials" if search["sampler"] == "random" else "best of the trials so far, in their order",
+        "line": LINES.get(search["sampler"], "best of the trials so far, in their order"),
         "heights": heights,
         "last": last,
         "baseline": baseline,
@@ -53,9 +57,13 @@ def _scores(study: dict) -> list[float]:
 
 
 def _curve(study: dict, sampler: str) -> list[tuple[float, float, float, float]]:
-    """As `figures.curve` has them: (trials, value, value, value)."""
-    best = expected_best(_scores(study)) if sampler == "random" else best_so_far(_scores(study))
-    return [(float(number), float(value), float(value), float(value)) for number, value in enumerate(best, start=1)]
+    """As `figures.curve` has them: (trials, value, lower bound, upper bound), the bounds being the value where there is no band."""
+    scores = _scores(study)
+    best = expected_best(scores) if sampler == "random" else best_so_far(scores)
+    bounds = np.stack([best, best])
+    if sampler == "random" and len(scores) > 1:
+        bounds[:, : len(scores) // 2] = band(scores, ALPHA)
+    return [(float(number), *map(float, row)) for number, row in enumerate(zip(best, *bounds, strict=True), start=1)]
 
 
 def _panel(study: dict, curve: list, found: list[tuple[dict, list]], baseline: str, trials: figures.Axis, heights: figures.Axis) -> dict:
@@ -65,7 +73,7 @@ def _panel(study: dict, curve: list, found: list[tuple[dict, list]], baseline: s
     return {
         "strategy": cell["strategy"],
         "where": " · ".join(filter(None, [cell["source"], words.budget(cell["label_budget"])])),
-        "lines": {name: figures.curve_shape(trials, heights, line)["line"] for name, line in lines.items()},
+        "lines": {name: figures.curve_shape(trials, heights, line) for name, line in lines.items()},
         "best": curve[-1][1],
     }
 
