@@ -8,7 +8,7 @@ import pytest
 
 from store_fixture import write_runs
 from transferscope.compare import compare
-from transferscope.comparison.best import _corrected
+from transferscope.comparison.best import corrected
 
 
 def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):
@@ -96,7 +96,7 @@ def test_strategies_with_baselines_of_their_own_are_choices_of_their_own(tmp_pat
     assert "At 10 labels (wide): none of 2 cells scores above scratch." in text and "transfer helps in 2 cells" in text
 
 
-def corrected(rng: np.random.Generator, cells: int, star: float) -> tuple[float, float]:
+def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, float]:
     """(Δ, corrected Δ) of the best of so many, of which one is better by `star` than the others, which equal their baseline; points."""
 
     def scores(gain: float) -> np.ndarray:
@@ -109,12 +109,12 @@ def corrected(rng: np.random.Generator, cells: int, star: float) -> tuple[float,
         seen = SimpleNamespace(seeds=range(5), ids=ids, strategy_scores=s, groups=None, deterministic=False, labels=np.arange(80) % 2)
         found.append(SimpleNamespace(evidence=seen, delta=float((s - base).mean()), metric="accuracy", score=s.mean()))
     ordered = sorted(found, key=lambda cell: -cell.score)
-    return 100 * ordered[0].delta, 100 * _corrected(ordered, "fixed")
+    return 100 * ordered[0].delta, 100 * corrected(ordered, "fixed")
 
 
 @pytest.mark.parametrize(("cells", "star"), [(5, 0.0), (12, 0.0), (5, 0.1), (12, 0.1)])
 def test_what_the_winner_gains_is_nearly_unbiased_after_correction(cells, star):
     """Where no cell has an effect, and where one has a large one, which shrinking Δ took back by 1.5 to 2.7 points."""
     rng = np.random.default_rng(19)
-    raw, drawn = np.mean([corrected(rng, cells, star) for _ in range(300)], axis=0)
+    raw, drawn = np.mean([winner(rng, cells, star) for _ in range(300)], axis=0)
     assert abs(drawn - 100 * star) < 0.8 and (star or raw > 0.8)

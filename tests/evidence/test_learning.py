@@ -72,12 +72,12 @@ def test_a_threshold_that_is_not_reached_counts_the_end_and_one_evaluation_more(
 def test_the_baseline_saves_itself_nothing():
     rng, told, steps = np.random.default_rng(0), 0, np.arange(0, 301, 30)
 
-    def run() -> learning._Run:
+    def run() -> learning.Run:
         ends, rate = rng.normal(0.8, 0.02), 3 * np.exp(rng.normal(0, 0.25))
-        return learning._Run(steps, steps / 10, rng.binomial(200, 0.1 + (ends - 0.1) * (1 - np.exp(-rate * steps / 300))) / 200, 0, 0.0)
+        return learning.Run(steps, steps / 10, rng.binomial(200, 0.1 + (ends - 0.1) * (1 - np.exp(-rate * steps / 300))) / 200, 0, 0.0)
 
     for _ in range(200):
-        low, high = learning._time([(run(), run()) for _ in range(5)], "steps", 0.05).saved.ci
+        low, high = learning.time_to_threshold([(run(), run()) for _ in range(5)], "steps", 0.05).saved.ci
         told += low > 0 or high < 0
     assert told <= 0.05 * 200 + 3 * (0.05 * 0.95 * 200) ** 0.5
 

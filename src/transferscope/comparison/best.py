@@ -86,13 +86,13 @@ def _best(cells: list["Cell"], arm: str, items: str, alpha: float) -> Best:
         len(cells),
         [leader, *alike],
         leader.delta,
-        _corrected(ordered, items),
+        corrected(ordered, items),
         leader.ci_simultaneous,
         any(cell.delta > 0 for cell in cells),
     )
 
 
-def _corrected(cells: list["Cell"], items: str) -> float | None:
+def corrected(cells: list["Cell"], items: str) -> float | None:
     """Δ of the first of these, its score drawn towards the mean of them all.
 
     What the strategies differ by is shrunk, not their Δ, which share the baseline's luck: that would pull a true star back by 1.5 to 2.7 points.

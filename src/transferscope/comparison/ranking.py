@@ -99,8 +99,8 @@ def rankings(cells: Iterable["Cell"], predictions: Sequence[dict], alpha: float)
     for key, group in groups.items():
         points = _points(list(group.values()), at_hand)
         if any(point.values for point in points):
-            found.append((dict(zip(_SAME, key, strict=True)), points, _all_scores(points)))
-    groups = _anywhere(found) if len(found) > 1 else 0
+            found.append((dict(zip(_SAME, key, strict=True)), points, all_scores(points)))
+    groups = adjust_anywhere(found) if len(found) > 1 else 0
     return [_ranking(key, points, rows, alpha, groups) for key, points, rows in found]
 
 
@@ -169,7 +169,7 @@ def _estimate(value: float | dict | None) -> float | None:
 # --- ranks -----------------------------------------------------------------------------------------------------------------------
 
 
-def _all_scores(points: list[Point]) -> list[Score]:
+def all_scores(points: list[Point]) -> list[Score]:
     """Of one ranking, Holm over them."""
     having = {name: [p for p in points if p.values.get(name) is not None] for name in dict.fromkeys(name for p in points for name in p.values)}
     together = defaultdict(list)  # names of the scores that have a value at the same pairs
@@ -182,7 +182,7 @@ def _all_scores(points: list[Point]) -> list[Score]:
     return [scores[name] for name in having]
 
 
-def _anywhere(found: list[tuple[dict, list[Point], list[Score]]]) -> int:
+def adjust_anywhere(found: list[tuple[dict, list[Point], list[Score]]]) -> int:
     """Fill in `p_anywhere`. Scores at the same pairs are relabelled together, whichever ranking they belong to; how many such sets of pairs
     there are is returned, and their p multiplied by it."""
     sets: dict[tuple, list[tuple[list[Score], list[int], list[Point]]]] = defaultdict(list)

@@ -58,7 +58,7 @@ class Learning:
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class Run:
     """One learning curve: steps, seconds and test accuracy at each evaluation, source training not counted. source_seconds: nan where nobody
     timed it."""
 
@@ -89,8 +89,8 @@ def of(cell: Cell, alpha: float, costs: Mapping[str, float] = MappingProxyType({
         early=_measure(d[:, 1], alpha),
         asymptote=_measure(ends, alpha),
         area=_measure(np.trapezoid(d, steps, axis=1) / (steps[-1] - steps[0]), alpha),
-        steps=_time(runs, "steps", alpha),
-        seconds=_time(runs, "seconds", alpha),
+        steps=time_to_threshold(runs, "steps", alpha),
+        seconds=time_to_threshold(runs, "seconds", alpha),
         first=int(steps[1]),
         last=int(steps[-1]),
         source_steps=runs[0][0].source_steps,
@@ -109,15 +109,15 @@ def source_costs(records: Iterable[dict]) -> dict[str, float]:
     return found
 
 
-def _row(cell: Cell, folders: list[Path], costs: Mapping[str, float]) -> _Run:
+def _row(cell: Cell, folders: list[Path], costs: Mapping[str, float]) -> Run:
     """Of one seed: its run, or the mean curve of its folds, at the evaluations they share."""
     runs = [_read(cell, folder, costs) for folder in folders]
     steps = sorted(set.intersection(*(set(run.steps) for run in runs)))
     seconds, values = (np.mean([getattr(run, part)[np.isin(run.steps, steps)] for run in runs], axis=0) for part in ("seconds", "values"))
-    return _Run(np.array(steps), seconds, values, runs[0].source_steps, float(np.mean([run.source_seconds for run in runs])))
+    return Run(np.array(steps), seconds, values, runs[0].source_steps, float(np.mean([run.source_seconds for run in runs])))
 
 
-def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> _Run:
+def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> Run:
     column = f"{cell.target}/test/accuracy"
     try:
         rows = [row for row in record.read_history(folder) if column in row]
@@ -128,14 +128,14 @@ def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> _Run:
     begins_at_source = bool(steps.get("target"))  # else the curve's own steps are those of source training
     source_steps = int(steps.get("source", 0)) if begins_at_source else 0
     seconds = (run.get("timings") or {}).get("source_seconds") or costs.get((run.get("source_model") or {}).get("key"), math.nan)
-    return _Run(
+    return Run(
         *(np.array([row[key] for row in rows]) for key in ("step", "seconds", column)),
         source_steps=source_steps,
         source_seconds=float(seconds) if source_steps else 0.0,
     )
 
 
-def _time(runs: list[tuple[_Run, _Run]], unit: str, alpha: float) -> Time | None:
+def time_to_threshold(runs: list[tuple[Run, Run]], unit: str, alpha: float) -> Time | None:
     before = np.array([[getattr(run, f"source_{unit}") for run in pair] for pair in runs])
     if len(runs) < 2 or np.isnan(before).any():
         return None
@@ -148,7 +148,7 @@ def _time(runs: list[tuple[_Run, _Run]], unit: str, alpha: float) -> Time | None
     return Time(*times.mean(axis=0).tolist(), saved, *found[..., 1].sum(axis=0).astype(int).tolist())
 
 
-def _reached(run: _Run, threshold: float, unit: str) -> tuple[float, bool]:
+def _reached(run: Run, threshold: float, unit: str) -> tuple[float, bool]:
     """Time of the first evaluation at or above the threshold; the end and one interval more where there is none."""
     times = getattr(run, unit)
     at = np.flatnonzero(run.values >= threshold)

@@ -15,7 +15,7 @@ from transferscope.errors import Refused, nearest
 
 STUDIES = (
     "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "bad_seeds", "alarms",
-    "bimodal", "families", "null_families", "growth", "power", "probabilities", "signs", "unfinished",
+    "bimodal", "families", "null_families", "growth", "power", "probabilities", "signs", "unfinished", "beside",
 )  # fmt: skip
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
@@ -41,6 +41,7 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    power     planted harm of known size: how often it is called negative
                    probabilities  whether P(harm) and P(gain) come true as often as they say
                    signs     shifts whose sign follows from their construction
+                   beside    false sentences beside the verdict: flips, time saved, rates, classes, orders, the best of several
                    unfinished  false claims and gaps told where training had not finished, and after --settle
   --draws N      simulated experiments a point of coverage (default: 10000); families, growth and power take a fifth of them, metrics and
                  small real data sets in folds a half, unfinished a twentieth
