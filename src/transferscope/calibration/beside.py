@@ -136,9 +136,10 @@ def crossovers(draws: int) -> Iterator[Finding]:
 def outlines(draws: int) -> Iterator[Finding]:
     """A page of equal arms outlines no class. As it was: Holm within each row."""
     for seeds, n in product(SEEDS, (300, 1000)):
-        rng, told, before, part = generator("calibration", "beside", "outlines", seeds, n), 0, 0, np.arange(n) % CLASSES
+        rng, told, before = generator("calibration", "beside", "outlines", seeds, n), 0, 0
+        part, names = np.arange(n) % CLASSES, [str(k) for k in range(CLASSES)]
         for _ in range(draws):
-            rows = [parts.effects(cell(rng, seeds, n, spread=0.05, lasting=0.0).d, part, [str(k) for k in range(CLASSES)], None) for _ in range(ROWS)]
+            rows = [parts.effects(cell(rng, seeds, n, spread=0.05, lasting=0.0).d, part, names, None) for _ in range(ROWS)]
             told += any(one.told for row in parts.judged(rows, ALPHA) for one in row)
             before += any(one.told for row in rows for one in parts.judged([row], ALPHA)[0])
         setting = f"a class outlined on a page of {ROWS} equal rows, K={seeds} n={n}"
