@@ -167,6 +167,16 @@ def signs(comparison: Comparison, terminal: str, text: str) -> None:
             assert "changes" in cell.rates_sign
 
 
+def test_what_is_promised_of_intervals_goes_by_the_correction(tmp_path):
+    write_store(tmp_path)
+    promises = {"holm": "hold for all cells of a family at once", "bh": "of the decided cells of a family: a share of 0.05"}
+    for correction, promise in promises.items():
+        comparison = compare(tmp_path, correction=correction)
+        terminal, html = " ".join(comparison.to_table(240).split()), page.render(comparison)
+        assert promise in terminal and promise.replace("cells of a family", "of them") in html
+        assert comparison.contrasts and terminal.count("hold for all") == html.count("hold for all") == (2 if correction == "holm" else 0)
+
+
 def test_the_stores_are_what_they_are_called(tmp_path):
     """Else the test above reads nothing."""
     found = {}

@@ -127,7 +127,8 @@ def test_at_most_32_images_of_items_lost_to_the_baseline(store):
 
     run = read(store, track(store, job, images=images, baseline=store / baseline["fingerprint"]))
     assert len(lost) > 32 and len(asked) == 32 and set(asked) <= lost
-    assert run.summary[f"{TEST}/negative_flips"] == len(lost)
+    won = (answers(store, baseline)[2] != labels) & (mine == labels)
+    assert run.summary[f"{TEST}/negative_flips"] == len(lost) and run.summary[f"{TEST}/positive_flips"] == won.sum()
     captions = run.summary[f"{TEST}/negative_flip_images.captions"]
     first = list(ids).index(asked[0])
     assert captions[0] == f"{asked[0]}: true class{labels[first]}, baseline class{labels[first]}, this run class{mine[first]}"
@@ -249,7 +250,7 @@ def test_a_comparison_is_a_run_with_its_verdicts_evidence_and_report(store):
     assert rows[0]["ci_low"] < rows[0]["ci_high"] < 0 and rows[1]["ci_low"] is None
     assert len(table(run, "classes")) == 10 and all(row["label_budget"] == 10 for row in table(run, "classes"))  # one seed: no interval
     (flips,) = table(run, "flips")
-    assert flips["negative"] > 0.5 and flips["chance"] == "bound" and flips["negative_excess_ci_low"] is None
+    assert flips["lost"] > 0.5 and flips["lost_excess"] > 0 and flips["lost_excess_ci_low"] > 0.5
     assert run.summary.items() >= {"verdict/negative": 1, "verdict/undecided": 1, "missing": 0, "failed": 0}.items()
     assert "<p>the report</p>" in (run.folder / "files" / run.summary["report.path"]).read_text()
     assert tracking.track_comparison(comparison, store, **written) == key  # the same verdicts are the same run

@@ -41,12 +41,19 @@ def opening(comparison) -> list[str]:
     same = [f"{heading(key)} {told(cells[0], key)}" for key in IDENTITY if cells and len({getattr(c, key) for c in cells}) == 1]
     if same:
         lines.append(f"everywhere: {', '.join(same)}")
-    lines.append("intervals hold for all cells of a family at once" + "; * beyond the margin with the whole of it" * any(c.material for c in cells))
+    lines.append(f"intervals {holds(s, 'cells of a family')}" + "; * beyond the margin with the whole of it" * any(c.material for c in cells))
     if any(cell.seeds_ahead is not None and cell.verdict in ("positive", "negative") for cell in cells):
         lines.append("ahead: seeds on the side of Δ, and the largest share of seeds that are not which this does not exclude (95 %)")
     if any(cell.probability_harm is not None for cell in cells):
         lines.append("P(harm / gain): of a loss, and of a gain, larger than the margin; beside the verdict, never in place of it")
     return lines + _stamps(s, cells)
+
+
+def holds(settings: dict, what: str) -> str:
+    """What is promised of simultaneous intervals."""
+    if settings["correction"] == "bh":
+        return f"of the decided {what}: a share of {settings['alpha']:g} is expected to miss"
+    return f"hold for all {what} at once"
 
 
 def families(settings: dict) -> list[str]:
@@ -192,8 +199,8 @@ def contrasts(comparison) -> list[str]:
         return []
     unit = numerals.unit(comparison.settings["metric"])
     head = (
-        f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of their own, "
-        "whose intervals hold at once):"
+        f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of their own; "
+        f"intervals {holds(comparison.settings, 'of them')}):"
     )
     notes = list(dict.fromkeys(f"  {note}" for row in comparison.contrasts for note in row.notes if note.startswith("the strategy trains")))
     return [head, *(f"  {line}" for line in _shortened(lines, "  contrasts")), *notes]

@@ -83,6 +83,7 @@ def render(comparison: Comparison) -> str:
         unit=numerals.unit(metric),
         margin=margin,
         confidence=f"{100 * (1 - settings['alpha']):g} %",
+        holds=wording.holds(settings, "of them"),
         alpha_percent=f"{100 * settings['alpha']:g} %",
         baseline_names=" or ".join(baselines) or "baseline",
         hidden=words.hidden(baselines),

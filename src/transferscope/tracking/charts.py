@@ -58,6 +58,7 @@ def log_evaluation(run, folder: Path, record: dict, images: Images | None, basel
         return
     flips = _negative_flips(last, before)
     run.summary[f"{target}/test/negative_flips"] = len(flips)
+    run.summary[f"{target}/test/positive_flips"] = len(_negative_flips(before, last))  # of two equal runs as many: chance is in both
     shown = list(flips)[:MOST_IMAGES]
     if images is not None and shown:
         from PIL import Image
