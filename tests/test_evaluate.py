@@ -1,12 +1,16 @@
 """From probabilities to metrics, statuses and members of evaluations.npz."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss
 
 from transferscope import evaluate
+from transferscope.comparison.scores import calibration_error
 from transferscope.data.splits import Evaluated
+from transferscope.tasks.metrics import JUDGED, METRICS
 from transferscope.training import Outcome
 
 
@@ -47,6 +51,25 @@ def test_scores_agree_with_scikit_learn():
     p = p.astype(float) / p.sum(1, dtype=float, keepdims=True)
     assert scores["nll"] == pytest.approx(log_loss(labels, p), rel=1e-5)
     assert scores["brier"] == pytest.approx(brier_score_loss(labels, p, scale_by_half=False), rel=1e-5)
+
+
+@pytest.mark.parametrize("absent", [None, 2])
+def test_what_is_recorded_is_what_compare_judges(absent):
+    """Also where a class is predicted that has no test item: it is in no mean over classes."""
+    draw = np.random.default_rng(1)
+    p = draw.dirichlet(np.ones(4), size=200).astype(np.float32)
+    labels = draw.choice([c for c in range(4) if c != absent], size=200)
+    recorded, predicted = evaluate.scores(torch.from_numpy(p), torch.from_numpy(labels)), p.argmax(1)
+    assert 2 in predicted
+    for name in JUDGED:
+        if name in recorded:
+            judged = METRICS[name].per_item(p, labels, None).mean() * (-1 if METRICS[name].is_loss else 1)
+            assert recorded[name] == pytest.approx(judged, rel=1e-5), name
+    assert recorded["ece"] == pytest.approx(calibration_error(p, labels), rel=1e-5)
+    assert recorded["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", labels=np.unique(labels)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert recorded["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
 
 
 def test_an_impossible_item_does_not_make_nll_infinite():

@@ -15,13 +15,14 @@ SATURATED_LOSS = 0.05  # nats: a discriminator that gives 95 % to the right doma
 
 
 def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped probabilities)."""
-    classes = probabilities.shape[1]
+    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped probabilities). Means over classes are
+    over those that have an item, as in scikit-learn's balanced_accuracy_score and in `compare`."""
+    classes, present = probabilities.shape[1], labels.unique()
     one_hot = torch.nn.functional.one_hot(labels, classes)
     return {
         "accuracy": float((probabilities.argmax(1) == labels).float().mean()),
-        "balanced_accuracy": float(multiclass_accuracy(probabilities, labels, classes, average="macro")),
-        "macro_f1": float(multiclass_f1_score(probabilities, labels, classes, average="macro")),
+        "balanced_accuracy": float(multiclass_accuracy(probabilities, labels, classes, average="none")[present].mean()),
+        "macro_f1": float(multiclass_f1_score(probabilities, labels, classes, average="none")[present].mean()),
         "nll": -float(log_likelihood(probabilities.numpy(), labels.numpy()).mean()),
         "brier": float((probabilities - one_hot).square().sum(1).mean()),
         "ece": float(multiclass_calibration_error(probabilities, labels, classes, n_bins=15)),
