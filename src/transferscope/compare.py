@@ -18,6 +18,7 @@ from transferscope.comparison.plateau import Rises
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
+from transferscope.data.copied import Copies
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_predictions, run_folders
 from transferscope.statistics.probabilities import Probabilities
@@ -259,6 +260,7 @@ class _Work:
             baseline_rise=row.ends.baseline.to_dict(),
             times_steps=row.length,
             by_looks=False,
+            copies=_copies(evidence),
             flags=self._flags(row, judged) + self.history.flags(found["readings"]) + evidence.notes + above.flags,
             evidence=evidence,
         )
@@ -279,6 +281,8 @@ class _Work:
             flags.append(f"unlike baseline: {', '.join(differences)}")
         if row.length > 1:
             flags.append(f"both arms trained for {row.length} times the steps planned: at that length they had not finished (--settle)")
+        if copies := _copies(row.evidence):
+            flags += Copies(**copies).told(row.arm.cell["target"])
         flags += wording.unfinished(row.ends)
         flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
         if self.items == "fixed":
@@ -324,6 +328,11 @@ class _Family:
     name: str
     size: int = 0
     rows: list[_Row] = field(default_factory=list)
+
+
+def _copies(evidence: Evidence) -> dict | None:
+    """As the strategy's first run has it: all have the same domains."""
+    return (evidence.records[evidence.strategy_runs[0]].get("result") or {}).get("copies")
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -14,7 +14,8 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from transferscope import compatibility, conf, record
-from transferscope.data import splits
+from transferscope.data import copies, splits
+from transferscope.data.copied import Copies
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, Refused, nearest
 from transferscope.networks.classifier import Classifier
@@ -70,8 +71,17 @@ class Request:
         c = self.config
         return splits.prepare(
             self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"], c["protocol"],
-            c["source_label_noise"], c["image_size"], c["channels"], fold_of(c),
+            c["source_label_noise"], c["image_size"], c["channels"], self.fold,
         )  # fmt: skip
+
+    @property
+    def copies(self) -> Copies:
+        """Of its test items, among what it may train on."""
+        return copies.count(self.target, self.sources, self.config["split_seed"], self.fold)
+
+    @property
+    def fold(self) -> splits.Fold | None:
+        return fold_of(self.config)
 
     def settings(self, steps: int) -> Settings:
         t = self.config["trainer"]
@@ -131,6 +141,10 @@ def checked(c: dict[str, Any]) -> Request:
     if "source_inputs" in sees and not names:
         raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")
     sources = tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
+    if c["copies"] == "drop_train":
+        if c["fold"] is not None:
+            raise Refused(f"fold={c['fold']}: folds test every item, so that no training item stays a copy of none; give copies=keep")
+        target, sources = copies.dropped(target, sources, c["split_seed"])
     stops_early = c["trainer"]["patience"] is not None and not _is_source_model(strategy, initialisation)
     _check_pictures(initialisation, target, sources)
     _check_classes(strategy, name, target, sources)

@@ -202,6 +202,7 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "metrics": evaluate.metrics(outcome, task.evaluated),
             "samples": task.samples,
             "class_counts": task.class_counts,
+            "copies": request.copies._asdict(),
             "input_shape": list(task.input_shape),
             "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "steps": {"target": taken * (1 + request.strategy.beside_scratch), "source": trainer.get("source_steps", 0)},

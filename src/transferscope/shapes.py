@@ -22,6 +22,7 @@ RESULT = {
     "metrics?": {"*": (int, float)}, "samples?": {"source?": int}, "class_counts?": {"*": {"*": int}},
     "steps?": {"target?": NUMBER, "source?": NUMBER}, "evaluations?": [int], "flags?": [str],
     "input_shape?": [int], "own_shape?": [int],
+    "copies?": {"tested": int, "train": (int, NOTHING), "sources": {"*": (int, NOTHING)}},
 }  # fmt: skip
 CONFIG = {"backbone?": dict, "strategy?": dict, "trainer?": dict}
 RECORD = {

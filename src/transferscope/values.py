@@ -29,6 +29,7 @@ CHOICES = {
     "initialisation": ("auto", "random", "pretrained", "source", *PRETRAINING),
     "protocol": ("inductive", "transductive"),
     "role": ("run", "trial"),
+    "copies": ("keep", "drop_train"),
     "keep": ("none", "selected"),
     "selection": SELECTIONS,
     "trainer.schedule": ("cosine", "constant"),

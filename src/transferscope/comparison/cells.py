@@ -26,8 +26,8 @@ class Cell:
     with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew.
     strategy_rise, baseline_rise: how their trainings end (`plateau.Rise`). barred: undecided, and decided had both arms finished training.
     times_steps: the planned length that the pair was trained for, 1 but where `run --settle` went on. by_looks: the verdict is what the looks of
-    its sweep found. rates: of cells that differ in their learning rate alone, Δ by rate, and rates_sign what that tells of the sign. evidence
-    is not part of `to_dict`.
+    its sweep found. rates: of cells that differ in their learning rate alone, Δ by rate, and rates_sign what that tells of the sign. copies: of
+    test items among the training items (`Copies`), None where the record does not say. evidence is not part of `to_dict`.
     """
 
     source: str | None
@@ -90,6 +90,7 @@ class Cell:
     barred: bool
     times_steps: int
     by_looks: bool
+    copies: dict | None
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from transferscope import readings, record, tracking, underway
 from transferscope.comparison.arms import LENGTHENS
+from transferscope.data import copies
 from transferscope.errors import NotApplicable, ProcessDied, Refused
 from transferscope.progress import Progress, say_plan
 from transferscope.request import Request, resolve
@@ -71,6 +72,7 @@ class Sweeper(BasicSweeper):
         refused = [job for job in jobs if not job.request]
         if not planned:
             raise Refused(refused[0].reason)
+        copies.say([job.request for job in planned])
         return planned, refused
 
     def train(self, store: Path, name: str, planned: list[Job], refused: list[Job]) -> tuple[Sequence[Any], bool]:

@@ -34,6 +34,7 @@ keys:
   image_size=null          pixels; null = the target's own          channels=null   null = the target's own
   seed=0                   subset, initialisation, batches          split_seed=0    train/test splits
   fold=null                small targets: 'fold=range(0,5)' with -m tests every labelled item in one fold of each seed; folds=null: 5
+  copies=keep              keep | drop_train: leave out training items, of target and source, that are bit-equal copies of test items
   twin=false               true: the A/A twin, same labels with another initialisation and other batches
   keep=none                none | selected: keep a model            selection=last  last | source_val | target_val | a validator (snd, ...)
   keep_features=false      true: store features, for `compare --selection dev` and `iwcv`
@@ -99,15 +100,18 @@ def task(config) -> None:
 
 
 def single(config, dry_run: bool) -> Path | None:
+    from transferscope.data import copies
     from transferscope.request import resolve
     from transferscope.run import is_done, run
 
+    request = resolve(config)
+    copies.say([request])
     if not dry_run:
         return run(config)
     from transferscope.progress import say_plan
     from transferscope.sweeps.sweep import Job
 
-    job = Job([], resolve(config))
+    job = Job([], request)
     say_plan(job.request.store, [job], [] if is_done(job.request) else [job], [])
     return None
 

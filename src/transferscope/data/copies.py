@@ -1,0 +1,108 @@
+"""Test items of which a bit-equal copy lies among what a run trains on: what is then tested is memory."""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transferscope.data.copied import Copies
+from transferscope.data.domain import Domain
+from transferscope.data.on_disk import OnDisk
+from transferscope.data.splits import Fold, split
+from transferscope.errors import Refused
+
+if TYPE_CHECKING:
+    from transferscope.request import Request
+
+NEARLY = 0.95  # of the training items, whose label a column tells
+ITEMS_A_VALUE = 4  # at least: a column of more values names items
+
+
+@lru_cache(maxsize=8)
+def count(target: Domain, sources: tuple[Domain, ...], split_seed: int, fold: Fold | None) -> Copies:
+    train, test = split(target, split_seed, fold)
+    return Copies(len(test), _shared(target, test, target, train), {s.name: _shared(target, test, s, np.arange(len(s))) for s in sources})
+
+
+def dropped(target: Domain, sources: tuple[Domain, ...], split_seed: int) -> tuple[Domain, tuple[Domain, ...]]:
+    """The domains without the items that are copies of the target's test items, which stay those they are; the domains themselves where there is
+    none. Raises Refused where that cannot be known."""
+    kept = [_without(domain, target, split_seed) for domain in (target, *sources)]
+    return kept[0], tuple(kept[1:])
+
+
+@lru_cache(maxsize=8)
+def _without(domain: Domain, target: Domain, split_seed: int) -> Domain:
+    test = split(target, split_seed)[1]
+    mine, theirs = _hashes(domain), _hashes(target)
+    if mine is None or theirs is None:
+        raise Refused(f"copies=drop_train: pictures of {domain.name} or {target.name} stay on disk and are not compared; give copies=keep")
+    is_copy = np.isin(mine, theirs[test])
+    if domain is target:
+        is_copy[test] = False
+    if not is_copy.any():
+        return domain
+    fixed = np.full(len(domain), "train", dtype="<U5")
+    fixed[split(domain, split_seed)[1]] = "test"
+    keep = np.flatnonzero(~is_copy)
+    return replace(
+        domain, inputs=domain.inputs[keep], labels=domain.labels[keep], ids=domain.ids[keep], split=fixed[keep],
+        groups=None if domain.groups is None else domain.groups[keep],
+        metadata={name: column[keep] for name, column in domain.metadata.items()},
+    )  # fmt: skip
+
+
+def _shared(target: Domain, test: np.ndarray, other: Domain, items: np.ndarray) -> int | None:
+    """How many test items have a copy among the items of another domain, or of the same."""
+    mine, theirs = _hashes(target), _hashes(other)
+    return None if mine is None or theirs is None else int(np.isin(mine[test], theirs[items]).sum())
+
+
+@lru_cache(maxsize=8)
+def _hashes(domain: Domain) -> np.ndarray | None:
+    """uint64 [N] of the inputs alone, whatever they are called; None where they stay on disk."""
+    if isinstance(domain.inputs, OnDisk):
+        return None
+    items = np.ascontiguousarray(domain.inputs.numpy())
+    shape = f"{items.dtype}{items.shape[1:]}".encode()
+    rows = items.reshape(len(items), -1).view(np.uint8)
+    return np.array([_hash(shape, row) for row in rows], np.uint64)
+
+
+def _hash(shape: bytes, row: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=shape[:64]).digest(), "little")
+
+
+def say(requests: Sequence["Request"]) -> None:
+    """What leaks from training to test, a line each on stderr: copies, and columns that tell the labels."""
+    lines = {}
+    for request in requests:
+        name, split_seed = request.target.name, request.config["split_seed"]
+        lines |= {f"{line}; copies=drop_train leaves those out": None for line in request.copies.told(name)}
+        columns = leaking_columns(request.target, split_seed, request.fold)
+        lines |= {f"{name}: its {column} nearly tells the label, and test items share its values": None for column in columns}
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+@lru_cache(maxsize=8)
+def leaking_columns(domain: Domain, split_seed: int, fold: Fold | None) -> list[str]:
+    """Metadata columns whose value nearly tells the label of a training item, and whose values all test items share."""
+    train, test = split(domain, split_seed, fold)
+    labels = domain.labels.numpy()
+    train = train[labels[train] >= 0]
+    return [name for name, column in domain.metadata.items() if len(train) and _tells(column, labels, train, test)]
+
+
+def _tells(column: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:
+    values, place = np.unique(column, return_inverse=True)
+    if not 1 < len(values) <= len(column) / ITEMS_A_VALUE or not np.isin(place[test], place[train]).all():
+        return False
+    counts = np.zeros((len(values), labels.max() + 1))
+    np.add.at(counts, (place[train], labels[train]), 1)
+    by_value, by_itself = counts.max(axis=1).sum() / len(train), counts.sum(axis=0).max() / len(train)
+    return by_value >= NEARLY > by_itself
