@@ -29,6 +29,7 @@ RECORD = {
     "fingerprint": str, "status": str, "reason": str, "cell": CELL, "seed": int, "role": str, "sees": [str], "consumed": CONSUMED, "config": CONFIG,
     "result": RESULT, "conditional_on?": [str], "timings": {"wall_seconds?": NUMBER, "source_seconds?": NUMBER}, "versions?": dict,
     "source_model?": {"key": re.compile("[0-9a-f]+"), "made": bool}, "git?": {"revision": (str, NOTHING)},
+    "weights?": {"*": int},
 }  # fmt: skip
 LOOK = {
     "look": int, "state": str, "verdict": re.compile("positive|negative|equivalent|undecided"), "limit": str, "reason": str, "seeds": int,

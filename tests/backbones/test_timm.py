@@ -1,7 +1,9 @@
 """timm's families as backbones: features, groups, weights, refusals."""
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -122,6 +124,45 @@ def without(state: dict, key: str) -> dict:
 def test_a_file_that_does_not_fit_is_refused(trained: Path, change, words: str):
     save_file(change(load_file(trained)), trained)
     assert_refused({"model": "test_resnet", "weights": str(trained)}, [f"backbone.weights={trained}", "do not fit test_resnet", words])
+
+
+def test_a_file_with_nothing_of_the_model_is_refused_and_the_hub_not_asked(trained: Path, monkeypatch: pytest.MonkeyPatch):
+    def asked(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", asked)
+    head = {key: value for key, value in load_file(trained).items() if key.startswith("fc.")}
+    save_file(head, trained)
+    assert_refused({"model": "test_resnet", "weights": str(trained)}, ["none of its 2 tensors is one of test_resnet's"])
+
+
+def test_weights_that_are_not_finite_are_refused(trained: Path):
+    state = load_file(trained)
+    state["layer2.0.conv1.weight"][0] = torch.nan
+    save_file(state, trained)
+    assert_refused({"model": "test_resnet", "weights": str(trained)}, ["layer2.0.conv1.weight holds values that are not finite"])
+
+
+def test_what_is_taken_of_a_file_is_said_and_kept(trained: Path, capsys: pytest.CaptureFixture):
+    backbone = Timm((3, 32, 32), model="test_resnet", weights=str(trained))
+    number = len(backbone.model.state_dict())
+    assert backbone.loaded == {"taken": number, "of": number, "left_out": 2}
+    assert f"{number} of {number} tensors taken, 2 of the file left out" in capsys.readouterr().err
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def head(*_args: object, **_kwargs: object) -> None:
+        asked.append(1)
+        raise ConnectionError
+
+    monkeypatch.undo()  # timm's own way to the hub
+    monkeypatch.setattr("transferscope.backbones.timm.get_session", lambda: SimpleNamespace(head=head))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nowhere")
+    began = time.monotonic()
+    assert_refused({"model": "test_resnet", "weights": "pretrained"}, ["the hub with the weights of test_resnet could not be reached"])
+    assert len(asked) == 1 and time.monotonic() - began < 5
 
 
 def test_a_file_that_is_no_weights_is_refused(tmp_path: Path):

@@ -1,19 +1,24 @@
 """Any image model of timm (https://github.com/huggingface/pytorch-image-models) as a backbone; the only file that imports timm."""
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from functools import lru_cache
 from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Self
 
 import timm
 import torch
+from huggingface_hub import constants, get_session
 from timm.models import get_pretrained_cfg, group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone, by_child, require_images
 from transferscope.errors import NotApplicable, Refused, nearest
+
+PATIENCE = 10  # seconds, that the hub has to answer
 
 
 class Timm(Backbone):
@@ -52,10 +57,11 @@ class Timm(Backbone):
                 f"backbone.model={model}: cannot take images of {channels}x{height}x{width} with model_arguments "
                 f"{dict(model_arguments or {})} ({_line(error)}); choose another image size or other arguments"
             ) from error
+        self.loaded: dict[str, int] | None = None  # of a file: tensors that were taken, that the model has, that were left out
         if weights == "pretrained":
             self.model = _from_hub(model, arguments)
         elif weights != "random":
-            self.model = _from_file(self.model, Path(weights), model, arguments)
+            self.model, self.loaded = _from_file(self.model, Path(weights), model, arguments)
         if trunk is not None:
             self._move_below(trunk, input_shape)
 
@@ -173,7 +179,8 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
     if not get_pretrained_cfg(model).has_weights:
         raise Refused(f"backbone.weights=pretrained: timm offers no weights for {model}; allowed: random, or the path of a local file")
     try:
-        return timm.create_model(model, pretrained=True, **arguments)
+        with nullcontext() if _hub_answers() else _offline():  # the hub's client tries for three quarters of a minute
+            return timm.create_model(model, pretrained=True, **arguments)
     except OSError as error:  # the hub's client makes one of every failure of the connection
         raise Refused(
             f"backbone.weights=pretrained: the hub with the weights of {model} could not be reached ({_line(error)}); "
@@ -183,9 +190,29 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise Refused(f"backbone.weights=pretrained: do not fit {model} with these arguments ({_line(error)}); allowed: random") from error
 
 
-def _from_file(untrained: nn.Module, path: Path, model: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """The model with the weights of a file. timm adapts keys, positions and channels, but ignores missing keys where the file holds a
-    classifier: it is taken out here, and all that remains must fit."""
+def _hub_answers() -> bool:
+    """Asked once."""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception:  # each client library has its own
+        return False
+    return True
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """What the hub's client has in its cache is taken, nothing else is looked for."""
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _from_file(untrained: nn.Module, path: Path, model: str, arguments: Mapping[str, Any]) -> tuple[nn.Module, dict[str, int]]:
+    """The model with the weights of a file, and how many of its tensors they are. timm adapts keys, positions and channels, but ignores missing
+    keys where the file holds a classifier, and goes to its hub where nothing is left: the classifier is taken out here, and all that remains,
+    which must be something, must fit."""
     if not path.is_file():
         known = nearest(path, ("random", "pretrained"))
         raise Refused(f"backbone.weights={path}: no such file; allowed: random, pretrained, or the path of a local file{known}")
@@ -196,13 +223,25 @@ def _from_file(untrained: nn.Module, path: Path, model: str, arguments: Mapping[
     names = untrained.pretrained_cfg.get("classifier", ())
     heads = tuple(name.split(".")[0] + "." for name in ([names] if isinstance(names, str) else names))
     needed = untrained.state_dict().keys()
-    state = {key: value for key, value in state.items() if key in needed or not key.startswith(heads)}
+    whole, state = state, {key: value for key, value in state.items() if key in needed or not key.startswith(heads)}
+    if not state:
+        raise Refused(f"backbone.weights={path}: none of its {len(whole)} tensors is one of {model}'s {len(needed)}; give a file made for it")
+    if broken := next((key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()), None):
+        raise Refused(f"backbone.weights={path}: {broken} holds values that are not finite; give whole weights")
     try:
         loaded = timm.create_model(model, pretrained=True, pretrained_cfg_overlay={"state_dict": state, "classifier": None}, **arguments)
     except Exception as error:
         raise Refused(f"backbone.weights={path}: do not fit {model} ({_line(error)}); give a file made for this model") from error
     del loaded.pretrained_cfg["state_dict"]  # else the weights would stay in memory twice
-    return loaded
+    found = {"taken": len(needed), "of": len(needed), "left_out": len(whole) - len(state)}  # strictly: all, or it is refused above
+    _say_taken(path, **found)
+    return loaded, found
+
+
+@lru_cache(maxsize=32)
+def _say_taken(path: Path, taken: int, of: int, left_out: int) -> None:
+    """Once a process."""
+    print(f"backbone.weights={path}: {taken} of {of} tensors taken, {left_out} of the file left out (its classifier)", file=sys.stderr)
 
 
 def _line(error: Exception) -> str:
