@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transferscope.data import arrays, picture_files
+from transferscope.data import array_files, picture_files
 from transferscope.data.decoding import DEEPEST, Encoded, decode_squares, white_of
 from transferscope.data.domain import fit_images
 from transferscope.data.picture_files import SUFFIXES, kinds, tell, tell_left_out
@@ -61,14 +61,8 @@ def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
     key = loader.get("inputs", "inputs") if from_arrays else "inputs"
     if file.suffix not in ARRAY_SUFFIXES:
         raise Refused(f"{file}: the model takes arrays of {features} features; give a {', '.join(ARRAY_SUFFIXES)} file")
-    if file.suffix == ".csv":
-        try:
-            table = np.loadtxt(file, delimiter=",", ndmin=2)
-        except ValueError as error:
-            raise Refused(f"{file}: {error}; allowed: numbers between commas, no header") from error
-    else:
-        table = arrays.read_members(file, [key])[key]
-    values = arrays.as_matrix(str(file), key, table)
+    table = array_files.read_csv(file, loader.get("header")) if file.suffix == ".csv" else array_files.read_members(file, [key])[key]
+    values = array_files.as_matrix(str(file), key, table)
     if values.shape[1] != features:
         raise Refused(f"{file}: {values.shape[1]} columns; the model takes {features} features and no label")
     if from_arrays and loader.get("scale") == "l1":

@@ -85,6 +85,7 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     """(FILE-00042, float32 [C]) of every row."""
     from omegaconf import OmegaConf
 
+    from transferscope.data.picture_files import printable_name
     from transferscope.data.unlabelled import read_array
 
     target = loaded.record["cell"]["target"]
@@ -93,4 +94,4 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     if yaml is None:
         raise Refused(f"target={target}: its yaml, which says how to read arrays, is on no shelf; give --config-dir DIR that holds it")
     probabilities = loaded.predict(read_array(file, OmegaConf.load(yaml), loaded.input_shape[0])).numpy()
-    yield from ((f"{file.stem}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))
+    yield from ((f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))
