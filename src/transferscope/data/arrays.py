@@ -53,13 +53,11 @@ def load(
     columns = {key: as_column(labels_path or path, key, arrays[key], len(values), missing=key == labels) for key in keys}
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    for odd in sorted(set(columns.get(split, ())) - set(SPLITS)):
-        raise Refused(f"{split} in {path} has {odd!r}; allowed: train, test or empty{nearest(odd, SPLITS)}")
-    return _domain(
+    return build(
         name,
         path,
         values,
-        _class_of(path, labels, columns[labels], unlabelled),
+        class_of(path, labels, columns[labels], unlabelled),
         test_fraction,
         ids=None if ids is None else columns[ids],
         split="" if split is None else columns[split],
@@ -85,10 +83,10 @@ def load_csv(
         raise Refused(f"{path} has {table.shape[1]} columns; at least one feature and the label are needed")
     values = as_matrix(path, "the feature columns", table[:, :-1])
     labels = as_column(path, "the last column", table[:, -1], len(values), missing=True)
-    return _domain(name, path, values, _class_of(path, "the last column", labels, unlabelled), test_fraction)
+    return build(name, path, values, class_of(path, "the last column", labels, unlabelled), test_fraction)
 
 
-def _class_of(path: str, key: str, labels: list[str], unlabelled: str | float | None) -> list[str | None]:
+def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | None) -> list[str | None]:
     """The class of each item, or None. A label that other programs write for none is refused until `unlabelled` says what it is."""
     if unlabelled is None:
         found = set(labels)
@@ -103,23 +101,31 @@ def _class_of(path: str, key: str, labels: list[str], unlabelled: str | float | 
     return [None if label == marker else label for label in labels]
 
 
-def _domain(
+def refuse_odd_split(path: str, split: list[str], classes: list[str | None]) -> None:
+    """Of each item: which part of the split it is of, and its class or None."""
+    for odd in sorted(set(split) - set(SPLITS)):
+        raise Refused(f"the split in {path} has {odd!r}; allowed: train, test or empty{nearest(odd, SPLITS)}")
+    for row in [i for i, (c, part) in enumerate(zip(classes, split, strict=True)) if c is None and part == "test"]:
+        raise Refused(f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train or leave it out")
+
+
+def build(
     name: str,
     path: str,
     values: np.ndarray,
-    class_of: list[str | None],
+    classes: list[str | None],
     test_fraction: float,
     ids: list[str] | None = None,
     split: str | list[str] = "",
     groups: list[str] | None = None,
     whole: bool = False,
 ) -> Domain:
-    require_two_classes(set(class_of) - {None}, path)
-    parts = [split] * len(class_of) if isinstance(split, str) else split
-    for row in [i for i, (c, part) in enumerate(zip(class_of, parts, strict=True)) if c is None and part == "test"]:
-        raise Refused(f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train or leave it out")
+    """From float32 [N, d] and what is known of each item. path: for messages, and its stem for ids."""
+    require_two_classes(set(classes) - {None}, path)
+    if not isinstance(split, str):
+        refuse_odd_split(path, split, classes)
     if ids is None:
         ids = [f"{normal(Path(path).stem)}-{i:05d}" for i in range(len(values))]
     elif len(set(ids)) < len(ids):
         raise Refused(f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more")
-    return Domain.build(name, torch.from_numpy(values), class_of, ids, split, test_fraction, groups, whole=whole)
+    return Domain.build(name, torch.from_numpy(values), classes, ids, split, test_fraction, groups, whole=whole)

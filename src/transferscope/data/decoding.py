@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -25,17 +26,22 @@ def decode_squares(pictures: Iterable[Encoded], size: int, channels: int, white:
     black one where nothing would be seen on white. Greys of 16 bits: 0 to `white`, a number that `white_of` gives, become 0 to 255.
     Raises Refused naming the first picture that cannot be decoded.
     """
+    check_shape(size, channels)
+    return torch.from_numpy(np.stack(_of_each(partial(square, size=size, channels=channels, white=white), pictures)))
+
+
+def square(image: Image.Image, size: int, channels: int, white: int = DEEPEST) -> np.ndarray:
+    """uint8 [channels, size, size] of one picture; see `decode_squares`."""
+    upright = _on_ground(_eight_bits(ImageOps.exif_transpose(image), white)).convert(CHANNELS[channels])
+    fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
+    return np.asarray(fitted).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def check_shape(size: int, channels: int) -> None:
     if size < 1:
         raise Refused(f"size={size}; allowed: a whole number of pixels from 1")
     if channels not in CHANNELS:
         raise Refused(f"channels={channels}; allowed: 1 (grey) or 3 (colour)")
-
-    def square(image: Image.Image) -> np.ndarray:
-        upright = _on_ground(_eight_bits(ImageOps.exif_transpose(image), white)).convert(CHANNELS[channels])
-        fitted = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
-        return np.asarray(fitted).reshape(size, size, channels).transpose(2, 0, 1)
-
-    return torch.from_numpy(np.stack(_of_each(square, pictures)))
 
 
 def white_of(pictures: Iterable[Encoded]) -> int | None:
