@@ -207,6 +207,7 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "copies": request.copies._asdict(),
             "input_shape": list(task.input_shape),
             "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
+            "own_white": request.target.white,
             "steps": {"target": taken * (1 + request.strategy.beside_scratch), "source": trainer.get("source_steps", 0)},
             "evaluations": [row["step"] for row in outcome.history],
             "flags": evaluate.flags(outcome),

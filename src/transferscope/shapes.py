@@ -21,7 +21,7 @@ CONSUMED = {
 RESULT = {
     "metrics?": {"*": (int, float)}, "samples?": {"source?": int}, "class_counts?": {"*": {"*": int}},
     "steps?": {"target?": NUMBER, "source?": NUMBER}, "evaluations?": [int], "flags?": [str],
-    "input_shape?": [int], "own_shape?": [int],
+    "input_shape?": [int], "own_shape?": [int], "own_white?": (int, NOTHING),
     "copies?": {"tested": int, "train": (int, NOTHING), "sources": {"*": (int, NOTHING)}},
 }  # fmt: skip
 CONFIG = {"backbone?": dict, "strategy?": dict, "trainer?": dict}

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 import torch
 
 from transferscope.data import arrays
@@ -63,7 +64,12 @@ def test_csv(tmp_path: Path) -> None:
         ({"labels": LABELS[:3]}, {}, r"labels.*\(3,\).*4"),
         ({"labels": np.eye(2)}, {}, r"labels.*\(2, 2\)"),
         ({"labels": np.array([0.5, 1, 0, 1])}, {}, "labels.*0.5"),
-        ({"labels": np.array([np.nan, 1, 0, 1])}, {}, "labels.*nan"),
+        ({"labels": np.array([np.nan, 1, 0, 1])}, {}, "labels.*has nan; say unlabelled: nan"),
+        ({"labels": np.array([-1, 1, 0, 1])}, {}, "labels.*has -1; say unlabelled: -1 if .* none if it is a class"),
+        ({"labels": np.array(["", "a", "b", "a"])}, {}, "labels.*has ''; say unlabelled"),
+        ({}, {"unlabelled": "c"}, "unlabelled=c: labels in .* has no such label"),
+        ({"labels": np.array([-1, 1, -1, 1])}, {"unlabelled": -1}, "only class '1'"),
+        ({"labels": np.array([-1, 1, 0, 1]), "part": ["test", "test", "", ""]}, {"unlabelled": -1, "split": "part"}, "row 0 is of test"),
         ({"labels": np.array([["a"], "b", "a", "b"], dtype=object)}, {}, "cannot be read"),
         ({"labels": np.full(4, "a")}, {}, "only class 'a'"),
         ({"key": [1, 1, 2, 3]}, {"ids": "key"}, "not unique: '1'"),
@@ -111,3 +117,87 @@ def test_the_fourth_moon_is_the_target_turned_by_45_degrees(data_root: Path) -> 
     rotation = torch.tensor([[cosine, cosine], [-cosine, cosine]], dtype=torch.float32)  # of row vectors, counter-clockwise
     assert torch.allclose(target.inputs @ rotation, turned.inputs, atol=1e-5)
     assert (target.labels == turned.labels).all()
+
+
+COUNTS = np.random.default_rng(0).poisson(0.3, (30, 5)).astype(float)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr"])
+def test_sparse_matrices_are_read_as_dense_ones(form: str, tmp_path: Path) -> None:
+    matrix, y = scipy.sparse.coo_matrix(COUNTS).asformat(form), np.arange(30) % 3
+    dense = arrays.load("x", npz(tmp_path, inputs=COUNTS, labels=y))
+    scipy.io.savemat(tmp_path / "f.mat", {"inputs": matrix, "labels": y})
+    assert arrays.load("x", str(tmp_path / "f.mat")).digest == dense.digest
+    (tmp_path / "m").mkdir()
+    scipy.sparse.save_npz(tmp_path / "m" / "f.npz", matrix)
+    read = arrays.load("x", str(tmp_path / "m" / "f.npz"), labels_path=str(tmp_path / "f.npz"))
+    assert read.digest == dense.digest
+    with pytest.raises(Refused, match="no key 'labels'"):
+        arrays.load("x", str(tmp_path / "m" / "f.npz"))
+
+
+def test_items_without_a_label(tmp_path: Path) -> None:
+    for labels, unlabelled in (([1, -1, 0, 1], -1), ([1, -1, 0, 1], "-1"), ([1, np.nan, 0, 1], "nan"), ([1, np.nan, 0, 1], float("nan"))):
+        domain = arrays.load("x", npz(tmp_path, labels=np.array(labels)), unlabelled=unlabelled)
+        assert domain.classes == ("0", "1") and domain.labels.tolist() == [1, -1, 0, 1]
+    assert arrays.load("x", npz(tmp_path, labels=["b", "", "a", "a"]), unlabelled="").labels.tolist() == [1, -1, 0, 0]
+    assert arrays.load("x", npz(tmp_path, labels=[-1, 0, 1, 1]), unlabelled="none").classes == ("-1", "0", "1")
+    assert arrays.load("x", npz(tmp_path, labels=[-1, 1, 1, -1])).classes == ("-1", "1")
+
+
+def csv(folder: Path, text: str) -> str:
+    (folder / "f.csv").write_text(text)
+    return str(folder / "f.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("0.5,1,1\n2,3,0\n", {}),
+        ("# made by hand\n0.5,1,1\n  # half way\n\n2,3,0\n", {}),
+        ("\ufeff0.5,1,1\r\n2,3,0\r\n", {}),
+        ("width,height,label\n0.5,1,1\n2,3,0\n", {"header": True}),
+        ("0,1,2\n0.5,1,1\n2,3,0\n", {"header": True}),
+        ("0.5,1,1\n2,3,0\n7,7,nan\n", {"unlabelled": "nan"}),
+        ("0.5,1,1\n2,3,0\n7,7,-1\n", {"unlabelled": -1}),
+    ],
+)
+def test_comments_headers_and_missing_labels_of_csv(text: str, options: dict, tmp_path: Path) -> None:
+    domain = arrays.load_csv("x", csv(tmp_path, text), **options)
+    assert domain.inputs[:2].tolist() == [[0.5, 1], [2, 3]] and domain.labels[:2].tolist() == [1, 0]
+    assert domain.labels[2:].tolist() == [-1] * ("unlabelled" in options)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("width,height,label\n0.5,1,1\n2,3,0\n", {}, "'width,height,label', names columns; say header: true"),
+        ("0,1,2\n0.5,1,1\n2,3,0\n", {}, "'0,1,2', names columns.* or header: false"),
+        ("0.5,1,1\n2,3,0#2\n", {}, "allowed: numbers between commas"),
+        ("0.5,1,1\n2,3\n", {}, "allowed: numbers between commas"),
+        ("0.5;1;1\n2;3;0\n", {}, "allowed: numbers between commas"),
+        ("# nothing\n", {}, "no row of numbers"),
+        ("1,2,-1\n2,3,0\n3,4,1\n", {}, "has -1; say unlabelled"),
+    ],
+)
+def test_lines_of_csv_that_are_no_items(text: str, options: dict, says: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=says) as refusal:
+        arrays.load_csv("x", csv(tmp_path, text), **options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_first_item_like_a_header_is_one_where_that_is_said(tmp_path: Path) -> None:
+    assert len(arrays.load_csv("x", csv(tmp_path, "0,1,2\n1,2,3\n"), header=False)) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_whole_numbers_that_float32_rounds_are_told(dtype: type, tmp_path: Path, capsys) -> None:
+    path = npz(tmp_path, inputs=np.array([[1, 2**24], [2, 2**24 + 1], [3, -(2**30) - 1], [4, 5]], dtype))
+    arrays.load("x", path)
+    told = f"{path}: inputs: 2 whole numbers beyond 2**24 are rounded to float32, the first 16777217 to 16777216 in row 1, column 1"
+    assert capsys.readouterr().err.splitlines() == [told]
+
+
+def test_what_float32_holds_or_is_measured_is_not_told(tmp_path: Path, capsys) -> None:
+    arrays.load("x", npz(tmp_path, inputs=np.array([[1.0, 2**24], [2**30, 1e8 + 0.3], [1e20, 5], [0.1, 0.2]])))
+    assert capsys.readouterr().err == ""

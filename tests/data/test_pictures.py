@@ -165,9 +165,9 @@ def decodings(monkeypatch) -> list[str]:
     """Names of the pictures that were decoded, in order."""
     seen, decode = [], image_folders.decode_squares
 
-    def noted(pictures, size: int, channels: int):
+    def noted(pictures, *how: int):
         seen.extend(name for name, _ in pictures)
-        return decode(pictures, size, channels)
+        return decode(pictures, *how)
 
     monkeypatch.setattr(image_folders, "decode_squares", noted)
     return seen

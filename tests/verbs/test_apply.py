@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 import transferscope
 from transferscope.cli import main
 from transferscope.data import arrays
-from transferscope.data.unlabelled import read_array
+from transferscope.data.unlabelled import read_array, white_of_files
 from transferscope.errors import Refused
 from transferscope.request import load_domain
 
@@ -74,6 +75,26 @@ def test_pictures_in_nested_folders_are_prepared_as_in_training(digits_run, tmp_
     assert sorted(files) == sorted(order)
     assert np.array_equal(found, probabilities[[order[file] for file in files]])
     assert predicted == [str(digit) for digit in found.argmax(1)]
+
+
+def test_sixteen_bit_pictures_are_in_the_scale_of_training_or_in_their_own(digits_run, tmp_path, capsys):
+    ids, probabilities = stored(digits_run, "handwritten_digits")
+    for item, picture in zip(ids, inputs_of("handwritten_digits", ids), strict=True):
+        Image.fromarray(picture[0].numpy().astype(np.uint16) * 16).save(tmp_path / f"{item}.png")
+    assert main(["apply", str(digits_run), str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    files, _, found = predictions(said.out)
+    order = {f"{item}.png": number for number, item in enumerate(ids)}
+    assert np.array_equal(found, probabilities[[order[file] for file in files]])
+    assert "0 to 4095 became 0 to 255; the model was trained on pictures of 8 bits" in said.err
+    assert [white_of_files([tmp_path / files[0]], white) for white in (65535, 4095, None)] == [65535, 4095, 4095]
+
+
+def test_names_that_are_no_utf8_are_written(digits_run, tmp_path, capsys):
+    Image.new("L", (8, 8)).save(tmp_path / "x.png")
+    (tmp_path / "x.png").rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    assert main(["apply", str(digits_run), str(tmp_path), "-o", str(tmp_path / "out.csv")]) == 0
+    assert predictions((tmp_path / "out.csv").read_text())[0] == [r"caf\xe9.png"]
 
 
 def test_arrays_from_csv_and_npz_to_standard_output(blobs_run, tmp_path, capsys):

@@ -1,9 +1,11 @@
 """A domain: inputs, labels, names. What a strategy may see of it is decided in splits.py."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from transferscope.data.on_disk import OnDisk
+from transferscope.errors import Refused
 
 UNLABELLED = -1
 
@@ -27,6 +30,7 @@ class Domain:
     whole: as a source all labelled items are trained on, as a target all are tested on, as many published tables have it; protocol=inductive
         then leaves a target no training items.
     groups: str [N], the unit of the statistics where items are not independent (writer, font, patient).
+    white: value that became 255 where pictures of 16 bits are among the inputs, so that a model of theirs is given others in the same scale.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Domain:
     groups: np.ndarray | None = None
     metadata: dict[str, np.ndarray] = field(default_factory=dict)
     whole: bool = False
+    white: int | None = None
 
     @classmethod
     def build(
@@ -52,13 +57,21 @@ class Domain:
         groups: Sequence[str] | None = None,
         metadata: dict[str, Sequence] | None = None,
         whole: bool = False,
+        white: int | None = None,
     ) -> "Domain":
-        """From the class *name* of each item (None = unlabelled); sorts the classes and numbers the labels."""
+        """From the class *name* of each item (None = unlabelled); sorts the classes and numbers the labels.
+
+        Names of classes are compared in one form of Unicode (NFC); those that differ by case or space at an end alone are pointed out on stderr.
+        Raises Refused for ids and class names that no file can hold as UTF-8, ValueError for ids that are not unique.
+        """
+        class_of = [None if c is None else normalize("NFC", c) for c in class_of]
         classes = tuple(sorted({c for c in class_of if c is not None}))
         index = {c: i for i, c in enumerate(classes)} | {None: UNLABELLED}
         ids = np.asarray(ids, dtype=str)
         if len(np.unique(ids)) != len(ids):
             raise ValueError(f"domain {name}: item ids are not unique")
+        _refuse_unwritable(name, [*ids.tolist(), *classes])
+        _point_out_twins(name, classes)
         return cls(
             name=name,
             inputs=inputs,
@@ -70,6 +83,7 @@ class Domain:
             groups=None if groups is None else np.asarray(groups, dtype=str),
             metadata={k: np.asarray(v) for k, v in (metadata or {}).items()},
             whole=whole,
+            white=white,
         )
 
     def __len__(self) -> int:
@@ -90,6 +104,25 @@ class Domain:
                 h.update(np.ascontiguousarray(array).view(np.uint8).data)
         h.update(repr((self.classes, self.test_fraction) + (("whole",) if self.whole else ())).encode())
         return h.hexdigest()
+
+
+def _refuse_unwritable(name: str, texts: list[str]) -> None:
+    """Ids and classes are written after the training: what cannot be is refused before it."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Refused(f"domain {name}: {ascii(text)} is an id or class that cannot be written as UTF-8; give another name") from error
+
+
+def _point_out_twins(name: str, classes: tuple[str, ...]) -> None:
+    """Not refused: a and A are two classes of letters."""
+    alike: dict[str, list[str]] = {}
+    for c in classes:
+        alike.setdefault(c.strip().casefold(), []).append(c)
+    if twins := [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]:
+        told = f"{', '.join(twins[:5])}{' …' if len(twins) > 5 else ''}"
+        print(f"domain {name}: classes {told} differ in case or space alone; rename where they are one class", file=sys.stderr)
 
 
 def fit_images(inputs: Tensor, size: int, channels: int) -> Tensor:

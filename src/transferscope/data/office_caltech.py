@@ -3,10 +3,12 @@
 The SURF features of the same pictures are plain arrays: see conf/domain/office_caltech_surf_*.yaml.
 """
 
+import io
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import decoded_once
@@ -44,12 +46,12 @@ def load(
             f"data_root={data_root}: neither {ARCHIVE} nor {FOLDER}/images/{domain}/CLASS/*.jpg there; "
             f"they come from {ORIGIN}; pass data_root=FOLDER that holds them"
         )
-    items, squares = decoded_once(archive, [archive], size, channels, lambda: _read(archive, domain), f"images/{domain}")
+    items, squares, _ = decoded_once(archive, [archive], size, channels, lambda: _read(archive, domain), f"images/{domain}")
     return Domain.build(name, squares, [item.split("/")[0] for item in items], items, test_fraction=test_fraction)
 
 
-def _read(path: Path, domain: str) -> dict[str, Callable[[], bytes]]:
-    """What gives the encoded pictures of one domain, by "class/file", sorted."""
+def _read(path: Path, domain: str) -> dict[str, Callable[[], BinaryIO]]:
+    """What opens the encoded pictures of one domain, by "class/file", sorted."""
     pictures = {}
     try:
         with tarfile.open(path, "r|gz") as archive:
@@ -59,4 +61,4 @@ def _read(path: Path, domain: str) -> dict[str, Callable[[], bytes]]:
                     pictures["/".join(inner.parts[-2:])] = archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError) as error:
         raise Refused(f"{path}: damaged ({error}); copy it anew") from error
-    return {item: lambda data=pictures[item]: data for item in sorted(pictures)}
+    return {item: partial(io.BytesIO, pictures[item]) for item in sorted(pictures)}

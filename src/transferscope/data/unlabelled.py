@@ -1,6 +1,7 @@
 """Inputs without labels, prepared as training prepared those of the target domain."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,32 +9,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transferscope.data import arrays
+from transferscope.data import array_files, picture_files
+from transferscope.data.decoding import DEEPEST, Encoded, decode_squares, white_of
 from transferscope.data.domain import fit_images
-from transferscope.data.image_folders import SUFFIXES, decode_squares
+from transferscope.data.picture_files import SUFFIXES, kinds, tell, tell_left_out
 from transferscope.errors import Refused
 
 ARRAY_SUFFIXES = (".npz", ".mat", ".csv")
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, at any depth, or the one picture it is; hidden files and folders do not count."""
-    if folder.is_file():
-        return [folder]
-    inside = (f for f in sorted(folder.rglob("*")) if not any(part.startswith(".") for part in f.relative_to(folder).parts))
-    pictures = [f for f in inside if f.suffix.lower() in SUFFIXES and f.is_file()]
+def find_pictures(path: Path) -> list[Path]:
+    """The one picture it is, or every picture below a folder, as training finds them; one line on stderr says what was left out."""
+    if path.is_file():
+        return [path]
+    pictures, left_out = picture_files.find_pictures(path)
     if not pictures:
-        raise Refused(f"{folder}: no picture in it; pictures are {', '.join(sorted(SUFFIXES))}")
+        found = f" (left out: {kinds(left_out)})" if left_out else ""
+        raise Refused(f"{path}: no picture in it{found}; pictures are {', '.join(sorted(SUFFIXES))}")
+    tell_left_out(path, left_out)
     return pictures
 
 
-def read_pictures(files: Sequence[Path], own_shape: Sequence[int], input_shape: Sequence[int]) -> Tensor:
+def white_of_files(files: Sequence[Path], of_training: int | None) -> int:
+    """The white of 16-bit greys: that of the training pictures; where they had none, that of these, and a line on stderr says it."""
+    if of_training is None and (own := white_of(_encoded(files))):
+        tell(f"16-bit greys: 0 to {own} became 0 to 255; the model was trained on pictures of 8 bits")
+        return own
+    return of_training or DEEPEST
+
+
+def read_pictures(files: Sequence[Path], own_shape: Sequence[int], input_shape: Sequence[int], white: int = DEEPEST) -> Tensor:
     """uint8 [N, *input_shape]: brought to the shape (C, H, W) that the target domain holds its pictures in, then to that of the run.
 
-    Raises Refused naming the first picture that cannot be decoded.
+    white: of 16-bit greys. Raises Refused naming the first picture that cannot be decoded.
     """
-    squares = decode_squares([(str(f), f.read_bytes) for f in files], own_shape[-1], own_shape[0])
+    squares = decode_squares(_encoded(files), own_shape[-1], own_shape[0], white)
     return fit_images(squares, input_shape[-1], input_shape[0])
+
+
+def _encoded(files: Sequence[Path]) -> list[Encoded]:
+    return [(str(f), partial(open, f, "rb")) for f in files]
 
 
 def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
@@ -46,14 +61,8 @@ def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
     key = loader.get("inputs", "inputs") if from_arrays else "inputs"
     if file.suffix not in ARRAY_SUFFIXES:
         raise Refused(f"{file}: the model takes arrays of {features} features; give a {', '.join(ARRAY_SUFFIXES)} file")
-    if file.suffix == ".csv":
-        try:
-            table = np.loadtxt(file, delimiter=",", ndmin=2)
-        except ValueError as error:
-            raise Refused(f"{file}: {error}; allowed: numbers between commas, no header") from error
-    else:
-        table = arrays.read_members(file, [key])[key]
-    values = arrays.as_matrix(str(file), key, table)
+    table = array_files.read_csv(file, loader.get("header")) if file.suffix == ".csv" else array_files.read_members(file, [key])[key]
+    values = array_files.as_matrix(str(file), key, table)
     if values.shape[1] != features:
         raise Refused(f"{file}: {values.shape[1]} columns; the model takes {features} features and no label")
     if from_arrays and loader.get("scale") == "l1":

@@ -17,7 +17,7 @@ usage: transferscope apply RUN FOLDER [-o predictions.csv] [--config-dir DIR]
 Predict a folder of pictures with the model that a run kept (`transferscope run
 ... keep=selected`). One line of CSV a picture: the file, the predicted class,
 the probability of each class. Pictures are prepared as the training's were;
-folders inside folders count, hidden files do not.
+folders inside folders count, hidden files do not; what is left out is told.
 
   RUN               a run's folder, such as runs/3d32d5b5d9025a77
   FOLDER            a folder of pictures, or one picture; where the run's target
@@ -67,14 +67,17 @@ def main(argv: list[str]) -> int:
 
 def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
     """(path below the folder, float32 [C]) of every picture."""
-    from transferscope.data.unlabelled import find_pictures, read_pictures
+    from transferscope.data.decoding import DEEPEST
+    from transferscope.data.picture_files import printable_name
+    from transferscope.data.unlabelled import find_pictures, read_pictures, white_of_files
 
     files = find_pictures(folder)
     own_shape = loaded.record["result"].get("own_shape", loaded.input_shape)
+    white = white_of_files(files, loaded.record["result"].get("own_white", DEEPEST))  # runs of before had that one
     for start in range(0, len(files), CHUNK):
         part = files[start : start + CHUNK]
-        probabilities = loaded.predict(read_pictures(part, own_shape, loaded.input_shape)).numpy()
-        names = [file.name if file == folder else file.relative_to(folder).as_posix() for file in part]
+        probabilities = loaded.predict(read_pictures(part, own_shape, loaded.input_shape, white)).numpy()
+        names = [printable_name(file.name if file == folder else file.relative_to(folder).as_posix()) for file in part]
         yield from zip(names, probabilities, strict=True)
 
 
@@ -82,6 +85,7 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     """(FILE-00042, float32 [C]) of every row."""
     from omegaconf import OmegaConf
 
+    from transferscope.data.picture_files import printable_name
     from transferscope.data.unlabelled import read_array
 
     target = loaded.record["cell"]["target"]
@@ -90,4 +94,4 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     if yaml is None:
         raise Refused(f"target={target}: its yaml, which says how to read arrays, is on no shelf; give --config-dir DIR that holds it")
     probabilities = loaded.predict(read_array(file, OmegaConf.load(yaml), loaded.input_shape[0])).numpy()
-    yield from ((f"{file.stem}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))
+    yield from ((f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))

@@ -1,0 +1,97 @@
+"""Features as columns of a table: a .csv or Parquet file, or a pandas DataFrame at hand. Needs pandas, and pyarrow for Parquet."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transferscope.data import arrays
+from transferscope.data.array_files import as_column, as_matrix, existing
+from transferscope.data.domain import Domain
+from transferscope.errors import Refused, nearest
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def load(
+    name: str,
+    path: str,
+    label: str = "label",
+    ids: str | None = None,
+    split: str | None = None,
+    groups: str | None = None,
+    leave_out: list[str] | None = None,
+    test_fraction: float = 0.5,
+    unlabelled: str | float | None = None,
+) -> Domain:
+    """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file.
+
+    Raises Refused for a missing file, one that cannot be read, a missing package, and whatever `from_frame` refuses.
+    """
+    file = existing(path, None)
+    if file.suffix.lower() not in SUFFIXES:
+        raise Refused(f"path={path}; allowed: a {' or '.join(SUFFIXES)} file")
+    try:
+        import pandas
+
+        frame = pandas.read_csv(file) if file.suffix.lower() == ".csv" else pandas.read_parquet(file)
+    except ImportError as error:
+        raise Refused(f"{path}: a package is missing that reads it; pip install 'transferscope[tables]'") from error
+    except Exception as error:  # readers of foreign bytes raise anything
+        raise Refused(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+    return from_frame(name, frame, label, ids, split, groups, leave_out, test_fraction, unlabelled, path)
+
+
+def from_frame(
+    name: str,
+    frame: "DataFrame",
+    label: str = "label",
+    ids: str | None = None,
+    split: str | None = None,
+    groups: str | None = None,
+    leave_out: list[str] | None = None,
+    test_fraction: float = 0.5,
+    unlabelled: str | float | None = None,
+    path: str | None = None,
+) -> Domain:
+    """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels as text.
+
+    label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out: columns that are no features.
+    unlabelled: see `arrays.load`. path: where the frame is from, for messages.
+    Raises Refused for a missing column, a feature that is no number or not finite, and whatever `arrays.load` refuses.
+    """
+    where, taken = path or f"the frame of {name}", [column for column in (label, ids, split, groups) if column is not None]
+    known = [str(column) for column in frame.columns]
+    for missing in [column for column in [*taken, *(leave_out or [])] if column not in known]:
+        raise Refused(f"no column '{missing}' in {where}; there are: {', '.join(known[:20])}{nearest(missing, known)}")
+    features = frame[[column for column in frame.columns if str(column) not in {*taken, *(leave_out or [])}]]
+    for column, kind in features.dtypes.items():
+        if getattr(kind, "kind", "O") not in "biuf":
+            raise Refused(f"column {column} of {where} holds {kind}, no numbers; turn it into numbers, or name it in leave_out")
+    values = as_matrix(where, "the features", features.to_numpy(np.float64, na_value=np.nan))
+    columns = {column: _texts(where, column, frame[column], missing=column in (label, split)) for column in taken}
+    if split is not None:
+        columns[split] = ["" if part == "nan" else part for part in columns[split]]
+    return arrays.build(
+        name,
+        path or name,
+        values,
+        arrays.class_of(where, label, columns[label], unlabelled),
+        test_fraction,
+        ids=None if ids is None else columns[ids],
+        split="" if split is None else columns[split],
+        groups=None if groups is None else columns[groups],
+    )
+
+
+def _texts(where: str, column: str, series, missing: bool) -> list[str]:
+    """One text an item; a missing one is "nan" where that is allowed."""
+    gaps = series.isna().to_numpy()
+    if gaps.any() and not missing:
+        raise Refused(f"column {column} of {where} has nothing in row {int(np.flatnonzero(gaps)[0])}")
+    if getattr(series.dtype, "kind", "O") not in "biuf":
+        return ["nan" if gap else str(value) for value, gap in zip(series, gaps, strict=True)]
+    numbers = series.to_numpy(np.float64, na_value=np.nan) if gaps.any() else series.to_numpy()
+    return as_column(where, column, numbers, len(series), missing)
