@@ -24,7 +24,7 @@ from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.request import Request, load_domain, plain, resolve
 from transferscope.shapes import NOTHING, misfit
 from transferscope.threads import set_threads
-from transferscope.values import check_values
+from transferscope.values import check_sections, check_values
 
 VERSION = 1  # raised when this file gives other numbers
 MOST_ITEMS = 2000
@@ -104,7 +104,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
         budget = c["label_budget"] if cell["label_budget"] is None else cell["label_budget"]
         random = {"weights": "random"} if run["consumed"].get("backbone", {}).get("weights") == "random" else {}
         same = {**{key: c[key] for key in keys}, "label_budget": budget, "backbone": {**c["backbone"], **random}}
-        own = {"source": c["source"], "seed": run["seed"], "trainer": {**base.trainer, **c["trainer"]}}
+        own = {"source": c["source"], "seed": run["seed"], "trainer": {key: c["trainer"].get(key, value) for key, value in base.trainer.items()}}
         config = OmegaConf.merge(base)  # a copy
         OmegaConf.set_struct(config, False)
         for key, value in (same | own).items():
@@ -145,7 +145,9 @@ def _place(run: dict) -> tuple:
 def candidate(config: DictConfig) -> Candidate:
     """Check one config and choose the items: training items alone, in an order that `split_seed` fixes. Of a target that is tested on as a whole
     its inputs, which transductive runs see too, and no label."""
-    check_values(plain(config))
+    values = plain(config)
+    check_sections(values)
+    check_values(values)
     is_whole = load_domain("target", config.target, config.data_root, config.download).whole
     budget = 0 if is_whole else config.label_budget
     sees = SEES if budget != 0 else SEES - {"target_labels"}

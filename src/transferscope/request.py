@@ -34,8 +34,6 @@ from transferscope.values import (
     strategy_class,
 )
 
-NOT_OF_THE_RUN = ("hydra", "beside")  # in a job's config; nothing that the run reads
-
 
 @dataclass(frozen=True)
 class Request:
@@ -163,8 +161,8 @@ def checked(c: dict[str, Any]) -> Request:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The whole config, resolved, as plain Python."""
-    if not config.keys().isdisjoint(NOT_OF_THE_RUN):
-        config = OmegaConf.masked_copy(config, [key for key in config if key not in NOT_OF_THE_RUN])
+    if "hydra" in config:
+        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     values = OmegaConf.to_container(config, resolve=True)
     if missing := sorted(_missing(values)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)

@@ -23,6 +23,9 @@ class TransferscopeSweeper(Sweeper):
         self.until_decided, self.search, self.settle = until_decided, search, settle
 
     def setup(self, **context: Any) -> None:
+        from transferscope.values import check_hydra
+
+        check_hydra(context["config"].hydra)
         if self.until_decided:
             from transferscope.sweeps.until_decided import Sweeper as Implementation
         elif self.search:

@@ -102,25 +102,20 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
     """One config for each list of overrides. Hydra's own state, which tells conf.py of further shelves, lasts as long as the context."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    from transferscope.verbs.run import explain
+    from transferscope.verbs.run import in_one_line
 
     shelves = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
     before = HydraConfig.instance().cfg
     try:
-        with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
-            configs = [
-                compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
-                for words in choices
-            ]
-        HydraConfig.instance().set_config(configs[0])
-        yield configs
-    except (HydraException, OmegaConfBaseException) as error:
-        if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
-            raise error.__cause__ from error
-        raise Refused(explain(error)) from error
+        with in_one_line(choices[0]):
+            with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+                configs = [
+                    compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
+                    for words in choices
+                ]
+            HydraConfig.instance().set_config(configs[0])
+            yield configs
     finally:
         HydraConfig.instance().cfg = before
 

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ keys:
   trainer.label_smoothing=0.0                                       share of each given label that is spread over all classes
   trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
   strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
+  +notes.KEY=VALUE         a note: kept in the record, read by nothing. Any other key that nothing reads is refused
 
 flags:
   -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
@@ -74,6 +76,8 @@ SECTIONS = {
     "--settle": ("settle.", "trains longer"),
 }
 
+GROUP_WITHOUT_NAME = re.compile(r"(?i)\+*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?")
+
 outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
 
 
@@ -88,11 +92,14 @@ def task(config) -> None:
 
         (run_side_by_side if "beside" in config else run)(config)
         return
+    from transferscope.values import check_hydra
+
     sweeper = HydraConfig.get().sweeper
     try:
         for flag, (section, _) in SECTIONS.items():
             if sweeper[section.rstrip(".")]:
                 raise Refused(f"{flag}: a sweep is needed, of a strategy and its baseline at least; add -m")
+        check_hydra(HydraConfig.get())
         outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:
         outcome.append(error)
@@ -116,7 +123,7 @@ def main(argv: list[str]) -> int:
     outcome.clear()
     arguments = [FLAGS.get(word, word) for word in argv]
     for flag, (section, _) in SECTIONS.items():
-        if flag not in argv and (keys := [word for word in argv if word.startswith(section)]):
+        if flag not in argv and (keys := [word for word in argv if word.lstrip("+~").startswith(section)]):
             raise Refused(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
     if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
         raise Refused(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
@@ -126,16 +133,13 @@ def main(argv: list[str]) -> int:
     sys.argv = ["transferscope", *flags, *overrides]  # Hydra's parser takes no flag between two overrides
     import hydra
     from hydra._internal.utils import get_args_parser
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     try:
         parser = get_args_parser()
         parser.error = refuse_flags  # where Hydra would print its own usage
         parser.parse_args(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise Refused(explain(error)) from error
+        with in_one_line(overrides):
+            hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
     match outcome:
@@ -150,14 +154,31 @@ def planned(overrides: list[str]) -> "list[Job]":
     """The distinct jobs of the sweep that these overrides ask for, checked; nothing is trained."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+
+    with (
+        in_one_line(overrides), initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # fmt: skip
+        return GlobalHydra.instance().hydra.multirun("config", task, [*overrides, FLAGS["--dry-run"]])
+
+
+@contextlib.contextmanager
+def in_one_line(overrides: list[str]) -> Iterator[None]:
+    """Inside, what Hydra and OmegaConf raise is Refused."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            return GlobalHydra.instance().hydra.multirun("config", task, [*overrides, FLAGS["--dry-run"]])
-        except (HydraException, OmegaConfBaseException) as error:
-            raise Refused(explain(error)) from error
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
+            raise error.__cause__ from error
+        raise Refused(explain(error)) from error
+    except ValueError as error:  # of Hydra's, for null or a number as a choice
+        if not str(error).startswith("Config group override must be"):
+            raise
+        word = next((w for w in overrides if GROUP_WITHOUT_NAME.fullmatch(w)), "experiment=null")
+        raise Refused(f"{word}: the name of a yaml is needed; leave {word.partition('=')[0]} out for the usual one") from error
 
 
 def refuse_flags(message: str) -> None:
