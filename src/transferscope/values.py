@@ -155,18 +155,27 @@ def _is_integer(value: Any) -> bool:
 
 def strategy_class(values: dict[str, Any]) -> type[Strategy]:
     """The class that a yaml of conf/strategy names."""
-    target = values["_target_"]
-    if not isinstance(values.get("name"), str):
-        raise Refused(f"strategy.name={values.get('name')}: the yaml of {target} needs the name of its file here")
-    try:
-        strategy = get_class(target)
-    except (ImportError, ValueError) as error:
-        raise Refused(f"strategy._target_={target}: cannot be imported; for a file of the current folder: export PYTHONPATH=.") from error
-    if not issubclass(strategy, Strategy) or not hasattr(strategy, "sees"):
+    strategy, target = class_of("strategy", values, Strategy), values["_target_"]
+    if not hasattr(strategy, "sees"):
         raise Refused(f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed")
     if unknown := sorted(strategy.sees - set(SIGHTS)):
         raise Refused(f"strategy._target_={target}: sees {unknown[0]}, not one of {', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}")
     return strategy
+
+
+def class_of(section: str, values: dict[str, Any], base: type) -> type:
+    """The class that a section names as `_target_`. Raises Refused where it cannot be imported, is no `base`, or its yaml has no name."""
+    target, name = values["_target_"], values.get("name")
+    try:
+        found = get_class(target)
+    except Exception as error:  # Hydra says with several types that an import failed
+        why = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        raise Refused(f"{section}._target_={target}: cannot be imported ({why}); for a file of the current folder: export PYTHONPATH=.") from error
+    if not issubclass(found, base):
+        raise Refused(f"{section}._target_={target}: a subclass of {base.__module__}.{base.__name__} is needed")
+    if section in ("strategy", "backbone") and (not isinstance(name, str) or not name):
+        raise Refused(f"{section}.name={name}: the yaml of {target} needs the name of its file here")
+    return found
 
 
 def check_hydra(node: DictConfig, at: str = "hydra") -> None:
@@ -196,7 +205,7 @@ def check_arguments(section: str, what: Callable, values: dict[str, Any], given:
         if key not in named and (not takes_any or key.startswith("_") or key in given):
             raise Refused(f"{prefix}{key}={value}: {what.__name__} takes {', '.join(named) or 'no keys'}{nearest(key, named)}")
         if key in hints and not _fits(value, hints[key]):
-            raise Refused(f"{prefix}{key}={value}: {_type_name(hints[key])} is needed, not {type(value).__name__}")
+            raise Refused(f"{prefix}{key}={'null' if value is None else value}: {_type_name(hints[key])} is needed, not {type(value).__name__}")
     if missing := [name for name, parameter in named.items() if parameter.default is parameter.empty and name not in values]:
         kind = f" ({_type_name(hints[missing[0]])})" if missing[0] in hints else ""
         raise Refused(f"{prefix}{missing[0]}: a value is needed{kind}, {what.__name__} cannot do without")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from transferscope import conf
+from transferscope import conf, paths
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
 
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
         raise Refused(f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, backbone/, ...) in it")
     compose = of_the_store if arguments.pairs else one_source_each
-    with composed(compose(arguments.overrides), arguments.config_dir) as configs:
+    with composed(compose(paths.for_hydra(arguments.overrides)), arguments.config_dir) as configs:
         from transferscope.prediction import predict, predict_pairs
 
         predictions = predict_pairs(configs[0]) if arguments.pairs else [predict(configs)]
@@ -108,7 +108,7 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
     shelves = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
     before = HydraConfig.instance().cfg
     try:
-        with in_one_line(choices[0]):
+        with in_one_line(choices[0], *([config_dir] if config_dir else [])):
             with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
                 configs = [
                     compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferscope import conf
+from transferscope import conf, paths
 from transferscope.errors import Refused, nearest
 
 if TYPE_CHECKING:
@@ -130,21 +130,22 @@ def main(argv: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
     overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
     flags = [word for word in arguments if word not in overrides]
-    sys.argv = ["transferscope", *flags, *overrides]  # Hydra's parser takes no flag between two overrides
+    sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]  # Hydra's parser takes no flag between two overrides
     import hydra
     from hydra._internal.utils import get_args_parser
 
     try:
         parser = get_args_parser()
         parser.error = refuse_flags  # where Hydra would print its own usage
-        parser.parse_args(sys.argv[1:])
-        with in_one_line(overrides):
+        own = [Path(folder)] if (folder := parser.parse_args(sys.argv[1:]).config_dir) else []
+        with in_one_line(overrides, *own):
             hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
     match outcome:
         case [Exception() as error]:
-            raise error
+            with in_one_line(overrides):
+                raise error
         case [Path() as folder]:
             return say_finished(folder)
     return 0
@@ -159,21 +160,24 @@ def planned(overrides: list[str]) -> "list[Job]":
         in_one_line(overrides), initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"),
         contextlib.redirect_stdout(io.StringIO()),
     ):  # fmt: skip
-        return GlobalHydra.instance().hydra.multirun("config", task, [*overrides, FLAGS["--dry-run"]])
+        return GlobalHydra.instance().hydra.multirun("config", task, [*paths.for_hydra(overrides), FLAGS["--dry-run"]])
 
 
 @contextlib.contextmanager
-def in_one_line(overrides: list[str]) -> Iterator[None]:
+def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
     """Inside, what Hydra and OmegaConf raise is Refused."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
         yield
+    except YAMLError as error:
+        raise Refused(conf.mistake(error)) from error
     except (HydraException, OmegaConfBaseException) as error:
         if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
             raise error.__cause__ from error
-        raise Refused(explain(error)) from error
+        raise Refused(explain(error, *config_dirs)) from error
     except ValueError as error:  # of Hydra's, for null or a number as a choice
         if not str(error).startswith("Config group override must be"):
             raise
@@ -200,7 +204,7 @@ def say_finished(folder: Path) -> int:
     return int(entry["status"] not in record.ANSWERS)
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception, *config_dirs: Path) -> str:
     """Hydra's and OmegaConf's complaints as one line: the key, the value, the nearest valid one."""
     from hydra.errors import MissingConfigException, OverrideParseException
 
@@ -209,7 +213,8 @@ def explain(error: Exception) -> str:
         chain.append(chain[-1].__cause__)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: not one of {', '.join(error.options)}{nearest(name, error.options)}"
+        known = f"not one of {', '.join(error.options)}{nearest(name, error.options)}"
+        return f"{group}={name}: {conf.astray(group, name, *config_dirs) or known}"
     if missing := re.match(r"Could not (?:override|find) '([\w./@]+)'", str(error)):
         key = missing[1]
         parent = next((e.parent_node for e in chain if getattr(e, "parent_node", None) is not None), None)
@@ -220,7 +225,8 @@ def explain(error: Exception) -> str:
         return f"{str(error).splitlines()[0]}; add -m to sweep over the values, or write [a,b] for a list"
     lines = [str(e).strip().split("\n")[0] for e in chain]
     if isinstance(error, OverrideParseException):
-        lines.insert(0, error.override)
+        key, _, value = error.override.partition("=")
+        lines = [error.override, lines[-1], f"a value with other signs than letters, digits and ./-_ stands in quotes: '{key}=\"{value}\"'"]
     return ": ".join(dict.fromkeys(line for line in lines if line))
 
 
