@@ -1,6 +1,7 @@
-"""What is printed where the terminal, or the file that output goes to, cannot encode every sign that is used here."""
+"""What is printed: in any encoding, that of the terminal or of the file that output goes to, and without the logs of libraries."""
 
 import codecs
+import logging
 import sys
 import unicodedata
 
@@ -16,6 +17,11 @@ def write_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not one that a test or a notebook has put there
             stream.reconfigure(errors="transferscope")
+
+
+def quiet_libraries() -> None:
+    """matplotlib, which others import, warns on the way that the user's home cannot be written to. Nothing here draws with it."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _nearest(error: UnicodeError) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import typing
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
@@ -122,6 +123,8 @@ def check_values(c: dict[str, Any]) -> None:
     for key in ("store", "data_root"):
         if not isinstance(c[key], str) or not c[key]:
             raise Refused(f"{key}={c[key]}: a folder is needed")
+        if remote := re.search(r"\w+://|::", c[key]):  # a folder called s3: would be made, and checkpoints be looked for elsewhere
+            raise Refused(f"{key}={c[key]}: a folder of this machine is needed, without {remote[0]}")
     if not isinstance(c["target"], str):
         raise Refused(f"target={c['target']}: a domain is needed")
     source = c["source"]

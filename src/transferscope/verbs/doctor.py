@@ -175,7 +175,7 @@ def domains(data_root: str) -> Iterator[Finding]:
     """Every domain is loaded. Those that lack the same loader's files are one line."""
     from transferscope.request import load_domain
 
-    demo = re.findall(r"\w+", (conf.own_folder() / "experiment" / "demo.yaml").read_text())
+    demo = re.findall(r"\w+", (conf.own_folder() / "experiment" / "demo.yaml").read_text("utf-8"))
     missing: dict[str, list[Finding]] = {}
     for name in conf.names("domain"):
         try:

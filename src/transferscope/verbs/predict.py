@@ -105,7 +105,7 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
 
     from transferscope.verbs.run import in_one_line
 
-    shelves = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    shelves = [f"hydra.searchpath=[{paths.quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     before = HydraConfig.instance().cfg
     try:
         with in_one_line(choices[0], *([config_dir] if config_dir else [])):

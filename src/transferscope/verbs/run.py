@@ -69,6 +69,7 @@ FLAGS = {
     "--search": "hydra.sweeper.search=true",
     "--settle": "hydra.sweeper.settle=true",
 }
+WITH_A_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")  # options of Hydra; a folder's name may hold =
 # of the config, that only this flag reads, and what the flag does
 SECTIONS = {
     "--search": ("search.", "finds values"),
@@ -128,8 +129,10 @@ def main(argv: list[str]) -> int:
     if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
         raise Refused(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
-    overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
-    flags = [word for word in arguments if word not in overrides]
+    overrides, flags = [], []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
+        (overrides if is_override and before not in WITH_A_VALUE else flags).append(word)
     sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]  # Hydra's parser takes no flag between two overrides
     import hydra
     from hydra._internal.utils import get_args_parser
@@ -226,7 +229,7 @@ def explain(error: Exception, *config_dirs: Path) -> str:
     lines = [str(e).strip().split("\n")[0] for e in chain]
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
-        lines = [error.override, lines[-1], f"a value with other signs than letters, digits and ./-_ stands in quotes: '{key}=\"{value}\"'"]
+        lines = [error.override, f"a value with other signs than letters, digits and ./-_ stands in quotes, '{key}=\"{value}\"'"]
     return ": ".join(dict.fromkeys(line for line in lines if line))
 
 
