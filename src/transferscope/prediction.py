@@ -54,13 +54,14 @@ class Candidate:
     labelled: splits.Labelled | None  # the target items of the budget, without those set aside for validation
 
 
-def predict(configs: list[DictConfig], most: int = MOST_ITEMS) -> dict[str, Any]:
+def predict(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
     """Measure every candidate source; the configs differ in `source` alone. What `predict --format json` prints, less its `reading`.
 
-    most: source items that count, if there are so many. Leaves what it computes in the store and computes nothing that is there. Trains each
+    most: source items that count, if there are so many. is_budget_given: False where nobody asked for the config's `label_budget`, which is then no
+    more than the target's smallest class has. Leaves what it computes in the store and computes nothing that is there. Trains each
     source's model where the store has none. Raises Refused for a wrong request.
     """
-    candidates = [candidate(config) for config in configs]
+    candidates = [candidate(config, is_budget_given) for config in configs]
     first = candidates[0]
     c = first.request.config
     record.check_writable(first.request.store)
@@ -142,14 +143,16 @@ def _place(run: dict) -> tuple:
     return cell["target"], budget.zfill(9), cell["source"], run["seed"], json.dumps(trainer, sort_keys=True), run["fingerprint"]
 
 
-def candidate(config: DictConfig) -> Candidate:
+def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     """Check one config and choose the items: training items alone, in an order that `split_seed` fixes. Of a target that is tested on as a whole
     its inputs, which transductive runs see too, and no label."""
     values = plain(config)
     check_sections(values)
     check_values(values)
-    is_whole = load_domain("target", config.target, config.data_root, config.download).whole
-    budget = 0 if is_whole else config.label_budget
+    target = load_domain("target", values["target"], values["data_root"], values["download"])
+    is_whole, budget = target.whole, 0 if target.whole else config.label_budget
+    if not is_budget_given and budget != "full":
+        budget = min(budget, splits.smallest_class(target, splits.split(target, values["split_seed"])[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
     request = resolve(of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1}))
     c = request.config

@@ -163,7 +163,7 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job], l
 
 
 def not_applicable(job: Job) -> dict:
-    asked = dict(text.split("=", 1) for text in job.overrides)
+    asked = {key: value for key, _, value in (text.partition("=") for text in job.overrides)}
     return {
         "fingerprint": None,
         "cell": {key: asked.get(key) for key in ("source", "target", "label_budget", "strategy")},

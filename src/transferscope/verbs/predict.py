@@ -44,6 +44,7 @@ A source's model is trained once a store and shared with `transferscope run`.
 Training inputs and the labels of the budget are all that is used: no test item,
 no validation label. At most 2,000 items of each domain count, chosen by
 split_seed, and equally many of every source, for distances depend on how many.
+Where no label_budget is given it is 10, or what the target's smallest class has.
 A target that is tested on as a whole shows its inputs, as transductive runs see
 them, and no label.
 
@@ -81,10 +82,11 @@ def main(argv: list[str]) -> int:
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
         raise Refused(f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, backbone/, ...) in it")
     compose = of_the_store if arguments.pairs else one_source_each
+    is_budget_given = any(word.lstrip("+").startswith(("label_budget=", "experiment=")) for word in arguments.overrides)
     with composed(compose(paths.for_hydra(arguments.overrides)), arguments.config_dir) as configs:
         from transferscope.prediction import predict, predict_pairs
 
-        predictions = predict_pairs(configs[0]) if arguments.pairs else [predict(configs)]
+        predictions = predict_pairs(configs[0]) if arguments.pairs else [predict(configs, is_budget_given=is_budget_given)]
     predictions = [{**prediction, "reading": RANKS_ONLY} for prediction in predictions]
     if arguments.format == "json":
         print(json.dumps(predictions if arguments.pairs else predictions[0], indent=1, allow_nan=False, ensure_ascii=False))
