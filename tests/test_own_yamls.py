@@ -125,8 +125,12 @@ def test_choices_of_hydras_own_are_told_alike(group: str, own: Callable[..., int
     assert f"{group}=mine: " in (said := capsys.readouterr().err) and "ends in .yaml" in said
     assert own(f"{group}/mine.yaml", "name: x\n\tkey: 1\n", "target=blobs", f"{group}=mine") == 2
     assert "mine.yaml, line 2: " in (said := capsys.readouterr().err) and len(said.splitlines()) == 1
+    assert own(f"{group}/mine.yaml", b"# gr\xfc\xdfe\nname: x\n", "target=blobs", f"{group}=mine") == 2
+    assert "mine.yaml: is no UTF-8 text" in (said := capsys.readouterr().err) and len(said.splitlines()) == 1
     if group == "trainer":
         return
+    assert own(f"{group}/mine.yaml", "# nothing yet\n", "target=blobs", f"{group}=mine") == 2
+    assert f"{group}._target_=None: the class" in capsys.readouterr().err
     assert own(f"{group}/mine.yaml", "name: ${oc.env:NO_SUCH_VARIABLE}\n", "target=blobs", f"{group}=mine") == 2
     assert "'NO_SUCH_VARIABLE' not found" in (said := capsys.readouterr().err) and len(said.splitlines()) == 1
 

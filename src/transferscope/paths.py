@@ -10,11 +10,11 @@ PLAIN = re.compile(r"[\w./-]+", re.ASCII)  # what Hydra's grammar takes as it is
 WORD = re.compile(r"""(?s)(--[\w-]+=)?(~(?:/.*)?)""")
 
 
-def home(path: str) -> str:
-    """A path with the home folder in the place of `~` or `~NAME`. Raises Refused where there is no such user."""
+def home(path: str, key: str = "") -> str:
+    """The path that a key, or an option, gives, with the home folder in the place of `~` or `~NAME`. Raises Refused where there is no such user."""
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
-        raise Refused(f"{path}: whose home folder that is, is not known; write the path in full")
+        raise Refused(f"{key}{'=' if key else ''}{path}: whose home folder that is, is not known; write the path in full")
     return expanded
 
 
@@ -40,7 +40,7 @@ def _word(word: str) -> str:
     if sign and _is_path(key):
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1].replace(f"\\{value[0]}", value[0])
-        return f"{key}={home(value)}"
+        return f"{key}={home(value, key)}"
     option = WORD.fullmatch(word)
     return (option[1] or "") + home(option[2]) if option else word
 

@@ -171,7 +171,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     values = OmegaConf.to_container(config, resolve=True)
     for key in paths.KEYS:
         if isinstance(values.get(key), str):
-            values[key] = paths.home(values[key])
+            values[key] = paths.home(values[key], key)
     if backbone and isinstance(values.get("backbone"), dict):
         values["backbone"].setdefault("name", backbone)
     if missing := sorted(_missing(values)):

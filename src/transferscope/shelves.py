@@ -42,14 +42,14 @@ def functions(module: str) -> dict[str, Path]:
 def describe(path: Path) -> str:
     """The first comment line of a yaml; Hydra's own `@package` line is none. Of a source the first line of its docstring."""
     if path.suffix == ".py":
-        return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "(no description)").split("\n")[0]
-    lines = (line.removeprefix("#").strip() for line in path.read_text("utf-8").splitlines() if line.startswith("#"))
+        return (ast.get_docstring(ast.parse(path.read_text("utf-8", "replace"))) or "(no description)").split("\n")[0]
+    lines = (line.removeprefix("#").strip() for line in path.read_text("utf-8", "replace").splitlines() if line.startswith("#"))
     return next((line for line in lines if line and not line.startswith("@package")), "(no description)")
 
 
 def header(path: Path, key: str) -> str:
     """What a yaml says in its line `# KEY: ...`, or ""."""
-    found = re.search(rf"^# {key}: *(.+)$", path.read_text("utf-8"), re.MULTILINE)
+    found = re.search(rf"^# {key}: *(.+)$", path.read_text("utf-8", "replace"), re.MULTILINE)
     return found[1].strip() if found else ""
 
 
@@ -65,7 +65,7 @@ def place(path: Path) -> tuple[int, str]:
 
 def value(path: Path, key: str) -> str:
     """A plain value of a yaml's first level, or ""."""
-    found = re.search(rf"^{key}: *([^\s#]+)", path.read_text("utf-8"), re.MULTILINE)
+    found = re.search(rf"^{key}: *([^\s#]+)", path.read_text("utf-8", "replace"), re.MULTILINE)
     return found[1] if found else ""
 
 

@@ -69,8 +69,10 @@ def check_sections(c: dict[str, Any]) -> None:
     check_keys("", c, optional={NOTES, *OF_SWEEPS})
     for key in ("strategy", "backbone", "trainer", "tracking", "trainer.optimizer"):
         section = c["trainer"].get("optimizer") if key == "trainer.optimizer" else c.get(key)
-        if not isinstance(section, dict) or ("." in key or key in ("strategy", "backbone")) and not isinstance(section.get("_target_"), str):
+        if not isinstance(section, dict):
             raise Refused(f"{key}={section}: a choice of its own keys is needed, not a value")
+        if key not in ("trainer", "tracking") and not isinstance(section.get("_target_"), str):
+            raise Refused(f"{key}._target_={section.get('_target_')}: the class that the yaml is about is needed")
     for key in (*OF_SWEEPS, NOTES):
         if not isinstance(c.get(key, {}), dict):
             raise Refused(f"{key}={c[key]}: keys and their values are needed, such as +{key}.KEY=VALUE")

@@ -29,7 +29,7 @@ class TransferscopeSweeper(Sweeper):
         config = context["config"]
         check_hydra(config.hydra)
         if isinstance(store := config.get("store"), str):  # a yaml may hold ~
-            config.store = paths.home(store)
+            config.store = paths.home(store, "store")
         if self.until_decided:
             from transferscope.sweeps.until_decided import Sweeper as Implementation
         elif self.search:

@@ -11,6 +11,7 @@ from pathlib import Path
 from transferscope import conf, paths
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
+from transferscope.one_line import in_one_line
 
 FORMATS = ("table", "json")
 RANKS_ONLY = (
@@ -104,8 +105,6 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
     """One config for each list of overrides. Hydra's own state, which tells conf.py of further shelves, lasts as long as the context."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
-
-    from transferscope.verbs.run import in_one_line
 
     shelves = [f"hydra.searchpath=[{paths.quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     before = HydraConfig.instance().cfg
