@@ -36,6 +36,7 @@ def run(tmp_path: Path) -> Callable[..., int]:
         ("~trainer.steps", ["trainer.steps: a value is needed"]),
         ("~tracking.tags", ["tracking.tags: a value is needed"]),
         ("tracking=null", ["tracking=null: the name of a yaml is needed"]),
+        ("~strategy=true", ["~strategy=true: the name of a yaml is needed; leave strategy out"]),
         ("+notes=text", ["notes=text", "+notes.KEY=VALUE"]),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from transferscope import conf
 from transferscope.errors import Refused, nearest
 
-GROUP_WITHOUT_NAME = re.compile(r"(?i)\+*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?")
+GROUP_WITHOUT_NAME = re.compile(r"(?i)[+~]*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?")
 
 
 @contextlib.contextmanager
@@ -31,10 +31,10 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
             conf.read(path)
         raise
     except ValueError as error:  # of Hydra's, for null or a number as a choice
-        if not str(error).startswith("Config group override must be"):
+        if not str(error).startswith("Config group override"):
             raise
         word = next((w for w in overrides if GROUP_WITHOUT_NAME.fullmatch(w)), "experiment=null")
-        raise Refused(f"{word}: the name of a yaml is needed; leave {word.partition('=')[0]} out for the usual one") from error
+        raise Refused(f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for the usual one") from error
 
 
 def explain(error: Exception, *config_dirs: Path) -> str:
