@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+from transferscope import paths, terminal
 from transferscope.errors import Refused, nearest
 from transferscope.shapes import printable
 
@@ -28,8 +29,10 @@ USAGE += "\n`transferscope VERB --help` explains each. Tab completion: eval \"$(
 def main(argv: list[str] | None = None) -> int:
     """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted; a sweep that is told to end (SIGTERM) 143."""
     argv = sys.argv[1:] if argv is None else argv
+    terminal.write_any_text()
+    terminal.quiet_libraries()
     try:
-        status = dispatch(argv)
+        status = dispatch(argv if "-sc" in argv else paths.words(argv))
         sys.stdout.flush()  # a pipe without a reader is met here and not when Python ends
         return status
     except Refused as refusal:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 
 from transferscope.data import splits
 from transferscope.data.augmentation import BY_KORNIA, kornia_module
@@ -42,6 +42,9 @@ def check_network(c: dict[str, Any], target: Domain) -> None:
     strategy = {key: value for key, value in c["strategy"].items() if key not in ("name", "starts_from")}
     if refusal := _refusal(json.dumps([backbone, shape, len(target.classes), strategy])):
         raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
+    takes = get_class(c["backbone"]["_target_"]).takes
+    if takes and (given := str(target.inputs.dtype).removeprefix("torch.")) not in takes:
+        raise NotApplicable(f"backbone={c['backbone']['name']}: takes {' or '.join(takes)} inputs, those of target {target.name} are {given}")
 
 
 @lru_cache(maxsize=256)
@@ -54,5 +57,8 @@ def _refusal(asked: str) -> Refused | None:
                 instantiate(strategy, network=network, _convert_="all")
             return None
         except Exception as error:
-            cause = error.__cause__  # Hydra wraps what a constructor raises
-    return cause if isinstance(cause, Refused) else None
+            cause = error.__cause__ or error  # Hydra wraps what a constructor raises
+    if isinstance(cause, Refused):
+        return cause
+    line = (str(cause).splitlines() or [""])[0]
+    return Refused(f"inputs of shape {tuple(shape)}, {classes} classes: the network cannot be built ({type(cause).__name__}: {line})")

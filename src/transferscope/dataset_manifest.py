@@ -40,7 +40,7 @@ def write_manifest(store: Path, domain: "Domain") -> None:
     try:
         draft.mkdir(parents=True, exist_ok=True)
         (draft / "summary.json").write_text(json.dumps(summary, indent=1))
-        with open(draft / "items.csv", "w", newline="") as file:
+        with open(draft / "items.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("id", "class", "split", "group"), *rows])
         os.rename(draft, folder)
     finally:

@@ -24,7 +24,7 @@ from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.request import Request, load_domain, plain, resolve
 from transferscope.shapes import NOTHING, misfit
 from transferscope.threads import set_threads
-from transferscope.values import check_values
+from transferscope.values import check_sections, check_values
 
 VERSION = 1  # raised when this file gives other numbers
 MOST_ITEMS = 2000
@@ -54,13 +54,14 @@ class Candidate:
     labelled: splits.Labelled | None  # the target items of the budget, without those set aside for validation
 
 
-def predict(configs: list[DictConfig], most: int = MOST_ITEMS) -> dict[str, Any]:
+def predict(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
     """Measure every candidate source; the configs differ in `source` alone. What `predict --format json` prints, less its `reading`.
 
-    most: source items that count, if there are so many. Leaves what it computes in the store and computes nothing that is there. Trains each
+    most: source items that count, if there are so many. is_budget_given: False where nobody asked for the config's `label_budget`, which is then no
+    more than the target's smallest class has. Leaves what it computes in the store and computes nothing that is there. Trains each
     source's model where the store has none. Raises Refused for a wrong request.
     """
-    candidates = [candidate(config) for config in configs]
+    candidates = [candidate(config, is_budget_given) for config in configs]
     first = candidates[0]
     c = first.request.config
     record.check_writable(first.request.store)
@@ -104,7 +105,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
         budget = c["label_budget"] if cell["label_budget"] is None else cell["label_budget"]
         random = {"weights": "random"} if run["consumed"].get("backbone", {}).get("weights") == "random" else {}
         same = {**{key: c[key] for key in keys}, "label_budget": budget, "backbone": {**c["backbone"], **random}}
-        own = {"source": c["source"], "seed": run["seed"], "trainer": {**base.trainer, **c["trainer"]}}
+        own = {"source": c["source"], "seed": run["seed"], "trainer": {key: c["trainer"].get(key, value) for key, value in base.trainer.items()}}
         config = OmegaConf.merge(base)  # a copy
         OmegaConf.set_struct(config, False)
         for key, value in (same | own).items():
@@ -142,12 +143,16 @@ def _place(run: dict) -> tuple:
     return cell["target"], budget.zfill(9), cell["source"], run["seed"], json.dumps(trainer, sort_keys=True), run["fingerprint"]
 
 
-def candidate(config: DictConfig) -> Candidate:
+def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     """Check one config and choose the items: training items alone, in an order that `split_seed` fixes. Of a target that is tested on as a whole
     its inputs, which transductive runs see too, and no label."""
-    check_values(plain(config))
-    is_whole = load_domain("target", config.target, config.data_root, config.download).whole
-    budget = 0 if is_whole else config.label_budget
+    values = plain(config)
+    check_sections(values)
+    check_values(values)
+    target = load_domain("target", values["target"], values["data_root"], values["download"])
+    is_whole, budget = target.whole, 0 if target.whole else config.label_budget
+    if not is_budget_given and budget != "full":
+        budget = min(budget, splits.smallest_class(target, splits.split(target, values["split_seed"])[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
     request = resolve(of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1}))
     c = request.config

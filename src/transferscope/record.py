@@ -40,7 +40,7 @@ def read_json(path: Path, what: str) -> dict:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError(errno.EINVAL, "not a file")
-        text = path.read_text()
+        text = path.read_text("utf-8")
         content = json.loads(text)
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from error
@@ -69,7 +69,7 @@ def read_record(folder: Path) -> dict:
 def check_schema(folder: Path) -> None:
     """Refused where the record is another version's, which must not be written over; an unreadable one may be made again."""
     try:
-        schema = json.loads((folder / "record.json").read_text())["schema"]
+        schema = json.loads((folder / "record.json").read_text("utf-8"))["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if schema != SCHEMA:
@@ -104,7 +104,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     """history.csv: one row an evaluation; empty cells are left out. Refused where it is no history."""
     path = Path(folder) / "history.csv"
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             rows = [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
     except (ValueError, TypeError, csv.Error) as error:
         raise Refused(f"{path}: not a history: {shapes.printable(str(error))[:100]}") from error
@@ -119,7 +119,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 def read_reverse_validation(folder: Path) -> float | None:
     """Accuracy of the run trained backwards, where `reverse_validation=true` asked for it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return float(json.loads((Path(folder) / "reverse_validation.json").read_text())["accuracy"])
+        return float(json.loads((Path(folder) / "reverse_validation.json").read_text("utf-8"))["accuracy"])
     return None
 
 
@@ -171,7 +171,7 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
         if evaluations:
             _write_members(draft / "evaluations.npz", evaluations)
             columns = list(dict.fromkeys(key for row in history for key in row))
-            with open(draft / "history.csv", "w", newline="") as file:
+            with open(draft / "history.csv", "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, columns, restval="")
                 writer.writeheader()
                 writer.writerows(history)

@@ -13,11 +13,13 @@ import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from transferscope import compatibility, conf, record
+from transferscope import compatibility, conf, paths, record
+from transferscope.backbones.base import Backbone
 from transferscope.data import copies, splits
 from transferscope.data.copied import Copies
 from transferscope.data.domain import Domain
-from transferscope.errors import NotApplicable, Refused, nearest
+from transferscope.domains import load_domain
+from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
@@ -31,11 +33,10 @@ from transferscope.values import (
     check_arguments,
     check_sections,
     check_values,
+    class_of,
     fold_of,
     strategy_class,
 )
-
-NOT_OF_THE_RUN = ("hydra", "beside")  # in a job's config; nothing that the run reads
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,9 @@ def checked(c: dict[str, Any]) -> Request:
     check_values(c)
     strategy = strategy_class(c["strategy"])
     check_arguments("strategy", strategy, c["strategy"], given={"network"})
-    check_arguments("backbone", get_class(c["backbone"]["_target_"]), c["backbone"], given={"input_shape"})
-    check_arguments("trainer.optimizer", get_class(c["trainer"]["optimizer"]["_target_"]), c["trainer"]["optimizer"], given={"params"})
+    check_arguments("backbone", class_of("backbone", c["backbone"], Backbone), c["backbone"], given={"input_shape"})
+    optimizer = c["trainer"]["optimizer"]
+    check_arguments("trainer.optimizer", class_of("trainer.optimizer", optimizer, torch.optim.Optimizer), optimizer, given={"params"})
     target = load_domain("target", c["target"], c["data_root"], c["download"])
     names = [c["source"]] if isinstance(c["source"], str) else c["source"] or []
     initialisation = _initialisation(c, strategy, bool(names))
@@ -176,10 +178,16 @@ def checked(c: dict[str, Any]) -> Request:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The whole config, resolved, as plain Python."""
-    if not config.keys().isdisjoint(NOT_OF_THE_RUN):
-        config = OmegaConf.masked_copy(config, [key for key in config if key not in NOT_OF_THE_RUN])
+    """The whole config, resolved, as plain Python. A backbone without a name has that of its yaml."""
+    backbone = conf.backbone_yaml(config)
+    if "hydra" in config:
+        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     values = OmegaConf.to_container(config, resolve=True)
+    for key in paths.KEYS:
+        if isinstance(values.get(key), str):
+            values[key] = paths.home(values[key], key)
+    if backbone and isinstance(values.get("backbone"), dict):
+        values["backbone"].setdefault("name", backbone)
     if missing := sorted(_missing(values)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
         raise Refused(f"{what}{': one of ' + ', '.join(conf.names('domain')) if missing == ['target'] else ''}")
@@ -190,31 +198,6 @@ def _missing(values: dict[str, Any], prefix: str = "") -> list[str]:
     """The dotted keys that wait for a value. `OmegaConf.missing_keys` of the config says the same in twenty times the time."""
     found = [f"{prefix}{key}" for key, value in values.items() if value == "???"]
     return found + [name for key, value in values.items() if isinstance(value, dict) for name in _missing(value, f"{prefix}{key}.")]
-
-
-# --- domains ---------------------------------------------------------------------------------------------------------------------
-
-
-def load_domain(key: str, name: str, data_root: str, download: bool = False) -> Domain:
-    """The domain of conf/domain/NAME.yaml, loaded once a process. The yaml may use ${data_root} and ${download}."""
-    return _load_domain(key, name, data_root, download, conf.folders())
-
-
-@lru_cache(maxsize=32)
-def _load_domain(key: str, name: str, data_root: str, download: bool, folders: tuple[Path, ...]) -> Domain:
-    path = conf.find("domain", name)
-    if path is None:
-        allowed = conf.names("domain")
-        raise Refused(f"{key}={name}: no such domain{nearest(name, allowed)} (transferscope list domains)")
-    yaml = OmegaConf.create({"data_root": data_root, "download": download, "domain": OmegaConf.load(path)})
-    arguments = OmegaConf.to_container(yaml, resolve=True)["domain"]
-    try:
-        return instantiate(arguments, name=name, _convert_="all")
-    except Exception as error:  # Hydra wraps what the loader raised
-        cause = error.__cause__ or error
-        if isinstance(cause, Refused):
-            raise Refused(f"{key}={name}: {cause}") from error
-        raise
 
 
 # --- what goes together ----------------------------------------------------------------------------------------------------------

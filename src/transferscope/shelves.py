@@ -42,14 +42,14 @@ def functions(module: str) -> dict[str, Path]:
 def describe(path: Path) -> str:
     """The first comment line of a yaml; Hydra's own `@package` line is none. Of a source the first line of its docstring."""
     if path.suffix == ".py":
-        return (ast.get_docstring(ast.parse(path.read_text())) or "(no description)").split("\n")[0]
-    lines = (line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#"))
+        return (ast.get_docstring(ast.parse(path.read_text("utf-8", "replace"))) or "(no description)").split("\n")[0]
+    lines = (line.removeprefix("#").strip() for line in path.read_text("utf-8", "replace").splitlines() if line.startswith("#"))
     return next((line for line in lines if line and not line.startswith("@package")), "(no description)")
 
 
 def header(path: Path, key: str) -> str:
     """What a yaml says in its line `# KEY: ...`, or ""."""
-    found = re.search(rf"^# {key}: *(.+)$", path.read_text(), re.MULTILINE)
+    found = re.search(rf"^# {key}: *(.+)$", path.read_text("utf-8", "replace"), re.MULTILINE)
     return found[1].strip() if found else ""
 
 
@@ -65,7 +65,7 @@ def place(path: Path) -> tuple[int, str]:
 
 def value(path: Path, key: str) -> str:
     """A plain value of a yaml's first level, or ""."""
-    found = re.search(rf"^{key}: *([^\s#]+)", path.read_text(), re.MULTILINE)
+    found = re.search(rf"^{key}: *([^\s#]+)", path.read_text("utf-8", "replace"), re.MULTILINE)
     return found[1] if found else ""
 
 
@@ -108,7 +108,7 @@ def _lineage(target: str) -> list[ast.ClassDef]:
 def _classes(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, str]]:
     """The classes that a module defines, by name, and where the names come from that it imports."""
     try:
-        tree = ast.parse(Path(find_spec(module).origin).read_text())
+        tree = ast.parse(Path(find_spec(module).origin).read_text("utf-8"))
     except (ImportError, AttributeError, TypeError, ValueError, OSError, SyntaxError):
         return {}, {}
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

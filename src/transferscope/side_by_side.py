@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from transferscope import artifacts, record, tracking, underway
 from transferscope.batched_heads import BatchedHeads
@@ -47,7 +47,8 @@ def can_join(request: Request) -> bool:
 def run_side_by_side(config: DictConfig) -> None:
     """The run of `config` and those that its key `beside` tells by what differs: {dotted key: value} each. A record each; those that the store
     has are not trained. A group that is killed leaves whole records, and the rest is trained from the start."""
-    first, differences = plain(config), OmegaConf.to_container(config.beside)
+    first = plain(config)
+    differences = first.pop("beside")
     requests = sorted((checked(changed(first, difference)) for difference in [{}, *differences]), key=lambda request: request.fingerprint)
     store = requests[0].store
     record.check_writable(store)

@@ -40,7 +40,7 @@ def section(name: str, path: Path) -> str:
     if paper := shelves.header(path, "paper"):
         parts.append(f"Paper: {paper}.")
     parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
-    if keys := [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "_target_:", "name:", "starts_from:"))]:
+    if keys := [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(("#", "_target_:", "name:", "starts_from:"))]:
         parts.append("```yaml\n" + "\n".join(keys) + "\n```")
     parts.append(numbers(name))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -72,8 +72,8 @@ def numbers(name: str) -> str:
 def reproduction(folder: Path) -> list[dict]:
     """The rows of an experiment's results/reproduced.json; before there is one, those of its published.csv, without ours."""
     if (made := folder / "results" / "reproduced.json").is_file():
-        return json.loads(made.read_text())
-    with (folder / "published.csv").open(newline="") as file:
+        return json.loads(made.read_text("utf-8"))
+    with (folder / "published.csv").open(newline="", encoding="utf-8") as file:
         columns = [*next(csv.reader(file))[:-1], "cited"]  # the last column is called `source` too: where the value stands
         return [{"cell": {key: row[key] for key in CELL}, "published": float(row["value"])} for row in csv.DictReader(file, columns)]
 

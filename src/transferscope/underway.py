@@ -41,7 +41,7 @@ def state(store: Path, name: str) -> tuple[str, str]:
 def claim(store: Path, name: str) -> dict | None:
     """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step, steps."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = shapes.printable(json.loads((running(store) / name / "claim.json").read_text()))
+        found = shapes.printable(json.loads((running(store) / name / "claim.json").read_text("utf-8")))
         return found if shapes.misfit(found, shapes.CLAIM) is None else None
     return None
 

@@ -2,12 +2,15 @@
 
 import inspect
 import json
+import re
 import typing
+from collections.abc import Callable, Collection
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
 from hydra.utils import get_class
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
 from transferscope import conf, validators
@@ -44,19 +47,50 @@ AT_LEAST = {
 }  # fmt: skip
 
 
+NOTES = "notes"  # the one section that nothing reads: +notes.KEY=VALUE
+OF_SWEEPS = ("until_decided", "search", "settle")
+HYDRAS = ("_target_", "_convert_", "_recursive_")
+NO_ARGUMENTS = {  # keys of a yaml that its constructor is not given
+    "strategy": (*HYDRAS, "name", "starts_from"), "backbone": (*HYDRAS, "name"), "trainer.optimizer": (*HYDRAS, "_partial_"),
+}  # fmt: skip
+
+
 @lru_cache(maxsize=1)
-def _own_keys() -> frozenset[str]:
-    return frozenset(OmegaConf.load(conf.own_folder() / "config.yaml").keys() - {"defaults", "hydra", "until_decided"})
+def _keys() -> dict[str, frozenset[str]]:
+    """The keys of each section whose keys are fixed; "" is the whole config."""
+    folder = conf.own_folder()
+    own = OmegaConf.load(folder / "config.yaml")
+    yamls = {"trainer": OmegaConf.load(folder / "trainer" / "default.yaml"), "tracking": OmegaConf.load(folder / "tracking" / "off.yaml")}
+    whole = own.keys() - {"defaults", "hydra"} | {"strategy", "backbone", *yamls}
+    return {name: frozenset(keys) for name, keys in {"": whole, **yamls, **{section: own[section] for section in OF_SWEEPS}}.items()}
 
 
 def check_sections(c: dict[str, Any]) -> None:
-    """Nothing was taken out, and what is a choice is one."""
-    if gone := sorted(_own_keys() - c.keys()):
-        raise Refused(f"~{gone[0]}: a value is needed")
+    """Nothing was taken out, nothing is there that nobody reads, and what is a choice is one."""
+    check_keys("", c, optional={NOTES, *OF_SWEEPS})
     for key in ("strategy", "backbone", "trainer", "tracking", "trainer.optimizer"):
         section = c["trainer"].get("optimizer") if key == "trainer.optimizer" else c.get(key)
-        if not isinstance(section, dict) or ("." in key or key in ("strategy", "backbone")) and not isinstance(section.get("_target_"), str):
+        if not isinstance(section, dict):
             raise Refused(f"{key}={section}: a choice of its own keys is needed, not a value")
+        if key not in ("trainer", "tracking") and not isinstance(section.get("_target_"), str):
+            raise Refused(f"{key}._target_={section.get('_target_')}: the class that the yaml is about is needed")
+    for key in (*OF_SWEEPS, NOTES):
+        if not isinstance(c.get(key, {}), dict):
+            raise Refused(f"{key}={c[key]}: keys and their values are needed, such as +{key}.KEY=VALUE")
+    for key in ("trainer", "tracking", *(key for key in OF_SWEEPS if key in c)):
+        check_keys(key, c[key])
+
+
+def check_keys(section: str, values: dict[str, Any], optional: Collection[str] = ()) -> None:
+    """Raises Refused for a key that the section ("" is the whole config) has not, and for one that is missing and not optional."""
+    prefix, allowed = f"{section}." if section else "", _keys()[section]
+    for key, value in values.items():
+        if key not in allowed and key not in optional:
+            near = nearest(key, allowed)
+            among = f" among {', '.join(sorted(allowed))}" if section and not near else ""
+            raise Refused(f"{prefix}{key}={value}: no such key{near}{among}; a note of your own is +{NOTES}.KEY=VALUE")
+    if gone := sorted(allowed - values.keys() - set(optional)):
+        raise Refused(f"{prefix}{gone[0]}: a value is needed")
 
 
 def check_values(c: dict[str, Any]) -> None:
@@ -92,6 +126,8 @@ def check_values(c: dict[str, Any]) -> None:
     for key in ("store", "data_root"):
         if not isinstance(c[key], str) or not c[key]:
             raise Refused(f"{key}={c[key]}: a folder is needed")
+        if remote := re.search(r"\w+://|::", c[key]):  # a folder called s3: would be made, and checkpoints be looked for elsewhere
+            raise Refused(f"{key}={c[key]}: a folder of this machine is needed, without {remote[0]}")
     if not isinstance(c["target"], str):
         raise Refused(f"target={c['target']}: a domain is needed")
     source = c["source"]
@@ -125,33 +161,71 @@ def _is_integer(value: Any) -> bool:
 
 def strategy_class(values: dict[str, Any]) -> type[Strategy]:
     """The class that a yaml of conf/strategy names."""
-    target = values["_target_"]
-    if not isinstance(values.get("name"), str):
-        raise Refused(f"strategy.name={values.get('name')}: the yaml of {target} needs the name of its file here")
-    try:
-        strategy = get_class(target)
-    except (ImportError, ValueError) as error:
-        raise Refused(f"strategy._target_={target}: cannot be imported; for a file of the current folder: export PYTHONPATH=.") from error
-    if not issubclass(strategy, Strategy) or not hasattr(strategy, "sees"):
+    strategy, target = class_of("strategy", values, Strategy), values["_target_"]
+    if not hasattr(strategy, "sees"):
         raise Refused(f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed")
     if unknown := sorted(strategy.sees - set(SIGHTS)):
         raise Refused(f"strategy._target_={target}: sees {unknown[0]}, not one of {', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}")
     return strategy
 
 
-def check_arguments(section: str, what: type, values: dict[str, Any], given: set[str]) -> None:
-    """Every key of a yaml must be a constructor argument, and of its type."""
-    parameters = inspect.signature(what).parameters
-    hints = typing.get_type_hints(what.__init__)
-    allowed = [name for name in parameters if name not in given]
+def class_of(section: str, values: dict[str, Any], base: type) -> type:
+    """The class that a section names as `_target_`. Raises Refused where it cannot be imported, is no `base`, or its yaml has no name."""
+    target, name = values["_target_"], values.get("name")
+    try:
+        found = get_class(target)
+    except Exception as error:  # Hydra says with several types that an import failed
+        why = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        raise Refused(f"{section}._target_={target}: cannot be imported ({why}); for a file of the current folder: export PYTHONPATH=.") from error
+    if not issubclass(found, base):
+        raise Refused(f"{section}._target_={target}: a subclass of {base.__module__}.{base.__name__} is needed")
+    if section in ("strategy", "backbone") and (not isinstance(name, str) or not name):
+        raise Refused(f"{section}.name={name}: the yaml of {target} needs the name of its file here")
+    return found
+
+
+def check_hydra(node: DictConfig, at: str = "hydra") -> None:
+    """Raises Refused for a key that `+` has put among Hydra's own, which nobody reads."""
+    kind = OmegaConf.get_type(node)
+    known = {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)  # hydra/env is a group without a field
+    for key in node:
+        if key not in known:
+            raise Refused(f"{at}.{key}={node[key]}: no such key{nearest(key, known)} among {', '.join(sorted(known - {'env'}))}")
+        inner = node._get_node(key)
+        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_missing() and not inner._is_interpolation():
+            check_hydra(inner, f"{at}.{key}")
+
+
+def check_arguments(section: str, what: Callable, values: dict[str, Any], given: set[str]) -> None:
+    """Every key of a yaml must be an argument of its class or function, and of the annotated type; no argument without a default may be missing.
+
+    section: where the keys are, "" for a yaml of its own. given: the arguments that come from elsewhere. Raises Refused.
+    """
+    prefix, apart = f"{section}." if section else "", NO_ARGUMENTS.get(section, HYDRAS)
+    parameters, hints = inspect.signature(what).parameters, _hints(what)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    named = {name: p for name, p in parameters.items() if name not in given and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     for key, value in values.items():
-        if key.startswith("_") or key in ("name", "starts_from"):  # Hydra's own, and what is read here
+        if key in apart:
             continue
-        if key not in allowed:
-            raise Refused(f"{section}.{key}={value}: {what.__name__} takes {', '.join(allowed) or 'no keys'}{nearest(key, allowed)}")
+        if key not in named and (not takes_any or key.startswith("_") or key in given):
+            raise Refused(f"{prefix}{key}={value}: {what.__name__} takes {', '.join(named) or 'no keys'}{nearest(key, named)}")
         if key in hints and not _fits(value, hints[key]):
-            expected = getattr(hints[key], "__name__", str(hints[key]))
-            raise Refused(f"{section}.{key}={value}: {expected} is needed, not {type(value).__name__}")
+            raise Refused(f"{prefix}{key}={'null' if value is None else value}: {_type_name(hints[key])} is needed, not {type(value).__name__}")
+    if missing := [name for name, parameter in named.items() if parameter.default is parameter.empty and name not in values]:
+        kind = f" ({_type_name(hints[missing[0]])})" if missing[0] in hints else ""
+        raise Refused(f"{prefix}{missing[0]}: a value is needed{kind}, {what.__name__} cannot do without")
+
+
+def _hints(what: Callable) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(what.__init__ if isinstance(what, type) else what)
+    except Exception:  # a name that only type checkers import: nothing is known of the types, and the callable says itself what it lacks
+        return {}
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
 
 
 def _fits(value: Any, hint: Any) -> bool:

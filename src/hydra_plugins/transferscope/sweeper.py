@@ -23,6 +23,13 @@ class TransferscopeSweeper(Sweeper):
         self.until_decided, self.search, self.settle = until_decided, search, settle
 
     def setup(self, **context: Any) -> None:
+        from transferscope import paths
+        from transferscope.values import check_hydra
+
+        config = context["config"]
+        check_hydra(config.hydra)
+        if isinstance(store := config.get("store"), str):  # a yaml may hold ~
+            config.store = paths.home(store, "store")
         if self.until_decided:
             from transferscope.sweeps.until_decided import Sweeper as Implementation
         elif self.search:

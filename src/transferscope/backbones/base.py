@@ -18,6 +18,7 @@ class Backbone(nn.Module):
 
     features: int
     trunk: nn.Module | None = None
+    takes: ClassVar[tuple[str, ...]] = ()  # the types of inputs it is made for, such as "uint8" for images; () refuses none
     weightless: ClassVar[bool] = False  # True: nothing in it is drawn or trained, its features follow from the inputs alone
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from transferscope.errors import NotApplicable
 class Identity(Backbone):
     """Arrays [N, d] → [N, d], as they are. It has no weights: nothing is drawn, transferred or trained but what sits on top of it."""
 
+    takes = ("float32",)
     weightless = True
 
     def __init__(self, input_shape: tuple[int, ...]):

@@ -13,6 +13,7 @@ class LeNet(Backbone):
     """
 
     features = 500
+    takes = ("uint8",)
 
     def __init__(self, input_shape: tuple[int, ...], weights: str = "random"):
         super().__init__()

@@ -18,6 +18,8 @@ class MLP(Backbone):
     training batches it is given, never from anything a strategy does not see. Batches need two items or more in training.
     """
 
+    takes = ("float32",)
+
     def __init__(self, input_shape: tuple[int, ...], hidden: Sequence[int] = (256, 256), weights: str = "random"):
         super().__init__()
         if len(input_shape) != 1:

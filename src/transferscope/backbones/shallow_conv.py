@@ -10,6 +10,7 @@ class ShallowConv(Backbone):
     """Images [N, C, H, W] of 8 pixels or more a side → [N, 128]. Only `weights=random`."""
 
     features = 128
+    takes = ("uint8",)
 
     def __init__(self, input_shape: tuple[int, ...], weights: str = "random"):
         super().__init__()

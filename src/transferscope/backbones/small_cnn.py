@@ -19,6 +19,7 @@ class SmallCNN(Backbone):
     """
 
     features = 64
+    takes = ("uint8",)
 
     def __init__(self, input_shape: tuple[int, ...], weights: str = "random"):
         super().__init__()

@@ -33,6 +33,8 @@ class Timm(Backbone):
     size that do not go together.
     """
 
+    takes = ("uint8",)
+
     def __init__(
         self,
         input_shape: tuple[int, ...],
@@ -61,7 +63,7 @@ class Timm(Backbone):
         if weights == "pretrained":
             self.model = _from_hub(model, arguments)
         elif weights != "random":
-            self.model, self.loaded = _from_file(self.model, Path(weights), model, arguments)
+            self.model, self.loaded = _from_file(self.model, Path(weights).expanduser(), model, arguments)
         if trunk is not None:
             self._move_below(trunk, input_shape)
 

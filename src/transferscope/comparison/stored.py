@@ -25,7 +25,7 @@ def values(folder: Path, validator: str) -> dict[int, float] | None:
         return None
     made = features / f"values-{VERSION}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {int(step): float(value) for step, value in json.loads(made.read_text())[validator].items()}
+        return {int(step): float(value) for step, value in json.loads(made.read_text("utf-8"))[validator].items()}
     by_step = {int(path.stem): _read(path) for path in sorted(features.glob("[0-9]*.npz"))}
     found = {name: {step: value[name] for step, value in by_step.items()} for name in VALIDATORS}
     with contextlib.suppress(OSError):  # a store that can only be read

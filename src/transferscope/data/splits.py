@@ -106,7 +106,8 @@ def _of_fold(domain: Domain, open_items: np.ndarray, split_seed: int, fold: Fold
 def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(train, validation) items within a budget of `budget` labels a class ("full": all). Nested over budgets.
 
-    From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too.
+    From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too. Raises NotApplicable for a budget
+    that a class cannot meet, Refused for a class without any label.
     """
     labels = domain.labels.numpy()
     chosen, aside = [], []
@@ -116,8 +117,8 @@ def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: 
             raise Refused(f"target={domain.name}: class '{name}' has no labelled training item")
         count = len(items) if budget == "full" else budget
         if count > len(items):
-            raise Refused(f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled training items; "
-                          f"give at most {_smallest_class(domain, train)} or 'full'")
+            raise NotApplicable(f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled training items; "
+                                f"give at most {smallest_class(domain, train)} or 'full'")
         drawn = items[generator("labels", seed, domain.name, name).permutation(len(items))[:count]]
         is_aside = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
         chosen.append(drawn[~is_aside])
@@ -125,7 +126,8 @@ def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: 
     return np.concatenate(chosen), np.concatenate(aside)
 
 
-def _smallest_class(domain: Domain, train: np.ndarray) -> int:
+def smallest_class(domain: Domain, train: np.ndarray) -> int:
+    """How many labelled items the class has that has fewest of them: the largest label budget there is."""
     counts = np.bincount(domain.labels.numpy()[train][domain.labels.numpy()[train] >= 0], minlength=len(domain.classes))
     return int(counts.min())
 

@@ -10,6 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from transferscope import conf
+
 
 class Composer:
     """Overrides of a job -> its config, as `ConfigLoader.load_sweep_config` gives it."""
@@ -50,5 +52,9 @@ class Composer:
         groups = tuple(text for text, override in zip(point, overrides, strict=True) if self.is_group(override.key_or_group))
         if groups not in self.composed:
             whole = self.loader.load_sweep_config(self.config, list(groups))
-            self.composed[groups] = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"]), whole.hydra
+            task = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"])
+            if isinstance(task.get("backbone"), DictConfig) and "name" not in task.backbone:
+                with open_dict(task):  # told here: the choices that the process knows are those of the sweep, not of its points
+                    task.backbone.name = conf.backbone_yaml(whole)
+            self.composed[groups] = task, whole.hydra
         return self.composed[groups]

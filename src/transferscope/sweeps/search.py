@@ -30,6 +30,7 @@ from transferscope.sweeps.branches import Cost, branches, cells, cost, own_words
 from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.sweeps.sweep import Job
+from transferscope.values import check_keys
 
 SELECTIONS = ("target_val", "source_val", *VALIDATORS)
 GRID = ("target", "source", "strategy", "label_budget", "backbone", "initialisation", "protocol", "source_label_noise")
@@ -52,6 +53,7 @@ class Settings:
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Settings":
         """Raises Refused."""
+        check_keys("search", values)
         for key in ("trials", "seeds", "runs"):
             if type(values[key]) is not int or not 1 <= values[key] <= FIRST_TRIAL_SEED:
                 raise Refused(f"search.{key}={values[key]}: an integer from 1 to {FIRST_TRIAL_SEED} is needed")

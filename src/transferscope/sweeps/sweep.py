@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from transferscope import readings, record, tracking, underway
+from transferscope import paths, readings, record, tracking, underway
 from transferscope.comparison.arms import LENGTHENS
 from transferscope.data import copies
 from transferscope.errors import NotApplicable, ProcessDied, Refused
@@ -120,9 +120,10 @@ class Sweeper(BasicSweeper):
 
 def as_launched(group: list[Job], name: str) -> list[str]:
     """The overrides of a group's first job with what sets the others apart, and the device they were planned for: where they run there may be
-    another."""
+    another. The store is told as the plan has it: a yaml may say ~, which Hydra would make a folder of."""
     accelerator = "gpu" if group[0].request.consumed["device"] == "cuda" else "cpu"
-    return [*group[0].overrides, f"trainer.accelerator={accelerator}", f"sweep={name}", *beside(group)]
+    store = paths.quoted(group[0].request.config["store"])
+    return [*group[0].overrides, f"store={store}", f"trainer.accelerator={accelerator}", f"sweep={name}", *beside(group)]
 
 
 def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
@@ -164,7 +165,7 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job], l
 
 
 def not_applicable(job: Job) -> dict:
-    asked = dict(text.split("=", 1) for text in job.overrides)
+    asked = {key: value for key, _, value in (text.partition("=") for text in job.overrides)}
     return {
         "fingerprint": None,
         "cell": {key: asked.get(key) for key in ("source", "target", "label_budget", "strategy")},

@@ -62,7 +62,7 @@ def _log_artifacts(run, comparison: "Comparison", texts: dict[str, str]) -> None
     with TemporaryDirectory() as folder:
         files = {name: Path(folder) / name for name in texts}
         for name, path in files.items():
-            path.write_text(texts[name])
+            path.write_text(texts[name], "utf-8")
         log_artifact(run, "report", "report", files, {"verdicts": Counter(cell.verdict for cell in comparison)})
 
 

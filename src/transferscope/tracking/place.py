@@ -53,6 +53,7 @@ class Place:
     def open(self, key: str, name: str, job_type: str, config: dict):
         if self.mode == "offline":
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # W&B reports its own usage over the network even from offline runs
+        give_a_cache(self.directory)
         import wandb
 
         self.directory.mkdir(parents=True, exist_ok=True)  # W&B would otherwise write to the system's temporary folder
@@ -87,6 +88,20 @@ class Place:
         )
         run.define_metric("*", step_metric="step")
         return run
+
+
+def give_a_cache(store: Path) -> None:
+    """W&B's own process fills stderr with its log where the user has no cache folder to write it to: without a home, or with one that is read-only.
+    It is then given one in the store."""
+    named = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.cache")
+    try:
+        Path(named or os.devnull).mkdir(parents=True, exist_ok=True)
+        is_usable = os.access(named, os.W_OK | os.X_OK)
+    except OSError:
+        is_usable = False
+    if not is_usable:
+        os.environ["XDG_CACHE_HOME"] = str((store / ".cache" / "wandb").resolve())
+        os.environ.setdefault("WANDB_CONFIG_DIR", str((store / ".cache" / "wandb").resolve()))
 
 
 def finish(run, exit_code: int) -> None:

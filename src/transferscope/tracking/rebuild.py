@@ -177,7 +177,7 @@ def _take_plan(path: Path, store: Path) -> str:
     if Path(name).name != name or name == "..":
         raise Refused(f"{path}: not a sweep plan: '{name}' is no name of a folder")
     place = plan_path(store, name)
-    if not place.exists() or _fullness(plan) >= _fullness(json.loads(place.read_text())):
+    if not place.exists() or _fullness(plan) >= _fullness(json.loads(place.read_text("utf-8"))):
         link(path, place)
     return name
 

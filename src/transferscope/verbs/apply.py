@@ -83,8 +83,6 @@ def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
 
 def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     """(FILE-00042, float32 [C]) of every row."""
-    from omegaconf import OmegaConf
-
     from transferscope.data.picture_files import printable_name
     from transferscope.data.unlabelled import read_array
 
@@ -93,5 +91,5 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     yaml = next((path for shelf in folders for path in (shelf / "domain").glob("*.yaml") if path.stem == target), None)
     if yaml is None:
         raise Refused(f"target={target}: its yaml, which says how to read arrays, is on no shelf; give --config-dir DIR that holds it")
-    probabilities = loaded.predict(read_array(file, OmegaConf.load(yaml), loaded.input_shape[0])).numpy()
+    probabilities = loaded.predict(read_array(file, conf.read(yaml), loaded.input_shape[0])).numpy()
     yield from ((f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))

@@ -107,7 +107,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
     """Whole or not at all; figures to six digits."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     draft = path.with_suffix(".draft")
-    with draft.open("w", newline="") as file:
+    with draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows({key: shown(value, 6) for key, value in row.items()} for row in rows)

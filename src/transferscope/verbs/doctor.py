@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from transferscope import conf
+from transferscope import conf, shelves
 from transferscope.errors import Refused, nearest
 
 KEYS = {"data_root": "data", "store": "runs"}
@@ -173,11 +173,9 @@ def store(folder: Path) -> Iterator[Finding]:
 
 def domains(data_root: str) -> Iterator[Finding]:
     """Every domain is loaded. Those that lack the same loader's files are one line."""
-    from omegaconf import OmegaConf
-
     from transferscope.request import load_domain
 
-    demo = re.findall(r"\w+", (conf.own_folder() / "experiment" / "demo.yaml").read_text())
+    demo = re.findall(r"\w+", (conf.own_folder() / "experiment" / "demo.yaml").read_text("utf-8"))
     missing: dict[str, list[Finding]] = {}
     for name in conf.names("domain"):
         try:
@@ -185,7 +183,7 @@ def domains(data_root: str) -> Iterator[Finding]:
         except Exception as error:  # a loader of a user's own raises anything
             mend = "" if isinstance(error, Refused) else f" ({type(error).__name__}); mend conf/domain/{name}.yaml or its data"
             finding = Finding(False, name, first_line(error).removeprefix(f"target={name}: ") + mend, name in demo)
-            missing.setdefault(OmegaConf.load(conf.find("domain", name)).get("_target_"), []).append(finding)
+            missing.setdefault(shelves.value(conf.find("domain", name), "_target_"), []).append(finding)
         else:
             shape = "×".join(map(str, domain.inputs.shape[1:]))
             yield Finding(True, name, f"{len(domain)} items of {shape}, {len(domain.classes)} classes", name in demo)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from transferscope import conf
+from transferscope import conf, paths
 from transferscope.arguments import Parser
 from transferscope.errors import Refused, nearest
+from transferscope.one_line import in_one_line
 
 FORMATS = ("table", "json")
 RANKS_ONLY = (
@@ -44,6 +45,7 @@ A source's model is trained once a store and shared with `transferscope run`.
 Training inputs and the labels of the budget are all that is used: no test item,
 no validation label. At most 2,000 items of each domain count, chosen by
 split_seed, and equally many of every source, for distances depend on how many.
+Where no label_budget is given it is 10, or what the target's smallest class has.
 A target that is tested on as a whole shows its inputs, as transductive runs see
 them, and no label.
 
@@ -81,10 +83,11 @@ def main(argv: list[str]) -> int:
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
         raise Refused(f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, backbone/, ...) in it")
     compose = of_the_store if arguments.pairs else one_source_each
-    with composed(compose(arguments.overrides), arguments.config_dir) as configs:
+    is_budget_given = any(word.lstrip("+").startswith(("label_budget=", "experiment=")) for word in arguments.overrides)
+    with composed(compose(paths.for_hydra(arguments.overrides)), arguments.config_dir) as configs:
         from transferscope.prediction import predict, predict_pairs
 
-        predictions = predict_pairs(configs[0]) if arguments.pairs else [predict(configs)]
+        predictions = predict_pairs(configs[0]) if arguments.pairs else [predict(configs, is_budget_given=is_budget_given)]
     predictions = [{**prediction, "reading": RANKS_ONLY} for prediction in predictions]
     if arguments.format == "json":
         print(json.dumps(predictions if arguments.pairs else predictions[0], indent=1, allow_nan=False, ensure_ascii=False))
@@ -102,25 +105,18 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
     """One config for each list of overrides. Hydra's own state, which tells conf.py of further shelves, lasts as long as the context."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    from transferscope.verbs.run import explain
-
-    shelves = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    shelves = [f"hydra.searchpath=[{paths.quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     before = HydraConfig.instance().cfg
     try:
-        with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
-            configs = [
-                compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
-                for words in choices
-            ]
-        HydraConfig.instance().set_config(configs[0])
-        yield configs
-    except (HydraException, OmegaConfBaseException) as error:
-        if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
-            raise error.__cause__ from error
-        raise Refused(explain(error)) from error
+        with in_one_line(choices[0], *([config_dir] if config_dir else [])):
+            with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+                configs = [
+                    compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
+                    for words in choices
+                ]
+            HydraConfig.instance().set_config(configs[0])
+            yield configs
     finally:
         HydraConfig.instance().cfg = before
 

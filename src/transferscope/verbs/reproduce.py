@@ -131,7 +131,7 @@ def reproducible() -> list[str]:
 
 def read_published(path: Path) -> list[Published]:
     """Raises Refused, with the line, for a missing column, a value that is no fraction, a unit or protocol that there is not."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     header = lines[0] if lines else []
     if missing := [column for column in dict.fromkeys(COLUMNS) if header.count(column) < COLUMNS.count(column)]:

@@ -3,13 +3,13 @@
 import contextlib
 import io
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferscope import conf
-from transferscope.errors import Refused, nearest
+from transferscope import conf, paths
+from transferscope.errors import Refused
+from transferscope.one_line import in_one_line
 
 if TYPE_CHECKING:
     from transferscope.sweeps.sweep import Job
@@ -45,6 +45,7 @@ keys:
   trainer.label_smoothing=0.0                                       share of each given label that is spread over all classes
   trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
   strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
+  +notes.KEY=VALUE         a note: kept in the record, read by nothing. Any other key that nothing reads is refused
 
 flags:
   -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
@@ -68,6 +69,7 @@ FLAGS = {
     "--search": "hydra.sweeper.search=true",
     "--settle": "hydra.sweeper.settle=true",
 }
+WITH_A_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")  # options of Hydra; a folder's name may hold =
 # of the config, that only this flag reads, and what the flag does
 SECTIONS = {
     "--search": ("search.", "finds values"),
@@ -89,11 +91,14 @@ def task(config) -> None:
 
         (run_side_by_side if "beside" in config else run)(config)
         return
+    from transferscope.values import check_hydra
+
     sweeper = HydraConfig.get().sweeper
     try:
         for flag, (section, _) in SECTIONS.items():
             if sweeper[section.rstrip(".")]:
                 raise Refused(f"{flag}: a sweep is needed, of a strategy and its baseline at least; add -m")
+        check_hydra(HydraConfig.get())
         outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:
         outcome.append(error)
@@ -120,31 +125,31 @@ def main(argv: list[str]) -> int:
     outcome.clear()
     arguments = [FLAGS.get(word, word) for word in argv]
     for flag, (section, _) in SECTIONS.items():
-        if flag not in argv and (keys := [word for word in argv if word.startswith(section)]):
+        if flag not in argv and (keys := [word for word in argv if word.lstrip("+~").startswith(section)]):
             raise Refused(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
     if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
         raise Refused(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
-    overrides = [word for word in arguments if ("=" in word and not word.startswith("-")) or word.startswith("~")]
-    flags = [word for word in arguments if word not in overrides]
-    sys.argv = ["transferscope", *flags, *overrides]  # Hydra's parser takes no flag between two overrides
+    overrides, flags = [], []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
+        (overrides if is_override and before not in WITH_A_VALUE else flags).append(word)
+    sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]  # Hydra's parser takes no flag between two overrides
     import hydra
     from hydra._internal.utils import get_args_parser
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     try:
         parser = get_args_parser()
         parser.error = refuse_flags  # where Hydra would print its own usage
-        parser.parse_args(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise Refused(explain(error)) from error
+        own = [Path(folder)] if (folder := parser.parse_args(sys.argv[1:]).config_dir) else []
+        with in_one_line(overrides, *own):
+            hydra.main(version_base="1.3", config_path=str(conf.own_folder().resolve()), config_name="config")(task)()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
     match outcome:
         case [Exception() as error]:
-            raise error
+            with in_one_line(overrides):
+                raise error
         case [Path() as folder]:
             return say_finished(folder)
     return 0
@@ -154,14 +159,12 @@ def planned(overrides: list[str]) -> "list[Job]":
     """The distinct jobs of the sweep that these overrides ask for, checked; nothing is trained."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            return GlobalHydra.instance().hydra.multirun("config", task, [*overrides, FLAGS["--dry-run"]])
-        except (HydraException, OmegaConfBaseException) as error:
-            raise Refused(explain(error)) from error
+    with (
+        in_one_line(overrides), initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # fmt: skip
+        return GlobalHydra.instance().hydra.multirun("config", task, [*paths.for_hydra(overrides), FLAGS["--dry-run"]])
 
 
 def refuse_flags(message: str) -> None:
@@ -181,30 +184,6 @@ def say_finished(folder: Path) -> int:
     why = f" ({entry['reason']})" if entry["reason"] else ""
     print(f"{entry['status']}: {label(entry['cell'], entry['seed'])}{score}{why}\n{folder}")
     return int(entry["status"] not in record.ANSWERS)
-
-
-def explain(error: Exception) -> str:
-    """Hydra's and OmegaConf's complaints as one line: the key, the value, the nearest valid one."""
-    from hydra.errors import MissingConfigException, OverrideParseException
-
-    chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: not one of {', '.join(error.options)}{nearest(name, error.options)}"
-    if missing := re.match(r"Could not (?:override|find) '([\w./@]+)'", str(error)):
-        key = missing[1]
-        parent = next((e.parent_node for e in chain if getattr(e, "parent_node", None) is not None), None)
-        keys = [str(k) for k in parent] if parent is not None and hasattr(parent, "keys") else []
-        near = nearest(key.rpartition(".")[2], [k for k in keys if k != "hydra"])
-        return f"{key}: no such key{near}{' among ' + ', '.join(k for k in keys if k != 'hydra') if keys and not near else ''}"
-    if str(error).startswith("Ambiguous value"):
-        return f"{str(error).splitlines()[0]}; add -m to sweep over the values, or write [a,b] for a list"
-    lines = [str(e).strip().split("\n")[0] for e in chain]
-    if isinstance(error, OverrideParseException):
-        lines.insert(0, error.override)
-    return ": ".join(dict.fromkeys(line for line in lines if line))
 
 
 def complete(argv: list[str], verbs: list[str]) -> int:

@@ -1,0 +1,73 @@
+"""Keys that nothing reads are refused wherever they stand, with + too; a note is kept and changes no run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from transferscope import cli, record
+
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=dann", "label_budget=5", "trainer.steps=4", "trainer.source_steps=4",
+         "trainer.evaluations=1", "trainer.accelerator=cpu", "tracking=off"]  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., int]:
+    return lambda *words: cli.main(["run", *SMALL, f"store={tmp_path / 'runs'}", *words])
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("+logger=tensorboard", ["logger=tensorboard: no such key", "+notes.KEY=VALUE"]),
+        ("+label_budgets=3", ["label_budgets=3: no such key; did you mean 'label_budget'?"]),
+        ("++trainer.gradient_clip_val=1.0", ["trainer.gradient_clip_val=1.0: no such key among accelerator", "+notes.KEY=VALUE"]),
+        ("+trainer.optimiser={lr: 0.1}", ["trainer.optimiser=", "did you mean 'optimizer'?"]),
+        ("+trainer.optimizer.name=adam", ["trainer.optimizer.name=adam: AdamW takes lr"]),
+        ("+trainer.optimizer._args_=[1]", ["trainer.optimizer._args_=[1]"]),
+        ("+strategy._trade_off=2", ["strategy._trade_off=2", "did you mean 'trade_off'?"]),
+        ("+backbone.starts_from=source", ["backbone.starts_from=source: MLP takes hidden, weights"]),
+        ("+tracking.tag=x", ["tracking.tag=x: no such key; did you mean 'tags'?"]),
+        ("+beside=[{seed: 1}]", ["beside=[{'seed': 1}]: no such key"]),
+        ("+strategy@second=joint", ["second={", "no such key"]),
+        ("+search.trials=3", ["+search.trials=3: only --search reads it"]),
+        ("+hydra.launcher.jobs=2", ["hydra.launcher.jobs=2: no such key; did you mean 'n_jobs'?"]),
+        ("+hydra.sweepers=2", ["hydra.sweepers=2: no such key; did you mean 'sweeper'?"]),
+        ("~trainer.steps", ["trainer.steps: a value is needed"]),
+        ("~tracking.tags", ["tracking.tags: a value is needed"]),
+        ("tracking=null", ["tracking=null: the name of a yaml is needed"]),
+        ("~strategy=true", ["~strategy=true: the name of a yaml is needed; leave strategy out"]),
+        ("+notes=text", ["notes=text", "+notes.KEY=VALUE"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
+def test_a_key_that_nothing_reads_is_refused(word: str, told: list[str], sweep: list[str], run: Callable[..., int], tmp_path: Path, capsys) -> None:
+    assert run(word, *sweep) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and all(part in said for part in told), said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("section", ["search", "until_decided", "settle"])
+def test_so_is_one_of_a_sweeps_own_section(section: str, run: Callable[..., int], capsys) -> None:
+    assert run("-m", "strategy=scratch,dann", f"--{section.replace('_', '-')}", f"+{section}.metrik=nll", "--dry-run") == 2
+    assert f"{section}.metrik=nll: no such key" in capsys.readouterr().err
+
+
+def test_predict_refuses_it_too(tmp_path: Path, capsys) -> None:
+    assert cli.main(["predict", *(word for word in SMALL if "strategy" not in word), f"store={tmp_path}", "+trainer.devices=2"]) == 2
+    assert "trainer.devices=2: no such key" in capsys.readouterr().err
+
+
+def test_a_note_is_kept_and_makes_no_other_run(run: Callable[..., int], tmp_path: Path) -> None:
+    assert run("+notes.why=first look", "+notes.who={name: me, tries: [1, 2]}") == 0
+    [folder] = record.run_folders(tmp_path / "runs")
+    entry = record.read_record(folder)
+    assert entry["config"]["notes"] == {"why": "first look", "who": {"name": "me", "tries": [1, 2]}} and "notes" not in entry["consumed"]
+    assert run() == 0 and record.run_folders(tmp_path / "runs") == [folder]
+
+
+def test_what_hydra_itself_leaves_open_stays_open(run: Callable[..., int]) -> None:
+    assert run("+hydra.job.env_set.OWN=1", "--dry-run") == 0
+
+

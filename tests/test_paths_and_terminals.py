@@ -1,0 +1,99 @@
+"""Paths as people type them, output that cannot encode every sign, a home folder that is not there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from store_fixture import write_runs
+from transferscope import cli, paths, record
+
+SMALL = ["target=blobs", "backbone=mlp", "strategy=scratch", "label_budget=3", "trainer.steps=2",
+         "trainer.evaluations=1", "trainer.accelerator=cpu"]  # fmt: skip
+NAMES = ["a b", "a=b", "a#b", "a[1]", "(x){y}", "ü 日本", "it's", 'say "it"', "a,b", "a:b", "$x%20", "?*", "back\\slash", "ends\\", "\\'", "~"]
+
+
+def answer(*words: str, **environment: str | None) -> subprocess.CompletedProcess:
+    asked = {key: value for key, value in (os.environ | environment).items() if value is not None}
+    return subprocess.run([sys.executable, "-m", "transferscope.cli", *words], capture_output=True, env=asked)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hydra_reads_a_path_as_it_was_typed(name: str) -> None:
+    for typed in (f"/tmp/{name}", f"some/{name}"):
+        [word] = paths.for_hydra(paths.words([f"store={typed}"]))
+        override = OverridesParser.create().parse_override(word)
+        value = override.value()
+        assert not override.is_sweep_override() and (value if isinstance(value, str) else value.text) == typed
+
+
+def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store, shelves = tmp_path / "ü é [1]#=%,(it's){x}", tmp_path / "conf =[ü]'"
+    (shelves / "domain").mkdir(parents=True)
+    (shelves / "domain" / "mine.yaml").write_text("# mine\n_target_: transferscope.data.shifted_blobs.load\n")
+    words = [*SMALL, "tracking=off", f"store={store}", "target=mine", "--config-dir", str(shelves)]
+    assert cli.main(["run", *words]) == 0 and cli.main(["run", "-m", *words, "seed=0,1"]) == 0
+    assert len(record.run_folders(store)) == 2 and sorted(tmp_path.iterdir()) == sorted([store, shelves])
+    assert cli.main(["status", str(store)]) == 0 and cli.main(["compare", str(store)]) in (0, 2)
+    assert cli.main(["predict", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2", f"store={store}",
+                     f"--config-dir={shelves}"]) == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["word", "quoted", "yaml"])
+@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"], ["-m", "seed=0,1", "hydra/launcher=basic"]], ids=["run", "sweep", "basic"])
+def test_a_tilde_is_the_home_folder(how: str, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    (home / "conf" / "experiment").mkdir(parents=True)
+    (home / "conf" / "experiment" / "own.yaml").write_text("# @package _global_\nstore: ~/runs\n")
+    words = {"word": ["store=~/runs"], "quoted": ['store="~/runs"'], "yaml": ["experiment=own", "--config-dir=~/conf"]}[how]
+    assert cli.main(["run", *SMALL, "tracking=off", *words, *sweep]) == 0
+    assert len(record.run_folders(home / "runs")) == (2 if sweep else 1)
+    assert list(tmp_path.iterdir()) == [home]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("store=~nobody-of-this-name/runs", "whose home folder"),
+        ("store=s3://bucket/runs", "a folder of this machine is needed, without s3://"),
+        ("store=a::b", "without ::"),
+        ("data_root=https://host/data", "without https://"),
+        ("backbone.weights=my [1].pth", "stands in quotes, 'backbone.weights=\"my [1].pth\"'"),
+    ],
+)
+def test_what_is_no_path_says_what_to_type(word: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", *SMALL, "tracking=off", word]) == 2
+    said = capsys.readouterr().err
+    assert told in said and len(said.splitlines()) == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_what_output_cannot_encode_is_told_in_ascii(encoding: str, tmp_path: Path) -> None:
+    runs = {"n": 30, "classes": 3, "label_budget": 2, "seeds": 5}
+    write_runs(tmp_path, "scratch", 0.5, **runs)
+    write_runs(tmp_path, "fine_tuning", 1.5, initialisation="source", **runs)
+    whole = answer("compare", str(tmp_path), PYTHONIOENCODING="utf-8")
+    poor = answer("compare", str(tmp_path), PYTHONIOENCODING=encoding)
+    assert whole.returncode == poor.returncode == 0 and poor.stderr.decode(encoding) == ""
+    assert "Δ" in whole.stdout.decode() and "delta" in (said := poor.stdout.decode(encoding)) and "?" not in said.split("\n\n")[0]
+    wrong = answer("run", "target=blobs", 'strategy="Δ"', PYTHONIOENCODING=encoding)
+    assert wrong.returncode == 2 and wrong.stderr.decode(encoding).startswith("transferscope: strategy=delta: not one of")
+
+
+def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
+    done = answer("list", "strategies", PYTHONUTF8="0", LC_ALL="C", PYTHONCOERCECLOCALE="0")
+    assert (done.returncode, done.stderr) == (0, b"") and b"fine_tuning" in done.stdout
+
+
+@pytest.mark.parametrize("home", [None, "/proc"], ids=["none", "read-only"])
+def test_without_a_home_no_library_logs_around_the_result(home: str | None, tmp_path: Path) -> None:
+    done = answer("run", *SMALL, "tracking=offline", f"store={tmp_path / 'runs'}", HOME=home, XDG_CACHE_HOME=None)
+    assert done.returncode == 0 and done.stderr == b"" and len(done.stdout.splitlines()) == 2
+    assert [path.name for path in (tmp_path / "runs" / "wandb").glob("offline-run-*")]
