@@ -18,10 +18,10 @@ from transferscope.comparison.plateau import Rises
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
-from transferscope.data.copied import Copies
 from transferscope.errors import Refused, nearest
 from transferscope.record import read_predictions, run_folders
 from transferscope.statistics.probabilities import Probabilities
+from transferscope.tasks.copied import Copies
 from transferscope.tasks.metrics import JUDGED, METRICS
 from transferscope.tracking import is_tracked, rebuild
 

@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 from transferscope import compatibility, conf, paths, record
 from transferscope.backbones.base import Backbone
 from transferscope.data import copies, splits
-from transferscope.data.copied import Copies
 from transferscope.data.domain import Domain
 from transferscope.domains import load_domain
 from transferscope.errors import NotApplicable, Refused
@@ -24,6 +23,7 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
+from transferscope.tasks.copied import Copies
 from transferscope.training import Settings
 from transferscope.values import (
     FOLDS,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferscope.data.copied import Copies
 from transferscope.data.domain import Domain
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import Fold, split
 from transferscope.errors import Refused
+from transferscope.tasks.copied import Copies
 
 if TYPE_CHECKING:
     from transferscope.request import Request
