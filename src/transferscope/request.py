@@ -78,7 +78,12 @@ class Request:
     @property
     def copies(self) -> Copies:
         """Of its test items, among what it may train on."""
-        return copies.count(self.target, self.sources, self.config["split_seed"], self.fold)
+        return copies.count(*self.tested)
+
+    @property
+    def tested(self) -> tuple[Domain, tuple[Domain, ...], int, splits.Fold | None]:
+        """What says which items are tested: target, sources, split seed, fold."""
+        return self.target, self.sources, self.config["split_seed"], self.fold
 
     @property
     def fold(self) -> splits.Fold | None:

@@ -3,8 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from transferscope.comparison.best import within_families
 from transferscope.evidence import parts
-from transferscope.evidence.shrinkage import shrink, within_families
+from transferscope.evidence.shrinkage import shrink
 from transferscope.verdict import Pair
 
 NAMES = list("abcd")

@@ -12,8 +12,9 @@ import numpy as np
 
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, most_errors, watched
 from transferscope.comparison import best, ranking
+from transferscope.comparison.scores import cross_fitted
 from transferscope.data.splits import generator
-from transferscope.evidence import learning, parts, shrinkage
+from transferscope.evidence import learning, parts
 from transferscope.evidence.budgets import Band
 from transferscope.statistics.expected_best import band, expected_best
 from transferscope.statistics.flips import lost
@@ -210,13 +211,24 @@ def largest(draws: int) -> Iterator[Finding]:
             cells = [SimpleNamespace(family="one", delta=float(pair.d.mean()), pair=_given(pair)) for pair in pairs]
             at = max(range(12), key=lambda k: abs(cells[k].delta))
             sign = np.sign(cells[at].delta)
-            errors.append(100 * sign * (shrinkage.within_families(cells, "fixed")[at] - effects[at]))
+            errors.append(100 * sign * (best.within_families(cells, "fixed")[at] - effects[at]))
             raw.append(100 * sign * (cells[at].delta - effects[at]))
         yield bias(f"the largest of 12, true effects of sd {100 * spread:g} points", errors, 0.5, **{"as it was": float(np.mean(raw))})
 
 
 def _given(pair: Pair) -> Callable[[str], Pair]:
     return lambda items: pair
+
+
+def regrets(draws: int) -> Iterator[Finding]:
+    """Ten evaluations that are equally good, of which a rule takes one, in points. As it was: the best on the items that score it."""
+    for n in (200, 1000):
+        rng, errors, raw = generator("calibration", "beside", "regrets", n), [], []
+        for _ in range(draws):
+            curve = (rng.random((10, n)) < 0.8).astype(float)
+            errors.append(100 * cross_fitted(curve, curve[-1]))
+            raw.append(100 * (curve.mean(axis=1).max() - curve[-1].mean()))
+        yield bias(f"regret of equal evaluations, n={n}", errors, 0.0, **{"as it was": float(np.mean(raw))})
 
 
 def searches(draws: int) -> Iterator[Finding]:
@@ -234,4 +246,4 @@ def searches(draws: int) -> Iterator[Finding]:
         yield rate(f"the band of the best of {k} of {trials} trials", 0.1, missed, draws)
 
 
-ROWS_OF_THE_STUDY = (flips, times, reasons, rates, crossovers, outlines, orders, winners, largest, searches)
+ROWS_OF_THE_STUDY = (flips, times, reasons, rates, crossovers, outlines, orders, winners, largest, regrets, searches)

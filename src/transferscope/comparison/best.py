@@ -107,6 +107,23 @@ def corrected(cells: list["Cell"], items: str) -> float | None:
     return float(np.mean([cell.delta for cell in cells]) + shrink([effect.delta for effect in apart], variances)[0])
 
 
+def within_families(cells: list["Cell"], items: str) -> list[float | None]:
+    """Δ of each cell drawn towards those of its family; None where it is alone, or has a single seed. items: as for the comparison."""
+    families = defaultdict(list)
+    effects = [cell.pair(items).effect() for cell in cells]
+    for k, (cell, effect) in enumerate(zip(cells, effects, strict=True)):
+        if effect is not None:
+            families[cell.family].append(k)
+    found: list[float | None] = [None] * len(cells)
+    for family in families.values():
+        if len(family) > 1:
+            pooled = np.mean([effects[k].seed_variance for k in family])  # of few seeds each: by itself it makes the weights
+            drawn = shrink([cells[k].delta for k in family], [pooled + effects[k].item_variance for k in family])
+            for k, value in zip(family, drawn, strict=True):
+                found[k] = float(value)
+    return found
+
+
 def _told_apart(leader: "Cell", other: "Cell", level: float, items: str) -> bool:
     """Whether the paired difference of the two strategies is told from 0."""
     seeds = [seed for seed in leader.evidence.seeds if seed in other.evidence.seeds]

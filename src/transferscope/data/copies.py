@@ -2,10 +2,9 @@
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import Fold, split
 from transferscope.errors import Refused
 from transferscope.tasks.copied import Copies
-
-if TYPE_CHECKING:
-    from transferscope.request import Request
 
 NEARLY = 0.95  # of the training items, whose label a column tells
 ITEMS_A_VALUE = 4  # at least: a column of more values names items
@@ -77,14 +73,14 @@ def _hash(shape: bytes, row: np.ndarray) -> int:
     return int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=shape[:64]).digest(), "little")
 
 
-def say(requests: Sequence["Request"]) -> None:
-    """What leaks from training to test, a line each on stderr: copies, and columns that tell the labels."""
+def say(tested: Iterable[tuple[Domain, tuple[Domain, ...], int, Fold | None]]) -> None:
+    """What leaks from training to test, a line each on stderr: copies, and columns that tell the labels. tested: of runs, as `count` takes it."""
     lines = {}
-    for request in requests:
-        name, split_seed = request.target.name, request.config["split_seed"]
-        lines |= {f"{line}; copies=drop_train leaves those out": None for line in request.copies.told(name)}
-        columns = leaking_columns(request.target, split_seed, request.fold)
-        lines |= {f"{name}: its {column} nearly tells the label, and test items share its values": None for column in columns}
+    for target, sources, split_seed, fold in tested:
+        copied = count(target, sources, split_seed, fold).told(target.name)
+        columns = leaking_columns(target, split_seed, fold)
+        lines |= {f"{line}; copies=drop_train leaves those out": None for line in copied}
+        lines |= {f"{target.name}: its {column} nearly tells the label, and test items share its values": None for column in columns}
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
 

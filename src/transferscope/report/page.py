@@ -12,11 +12,11 @@ from markupsafe import Markup, escape
 
 import transferscope
 from transferscope import record
-from transferscope.comparison import numerals, wording
+from transferscope.comparison import best, numerals, wording
 from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.cells import Comparison
-from transferscope.evidence import budgets, learning, regret, shrinkage
+from transferscope.evidence import budgets, learning, regret
 from transferscope.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
@@ -57,7 +57,7 @@ def render(comparison: Comparison) -> str:
             _draw_budgets(target, line, settings)
     cards.add_parts(targets, settings["alpha"], reader)
     views = [view for target in targets for view in target.views]
-    for view, drawn in zip(views, shrinkage.within_families([view.cell for view in views], settings["items"]), strict=True):
+    for view, drawn in zip(views, best.within_families([view.cell for view in views], settings["items"]), strict=True):
         view.shrunken = drawn
     found = standing.standing(comparison, views)
     searches = search.views(comparison.searches)

@@ -72,7 +72,7 @@ class Sweeper(BasicSweeper):
         refused = [job for job in jobs if not job.request]
         if not planned:
             raise Refused(refused[0].reason)
-        copies.say([job.request for job in planned])
+        copies.say(job.request.tested for job in planned)
         return planned, refused
 
     def train(self, store: Path, name: str, planned: list[Job], refused: list[Job]) -> tuple[Sequence[Any], bool]:

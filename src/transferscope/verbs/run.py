@@ -110,7 +110,7 @@ def single(config, dry_run: bool) -> Path | None:
     from transferscope.run import is_done, run
 
     request = resolve(config)
-    copies.say([request])
+    copies.say([request.tested])
     if not dry_run:
         return run(config)
     from transferscope.progress import say_plan
