@@ -10,6 +10,7 @@ import numpy as np
 from transferscope import verdict
 from transferscope.comparison.pairing import Evidence, scale
 from transferscope.evidence.shrinkage import shrink
+from transferscope.statistics.effect import Effect
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell, Comparison
@@ -102,7 +103,7 @@ def corrected(cells: list["Cell"], items: str) -> float | None:
     if len(cells) < 2 or len(seeds) < 2:
         return None
     scores = np.stack([_scores(cell.evidence, seeds) for cell in cells])  # [m, K, n]
-    apart = [_pair(d, cells, items).effect() for d in scores - scores.mean(axis=0)]
+    apart = [_effect(d, cells, items) for d in scores - scores.mean(axis=0)]
     variances = np.mean([effect.seed_variance for effect in apart]) + np.array([effect.item_variance for effect in apart])
     return float(np.mean([cell.delta for cell in cells]) + shrink([effect.delta for effect in apart], variances)[0])
 
@@ -127,20 +128,19 @@ def within_families(cells: list["Cell"], items: str) -> list[float | None]:
 def _told_apart(leader: "Cell", other: "Cell", level: float, items: str) -> bool:
     """Whether the paired difference of the two strategies is told from 0."""
     seeds = [seed for seed in leader.evidence.seeds if seed in other.evidence.seeds]
-    d = _scores(leader.evidence, seeds) - _scores(other.evidence, seeds)
-    effect = _pair(d, [leader, other], items).effect()
+    effect = _effect(_scores(leader.evidence, seeds) - _scores(other.evidence, seeds), [leader, other], items)
     return effect is not None and effect.half(level) < abs(effect.delta)
 
 
 def _scores(evidence: Evidence, seeds: list[int]) -> np.ndarray:
-    """Of the strategy [K, n], items (or groups) in the order of their ids."""
-    at = np.argsort(evidence.ids)
-    scores = evidence.strategy_scores[np.ix_([evidence.seeds.index(seed) for seed in seeds], at)]
-    return verdict.group_means(scores, None if evidence.groups is None else evidence.groups[at])
+    """Of the strategy [K, n], items in the order of their ids."""
+    return evidence.strategy_scores[np.ix_([evidence.seeds.index(seed) for seed in seeds], np.argsort(evidence.ids))]
 
 
-def _pair(d: np.ndarray, cells: list["Cell"], items: str) -> verdict.Pair:
-    """What is told of differences [K, n] between the strategies of cells with the same test items."""
+def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:
+    """Of differences [K, n] between the strategies of cells with the same test items, in the order of their ids."""
+    seen = cells[0].evidence
     none, deterministic = np.zeros(len(d), bool), all(cell.evidence.deterministic for cell in cells) and len(d)
     chance = "seeds" if items == "fixed" else "items" if deterministic else "both"
-    return verdict.Pair(d, none, none, 0, chance, **scale(cells[0].metric, cells[0].evidence.labels))
+    means = verdict.group_means(d, None if seen.groups is None else seen.groups[np.argsort(seen.ids)])
+    return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen.labels)).effect()

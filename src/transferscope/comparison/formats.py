@@ -130,7 +130,8 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     if wide:
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
         if any(cell.share_of_way is not None for cell in cells):
-            answer.append(("way to target_full", [numerals.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]))
+            shares = [numerals.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]
+            answer.append((f"way to target_full [{numerals.level(s['alpha'])}, alone]", shares))
         answer.append(("MDE", [wording.detectable(cell) for cell in cells]))
         columns.append(("why undecided", [cell.reason for cell in cells]))
     if METRICS[metric].is_loss:  # beside which the calibration error is shown
@@ -162,7 +163,7 @@ def _collapse(cell, comparison) -> list[str]:
     low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
     level = numerals.level(comparison.settings["alpha"])
     rest = cell.without_collapse
-    given = f"; Δ of the seeds without: {signed(rest['delta'], cell.metric)} {interval(rest['ci'], cell.metric)}".rstrip() if rest else ""
+    given = f"; Δ of the seeds without: {signed(rest['delta'], cell.metric)} {interval(rest['ci'], cell.metric)} ({level}, alone)" if rest else ""
     return [f"{cell.collapsed} of {cell.seeds} strategy runs collapsed or diverged (rate {low} to {high} %, {level} interval){given}"]
 
 

@@ -160,5 +160,5 @@ def _measure(values: np.ndarray, alpha: float, rounding: float = 0.0) -> Measure
     mean, seeds = float(values.mean()), len(values)
     if seeds < 2:
         return Measure(mean, None)
-    half = -stdtrit(seeds - 1, alpha / 2) * math.sqrt((values.var(ddof=1) + rounding) / seeds)
+    half = -stdtrit(seeds - 1, alpha / 2) * math.hypot(values.std(ddof=1), math.sqrt(rounding)) / math.sqrt(seeds)
     return Measure(mean, (float(mean - half), float(mean + half)))

@@ -8,8 +8,8 @@ from transferscope.report import figures, words
 from transferscope.statistics.expected_best import band, best_so_far, expected_best
 
 HEIGHT = 110
-ALPHA = 0.05  # of the band
-LINES = {"random": "expected best of so many trials; band: about 95 % for each number by itself, up to half of the trials"}
+NOMINAL = 0.05  # of the band, which is one of 90 %
+LINES = {"random": "expected best of so many trials; band: 90 % for each number by itself, up to a quarter of the trials"}
 AT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # trials that the table tells
 MEANS = {
     "target_val": "accuracy on the part of the label budget that is set aside",
@@ -62,7 +62,7 @@ def _curve(study: dict, sampler: str) -> list[tuple[float, float, float, float]]
     best = expected_best(scores) if sampler == "random" else best_so_far(scores)
     bounds = np.stack([best, best])
     if sampler == "random" and len(scores) > 1:
-        bounds[:, : len(scores) // 2] = band(scores, ALPHA)
+        bounds[:, : len(scores) // 4] = band(scores, NOMINAL)
     return [(float(number), *map(float, row)) for number, row in enumerate(zip(best, *bounds, strict=True), start=1)]
 
 
