@@ -32,7 +32,11 @@ def run(config: DictConfig) -> Path:
 
     Raises Refused for a wrong request. What fails while training is an answer too: its record says so.
     """
-    request = resolve(config)
+    return run_checked(resolve(config))
+
+
+def run_checked(request: Request) -> Path:
+    """`run` of a request that was resolved already."""
     record.check_writable(request.store)
     if is_done(request):
         return finished_before(request)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.pairing import tested
-from transferscope.verdict import PRICE_OF_A_READING
 
 PLANNED = ("baseline", "metric", "selection", "margin", "alpha")
 
@@ -41,18 +40,17 @@ def as_planned(plan: dict, settings: dict) -> bool:
 def _at_look(cell: Cell, planned: dict, entry: dict) -> dict:
     """What goes with an interval, of the seeds that the last look had: others may have come since."""
     seeds, evidence = entry["looks"][-1]["seeds"], cell.evidence
-    pair = tested(evidence, cell.metric, "random")
+    pair = replace(tested(evidence, cell.metric, "random"), readings=entry.get("readings", 0))
     if pair.chance != "items":
         runs = {*zip(entry["runs"][:seeds], entry["baseline_runs"][:seeds], strict=False)}
         pairs = zip(evidence.strategy_runs, evidence.baseline_runs, strict=True)  # one run a seed: no folds here
         pair = replace(pair, d=pair.d[[(one.name, other.name) in runs for one, other in pairs]])
-    price = PRICE_OF_A_READING ** entry.get("readings", 0)
     if (effect := pair.effect()) is None:
         return {}
-    level = planned["alpha"] / len(planned["looks"]) / cell.family_size / price
+    level = planned["alpha"] / len(planned["looks"]) / cell.family_size / pair.price
     mde = effect.minimum_detectable(level)
     return {
-        "ci": effect.interval(planned["alpha"] / price),
+        "ci": effect.interval(planned["alpha"] / pair.price),
         "seed_half": effect.seed_half(level),
         "item_half": effect.item_half(level),
         "mde": mde if mde <= pair.span else None,

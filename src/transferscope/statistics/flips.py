@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from transferscope.statistics.effect import item_df
+from transferscope.statistics.effect import group_means, item_df
 
 LEAST_SEEDS = 3  # for an interval: the jackknife leaves out one, and a pair takes two
 
@@ -33,13 +33,14 @@ def lost(s: np.ndarray, b: np.ndarray, groups: np.ndarray | None, alpha: float) 
     variance, with K − 1 degrees of freedom; over items: two pseudo-items and ν as in `effect.estimate`; the two added as there.
     What is won is what is lost of 1 − s and 1 − b.
     """
-    value, reference = (_means(_crossed(b, 1 - x), groups) for x in (s, b))
+    value, reference = group_means(np.stack([_crossed(b, 1 - x) for x in (s, b)]), groups)
     items = value - reference
     delta, seeds = float(items.mean()), len(b)
     ci = None
     if seeds >= LEAST_SEEDS:
         every = np.arange(seeds)
-        without = [_means(_crossed(b[rest], b[rest] - s[rest]), groups).mean() for rest in (np.delete(every, k) for k in every)]
+        left = [_crossed(b[rest], b[rest] - s[rest]) for rest in (np.delete(every, k) for k in every)]
+        without = group_means(np.stack(left), groups).mean(axis=1)
         by_seed = (seeds - 1) / seeds * np.sum((without - np.mean(without)) ** 2)
         by_item = (2 + np.sum((items - delta) ** 2)) / (len(items) + 2) ** 2
         half = math.hypot(
@@ -54,10 +55,3 @@ def _crossed(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     seeds = len(x)
     return (x.sum(0) * y.sum(0) - (x * y).sum(0)) / (seeds * (seeds - 1))
 
-
-def _means(items: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """[n] -> [n], or the means of the groups."""
-    if groups is None:
-        return items
-    _, place = np.unique(groups, return_inverse=True)
-    return np.bincount(place, items) / np.bincount(place)

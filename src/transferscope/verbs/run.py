@@ -107,12 +107,12 @@ def task(config) -> None:
 def single(config, dry_run: bool) -> Path | None:
     from transferscope.data import copies
     from transferscope.request import resolve
-    from transferscope.run import is_done, run
+    from transferscope.run import is_done, run_checked
 
     request = resolve(config)
     copies.say([request.tested])
     if not dry_run:
-        return run(config)
+        return run_checked(request)
     from transferscope.progress import say_plan
     from transferscope.sweeps.sweep import Job
 
