@@ -1,8 +1,10 @@
 """What a user has: a list of pictures, a table, a DataFrame, a torch Dataset."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from PIL import Image
@@ -62,7 +64,6 @@ TABLE = "id,width,kind,height,note\nr1,1,cat,2.5,x\nr2,3,dog,4,y\nr3,5,cat,6,z\n
 
 @pytest.fixture
 def table(tmp_path: Path) -> str:
-    pytest.importorskip("pandas")
     (tmp_path / "t.csv").write_text(TABLE)
     return str(tmp_path / "t.csv")
 
@@ -88,7 +89,6 @@ def test_tables_that_make_no_domain(options: dict, says: str, table: str) -> Non
 
 
 def test_a_frame_from_python(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2, 3], "b": [True, False, True], "label": [0, 1, 1], "part": ["train", None, "test"]})
     domain = tables.from_frame("mine", frame, split="part")
     assert domain.inputs.tolist() == [[1, 1], [2, 0], [3, 1]] and domain.classes == ("0", "1") and domain.split.tolist() == ["train", "", "test"]
@@ -99,17 +99,17 @@ def test_a_frame_from_python(tmp_path: Path) -> None:
     assert tables.from_frame("mine", frame.drop(columns="part"), unlabelled="nan").labels.tolist() == [0, 1, -1]
 
 
-def test_a_parquet_file_or_one_line_that_says_what_is_missing(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame, file = pandas.DataFrame({"a": [1.5, 2, 3], "label": ["x", "y", "x"]}), tmp_path / "t.parquet"
-    try:
-        frame.to_parquet(file)
-    except ImportError:
-        file.write_bytes(b"PAR1")
-        with pytest.raises(Refused, match=r"a package is missing that reads it; pip install 'transferscope\[tables\]'"):
-            tables.load("mine", str(file))
-        return
-    assert tables.load("mine", str(file)).inputs.tolist() == [[1.5], [2], [3]]
+    frame.to_parquet(file)
+    domain = tables.load("mine", str(file))
+    assert domain.inputs.tolist() == [[1.5], [2], [3]] and domain.labels.tolist() == [0, 1, 0]
+    file.write_bytes(b"PAR1")
+    with pytest.raises(Refused, match="t.parquet cannot be read"):
+        tables.load("mine", str(file))
+    monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
+    with pytest.raises(Refused, match=r"a package is missing that reads it; pip install 'transferscope\[tables\]'"):
+        tables.load("mine", str(file))
 
 
 class Pictures:

@@ -1,5 +1,6 @@
 """Features as columns of a table: a .csv or Parquet file, or a pandas DataFrame at hand. Needs pandas, and pyarrow for Parquet."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from transferscope.data.domain import Domain
 from transferscope.errors import Refused, nearest
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -56,7 +57,8 @@ def from_frame(
     unlabelled: str | float | None = None,
     path: str | None = None,
 ) -> Domain:
-    """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels as text.
+    """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels as text. Where each
+    cell of a column is a list of k numbers, these are k features.
 
     label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out: columns that are no features.
     unlabelled: see `arrays.load`. path: where the frame is from, for messages.
@@ -66,14 +68,9 @@ def from_frame(
     known = [str(column) for column in frame.columns]
     for missing in [column for column in [*taken, *(leave_out or [])] if column not in known]:
         raise Refused(f"no column '{missing}' in {where}; there are: {', '.join(known[:20])}{nearest(missing, known)}")
-    features = frame[[column for column in frame.columns if str(column) not in {*taken, *(leave_out or [])}]]
-    for column, kind in features.dtypes.items():
-        if getattr(kind, "kind", "O") not in "biuf":
-            raise Refused(f"column {column} of {where} holds {kind}, no numbers; turn it into numbers, or name it in leave_out")
-    values = as_matrix(where, "the features", features.to_numpy(np.float64, na_value=np.nan))
-    columns = {column: _texts(where, column, frame[column], missing=column in (label, split)) for column in taken}
-    if split is not None:
-        columns[split] = ["" if part == "nan" else part for part in columns[split]]
+    features = [column for column in frame.columns if str(column) not in {*taken, *(leave_out or [])}]
+    values = as_matrix(where, "the features", np.hstack([np.empty((len(frame), 0)), *(_numbers(where, frame[column]) for column in features)]))
+    columns = texts_of(where, frame, label, ids, split, groups)
     return arrays.build(
         name,
         path or name,
@@ -86,7 +83,26 @@ def from_frame(
     )
 
 
-def _texts(where: str, column: str, series, missing: bool) -> list[str]:
+def _numbers(where: str, series: "Series") -> np.ndarray:
+    """float64 [N, 1], or [N, k] where every cell is a list of k numbers."""
+    if getattr(series.dtype, "kind", "O") in "biuf":
+        return series.to_numpy(np.float64, na_value=np.nan).reshape(-1, 1)
+    with suppress(ValueError, TypeError):
+        if series.dtype == object and len(series) and (rows := np.array(series.tolist())).ndim == 2 and rows.dtype.kind in "biuf":
+            return rows.astype(np.float64)
+    raise Refused(f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or name it in leave_out")
+
+
+def texts_of(where: str, frame: "DataFrame", label: str, ids: str | None, split: str | None, groups: str | None) -> dict[str, list[str]]:
+    """By column, one text an item; of the label "nan" and of the split "" where there is none."""
+    named = [column for column in (label, ids, split, groups) if column is not None]
+    columns = {column: _texts(where, column, frame[column], missing=column in (label, split)) for column in named}
+    if split is not None:
+        columns[split] = ["" if part == "nan" else part for part in columns[split]]
+    return columns
+
+
+def _texts(where: str, column: str, series: "Series", missing: bool) -> list[str]:
     """One text an item; a missing one is "nan" where that is allowed."""
     gaps = series.isna().to_numpy()
     if gaps.any() and not missing:
