@@ -20,16 +20,20 @@ arms = [arm for arm in read_store(Path(sys.argv[1])).arms if "amazon_reviews" in
 svm = {(arm.cell["source"], arm.cell["target"]): arm for arm in arms if arm.cell["strategy"] == "source_svm"}
 reader = Reader("accuracy", "last")
 table = csv.writer(sys.stdout, lineterminator="\n")
-table.writerow(["source", "target", "strategy", "delta", "ci_low", "ci_high", "p_adjusted", "verdict", "mde", "version"])
+table.writerow(["source", "target", "strategy", "unit", "delta", "ci_low", "ci_high", "p_adjusted", "verdict", "mde", "version"])
 
 
 def number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
+def points(value: float | None) -> str:
+    return number(None if value is None else 100 * value)
+
+
 for target in sorted({target for _, target in svm}):
     family = [arm for arm in arms if arm.cell["target"] == target and arm.cell["strategy"] != "source_svm"]
     pairs = [tested(pair(arm, svm[arm.cell["source"], target], reader), "accuracy", "random") for arm in family]
     for arm, judged in zip(family, verdict.judge(pairs, [MARGIN] * len(pairs), ALPHA, len(pairs)), strict=True):
-        numbers = [number(value) for value in (judged.delta, *judged.ci, judged.p_adjusted)]
-        table.writerow([arm.cell["source"], target, arm.cell["strategy"], *numbers, judged.verdict, number(judged.mde), transferscope.__version__])
+        numbers = [*map(points, (judged.delta, *judged.ci)), number(judged.p_adjusted), judged.verdict, points(judged.mde)]
+        table.writerow([arm.cell["source"], target, arm.cell["strategy"], "points", *numbers, transferscope.__version__])

@@ -15,6 +15,7 @@ from store_fixture import write_store
 from transferscope.cli import main
 from transferscope.compare import compare
 from transferscope.comparison.baselines import BASELINES
+from transferscope.report.page import render
 from transferscope.tasks.metrics import JUDGED
 
 FIXED_KEYS = {
@@ -42,7 +43,20 @@ def test_csv_reads_back(store):
     comparison = compare(store)
     rows = list(csv.DictReader(io.StringIO(comparison.to_csv())))
     assert [row["verdict"] for row in rows] == [cell.verdict for cell in comparison]
-    assert [float(row["ci_low"]) for row in rows] == pytest.approx([cell.ci[0] for cell in comparison])
+    assert {row["unit"] for row in rows} == {"points"}
+    assert [float(row["ci_low"]) for row in rows] == pytest.approx([100 * cell.ci[0] for cell in comparison], abs=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "nll"])
+def test_terminal_page_and_csv_show_the_same_numbers(store, metric):
+    comparison = compare(store, metric=metric)
+    table, page = " ".join(comparison.to_table(200).split()), render(comparison)
+    for row in csv.DictReader(io.StringIO(comparison.to_csv())):
+        digits = 1 if row["unit"] == "points" else 3
+        low, delta, high = (f"{float(row[key]):+.{digits}f}".replace("-", "−") for key in ("ci_simultaneous_low", "delta", "ci_simultaneous_high"))
+        assert f"{delta} [{low}, {high}]" in table
+        assert delta in page and f"[{low}, {high}]" in page
+        assert f"Δ {row['unit']} [95 %]" in table
 
 
 def test_markdown_is_one_table(store):

@@ -164,8 +164,8 @@ def test_the_bound_of_arms_that_are_not_flagged_is_printed_once(tmp_path):
     told = json.loads(comparison.to_json())["cells"][0]
     assert told["strategy_rise"]["share"] == pytest.approx(0.3) and told["baseline_rise"]["evaluations"] == 11
     (row,) = csv.DictReader(io.StringIO(comparison.to_csv()))
-    assert float(row["strategy_rise_remaining"]) == told["strategy_rise"]["remaining"]
-    assert float(row["baseline_rise_upper"]) == pytest.approx(upper / 100)
+    assert float(row["strategy_rise_remaining"]) == pytest.approx(100 * told["strategy_rise"]["remaining"], rel=1e-5)
+    assert float(row["baseline_rise_upper"]) == pytest.approx(upper, rel=1e-5)
 
 
 def test_too_few_evaluations_are_said(tmp_path):

@@ -14,6 +14,7 @@ from transferscope.tasks.metrics import METRICS
 WIDE, FOR_ECE = 140, 20  # columns from which the reason has a column of its own; more beside calibration errors
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
+IN_UNIT = ("delta", "mde", "margin", "seed_half", "item_half", "strategy_score", "baseline_score", "target_full_score")
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
@@ -26,27 +27,41 @@ def to_json(comparison) -> str:
 
 
 def to_csv(comparison) -> str:
-    """One row a cell; intervals become two columns (`ci_low`, `ci_high`), lists are joined by '; '."""
-    rows = []
-    for cell in comparison:
-        row = {}
-        for key, value in cell.to_dict().items():
-            if key in ("ci", "ci_simultaneous", "collapse_rate", "share_of_way_ci"):
-                row[f"{key}_low"], row[f"{key}_high"] = value or ("", "")
-            elif key == "without_collapse":
-                row["delta_without_collapse"] = value["delta"] if value else ""
-            elif key in ("strategy_rise", "baseline_rise"):
-                row |= {f"{key}{part and '_'}{part}": value[name] for part, name in RISE.items()}
-            elif key == "rates":
-                row[key] = "; ".join(f"{rate}: {delta}" for rate, delta in (value or {}).items())
-            else:
-                row[key] = "; ".join(map(str, value)) if isinstance(value, list) else value
-        rows.append(row)
+    """One row a cell, its scores and differences in the unit that the table shows, which `unit` names.
+
+    Intervals become two columns (`ci_low`, `ci_high`), lists are joined by '; '.
+    """
+    rows = [_csv_row(cell) for cell in comparison]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["source", "target", "verdict"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _csv_row(cell) -> dict:
+    def shown(value: float | None) -> float | None:
+        return numerals.shown(value, cell.metric) if isinstance(value, (int, float)) else value
+
+    row = {}
+    for key, value in cell.to_dict().items():
+        if key in ("ci", "ci_simultaneous"):
+            row[f"{key}_low"], row[f"{key}_high"] = map(shown, value or ("", ""))
+        elif key in ("collapse_rate", "share_of_way_ci"):
+            row[f"{key}_low"], row[f"{key}_high"] = value or ("", "")
+        elif key == "without_collapse":
+            row["delta_without_collapse"] = shown(value["delta"]) if value else ""
+        elif key in ("strategy_rise", "baseline_rise"):
+            row |= {f"{key}{part and '_'}{part}": shown(value[name]) for part, name in RISE.items()}
+        elif key == "rates":
+            row[key] = "; ".join(f"{rate}: {shown(delta)}" for rate, delta in (value or {}).items())
+        elif isinstance(value, list):
+            row[key] = "; ".join(map(str, value))
+        else:
+            row[key] = shown(value) if key in IN_UNIT else value
+        if key == "metric":
+            row["unit"] = numerals.unit(cell.metric)
+    return row
 
 
 def to_markdown(comparison) -> str:

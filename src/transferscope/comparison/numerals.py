@@ -15,6 +15,11 @@ def in_points(metric: str) -> bool:
     return unit(metric) == "points"
 
 
+def shown(value: float, metric: str) -> float:
+    """The number in the unit that is shown, six digits."""
+    return float(f"{100 * value:.6g}") if in_points(metric) else value
+
+
 def score(value: float | None, metric: str) -> str:
     """`91.2` in points, `0.412` in another unit, with a true minus; a dash where there is none."""
     if not is_finite(value):
