@@ -53,12 +53,12 @@ def test_dropping_them_leaves_the_test_items_and_all_else(target):
     assert copies.dropped(mine, (theirs,), 0) == (mine, (theirs,))  # nothing to drop: the domains themselves
 
 
-def test_pictures_on_disk_are_not_read_and_said_to_be_unknown(target):
+def test_pictures_on_disk_without_hashes_are_said_to_be_unknown(target):
     on_disk = OnDisk(lambda rows: torch.zeros(len(rows), 1, 2, 2, dtype=torch.uint8), np.arange(4), (1, 2, 2))
     big = replace(domain("big", np.zeros((4, 3))), inputs=on_disk)
     found = copies.count(target, (big,), 0, None)
     assert (found.train, found.sources) == (3, {"big": None}) and len(found.told("target")) == 1
-    with pytest.raises(Refused, match="copies=drop_train: pictures of big or target stay on disk"):
+    with pytest.raises(Refused, match="copies=drop_train: pictures of big or target stay on disk and have no hashes"):
         copies.dropped(target, (big,), 0)
 
 
@@ -67,6 +67,10 @@ def test_a_column_that_nearly_tells_the_label_is_found():
     columns = {"scanner": labels + 2 * (np.arange(80) == 3), "ward": np.arange(80) // 2 % 2, "patient": np.arange(80)}
     inputs = np.random.default_rng(0).normal(size=(80, 2))
     assert copies.leaking_columns(domain("hospital", inputs, metadata=columns | {"scanner": labels}), 0, None) == ["scanner"]
+    sides = ["train"] * 40 + ["test"] * 40  # that put the same patients on both
+    patients = domain("hospital", inputs, split=sides, groups=[f"patient{k % 8}" for k in range(80)])
+    assert copies.leaking_columns(patients, 0, None) == ["group"]
+    assert copies.leaking_columns(replace(patients, split=np.full(80, "")), 0, None) == []  # a split of ours keeps groups together
     one_class = replace(domain("hospital", inputs, metadata={"ward": columns["ward"]}), labels=torch.zeros(80, dtype=torch.int64))
     assert copies.leaking_columns(one_class, 0, None) == []  # where one class is nearly all, every column tells it
 

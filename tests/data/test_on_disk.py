@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from transferscope import prediction, request
-from transferscope.data import files, image_folders, splits
+from transferscope.data import copies, files, image_folders, splits
 from transferscope.data.domain import Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
 from transferscope.errors import Refused
@@ -80,7 +81,6 @@ def bits(domains, tmp_path_factory) -> Callable[..., tuple]:
         history = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(folder)]
         beside = [file.read_bytes() for file in sorted(folder.glob("features/*")) + sorted(folder.glob("reverse_validation.json"))]
         small = {item: image.tobytes() for item, image in read_thumbnails(store, entry["consumed"]["target"]["digest"]).items()}
-        entry["result"].pop("copies")  # of pictures on disk they are not known
         return (folder / "evaluations.npz").read_bytes(), history, entry["result"], beside, small
 
     return left
@@ -139,6 +139,25 @@ def test_the_content_is_known_without_reading_it(folders, domains):
     assert len({domain.digest for domain in domains(0).values()}) == 3
     assert first.inputs[2:].digest == "" == first.inputs.mapped(torch.clone, (3, 12, 12)).digest
     assert splits.fitted(first, np.arange(3), (3, 12, 12))[[1]].shape == (1, 3, 12, 12)
+
+
+def test_copies_are_those_of_pictures_in_memory(folders, tmp_path, monkeypatch):
+    for name in ("target", "near"):
+        shutil.copytree(folders / name, tmp_path / name)
+    for number in range(36):  # every labelled picture of the target is in the source, and some twice in the target
+        picture = tmp_path / f"target/class{number % 3}/{number:02d}.png"
+        shutil.copy(picture, tmp_path / f"near/class{number % 3}/copy{number}.png")
+        if number % 4 == 0:
+            shutil.copy(picture, tmp_path / f"target/class{number % 3}/again{number}.png")
+    found = []
+    for in_memory in (2**28, 0):
+        monkeypatch.setattr(image_folders, "IN_MEMORY", in_memory)
+        target, source = (image_folders.load(name, str(tmp_path / name), 12) for name in ("target", "near"))
+        left = copies.dropped(target, (source,), 0)
+        found.append((copies.count(target, (source,), 0, None), [domain.ids.tolist() for domain in (left[0], *left[1])]))
+        assert left[0].digest != target.digest and left[0].digest == copies.dropped(target, (source,), 0)[0].digest
+        assert torch.equal(left[0].inputs[[0, 5]], target.inputs[np.flatnonzero(np.isin(target.ids, left[0].ids[[0, 5]]))])
+    assert found[0] == found[1] and found[0][0].train > 0 and found[0][0].sources["near"] == found[0][0].tested
 
 
 @pytest.fixture

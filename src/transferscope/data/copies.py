@@ -1,6 +1,5 @@
 """Test items of which a bit-equal copy lies among what a run trains on: what is then tested is memory."""
 
-import hashlib
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from transferscope.data.domain import Domain
-from transferscope.data.on_disk import OnDisk
+from transferscope.data.on_disk import OnDisk, item_hashes
 from transferscope.data.splits import Fold, split
 from transferscope.errors import Refused
 from transferscope.tasks.copied import Copies
@@ -36,7 +35,7 @@ def _without(domain: Domain, target: Domain, split_seed: int) -> Domain:
     test = split(target, split_seed)[1]
     mine, theirs = _hashes(domain), _hashes(target)
     if mine is None or theirs is None:
-        raise Refused(f"copies=drop_train: pictures of {domain.name} or {target.name} stay on disk and are not compared; give copies=keep")
+        raise Refused(f"copies=drop_train: pictures of {domain.name} or {target.name} stay on disk and have no hashes; give copies=keep")
     is_copy = np.isin(mine, theirs[test])
     if domain is target:
         is_copy[test] = False
@@ -45,8 +44,9 @@ def _without(domain: Domain, target: Domain, split_seed: int) -> Domain:
     fixed = np.full(len(domain), "train", dtype="<U5")
     fixed[split(domain, split_seed)[1]] = "test"
     keep = np.flatnonzero(~is_copy)
+    inputs = domain.inputs.selected(keep) if isinstance(domain.inputs, OnDisk) else domain.inputs[keep]
     return replace(
-        domain, inputs=domain.inputs[keep], labels=domain.labels[keep], ids=domain.ids[keep], split=fixed[keep],
+        domain, inputs=inputs, labels=domain.labels[keep], ids=domain.ids[keep], split=fixed[keep],
         groups=None if domain.groups is None else domain.groups[keep],
         metadata={name: column[keep] for name, column in domain.metadata.items()},
     )  # fmt: skip
@@ -60,17 +60,8 @@ def _shared(target: Domain, test: np.ndarray, other: Domain, items: np.ndarray) 
 
 @lru_cache(maxsize=8)
 def _hashes(domain: Domain) -> np.ndarray | None:
-    """uint64 [N] of the inputs alone, whatever they are called; None where they stay on disk."""
-    if isinstance(domain.inputs, OnDisk):
-        return None
-    items = np.ascontiguousarray(domain.inputs.numpy())
-    shape = f"{items.dtype}{items.shape[1:]}".encode()
-    rows = items.reshape(len(items), -1).view(np.uint8)
-    return np.array([_hash(shape, row) for row in rows], np.uint64)
-
-
-def _hash(shape: bytes, row: np.ndarray) -> int:
-    return int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=shape[:64]).digest(), "little")
+    """uint64 [N] of the inputs alone, whatever they are called; None where they stay on disk and a loader of the user's own made no hashes."""
+    return domain.inputs.hashes if isinstance(domain.inputs, OnDisk) else item_hashes(domain.inputs.numpy())
 
 
 def say(tested: Iterable[tuple[Domain, tuple[Domain, ...], int, Fold | None]]) -> None:
@@ -87,11 +78,12 @@ def say(tested: Iterable[tuple[Domain, tuple[Domain, ...], int, Fold | None]]) -
 
 @lru_cache(maxsize=8)
 def leaking_columns(domain: Domain, split_seed: int, fold: Fold | None) -> list[str]:
-    """Metadata columns whose value nearly tells the label of a training item, and whose values all test items share."""
+    """Metadata columns, or "group", whose value nearly tells the label of a training item, and whose values all test items share."""
+    columns = domain.metadata | ({} if domain.groups is None else {"group": domain.groups})
     train, test = split(domain, split_seed, fold)
     labels = domain.labels.numpy()
     train = train[labels[train] >= 0]
-    return [name for name, column in domain.metadata.items() if len(train) and _tells(column, labels, train, test)]
+    return [name for name, column in columns.items() if len(train) and _tells(column, labels, train, test)]
 
 
 def _tells(column: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> bool:

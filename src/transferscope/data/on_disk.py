@@ -29,13 +29,14 @@ PIECE = 2**24  # bytes read at once where a whole file is
 class OnDisk:
     """Images uint8 [N, C, H, W] as training asks a tensor for them: a slice is a view, an array of indices reads its items.
 
-    read: rows [n] → uint8 [n, *item_shape]. rows: int64 [N], those that these items are.
+    read: rows [n] → uint8 [n, *item_shape]. rows: int64 [N], those that these items are. hashes: uint64 [N], see `item_hashes`.
     """
 
     read: Callable[[np.ndarray], Tensor]
     rows: np.ndarray
     item_shape: tuple[int, ...]
     digest: str = ""  # of all that a file holds; of a part there is none
+    hashes: np.ndarray | None = None
     device: torch.device | str = "cpu"
     dtype: ClassVar[torch.dtype] = torch.uint8
     ndim: ClassVar[int] = 4
@@ -56,7 +57,13 @@ class OnDisk:
 
     def view(self, items: "slice | Sequence[int] | np.ndarray") -> "OnDisk":
         """Some of the items; nothing is read."""
-        return replace(self, rows=self.rows[items], digest="")
+        return replace(self, rows=self.rows[items], digest="", hashes=None if self.hashes is None else self.hashes[items])
+
+    def selected(self, items: np.ndarray) -> "OnDisk":
+        """Some of the items, with a digest of their own; nothing is read."""
+        chosen = self.rows[items]
+        digest = hashlib.blake2b(self.digest.encode() + chosen.astype(np.int64).tobytes(), digest_size=16).hexdigest()
+        return replace(self.view(items), digest=digest)
 
     def split(self, size: int) -> Iterator[Tensor]:
         """Batches of `size` items, each read when it is asked for."""
@@ -64,7 +71,7 @@ class OnDisk:
 
     def mapped(self, function: Callable[[Tensor], Tensor], item_shape: tuple[int, ...]) -> "OnDisk":
         """`function` of every batch that is read: [n, ...] → [n, *item_shape]."""
-        return replace(self, read=lambda rows: function(self.read(rows)), item_shape=tuple(item_shape), digest="")
+        return replace(self, read=lambda rows: function(self.read(rows)), item_shape=tuple(item_shape), digest="", hashes=None)
 
     def to(self, device: torch.device | str) -> "OnDisk":
         """Batches are moved to the device as they are read."""
@@ -87,18 +94,26 @@ def joined(parts: Sequence[Tensor | OnDisk]) -> Tensor | OnDisk:
     return OnDisk(read, np.arange(ends[-1]), tuple(parts[0].shape[1:]))
 
 
+def item_hashes(items: np.ndarray) -> np.ndarray:
+    """uint64 [n] of items [n, ...]: equal for items of the same bits, shape and type."""
+    key = f"{items.dtype}{items.shape[1:]}".encode()[:64]
+    rows = np.ascontiguousarray(items).reshape(len(items), -1).view(np.uint8)
+    return np.array([int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=key).digest(), "little") for row in rows], np.uint64)
+
+
 # --- the file: that of safetensors, which cannot write one piece by piece -------------------------------------------------------------
 
 
 def write(path: Path, names: list[str], pieces: Iterable[Tensor], item_shape: tuple[int, ...], facts: dict[str, str]) -> None:
     """Leave `names` and their images, given as pieces [n, *item_shape], in a file that is whole or absent; no two pieces are in memory.
 
-    The file keeps a hash of names and pixels. Its time of change is set to one that it names: while the two agree, nobody wrote into it.
+    The file keeps a hash of names and pixels, and one of each item. Its time of change is set to one that it names: while the two agree, nobody
+    wrote into it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, shape = path.with_suffix(f".draft-{os.getpid()}"), (len(names), *item_shape)
-    facts = {**facts, "names": json.dumps(names), "written": str(int(time.time())), "digest": "0" * 32}
-    h = _hash(facts["names"], shape)
+    facts = {**facts, "names": json.dumps(names), "written": str(int(time.time())), "digest": "0" * 32, "hashed": "0" * 32}
+    h, hashes = _hash(facts["names"], shape), []
     try:
         with open(draft, "w+b") as file:
             file.write(_header(facts, shape))
@@ -106,8 +121,11 @@ def write(path: Path, names: list[str], pieces: Iterable[Tensor], item_shape: tu
                 pixels = piece.contiguous().numpy()
                 file.write(pixels)
                 h.update(pixels)
+                hashes.append(item_hashes(pixels))
+            of_items = np.concatenate(hashes).tobytes()
+            file.write(of_items)
             file.seek(0)
-            file.write(_header(facts | {"digest": h.hexdigest()}, shape))
+            file.write(_header(facts | {"digest": h.hexdigest(), "hashed": _hashed(of_items)}, shape))
         os.utime(draft, (int(facts["written"]),) * 2)
         os.replace(draft, path)
     finally:
@@ -122,14 +140,15 @@ def open_file(path: Path, in_memory: int) -> tuple[Tensor | OnDisk, dict[str, st
     try:
         with safe_open(path, "pt") as content:  # which wants the length that the header tells
             facts, shape = content.metadata() or {}, tuple(content.get_slice("squares").get_shape())
-            if not facts.keys() >= {"names", "written", "digest"}:  # of an earlier version
+            if not facts.keys() >= {"names", "written", "digest", "hashed"}:  # of an earlier version
                 return None
             if math.prod(shape) <= in_memory:
                 images = content.get_tensor("squares")
                 whole = _digest(facts, shape, [images.numpy()]) == facts["digest"]
             else:
-                images = _left_on_disk(path, shape, facts["digest"])
-                whole = _is_untouched(path, facts, shape)
+                of_items = _read_hashes(path, shape)
+                images = _left_on_disk(path, shape, facts["digest"], np.frombuffer(of_items, np.uint64))
+                whole = _hashed(of_items) == facts["hashed"] and _is_untouched(path, facts, shape)
     except FileNotFoundError:
         return None
     except SafetensorError:
@@ -146,14 +165,15 @@ def _is_untouched(path: Path, facts: dict[str, str], shape: tuple[int, ...]) -> 
         return True
     with open(path, "rb") as file:
         file.seek(_offset(path))
-        if _digest(facts, shape, iter(lambda: file.read(PIECE), b"")) != facts["digest"]:
+        octets = math.prod(shape)
+        if _digest(facts, shape, (file.read(min(PIECE, octets - start)) for start in range(0, octets, PIECE))) != facts["digest"]:
             return False
     with suppress(OSError, ValueError):
         os.utime(path, (int(facts["written"]),) * 2)
     return True
 
 
-def _left_on_disk(path: Path, shape: tuple[int, ...], digest: str) -> OnDisk:
+def _left_on_disk(path: Path, shape: tuple[int, ...], digest: str, hashes: np.ndarray) -> OnDisk:
     file, offset, octets = open(path, "rb", buffering=0), _offset(path), math.prod(shape[1:])  # noqa: SIM115 - open as long as it is read from
 
     def read(rows: np.ndarray) -> Tensor:
@@ -163,12 +183,24 @@ def _left_on_disk(path: Path, shape: tuple[int, ...], digest: str) -> OnDisk:
                 raise OSError(f"{path}: ends before its item {row}")
         return torch.from_numpy(images)
 
-    return OnDisk(read, np.arange(shape[0]), shape[1:], digest)
+    return OnDisk(read, np.arange(shape[0]), shape[1:], digest, hashes)
+
+
+def _read_hashes(path: Path, shape: tuple[int, ...]) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(_offset(path) + math.prod(shape))
+        return file.read()
+
+
+def _hashed(of_items: bytes) -> str:
+    return hashlib.blake2b(of_items, digest_size=16).hexdigest()
 
 
 def _header(facts: dict[str, str], shape: tuple[int, ...]) -> bytes:
-    squares = {"dtype": "U8", "shape": shape, "data_offsets": (0, math.prod(shape))}
-    text = json.dumps({"__metadata__": facts, "squares": squares}).encode()
+    end = math.prod(shape)
+    squares = {"dtype": "U8", "shape": shape, "data_offsets": (0, end)}
+    hashes = {"dtype": "U64", "shape": shape[:1], "data_offsets": (end, end + 8 * shape[0])}
+    text = json.dumps({"__metadata__": facts, "squares": squares, "hashes": hashes}).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 

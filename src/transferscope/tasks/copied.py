@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 
 class Copies(NamedTuple):
-    """How many of the `tested` items have a bit-equal copy among the target's other items, and in each source. None: not known, for pictures that
-    stay on disk are not read for it."""
+    """How many of the `tested` items have a bit-equal copy among the target's other items, and in each source. None: not known, of an
+    earlier version or of pictures that a user's own loader leaves on disk."""
 
     tested: int
     train: int | None
