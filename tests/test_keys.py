@@ -59,12 +59,15 @@ def test_predict_refuses_it_too(tmp_path: Path, capsys) -> None:
     assert "trainer.devices=2: no such key" in capsys.readouterr().err
 
 
-def test_a_note_is_kept_and_makes_no_other_run(run: Callable[..., int], tmp_path: Path) -> None:
+def test_a_note_is_kept_and_makes_no_other_run(run: Callable[..., int], tmp_path: Path, capsys) -> None:
     assert run("+notes.why=first look", "+notes.who={name: me, tries: [1, 2]}") == 0
     [folder] = record.run_folders(tmp_path / "runs")
     entry = record.read_record(folder)
     assert entry["config"]["notes"] == {"why": "first look", "who": {"name": "me", "tries": [1, 2]}} and "notes" not in entry["consumed"]
-    assert run() == 0 and record.run_folders(tmp_path / "runs") == [folder]
+    capsys.readouterr()
+    assert run() == 0 and record.run_folders(tmp_path / "runs") == [folder] and capsys.readouterr().err == ""
+    assert run("+notes.why=second look") == 0
+    assert f"{folder.name} was finished before; its notes stay " in capsys.readouterr().err and record.read_record(folder) == entry
 
 
 def test_what_hydra_itself_leaves_open_stays_open(run: Callable[..., int]) -> None:

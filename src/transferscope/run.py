@@ -1,7 +1,9 @@
 """The story of one run: config → domains → backbone → strategy → fit → evaluate → record."""
 
 import contextlib
+import json
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -66,6 +68,8 @@ def finished_before(request: Request) -> Path:
     """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
     folder = request.store / request.fingerprint
     underway.clear_finished(request.store)
+    if (notes := request.config.get("notes")) and notes != (kept := record.read_record(folder)["config"].get("notes", {})):
+        print(f"{folder.name} was finished before; its notes stay {json.dumps(kept)}", file=sys.stderr)
     if tracking.serves_an_agent():
         with live_run(request) as live:
             live.finish(folder, test_images(request), scratch_twin(request))

@@ -148,6 +148,14 @@ def test_decoded_pictures_of_a_folder_that_is_gone(store, tmp_path, decoded_pict
     assert [path.exists() for path in kept] == [True, False]
 
 
+def test_what_the_client_of_wandb_cached_in_the_store(store, capsys):
+    cached = store / ".cache" / "wandb"
+    cached.mkdir(parents=True)
+    (cached / "log").write_bytes(bytes(1500))
+    assert main(["prune", str(store), "--yes"]) == 0
+    assert "1.5 kB  cached by W&B's client" in capsys.readouterr().out and not cached.exists()
+
+
 def test_nothing_while_a_run_is_at_work(store, capsys):
     begun(store, planned(store), checkpoint=True)
     with underway.Lease(store, "0123456789abcdef", {}, 0, steps=20):

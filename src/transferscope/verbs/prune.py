@@ -28,8 +28,9 @@ it.
     unfinished and no killed run can be resumed (a later run makes its own again)
   - lists of items and small pictures of states of the data that no run is of
   - decoded pictures, in the user's cache, of folders that are gone
+  - what W&B's client cached here, where the home folder could not be written
 
-Records, plans, kept models and W&B files are never touched, and a killed run's
+Records, plans, kept models and W&B runs are never touched, and a killed run's
 checkpoint is kept: the same command resumes it. While a run is at work in the
 store, nothing is removed, nor what lies behind a link that leads out of it.
 """
@@ -110,6 +111,8 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
             removable.append(Find(unused, f"{what} of {len(unused)} states of the data that no run is of"))
     if decoded := [path for path in sorted(files.decoded_pictures().glob("*.safetensors")) if not _origin(path).exists()]:
         removable.append(Find(decoded, f"decoded pictures of {len(decoded)} folders that are gone, in {files.decoded_pictures()}"))
+    if (cached := store / ".cache" / "wandb").is_dir():
+        removable.append(Find([cached], "cached by W&B's client"))
     owned = [folder.resolve() for folder in (store, files.decoded_pictures())]
     within = [[path for path in find.paths if any(path.parent.resolve().is_relative_to(own) for own in owned)] for find in removable]
     return [find._replace(paths=paths) for find, paths in zip(removable, within, strict=True) if paths], kept

@@ -45,7 +45,8 @@ keys:
   trainer.label_smoothing=0.0                                       share of each given label that is spread over all classes
   trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
   strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
-  +notes.KEY=VALUE         a note: kept in the record, read by nothing. Any other key that nothing reads is refused
+  +notes.KEY=VALUE         a note: kept in the record, read by nothing; a finished run keeps those it was made with. Any other
+                           key that nothing reads is refused
 
 flags:
   -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
