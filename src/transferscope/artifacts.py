@@ -35,7 +35,8 @@ def source_model_consumes(request: Request) -> dict:
     consumed = {key: request.consumed[key] for key in SOURCE_KEYS}
     trainer = {key: value for key, value in request.consumed["trainer"].items() if key not in ("steps", "patience", "selection")}
     without_labels = {"initialisation": request.initialisation, "source_label_noise": 0.0} if request.initialisation in PRETRAINING else {}
-    return {**consumed, "trainer": trainer, **without_labels}
+    rate = {"backbone_rate": request.source_backbone_rate} if request.source_backbone_rate != 1 else {}
+    return {**consumed, "trainer": trainer, **without_labels, **rate}
 
 
 def source_model_key(request: Request, task: splits.Task) -> str:
@@ -90,7 +91,9 @@ def source_model(request: Request, task: splits.Task) -> tuple[dict[str, Tensor]
         network, stream = source_network(request, task)
         pool, _ = splits.source_pool(request.sources, task.source_classes, c["seed"], c["split_seed"], c["source_label_noise"], task.input_shape)
         settings = request.settings(c["trainer"]["source_steps"])
-        fit(SourceOnly(network), splits.Pools(source=pool), {}, settings, stream)  # one that diverged hands its NaN on: so will the run
+        strategy = SourceOnly(network)
+        strategy.backbone_rate = request.source_backbone_rate
+        fit(strategy, splits.Pools(source=pool), {}, settings, stream)  # one that diverged hands its NaN on: so will the run
         return network
 
     return _once(request, task, trained)
@@ -104,7 +107,9 @@ def pretrained_backbone(request: Request, task: splits.Task) -> tuple[dict[str, 
         stream = (c["seed"], learner.__name__)
         network = build_network(request, task, learner.outputs, stream, _own_start(request))
         pool = splits.unlabelled_source_pool(request.sources, c["split_seed"], task.input_shape)
-        fit(learner(network), splits.Pools(source=pool), {}, request.settings(c["trainer"]["source_steps"]), stream)
+        strategy = learner(network)
+        strategy.backbone_rate = request.source_backbone_rate
+        fit(strategy, splits.Pools(source=pool), {}, request.settings(c["trainer"]["source_steps"]), stream)
         return network.backbone
 
     return _once(request, task, trained)

@@ -12,7 +12,7 @@ from transferscope.data.augmentation import BY_KORNIA, kornia_module
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.base import Strategy
+from transferscope.strategies.base import COMMON_KEYS, Strategy
 
 
 def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str) -> None:
@@ -39,7 +39,7 @@ def check_network(c: dict[str, Any], target: Domain) -> None:
     shape = splits.input_shape(target, c["image_size"], c["channels"])
     backbone = {key: value for key, value in c["backbone"].items() if key != "name"}
     backbone |= {"weights": "random"} if "weights" in backbone else {}
-    strategy = {key: value for key, value in c["strategy"].items() if key not in ("name", "starts_from")}
+    strategy = {key: value for key, value in c["strategy"].items() if key not in COMMON_KEYS}
     if refusal := _refusal(json.dumps([backbone, shape, len(target.classes), strategy])):
         raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
     takes = get_class(c["backbone"]["_target_"]).takes

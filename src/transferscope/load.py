@@ -15,7 +15,7 @@ from transferscope import conf, record, shapes
 from transferscope.backbones.base import Backbone
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.strategies.base import Strategy
+from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.values import check_arguments
 
 
@@ -114,6 +114,6 @@ def _checked(entry: dict, folder: Path, group: str, base: type, given: str, conf
         raise Refused(f"{folder}/record.json: {group} {target}: cannot be imported here") from error
     if not issubclass(kind, base):
         raise Refused(f"{folder}/record.json: {group} {target}: is no {base.__name__}")
-    arguments = {key: value for key, value in section.items() if not key.startswith("_") and key not in ("name", "starts_from")}
+    arguments = {key: value for key, value in section.items() if not key.startswith("_") and key not in COMMON_KEYS}
     check_arguments(group, kind, arguments, given={given})
     return kind, arguments

@@ -4,6 +4,7 @@ Everything that can be refused is refused here, before anything is trained.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from transferscope.data.domain import Domain
 from transferscope.domains import load_domain
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.base import Strategy
+from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.tasks.copied import Copies
@@ -104,8 +105,15 @@ class Request:
         return self.config["seed"], strategy.__name__, *(["twin"] if self.config["twin"] else [])
 
     def build_strategy(self, network: Classifier) -> Strategy:
-        arguments = {key: value for key, value in self.config["strategy"].items() if key not in ("name", "starts_from")}
-        return instantiate(arguments, network=network, _convert_="all")
+        arguments = {key: value for key, value in self.config["strategy"].items() if key not in COMMON_KEYS}
+        strategy = instantiate(arguments, network=network, _convert_="all")
+        strategy.backbone_rate = self.consumed["strategy"].get("backbone_rate", 1.0)
+        return strategy
+
+    @property
+    def source_backbone_rate(self) -> float:
+        """`backbone_rate` of the source model that it trains or starts from."""
+        return self.consumed["strategy"].get("backbone_rate", 1.0) if self.trains_source_model else self.consumed.get("source_backbone_rate", 1.0)
 
     @property
     def kept_beside(self) -> list[str]:
@@ -212,6 +220,10 @@ def _is_weightless(c: dict[str, Any]) -> bool:
     return getattr(get_class(c["backbone"]["_target_"]), "weightless", False)
 
 
+def _starts_pretrained(c: dict[str, Any]) -> bool:
+    return c["backbone"].get("weights", "random") != "random"
+
+
 def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
     same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
@@ -221,7 +233,7 @@ def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozens
 
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
     name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
-    own = "random" if c["backbone"].get("weights", "random") == "random" else "pretrained"
+    own = "pretrained" if _starts_pretrained(c) else "random"
     needs_no_model = strategy.closed_form and _is_weightless(c)  # no model of the source would change the features
     if start == "random":
         if asked not in ("auto", "random"):
@@ -236,6 +248,19 @@ def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: boo
     if asked == "random" and start == "source" and not needs_no_model:
         raise NotApplicable(f"strategy={name}: nothing to transfer; give source=DOMAIN or a backbone with pretrained weights")
     return asked
+
+
+def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: str) -> float:
+    """`backbone_rate` as a number; 1 where there is nothing that it is for."""
+    given, name = c["strategy"].get("backbone_rate"), c["strategy"]["name"]
+    has_one = not (strategy.closed_form or strategy.trains_head_alone or strategy.rates_of_its_own)
+    if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf):
+        raise Refused(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
+    if given is not None and not has_one:
+        raise NotApplicable(f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; leave the key out")
+    if initialisation == "random" or not has_one:
+        return 1.0
+    return TRANSFERRED_RATE if given is None else float(given)
 
 
 def _check_classes(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
@@ -306,6 +331,7 @@ def _consumed(
 ) -> dict[str, Any]:
     keys = ["batch_size", "evaluations", "optimizer", "schedule"]
     is_source_model = _is_source_model(strategy, initialisation)
+    rate = _backbone_rate(c, strategy, initialisation)
     keys += [] if is_source_model else ["steps"]
     keys += ["source_steps"] if is_source_model or initialisation in REACHED_BY_START else []
     trainer = {key: c["trainer"][key] for key in keys}
@@ -319,7 +345,8 @@ def _consumed(
         backbone.pop("trunk", None)
     return {
         "strategy": {
-            **{k: v for k, v in c["strategy"].items() if k not in ("_target_", "name", "starts_from")},
+            **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
+            **({"backbone_rate": rate} if rate != 1 else {}),
             "class": f"{strategy.__module__}.{strategy.__qualname__}",
             "version": strategy.version,
         },
@@ -338,6 +365,7 @@ def _consumed(
         **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
         "role": c["role"],
         **({"twin": True} if c["twin"] else {}),
+        **({"source_backbone_rate": TRANSFERRED_RATE} if initialisation in REACHED_BY_START and _starts_pretrained(c) else {}),
         **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],

@@ -17,7 +17,12 @@ whether it needs labelled target items, or works at `label_budget=0` too. *Class
 are those of the yaml: `strategy.KEY=VALUE` sets one. *The labelled target items of `Adaptation`*: papers on unsupervised adaptation have
 none; here, with labels in the budget, their cross-entropy is added with weight 1. `ramp`: 2 / (1 + exp(-10 p)) - 1, p the share of steps
 done. *Published* and *ours* are accuracies, *inside* means at most the tolerance apart: `transferscope reproduce EXPERIMENT`.
+
+`strategy.backbone_rate`, a key of all that train the backbone, is the share of the learning rate that pretrained weights and those of a
+source model have: 0.1 unless it is set, as in the references of DAN, CDAN, MDD, MCC and SHOT; random ones have 1. With one rate for all, a
+step that suits the new parts can undo what was transferred, which then looks like negative transfer.
 """
+TOLD_ONCE = ("#", "_target_:", "name:", "starts_from:", "backbone_rate:")  # lines of a yaml
 CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
 STARTS = {"random": "random weights", "weights": "the backbone's own weights", "source": "a model trained on the source"}
 WITHOUT = "; with `source=null`, the backbone's own weights"
@@ -40,7 +45,7 @@ def section(name: str, path: Path) -> str:
     if paper := shelves.header(path, "paper"):
         parts.append(f"Paper: {paper}.")
     parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
-    if keys := [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(("#", "_target_:", "name:", "starts_from:"))]:
+    if keys := [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(TOLD_ONCE)]:
         parts.append("```yaml\n" + "\n".join(keys) + "\n```")
     parts.append(numbers(name))
     return "\n\n".join(part for part in parts if part) + "\n"

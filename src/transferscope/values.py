@@ -17,7 +17,7 @@ from transferscope import conf, validators
 from transferscope.data import splits
 from transferscope.data.augmentation import AUGMENTATIONS
 from transferscope.errors import Refused, nearest
-from transferscope.strategies.base import SIGHTS, Strategy
+from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
 
@@ -51,7 +51,7 @@ NOTES = "notes"  # the one section that nothing reads: +notes.KEY=VALUE
 OF_SWEEPS = ("until_decided", "search", "settle")
 HYDRAS = ("_target_", "_convert_", "_recursive_")
 NO_ARGUMENTS = {  # keys of a yaml that its constructor is not given
-    "strategy": (*HYDRAS, "name", "starts_from"), "backbone": (*HYDRAS, "name"), "trainer.optimizer": (*HYDRAS, "_partial_"),
+    "strategy": (*HYDRAS, *COMMON_KEYS), "backbone": (*HYDRAS, "name"), "trainer.optimizer": (*HYDRAS, "_partial_"),
 }  # fmt: skip
 
 

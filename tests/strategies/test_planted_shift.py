@@ -40,6 +40,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import Evaluated, Pools
 from transferscope.networks.classifier import Classifier
+from transferscope.strategies.base import TRANSFERRED_RATE
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training import Settings, fit
 from transferscope.verdict import Judgement
@@ -89,10 +90,13 @@ def hits(config):
         chosen = dict(config(f"strategy={name}", *overrides).strategy)
         del chosen["name"]
         network = initialised(shift, 3, seed)
-        if chosen.pop("starts_from") == "source":
+        starts_from, rate = chosen.pop("starts_from"), chosen.pop("backbone_rate", None)
+        if starts_from == "source":
             trained = source_model(shift, seed)
             network.load_source(copy.deepcopy(trained.state_dict()), keep_head=trained.head.out_features == 3)
         strategy = instantiate(chosen, network=network)
+        if starts_from == "source" and not strategy.rates_of_its_own:
+            strategy.backbone_rate = TRANSFERRED_RATE if rate is None else rate
         pools = Pools(
             source=shift(240, 100 + seed, False) if "source_inputs" in strategy.sees else None,
             target=shift(3 * labels, 400 + seed, True) if labels else None,

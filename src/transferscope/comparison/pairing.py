@@ -28,6 +28,7 @@ class Evidence:
     order. records by folder. folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
     either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor, given where the baseline learnt
     nothing (`naive.learnt_nothing`). mixes_rules: an arm is judged by its last evaluation, as it sees nothing that the rule could choose by.
+    tuned: the strategy's values come from a search.
     """
 
     seeds: list[int]
@@ -50,6 +51,7 @@ class Evidence:
     folds: int = 1
     mixes_rules: bool = False
     naive_scores: np.ndarray | None = None
+    tuned: bool = False
 
     @property
     def held_against(self) -> np.ndarray:
@@ -154,6 +156,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         and all(np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape)) for row in rows.values()),
         notes=_notes(arm, baseline, seeds, reader),
         folds=folds,
+        tuned=bool(arm.searches),
         mixes_rules=any(_fell_back(it, seeds, reader) for it in (arm, baseline)),
     )
     return naive.standing_in(evidence, reader) if naive.learnt_nothing(evidence) else evidence

@@ -2,11 +2,11 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from transferscope.comparison.arms import flat
+from transferscope.comparison.arms import BACKBONE_RATE, flat
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 RATE = "trainer.optimizer.lr"
 
 
+class Rate(NamedTuple):
+    """A learning rate, and what of it a transferred backbone has."""
+
+    of_all: float
+    backbone: float
+
+
 def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"]:
-    """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and what they tell of the sign, also as a flag."""
+    """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and what they tell of the sign, also as a flag; a harm
+    seen at one rate alone is flagged as that."""
     siblings = defaultdict(dict)
     for cell in cells:
         rate, rest = _consumed(cell)
@@ -23,22 +31,32 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
             siblings[rest][rate] = cell
     told = []
     for cell in cells:
-        found = siblings[_consumed(cell)[1]]
+        rate, rest = _consumed(cell)
+        found = siblings[rest]
         if len(found) > 1:
-            rates = {f"{rate:g}": found[rate] for rate in sorted(found)}
+            rates = {_named(rate, found): found[rate] for rate in sorted(found)}
             sign = _sign({rate: one.side(alpha / len(rates), items) for rate, one in rates.items()})
             flags = [*cell.flags, f"{sign} (intervals at alpha / {len(rates)})"]
             cell = replace(cell, rates={rate: one.delta for rate, one in rates.items()}, rates_sign=sign, flags=flags)
+        elif rate is not None and cell.verdict == "negative" and not cell.evidence.tuned:
+            three = ",".join(f"{rate.of_all * share:.1g}" for share in (0.1, 0.3)) + f",{rate.of_all:g}"
+            cell = replace(cell, flags=[*cell.flags, f"one rate tried: add '{RATE}={three}' to the command, for both arms, or --search"])
         told.append(cell)
     return told
 
 
-def _consumed(cell: "Cell") -> tuple[float | None, str]:
+def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
     record = cell.evidence.records[cell.evidence.strategy_runs[0]]
     consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role")})
-    rate = consumed.pop(RATE, None)
+    rate, backbone = consumed.pop(RATE, None), consumed.pop(BACKBONE_RATE, 1.0)
     rest = json.dumps([record["cell"], cell.label_budget, consumed], sort_keys=True)
-    return (float(rate) if isinstance(rate, (int, float)) else None), rest
+    return (Rate(float(rate), float(backbone)) if isinstance(rate, (int, float)) else None), rest
+
+
+def _named(rate: Rate, among: Iterable[Rate]) -> str:
+    """By what tells it from the others."""
+    told = [f"{rate.of_all:g}"] if len({one.of_all for one in among}) > 1 else []
+    return ", ".join(told + ([f"backbone × {rate.backbone:g}"] if len({one.backbone for one in among}) > 1 else []))
 
 
 def _sign(sides: dict[str, int]) -> str:

@@ -24,6 +24,7 @@ class AdaptiveBN(Strategy):
     needs_target_labels = False
     needs_source_model = True
     shares_classes = True
+    rates_of_its_own = True  # there is nothing that learns
 
     def __init__(self, network: Classifier):
         super().__init__(network)

@@ -37,6 +37,8 @@ from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import frozen_features
 
+TRANSFERRED_RATE = 0.1  # of the learning rate: what DAN, CDAN, MDD, MCC and SHOT give a pretrained backbone beside its new parts
+COMMON_KEYS = ("name", "starts_from", "backbone_rate")  # of a strategy's yaml: what its constructor is not given
 SIGHTS = ("source_inputs", "source_labels", "target_inputs", "target_labels")
 
 
@@ -65,9 +67,12 @@ class Strategy(pl.LightningModule):
     closed_form: ClassVar[bool] = False  # True: solved before the first step, nothing drawn at random
     trains_head_alone: ClassVar[bool] = False  # True: nothing but the head is trained, on features computed once, and nothing drawn at random
     beside_scratch: ClassVar[bool] = False  # True: trains the seed's scratch run beside its own (`network.scratch`), with the draws of that run
+    rates_of_its_own: ClassVar[bool] = False  # True: `backbone_rate` is not for it
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it
+    backbone_rate: float = 1.0  # of the learning rate, for the backbone's weights: the yaml's key, TRANSFERRED_RATE where that is null and they
+    # were learnt elsewhere. Weights of random values always learn at 1
     frozen_features: Callable[[nn.Module, Tensor, torch.device], Tensor] = staticmethod(frozen_features)  # a run sets one that keeps them
 
     def __init__(self, network: Classifier):
@@ -144,10 +149,19 @@ class Strategy(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         self._named_optimizers, rate = {}, self.optimizer.keywords["lr"]
         for name, groups in self.parameter_groups().items():
-            groups = [{"lr": rate * group.pop("lr_scale", 1.0), **group} for group in map(dict, groups)]
+            groups = [part for group in groups for part in self._at_their_rates(dict(group), rate)]
             self._named_optimizers[name] = in_one_pass(self.optimizer)(groups)
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self._named_optimizers.items()}
         return list(self._named_optimizers.values())
+
+    def _at_their_rates(self, group: dict, rate: float) -> list[dict]:
+        """A group of `parameter_groups` as torch takes it, the backbone's parameters apart where they have a rate of their own."""
+        rate, parameters = rate * group.pop("lr_scale", 1.0), list(group.pop("params"))
+        if self.backbone_rate == 1:
+            return [{"lr": rate, "params": parameters, **group}]
+        backbone = set(self.network.backbone.parameters())
+        parts = {factor: [p for p in parameters if (p in backbone) == is_slow] for factor, is_slow in ((self.backbone_rate, True), (1.0, False))}
+        return [{"lr": rate * factor, "params": part, **group} for factor, part in parts.items() if part]
 
     def on_fit_start(self) -> None:  # after a checkpoint is loaded, before anything asks for the progress
         self._step = int(self.steps_done)

@@ -11,6 +11,8 @@ class Discriminative(FineTuning):
     The head is the last layer L and takes the trainer's rate η^L; of G groups the first takes η^L / divisor^G.
     """
 
+    rates_of_its_own = True
+
     def __init__(self, network: Classifier, divisor: float = 2.6):
         super().__init__(network)
         if divisor <= 0:

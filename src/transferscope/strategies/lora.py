@@ -20,6 +20,8 @@ class LoRA(PartialFineTuning):
     rank: of BA; alpha / rank is its scale. pointwise: ungrouped 1×1 convolutions count as linear layers.
     """
 
+    rates_of_its_own = True  # A and B are new, and lie in the backbone
+
     def __init__(self, network: Classifier, rank: int = 8, alpha: float = 16.0, pointwise: bool = False):
         if rank < 1:
             raise Refused(f"strategy.rank={rank}: an integer of at least 1 is needed")
