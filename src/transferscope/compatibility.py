@@ -34,13 +34,13 @@ def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Doma
         raise NotApplicable(f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give trainer.augmentation=crop_flip")
 
 
-def check_network(c: dict[str, Any], target: Domain) -> None:
+def check_network(c: dict[str, Any], target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are built, without weights."""
     shape = splits.input_shape(target, c["image_size"], c["channels"])
     backbone = {key: value for key, value in c["backbone"].items() if key != "name"}
     backbone |= {"weights": "random"} if "weights" in backbone else {}
     strategy = {key: value for key, value in c["strategy"].items() if key not in COMMON_KEYS}
-    if refusal := _refusal(json.dumps([backbone, shape, len(target.classes), strategy])):
+    if refusal := _refusal(json.dumps([backbone, shape, len(target.classes), strategy, initialisation != "random"])):
         raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
     takes = get_class(c["backbone"]["_target_"]).takes
     if takes and (given := str(target.inputs.dtype).removeprefix("torch.")) not in takes:
@@ -49,11 +49,13 @@ def check_network(c: dict[str, Any], target: Domain) -> None:
 
 @lru_cache(maxsize=256)
 def _refusal(asked: str) -> Refused | None:
-    backbone, shape, classes, strategy = json.loads(asked)
+    backbone, shape, classes, strategy, is_transferred = json.loads(asked)
     for place in ("meta", "cpu"):  # what some network cannot do without memory is no refusal
         try:
             with torch.device(place):
                 network = Classifier(instantiate(backbone, input_shape=tuple(shape), _convert_="all"), classes)
+                if is_transferred:
+                    network.backbone.freeze_trunk()
                 instantiate(strategy, network=network, _convert_="all")
             return None
         except Exception as error:

@@ -167,7 +167,7 @@ def checked(c: dict[str, Any]) -> Request:
     _check_protocol(target, sees, c)
     check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
-    compatibility.check_network(c, target)
+    compatibility.check_network(c, target, initialisation)
     if c["reverse_validation"]:
         _check_reversible(strategy, name, sees, initialisation, target, sources)
     if name == "target_only" and initialisation == "random":

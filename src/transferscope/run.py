@@ -102,6 +102,8 @@ def train_and_record(request: Request, lease: underway.Lease, training: Callable
         if request.trains_source_model and not request.config["twin"] or request.initialisation in ("source", *PRETRAINING):
             made = request.trains_source_model or source_seconds > 0
             entry["source_model"] = {"key": artifacts.source_model_key(request, task), "made": made}
+        if not request.strategy.closed_form:
+            entry["acts_on"] = {part: {"changed": changed, "of": of} for part, (changed, of) in strategy.acts_on().items()}
         if loaded := getattr(strategy.network.backbone, "loaded", None):
             entry["weights"] = loaded
         entry |= finished(request, task, outcome)

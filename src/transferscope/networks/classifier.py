@@ -22,6 +22,11 @@ class Classifier(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.backbone(inputs))
 
+    def reachable(self) -> list[nn.Module]:
+        """Its modules less those of a frozen trunk: what a batch passes in training, and what a strategy can change."""
+        below = set() if self.backbone.trunk is None else set(self.backbone.trunk.modules())
+        return [module for module in self.modules() if module not in below]
+
     def load_source(self, state: dict[str, Tensor], keep_head: bool) -> None:
         """Start from a source model's weights. The head comes along only where source and target share their classes."""
         self.source_head = {part: state[f"head.{part}"] for part in ("weight", "bias")}

@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.entropy import entropy
+from transferscope.networks.frozen import BATCH_NORMS
 from transferscope.strategies.base import Batch, Strategy
 
 
 class AdaptiveBN(Strategy):
     """y = γ (x - E_U[x]) / √(Var_U[x] + ε) + β in every BatchNorm layer: the target's mean and variance in place of the source's (algorithm 1)
 
-    No weight is trained. Each step passes one batch of unlabelled items; the statistics are the average over the batches of all steps so
-    far, so they are those of the whole pool once the steps suffice for a few passes over it. The term `entropy` is only watched. No label
-    can be used, whatever the budget: nothing is fitted to one. It undoes what is a shift and scale of each channel; under label shift the
-    mean moves with the class shares, and taking it out harms.
+    Layers of a frozen trunk keep theirs; the record says how many were adapted. No weight is trained. Each step passes one batch of unlabelled
+    items; the statistics are the average over the batches of all steps so far, so they are those of the whole pool once the steps suffice for a
+    few passes over it. The term `entropy` is only watched. No label can be used, whatever the budget: nothing is fitted to one. It undoes what
+    is a shift and scale of each channel; under label shift the mean moves with the class shares, and taking it out harms.
     """
 
     sees = frozenset({"target_inputs"})
@@ -28,12 +29,17 @@ class AdaptiveBN(Strategy):
 
     def __init__(self, network: Classifier):
         super().__init__(network)
-        layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)]
-        if not layers:
-            raise NotApplicable("strategy=adaptive_bn: the backbone has no BatchNorm layer; allowed: one that has, such as small_cnn or mlp")
-        for layer in layers:
+        self.layers = [layer for layer in network.reachable() if isinstance(layer, BATCH_NORMS)]
+        if not self.layers:
+            raise NotApplicable(
+                "strategy=adaptive_bn: the backbone has no BatchNorm layer above what is frozen; allowed: one that has, such as small_cnn or mlp"
+            )
+        for layer in self.layers:
             layer.momentum = None  # the plain average over batches, which replaces the source's statistics at the first
             layer.num_batches_tracked.zero_()
+
+    def acts_on(self) -> dict[str, tuple[int, int]]:
+        return {"BatchNorm layers": (len(self.layers), sum(isinstance(layer, BATCH_NORMS) for layer in self.network.modules()))}
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {}

@@ -130,6 +130,13 @@ class Strategy(pl.LightningModule):
     def backward(self, terms: dict[str, Tensor]) -> None:
         torch.stack(list(terms.values())).sum().backward()
 
+    def acts_on(self) -> dict[str, tuple[int, int]]:
+        """What of the network it changes, and of how much, for the record: parameters that it trains and a batch passes."""
+        reachable = {parameter for module in self.network.reachable() for parameter in module.parameters(recurse=False)}
+        moved = {parameter for groups in self.parameter_groups().values() for group in groups for parameter in group["params"]}
+        trained = sum(parameter.numel() for parameter in moved & reachable if parameter.requires_grad)
+        return {"parameters": (trained, sum(parameter.numel() for parameter in self.network.parameters()))}
+
     # --- what the base does --------------------------------------------------------------------------------------------------
 
     def set_length(self, steps: int, optimizer: Callable[..., torch.optim.Optimizer], schedule: str) -> None:

@@ -25,8 +25,8 @@ class LoRA(PartialFineTuning):
     def __init__(self, network: Classifier, rank: int = 8, alpha: float = 16.0, pointwise: bool = False):
         if rank < 1:
             raise Refused(f"strategy.rank={rank}: an integer of at least 1 is needed")
-        frozen = set() if network.backbone.trunk is None else set(network.backbone.trunk.modules())
-        layers = ((name, layer) for name, layer in network.backbone.named_modules() if layer not in frozen)
+        reachable = set(network.reachable())
+        layers = ((name, layer) for name, layer in network.backbone.named_modules() if layer in reachable)
         linear = [name for name, layer in layers if isinstance(layer, nn.Linear) or pointwise and _is_pointwise(layer)]
         if not linear:
             raise NotApplicable(

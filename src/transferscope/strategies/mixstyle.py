@@ -14,9 +14,10 @@ class MixStyle(Strategy):
 
     μ(a), σ(a) [N, K]: mean and deviation over an image's map; γ = λ σ(a) + (1 - λ) σ(ã), β = λ μ(a) + (1 - λ) μ(ã), ã the batch in another
     order, λ ~ Beta(α, α) for each item. No gradient passes μ and σ. It is done after the first `stages` stages of a convolutional backbone,
-    never its last, each with probability 1/2 a step, in training alone. Items are mixed with any of the batch, the paper's variant without
-    domain labels, so that it serves with one source and with several. Deviation: with labels in the budget, their cross-entropy is added with
-    weight 1 and their styles are mixed too; the paper has none. Where brightness or contrast tells the class, mixing takes it away.
+    or of what lies above a frozen trunk, but never after the last one; each with probability 1/2 a step, in training alone. Items are mixed with
+    any of the batch, the paper's variant without domain labels, so that it serves with one source and with several. Deviation: with labels in
+    the budget, their cross-entropy is added with weight 1 and their styles are mixed too; the paper has none. Where brightness or contrast
+    tells the class, mixing takes it away.
 
     alpha: α; the paper's 0.1 takes nearly all of one style. stages: 2, as in the paper's ResNets.
     Raises NotApplicable for a backbone without two stages of convolutions.
@@ -25,15 +26,22 @@ class MixStyle(Strategy):
     sees = frozenset({"source_inputs", "source_labels", "target_labels"})
     needs_target_labels = False
     shares_classes = True
+    version = 2
 
     def __init__(self, network: Classifier, alpha: float = 0.1, stages: int = 2):
         super().__init__(network)
         self.alpha = alpha
-        mixed = convolutional_stages(network.backbone)[:-1][:stages]
-        if not mixed:
-            raise NotApplicable("strategy=mixstyle: the backbone has no two stages of convolutions; allowed: one that has, such as small_cnn")
-        for stage in mixed:
+        above = convolutional_stages(network.backbone, set(network.reachable()))
+        self.mixed = above[:-1][:stages]
+        if not self.mixed:
+            raise NotApplicable(
+                "strategy=mixstyle: the backbone has no two stages of convolutions above what is frozen; allowed: one that has, such as small_cnn"
+            )
+        for stage in self.mixed:
             stage.register_forward_hook(self._mix)
+
+    def acts_on(self) -> dict[str, tuple[int, int]]:
+        return {"stages": (len(self.mixed), len(convolutional_stages(self.network.backbone))), **super().acts_on()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         if batch.target is None:
@@ -59,10 +67,14 @@ def mixed_styles(maps: Tensor, order: Tensor, share: Tensor) -> Tensor:
     return scale * (maps - mean) / deviation + shift
 
 
-def convolutional_stages(module: nn.Module) -> list[nn.Module]:
-    """The parts of a network that hold convolutions, input side first, less the bare convolution of a stem; empty where there are none."""
+def convolutional_stages(module: nn.Module, among: set[nn.Module] | None = None) -> list[nn.Module]:
+    """The parts of a network that hold convolutions, input side first, less the bare convolution of a stem; empty where there are none.
+
+    among: modules that count; all where it is not given.
+    """
     found = [module]
     while len(found) == 1:
-        parts = [part for part in found[0].children() if any(isinstance(layer, nn.Conv2d) for layer in part.modules())]
+        inside = [part for part in found[0].children() if among is None or part in among]
+        parts = [part for part in inside if any(isinstance(layer, nn.Conv2d) for layer in part.modules())]
         found = [part for part in parts if not isinstance(part, nn.Conv2d)] or parts
     return found

@@ -77,7 +77,7 @@ class PCGrad(MultiTask):
     """
 
     def backward(self, terms: dict[str, Tensor]) -> None:
-        shared = list(self.network.backbone.parameters())
+        shared = [parameter for parameter in self.network.backbone.parameters() if parameter.requires_grad]
         parameters = [*shared, *self.network.head.parameters(), *self.source_head.parameters()]
         target, source = (
             torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True, materialize_grads=True) for term in terms.values()

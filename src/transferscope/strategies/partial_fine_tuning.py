@@ -59,7 +59,7 @@ class NormOnly(PartialFineTuning):
     """
 
     def __init__(self, network: Classifier):
-        layers = (layer for layer in network.backbone.modules() if "norm" in type(layer).__name__.lower())
+        layers = (layer for layer in network.reachable() if "norm" in type(layer).__name__.lower())
         super().__init__(network, [parameter for layer in layers for parameter in layer.parameters(recurse=False)])
 
 
@@ -71,5 +71,5 @@ class BiasOnly(PartialFineTuning):
     """
 
     def __init__(self, network: Classifier):
-        named = network.backbone.named_parameters()
-        super().__init__(network, [parameter for name, parameter in named if name.rpartition(".")[2].endswith("bias")])
+        named = [one for layer in network.reachable() for one in layer.named_parameters(recurse=False)]
+        super().__init__(network, [parameter for name, parameter in named if name.endswith("bias")])

@@ -6,13 +6,14 @@ from torch import Tensor, nn
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.entropy import entropy
+from transferscope.networks.frozen import BATCH_NORMS
 from transferscope.strategies.base import Batch, Strategy
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
 
 
 class Tent(Strategy):
-    """min over γ, β of  E_U [ H(p(x)) ],  γ and β the scales and shifts of the normalisation layers   (section 3)
+    """min over γ, β of  E_U [ H(p(x)) ],  γ and β the scales and shifts of the normalisation layers that are not frozen   (section 3)
 
     The layers' statistics follow the target's batches, all other weights stay those of the source model. The paper adapts on the test
     inputs: protocol=transductive. With protocol=inductive it adapts on the target's other inputs and is tested on items it has not seen.
@@ -29,17 +30,22 @@ class Tent(Strategy):
 
     def __init__(self, network: Classifier):
         super().__init__(network)
-        layers = [layer for layer in network.modules() if isinstance(layer, (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm))]
-        if not layers:
-            raise NotApplicable("strategy=tent: the backbone has no normalisation layer to adapt; allowed: one that has, such as small_cnn or mlp")
-        for layer in layers:
+        self.layers = [layer for layer in network.reachable() if isinstance(layer, NORMS)]
+        if not self.layers:
+            raise NotApplicable(
+                "strategy=tent: the backbone has no normalisation layer above what is frozen; allowed: one that has, such as small_cnn or mlp"
+            )
+        for layer in self.layers:
             if isinstance(layer, BATCH_NORMS) and not layer.affine:
                 layer.affine = True
                 layer.weight = nn.Parameter(torch.ones_like(layer.running_mean))
                 layer.bias = nn.Parameter(torch.zeros_like(layer.running_mean))
         network.requires_grad_(False)
-        for layer in layers:
+        for layer in self.layers:
             layer.requires_grad_(True)
+
+    def acts_on(self) -> dict[str, tuple[int, int]]:
+        return {"normalisation layers": (len(self.layers), sum(isinstance(layer, NORMS) for layer in self.network.modules())), **super().acts_on()}
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {"all": [{"params": [weight for weight in self.parameters() if weight.requires_grad]}]}

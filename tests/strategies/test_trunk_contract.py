@@ -1,0 +1,74 @@
+"""No strategy is emptied by a frozen trunk in silence: what it adds to plain training acts with one as it does without."""
+
+import numpy as np
+import pytest
+
+from transferscope import conf, request
+from transferscope.errors import NotApplicable
+from transferscope.values import strategy_class
+
+PICTURES = ("target=handwritten_digits", "source=handwritten_digits_rotated", "image_size=32", "label_budget=5", "~backbone.hidden",
+            "backbone._target_=transferscope.backbones.timm.Timm", "backbone.name=test_resnet", "+backbone.model=test_resnet",
+            "backbone.weights=random", "trainer.steps=4", "trainer.source_steps=4", "trainer.evaluations=1")  # fmt: skip
+TRUNK = ("+backbone.trunk=layer2", "initialisation=source")  # of weights that came from elsewhere alone it is frozen
+NO_TERM = {"scratch", "target_only", "source_only", "fine_tuning", "joint", "multi_task", "feature_extraction"}  # that others add to
+# by strategy, what is left of it without its own: keys, or another strategy; both then draw the same batches
+PLAIN = {
+    "adaptive_bn": None, "tent": None, "shot": None, "adda": None, "safe_choice": None,  # that predictions move is all there is to ask
+    "afn": "strategy.trade_off=0", "bnm": "strategy.trade_off=0", "bss": "strategy.eta=0", "cdan": "strategy.trade_off=0",
+    "cdan_e": "strategy.trade_off=0", "co_tuning": "strategy.trade_off=0", "dan": "strategy.trade_off=0", "dann": "strategy.trade_off=0",
+    "deep_coral": "strategy.trade_off=0", "deep_jdot": "strategy.feature_weight=0 strategy.label_weight=0", "delta": "strategy.alpha=0",
+    "gated_dann": "strategy.trade_off=0", "jan": "strategy.trade_off=0", "l2_sp": "strategy.alpha=0", "mcc": "strategy.trade_off=0",
+    "mdd": "strategy.trade_off=0", "minimum_entropy": "strategy.trade_off=0", "mme": "strategy.trade_off=0",
+    "target_ssl": "strategy.entropy_weight=0", "mcd": "strategy.generator_updates=0", "group_dro": "strategy.step=0",
+    "discriminative": "strategy.divisor=1", "layer_decay": "strategy.decay=1", "lp_ft": "strategy.probe_share=0",
+    "gradual_unfreezing": "strategy.unfrozen_by=0", "last_groups": "strategy.groups=0", "norm_only": "strategy=feature_extraction",
+    "bias_only": "strategy=feature_extraction", "instance_weights": "strategy=joint", "mixstyle": "strategy=source_only",
+    "multi_task_pcgrad": "strategy=multi_task", "multi_task_uncertainty": "strategy=multi_task",
+}  # fmt: skip
+SEEN = 1e-5  # of a probability: more than the last bits of another order of sums
+REFUSED = {"lora": "no linear layer"}  # by this backbone
+OFTEN = ("adaptive_bn", "dann", "mixstyle", "multi_task_pcgrad", "norm_only", "tent")  # what a trunk could empty; the others are slow
+SHELF = [name for name in conf.names("strategy") if not strategy_class(conf.read(conf.find("strategy", name))).closed_form]
+
+
+def test_every_strategy_that_is_trained_is_here():
+    assert set(SHELF) == NO_TERM | PLAIN.keys() | REFUSED.keys()
+
+
+@pytest.mark.parametrize("trunk", [(), TRUNK], ids=["whole", "trunk"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in SHELF])
+def test_its_own_term_acts(train, config, name, trunk, monkeypatch):
+    words = [*PICTURES, *([] if name in ("scratch", "target_only") else trunk), f"strategy={name}"]
+    words += ["label_budget=0"] * (name == "mixstyle")  # as source_only, which it is held against, sees none
+    if name in REFUSED:
+        with pytest.raises(NotApplicable, match=REFUSED[name]):
+            request.resolve(config(*words))
+        return
+    monkeypatch.setattr(request.Request, "stream", lambda self: (0, "one for all"))
+    run = train(*words)
+    assert run.record["status"] in ("done", "collapsed")
+    assert all(0 < part["changed"] <= part["of"] for part in run.record["acts_on"].values())
+    before, after = (run.members[f"handwritten_digits/test/probabilities/{step:06d}"] for step in (0, 4))
+    assert np.abs(after - before).max() > SEEN
+    if plain := PLAIN.get(name):
+        without = train(*words, *plain.split()).members["handwritten_digits/test/probabilities/000004"]
+        assert np.abs(after - without).max() > SEEN
+
+
+def test_the_record_says_how_much_is_adapted(train):
+    whole, above = (train(*PICTURES, *trunk, "strategy=adaptive_bn").record["acts_on"]["BatchNorm layers"] for trunk in ((), TRUNK))
+    assert whole["changed"] == whole["of"] == above["of"] > above["changed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("adaptive_bn", "no BatchNorm layer above what is frozen"),
+        ("tent", "no normalisation layer above what is frozen"),
+        ("mixstyle", "no two stages of convolutions above what is frozen"),
+    ],
+)
+def test_what_nothing_is_left_for_is_not_applicable(config, name, says):
+    with pytest.raises(NotApplicable, match=says):
+        request.resolve(config(*PICTURES, f"strategy={name}", "+backbone.trunk=layer4", "initialisation=source"))
