@@ -13,7 +13,7 @@ from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
 from transferscope.comparison.history import History
 from transferscope.comparison.margins import Margin
-from transferscope.comparison.pairing import Evidence, Reader, pair, tested
+from transferscope.comparison.pairing import Evidence, Reader, mixed_versions, pair, tested
 from transferscope.comparison.plateau import Rises
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
@@ -360,13 +360,8 @@ def _predictions(store: Path) -> tuple[list[dict], list[str]]:
 def _warnings(cells: list[Cell]) -> list[str]:
     """What may make numbers differ although fingerprints agree."""
     records = [record for cell in cells for record in cell.evidence.records.values()]
-    versions, revisions = defaultdict(set), set()
-    for record in records:
-        for package, number in (record.get("versions") or {}).items():
-            versions[package].add(str(number))
-        revisions.add(str((record.get("git") or {}).get("revision")))
-    mixed = [f"{package} {', '.join(sorted(numbers))}" for package, numbers in sorted(versions.items()) if len(numbers) > 1]
-    warnings = [f"runs of mixed package versions: {'; '.join(mixed)}"] if mixed else []
+    revisions = {str((record.get("git") or {}).get("revision")) for record in records}
+    warnings = [f"runs of mixed package versions: {mixed}"] if (mixed := mixed_versions(records)) else []
     if len(revisions) > 1:
         warnings.append(f"runs of mixed git revisions: {', '.join(sorted(revision[:7] for revision in revisions))}")
     if len(splits := _split_seeds(cells)) > 1:

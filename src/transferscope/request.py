@@ -107,13 +107,20 @@ class Request:
     def build_strategy(self, network: Classifier) -> Strategy:
         arguments = {key: value for key, value in self.config["strategy"].items() if key not in COMMON_KEYS}
         strategy = instantiate(arguments, network=network, _convert_="all")
-        strategy.backbone_rate = self.consumed["strategy"].get("backbone_rate", 1.0)
+        strategy.backbone_rate = 1.0 if self.backbone_rate is None else self.backbone_rate
         return strategy
+
+    @property
+    def backbone_rate(self) -> float | None:
+        """None where no transferred weight is trained at such a rate."""
+        has_one = self.strategy.has_backbone_rate() and self.initialisation != "random"
+        return self.consumed["strategy"].get("backbone_rate", 1.0) if has_one else None
 
     @property
     def source_backbone_rate(self) -> float:
         """`backbone_rate` of the source model that it trains or starts from."""
-        return self.consumed["strategy"].get("backbone_rate", 1.0) if self.trains_source_model else self.consumed.get("source_backbone_rate", 1.0)
+        consumed = self.consumed["strategy"] if self.trains_source_model else {"backbone_rate": self.consumed.get("source_backbone_rate", 1.0)}
+        return consumed.get("backbone_rate", 1.0)
 
     @property
     def kept_beside(self) -> list[str]:
@@ -253,12 +260,11 @@ def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: boo
 def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: str) -> float:
     """`backbone_rate` as a number; 1 where there is nothing that it is for."""
     given, name = c["strategy"].get("backbone_rate"), c["strategy"]["name"]
-    has_one = not (strategy.closed_form or strategy.trains_head_alone or strategy.rates_of_its_own)
     if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf):
         raise Refused(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
-    if given is not None and not has_one:
+    if given is not None and not strategy.has_backbone_rate():
         raise NotApplicable(f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; leave the key out")
-    if initialisation == "random" or not has_one:
+    if initialisation == "random" or not strategy.has_backbone_rate():
         return 1.0
     return TRANSFERRED_RATE if given is None else float(given)
 

@@ -91,7 +91,8 @@ def train_and_record(request: Request, lease: underway.Lease, training: Callable
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
         "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
-        "calibrated": request.strategy.calibrated, **({"deterministic": True} if request.deterministic else {}),
+        "calibrated": request.strategy.calibrated, "backbone_rate": request.backbone_rate,
+        **({"deterministic": True} if request.deterministic else {}),
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()

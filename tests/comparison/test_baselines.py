@@ -156,6 +156,28 @@ def test_the_sign_at_every_learning_rate(tmp_path):
     assert alone.rates is None and not any("sign" in flag for flag in alone.flags)
 
 
+def test_the_rate_of_a_transferred_backbone_is_one_of_them(tmp_path):
+    """A baseline that was trained at several of them serves each row at its own."""
+    for rate, skill in {0.01: 2.0, 0.1: 1.5, 1.0: -1.0}.items():
+        slower = {"strategy": {"backbone_rate": rate}} if rate != 1 else {}
+        write_runs(tmp_path, "target_only", 0.5, initialisation="pretrained", consumed=slower)
+        write_runs(tmp_path, "fine_tuning", skill, initialisation="pretrained", consumed=slower)
+    cells = [cell for cell in compare(tmp_path, baseline="target_only") if cell.strategy == "fine_tuning"]
+    assert [cell.verdict for cell in cells] == ["positive", "positive", "negative"]
+    assert list(cells[0].rates) == ["backbone × 0.01", "backbone × 0.1", "backbone × 1"]
+    assert cells[0].rates_sign == "sign changes with the learning rate: + at backbone × 0.01, backbone × 0.1; − at backbone × 1"
+
+
+@pytest.mark.parametrize("tried", [1, 2])
+def test_harm_at_one_rate_says_so_and_how_to_try_three(tmp_path, tried):
+    write_runs(tmp_path, "scratch", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.01}}})
+    at_rates(tmp_path, "fine_tuning", dict.fromkeys((0.01, 0.1)[:tried], -1.0))
+    (cell, *_) = compare(tmp_path)
+    assert cell.verdict == "negative"
+    told = "one rate tried: add 'trainer.optimizer.lr=0.001,0.003,0.01' to the command, for both arms, or --search"
+    assert (told in cell.flags) == (tried == 1) and (told in " ".join(compare(tmp_path).to_table(200).split())) == (tried == 1)
+
+
 def test_rates_are_those_of_one_cell(tmp_path):
     """Other steps, other budgets: other cells. One baseline serves all rates."""
     write_runs(tmp_path, "scratch", 0.5)

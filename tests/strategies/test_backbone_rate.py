@@ -81,8 +81,7 @@ def test_every_yaml_has_the_key_where_it_is_read():
     for name in conf.names("strategy"):
         yaml = conf.read(conf.find("strategy", name))
         strategy = strategy_class(yaml)
-        reads = not (strategy.closed_form or strategy.trains_head_alone or strategy.rates_of_its_own)
-        assert (yaml.get("backbone_rate", "none") is None) == reads, name
+        assert (yaml.get("backbone_rate", "none") is None) == strategy.has_backbone_rate(), name
 
 
 @pytest.mark.parametrize("rate", ["-0.1", "fast", "true", "inf"])

@@ -14,7 +14,7 @@ CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "
 NOISE = "source_label_noise"
 TWIN = "twin"
 FOLDS = "folds"
-BACKBONE_RATE = "strategy.backbone_rate"  # a run that says nothing of it had 1
+BACKBONE_RATE = "strategy.backbone_rate"
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
 LENGTHENS = "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
@@ -146,8 +146,9 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
         return
     cell = {key: record["cell"][key] for key in CELL_KEYS}
     consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)})
-    if cell["initialisation"] != "random":
-        consumed.setdefault(BACKBONE_RATE, 1.0)
+    rate = record.get("backbone_rate", 1.0)  # which a record says that knows of it
+    if rate is not None and cell["initialisation"] != "random":
+        consumed[BACKBONE_RATE] = consumed.get(BACKBONE_RATE, rate)
     content = tuple(cell.values()), frozenset(consumed.items())
     if content not in by_content:
         by_content[content] = Arm(cell, consumed)

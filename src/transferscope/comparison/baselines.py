@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from transferscope.comparison.arms import CELL_KEYS, FOLDS, NOISE, TWIN, Arm
+from transferscope.comparison.arms import BACKBONE_RATE, CELL_KEYS, FOLDS, NOISE, TWIN, Arm
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.naive import NAME as NAIVE
 from transferscope.errors import Refused, nearest
@@ -152,7 +152,7 @@ def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
     own = (NOISE,) if name == "shuffled_source" else _OWN
     keys = sorted({key for c in candidates for key in c.consumed})
     differing = [key for key in keys if len({str(c.consumed.get(key)) for c in candidates}) > 1]
-    shared = [key for key in differing if key in arm.consumed and not key.startswith(own)]
+    shared = [key for key in differing if key in arm.consumed and (key == BACKBONE_RATE or not key.startswith(own))]
     agreeing = [c for c in candidates if all(c.consumed.get(key) == arm.consumed[key] for key in shared)]
     chosen = agreeing if agreeing else candidates
     if len(chosen) == 1:

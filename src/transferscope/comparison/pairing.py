@@ -1,5 +1,6 @@
 """Two arms side by side: seeds present in both, test items matched by id, one score each."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -278,7 +279,18 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> 
             notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")
         if any(reader.row(it.runs[seed]).step is None for seed in seeds):
             notes.append(f"{who}: a run without a finite evaluation scores chance")
+    if mixed := mixed_versions([record for it in arms.values() for seed in seeds for _, record in it.runs[seed]]):
+        notes.append(f"made by several versions: {mixed}")
     return notes
+
+
+def mixed_versions(records: list[dict]) -> str:
+    """The packages of which the records name more than one version, with these; empty where there is none."""
+    versions = defaultdict(set)
+    for record in records:
+        for package, number in (record.get("versions") or {}).items():
+            versions[package].add(str(number))
+    return "; ".join(f"{package} {', '.join(sorted(numbers))}" for package, numbers in sorted(versions.items()) if len(numbers) > 1)
 
 
 def seeds_named(seeds: list[int]) -> str:

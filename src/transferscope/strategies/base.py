@@ -81,6 +81,11 @@ class Strategy(pl.LightningModule):
         self.network = network
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
+    @classmethod
+    def has_backbone_rate(cls) -> bool:
+        """Whether it trains a backbone at the trainer's rate."""
+        return not (cls.closed_form or cls.trains_head_alone or cls.rates_of_its_own)
+
     # --- what a strategy writes ----------------------------------------------------------------------------------------------
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
