@@ -12,6 +12,8 @@ already are not run again.
   transferscope demo                    two to five minutes on two cores; records in runs/, the page in report.html
   transferscope demo seed=0,1           fewer seeds
   transferscope demo store=FOLDER       records and page go there
+  transferscope demo trainer.optimizer.lr=0.0006,0.002,0.006
+                                        at three learning rates: does what hurts at one hurt at all of them?
 """
 
 
