@@ -63,7 +63,7 @@ class TCA(ShallowAdaptation):
         if np.linalg.norm(space.base.T @ e) < SAME_MEANS * np.linalg.norm(space.base):
             print(
                 f"warning: strategy=tca: with kernel={self.kernel} and scaling={self.scaling} the domains' means are the same already: "
-                "nothing is transferred and strategy.penalty has no effect; strategy.kernel=gaussian or strategy.scaling=source leave something to do",
+                "nothing is transferred and strategy.penalty has no effect; strategy.kernel=gaussian or scaling=source leave something to do",
                 file=sys.stderr,
             )
         return self.solve(space, e[:, None], len(items.source))
