@@ -55,6 +55,13 @@ def test_a_published_table_pins_its_scaling(name: str, jobs: "list[Job]") -> Non
     assert [job for job in scaled if not any(text.startswith("strategy.scaling=") for text in job.overrides)] == []
 
 
+@pytest.mark.parametrize("name", ["moons", "office_caltech_surf"])
+def test_verdicts_and_a_table_made_with_the_linear_kernel_keep_it(name: str, jobs: "list[Job]") -> None:
+    """TCA's default is the gaussian one since."""
+    kernels = {job.request.consumed["strategy"]["kernel"] for job in jobs if job.request.cell["strategy"] == "tca"}
+    assert kernels == {"linear"}
+
+
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])
 def test_a_shortened_run_of_it_goes_through(name: str, jobs: "list[Job]", tmp_path: Path) -> None:
     assert cli.main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0

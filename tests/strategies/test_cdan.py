@@ -10,15 +10,15 @@ from transferscope.strategies.cdan import CDAN
 
 
 def domain_loss(weights: tiny.Weights, items, conditions: bool, predicted_by: tiny.Weights) -> float:
-    """predicted_by: the weights that g and w come from, which no gradient reaches."""
-    losses = []
+    """predicted_by: the weights that g and w come from, which no gradient reaches. w in units of its mean in the domain; half a domain."""
+    losses = 0.0
     for inputs, is_source in ((items.source.inputs, True), (items.unlabelled, False)):
         logits = tiny.logits(predicted_by, inputs)
         joined = np.stack([np.outer(f, g).ravel() for f, g in zip(tiny.features(weights, inputs), tiny.softmax(logits), strict=True)])
         p = tiny.discriminated(weights, joined)
         w = 1 + np.exp(-tiny.entropy(logits)) if conditions else 1.0
-        losses.extend(-w * np.log(p if is_source else 1 - p))
-    return float(np.mean(losses))
+        losses += np.sum(-w * np.log(p if is_source else 1 - p)) / np.sum(w * np.ones(len(p))) / 2
+    return float(losses)
 
 
 @pytest.mark.parametrize("conditions", [False, True])
@@ -62,3 +62,15 @@ def test_adversary_and_conditioning_change_what_is_trained(finished):
     conditioned = finished("strategy=cdan_e")
     assert len({run.on_test().tobytes() for run in (cdan, without, conditioned)}) == 3
     assert conditioned.on_test().tobytes() == finished("strategy=cdan", "strategy.entropy_conditioning=true").on_test().tobytes()
+
+
+def test_conditioning_gives_no_domain_more_weight_for_surer_predictions():
+    """At chance the discriminator's loss is log 2 however sure the predictions are. 1 + exp(-H) alone has up to twice that."""
+    strategy, items = tiny.ready(CDAN(tiny.network(), hidden=4, entropy_conditioning=True)), tiny.batch()
+    strategy.network.head.weight.data *= 30
+    for parameter in strategy.discriminator[-2].parameters():
+        parameter.data.zero_()
+    domain = strategy.losses(items)["domain"]
+    assert domain.item() == pytest.approx(np.log(2))
+    [push] = torch.autograd.grad(domain, strategy.discriminator[-2].bias)
+    assert push.item() == pytest.approx(0, abs=1e-12)  # neither domain pulls more

@@ -49,7 +49,7 @@ def by_hand(weights: dict[str, np.ndarray], items: Batch) -> dict[str, float]:
     source, unlabelled = np.split(is_source, [len(items.source.labels)])
     terms = {
         "source": cross_entropy(head(items.source.inputs), items.source.labels.numpy()),
-        "domain": -float(np.concatenate([np.log(source), np.log(1 - unlabelled)]).mean()),
+        "domain": -float(np.log(source).mean() + np.log(1 - unlabelled).mean()) / 2,
     }
     if items.target:
         terms["target"] = cross_entropy(head(items.target.inputs), items.target.labels.numpy())

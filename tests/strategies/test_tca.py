@@ -94,3 +94,27 @@ def test_a_later_item_is_mapped_as_one_that_was_there(kernel):
 def test_a_key_of_nothing_is_refused(key):
     with pytest.raises(Refused, match=f"strategy.{key}=0"):
         method(**{key: 0})
+
+
+@pytest.mark.parametrize("kernel", ["linear", "primal"])
+def test_where_z_scores_have_left_it_nothing_to_do_a_line_says_so(kernel, capsys):
+    source, (target, _) = apart(60, 0, False), apart(50, 1, True)
+    weak, strong = (fitted(TCA, source, target, kernel=kernel, dimensions=3, penalty=penalty) for penalty in (0.001, 1000.0))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second and first.startswith(f"warning: strategy=tca: with kernel={kernel} and scaling=domain")
+    assert subspace_angles(weak.memory.projection, strong.memory.projection).max() < 1e-6  # as it says: the penalty has no effect
+
+
+@pytest.mark.parametrize("keys", [{}, {"kernel": "linear", "scaling": "source"}], ids=["by default", "linear, source"])
+def test_elsewhere_it_brings_the_means_together_and_says_nothing(keys, capsys):
+    """The distance of the domains' means of the components, in units of these components' spread. Cubes: z-scores leave them another shape."""
+    source, (target, _) = apart(60, 0, False), apart(50, 1, True)
+    gaps = []
+    for penalty in (0.001, 1e9):
+        strategy = fitted(TCA, source, target**3, dimensions=3, penalty=penalty, **keys)
+        memory = strategy.memory
+        z = strategy.mapped((target**3 - memory.mean.numpy()) / memory.scale.numpy()).numpy()
+        both = np.r_[z, memory.items.numpy()]
+        gaps.append(np.linalg.norm(z.mean(0) - memory.items.numpy().mean(0)) / np.sqrt(both.var(0).sum()))
+    assert gaps[0] < 0.2 * gaps[1], gaps
+    assert capsys.readouterr().err == ""

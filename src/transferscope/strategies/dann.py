@@ -4,22 +4,25 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from transferscope.networks.classifier import Classifier
-from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
+from transferscope.networks.domain_discriminator import DomainDiscriminator, domain_loss, reverse_gradient
 from transferscope.strategies.base import Batch, Strategy
 
 
 class DANN(Strategy):
     """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D   (eq. 10)
 
-    L_D: binary cross-entropy of the discriminator D(f(x)), source against target. λ grows as 2 / (1 + exp(-10 p)) - 1 with the share p of steps
-    done (section 5.2.2), times `trade_off`. Source and target pass the network in one batch, as in most implementations. Deviation: with
-    labels in the budget, their cross-entropy is added with weight 1; the paper has none.
+    L_D = ( E_S [ -log D(f(x)) ] + E_U [ -log(1 - D(f(x))) ] ) / 2, D(f(x)) the discriminator's probability of the source. λ grows as 2 / (1 +
+    exp(-10 p)) - 1 with the share p of steps done (section 5.2.2), times `trade_off`. Source and target pass the network in one batch, as in
+    most implementations. Deviations: half of the paper's L_D, which is the sum of the two means, as in most implementations; with labels in the
+    budget, their cross-entropy is added with weight 1, where the paper has none. (Version 1 took one mean over both batches, which differs where
+    a pool is smaller than a batch.)
 
     hidden: width of the discriminator's two hidden layers.
     """
+
+    version = 2
 
     sees = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
     needs_target_labels = False
@@ -38,10 +41,9 @@ class DANN(Strategy):
         source, *target, unlabelled = features.split(sizes)
         strength = self.trade_off * (2 / (1 + math.exp(-10 * self.progress)) - 1)
         domain = self.discriminator(reverse_gradient(torch.cat([source, unlabelled]), strength))
-        is_source = torch.cat([domain.new_ones(len(source)), domain.new_zeros(len(unlabelled))])
         terms = {
             "source": self.classification_loss(self.network.head(source), batch.source.labels),
-            "domain": binary_cross_entropy_with_logits(domain, is_source),
+            "domain": domain_loss(*domain.split([len(source), len(unlabelled)])),
         }
         if target:
             terms["target"] = self.classification_loss(self.network.head(target[0]), batch.target.labels)

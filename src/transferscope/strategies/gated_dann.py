@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, one_hot
 
 from transferscope.networks.classifier import Classifier
-from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
+from transferscope.networks.domain_discriminator import DomainDiscriminator, domain_loss, reverse_gradient
 from transferscope.strategies.adaptation import Adaptation
 from transferscope.strategies.base import Batch
 
@@ -44,12 +44,6 @@ class GatedDANN(Adaptation):
         return {
             "source": self.source_weight * (ratio * loss).mean(),
             "target": self.classification_loss(logits.target, batch.target.labels),
-            "domain": _between(marginal_s, marginal_t),
-            "joint_domain": _between(joint_s, joint_t),
+            "domain": domain_loss(marginal_s, marginal_t),
+            "joint_domain": domain_loss(joint_s, joint_t),
         }
-
-
-def _between(source: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of a discriminator's logits of source [n] and target [m], half a domain."""
-    terms = [binary_cross_entropy_with_logits(part, torch.full_like(part, label)) for part, label in ((source, 1.0), (target, 0.0))]
-    return sum(terms) / 2

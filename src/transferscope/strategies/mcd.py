@@ -15,11 +15,11 @@ class MCD(Adaptation):
     B  min over F₁, F₂    of  L(source) - d(target)
     C  min over G         of  d(target), n times   (section 3.3)
 
-    Three updates a step, with L(x, y) the cross-entropies of both classifiers added up and d(target) = E_U [ 1/C Σ_c |p₁c(x) - p₂c(x)| ]; G
-    is the backbone, F₁ its head, F₂ a second one. Predictions are those of the mean logits. n = generator_updates: a step costs 2 + n
-    passes. Where the domains lie far apart, both classifiers can agree on the wrong class and nothing says so. Deviations: linear
-    classifiers, where the paper has two and three layers; source and target pass together in every update; the labelled target items of
-    `Adaptation` enter A and B.
+    Three updates a step, with L(x, y) the cross-entropies of both classifiers added up and d(target) = E_U [ 1/C Σ_c |p₁c(x) - p₂c(x)| ]; G is
+    the backbone, F₁ its head, F₂ a second one. Predictions are those of the mean logits. n = generator_updates: a step costs 2 + n passes. Where
+    the domains lie far apart, both classifiers can agree on the wrong class and nothing says so. Deviations: linear classifiers, where the paper
+    has two and three layers; with initialisation=source F₁ is the source model's head while F₂ is drawn at random, as both are otherwise; source
+    and target pass together in every update; the labelled target items of `Adaptation` enter A and B.
     """
 
     def __init__(self, network: Classifier, generator_updates: int = 4):

@@ -17,9 +17,11 @@ class SHOT(Strategy):
 
     g(x) [N, d] is the backbone, p(x) the probabilities by the source model's head, which is frozen; p̄ their mean over a batch. The
     pseudo-labels ŷ are those of the nearest centroid by cosine, computed twice, of the whole unlabelled pool and of g as it was when the
-    evaluation interval began. β = pseudo_label_weight. The second term asks for equal class shares: rare classes are made too large.
-    Deviations: the source model is the one that all strategies share here, without label smoothing, bottleneck or weight normalisation;
-    pseudo-labels are renewed at every evaluation interval, not epoch; with labels in the budget, their cross-entropy is added with weight 1.
+    evaluation interval began. β = pseudo_label_weight. The second term asks for equal class shares: rare classes are made too large. Deviations:
+    the source model is the one that all strategies share here, without label smoothing, bottleneck or weight normalisation; the centroids are
+    the paper's, where the authors' code appends a 1 to g(x) and brings it to length 1 first, and in the first round lets no class in that is
+    nobody's most probable one; pseudo-labels are renewed at every evaluation interval, not epoch; with labels in the budget, their cross-entropy
+    is added with weight 1.
     """
 
     sees = frozenset({"target_inputs", "target_labels"})

@@ -1,5 +1,6 @@
 """Transfer component analysis (Pan et al. 2011, IEEE Transactions on Neural Networks 22)."""
 
+import sys
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from transferscope.strategies.shallow import (
 
 Kernel = Literal["gaussian", "linear", "primal"]
 Eigenvectors = Literal["unit", "whitened"]
+SAME_MEANS = 1e-8  # |Bᵀ e| / |B| below which the difference of the means is rounding
 
 
 class TCA(ShallowAdaptation):
@@ -31,6 +33,10 @@ class TCA(ShallowAdaptation):
     Deviations: L is divided by its norm, so that one μ serves every number of items (the paper's is μ (1/n + 1/m)); eigenvectors have length
     1, as in most published tables, where the paper's constraint gives every component the variance 1 (eigenvectors=whitened). Under label shift
     the means lie apart along the very directions that tell the classes, and few components leave those out.
+
+    scaling=domain puts both domains' means at 0. There a linear or primal kernel has K L K = 0: principal components weighted by their variance,
+    whatever μ, which is what many published tables call TCA; a line on stderr says so. The gaussian kernel sees more than the means and has
+    something left to do. It takes memory for (n + m)² numbers.
     """
 
     def __init__(
@@ -38,7 +44,7 @@ class TCA(ShallowAdaptation):
         network: Classifier,
         dimensions: int = 30,
         penalty: float = 1.0,
-        kernel: Kernel = "linear",
+        kernel: Kernel = "gaussian",
         bandwidth: float = 1.0,
         eigenvectors: Eigenvectors = "unit",
         classifier: ClassifierName = "nearest_neighbour",
@@ -53,7 +59,14 @@ class TCA(ShallowAdaptation):
         self.dimensions, self.penalty, self.kernel, self.bandwidth, self.eigenvectors = dimensions, penalty, kernel, bandwidth, eigenvectors
 
     def adapt(self, items: Items) -> Adapted:
-        return self.solve(self.space(items), contrast(len(items.source), len(items.target))[:, None], len(items.source))
+        space, e = self.space(items), contrast(len(items.source), len(items.target))
+        if np.linalg.norm(space.base.T @ e) < SAME_MEANS * np.linalg.norm(space.base):
+            print(
+                f"warning: strategy=tca: with kernel={self.kernel} and scaling={self.scaling} the domains' means are the same already: "
+                "nothing is transferred and strategy.penalty has no effect; strategy.kernel=gaussian or scaling=source leave something to do",
+                file=sys.stderr,
+            )
+        return self.solve(space, e[:, None], len(items.source))
 
     def space(self, items: Items) -> "Space":
         pooled = np.concatenate([items.source, items.target])

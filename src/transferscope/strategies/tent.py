@@ -20,7 +20,7 @@ class Tent(Strategy):
     No target label is used, whatever the budget: at test time there is none. Nothing keeps all items from going to one class; many steps
     on a source model that is often wrong end there. Deviations: several passes over the items, and predictions afterwards with the layers'
     running statistics, where the paper predicts each test batch, with its own statistics, as it adapts; a BatchNorm layer without scale and
-    shift (backbone mlp has one) is given them, 1 and 0.
+    shift (backbone mlp has one) is given them, 1 and 0; LayerNorm and GroupNorm are adapted too, where the authors' code has BatchNorm2d alone.
     """
 
     sees = frozenset({"target_inputs"})

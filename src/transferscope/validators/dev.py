@@ -9,8 +9,9 @@ def dev(losses: np.ndarray, weights: np.ndarray) -> float:
     """- (mean(w l) + η mean(w) - η),  η = - Cov(w l, w) / Var(w): `iwcv` with the weights, whose mean is 1, as control variate
 
     losses [n] of source items that were not trained on; weights [n] = p_target / p_source at the *features* of these items
-    (`transferscope.validators.iwcv.importance_weights`). In the losses' unit; higher is better. NaN where an input is; where all weights
-    are equal η is 0. The estimate of a risk may be negative: a few large weights decide it.
+    (`transferscope.validators.iwcv.importance_weights`). In the losses' unit; higher is better. NaN where an input is; where all weights are
+    equal η is 0. The ratio there is a logistic regression's on standardised features, where the paper trains a network. The estimate of a risk
+    may be negative: a few large weights decide it.
 
     >>> round(dev(np.array([1.0, 0.0, 2.0]), np.array([1.0, 2.0, 3.0])), 6)  # w l = 1, 0, 6: η = -2.5, risk = 7/3 - 5 + 2.5
     0.166667
