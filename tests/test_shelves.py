@@ -32,6 +32,7 @@ def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, pat
     described, *rest = path.read_text().splitlines()
     assert described.startswith("# ") and described[2:3].isupper() and not described.endswith(".")
     assert rest[0].removeprefix("# idea: ") in shelves.IDEAS
+    assert re.search(r"^# compared: [a-z].*[^.]$", path.read_text(), re.M), "what its numbers were held against, or that nothing is needed"
     if rest[1].startswith("# paper: "):
         assert re.search(r" \d{4}, [A-Z].+, ", rest[1]), "authors year, title, venue"
     else:

@@ -44,6 +44,8 @@ def section(name: str, path: Path) -> str:
     parts = [f"### {name}", shelves.describe(path) + "."]
     if paper := shelves.header(path, "paper"):
         parts.append(f"Paper: {paper}.")
+    if compared := shelves.header(path, "compared"):
+        parts.append(f"Compared: {compared}.")
     parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
     if keys := [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(TOLD_ONCE)]:
         parts.append("```yaml\n" + "\n".join(keys) + "\n```")
