@@ -6,6 +6,7 @@ import inspect
 import math
 
 import numpy as np
+import ot
 import pytest
 import scipy.linalg
 import scipy.optimize
@@ -195,6 +196,15 @@ def test_sliced_wasserstein_on_a_line_is_the_transport_of_a_linear_programme(m: 
     shares = np.r_[np.full(8, 1 / 8), np.full(m, 1 / m)]
     expected = scipy.optimize.linprog(costs.ravel(), A_eq=sums, b_eq=shares).fun
     assert float(sliced_wasserstein(source, target, torch.Generator())) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("m", [30, 17])
+def test_sliced_wasserstein_is_pots_along_the_same_directions(m: int) -> None:
+    source, target = sample(30, 4), sample(m, 4, seed=1, shift=0.5)
+    directions = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
+    directions = (directions / directions.norm(dim=0)).double().numpy()
+    theirs = ot.sliced_wasserstein_distance(source.numpy(), target.numpy(), projections=directions, p=2)
+    assert float(sliced_wasserstein(source, target, torch.Generator().manual_seed(2), 16)) == pytest.approx(theirs**2, rel=1e-6)
 
 
 def test_sliced_wasserstein_of_a_shift_is_its_mean_square_over_directions() -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment, linprog
 
+import tiny_adaptation as tiny
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Labelled
 from transferscope.networks.classifier import Classifier
@@ -60,3 +61,20 @@ def test_the_plan_is_a_constant_to_the_gradient():
     assert plan.tolist() == [[0.5, 0.0], [0.0, 0.5]] and not plan.requires_grad
     (plan * cost).sum().backward()
     assert torch.equal(cost.grad, plan)
+
+
+@pytest.mark.parametrize("with_labels", [False, True])
+def test_gradients_are_those_of_the_least_joint_cost(with_labels):
+    """Of the optimal value, found anew by a linear program at every moved weight: a least cost has the gradient of its plan held still."""
+    s, items = tiny.ready(DeepJDOT(tiny.network(), feature_weight=0.3, label_weight=2.0)), tiny.batch(with_labels)
+    rows, columns = np.kron(np.eye(4), np.ones(5)), np.kron(np.ones(4), np.eye(5))
+
+    def objective(name: str, weights: tiny.Weights) -> float:
+        f, g = tiny.features(weights, items.source.inputs), tiny.features(weights, items.unlabelled)
+        wrong = -np.log(tiny.softmax(tiny.logits(weights, items.unlabelled)))[:, items.source.labels.numpy()].T
+        cost = 0.3 * ((f[:, None] - g) ** 2).sum(2) / 2 + 2.0 * wrong  # two features
+        least = linprog(cost.ravel(), A_eq=np.r_[rows, columns], b_eq=np.r_[np.full(4, 1 / 4), np.full(5, 1 / 5)]).fun
+        return sum(tiny.supervised(weights, items).values()) + least
+
+    s.backward(s.losses(items))
+    tiny.assert_gradients(s, objective, atol=1e-5)

@@ -34,7 +34,7 @@ def features(module, inputs=INPUTS) -> np.ndarray:
         return module(inputs).double().numpy()
 
 
-def attention() -> np.ndarray:
+def attention(standardise: bool) -> np.ndarray:
     """Softmax of the rise in cross-entropy, each channel set to 0 in turn, times the number of channels."""
     x = features(delta().start.eval())
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x, LABELS)
@@ -42,15 +42,33 @@ def attention() -> np.ndarray:
     def loss(x: np.ndarray) -> float:
         return -np.log(model.predict_proba(x)[np.arange(12), LABELS]).mean()
 
-    rises = [loss(np.where(np.arange(6) == j, 0, x)) - loss(x) for j in range(6)]
+    rises = np.array([loss(np.where(np.arange(6) == j, 0, x)) - loss(x) for j in range(6)])
+    if standardise:
+        rises = (rises - rises.mean()) / np.sqrt(np.mean((rises - rises.mean()) ** 2)) / 5
     return 6 * np.exp(rises) / np.exp(rises).sum()
 
 
-def test_attention_is_the_softmax_of_what_each_channel_is_worth():
-    strategy = delta()
+@pytest.mark.parametrize(("standardise", "deviation"), [(False, 0.06), (True, 0.15)])
+def test_attention_is_the_softmax_of_what_each_channel_is_worth(standardise, deviation):
+    strategy = delta(standardise=standardise)
     strategy.fit_features(Pools(target=TARGET))
-    np.testing.assert_allclose(strategy.attention.numpy(), attention(), atol=6e-3)
-    assert strategy.attention.std() > 0.06  # not all alike, so that the test can fail
+    np.testing.assert_allclose(strategy.attention.numpy(), attention(standardise), atol=6e-3)
+    assert strategy.attention.std() > deviation  # not all alike, so that the test can fail
+
+
+def test_features_of_one_worth_have_one_attention():
+    strategy = delta()
+    with torch.no_grad():
+        for parameter in strategy.start.parameters():
+            parameter.zero_()
+    strategy.fit_features(Pools(target=TARGET))
+    np.testing.assert_allclose(strategy.attention.numpy(), 1, atol=1e-3)
+
+
+def test_the_history_tells_how_unlike_the_attention_is():
+    outcome_history, strategy = run()[1:]
+    assert [row.get("attention/sd") for row in outcome_history] == [None, *[pytest.approx(np.std(attention(True)), abs=6e-3)] * 3]
+    assert strategy.attention.mean().item() == pytest.approx(1)
 
 
 def test_terms_are_the_attended_distance_of_the_features_and_the_heads_norm():

@@ -28,6 +28,25 @@ def test_without_the_class_term_it_is_the_barycentre_of_sinkhorns_plan():
     np.testing.assert_allclose(moved, 24 * plan @ GIVEN.target, atol=1e-4)
 
 
+@pytest.mark.parametrize("class_weight", [0.0, 0.1])
+def test_the_plan_is_where_the_objective_stands_still(class_weight):
+    """Lagrange: with the marginals given, every γ_ij > 0 has c_ij + ε log γ_ij + η/2 (Σ of its class's γ in column j)^(-1/2) = f_i + g_j.
+
+    The target's items are independent, so that the plan can be read from where the source goes.
+    """
+    draw, labels = np.random.default_rng(3), np.arange(12) % 3
+    source, target = draw.normal(size=(12, 6)) + labels[:, None], draw.normal(size=(6, 6)) + 0.5
+    moved = method(entropy=0.5, class_weight=class_weight).adapt(Items(source, labels, target, target[:0], labels[:0])).source
+    plan = moved @ np.linalg.inv(target) / 12
+    np.testing.assert_allclose(plan.sum(0), 1 / 6, atol=1e-6)
+    np.testing.assert_allclose(plan.sum(1), 1 / 12, atol=1e-6)
+    cost = cdist(source, target, "sqeuclidean")
+    of_class = np.eye(3)[labels] @ np.eye(3)[labels].T @ plan  # [12, 6]
+    slope = cost / np.median(cost) + 0.5 * np.log(plan) + class_weight / 2 * (of_class + 1e-3) ** -0.5
+    rest = slope - slope.mean(0) - slope.mean(1, keepdims=True) + slope.mean()
+    assert np.abs(rest).max() < 1e-3 * np.ptp(slope)
+
+
 def mixing(class_weight: float) -> float:
     """How far from each other the items of one class go, in units of the target's spread."""
     moved = method(entropy=0.3, class_weight=class_weight).adapt(GIVEN).source

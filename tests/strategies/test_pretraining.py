@@ -13,6 +13,7 @@ from transferscope import cli, record
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.domain import Domain
 from transferscope.data.splits import Labelled, Pools
+from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.feature_extraction import FeatureExtraction
@@ -48,6 +49,12 @@ def test_each_image_is_asked_for_in_its_four_turns():
     assert terms["rotation"].item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+def test_pictures_that_a_turn_does_not_leave_their_shape_are_refused():
+    images = torch.zeros(2, 1, 4, 6, dtype=torch.uint8)
+    with pytest.raises(NotApplicable, match="pictures of 4 x 6 pixels change their shape when turned; give image_size"):
+        Rotation(Classifier(Corners(), classes=4)).losses(Batch(Labelled(images, torch.full((2,), -1), torch.zeros(2)), None, None))
+
+
 def test_views_of_one_image_attract_and_all_others_repel():
     z = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double()
     cosine = np.corrcoef(np.c_[z.numpy(), -z.numpy()])  # of vectors with mean 0, the correlation is the cosine
@@ -69,6 +76,22 @@ def test_views_differ_between_items_and_draws_and_stay_pictures():
     colours = torch.tensor([200.0, 100.0, 50.0]).view(1, 3, 1, 1).expand(200, 3, 8, 8)
     ratio = view(colours).mean((2, 3))
     assert 20 < (ratio.std(1) < 1).sum() < 60  # a fifth of them grey
+
+
+def test_a_views_aspect_is_drawn_evenly_on_a_logarithm_and_its_brightness_within_two_fifths():
+    """Against the same draws in numpy. Slopes of a ramp along each side are to each other as width is to height, whatever the colours."""
+    torch.manual_seed(0)
+    ramp = 100 + 50 * torch.arange(32) / 32
+    views = view(torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32)]).expand(2000, 2, 32, 32))
+    across, down = (views[:, 0, 16, 20] - views[:, 0, 16, 12]).abs(), (views[:, 1, 20, 16] - views[:, 1, 12, 16]).abs()
+    draw = np.random.default_rng(0)
+    area, aspect = draw.uniform(0.08, 1, 100_000), np.exp(draw.uniform(np.log(3 / 4), np.log(4 / 3), 100_000))
+    expected = np.log(np.sqrt(area * aspect).clip(max=1) / np.sqrt(area / aspect).clip(max=1))
+    marks = (0.05, 0.25, 0.5, 0.75, 0.95)
+    np.testing.assert_allclose(np.quantile(torch.log(across / down), marks), np.quantile(expected, marks), atol=0.02)
+    brightness = view(torch.full((2000, 1, 8, 8), 100.0)).mean((1, 2, 3))  # a flat picture has no contrast to change
+    assert (brightness - 100).abs().lt(0.01).float().mean() == pytest.approx(0.2, abs=0.03)
+    np.testing.assert_allclose(np.quantile(brightness[(brightness - 100).abs() > 0.01], [0, 0.25, 0.75, 1]), [60, 80, 120, 140], atol=3)
 
 
 # --- as an initialisation ----------------------------------------------------------------------------------------------------

@@ -17,22 +17,26 @@ from transferscope.strategies.fine_tuning import FineTuning
 class DELTA(FineTuning):
     """min E_T [ -log p_y(x) + α / 2 Σ_j D_j (f_j(x) - f_j⁰(x))² ] + β / 2 |w_head|²   (section 3)
 
-    D = d · softmax over the d channels j of L(without channel j) - L: by how much the cross-entropy of the labelled target items rises when
-    a channel of the starting network f⁰ is taken out, with a classifier fitted to f⁰ for it. It is computed once, before the first step.
+    D = d · softmax over the d channels j of r_j = L(without channel j) - L: by how much the cross-entropy of the labelled target items rises
+    when a channel of the starting network f⁰ is taken out, with a classifier fitted to f⁰ for it. It is computed once, before the first step.
     Simplifications: the one layer compared is the backbone's output [N, d], a channel being one feature, where the paper sums over several
-    layers inside, which no two backbones share; the classifier is a logistic regression on standardised features. f⁰ is in evaluation mode.
-    As in the authors' code there is a factor 1/2, D has mean 1, and the optimiser decays no weight; their standardising of the rises before
-    the softmax, which the paper does not have, is left out.
+    layers inside, which no two backbones share; the classifier is a logistic regression on standardised features. f⁰ is in evaluation mode. As
+    in the authors' code (github.com/lixingjian/DELTA) there is a factor 1/2, D has mean 1, and the optimiser decays no weight.
 
-    alpha: the authors' 0.01 times 64, for their code adds the penalties of a batch of 64 items to the mean cross-entropy. So the penalty is
-    of their size per item and channel. (Version 1 had D with sum 1 and alpha 0.01, some 64 d times less, which did next to nothing.)
+    standardise: D = d · softmax of (r - mean r) / (5 sd r), as in that code and not in the paper: D then has a deviation of about 0.2. The rises
+    themselves are hundredths of a nat, so that without it D is 1 within one or two hundredths, and this is one L2 penalty on all features alike.
+    The deviation of D over the channels is `attention/sd` in the history.
+
+    alpha: the authors' 0.01 times 64, for their code adds the penalties of a batch of 64 items to the mean cross-entropy. So the penalty is of
+    their size per item and channel. (Version 1 had D with sum 1 and alpha 0.01, some 64 d times less, which did next to nothing; version 2 did
+    not standardise.)
     """
 
-    version = 2
+    version = 3
 
-    def __init__(self, network: Classifier, alpha: float = 0.64, beta: float = 0.01):
+    def __init__(self, network: Classifier, alpha: float = 0.64, beta: float = 0.01, standardise: bool = True):
         super().__init__(network)
-        self.alpha, self.beta = alpha, beta
+        self.alpha, self.beta, self.standardise = alpha, beta, standardise
         self.start = copy.deepcopy(network.backbone).requires_grad_(False)
         self.register_buffer("attention", torch.zeros(network.backbone.features))
 
@@ -42,7 +46,13 @@ class DELTA(FineTuning):
         weight, bias = fit_standardised(LogisticRegression(max_iter=1000), features, labels)
         logits = features @ weight.T + bias  # [n, C]
         without = [cross_entropy(logits - torch.outer(features[:, j], weight[:, j]), labels) for j in range(features.shape[1])]
-        self.attention.copy_(len(without) * torch.softmax(torch.stack(without) - cross_entropy(logits, labels), dim=0))
+        rises = torch.stack(without) - cross_entropy(logits, labels)  # [d]
+        if self.standardise:
+            rises = (rises - rises.mean()) / (5 * rises.std(correction=0)).clamp_min(1e-12)
+        self.attention.copy_(len(rises) * torch.softmax(rises, dim=0))
+
+    def begin_evaluation(self, pools: Pools) -> dict[str, float]:
+        return {"attention/sd": float(self.attention.std(correction=0))} if self.attention.any() else {}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         features = self.network.backbone(batch.target.inputs)  # [N, d]

@@ -15,9 +15,10 @@ class GatedDANN(Adaptation):
 
     ω(x, y) = (1 - D(f(x), y)) / D(f(x), y) is an estimate of p_T(x, y) / p_S(x, y), its gradient stopped: a source item whose features *and
     label* are not the target's weighs nearly nothing. D(f(x), y) is the probability of coming from the source (the paper has its complement).
-    L_D(y) is D's cross-entropy on labelled target and source items with their labels, L_D(∅) on unlabelled target and source items with a
-    dummy label: one network [d + C] → [1], features beside the label's one-hot code, zeros for the dummy. The features go against both. The
-    two domains count half each in both, whatever the batch, so that D estimates the ratio. μ grows with the steps as DANN's λ.
+    L_D(y) is D's cross-entropy on labelled target and source items with their labels, L_D(∅) on unlabelled target and source items with a dummy
+    label: one network [d + C] → [1], features beside the label's one-hot code, zeros for the dummy. The features go against both. The two
+    domains count half each in both, whatever the batch, so that D estimates the ratio. μ grows with the steps as DANN's λ. Deviations: half of
+    each of the two sums over the domains, which at μ = 1 is half the paper's weight; the discriminator's width.
 
     trade_off: μ at the last step. source_weight: λ. hidden: width of the discriminator's two hidden layers.
     """

@@ -17,12 +17,13 @@ from transferscope.strategies.base import Batch, Strategy
 class InstanceWeights(Strategy):
     """min E_T [ -log p_y(x) ] + source_weight * E_S [ w(x) -log p_y(x) ],  w(x) = min(largest, r(x) / E_S r),  r(x) = P(T | x) / P(S | x)
 
-    r(x) is proportional to p_T(x) / p_S(x) (Bickel, Brückner & Scheffer 2009), so that under covariate shift, where p(y | x) is one
-    in both domains, the second term estimates the target's risk (Shimodaira 2000). P(· | x) is a logistic regression on the features [N, d] of
-    the network as it starts, standardised, fitted once to the source's items and the unlabelled target; it and those features stay fixed while
-    the network trains. Weights have mean 1 over the source before those above `largest` are cut, which trades bias for variance. With all
-    weights 1 it is `joint`. Where p(y | x) differs it can only know that from where the items lie. Deviation: with labels in the budget, their
-    cross-entropy is added with weight 1; the papers have none.
+    r(x) is proportional to p_T(x) / p_S(x) (Bickel, Brückner & Scheffer 2009), so that under covariate shift, where p(y | x) is one in both
+    domains, the second term estimates the target's risk (Shimodaira 2000). P(· | x) is a logistic regression on the features [N, d] of the
+    network as it starts, standardised, fitted once to the source's items and the unlabelled target; it and those features stay fixed while the
+    network trains. Weights have mean 1 over the source before those above `largest` are cut, which trades bias for variance. With all weights 1
+    it is `joint`. Where p(y | x) differs it can only know that from where the items lie. Deviations: the regression has scikit-learn's penalty,
+    which draws weights towards 1 where items are few; with labels in the budget, their cross-entropy is added with weight 1, where the papers
+    have none.
 
     largest: of a weight; at least 1.
     """

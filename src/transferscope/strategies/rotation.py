@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from transferscope.errors import NotApplicable
 from transferscope.strategies.base import Batch, Strategy
 
 
@@ -20,5 +21,8 @@ class Rotation(Strategy):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         images = batch.source.inputs
+        height, width = images.shape[2:]
+        if height != width:
+            raise NotApplicable(f"initialisation=rotation: pictures of {height} x {width} pixels change their shape when turned; give image_size")
         turned = torch.cat([torch.rot90(images, k, dims=(2, 3)) for k in range(4)])
         return {"rotation": cross_entropy(self.logits(turned), torch.arange(4, device=images.device).repeat_interleave(len(images)))}

@@ -15,7 +15,10 @@ class SimCLR(Strategy):
     """min over f, g of the mean of -log exp(s_ij / τ) / Σ_{k ≠ i} exp(s_ik / τ), s the cosines of g(f(·)), i and j two views of an image   (eq. 1)
 
     The 2 N views of N source images are each other's negatives. g is the paper's head with one hidden layer, d → d → 128, and is thrown away
-    afterwards. The views are those of the paper's CIFAR-10 runs (appendix B.9), for small images: `view`. Deviation: no distortion of the hue.
+    afterwards. The views are those of the paper's CIFAR-10 runs (appendix B.9), for small images: `view`. Deviations of the views: no distortion
+    of the hue; a crop longer than the image is cut to it, where common code draws anew (on average 0.53 of the area is left, and 0.49 there);
+    the aspect is in units of the image's own; brightness, contrast and saturation come in this order and are clamped once; grey is the plain
+    mean of the channels.
 
     temperature: τ, 0.5 as in those runs.
     """
