@@ -127,6 +127,7 @@ OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
 ]  # fmt: skip
 OVER_SCRATCH = {  # name -> shift, labels a class
     "joint": (partial(turned, degrees=20), 1),
+    "wise_ft": (partial(turned, degrees=20), 1),
     "target_ssl": (turned, 2),
     "multi_task": (renamed, 4),
     "multi_task_uncertainty": (renamed, 4),
