@@ -36,6 +36,13 @@ def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> Labell
 turned_too_far = partial(turned, degrees=65)
 
 
+def partly_turned(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `turned`, by 40 degrees; of the source's three classes the target has the first two."""
+    whole = turned(3 * size, draw, is_target, degrees=40)
+    kept = torch.nonzero(whole.labels < (2 if is_target else 3))[:size, 0]
+    return Labelled(*(column[kept] for column in whole))
+
+
 def shrunk(size: int, draw: int, is_target: bool) -> Labelled:
     """Three Gaussian classes in four features; the target is about a third of the size."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -49,6 +56,13 @@ def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
     circle = np.stack([np.cos(2 * np.pi * labels / 3), np.sin(2 * np.pi * labels / 3)], axis=1)
     others = np.array([[2.0, 0.0]]).repeat(size, axis=0) if is_target else 1.5 * circle
     return items(np.c_[1.6 * circle, others] + 0.6 * random.normal(size=(size, 4)), labels)
+
+
+def partly_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `elsewhere`; of the source's three classes the target has the first two."""
+    whole = elsewhere(3 * size, draw, is_target)
+    kept = torch.nonzero(whole.labels < (2 if is_target else 3))[:size, 0]
+    return Labelled(*(column[kept] for column in whole))
 
 
 def paired(size: int, draw: int, is_target: bool) -> Labelled:
@@ -118,7 +132,7 @@ OVER_SOURCE_ONLY = {
 }  # fmt: skip
 SLOWLY_OVER_SOURCE_ONLY = {
     "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk, "cdan_e": shrunk,
-    "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "mixstyle": styled,
+    "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
 }  # fmt: skip
 WITH_KEYS_OF_THEIR_OWN = {"afn", "mme"}
 OVER_SCRATCH_FROM_A_SOURCE_MODEL = [

@@ -26,6 +26,7 @@ from planted import (
     WITH_KEYS_OF_THEIR_OWN,
     mislabelled,
     paired,
+    partly_turned,
     renamed,
     shrunk,
     styled,
@@ -179,6 +180,14 @@ def test_joint_training_loses_where_the_names_of_the_classes_say_something_else(
 def test_the_worst_group_misleads_where_its_labels_are_noise(judged):
     judgement = judged("group_dro", "source_only", mislabelled)
     assert judgement.verdict == "negative", judgement
+
+
+@pytest.mark.slow
+def test_a_target_of_some_classes_harms_plain_adversarial_training_and_class_weights_take_back_a_part(judged):
+    """A part only: what is predicted wrongly is weighed wrongly."""
+    assert judged("dann", "source_only", partly_turned).verdict == "negative"
+    judgement = judged("pada", "dann", partly_turned)
+    assert judgement.verdict == "positive", judgement
 
 
 @pytest.mark.slow
