@@ -65,6 +65,15 @@ def partly_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
     return Labelled(*(column[kept] for column in whole))
 
 
+def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
+    """Three classes that overlap along one of four features, equally frequent in the source; of 20 target items 18, 1 and 1 are theirs."""
+    random, place = np.random.default_rng(draw), np.arange(size)
+    labels = np.array([0] * 18 + [1] + [2])[place % 20] if is_target else place % 3
+    inputs = random.normal(size=(size, 4))
+    inputs[:, 0] += 1.2 * (labels - 1)
+    return items(inputs, labels)
+
+
 def paired(size: int, draw: int, is_target: bool) -> Labelled:
     """Six clusters on a circle of two features, and twenty of noise. The source's classes are the clusters; the target, turned a little,
     takes opposite ones for one class, which no line tells apart."""
@@ -129,6 +138,7 @@ def tinted(size: int, draw: int, is_target: bool) -> Labelled:
 
 OVER_SOURCE_ONLY = {
     "bnm": turned, "mcc": turned, "shot": turned, "deep_coral": shrunk, "tent": shrunk, "adaptive_bn": shrunk, "group_dro": misleading,
+    "label_shift": unbalanced,
 }  # fmt: skip
 SLOWLY_OVER_SOURCE_ONLY = {
     "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk, "cdan_e": shrunk,
