@@ -153,6 +153,7 @@ OVER_SCRATCH = {  # name -> shift, labels a class
     "joint": (partial(turned, degrees=20), 1),
     "wise_ft": (partial(turned, degrees=20), 1),
     "target_ssl": (turned, 2),
+    "consistency": (turned, 2),
     "multi_task": (renamed, 4),
     "multi_task_uncertainty": (renamed, 4),
     "multi_task_pcgrad": (renamed, 4),
