@@ -138,7 +138,7 @@ def tinted(size: int, draw: int, is_target: bool) -> Labelled:
 
 OVER_SOURCE_ONLY = {
     "bnm": turned, "mcc": turned, "shot": turned, "deep_coral": shrunk, "tent": shrunk, "adaptive_bn": shrunk, "group_dro": misleading,
-    "label_shift": unbalanced,
+    "label_shift": unbalanced, "sar": shrunk,
 }  # fmt: skip
 SLOWLY_OVER_SOURCE_ONLY = {
     "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk, "cdan_e": shrunk,

@@ -31,7 +31,8 @@ class Tent(Strategy):
         super().__init__(network)
         layers = [layer for layer in network.modules() if isinstance(layer, (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm))]
         if not layers:
-            raise NotApplicable("strategy=tent: the backbone has no normalisation layer to adapt; allowed: one that has, such as small_cnn or mlp")
+            lacking = "the backbone has no normalisation layer to adapt; allowed: one that has, such as small_cnn or mlp"
+            raise NotApplicable(f"strategy={type(self).__name__.lower()}: {lacking}")
         for layer in layers:
             if isinstance(layer, BATCH_NORMS) and not layer.affine:
                 layer.affine = True
