@@ -141,8 +141,8 @@ OVER_SOURCE_ONLY = {
     "label_shift": unbalanced, "sar": shrunk,
 }  # fmt: skip
 SLOWLY_OVER_SOURCE_ONLY = {
-    "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk, "cdan_e": shrunk,
-    "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
+    "aad": turned, "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk,
+    "cdan_e": shrunk, "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
 }  # fmt: skip
 WITH_KEYS_OF_THEIR_OWN = {"afn", "mme"}
 OVER_SCRATCH_FROM_A_SOURCE_MODEL = [

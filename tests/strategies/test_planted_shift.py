@@ -33,6 +33,7 @@ from planted import (
     tinted,
     turned,
     turned_too_far,
+    unbalanced,
     verdict,
 )
 from toy_fit import SETTINGS
@@ -165,7 +166,7 @@ def test_keeping_to_the_features_gains_over_plain_fine_tuning(judged, name):
     assert judgement.verdict == "positive", judgement
 
 
-@pytest.mark.parametrize("name", ["shot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bnm", "mcc", "minimum_entropy"))])
+@pytest.mark.parametrize("name", ["shot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("aad", "bnm", "mcc", "minimum_entropy"))])
 def test_it_loses_where_the_clusters_are_nearer_to_other_classes(judged, name):
     """What they assume is broken: they make surer what is wrong."""
     judgement = judged(name, "source_only", turned_too_far)
@@ -188,6 +189,12 @@ def test_a_target_of_some_classes_harms_plain_adversarial_training_and_class_wei
     assert judged("dann", "source_only", partly_turned).verdict == "negative"
     judgement = judged("pada", "dann", partly_turned)
     assert judgement.verdict == "positive", judgement
+
+
+@pytest.mark.slow
+def test_it_loses_where_the_class_shares_shift_and_it_asks_for_equal_ones(judged):
+    judgement = judged("aad", "source_only", unbalanced)
+    assert judgement.verdict == "negative", judgement
 
 
 @pytest.mark.slow
