@@ -1,5 +1,7 @@
 """PADA against numpy and numerical gradients; DANN where no class weighs less; a class that the target has not loses its weight."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,20 @@ def test_the_class_that_the_target_has_not_loses_its_weight_and_the_others_keep_
     fit(strategy, Pools(source=partly_turned(240, 1, False), unlabelled=partly_turned(240, 2, True).inputs), {}, SETTINGS, (0, "test"))
     first, second, absent = (strategy.shares / strategy.shares.max()).tolist()
     assert absent < 0.25 and min(first, second) > 0.6
+
+
+@pytest.mark.parametrize(("strategy", "budget"), [("pada", 0), ("source_only", 0), ("shot", 5), ("wise_ft", "full"), ("label_shift", 0)])
+def test_a_run_on_a_target_of_some_classes_goes_through_and_counts_those_it_has(train, pair, strategy, budget):
+    whole = pair["blobs"]
+    kept = np.flatnonzero(whole.labels.numpy() != 1)
+    target = replace(whole, inputs=whole.inputs[kept], labels=whole.labels[kept], ids=whole.ids[kept], split=whole.split[kept])
+    run = train(f"strategy={strategy}", f"label_budget={budget}", domains=pair | {"blobs": target})
+    assert run.record["status"] in ("done", "collapsed") and run.on_test().shape[1] == 3
+    metrics = run.record["result"]["metrics"]
+    right = run.on_test().argmax(1) == run.members["blobs/test/labels"]
+    assert metrics["blobs/test/balanced_accuracy"] == pytest.approx(np.mean([right[run.members["blobs/test/labels"] == c].mean() for c in (0, 2)]))
+    if budget:
+        assert [count > 0 for count in run.record["result"]["class_counts"]["target"].values()] == [True, False, True]
 
 
 def test_a_memory_that_is_no_share_is_refused(config):
