@@ -36,6 +36,13 @@ def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> Labell
 turned_too_far = partial(turned, degrees=65)
 
 
+def partly_turned(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `turned`, by 40 degrees; of the source's three classes the target has the first two."""
+    whole = turned(3 * size, draw, is_target, degrees=40)
+    kept = torch.nonzero(whole.labels < (2 if is_target else 3))[:size, 0]
+    return Labelled(*(column[kept] for column in whole))
+
+
 def shrunk(size: int, draw: int, is_target: bool) -> Labelled:
     """Three Gaussian classes in four features; the target is about a third of the size."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -49,6 +56,22 @@ def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
     circle = np.stack([np.cos(2 * np.pi * labels / 3), np.sin(2 * np.pi * labels / 3)], axis=1)
     others = np.array([[2.0, 0.0]]).repeat(size, axis=0) if is_target else 1.5 * circle
     return items(np.c_[1.6 * circle, others] + 0.6 * random.normal(size=(size, 4)), labels)
+
+
+def partly_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `elsewhere`; of the source's three classes the target has the first two."""
+    whole = elsewhere(3 * size, draw, is_target)
+    kept = torch.nonzero(whole.labels < (2 if is_target else 3))[:size, 0]
+    return Labelled(*(column[kept] for column in whole))
+
+
+def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
+    """Three classes that overlap along one of four features, equally frequent in the source; of 20 target items 18, 1 and 1 are theirs."""
+    random, place = np.random.default_rng(draw), np.arange(size)
+    labels = np.array([0] * 18 + [1] + [2])[place % 20] if is_target else place % 3
+    inputs = random.normal(size=(size, 4))
+    inputs[:, 0] += 1.2 * (labels - 1)
+    return items(inputs, labels)
 
 
 def paired(size: int, draw: int, is_target: bool) -> Labelled:
@@ -115,10 +138,11 @@ def tinted(size: int, draw: int, is_target: bool) -> Labelled:
 
 OVER_SOURCE_ONLY = {
     "bnm": turned, "mcc": turned, "shot": turned, "deep_coral": shrunk, "tent": shrunk, "adaptive_bn": shrunk, "group_dro": misleading,
+    "label_shift": unbalanced, "sar": shrunk,
 }  # fmt: skip
 SLOWLY_OVER_SOURCE_ONLY = {
-    "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk, "cdan_e": shrunk,
-    "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "mixstyle": styled,
+    "aad": turned, "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk,
+    "cdan_e": shrunk, "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
 }  # fmt: skip
 WITH_KEYS_OF_THEIR_OWN = {"afn", "mme"}
 OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
@@ -127,7 +151,9 @@ OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
 ]  # fmt: skip
 OVER_SCRATCH = {  # name -> shift, labels a class
     "joint": (partial(turned, degrees=20), 1),
+    "wise_ft": (partial(turned, degrees=20), 1),
     "target_ssl": (turned, 2),
+    "consistency": (turned, 2),
     "multi_task": (renamed, 4),
     "multi_task_uncertainty": (renamed, 4),
     "multi_task_pcgrad": (renamed, 4),

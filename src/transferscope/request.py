@@ -241,7 +241,7 @@ def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozens
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
     name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
     own = "pretrained" if _starts_pretrained(c) else "random"
-    needs_no_model = strategy.closed_form and _is_weightless(c)  # no model of the source would change the features
+    needs_no_model = strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model  # none would change the features
     if start == "random":
         if asked not in ("auto", "random"):
             raise NotApplicable(f"initialisation={asked}: {name} starts from random weights by definition; use strategy=target_only")

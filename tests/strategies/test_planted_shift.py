@@ -26,12 +26,14 @@ from planted import (
     WITH_KEYS_OF_THEIR_OWN,
     mislabelled,
     paired,
+    partly_turned,
     renamed,
     shrunk,
     styled,
     tinted,
     turned,
     turned_too_far,
+    unbalanced,
     verdict,
 )
 from toy_fit import SETTINGS
@@ -168,7 +170,7 @@ def test_keeping_to_the_features_gains_over_plain_fine_tuning(judged, name):
     assert judgement.verdict == "positive", judgement
 
 
-@pytest.mark.parametrize("name", ["shot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bnm", "mcc", "minimum_entropy"))])
+@pytest.mark.parametrize("name", ["shot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("aad", "bnm", "mcc", "minimum_entropy"))])
 def test_it_loses_where_the_clusters_are_nearer_to_other_classes(judged, name):
     """What they assume is broken: they make surer what is wrong."""
     judgement = judged(name, "source_only", turned_too_far)
@@ -182,6 +184,20 @@ def test_joint_training_loses_where_the_names_of_the_classes_say_something_else(
 
 def test_the_worst_group_misleads_where_its_labels_are_noise(judged):
     judgement = judged("group_dro", "source_only", mislabelled)
+    assert judgement.verdict == "negative", judgement
+
+
+@pytest.mark.slow
+def test_a_target_of_some_classes_harms_plain_adversarial_training_and_class_weights_take_back_a_part(judged):
+    """A part only: what is predicted wrongly is weighed wrongly."""
+    assert judged("dann", "source_only", partly_turned).verdict == "negative"
+    judgement = judged("pada", "dann", partly_turned)
+    assert judgement.verdict == "positive", judgement
+
+
+@pytest.mark.slow
+def test_it_loses_where_the_class_shares_shift_and_it_asks_for_equal_ones(judged):
+    judgement = judged("aad", "source_only", unbalanced)
     assert judgement.verdict == "negative", judgement
 
 

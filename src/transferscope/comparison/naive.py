@@ -26,7 +26,7 @@ LEAST_RUNS = 5  # of a baseline at chance: one that fails in half of its runs fa
 def class_counts(record: dict, classes: np.ndarray) -> list[int]:
     """Labelled items [C] that a run may learn from: the target's within its budget; where it sees none, the source's.
 
-    Only their ratios count: k labels a class are one of each. Raises NotSelectable.
+    Only their ratios count: k labels a class are one of each, and none of a class without items. Raises NotSelectable.
     """
     budget, sees = record["cell"]["label_budget"], record["sees"]
     if "target_labels" in sees and budget not in (None, 0):
@@ -35,9 +35,9 @@ def class_counts(record: dict, classes: np.ndarray) -> list[int]:
         domain = "source"
     else:
         raise NotSelectable(f"{NAME}: no label reaches the run, so there are no class shares")
-    if domain == "target" and budget != "full":
-        return [1] * len(classes)
     counts = (record["result"].get("class_counts") or {}).get(domain)
+    if domain == "target" and budget != "full":  # the same of each that it has items of
+        return [int((counts or {}).get(printable(str(name)), budget) != 0) for name in classes]
     if counts is None:
         raise NotSelectable(f"{NAME}: not told: the record does not say the class shares (made by an earlier version)")
     names = [printable(str(name)) for name in classes]

@@ -24,7 +24,7 @@ class Domain:
 
     inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts items; images may stay on disk.
     labels: int64 [N], index into `classes`; -1 where an item has no label.
-    classes: class names, sorted, so that equal sets of classes give equal indices in every domain.
+    classes: class names, sorted, so that equal sets of classes give equal indices in every domain. One may have no item (some_classes.py).
     ids: str [N], unique and stable: items are paired by id across runs.
     split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes to test).
     whole: as a source all labelled items are trained on, as a target all are tested on, as many published tables have it; protocol=inductive

@@ -107,12 +107,12 @@ def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: 
     """(train, validation) items within a budget of `budget` labels a class ("full": all). Nested over budgets.
 
     From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too. Raises NotApplicable for a budget
-    that a class cannot meet, Refused for a class without any label.
+    that a class cannot meet, Refused for a class that has no label in training. A class that the domain has no item of is passed over.
     """
     labels = domain.labels.numpy()
     chosen, aside = [], []
-    for c, name in enumerate(domain.classes):
-        items = train[labels[train] == c]
+    for c in _with_items(domain):
+        name, items = domain.classes[c], train[labels[train] == c]
         if len(items) == 0:
             raise Refused(f"target={domain.name}: class '{name}' has no labelled training item")
         count = len(items) if budget == "full" else budget
@@ -127,9 +127,15 @@ def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: 
 
 
 def smallest_class(domain: Domain, train: np.ndarray) -> int:
-    """How many labelled items the class has that has fewest of them: the largest label budget there is."""
-    counts = np.bincount(domain.labels.numpy()[train][domain.labels.numpy()[train] >= 0], minlength=len(domain.classes))
-    return int(counts.min())
+    """How many labelled items the class has that has fewest of them, of those that the domain has items of: the largest label budget there is."""
+    labels = domain.labels.numpy()[train]
+    return min(int(np.sum(labels == c)) for c in _with_items(domain))
+
+
+def _with_items(domain: Domain) -> list[int]:
+    """The classes that have an item, for all that is known: where an item has no label it may be of any class."""
+    there = domain.labels.unique().tolist()
+    return list(range(len(domain.classes))) if UNLABELLED in there else there
 
 
 @dataclass(frozen=True)

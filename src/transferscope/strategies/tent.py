@@ -32,9 +32,8 @@ class Tent(Strategy):
         super().__init__(network)
         self.layers = [layer for layer in network.reachable() if isinstance(layer, NORMS)]
         if not self.layers:
-            raise NotApplicable(
-                "strategy=tent: the backbone has no normalisation layer above what is frozen; allowed: one that has, such as small_cnn or mlp"
-            )
+            lacking = "the backbone has no normalisation layer above what is frozen; allowed: one that has, such as small_cnn or mlp"
+            raise NotApplicable(f"strategy={type(self).__name__.lower()}: {lacking}")
         for layer in self.layers:
             if isinstance(layer, BATCH_NORMS) and not layer.affine:
                 layer.affine = True
