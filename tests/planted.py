@@ -74,6 +74,23 @@ def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
     return items(inputs, labels)
 
 
+def of_shares(whole: Labelled, classes: list[int], size: int) -> Labelled:
+    """Items of `whole` whose classes are those told, again and again."""
+    places = {c: iter(torch.nonzero(whole.labels == c)[:, 0].tolist()) for c in set(classes)}
+    kept = [next(places[classes[place % len(classes)]]) for place in range(size)]
+    return Labelled(*(column[kept] for column in whole))
+
+
+def skewed_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `elsewhere`, and of nine target items six, two and one are of the classes."""
+    return of_shares(elsewhere(9 * size, draw, is_target), [0] * 6 + [1] * 2 + [2] if is_target else [0, 1, 2], size)
+
+
+def skewed_turned(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `turned`, by 45 degrees, and of twenty target items fourteen, three and three are of the classes."""
+    return of_shares(turned(3 * size, draw, is_target, degrees=45), [0] * 14 + [1] * 3 + [2] * 3 if is_target else [0, 1, 2], size)
+
+
 def paired(size: int, draw: int, is_target: bool) -> Labelled:
     """Six clusters on a circle of two features, and twenty of noise. The source's classes are the clusters; the target, turned a little,
     takes opposite ones for one class, which no line tells apart."""
@@ -143,6 +160,7 @@ OVER_SOURCE_ONLY = {
 SLOWLY_OVER_SOURCE_ONLY = {
     "aad": turned, "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk,
     "cdan_e": shrunk, "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
+    "iwdan": skewed_elsewhere,
 }  # fmt: skip
 WITH_KEYS_OF_THEIR_OWN = {"afn", "mme"}
 OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
