@@ -45,8 +45,8 @@ class IWDAN(Adaptation):
         labels, classes = batch.source.labels, len(self.predicted)
         p_source, p_target = (softmax(part.detach(), dim=1) for part in (logits.source, logits.unlabelled))
         truth = one_hot(labels, classes).to(p_source)
-        self.confusion.lerp_(p_source.T @ truth / len(labels), 1 - self.memory)
-        self.predicted.lerp_(p_target.mean(0), 1 - self.memory)
+        self.confusion.lerp_((p_source.T @ truth / len(labels)).to(self.confusion), 1 - self.memory)
+        self.predicted.lerp_(p_target.mean(0).to(self.predicted), 1 - self.memory)
         if self._step % PERIOD == 0:
             self.class_weights.copy_(torch.from_numpy(shift_weights(*(kept.double().cpu().numpy() for kept in (self.confusion, self.predicted)))))
         shares = self.confusion.sum(0).clamp_min(1e-3 / classes)  # π
