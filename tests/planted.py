@@ -50,6 +50,12 @@ def shrunk(size: int, draw: int, is_target: bool) -> Labelled:
     return items((means[labels] + random.normal(size=(size, 4))) * (0.35 if is_target else 1), labels)
 
 
+def shrunk_from_two(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `shrunk`, and half of the source is a second domain of twice the size."""
+    whole, domain = shrunk(size, draw, is_target), torch.arange(size) // 3 % 2 * (not is_target)
+    return whole._replace(inputs=whole.inputs * (1 + domain[:, None]), domain=domain)
+
+
 def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
     """The class lies on a circle of two features and, in the source alone, of two more; in the target these are at one place for all."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -72,6 +78,23 @@ def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
     inputs = random.normal(size=(size, 4))
     inputs[:, 0] += 1.2 * (labels - 1)
     return items(inputs, labels)
+
+
+def of_shares(whole: Labelled, classes: list[int], size: int) -> Labelled:
+    """Items of `whole` whose classes are those told, again and again."""
+    places = {c: iter(torch.nonzero(whole.labels == c)[:, 0].tolist()) for c in set(classes)}
+    kept = [next(places[classes[place % len(classes)]]) for place in range(size)]
+    return Labelled(*(column[kept] for column in whole))
+
+
+def skewed_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `elsewhere`, and of nine target items six, two and one are of the classes."""
+    return of_shares(elsewhere(9 * size, draw, is_target), [0] * 6 + [1] * 2 + [2] if is_target else [0, 1, 2], size)
+
+
+def skewed_turned(size: int, draw: int, is_target: bool) -> Labelled:
+    """As `turned`, by 45 degrees, and of twenty target items fourteen, three and three are of the classes."""
+    return of_shares(turned(3 * size, draw, is_target, degrees=45), [0] * 14 + [1] * 3 + [2] * 3 if is_target else [0, 1, 2], size)
 
 
 def paired(size: int, draw: int, is_target: bool) -> Labelled:
@@ -143,6 +166,7 @@ OVER_SOURCE_ONLY = {
 SLOWLY_OVER_SOURCE_ONLY = {
     "aad": turned, "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk,
     "cdan_e": shrunk, "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
+    "iwdan": skewed_elsewhere, "m3sda": shrunk_from_two,
 }  # fmt: skip
 WITH_KEYS_OF_THEIR_OWN = {"afn", "mme"}
 OVER_SCRATCH_FROM_A_SOURCE_MODEL = [

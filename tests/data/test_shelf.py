@@ -40,7 +40,8 @@ def test_domain_keeps_its_contract(name: str) -> None:
     assert len(domain.inputs) == len(domain.labels) == len(domain.ids) == len(domain.split) > 0
     assert len(np.unique(domain.ids)) == len(domain)
     assert domain.is_images or (domain.inputs.dtype.is_floating_point and domain.inputs.isfinite().all())
-    assert set(domain.labels.unique().tolist()) - {-1} == set(range(len(domain.classes)))
+    with_items = set(domain.labels.unique().tolist()) - {-1}
+    assert with_items == set(range(len(domain.classes))) or len(with_items) >= 2 and "some_classes" in (SHELF / f"{name}.yaml").read_text()
     assert set(domain.split) <= {"train", "test", ""}
     assert {"train", "test"} <= set(domain.split) or 0 < domain.test_fraction < 1
     assert domain.groups is None or len(domain.groups) == len(domain)

@@ -29,6 +29,7 @@ from planted import (
     partly_turned,
     renamed,
     shrunk,
+    skewed_turned,
     styled,
     tinted,
     turned,
@@ -192,6 +193,13 @@ def test_a_target_of_some_classes_harms_plain_adversarial_training_and_class_wei
     """A part only: what is predicted wrongly is weighed wrongly."""
     assert judged("dann", "source_only", partly_turned).verdict == "negative"
     judgement = judged("pada", "dann", partly_turned)
+    assert judgement.verdict == "positive", judgement
+
+
+@pytest.mark.slow
+def test_other_class_shares_harm_plain_adversarial_training_and_importance_weights_take_that_back(judged):
+    assert judged("dann", "source_only", skewed_turned).verdict == "negative"
+    judgement = judged("iwdan", "dann", skewed_turned)
     assert judgement.verdict == "positive", judgement
 
 
