@@ -15,8 +15,8 @@ NO_TERM = {"scratch", "target_only", "source_only", "fine_tuning", "joint", "mul
 # by strategy, what is left of it without its own: keys, or another strategy; both then draw the same batches
 PLAIN = {
     **dict.fromkeys(("adaptive_bn", "tent", "sar", "shot", "aad", "adda", "safe_choice")),  # that predictions move is all there is to ask
-    **dict.fromkeys(("afn", "bnm", "cdan", "cdan_e", "co_tuning", "consistency", "dan", "dann", "deep_coral", "gated_dann", "iwdan", "jan", "m3sda", "mcc",
-                     "mdd", "minimum_entropy", "mme", "pada"), "strategy.trade_off=0"),
+    **dict.fromkeys(("afn", "bnm", "cdan", "cdan_e", "co_tuning", "consistency", "dan", "dann", "deep_coral", "gated_dann", "iwdan", "jan",
+                     "m3sda", "mcc", "mdd", "minimum_entropy", "mme", "pada"), "strategy.trade_off=0"),
     **dict.fromkeys(("norm_only", "bias_only"), "strategy=feature_extraction"),
     **dict.fromkeys(("multi_task_pcgrad", "multi_task_uncertainty"), "strategy=multi_task"),
     "bss": "strategy.eta=0", "deep_jdot": "strategy.feature_weight=0 strategy.label_weight=0", "delta": "strategy.alpha=0",
