@@ -130,7 +130,8 @@ def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite
 
 
 def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, train, scrambled, name):
-    chosen = [f"strategy={name}", *(["label_budget=50"] if CLASSES[name].beside_scratch else [])]  # enough to choose what it learnt from it
+    # labels enough, and steps large enough, to choose what was learnt from the source
+    chosen = [f"strategy={name}", *(["label_budget=50", "strategy.backbone_rate=1"] if CLASSES[name].beside_scratch else [])]
     clean = finished(*chosen)
     run = train(*chosen, domains=scrambled("blobs_shifted", "train"))
     if "source_labels" in clean.record["sees"]:
