@@ -22,6 +22,7 @@ from transferscope.domains import load_domain
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
+from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.tasks.copied import Copies
@@ -337,7 +338,9 @@ def _consumed(
 ) -> dict[str, Any]:
     keys = ["batch_size", "evaluations", "optimizer", "schedule"]
     is_source_model = _is_source_model(strategy, initialisation)
-    rate = _backbone_rate(c, strategy, initialisation)
+    rate, source_rate = _backbone_rate(c, strategy, initialisation), 1.0
+    if initialisation in REACHED_BY_START and _starts_pretrained(c):
+        source_rate = rate if strategy.has_backbone_rate() else TRANSFERRED_RATE
     keys += [] if is_source_model else ["steps"]
     keys += ["source_steps"] if is_source_model or initialisation in REACHED_BY_START else []
     trainer = {key: c["trainer"][key] for key in keys}
@@ -352,7 +355,7 @@ def _consumed(
     return {
         "strategy": {
             **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
-            **({"backbone_rate": rate} if rate != 1 else {}),
+            **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),  # which said so before the key was everybody's
             "class": f"{strategy.__module__}.{strategy.__qualname__}",
             "version": strategy.version,
         },
@@ -371,7 +374,7 @@ def _consumed(
         **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
         "role": c["role"],
         **({"twin": True} if c["twin"] else {}),
-        **({"source_backbone_rate": TRANSFERRED_RATE} if initialisation in REACHED_BY_START and _starts_pretrained(c) else {}),
+        **({"source_backbone_rate": source_rate} if source_rate != 1 else {}),
         **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],

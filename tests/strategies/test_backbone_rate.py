@@ -54,6 +54,8 @@ def test_it_is_a_tenth_where_weights_were_learnt_elsewhere_and_one_elsewhere(con
 def test_the_source_model_of_pretrained_weights_learns_at_it_too(consumed):
     assert "source_backbone_rate" not in consumed("strategy=shot", "label_budget=0")
     assert consumed("strategy=fine_tuning", PRETRAINED)["source_backbone_rate"] == 0.1
+    assert consumed("strategy=feature_extraction", PRETRAINED)["source_backbone_rate"] == 0.1
+    assert consumed("strategy=fine_tuning", PRETRAINED, "strategy.backbone_rate=0.3")["source_backbone_rate"] == 0.3
     assert "source_backbone_rate" not in consumed("strategy=fine_tuning", PRETRAINED, "source=null")
     assert consumed("strategy=source_only", PRETRAINED)["strategy"]["backbone_rate"] == 0.1
 
@@ -67,6 +69,8 @@ def test_a_source_model_at_another_rate_is_another(train, tmp_path, monkeypatch)
     train("strategy=fine_tuning", store=tmp_path)
     assert kept() == default  # found, not trained again
     train("strategy=source_only", "strategy.backbone_rate=1", *shared, store=tmp_path)
+    assert len(kept()) == 2
+    train("strategy=fine_tuning", "strategy.backbone_rate=1", store=tmp_path)
     assert len(kept()) == 2
 
 
