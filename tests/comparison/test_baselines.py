@@ -161,9 +161,11 @@ def test_the_rate_of_a_transferred_backbone_is_one_of_them(tmp_path):
     for rate, skill in {0.01: 2.0, 0.1: 1.5, 1.0: -1.0}.items():
         slower = {"strategy": {"backbone_rate": rate}} if rate != 1 else {}
         write_runs(tmp_path, "target_only", 0.5, initialisation="pretrained", consumed=slower)
-        write_runs(tmp_path, "fine_tuning", skill, initialisation="pretrained", consumed=slower)
+        of_source = {"source_backbone_rate": rate} if rate != 1 else {}
+        write_runs(tmp_path, "fine_tuning", skill, initialisation="pretrained", consumed=slower | of_source)
     cells = [cell for cell in compare(tmp_path, baseline="target_only") if cell.strategy == "fine_tuning"]
     assert [cell.verdict for cell in cells] == ["positive", "positive", "negative"]
+    assert [cell.variant for cell in cells] == [f"strategy.backbone_rate={rate}" for rate in (0.01, 0.1, 1.0)]
     assert list(cells[0].rates) == ["backbone × 0.01", "backbone × 0.1", "backbone × 1"]
     assert cells[0].rates_sign == "sign changes with the learning rate: + at backbone × 0.01, backbone × 0.1; − at backbone × 1"
 

@@ -15,6 +15,7 @@ NOISE = "source_label_noise"
 TWIN = "twin"
 FOLDS = "folds"
 BACKBONE_RATE = "strategy.backbone_rate"
+SOURCE_RATE = "source_backbone_rate"  # of the source model: the same, unless an arm has no rate of its own
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
 LENGTHENS = "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
@@ -149,6 +150,8 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
     rate = record.get("backbone_rate", 1.0)  # which a record says that knows of it
     if rate is not None and cell["initialisation"] != "random":
         consumed[BACKBONE_RATE] = consumed.get(BACKBONE_RATE, rate)
+    if consumed.get(SOURCE_RATE, rate) == consumed.get(BACKBONE_RATE):
+        consumed.pop(SOURCE_RATE, None)
     content = tuple(cell.values()), frozenset(consumed.items())
     if content not in by_content:
         by_content[content] = Arm(cell, consumed)

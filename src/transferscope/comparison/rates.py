@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from transferscope.comparison.arms import BACKBONE_RATE, flat
+from transferscope.comparison.arms import BACKBONE_RATE, SOURCE_RATE, flat
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -49,6 +49,8 @@ def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
     record = cell.evidence.records[cell.evidence.strategy_runs[0]]
     consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role")})
     rate, backbone = consumed.pop(RATE, None), consumed.pop(BACKBONE_RATE, 1.0)
+    if consumed.get(SOURCE_RATE) == backbone:
+        del consumed[SOURCE_RATE]
     rest = json.dumps([record["cell"], cell.label_budget, consumed], sort_keys=True)
     return (Rate(float(rate), float(backbone)) if isinstance(rate, (int, float)) else None), rest
 
