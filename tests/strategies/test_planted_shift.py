@@ -167,7 +167,8 @@ def test_it_gains_over_scratch_where_labels_are_few(judged, name):
 
 @pytest.mark.parametrize("name", ["delta", "l2_sp", "lp_ft", "gradual_unfreezing"])
 def test_keeping_to_the_features_gains_over_plain_fine_tuning(judged, name):
-    judgement = judged(name, "fine_tuning", paired, labels=4)
+    one_rate = ("strategy.backbone_rate=1",)  # at which plain fine-tuning undoes them
+    judgement = judged(name, "fine_tuning", paired, labels=4, keys=one_rate, baseline_keys=one_rate)
     assert judgement.verdict == "positive", judgement
 
 
