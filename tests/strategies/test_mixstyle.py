@@ -111,4 +111,4 @@ def test_mixing_without_maps_is_refused_in_one_line(tmp_path, capsys):
     asked = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=mixstyle", "tracking=off", f"store={tmp_path}"]
     assert cli.main(["run", *asked]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "strategy=mixstyle: the backbone has no two stages of convolutions; allowed: one that has, such as small_cnn" in line
+    assert "strategy=mixstyle: the backbone has no two stages of convolutions above what is frozen; allowed: one that has" in line

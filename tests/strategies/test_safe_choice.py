@@ -104,7 +104,7 @@ def test_dropout_of_the_other_arm_leaves_the_scratch_arm_its_own_draws():
 
 @pytest.mark.parametrize("budget", [2, 50])
 def test_a_kept_model_answers_as_the_run_chose(train, pair, budget):
-    run = train("strategy=safe_choice", f"label_budget={budget}", "keep=selected", domains=pair)
+    run = train("strategy=safe_choice", "strategy.backbone_rate=1", f"label_budget={budget}", "keep=selected", domains=pair)
     position = {item: number for number, item in enumerate(pair["blobs"].ids)}
     inputs = pair["blobs"].inputs[[position[item] for item in run.members["blobs/test/ids"]]]
     assert choices(run)[-1] == (budget == 50)

@@ -142,13 +142,14 @@ def open_file(path: Path, in_memory: int) -> tuple[Tensor | OnDisk, dict[str, st
             facts, shape = content.metadata() or {}, tuple(content.get_slice("squares").get_shape())
             if not facts.keys() >= {"names", "written", "digest", "hashed"}:  # of an earlier version
                 return None
+            of_items = _read_hashes(path, shape)
             if math.prod(shape) <= in_memory:
                 images = content.get_tensor("squares")
                 whole = _digest(facts, shape, [images.numpy()]) == facts["digest"]
             else:
-                of_items = _read_hashes(path, shape)
                 images = _left_on_disk(path, shape, facts["digest"], np.frombuffer(of_items, np.uint64))
-                whole = _hashed(of_items) == facts["hashed"] and _is_untouched(path, facts, shape)
+                whole = _is_untouched(path, facts, shape)
+            whole = whole and _hashed(of_items) == facts["hashed"]
     except FileNotFoundError:
         return None
     except SafetensorError:
