@@ -29,6 +29,17 @@ class Linear(Backbone):
         return self.layer(inputs)
 
 
+class Normalised(Linear):
+    """With a normalisation layer after it."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(2)
+
+    def forward(self, inputs):
+        return self.norm(super().forward(inputs))
+
+
 def network(seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
     return Classifier(Linear(), classes=3)

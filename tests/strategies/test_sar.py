@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import tiny_adaptation as tiny
 from transferscope.errors import Refused
@@ -16,18 +15,9 @@ from transferscope.strategies.tent import Tent
 MOVED = ("network.backbone.norm.weight", "network.backbone.norm.bias")
 
 
-class Normalised(tiny.Linear):
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.LayerNorm(2)
-
-    def forward(self, inputs):
-        return self.norm(super().forward(inputs))
-
-
 def strategy_of(kind: type[Tent], **arguments: float) -> Tent:
     torch.manual_seed(0)
-    network = Classifier(Normalised(), classes=3)
+    network = Classifier(tiny.Normalised(), classes=3)
     network.head.weight.data *= 3  # so that some predictions are sure
     return tiny.ready(kind(network, **arguments))
 

@@ -22,18 +22,9 @@ from transferscope.training import Settings, fit
 SETTINGS = Settings(6, 8, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true")
 
 
-class Normalised(tiny.Linear):
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.LayerNorm(2)
-
-    def forward(self, inputs):
-        return self.norm(super().forward(inputs))
-
-
 def test_the_loss_is_the_entropy_and_its_gradient_goes_to_scale_and_shift_alone():
     torch.manual_seed(0)
-    strategy, items = tiny.ready(Tent(Classifier(Normalised(), classes=3))), tiny.batch()
+    strategy, items = tiny.ready(Tent(Classifier(tiny.Normalised(), classes=3))), tiny.batch()
     start = tiny.weights_of(strategy)
 
     def expected(weights):

@@ -146,12 +146,7 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
         records.not_applicable.append(_listed(name, record["cell"], seed, status, record["reason"]))
         return
     cell = {key: record["cell"][key] for key in CELL_KEYS}
-    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)})
-    rate = record.get("backbone_rate", 1.0)  # which a record says that knows of it
-    if rate is not None and cell["initialisation"] != "random":
-        consumed[BACKBONE_RATE] = consumed.get(BACKBONE_RATE, rate)
-    if consumed.get(SOURCE_RATE, rate) == consumed.get(BACKBONE_RATE):
-        consumed.pop(SOURCE_RATE, None)
+    consumed = consumed_of(record)
     content = tuple(cell.values()), frozenset(consumed.items())
     if content not in by_content:
         by_content[content] = Arm(cell, consumed)
@@ -161,6 +156,17 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
         arm.runs.setdefault(seed, []).append((folder, record))
     else:
         records.failed.append(_listed(name, cell, seed, status, record["reason"]))
+
+
+def consumed_of(record: dict) -> dict[str, object]:
+    """What a run consumed, flat, less seed and fold; with the rate of its backbone where transferred weights are trained at one."""
+    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)})
+    rate = record.get("backbone_rate", 1.0)  # a record that does not know of it was made at 1
+    if rate is not None and record["cell"]["initialisation"] != "random":
+        rate = consumed.setdefault(BACKBONE_RATE, rate)
+    if SOURCE_RATE in consumed and consumed[SOURCE_RATE] == rate:
+        del consumed[SOURCE_RATE]
+    return consumed
 
 
 def _without_incomplete(arms: list[Arm]) -> list[dict]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from transferscope.comparison.arms import BACKBONE_RATE, SOURCE_RATE, flat
+from transferscope.comparison.arms import BACKBONE_RATE, consumed_of
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -47,10 +47,8 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
 
 def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
     record = cell.evidence.records[cell.evidence.strategy_runs[0]]
-    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role")})
+    consumed = consumed_of(record)
     rate, backbone = consumed.pop(RATE, None), consumed.pop(BACKBONE_RATE, 1.0)
-    if consumed.get(SOURCE_RATE) == backbone:
-        del consumed[SOURCE_RATE]
     rest = json.dumps([record["cell"], cell.label_budget, consumed], sort_keys=True)
     return (Rate(float(rate), float(backbone)) if isinstance(rate, (int, float)) else None), rest
 
