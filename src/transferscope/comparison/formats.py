@@ -183,10 +183,10 @@ def _collapse(cell, comparison) -> list[str]:
 
 
 def _short(reason: str) -> str:
-    """`~9 seeds` for "more seeds: about 9 in all"."""
-    what, _, how = reason.partition(";")[0].partition(":")
+    """`~9 seeds` for "more seeds: about 9 in all", and where a plan's budget came first."""
+    what, _, how = reason.removeprefix("budget; ").partition(";")[0].partition(":")
     number = re.search(r"[\d,]+", how)
-    if what in ("more seeds", "budget"):
+    if what in ("more seeds", "budget") and number:
         return f"{'~' if what == 'more seeds' else '>'}{number[0]} seeds"
     if what.startswith("needs test items"):
         return (f"~{number[0]} items" if number else "more items") + " and seeds" * what.endswith("seeds")
