@@ -10,12 +10,12 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.bars import Bar, ratio, rounds
 from benchmarks.runs import scratch_folder
-from transferscope.artifacts import FrozenFeatures
 from transferscope.backbones.timm import Timm
 from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
+from transferscope.training.source_models import FrozenFeatures
 
 ITEMS, CLASSES, BATCH, PASSES, ROUNDS = 2000, 10, 128, 20, 3
 STEPS = PASSES * -(-ITEMS // BATCH)

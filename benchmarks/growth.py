@@ -24,12 +24,12 @@ from benchmarks.bars import Bar
 from benchmarks.runs import config, scratch_folder
 from benchmarks.startup import write_run
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.data import image_folders, splits
 from transferscope.networks.classifier import Classifier
-from transferscope.run import run
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
+from transferscope.training.run import run
 
 FIGURE = Path(__file__).parents[1] / "docs" / "growth.svg"
 RUNS, ITEMS, PICTURES, STRATEGIES = (250, 500, 1000, 2000, 4000), (100, 1000, 10_000, 100_000), (500, 1000, 2000, 4000, 8000), (1, 2, 4, 8)

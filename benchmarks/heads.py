@@ -21,7 +21,7 @@ from transferscope.networks.frozen import frozen_features
 
 ITEMS, CLASSES, ROUNDS = 3200, 10, 3
 SEEDS, RATES, TWINS = range(8), (0.0005, 0.001, 0.002, 0.005, 0.01), ((0, 0.0005), (7, 0.01))
-IMPORTS = "import hydra, rich.live, timm, transferscope.side_by_side, transferscope.backbones.timm"
+IMPORTS = "import hydra, rich.live, timm, transferscope.training.side_by_side, transferscope.backbones.timm"
 
 
 def pictures(name: str) -> Domain:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from transferscope import conf
+from transferscope.catalog import yamls
 
 
 @contextmanager
@@ -18,5 +18,5 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def config(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+    with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
         return compose("config", overrides=list(overrides))

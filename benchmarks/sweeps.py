@@ -24,7 +24,7 @@ def timings(store: Path) -> list[dict]:
 
 def bars() -> Iterator[Bar]:
     with scratch_folder() as folder:
-        start = seconds(lambda: subprocess.run([sys.executable, "-c", "import transferscope.run"], check=True))
+        start = seconds(lambda: subprocess.run([sys.executable, "-c", "import transferscope.training.run"], check=True))
         grid = ["strategy=scratch", f"seed=range(0,{RUNS})"]
         wall = sweep(folder / "one", *grid, "hydra.launcher.n_jobs=1")
         trained = sum(row["fit_seconds"] for row in timings(folder / "one"))

@@ -16,12 +16,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from benchmarks.bars import Bar, ratio, rounds, seconds
 from benchmarks.runs import config, scratch_folder
-from transferscope import training
 from transferscope.backbones.lenet import LeNet
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
-from transferscope.request import resolve
-from transferscope.run import run
 from transferscope.strategies.base import Batch, Strategy
+from transferscope.training import fit
+from transferscope.training.request import resolve
+from transferscope.training.run import run
 
 STEPS, ROUNDS = 400, 5
 DANN = ["target=handwritten_digits", "source=printed_digits", "strategy=dann", "strategy.hidden=1024", "backbone=lenet", "image_size=28",
@@ -53,12 +53,12 @@ def dann() -> Iterator[Bar]:
     pools = resolve(config(*DANN)).task().pools
     images = pools.source.inputs, pools.source.labels, pools.unlabelled
     evaluating: list[float] = []
-    evaluate = training.Intervals._evaluate
+    evaluate = fit.Intervals._evaluate
 
     def watched(*arguments: object) -> None:
         evaluating.append(seconds(lambda: evaluate(*arguments)))
 
-    with scratch_folder() as folder, patch.object(training.Intervals, "_evaluate", watched):
+    with scratch_folder() as folder, patch.object(fit.Intervals, "_evaluate", watched):
         turn = iter(range(1000))
         arms = {
             "ours": lambda: run(config(*DANN, f"store={folder}", f"seed={next(turn)}")),

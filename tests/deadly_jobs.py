@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from transferscope import record
+from transferscope.store import record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip

@@ -39,7 +39,7 @@ TEXTS = {
 
 def say(words: list[str]) -> str:
     """What a command prints, on a terminal of 120 columns without colours."""
-    from transferscope.cli import main
+    from transferscope.cli.main import main
 
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), mock.patch.dict(os.environ, {"COLUMNS": "120", "NO_COLOR": "1"}):
@@ -76,7 +76,7 @@ def keys() -> dict[str, dict[str, str]]:
     from omegaconf import OmegaConf
 
     from transferscope.errors import Refused
-    from transferscope.request import resolve
+    from transferscope.training.request import resolve
 
     conf = HERE.parents[1] / "conf"
     inputs = {"arrays": NETWORK, "pictures": ["target=handwritten_digits", "backbone=small_cnn", "trainer.accelerator=cpu", "image_size=16"]}

@@ -7,7 +7,7 @@ import torch
 
 from toy_fit import circle
 from transferscope.data.splits import Labelled
-from transferscope.verdict import Judgement, Pair, judge
+from transferscope.statistics.verdict import Judgement, Pair, judge
 
 SEEDS, TEST = range(5), 300
 MARGIN = 0.03  # 300 test items can show no less

@@ -2,8 +2,8 @@
 
 import json
 
-from transferscope import cli
-from transferscope.verbs import reproduce
+from transferscope.cli import reproduce
+from transferscope.cli.main import main
 
 TASK = "amazon_kitchen_whole,amazon_electronics_whole"
 
@@ -16,6 +16,6 @@ def test_the_plain_network_learns_from_kitchens_what_is_said_of_electronics(data
     source, target = TASK.split(",")
     grid = f"hydra.sweeper.grids=[{{source:{source},target:{target},strategy:source_only,backbone.hidden:'[100]',seed:'0'}}]"
     keys = ("hydra.sweeper.params.seed=0", "hydra.launcher.n_jobs=1", f"data_root={data_root}", f"store={tmp_path / 'runs'}")
-    assert cli.main(["reproduce", "amazon_reviews", grid, *keys, "--format", "json"]) == 0
+    assert main(["reproduce", "amazon_reviews", grid, *keys, "--format", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["inside"] and abs(row["ours"] - 0.84) < 0.03

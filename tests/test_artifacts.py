@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from transferscope import artifacts
-from transferscope.artifacts import FrozenFeatures
 from transferscope.backbones.identity import Identity
 from transferscope.backbones.lenet import LeNet
 from transferscope.networks.frozen import frozen_features
+from transferscope.training import source_models
+from transferscope.training.source_models import FrozenFeatures
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_named_in_one_line_and_made_again(tmp_path, damage, ca
 
 
 def slowly(store: Path) -> None:
-    artifacts.SHARD = 32
+    source_models.SHARD = 32
     net = backbone()
     net.seconds = 0.3
     FrozenFeatures(store)(net, images(320), "cpu")

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from transferscope import cli, compare
+from transferscope.cli.main import main
+from transferscope.comparison import compare
 
 BUILD = Path(__file__).parents[1] / "experiments" / "atlas" / "build.py"
 SWEEP = ["run", "-m", "sweep=demo", "target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=2,5",
@@ -19,7 +20,7 @@ def build(*arguments: str | Path) -> subprocess.CompletedProcess:
 
 def test_every_cell_stands_on_the_page_with_its_verdict(tmp_path: Path) -> None:
     store, page = tmp_path / "runs", tmp_path / "index.html"
-    assert cli.main([*SWEEP, f"store={store}"]) == 0
+    assert main([*SWEEP, f"store={store}"]) == 0
     done = build(store, "--folder", tmp_path)
     assert done.returncode == 0 and "of 1 experiment" in done.stdout, done.stderr
     shown = re.findall(r'<td class="(\w+)" title="([^:]+): (\w+), (\S+) ', page.read_text())
@@ -37,7 +38,7 @@ def test_a_store_replaces_its_own_cells_and_leaves_the_others(tmp_path: Path) ->
     here = [line for line in lines if line.startswith("moons,source_only,nt_moon0,nt_moon2,0,dann,")]
     assert len(here) == 1
     (tmp_path / "cells.csv").write_text("\n".join([lines[0], here[0], "demo,scratch,blobs,blobs_shifted,2,fine_tuning,,positive,0.9,0.8,1,3,9,\n"]))
-    assert cli.main([*SWEEP, f"store={tmp_path / 'runs'}"]) == 0
+    assert main([*SWEEP, f"store={tmp_path / 'runs'}"]) == 0
     assert build(tmp_path / "runs", "--folder", tmp_path).returncode == 0
     after = (tmp_path / "cells.csv").read_text().splitlines()
     assert here[0] in after

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from transferscope.batched_heads import BatchedHeads
 from transferscope.data.splits import Labelled
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.feature_extraction import FeatureExtraction
+from transferscope.training.batched_heads import BatchedHeads
 
 
 class Identity(nn.Module):

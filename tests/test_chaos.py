@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deadly_jobs import results
-from transferscope import cli
+from transferscope.cli.main import main
 
 GRID = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=600", "trainer.source_steps=300",
         "trainer.evaluations=20", "tracking=off", "-m", "strategy=scratch,fine_tuning,dann", "seed=range(0,8)", "sweep=chaos",
@@ -60,10 +60,10 @@ def test_twenty_random_kills_change_nothing(tmp_path: Path) -> None:
                     killed[who] += 1
     assert sum(killed.values()) == KILLS and all(killed.values()), killed
     assert [process for group in groups for process in of_group(group)] == []  # workers end with a sweep that was killed
-    assert cli.main(["run", *GRID, f"store={tmp_path / 'undisturbed'}"]) == 0
+    assert main(["run", *GRID, f"store={tmp_path / 'undisturbed'}"]) == 0
     assert len(results(store)) == RUNS and results(store) == results(tmp_path / "undisturbed")
     assert list((store / ".running").iterdir()) == []  # neither work in progress nor locks
     assert [path for path in temporary(store) if ".cache" not in path.parts] == []
-    assert cli.main(["prune", str(store), "--yes"]) == 0
+    assert main(["prune", str(store), "--yes"]) == 0
     assert temporary(store) == [] and list((store / ".cache").rglob("*.lock")) == []
     assert len(results(store)) == RUNS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, edit, missing_job, write_plan, write_run, write_runs, write_store
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.errors import Refused
 
 

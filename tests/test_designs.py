@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from store_fixture import write_run, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 
 
 def test_fixed_items_claim_this_test_set_only(tmp_path):

@@ -7,9 +7,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from scipy import stats
 
-from transferscope import cli, record
-from transferscope.compare import compare
-from transferscope.request import Request, resolve
+from transferscope.cli.main import main
+from transferscope.comparison.compare import compare
+from transferscope.store import record
+from transferscope.training.request import Request, resolve
 
 CONF = Path(__file__).parents[1] / "conf"
 PAIR = ("target=blobs", "source=blobs_shifted", "trainer.steps=1", "trainer.evaluations=1", "trainer.source_steps=2", "tracking=off")
@@ -50,7 +51,7 @@ def store(tmp_path_factory) -> Path:
     """Two deterministic arms and one that is not, three seeds asked for."""
     store = tmp_path_factory.mktemp("runs")
     sweep = ("label_budget=0", "backbone=identity", "seed=range(0,3)", f"store={store}")
-    assert cli.main(["run", "-m", *PAIR, "strategy=coral,source_nearest_neighbour,source_only", *sweep]) == 0
+    assert main(["run", "-m", *PAIR, "strategy=coral,source_nearest_neighbour,source_only", *sweep]) == 0
     return store
 
 
@@ -84,5 +85,5 @@ def test_beside_an_arm_that_draws_it_stands_for_every_seed(store):
 
 def test_seeds_until_decided_asks_for_it_once(tmp_path, capsys):
     words = ["label_budget=0", "backbone=identity", f"store={tmp_path}", "until_decided.looks=[3]", "until_decided.baseline=source_only"]
-    assert cli.main(["run", "-m", *PAIR, "strategy=coral,source_only", *words, "--until-decided"]) == 0
+    assert main(["run", "-m", *PAIR, "strategy=coral,source_only", *words, "--until-decided"]) == 0
     assert len(record.run_folders(tmp_path)) == 4

@@ -7,11 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss
 
-from transferscope import evaluate
 from transferscope.comparison.scores import calibration_error
 from transferscope.data.splits import Evaluated
 from transferscope.tasks.metrics import JUDGED, METRICS
-from transferscope.training import Outcome
+from transferscope.training import evaluate
+from transferscope.training.fit import Outcome
 
 
 def evaluated(labels: list[int], groups: list[str] | None = None) -> Evaluated:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from transferscope import cli, record, shelves
-from transferscope.verbs import reproduce, run
+from transferscope.catalog import shelves
+from transferscope.cli import reproduce, run
+from transferscope.cli.main import main
+from transferscope.store import record
 
 if TYPE_CHECKING:
-    from transferscope.sweeps.sweep import Job  # not before Hydra has found its plugins: it imports them anew
+    from transferscope.sweeps.sweep import Job
 
 EXPERIMENTS = shelves.shelf("experiment")
 SHORT = ["trainer.steps=2", "trainer.source_steps=2", "trainer.evaluations=1", "trainer.threads=1", "tracking=off"]
@@ -64,7 +66,7 @@ def test_a_table_made_with_the_linear_kernel_keeps_it(name: str, jobs: "list[Job
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])
 def test_a_shortened_run_of_it_goes_through(name: str, jobs: "list[Job]", tmp_path: Path) -> None:
-    assert cli.main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
+    assert main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
     [folder] = record.run_folders(tmp_path)
     assert record.read_record(folder)["cell"] == jobs[-1].request.cell
 

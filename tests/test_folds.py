@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from store_fixture import write_plan, write_run
-from transferscope import cli, compare, record
-from transferscope.evidence import calibration_change, flips, learning, parts
-from transferscope.evidence.predictions import Reader
+from transferscope.cli.main import main
+from transferscope.comparison import compare
+from transferscope.comparison.evidence import calibration_change, flips, learning, parts
+from transferscope.comparison.evidence.predictions import Reader
+from transferscope.store import record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[8]", "label_budget=5", "trainer.steps=10",
          "trainer.source_steps=10", "trainer.evaluations=2", "tracking=off"]  # fmt: skip
@@ -150,7 +152,7 @@ def test_several_split_seeds_stay_apart_and_are_warned_of(tmp_path: Path) -> Non
 def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
     store = tmp_path / "runs"
     grid = ["strategy=scratch,fine_tuning", "fold=range(0,2)", "folds=2", "seed=0,1", "sweep=mine", f"store={store}"]
-    assert cli.main(["run", "-m", *SMALL, *grid]) == 0
+    assert main(["run", "-m", *SMALL, *grid]) == 0
     assert len(record.run_folders(store)) == 8
     (cell,) = comparison = compare(store)
     assert (cell.seeds, cell.family_size, cell.conditional_on) == (2, 1, ["target_pool", "hyper_parameters"])
@@ -175,5 +177,5 @@ def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
 )
 def test_refused(words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     small = [word for word in SMALL if word.partition("=")[0] not in {other.partition("=")[0] for other in words}]
-    assert cli.main(["run", *small, *words, f"store={tmp_path / 'runs'}"]) == 2
+    assert main(["run", *small, *words, f"store={tmp_path / 'runs'}"]) == 2
     assert re.search(told, capsys.readouterr().err)

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from store_fixture import write_plan, write_runs
-from transferscope import cli, readings
+from transferscope.cli.main import main
+from transferscope.comparison import readings
 
 FEW = settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=600)
@@ -49,7 +50,7 @@ def answered(*words: str) -> None:
     """Exit 0 or 1 with an answer, or 2 with one line on stderr and nothing else. An exception fails the test by itself."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = cli.main(list(words))
+        status = main(list(words))
     said = err.getvalue()
     assert status in (0, 1, 2) and "Traceback" not in said + out.getvalue(), (words, said)
     assert status != 2 or (len(said.splitlines()) == 1 and said.startswith("transferscope")), (words, said)

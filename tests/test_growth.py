@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from store_fixture import write_plan, write_run, write_runs
-from transferscope import cli, verdict
-from transferscope.compare import compare
+from transferscope.cli.main import main
 from transferscope.comparison.advice import advice
+from transferscope.comparison.compare import compare
+from transferscope.statistics import verdict
 
 LATER = "2125-01-01T00:00:00+00:00"  # a plan that is made after the first reading
 
@@ -25,12 +26,12 @@ def grow(store: Path, seeds: int, skill: float = 0.9, created: str = LATER, name
 
 
 def said(capsys: pytest.CaptureFixture, store: Path, *options: str) -> dict:
-    assert cli.main(["compare", str(store), *options, "--format", "json"]) == 0
+    assert main(["compare", str(store), *options, "--format", "json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def table(capsys: pytest.CaptureFixture, store: Path) -> str:
-    assert cli.main(["compare", str(store)]) == 0
+    assert main(["compare", str(store)]) == 0
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -125,7 +126,7 @@ def test_only_what_is_shown_is_read(tmp_path, capsys):
 def test_a_comparison_that_is_refused_has_read_nothing(tmp_path, capsys):
     grow(tmp_path, 5, name="first")
     write_runs(tmp_path, "dann", 0.9, source="faxes", protocol="transductive")
-    assert cli.main(["compare", str(tmp_path)]) == 2
+    assert main(["compare", str(tmp_path)]) == 2
     assert "--protocol" in capsys.readouterr().err
     grow(tmp_path, 7)
     assert [cell["readings"] for cell in said(capsys, tmp_path, "--protocol", "inductive")["cells"]] == [0]
@@ -146,7 +147,7 @@ def test_a_claim_that_more_seeds_undo_is_taken_back(tmp_path, capsys):
     line = "taken back: fine_tuning, printed → handwritten, labels 10: positive at 5 seeds, undecided now at 10"
     assert line in table(capsys, tmp_path)
     assert said(capsys, tmp_path, "--alpha", "0.04")["taken_back"] == []  # by other rules nothing was told
-    assert cli.main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0
+    assert main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0
     assert "positive at 5 seeds, undecided now at 10" in (tmp_path / "page.html").read_text()
 
 
@@ -215,7 +216,7 @@ def test_who_wants_seeds_is_told_the_better_command_first(tmp_path, capsys):
     told = table(capsys, tmp_path)
     best, other = told.index("--until-decided 'until_decided.looks=[5,10,20]'"), told.index("judged at a fifth of this one's level")
     assert best < other
-    assert cli.main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0
+    assert main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0
     assert "--until-decided" in (tmp_path / "page.html").read_text()
 
 

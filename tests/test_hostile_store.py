@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from store_fixture import write_plan, write_runs, write_store
-from transferscope import cli, record
-from transferscope.verbs import compare as compare_verb
+from transferscope.cli import compare as compare_verb
+from transferscope.cli.main import main
+from transferscope.store import record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip
@@ -201,7 +202,7 @@ def call(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, str]:
     """(exit status, all that was said): never a traceback, nothing that steers a terminal, no planted code run, the victim as it was."""
     victim = Path("victim")
     before = tree(victim)
-    status = cli.main(list(words))
+    status = main(list(words))
     said = "".join(capsys.readouterr())
     assert not STEERING.search(said), STEERING.search(said)
     assert "Traceback" not in said and "secret,secret" not in said and os.environ["HOME"] not in said.replace(str(Path.cwd()), "")
@@ -296,7 +297,7 @@ def test_prune_removes_links_and_nothing_beyond_them(place: Path, capsys: pytest
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one real run that kept its model, and its results undisturbed."""
     store = tmp_path_factory.mktemp("trained") / "runs"
-    assert cli.main(["run", *SMALL, "strategy=fine_tuning", "keep=selected", f"store={store}"]) == 0
+    assert main(["run", *SMALL, "strategy=fine_tuning", "keep=selected", f"store={store}"]) == 0
     return store
 
 
@@ -486,19 +487,19 @@ def test_another_runs_prediction_is_computed_again_where_its_file_is_damaged(cop
 def test_damaged_pictures_are_made_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["run", "target=handwritten_digits", "source=null", "strategy=scratch", "image_size=8", "trainer.steps=2", "trainer.evaluations=1",
              "tracking=off", f"store={tmp_path}"]  # fmt: skip
-    assert cli.main([*words, "seed=0"]) == 0
+    assert main([*words, "seed=0"]) == 0
     [pictures] = tmp_path.glob(".cache/thumbnails/*.npz")
     before = len(np.load(pictures)["ids"])
     pictures.write_bytes(b"PK")
     capsys.readouterr()
-    assert cli.main([*words, "seed=1"]) == 0
+    assert main([*words, "seed=1"]) == 0
     assert "damaged; made again" in capsys.readouterr().err and len(np.load(pictures)["ids"]) == before
 
 
 def test_what_is_no_wandb_folder_is_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "wandb").write_text("no folder")
     small = [word for word in SMALL if not word.startswith("tracking")]
-    assert cli.main(["run", *small, "strategy=scratch", f"store={tmp_path}"]) == 0
+    assert main(["run", *small, "strategy=scratch", f"store={tmp_path}"]) == 0
     assert capsys.readouterr().err.count("set aside") == 1 and list(tmp_path.glob("wandb/offline-run-*"))
 
 
@@ -510,8 +511,8 @@ def test_no_api_key_lands_in_a_record_a_log_or_a_report(tmp_path: Path, monkeypa
     monkeypatch.setenv("WANDB_API_KEY", key)
     monkeypatch.chdir(tmp_path)
     small = [word for word in SMALL if not word.startswith("tracking")]
-    assert cli.main(["run", "-m", *small, "strategy=scratch,fine_tuning", "store=runs"]) == 0  # W&B offline
-    assert cli.main(["report", "runs"]) == 0 and cli.main(["doctor"]) in (0, 1)
+    assert main(["run", "-m", *small, "strategy=scratch,fine_tuning", "store=runs"]) == 0  # W&B offline
+    assert main(["report", "runs"]) == 0 and main(["doctor"]) in (0, 1)
     assert key not in "".join(capfd.readouterr())
     assert [path for path in tmp_path.rglob("*") if path.is_file() and key.encode() in path.read_bytes()] == []
     assert list(tmp_path.glob("runs/wandb/offline-run-*"))

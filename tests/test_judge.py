@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from transferscope.statistics.effect import estimate_over_items, estimate_over_seeds
-from transferscope.verdict import BASELINE_IMPROVING, COLLAPSE, STILL_IMPROVING, Pair, benjamini_hochberg, judge
+from transferscope.statistics.verdict import BASELINE_IMPROVING, COLLAPSE, STILL_IMPROVING, Pair, benjamini_hochberg, judge
 
 
 def pair(d, **more):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from transferscope import cli, record
+from transferscope.cli.main import main
+from transferscope.store import record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=dann", "label_budget=5", "trainer.steps=4", "trainer.source_steps=4",
          "trainer.evaluations=1", "trainer.accelerator=cpu", "tracking=off"]  # fmt: skip
@@ -13,7 +14,7 @@ SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=dann"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., int]:
-    return lambda *words: cli.main(["run", *SMALL, f"store={tmp_path / 'runs'}", *words])
+    return lambda *words: main(["run", *SMALL, f"store={tmp_path / 'runs'}", *words])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_so_is_one_of_a_sweeps_own_section(section: str, run: Callable[..., int]
 
 
 def test_predict_refuses_it_too(tmp_path: Path, capsys) -> None:
-    assert cli.main(["predict", *(word for word in SMALL if "strategy" not in word), f"store={tmp_path}", "+trainer.devices=2"]) == 2
+    assert main(["predict", *(word for word in SMALL if "strategy" not in word), f"store={tmp_path}", "+trainer.devices=2"]) == 2
     assert "trainer.devices=2: no such key" in capsys.readouterr().err
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from transferscope import cli, domains, record
+from transferscope.cli.main import main
+from transferscope.data import load
+from transferscope.store import record
 
 BLOBS = "_target_: transferscope.data.shifted_blobs.load\n"
 MODULE = '''
@@ -55,7 +57,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Writes a yaml, or bytes, and runs with the folder as --config-dir."""
     (tmp_path / "own_parts.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    domains._load_domain.cache_clear()
+    load._load_domain.cache_clear()
 
     def run(path: str, content: str | bytes, *words: str) -> int:
         file = tmp_path / "conf" / path
@@ -64,7 +66,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         given = {word.partition("=")[0] for word in words}
         usual = ["target=mine", "strategy=scratch", "backbone=mlp", "label_budget=5", "trainer.steps=2", "trainer.evaluations=1", "tracking=off"]
         words = [*(word for word in usual if word.partition("=")[0] not in given), *words]
-        return cli.main(["run", *words, f"store={tmp_path / 'runs'}", f"--config-dir={tmp_path / 'conf'}"])
+        return main(["run", *words, f"store={tmp_path / 'runs'}", f"--config-dir={tmp_path / 'conf'}"])
 
     return run
 

@@ -9,7 +9,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from store_fixture import write_runs
-from transferscope import cli, paths, record
+from transferscope.cli.main import main
+from transferscope.store import record
+from transferscope.training import paths
 
 SMALL = ["target=blobs", "backbone=mlp", "strategy=scratch", "label_budget=3", "trainer.steps=2",
          "trainer.evaluations=1", "trainer.accelerator=cpu"]  # fmt: skip
@@ -35,10 +37,10 @@ def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytes
     (shelves / "domain").mkdir(parents=True)
     (shelves / "domain" / "mine.yaml").write_text("# mine\n_target_: transferscope.data.shifted_blobs.load\n")
     words = [*SMALL, "tracking=off", f"store={store}", "target=mine", "--config-dir", str(shelves)]
-    assert cli.main(["run", *words]) == 0 and cli.main(["run", "-m", *words, "seed=0,1"]) == 0
+    assert main(["run", *words]) == 0 and main(["run", "-m", *words, "seed=0,1"]) == 0
     assert len(record.run_folders(store)) == 2 and sorted(tmp_path.iterdir()) == sorted([store, shelves])
-    assert cli.main(["status", str(store)]) == 0 and cli.main(["compare", str(store)]) in (0, 2)
-    assert cli.main(["predict", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2", f"store={store}",
+    assert main(["status", str(store)]) == 0 and main(["compare", str(store)]) in (0, 2)
+    assert main(["predict", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2", f"store={store}",
                      f"--config-dir={shelves}"]) == 0  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def test_a_tilde_is_the_home_folder(how: str, sweep: list[str], tmp_path: Path, 
     (home / "conf" / "experiment").mkdir(parents=True)
     (home / "conf" / "experiment" / "own.yaml").write_text("# @package _global_\nstore: ~/runs\n")
     words = {"word": ["store=~/runs"], "quoted": ['store="~/runs"'], "yaml": ["experiment=own", "--config-dir=~/conf"]}[how]
-    assert cli.main(["run", *SMALL, "tracking=off", *words, *sweep]) == 0
+    assert main(["run", *SMALL, "tracking=off", *words, *sweep]) == 0
     assert len(record.run_folders(home / "runs")) == (2 if sweep else 1)
     assert list(tmp_path.iterdir()) == [home]
 
@@ -69,7 +71,7 @@ def test_a_tilde_is_the_home_folder(how: str, sweep: list[str], tmp_path: Path, 
 )
 def test_what_is_no_path_says_what_to_type(word: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["run", *SMALL, "tracking=off", word]) == 2
+    assert main(["run", *SMALL, "tracking=off", word]) == 2
     said = capsys.readouterr().err
     assert told in said and len(said.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transferscope.request import load_domain
+from transferscope.training.request import load_domain
 
 FOLDER = Path(__file__).parents[1] / "experiments" / "peers"
 

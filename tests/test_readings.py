@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transferscope import readings
-from transferscope.readings import begin, open_log, times
+from transferscope.comparison import readings
+from transferscope.comparison.readings import begin, open_log, times
 
 
 def read(cell: str, seeds: int, planned: int = 0) -> dict:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from transferscope import cli, compare, record, underway
+from transferscope.cli.main import main
+from transferscope.comparison import compare
+from transferscope.store import lease, record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip
@@ -50,7 +52,7 @@ def own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str, store: Path) -> int:
-    return cli.main(["run", *SMALL, f"store={store}", *arguments])
+    return main(["run", *SMALL, f"store={store}", *arguments])
 
 
 def test_what_was_run_tells_what_a_constant_answer_would_score(store: Path) -> None:
@@ -114,10 +116,10 @@ def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: p
 def test_what_a_run_consumes_makes_another_run(change: list[str], store: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    from transferscope import conf
-    from transferscope.request import resolve
+    from transferscope.catalog import yamls
+    from transferscope.training.request import resolve
 
-    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+    with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
         prints = [
             resolve(compose("config", [*SMALL, "strategy=fine_tuning", *more])).fingerprint
             for more in ([], change, ["store=elsewhere"], ["tracking=online"], ["keep=selected", "selection=target_val"])
@@ -191,7 +193,7 @@ def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: lis
 
 
 def test_a_target_is_needed(capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run"]) == 2
+    assert main(["run"]) == 2
     assert "target=???" in capsys.readouterr().err
 
 
@@ -249,7 +251,7 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
         "[{strategy: scratch, label_budget: '2,5'}, {strategy: fine_tuning, label_budget: 2}]}}\n"
     )
     small = [word for word in SMALL if not word.startswith("label_budget")]
-    assert cli.main(["run", "experiment=union", *small, f"store={store}", f"--config-dir={tmp_path / 'conf'}"]) == 0
+    assert main(["run", "experiment=union", *small, f"store={store}", f"--config-dir={tmp_path / 'conf'}"]) == 0
     cells = [(e["cell"]["strategy"], e["cell"]["label_budget"], e["seed"]) for e in map(record.read_record, record.run_folders(store))]
     assert sorted(cells) == [(s, b, k) for s, b in (("fine_tuning", 2), ("scratch", 2), ("scratch", 5)) for k in (0, 1)]
     assert record.read_plans(store)[0]["name"] == "union"
@@ -268,7 +270,7 @@ def test_a_sweep_finds_a_domain_of_ones_own(store: Path, tmp_path: Path) -> None
 
 def test_two_runs_of_a_sweep_are_two_runs_in_wandb(store: Path) -> None:
     small = [word for word in SMALL if not word.startswith("tracking")]
-    assert cli.main(["run", "-m", *small, "strategy=scratch", "seed=0,1", f"store={store}"]) == 0
+    assert main(["run", "-m", *small, "strategy=scratch", "seed=0,1", f"store={store}"]) == 0
     written = sorted(path.name.rsplit("-", 1)[1] for path in (store / "wandb").glob("offline-run-*"))
     assert written == sorted(folder.name for folder in record.run_folders(store))
 
@@ -301,12 +303,12 @@ def test_a_killed_run_resumes_and_ends_identical(store: Path, tmp_path: Path) ->
     process.wait()
     assert record.run_folders(store) == []
     [name] = [path.name for path in (store / ".running").iterdir() if path.is_dir()]
-    status, detail = underway.state(store, name)
+    status, detail = lease.state(store, name)
     assert status == "crashed" and "of 2000" in detail
     resumed_at = json.loads((store / ".running" / name / "claim.json").read_text())["step"]
     assert 0 < resumed_at < 2000
-    assert cli.main([*LONG[3:], f"store={store}"]) == 0
-    assert cli.main([*LONG[3:], f"store={tmp_path / 'undisturbed'}"]) == 0
+    assert main([*LONG[3:], f"store={store}"]) == 0
+    assert main([*LONG[3:], f"store={tmp_path / 'undisturbed'}"]) == 0
     assert results(store) == results(tmp_path / "undisturbed")
     assert litter(store) == []
 
@@ -349,7 +351,7 @@ def test_completion_goes_through_the_verb(monkeypatch: pytest.MonkeyPatch, capsy
     def complete(line: str) -> list[str]:
         monkeypatch.setenv("COMP_LINE", line)
         monkeypatch.setenv("COMP_POINT", str(len(line)))
-        cli.main(["-sc", "query=bash"])
+        main(["-sc", "query=bash"])
         return capsys.readouterr().out.split()
 
     assert complete("transferscope ru") == ["run"]
@@ -359,11 +361,11 @@ def test_completion_goes_through_the_verb(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_help_and_cfg(capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run", "--help"]) == 0
+    assert main(["run", "--help"]) == 0
     assert "label_budget" in capsys.readouterr().out
     assert run("--cfg", "job", "seed=7", store=Path("nowhere")) == 0
     assert "seed: 7" in capsys.readouterr().out
-    assert cli.main(["rum"]) == 2
+    assert main(["rum"]) == 2
     assert "did you mean 'run'" in capsys.readouterr().err
 
 
@@ -373,5 +375,5 @@ def test_what_a_constructor_refuses_is_one_line_and_no_record(store: Path, capsy
     assert len(err.splitlines()) == 1 and "strategy.groups=9" in err
     assert record.run_folders(store) == [] and not (store / ".running").exists()  # told before anything began
     assert run("-m", "strategy=last_groups,scratch", "+strategy.groups=9", store=store) == 2  # scratch takes no groups
-    assert cli.main(["run", "-m", *SMALL, "strategy=last_groups", "strategy.groups=1,9", f"store={store}"]) == 0
+    assert main(["run", "-m", *SMALL, "strategy=last_groups", "strategy.groups=1,9", f"store={store}"]) == 0
     assert "not applicable (1): strategy.groups=9" in capsys.readouterr().err and len(record.run_folders(store)) == 1

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope import cli, record, shelves
+from transferscope.catalog import shelves
+from transferscope.cli.main import main
+from transferscope.store import record
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
     target = "blobs" if name in ("identity", "mlp") else "handwritten_digits"
     weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
     asked = [f"target={target}", f"backbone={name}", "image_size=32", "strategy=scratch", "trainer.steps=1", "trainer.evaluations=1"]
-    assert cli.main(["run", *asked, *weights, "tracking=off", f"store={store}"]) == 0
+    assert main(["run", *asked, *weights, "tracking=off", f"store={store}"]) == 0
     [folder] = record.run_folders(store)
     assert record.read_record(folder)["status"] in ("done", "collapsed")
 
@@ -43,7 +45,7 @@ def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, pat
 
 def test_several_sources_are_pooled(store: Path) -> None:
     asked = ["target=handwritten_digits", "source=[printed_digits,handwritten_digits_rotated]", "strategy=joint", "trainer.steps=2"]
-    assert cli.main(["run", *asked, "trainer.evaluations=1", "tracking=off", f"store={store}"]) == 0
+    assert main(["run", *asked, "trainer.evaluations=1", "tracking=off", f"store={store}"]) == 0
     [folder] = record.run_folders(store)
     entry = record.read_record(folder)
     assert entry["cell"]["source"] == "printed_digits+handwritten_digits_rotated"

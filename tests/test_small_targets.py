@@ -11,7 +11,8 @@ import timm
 from PIL import Image
 from safetensors.torch import save_file
 
-from transferscope import cli, record
+from transferscope.cli.main import main
+from transferscope.store import record
 
 SMALL = ["trainer.steps=4", "trainer.source_steps=4", "trainer.evaluations=1", "trainer.accelerator=cpu", "tracking=off"]
 
@@ -32,7 +33,7 @@ def test_a_budget_that_is_too_large_leaves_the_rest_of_the_sweep(flag: list[str]
     (shelves / "domain" / "near.yaml").write_text((shelves / "domain" / "some.yaml").read_text() + "draw: 1\n")
     words = ["target=few,some", "source=near", "backbone=mlp", "strategy=scratch,joint", "label_budget=1,5,20", *seeds, *flag]
     store = tmp_path / "runs"
-    assert cli.main(["run", "-m", *words, *SMALL, f"store={store}", f"--config-dir={shelves}"]) == 0
+    assert main(["run", "-m", *words, *SMALL, f"store={store}", f"--config-dir={shelves}"]) == 0
     cells = {(entry["cell"]["target"], entry["cell"]["label_budget"]) for entry in map(record.read_record, record.run_folders(store))}
     assert cells == {("few", 1), ("some", 1), ("some", 5)}
     [plan] = record.read_plans(store)
@@ -45,7 +46,7 @@ def test_a_budget_that_is_too_large_leaves_the_rest_of_the_sweep(flag: list[str]
 
 def test_alone_it_is_refused(shelves: Path, tmp_path: Path, capsys) -> None:
     words = ["target=some", "backbone=mlp", "strategy=scratch", *SMALL, f"store={tmp_path / 'runs'}", f"--config-dir={shelves}"]
-    assert cli.main(["run", *words, "label_budget=20"]) == cli.main(["run", "-m", *words, "label_budget=20,30"]) == 2
+    assert main(["run", *words, "label_budget=20"]) == main(["run", "-m", *words, "label_budget=20,30"]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and all("label_budget=20" in line and "at most 10" in line for line in said)
 
@@ -53,10 +54,10 @@ def test_alone_it_is_refused(shelves: Path, tmp_path: Path, capsys) -> None:
 def test_sources_are_ranked_for_six_items(shelves: Path, tmp_path: Path, capsys) -> None:
     words = ["predict", "target=few", "source=blobs_shifted,some", "backbone=mlp", "trainer.source_steps=3", f"store={tmp_path / 'runs'}",
              f"--config-dir={shelves}", "--format=json"]  # fmt: skip
-    assert cli.main(words) == 0
+    assert main(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["label_budget"] == 1 and told["items"]["target_labelled"] == 2 and len(told["sources"]) == 2
-    assert cli.main([*words, "label_budget=10"]) == 2  # which somebody gave
+    assert main([*words, "label_budget=10"]) == 2  # which somebody gave
     assert "label_budget=10: class 'blob-0' of target few has 1 labelled training items" in capsys.readouterr().err
 
 
@@ -75,6 +76,6 @@ def test_the_sweep_of_the_readme_runs_on_thirty_pictures_a_class(tmp_path: Path,
     quick = {"backbone.model": "test_resnet", "backbone.weights": "weights.safetensors", "seed": "0"}
     words = [f"{key}={quick.get(key, value)}" if sign else key for key, sign, value in (word.partition("=") for word in command)]
     monkeypatch.chdir(tmp_path)
-    assert cli.main([*words, *SMALL]) == 0
+    assert main([*words, *SMALL]) == 0
     entries = [record.read_record(folder) for folder in record.run_folders(tmp_path / "runs")]
     assert {entry["status"] for entry in entries} <= {"done", "collapsed"} and len(entries) == 6

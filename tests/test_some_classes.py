@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from transferscope import some_classes
 from transferscope.comparison.naive import class_counts
-from transferscope.data import splits
-from transferscope.domains import load_domain
+from transferscope.data import some_classes, splits
+from transferscope.data.load import load_domain
 from transferscope.errors import NotApplicable, Refused
 
 

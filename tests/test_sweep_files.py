@@ -13,8 +13,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from test_tracking import KEY, nobodys_account, read, server  # noqa: F401  (fixtures)
-from transferscope import cli, conf
-from transferscope.request import resolve
+from transferscope.catalog import yamls
+from transferscope.cli.main import main
+from transferscope.training.request import resolve
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(SWEEPS.glob("*.yaml"))}
@@ -74,7 +75,7 @@ def test_every_command_of_the_agent_is_a_request_that_can_be_served(name: str, a
     assert sweep["method"] != "bayes" or sweep["metric"]
     asked = points(sweep)
     served = set()
-    with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+    with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
         for values in asked:
             env, program, verb, *overrides = agent(sweep, values)
             assert (env, program, verb) == ("/usr/bin/env", "transferscope", "run")
@@ -91,7 +92,7 @@ def test_a_search_learns_what_it_maximises_and_that_is_no_test_score(agent, tmp_
     for name in ("random", "bayes"):
         sweep, store = FILES[name], tmp_path / name
         _, _, *words = agent(sweep, points(sweep)[0])
-        assert cli.main([*words, *SHORT, "tracking=offline", f"store={store}"]) == 0
+        assert main([*words, *SHORT, "tracking=offline", f"store={store}"]) == 0
         [folder] = store.glob("*/record.json")
         run = read(store, folder.parent.name)
         metric = sweep["metric"]["name"]
@@ -102,7 +103,7 @@ def test_a_search_learns_what_it_maximises_and_that_is_no_test_score(agent, tmp_
 @pytest.mark.parametrize("path", sorted((SWEEPS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_can_be_planned(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     asked = ["run", "--config-dir", str(SWEEPS), f"experiment={path.stem}", "--dry-run"]
-    assert cli.main([*asked, f"store={tmp_path}"]) == 0
+    assert main([*asked, f"store={tmp_path}"]) == 0
     output = capsys.readouterr().out
     grid = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
     sizes = [len(range(*map(int, found[1].split(",")))) if (found := re.match(r"range\((.*)\)", v)) else v.count(",") + 1 for v in grid.values()]

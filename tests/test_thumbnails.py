@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transferscope.thumbnails import path, png, read_thumbnails, write_thumbnails
+from transferscope.store.thumbnails import path, png, read_thumbnails, write_thumbnails
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (96, 48, 3)])

@@ -16,9 +16,9 @@ import yaml
 import wandb_stub
 from store_fixture import write_run
 from transferscope import tracking
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import tables
 from transferscope.errors import Refused
-from transferscope.evidence import tables
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789" * 4

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from transferscope import training
 from transferscope.backbones.lenet import LeNet
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Evaluated, Labelled, Pools
@@ -17,7 +16,8 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Outcome, Settings, fit
+from transferscope.training import fit as training
+from transferscope.training.fit import Outcome, Settings, fit
 
 SETTINGS = Settings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 

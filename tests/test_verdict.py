@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferscope.verdict import (
+from transferscope.statistics.verdict import (
     Effect,
     Pair,
     clopper_pearson,

@@ -14,9 +14,11 @@ import pytest
 
 import wandb_stub
 from store_fixture import write_run
-from transferscope import cli, compare, tracking
+from transferscope import tracking
+from transferscope.cli.main import main
+from transferscope.comparison import compare
 from transferscope.errors import Refused
-from transferscope.record import run_folders
+from transferscope.store.record import run_folders
 from wandb_stub import Artifact, Run, Server
 
 KEY = "0123456789" * 4
@@ -40,7 +42,7 @@ def nobodys_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("sweep") / "runs"
     grid = ["strategy=scratch,fine_tuning,feature_extraction", "seed=0,1", "sweep=small", "tracking.group=mine", "keep=selected"]
-    assert cli.main(["run", "-m", *SMALL, *grid, f"store={store}"]) == 0
+    assert main(["run", "-m", *SMALL, *grid, f"store={store}"]) == 0
     return store
 
 
@@ -188,7 +190,7 @@ def test_verdicts_from_the_offline_folders_alone_are_those_of_the_store(store: P
 
 
 def test_a_report_is_written_from_the_offline_folders(store: Path, tmp_path: Path) -> None:
-    assert cli.main(["report", str(store / "wandb"), "-o", str(tmp_path / "report.html")]) == 0
+    assert main(["report", str(store / "wandb"), "-o", str(tmp_path / "report.html")]) == 0
     assert "fine_tuning" in (tmp_path / "report.html").read_text()
 
 
@@ -231,7 +233,7 @@ def test_a_folder_of_offline_runs_leads_nowhere_out_of_it(store: Path, tmp_path:
 @pytest.mark.slow
 def test_a_comparison_leaves_its_verdicts_made_of_the_predictions(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["compare", str(store / "wandb"), "--track"]) == 0  # a rebuilt store is gone afterwards: beside the default one
+    assert main(["compare", str(store / "wandb"), "--track"]) == 0  # a rebuilt store is gone afterwards: beside the default one
     (tracked,) = tmp_path.glob("runs/wandb/offline-run-*")
     with wandb_stub.serving() as server:
         sync(server, tmp_path / "runs")
@@ -247,7 +249,7 @@ def test_without_artifacts_there_is_nothing_to_compare(tmp_path: Path) -> None:
     assert tracking.log_run(tmp_path / job["fingerprint"], **settings) == job["fingerprint"]
     assert list(tmp_path.glob("wandb/offline-run-*")) and not list(tmp_path.glob("wandb/offline-run-*/artifacts"))
     assert "holds no runs" in answer(tmp_path / "wandb")
-    assert cli.main(["run", *SMALL, "strategy=scratch", "tracking.artifacts=maybe", "--dry-run"]) == 2
+    assert main(["run", *SMALL, "strategy=scratch", "tracking.artifacts=maybe", "--dry-run"]) == 2
 
 
 @pytest.mark.slow
@@ -259,7 +261,7 @@ def test_what_a_sweep_notes_while_it_runs_arrives_as_well(tmp_path: Path, flag: 
         "--until-decided": ["strategy=scratch,feature_extraction", "until_decided.looks=[2,3]"],
         "--search": ["strategy=scratch,fine_tuning", "search.trials=2", "search.runs=2", "trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))"],
     }[flag]
-    assert cli.main(["run", "-m", flag, *SMALL, *more, "sweep=noted", f"store={store}"]) == 0
+    assert main(["run", "-m", flag, *SMALL, *more, "sweep=noted", f"store={store}"]) == 0
     expected = answer(store)
     assert answer(store / "wandb") == expected
     with wandb_stub.serving() as server:
@@ -274,6 +276,6 @@ def test_a_sweep_that_another_one_trained_arrives_though_no_run_carried_it(store
     shutil.copytree(store, tmp_path / "runs", symlinks=True)
     grid = ["strategy=scratch,fine_tuning", "seed=0,1", "sweep=part", "keep=selected", f"store={tmp_path / 'runs'}"]
     for _ in range(2):
-        assert cli.main(["run", "-m", *SMALL, *grid]) == 0
+        assert main(["run", "-m", *SMALL, *grid]) == 0
     assert len(list(tmp_path.glob("runs/wandb/offline-run-*/artifacts/sweep-part"))) == 1
     assert answer(tmp_path / "runs" / "wandb") == answer(tmp_path / "runs")

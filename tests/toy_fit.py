@@ -10,7 +10,7 @@ from transferscope.backbones.base import Backbone
 from transferscope.data.splits import Evaluated, Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 SETTINGS = Settings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import transferscope
-from transferscope import verdict
 from transferscope.comparison.arms import read_store
 from transferscope.comparison.pairing import Reader, pair, tested
+from transferscope.statistics import verdict
 
 MARGIN, ALPHA = 0.01, 0.05
 

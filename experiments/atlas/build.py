@@ -21,15 +21,15 @@ from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from transferscope import conf
-from transferscope.compare import compare
-from transferscope.comparison import numerals
+from transferscope.catalog import yamls
+from transferscope.comparison import formatting
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.baselines import TARGET_ONLY
 from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.compare import compare
 from transferscope.errors import Refused
-from transferscope.record import read_plans, write_atomically
 from transferscope.report import layout, ranking, words
+from transferscope.store.record import read_plans, write_atomically
 
 HERE = Path(__file__).parent
 BASELINES = ("scratch", "target_only", "source_only", "source_nearest_neighbour")  # the last only where there is none of the others
@@ -101,7 +101,7 @@ class Table:
 
     @property
     def question(self) -> str:
-        return conf.find("experiment", self.experiment).read_text().splitlines()[1].removeprefix("# ")
+        return yamls.find("experiment", self.experiment).read_text().splitlines()[1].removeprefix("# ")
 
     @property
     def isolates(self) -> str:
@@ -139,7 +139,7 @@ class Table:
 
 def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
     """(experiment, against one baseline) of all that the stores hold. Raises Refused where one is no store, or all hold none."""
-    known, number = conf.names("experiment"), 0
+    known, number = yamls.names("experiment"), 0
     for store in stores:
         if not store.is_dir():
             raise Refused(f"{store}: no such folder; give the store that an experiment was run into")
@@ -201,7 +201,7 @@ def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
     if path.exists():
         with path.open(newline="") as file:
             before = [kind(**row) for row in csv.DictReader(file)]
-    order = {name: number for number, name in enumerate(conf.names("experiment"))}
+    order = {name: number for number, name in enumerate(yamls.names("experiment"))}
     seeds = {line.place: int(line.seeds) for line in before if isinstance(line, Shown)}
     new = [line for line in new if not isinstance(line, Shown) or int(line.seeds) >= seeds.get(line.place, 0)]  # no sweep half run
     lines = {line.place: line for line in [*before, *new]}.values()
@@ -242,8 +242,8 @@ def by_score(scores: list[Foretold]) -> list[dict]:
 def render(cells: list[Shown], scores: list[Foretold]) -> str:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "points": lambda value: numerals.signed(float(value), "accuracy"),
-        "interval": lambda ci: numerals.interval(ci, "accuracy"),
+        "points": lambda value: formatting.signed(float(value), "accuracy"),
+        "interval": lambda ci: formatting.interval(ci, "accuracy"),
         "number": ranking.number,
         "spaced": lambda text: text.replace("_", " "),
     }

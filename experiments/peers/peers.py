@@ -31,12 +31,12 @@ from transferscope.backbones.identity import Identity
 from transferscope.data.domain import Domain
 from transferscope.data.splits import prepare
 from transferscope.networks.classifier import Classifier
-from transferscope.request import load_domain
 from transferscope.strategies.coral import CORAL
 from transferscope.strategies.optimal_transport import LinearOptimalTransport, OptimalTransport
 from transferscope.strategies.shallow import ShallowAdaptation
 from transferscope.strategies.subspace_alignment import SubspaceAlignment
 from transferscope.strategies.tca import TCA
+from transferscope.training.request import load_domain
 
 DOMAINS = ("dslr", "webcam", "amazon", "caltech10")
 CLASSIFIERS = {"nearest_neighbour": lambda: KNeighborsClassifier(1), "svm": lambda: SVC(kernel="linear")}

@@ -7,7 +7,7 @@ import pytest
 
 from transferscope.calibration import growth
 from transferscope.calibration.findings import ALPHA, MARGIN
-from transferscope.verdict import Pair, estimate, judge
+from transferscope.statistics.verdict import Pair, estimate, judge
 
 
 def store(cells: int, families: int, truth: float = 0.0) -> growth.Store:

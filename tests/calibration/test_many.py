@@ -9,7 +9,7 @@ from transferscope.calibration.deciding import bh_levels, course, judged
 from transferscope.calibration.many import Layout, family
 from transferscope.statistics import influence
 from transferscope.statistics.sequential import Design, look
-from transferscope.verdict import Pair, estimate, judge
+from transferscope.statistics.verdict import Pair, estimate, judge
 
 UNIT = 0.02  # of the scores of `some_families`
 SHAPES = [(2, 1), (3, 7), (5, 200), (10, 722)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from transferscope.calibration.null_families import NULL
-from transferscope.verdict import Pair, judge
+from transferscope.statistics.verdict import Pair, judge
 
 CELLS, SEEDS, ITEMS, FAMILIES = 12, 10, 5000, 100
 

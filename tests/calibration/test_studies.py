@@ -14,7 +14,7 @@ from transferscope.calibration.many import Layout
 from transferscope.calibration.power import detection
 from transferscope.calibration.resampling import chunks, resampled
 from transferscope.data.splits import generator
-from transferscope.verdict import judge
+from transferscope.statistics.verdict import judge
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from transferscope.calibration import signs
 from transferscope.calibration.findings import Finding
+from transferscope.cli import calibrate
 from transferscope.errors import Refused
-from transferscope.verbs import calibrate
 
 
 @pytest.fixture

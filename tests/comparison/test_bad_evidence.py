@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_runs
-from transferscope.cli import main
-from transferscope.compare import compare
+from transferscope.cli.main import main
+from transferscope.comparison.compare import compare
 
 TEST = "handwritten/test"
 

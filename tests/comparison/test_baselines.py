@@ -7,9 +7,9 @@ import re
 import pytest
 
 from store_fixture import SEES, write_plan, write_run, write_runs
-from transferscope.compare import compare
 from transferscope.comparison import baselines
 from transferscope.comparison.baseline_words import WORDS
+from transferscope.comparison.compare import compare
 from transferscope.report.page import render
 
 LONG = {"trainer": {"steps": 600}}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from store_fixture import write_runs
-from transferscope.compare import compare
 from transferscope.comparison.best import corrected
+from transferscope.comparison.compare import compare
 
 
 def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):

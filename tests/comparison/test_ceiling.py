@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, write_run, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.report.page import render
 
 HEADING = "way to target_full"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, missing_job, write_plan, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.comparison.contrasts import LABELS, REST
 
 SHUFFLED = {"source_label_noise": 1.0}

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from store_fixture import write_store
-from transferscope.cli import main
-from transferscope.compare import compare
+from transferscope.cli.main import main
 from transferscope.comparison.baselines import BASELINES
+from transferscope.comparison.compare import compare
 from transferscope.report.page import render
 from transferscope.tasks.metrics import JUDGED
 

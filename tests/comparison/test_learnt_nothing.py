@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from store_fixture import write_plan, write_run, write_runs
-from transferscope.compare import compare
-from transferscope.verbs import compare as command
+from transferscope.cli import compare as command
+from transferscope.comparison.compare import compare
 
 CONSTANT = {"status": "collapsed", "reason": "constant predictor: one class for 100% of the test items"}
 FLAG = "the baseline learnt nothing in these steps (failure rate ≥ 48 %, 5 of 5)"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, write_plan, write_run, write_runs
-from transferscope.compare import compare
+from transferscope.cli import compare as command
 from transferscope.comparison import naive
 from transferscope.comparison.baselines import parse
+from transferscope.comparison.compare import compare
 from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused
 from transferscope.report.page import render
 from transferscope.tasks.metrics import JUDGED
-from transferscope.verbs import compare as command
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])  # shares of 1/2, 1/3 and 1/6
 ONE_FOLD = np.zeros(6, int)

@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, stats
 
 from store_fixture import CLASSES, edit, write_run, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.comparison.plateau import Curve, Rise, evenly, project
 from transferscope.comparison.plateau import rise as rise_of
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from store_fixture import write_run, write_runs
-from transferscope import record
-from transferscope.compare import compare
+from transferscope.cli import compare as verb
 from transferscope.comparison.cells import Comparison
-from transferscope.verbs import compare as verb
+from transferscope.comparison.compare import compare
+from transferscope.store import record
 
 DOMAINS = [f"d{k}" for k in range(5)]
 PAIRS = [(source, target) for source in DOMAINS for target in DOMAINS if source != target]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, edit, write_plan, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.errors import Refused
 
 

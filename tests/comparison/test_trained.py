@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from store_fixture import accuracy, missing_job, write_plan, write_run, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 
 SEEDS = 5
 

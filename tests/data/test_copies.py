@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from transferscope import cli
-from transferscope.compare import compare
+from transferscope.cli.main import main
+from transferscope.comparison.compare import compare
 from transferscope.data import copies
 from transferscope.data.domain import Domain
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import split
 from transferscope.errors import Refused
-from transferscope.record import read_record, run_folders
+from transferscope.store.record import read_record, run_folders
 
 
 def domain(name: str, inputs: np.ndarray, **more) -> Domain:
@@ -92,7 +92,7 @@ def shelf(tmp_path: Path) -> Path:
 def run(shelf: Path, *words: str) -> int:
     small = ["backbone=mlp", "backbone.hidden=[4]", "tracking=off", "trainer.steps=4", "trainer.evaluations=1", "label_budget=5"]
     where = ["--config-dir", str(shelf / "conf"), f"store={shelf / 'runs'}", "target=weak_t", "source=weak_s"]
-    return cli.main(["run", *small, *where, *words])
+    return main(["run", *small, *where, *words])
 
 
 def test_a_run_says_records_and_flags_them(shelf, capsys):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from transferscope.data import hugging_face, image_folders, tables
-from transferscope.domains import load_domain
+from transferscope.data.load import load_domain
 from transferscope.errors import Refused
 
 
@@ -94,5 +94,5 @@ def test_the_yaml_of_the_page(pictures: Path, monkeypatch: pytest.MonkeyPatch) -
     start = page.index("# my dataset")
     (pictures / "conf/domain").mkdir(parents=True)
     (pictures / "conf/domain/mine.yaml").write_text(page[start : page.index("```", start)].replace("validation", "spare"))
-    monkeypatch.setattr("transferscope.conf.folders", lambda: (pictures / "conf",))
+    monkeypatch.setattr("transferscope.catalog.yamls.folders", lambda: (pictures / "conf",))
     assert len(load_domain("target", "mine", str(pictures))) == 6

@@ -17,14 +17,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
 
-from transferscope import prediction, request
 from transferscope.data import copies, files, image_folders, splits
 from transferscope.data.domain import Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
 from transferscope.errors import Refused
-from transferscope.record import read_history, read_record
-from transferscope.run import run
-from transferscope.thumbnails import read_thumbnails
+from transferscope.store.record import read_history, read_record
+from transferscope.store.thumbnails import read_thumbnails
+from transferscope.training import request, source_ranking
+from transferscope.training.run import run
 
 ROOT = Path(__file__).parents[2]
 SHELF = sorted(path.stem for path in (ROOT / "conf" / "strategy").glob("*.yaml"))
@@ -129,7 +129,7 @@ def test_so_is_what_predict_says(domains, tmp_path):
     said = []
     for number, in_memory in enumerate((2**28, 0)):
         with of(domains(in_memory), f"store={tmp_path / str(number)}") as config:
-            said.append(prediction.predict([config])["sources"][0] | {"source_seconds": 0})
+            said.append(source_ranking.predict([config])["sources"][0] | {"source_seconds": 0})
     assert said[0]["inputs"] and json.dumps(said[0]) == json.dumps(said[1])
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from transferscope import request
 from transferscope.data import splits
 from transferscope.data.arrays import load
 from transferscope.data.domain import UNLABELLED, Domain
 from transferscope.errors import NotApplicable, Refused
-from transferscope.run import run
+from transferscope.training import request
+from transferscope.training.run import run
 
 CONF = Path(__file__).parents[2] / "conf"
 SEES = frozenset({"source_inputs", "source_labels", "target_inputs"})

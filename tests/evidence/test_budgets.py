@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 
 from store_fixture import write_runs
-from transferscope.compare import compare
-from transferscope.evidence import budgets
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import budgets
 
 
 def band(store, skills: dict[int, float]) -> budgets.Band:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_run, write_runs
-from transferscope.compare import compare
-from transferscope.evidence import flips
-from transferscope.evidence.predictions import Reader
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import flips
+from transferscope.comparison.evidence.predictions import Reader
 from transferscope.statistics.flips import lost
 
 TWIN = {"consumed": {"twin": True}}

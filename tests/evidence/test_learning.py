@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from store_fixture import write_run
-from transferscope.compare import compare
-from transferscope.evidence import learning
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import learning
 
 STEPS = (0, 100, 200, 300)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_runs
-from transferscope.compare import compare
 from transferscope.comparison import scores
-from transferscope.evidence import calibration_change, forgetting, parts, regret
-from transferscope.evidence.predictions import Reader
-from transferscope.record import AT_CHANCE, read_record
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import calibration_change, forgetting, parts, regret
+from transferscope.comparison.evidence.predictions import Reader
+from transferscope.store.record import AT_CHANCE, read_record
 
 TEST = "handwritten/test"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from transferscope.comparison.best import within_families
-from transferscope.evidence import parts
-from transferscope.evidence.shrinkage import shrink
-from transferscope.verdict import Pair
+from transferscope.comparison.evidence import parts
+from transferscope.statistics.shrinkage import shrink
+from transferscope.statistics.verdict import Pair
 
 NAMES = list("abcd")
 

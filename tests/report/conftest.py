@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_runs, write_store
-from transferscope.compare import compare
 from transferscope.comparison.cells import Comparison
-from transferscope.record import read_record
-from transferscope.thumbnails import write_thumbnails
+from transferscope.comparison.compare import compare
+from transferscope.store.record import read_record
+from transferscope.store.thumbnails import write_thumbnails
 
 ITEMS = 200
 

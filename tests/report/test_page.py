@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_run, write_runs
-from transferscope.compare import compare
-from transferscope.comparison import numerals
+from transferscope.cli import report
+from transferscope.comparison import formatting
 from transferscope.comparison.cells import Comparison
-from transferscope.evidence import flips, forgetting, learning
-from transferscope.evidence.predictions import Reader
-from transferscope.record import read_history
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import flips, forgetting, learning
+from transferscope.comparison.evidence.predictions import Reader
 from transferscope.report import answer, figures, layout, page
-from transferscope.verbs import report
+from transferscope.store.record import read_history
 
 NASTY = '<script>alert("x")</script>'
 
@@ -66,7 +66,7 @@ def test_every_cell_is_told_with_delta_verdict_and_reason(comparison, html):
     rows = {" ".join(row[1:]) for row in Page(html).rows}
     assert len(rows) == len(comparison) == 15
     for cell in comparison:
-        told = (cell.verdict, numerals.signed(cell.delta, "accuracy"), numerals.interval(cell.ci_simultaneous, "accuracy"), cell.reason)
+        told = (cell.verdict, formatting.signed(cell.delta, "accuracy"), formatting.interval(cell.ci_simultaneous, "accuracy"), cell.reason)
         assert any(all(part in row for part in told) for row in rows), told
 
 
@@ -135,11 +135,11 @@ def test_what_stands_beside_the_mean_is_told(comparison, html):
     for cell in comparison:
         found = flips.of(cell, 0.05, Reader())
         for one in (found.lost, found.won):
-            assert numerals.signed(one.delta, "accuracy") in text and numerals.interval(one.ci, "accuracy") in text
+            assert formatting.signed(one.delta, "accuracy") in text and formatting.interval(one.ci, "accuracy") in text
         for source in forgetting.of(cell, 0.05):
-            assert numerals.interval(source.ci, "accuracy") in text
+            assert formatting.interval(source.ci, "accuracy") in text
         if found := learning.of(cell, 0.05):
-            assert numerals.interval(found.area.ci, "accuracy") in text
+            assert formatting.interval(found.area.ci, "accuracy") in text
     assert "By ward" in text and "hidden negative transfer" in text and "lost by the twin" in text
     assert "What the source’s labels are worth" in text and "its being chosen" in text
 
@@ -221,7 +221,7 @@ def test_curve_is_mean_and_range_at_shared_steps(comparison):
 
 @pytest.mark.parametrize(("value", "text"), [(0.1234, "+12.3"), (-0.0004, "0.0"), (-0.05, "−5.0"), (None, "–"), (math.nan, "–")])
 def test_signed(value, text):
-    assert numerals.signed(value, "accuracy") == text
+    assert formatting.signed(value, "accuracy") == text
 
 
 def test_variants_are_short_where_that_stays_clear():

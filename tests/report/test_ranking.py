@@ -8,11 +8,11 @@ import pytest
 from markupsafe import escape
 
 from store_fixture import write_runs
-from transferscope import record
-from transferscope.compare import compare
-from transferscope.comparison import numerals
+from transferscope.comparison import formatting
 from transferscope.comparison.cells import Comparison
+from transferscope.comparison.compare import compare
 from transferscope.report import page
+from transferscope.store import record
 
 NASTY = '<script>alert("x")</script>'
 PAIRS = [(f"d{a}", f"d{b}") for a in range(4) for b in range(4) if a != b]
@@ -60,7 +60,7 @@ def test_it_tells_the_conclusion_and_every_number(comparison):
     for point in found.points:
         value = f"{point.values['inputs/mmd']:.3g}".replace("-", "−")
         assert f"{point.source} → {point.target}" in told and f">{value}<" in told
-        assert numerals.signed(point.delta, "accuracy") in told
+        assert formatting.signed(point.delta, "accuracy") in told
 
 
 def test_a_figure_has_one_point_a_pair_that_has_a_value(comparison):

@@ -9,7 +9,7 @@ from torch import from_numpy
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from store_fixture import edit, write_runs
-from transferscope.compare import compare
+from transferscope.comparison.compare import compare
 from transferscope.comparison.scores import calibration_error, item_scores
 from transferscope.statistics import influence
 from transferscope.statistics.effect import estimate

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from transferscope.statistics.sequential import BUDGET, SEEDS_CANNOT_HELP, Design, Finding, is_futile, look
-from transferscope.verdict import Pair, estimate
+from transferscope.statistics.verdict import Pair, estimate
 
 DESIGN = Design((5, 7, 10), 0.05)
 MARGIN = 0.01

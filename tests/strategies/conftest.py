@@ -10,11 +10,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from transferscope import request
 from transferscope.data import splits
 from transferscope.data.domain import Domain
-from transferscope.record import read_history, read_record
-from transferscope.run import run
+from transferscope.store.record import read_history, read_record
+from transferscope.training import request
+from transferscope.training.run import run
 
 CONF = Path(__file__).parents[2] / "conf"
 TINY = (

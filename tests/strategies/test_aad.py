@@ -7,8 +7,8 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.errors import Refused
-from transferscope.request import resolve
 from transferscope.strategies.aad import AaD
+from transferscope.training.request import resolve
 
 
 def drawn_pool(items) -> torch.Tensor:

@@ -12,7 +12,7 @@ from transferscope.data.splits import Pools
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.adaptive_bn import AdaptiveBN
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 
 def adapted(steps: int, batch_size: int, target: torch.Tensor) -> tuple[Classifier, dict]:

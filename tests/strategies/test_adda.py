@@ -10,7 +10,7 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.strategies.adda import ADDA
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 
 @pytest.mark.parametrize("with_labels", [False, True])

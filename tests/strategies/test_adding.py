@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from transferscope import cli
-from transferscope.record import read_history, read_record, run_folders
+from transferscope.cli.main import main
+from transferscope.store.record import read_history, read_record, run_folders
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-strategy.md").read_text()
 QUICK = ["trainer.steps=4", "trainer.source_steps=4", "trainer.evaluations=2", "trainer.accelerator=cpu", "tracking=off"]
@@ -29,7 +29,7 @@ def test_the_page_works_when_followed(own_folder):
         assert f"`{path}`" in PAGE
         (own_folder / path).write_text(re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)[1])
     [command] = re.findall(r"^transferscope .*--config-dir my_conf$", PAGE, re.MULTILINE)
-    assert cli.main([*shlex.split(command)[1:], *QUICK]) == 0
+    assert main([*shlex.split(command)[1:], *QUICK]) == 0
     [folder] = run_folders(own_folder / "runs")
     record = read_record(folder)
     assert record["status"] == "done" and record["cell"]["strategy"] == "mine" and record["cell"]["initialisation"] == "source"
@@ -60,6 +60,6 @@ WRONG = [
 def test_a_wrong_yaml_is_refused_in_one_line(own_folder, capsys, yaml, words):
     (own_folder / "own.py").write_text(STRATEGIES)
     (own_folder / "my_conf" / "strategy" / "wrong.yaml").write_text(f"# wrong\n{yaml}\n")
-    assert cli.main(["run", "target=blobs", "backbone=mlp", "strategy=wrong", "--config-dir", "my_conf", *QUICK]) == 2
+    assert main(["run", "target=blobs", "backbone=mlp", "strategy=wrong", "--config-dir", "my_conf", *QUICK]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and all(word in message for word in words), message

@@ -5,14 +5,15 @@ from functools import partial
 import pytest
 import torch
 
-from transferscope import conf, request
 from transferscope.backbones.mlp import MLP
+from transferscope.catalog import yamls
 from transferscope.data.splits import Labelled, Pools
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
-from transferscope.training import Settings, fit
-from transferscope.values import strategy_class
+from transferscope.training import request
+from transferscope.training.checks import strategy_class
+from transferscope.training.fit import Settings, fit
 
 PRETRAINED = "backbone.weights=pretrained"  # of which this backbone has none: they are asked for and not loaded
 
@@ -82,8 +83,8 @@ def test_what_trains_nothing_at_it_has_no_such_key(config, name):
 
 
 def test_every_yaml_has_the_key_where_it_is_read():
-    for name in conf.names("strategy"):
-        yaml = conf.read(conf.find("strategy", name))
+    for name in yamls.names("strategy"):
+        yaml = yamls.read(yamls.find("strategy", name))
         strategy = strategy_class(yaml)
         assert (yaml.get("backbone_rate", "none") is None) == strategy.has_backbone_rate(), name
 

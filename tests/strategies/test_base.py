@@ -11,7 +11,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 
 class Slope(Strategy):

@@ -7,17 +7,17 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from transferscope import cli
-from transferscope import request as requests
 from transferscope.backbones.mlp import MLP
+from transferscope.cli.main import main
 from transferscope.data import shifted_blobs
 from transferscope.data.splits import Evaluated, Labelled, Pools
-from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
-from transferscope.run import build
 from transferscope.strategies.base import Batch
 from transferscope.strategies.co_tuning import CoTuning, source_given_target
-from transferscope.training import Settings, fit
+from transferscope.training import request as requests
+from transferscope.training.fit import Settings, fit
+from transferscope.training.load import load_run
+from transferscope.training.run import build
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]
@@ -151,7 +151,7 @@ def test_it_starts_from_the_source_models_head_where_classes_differ(config, tmp_
 
 def test_without_a_source_model_it_is_refused(tmp_path, capsys):
     asked = ["target=handwritten_digits", "strategy=co_tuning", "backbone=timm", "backbone.weights=pretrained", f"store={tmp_path}"]
-    assert cli.main(["run", *asked]) == 2
+    assert main(["run", *asked]) == 2
     assert "strategy co_tuning needs a source model; give source=DOMAIN" in capsys.readouterr().err
 
 

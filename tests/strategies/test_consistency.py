@@ -6,8 +6,8 @@ import torch
 
 import tiny_adaptation as tiny
 from transferscope.errors import Refused
-from transferscope.request import resolve
 from transferscope.strategies.consistency import Consistency, cut_out, recoloured
+from transferscope.training.request import resolve
 
 
 def consistency(threshold: float) -> Consistency:

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Labelled
 from transferscope.networks.classifier import Classifier
-from transferscope.record import read_history
-from transferscope.request import resolve
+from transferscope.store.record import read_history
 from transferscope.strategies.base import SIGHTS, Batch, Strategy
+from transferscope.training.request import resolve
 
 SHELF = Path(__file__).parents[2] / "conf" / "strategy"
 NAMES = sorted(path.stem for path in SHELF.glob("*.yaml"))

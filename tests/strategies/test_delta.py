@@ -14,7 +14,7 @@ from transferscope.data.splits import Evaluated, Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.delta import DELTA
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]

@@ -12,7 +12,7 @@ from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.discriminative import Discriminative, LayerDecay
 from transferscope.strategies.fine_tuning import FineTuning
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 RATE = 0.5
 

@@ -10,7 +10,7 @@ from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 STEPS = 20
 

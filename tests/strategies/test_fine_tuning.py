@@ -4,9 +4,9 @@
 import torch
 from safetensors.torch import load_file
 
-from transferscope import request as requests
 from transferscope.data import shifted_blobs
-from transferscope.run import build
+from transferscope.training import request as requests
+from transferscope.training.run import build
 
 
 def built(config, store, *overrides):

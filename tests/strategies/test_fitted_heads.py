@@ -12,16 +12,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from transferscope import request
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import Evaluated, Labelled, Pools
-from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.linear_svm import LinearSVM
 from transferscope.strategies.logistic_regression import LogisticRegression
 from transferscope.strategies.nearest_mean import NearestMean
 from transferscope.strategies.nearest_neighbour import NearestNeighbour
-from transferscope.training import Settings, fit
+from transferscope.training import request
+from transferscope.training.fit import Settings, fit
+from transferscope.training.load import load_run
 
 HEADS = [LogisticRegression, LinearSVM, NearestMean, NearestNeighbour]
 NAMES = ["logistic_regression", "linear_svm", "nearest_mean", "nearest_neighbour"]

@@ -13,7 +13,7 @@ from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.gradual_unfreezing import GradualUnfreezing
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

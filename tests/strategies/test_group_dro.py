@@ -7,9 +7,9 @@ import torch
 from tiny_adaptation import assert_gradients, batch, logits, network, ready, softmax, weights_of
 from transferscope.data import shifted_blobs
 from transferscope.data.splits import Pools
-from transferscope.load import load_run
 from transferscope.strategies.base import Batch
 from transferscope.strategies.group_dro import GroupDRO
+from transferscope.training.load import load_run
 
 
 def three_domains(with_labels: bool) -> Batch:

@@ -12,9 +12,9 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Pools
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.request import resolve
 from transferscope.strategies.iwdan import IWDAN, shift_weights
-from transferscope.training import fit
+from transferscope.training.fit import fit
+from transferscope.training.request import resolve
 
 K = np.array([[0.20, 0.05, 0.05], [0.05, 0.30, 0.02], [0.05, 0.05, 0.23]])  # columns: true class
 MU = np.array([0.5, 0.2, 0.3])

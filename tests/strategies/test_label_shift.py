@@ -9,9 +9,9 @@ from planted import unbalanced
 from transferscope.backbones.base import Backbone
 from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
-from transferscope.record import read_history
-from transferscope.request import resolve
+from transferscope.store.record import read_history
 from transferscope.strategies.label_shift import LabelShift, calibrated, estimated_shares
+from transferscope.training.request import resolve
 
 TRUE = np.array([0.75, 0.15, 0.10])
 EVEN = np.full(3, 1 / 3)

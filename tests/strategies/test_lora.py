@@ -13,10 +13,10 @@ from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.backbones.timm import Timm
 from transferscope.data.splits import Labelled, Pools
 from transferscope.errors import NotApplicable, Refused
-from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.lora import LoRA
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
+from transferscope.training.load import load_run
 
 
 def vit() -> Classifier:
@@ -78,7 +78,7 @@ def test_a_kept_model_predicts_what_the_record_holds(train):
     run = train("strategy=lora", "keep=selected")
     loaded = load_run(run.folder)
     test = {item: number for number, item in enumerate(run.members["blobs/test/ids"])}
-    from transferscope.request import load_domain
+    from transferscope.training.request import load_domain
 
     domain = load_domain("target", "blobs", "data")
     chosen = [number for number, item in enumerate(domain.ids) if item in test]

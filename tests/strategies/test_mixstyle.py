@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from tiny_maps import Maps
-from transferscope import cli
 from transferscope.backbones.lenet import LeNet
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.backbones.timm import Timm
+from transferscope.cli.main import main
 from transferscope.data.splits import Labelled
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
@@ -109,6 +109,6 @@ def test_the_mixture_changes_what_is_trained(finished):
 
 def test_mixing_without_maps_is_refused_in_one_line(tmp_path, capsys):
     asked = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=mixstyle", "tracking=off", f"store={tmp_path}"]
-    assert cli.main(["run", *asked]) == 2
+    assert main(["run", *asked]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "strategy=mixstyle: the backbone has no two stages of convolutions above what is frozen; allowed: one that has" in line

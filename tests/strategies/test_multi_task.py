@@ -9,15 +9,17 @@ import torch
 from planted import renamed
 from tiny_adaptation import assert_gradients, batch, cross_entropy, features, linear, logits, network, ready, weights_of
 from toy_fit import hits
-from transferscope import artifacts, cli, record
-from transferscope import request as requests
 from transferscope.backbones.mlp import MLP
+from transferscope.cli.main import main
 from transferscope.data import shifted_blobs
 from transferscope.data.splits import Pools
-from transferscope.load import load_run
-from transferscope.run import build
+from transferscope.store import record
 from transferscope.strategies.base import Batch
 from transferscope.strategies.multi_task import MultiTask, PCGrad, UncertaintyWeighted
+from transferscope.training import request as requests
+from transferscope.training import source_models
+from transferscope.training.load import load_run
+from transferscope.training.run import build
 
 KINDS = {"multi_task": MultiTask, "multi_task_uncertainty": UncertaintyWeighted, "multi_task_pcgrad": PCGrad}
 
@@ -135,7 +137,7 @@ def test_it_may_start_from_the_source_model_with_its_head(config, tmp_path, pair
     request = requests.resolve(config("strategy=multi_task", "initialisation=source", f"store={tmp_path}"))
     task = request.task()
     strategy, _ = build(request, task)
-    weights, _ = artifacts.source_model(request, task)
+    weights, _ = source_models.source_model(request, task)
     torch.testing.assert_close(strategy.source_head.weight.detach(), weights["head.weight"])
     torch.testing.assert_close(strategy.network.backbone.layers[0].weight.detach(), weights["backbone.layers.0.weight"])
 
@@ -144,6 +146,6 @@ def test_no_source_validation_where_classes_differ(pair, monkeypatch, tmp_path, 
     other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
     monkeypatch.setattr(requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name])
     asked = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=multi_task", "keep=selected", "selection=source_val"]
-    assert cli.main(["run", *asked, "tracking=off", f"store={tmp_path}"]) == 2
+    assert main(["run", *asked, "tracking=off", f"store={tmp_path}"]) == 2
     assert "selection=source_val: the head has the classes of target blobs" in capsys.readouterr().err
     assert record.run_folders(tmp_path) == []

@@ -14,7 +14,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Evaluated, Labelled, Pools
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Strategy
-from transferscope.training import Outcome, Settings, fit
+from transferscope.training.fit import Outcome, Settings, fit
 
 SETTINGS = Settings(12, 4, 3, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
 

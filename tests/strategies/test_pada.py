@@ -13,10 +13,10 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Pools
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.request import resolve
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.pada import PADA
-from transferscope.training import fit
+from transferscope.training.fit import fit
+from transferscope.training.request import resolve
 
 BEFORE = np.array([0.5, 0.3, 0.2])  # the running mean of the shares
 

@@ -13,6 +13,7 @@ import torch
 from transferscope.calibration.signs import Linear
 from transferscope.data.splits import Evaluated, Labelled, Pools
 from transferscope.networks.classifier import Classifier
+from transferscope.statistics.verdict import Judgement, Pair, judge
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.fine_tuning import FineTuning
@@ -22,8 +23,7 @@ from transferscope.strategies.joint import Joint
 from transferscope.strategies.safe_choice import SafeChoice
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Settings, fit
-from transferscope.verdict import Judgement, Pair, judge
+from transferscope.training.fit import Settings, fit
 
 SETTINGS = Settings(120, 64, 1, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 SEEDS, LABELS, TEST = range(5), 20, 400  # labels a class

@@ -43,10 +43,10 @@ from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import Evaluated, Pools
 from transferscope.networks.classifier import Classifier
+from transferscope.statistics.verdict import Judgement
 from transferscope.strategies.base import TRANSFERRED_RATE
 from transferscope.strategies.source_only import SourceOnly
-from transferscope.training import Settings, fit
-from transferscope.verdict import Judgement
+from transferscope.training.fit import Settings, fit
 
 CONF = Path(__file__).parents[2] / "conf" / "strategy"
 

@@ -9,18 +9,19 @@ from torch import nn
 
 from planted import SEEDS, verdict
 from toy_fit import SETTINGS, hits, items
-from transferscope import cli, record
 from transferscope.backbones.small_cnn import SmallCNN
+from transferscope.cli.main import main
 from transferscope.data.domain import Domain
 from transferscope.data.splits import Labelled, Pools
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
+from transferscope.store import record
 from transferscope.strategies.base import Batch
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR, contrast, view
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import fit
+from transferscope.training.fit import fit
 
 KINDS = {"rotation": Rotation, "simclr": SimCLR}
 
@@ -166,7 +167,7 @@ def test_a_source_without_any_label_serves(on_pictures):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(arguments, said, tmp_path, capsys):
-    assert cli.main(["run", *arguments, "tracking=off", f"store={tmp_path}"]) == 2
+    assert main(["run", *arguments, "tracking=off", f"store={tmp_path}"]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert said in line and record.run_folders(tmp_path) == []
 

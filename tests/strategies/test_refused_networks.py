@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from transferscope.cli import main
+from transferscope.cli.main import main
 from transferscope.errors import NotApplicable, Refused
-from transferscope.request import resolve
+from transferscope.training.request import resolve
 
 DIGITS = ("target=handwritten_digits", "source=printed_digits")
 

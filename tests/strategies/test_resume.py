@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from transferscope.underway import Lease
+from transferscope.store.lease import Lease
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "strategy").glob("*.yaml"))
 

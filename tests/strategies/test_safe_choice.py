@@ -9,12 +9,12 @@ from torch import nn
 
 from tiny_adaptation import Linear, network
 from transferscope.data.splits import Evaluated, Labelled, Pools
-from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
-from transferscope.record import read_history
+from transferscope.store.record import read_history
 from transferscope.strategies.safe_choice import SafeChoice
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
+from transferscope.training.load import load_run
 
 
 def choices(run) -> list[float]:

@@ -7,10 +7,10 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.request import resolve
 from transferscope.strategies.base import Batch
 from transferscope.strategies.sar import SAR
 from transferscope.strategies.tent import Tent
+from transferscope.training.request import resolve
 
 MOVED = ("network.backbone.norm.weight", "network.backbone.norm.bias")
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from transferscope.compare import compare
-from transferscope.record import run_folders
+from transferscope.comparison.compare import compare
+from transferscope.store.record import run_folders
 
 LONG = ("trainer.steps=100", "trainer.batch_size=64", "trainer.optimizer.lr=0.02")
 

@@ -9,14 +9,14 @@ from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import SVC
 
 from tiny_shallow import accuracy, circle, fitted, labelled, predicted
-from transferscope import request
 from transferscope.backbones.identity import Identity
 from transferscope.data.splits import Pools
 from transferscope.errors import Refused
-from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.source_classifier import SourceClassifier
 from transferscope.strategies.tca import TCA
+from transferscope.training import request
+from transferscope.training.load import load_run
 
 NAMES = [
     "coral", "gfk", "jda", "kmm", "linear_optimal_transport", "optimal_transport", "pca", "source_nearest_neighbour", "source_svm",

@@ -10,7 +10,7 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.strategies.shot import SHOT
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 
 def nearest(features: np.ndarray, weights: np.ndarray) -> np.ndarray:

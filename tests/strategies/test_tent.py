@@ -17,7 +17,7 @@ from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.tent import Tent
-from transferscope.training import Settings, fit
+from transferscope.training.fit import Settings, fit
 
 SETTINGS = Settings(6, 8, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true")
 

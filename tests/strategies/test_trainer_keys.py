@@ -5,13 +5,13 @@ import sys
 import pytest
 import torch
 
-from transferscope.artifacts import source_model_key
 from transferscope.backbones.mlp import MLP
 from transferscope.data.augmentation import kornia_module
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.request import resolve
 from transferscope.strategies.target_only import TargetOnly
+from transferscope.training.request import resolve
+from transferscope.training.source_models import source_model_key
 
 SMALL_CNN = ("backbone._target_=transferscope.backbones.small_cnn.SmallCNN", "~backbone.hidden")
 DIGITS = ("target=handwritten_digits", "source=printed_digits", "image_size=8", *SMALL_CNN)

@@ -6,8 +6,8 @@ from safetensors.torch import load_file
 
 from transferscope.data.domain import fit_images
 from transferscope.errors import NotApplicable
-from transferscope.load import load_run
-from transferscope.request import load_domain, resolve
+from transferscope.training.load import load_run
+from transferscope.training.request import load_domain, resolve
 
 PICTURES = ("target=handwritten_digits", "source=handwritten_digits_rotated", "image_size=32", "label_budget=2", "~backbone.hidden",
             "backbone._target_=transferscope.backbones.timm.Timm", "backbone.name=test_resnet", "+backbone.model=test_resnet",

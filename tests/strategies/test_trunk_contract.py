@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from transferscope import conf, request
+from transferscope.catalog import yamls
 from transferscope.errors import NotApplicable
-from transferscope.values import strategy_class
+from transferscope.training import request
+from transferscope.training.checks import strategy_class
 
 PICTURES = ("target=handwritten_digits", "source=handwritten_digits_rotated", "image_size=32", "label_budget=5", "~backbone.hidden",
             "backbone._target_=transferscope.backbones.timm.Timm", "backbone.name=test_resnet", "+backbone.model=test_resnet",
@@ -31,7 +32,7 @@ KEYS = {  # of both: source_only sees no label, few predictions are sure after f
 SEEN = 1e-5  # of a probability: more than the last bits of another order of sums
 REFUSED = {"lora": "no linear layer"}  # by this backbone
 OFTEN = ("adaptive_bn", "dann", "mixstyle", "multi_task_pcgrad", "norm_only", "tent")  # what a trunk could empty; the others are slow
-SHELF = [name for name in conf.names("strategy") if not strategy_class(conf.read(conf.find("strategy", name))).closed_form]
+SHELF = [name for name in yamls.names("strategy") if not strategy_class(yamls.read(yamls.find("strategy", name))).closed_form]
 
 
 def test_every_strategy_that_is_trained_is_here():

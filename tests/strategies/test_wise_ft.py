@@ -8,11 +8,11 @@ from torch import nn
 from tiny_adaptation import Linear, network
 from transferscope.data.splits import Labelled, Pools
 from transferscope.errors import Refused
-from transferscope.load import load_run
 from transferscope.networks.classifier import Classifier
-from transferscope.record import read_history
-from transferscope.request import resolve
+from transferscope.store.record import read_history
 from transferscope.strategies.wise_ft import WiSEFT
+from transferscope.training.load import load_run
+from transferscope.training.request import resolve
 
 
 def alphas(run) -> list[float]:

@@ -14,8 +14,9 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from deadly_jobs import SMALL, results
-from transferscope import cli, record, underway
+from transferscope.cli.main import main
 from transferscope.errors import JobFailed, ProcessDied
+from transferscope.store import lease, record
 from transferscope.sweeps.clusters import lost_jobs_are_outcomes
 
 submitit = pytest.importorskip("submitit", reason="pip install 'transferscope[slurm]'")
@@ -69,13 +70,13 @@ def test_a_job_whose_time_is_over_is_taken_up_where_it_stood(tmp_path: Path, mon
     monkeypatch.syspath_prepend(tmp_path)
     store = tmp_path / "runs"
     grid = ["run", "-m", *SMALL, "source=null", "strategy=late", f"--config-dir={shelves}", "hydra/launcher=basic"]
-    assert cli.main([*grid, f"store={store}"]) == 1
+    assert main([*grid, f"store={store}"]) == 1
     [begun] = store.glob(".running/*/claim.json")
-    status, detail = underway.state(store, begun.parent.name)
+    status, detail = lease.state(store, begun.parent.name)
     assert status == "crashed" and "at step 10 of 20" in detail and record.run_folders(store) == []
     gate.touch()
     for folder in (store, tmp_path / "undisturbed"):
-        assert cli.main([*grid, f"store={folder}"]) == 0
+        assert main([*grid, f"store={folder}"]) == 0
     assert results(store) == results(tmp_path / "undisturbed")
 
 
@@ -83,7 +84,7 @@ def test_a_job_whose_time_is_over_is_taken_up_where_it_stood(tmp_path: Path, mon
 def test_submitit_local_gives_the_same_records(tmp_path: Path) -> None:
     grid = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,dann", "seed=0,1"]
     for launcher in ("submitit_local", "basic"):
-        assert cli.main([*grid, f"hydra/launcher={launcher}", f"store={tmp_path / launcher}"]) == 0
+        assert main([*grid, f"hydra/launcher={launcher}", f"store={tmp_path / launcher}"]) == 0
     assert len(results(tmp_path / "basic")) == 6
     assert results(tmp_path / "submitit_local") == results(tmp_path / "basic")
 
@@ -93,15 +94,15 @@ def test_jobs_of_submitit_local_that_end_their_process(deadly: Path, capfd: pyte
     monkeypatch.setenv("PYTHONPATH", str(deadly))
     store = deadly / "runs"
     grid = ["run", "-m", *SMALL, "source=null", "strategy=raises,exits,killed,scratch", "seed=0", f"--config-dir={deadly / 'conf'}"]
-    assert cli.main([*grid, "hydra/launcher=submitit_local", f"store={store}"]) == 1
+    assert main([*grid, "hydra/launcher=submitit_local", f"store={store}"]) == 1
     error = capfd.readouterr().err
     assert "1 done" in error and "2 crashed" in error and "1 failed" in error
     assert "ArithmeticError: planted" in error
     for name in ("exits", "killed"):
         assert any("crashed" in line and name in line and "without a result" in line for line in error.splitlines()), name
     (deadly / "harmless").touch()
-    assert cli.main([*grid, "hydra/launcher=submitit_local", f"store={store}"]) == 0
-    assert cli.main([*grid, f"store={deadly / 'undisturbed'}"]) == 0
+    assert main([*grid, "hydra/launcher=submitit_local", f"store={store}"]) == 0
+    assert main([*grid, f"store={deadly / 'undisturbed'}"]) == 0
     assert results(store) == results(deadly / "undisturbed")
 
 
@@ -257,7 +258,7 @@ def test_a_sweep_on_slurm_survives_a_cancelled_job_and_goes_on_by_the_same_comma
             if process and process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-    assert cli.main([*grid, "hydra/launcher=basic", f"store={slurm / 'here'}"]) == 0
+    assert main([*grid, "hydra/launcher=basic", f"store={slurm / 'here'}"]) == 0
     assert results(store) == results(slurm / "here")
     assert list((store / ".running").iterdir()) == []
 
@@ -287,7 +288,7 @@ def test_a_job_whose_time_is_over_is_requeued_as_often_as_asked_and_then_crashed
     assert sweep.returncode == 1 and "1 crashed" in error
     assert f"job {job}: Job not requeued because: timed-out too many times. at step 10 of 20" in error
     gate.touch()
-    assert cli.main(command) == 0
+    assert main(command) == 0
 
 
 def time_is_over(job: str) -> None:
@@ -297,9 +298,9 @@ def time_is_over(job: str) -> None:
 
 def running(store: Path) -> list[dict]:
     """Claims of runs that are held up after their first interval, or were taken up there."""
-    claims = {path.parent.name: underway.claim(store, path.parent.name) for path in store.glob(".running/*/claim.json")}
+    claims = {path.parent.name: lease.claim(store, path.parent.name) for path in store.glob(".running/*/claim.json")}
     return [{**claim, "fingerprint": name} for name, claim in claims.items() if claim and claim["step"] == 10]
 
 
 def state_of(store: Path, claim: dict) -> tuple[str, str]:
-    return underway.state(store, claim["fingerprint"])
+    return lease.state(store, claim["fingerprint"])

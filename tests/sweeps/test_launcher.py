@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from deadly_jobs import DEATHS, SMALL, results
-from transferscope import cli, underway
+from transferscope.cli.main import main
+from transferscope.store import lease
 
 
 def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:
     grid = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,dann", "seed=0,1"]
     launchers = {"local": ["hydra.launcher.n_jobs=2"], "basic": [], "joblib": ["hydra.launcher.n_jobs=2"]}
     for name, keys in launchers.items():
-        assert cli.main([*grid, f"hydra/launcher={name}", *keys, f"store={tmp_path / name}"]) == 0
+        assert main([*grid, f"hydra/launcher={name}", *keys, f"store={tmp_path / name}"]) == 0
     assert len(results(tmp_path / "local")) == 6
     assert results(tmp_path / "local") == results(tmp_path / "basic") == results(tmp_path / "joblib")
 
@@ -25,7 +26,7 @@ def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:
 def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: pytest.CaptureFixture) -> None:
     store = deadly / "runs"
     grid = ["run", "-m", *SMALL, "source=null", f"strategy={','.join(DEATHS)},scratch", "seed=0", f"--config-dir={deadly / 'conf'}"]
-    assert cli.main([*grid, f"store={store}"]) == 1
+    assert main([*grid, f"store={store}"]) == 1
     error = capfd.readouterr().err
     assert "1 done" in error and "4 crashed" in error and "1 failed" in error
     for name, how in {
@@ -33,12 +34,12 @@ def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: 
         "segfaults": "process ended by SIGSEGV", "killed": "process ended by SIGKILL",
     }.items():  # fmt: skip
         assert any(name in line and how in line for line in error.splitlines()), (name, how)
-    states = [underway.state(store, path.name) for path in (store / ".running").iterdir() if path.is_dir()]
+    states = [lease.state(store, path.name) for path in (store / ".running").iterdir() if path.is_dir()]
     assert ("crashed", f"process ended by SIGKILL at step 10 of 20 on {os.uname().nodename}; resumes there") in states
 
     (deadly / "harmless").touch()
-    assert cli.main([*grid, f"store={store}"]) == 0
-    assert cli.main([*grid, f"store={deadly / 'undisturbed'}"]) == 0
+    assert main([*grid, f"store={store}"]) == 0
+    assert main([*grid, f"store={deadly / 'undisturbed'}"]) == 0
     assert results(store) == results(deadly / "undisturbed")
     assert list((store / ".running").iterdir()) == []
 
@@ -68,5 +69,5 @@ def test_workers_end_with_a_sweep_that_is_told_to(order: signal.Signals, tmp_pat
 
 @pytest.mark.parametrize("value", ["0", "many", "true", "1.5"])
 def test_a_wrong_number_of_processes_is_refused(value: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run", "-m", *SMALL, "strategy=scratch", f"hydra.launcher.n_jobs={value}", f"store={tmp_path}"]) == 2
+    assert main(["run", "-m", *SMALL, "strategy=scratch", f"hydra.launcher.n_jobs={value}", f"store={tmp_path}"]) == 2
     assert f"hydra.launcher.n_jobs={value.title() if value == 'true' else value}: a number of processes" in capsys.readouterr().err

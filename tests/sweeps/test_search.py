@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from transferscope import cli, compare, record
+from transferscope.cli.main import main
+from transferscope.comparison import compare
 from transferscope.report import page
+from transferscope.store import record
 from transferscope.sweeps import studies, tuned
 from transferscope.sweeps.studies import Study, distribution
 
@@ -22,7 +24,7 @@ GRID = ["strategy=scratch,fine_tuning,dann", LR, "strategy.trade_off=interval(0,
 
 
 def run(*arguments: str, store: Path) -> int:
-    return cli.main(["run", *SEARCH, f"store={store}", *arguments])
+    return main(["run", *SEARCH, f"store={store}", *arguments])
 
 
 def search_of(store: Path, name: str = "mine") -> dict:
@@ -210,7 +212,7 @@ def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.Capture
     assert all(part in text for part in told), text
     capsys.readouterr()
     given = ["experiment=dann-blobs_shifted-blobs-20", "seed=1", f"store={copied}", "tracking=off", f"--config-dir={folder}"]
-    assert cli.main(["run", *given]) == 0
+    assert main(["run", *given]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(copied / study["winners"][1])
     assert len(record.run_folders(copied)) == before
     assert f"trade_off: {values['strategy.trade_off']}\n" in text
@@ -225,7 +227,7 @@ def test_cells_that_differ_in_more_have_files_of_their_own() -> None:
 
 def test_compare_holds_the_tuned_against_the_tuned(copied: Path) -> None:
     ordinary = ["-m", *SMALL, "strategy=scratch,fine_tuning", "seed=0,1", f"store={copied}", "sweep=plain"]
-    assert cli.main(["run", *ordinary]) == 0
+    assert main(["run", *ordinary]) == 0
     found = studies_of(copied)
     held = {cell.strategy: cell.evidence for cell in compare(copied / "sweeps" / "mine")}
     assert held.keys() == {"fine_tuning", "dann"}
@@ -289,7 +291,7 @@ def test_a_dry_run_tells_the_space_and_the_cost(finished: Path, tmp_path: Path, 
 def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     strategies = [] if any(word.startswith("strategy=") for word in arguments) else ["strategy=scratch,fine_tuning"]
     small = [word for word in SEARCH if word.partition("=")[0] not in {word.partition("=")[0] for word in arguments}]
-    assert cli.main(["run", *small, *strategies, *arguments, f"store={tmp_path / 'runs'}"]) == 2
+    assert main(["run", *small, *strategies, *arguments, f"store={tmp_path / 'runs'}"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
     assert all(part in err for part in parts), err
@@ -303,9 +305,9 @@ def test_without_optuna_it_says_what_to_install(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_keys_need_the_flag_and_the_flag_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run", *SMALL, "strategy=scratch", "--search", f"store={tmp_path / 'runs'}"]) == 2
+    assert main(["run", *SMALL, "strategy=scratch", "--search", f"store={tmp_path / 'runs'}"]) == 2
     assert "--search" in capsys.readouterr().err
-    assert cli.main(["run", "-m", "target=blobs", "search.trials=5"]) == 2
+    assert main(["run", "-m", "target=blobs", "search.trials=5"]) == 2
     assert "only --search reads it" in capsys.readouterr().err
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from store_fixture import write_run
-from transferscope import cli, compare, record
+from transferscope.cli.main import main
+from transferscope.comparison import compare
+from transferscope.store import record
 
 SMALL = ["-m", "target=blobs", "source=blobs_shifted", "strategy=scratch,fine_tuning", "seed=range(0,5)", "label_budget=20", "backbone=mlp",
          "backbone.hidden=[16]", "trainer.steps=40", "trainer.source_steps=80", "trainer.evaluations=3", "trainer.schedule=constant",
@@ -15,7 +17,7 @@ RATES = {"scratch": 1.1, "fine_tuning": 8.0}  # of planted runs: how fast each a
 
 
 def run(*arguments: str, store: Path, settle: bool = True) -> int:
-    return cli.main(["run", *SMALL, f"store={store}", *(["--settle"] if settle else []), *arguments])
+    return main(["run", *SMALL, f"store={store}", *(["--settle"] if settle else []), *arguments])
 
 
 def plant(store: Path, name: str, jobs: list, refused: list) -> tuple[list, bool]:
@@ -169,9 +171,9 @@ def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: lis
 
 
 def test_a_single_run_is_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run", "target=blobs", "strategy=scratch", "backbone=mlp", f"store={tmp_path}", "--settle"]) == 2
+    assert main(["run", "target=blobs", "strategy=scratch", "backbone=mlp", f"store={tmp_path}", "--settle"]) == 2
     assert capsys.readouterr().err == "transferscope: --settle: a sweep is needed, of a strategy and its baseline at least; add -m\n"
-    assert cli.main(["run", "-m", "target=blobs", "settle.alpha=0.1"]) == 2
+    assert main(["run", "-m", "target=blobs", "settle.alpha=0.1"]) == 2
     assert "settle.alpha=0.1: only --settle reads it; add the flag or leave the key out" in capsys.readouterr().err
 
 

@@ -14,10 +14,11 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from deadly_jobs import results
-from transferscope import cli, record
-from transferscope.request import resolve
-from transferscope.side_by_side import can_join
+from transferscope.cli.main import main
+from transferscope.store import record
 from transferscope.sweeps.groups import groups
+from transferscope.training.request import resolve
+from transferscope.training.side_by_side import can_join
 
 CONF = Path(__file__).parents[2] / "conf"
 TINY = ["target=handwritten_digits", "image_size=32", "backbone=test_resnet", "strategy=feature_extraction", "trainer.steps=120",
@@ -44,12 +45,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def sweep(store: Path, common: list[str], swept: dict[str, str] = SWEPT, *words: str) -> int:
-    return cli.main(["run", "-m", *common, *(f"{key}={values}" for key, values in swept.items()), f"store={store}", *words])
+    return main(["run", "-m", *common, *(f"{key}={values}" for key, values in swept.items()), f"store={store}", *words])
 
 
 def alone(store: Path, common: list[str], swept: dict[str, str] = SWEPT) -> dict[str, tuple]:
     for values in product(*(words.split(",") for words in swept.values())):
-        cli.main(["run", *common, *(f"{key}={value}" for key, value in zip(swept, values, strict=True)), f"store={store}"])
+        main(["run", *common, *(f"{key}={value}" for key, value in zip(swept, values, strict=True)), f"store={store}"])
     return results(store)
 
 
@@ -80,7 +81,7 @@ def test_one_that_diverges_hurts_nobody(tiny: list[str], tmp_path: Path) -> None
 
 def asked(common: list[str], *words: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        from transferscope.sweeps.sweep import Job  # once Hydra has found its plugins: it imports them anew
+        from transferscope.sweeps.sweep import Job
 
         return Job(list(words), resolve(compose("config", overrides=[*common, *words])))
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope import cli, record
+from transferscope.cli.main import main
+from transferscope.store import record
 
 SMALL = ["-m", "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "label_budget=20", "trainer.steps=40",
          "trainer.source_steps=2", "trainer.evaluations=2", "trainer.optimizer.lr=0.02", "tracking=off", "--until-decided"]  # fmt: skip
@@ -20,7 +21,7 @@ GRID = ["strategy=scratch,source_only,fine_tuning", "strategy.backbone_rate=1", 
 
 
 def run(*arguments: str, store: Path) -> int:
-    return cli.main(["run", *SMALL, f"store={store}", *arguments])
+    return main(["run", *SMALL, f"store={store}", *arguments])
 
 
 def plan_of(store: Path) -> dict:
@@ -64,7 +65,7 @@ def test_a_large_effect_stops_early_and_a_null_goes_on(finished: Path) -> None:
 
 
 def test_compare_holds_what_was_decided_and_calls_the_rest_interim(copied: Path) -> None:
-    from transferscope import compare
+    from transferscope.comparison import compare
 
     cells = {cell.strategy: cell for cell in compare(copied, margin=0.063)}
     [decided] = looks_of(copied)["source_only"]
@@ -123,7 +124,7 @@ def test_the_plan_names_what_compare_needs(finished: Path) -> None:
 
 
 def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finished: Path, copied: Path, capsys: pytest.CaptureFixture) -> None:
-    from transferscope import compare
+    from transferscope.comparison import compare
 
     for name in ("sweeps", "readings"):
         shutil.rmtree(copied / name)
@@ -179,18 +180,18 @@ def test_the_plan_is_on_disk_before_the_first_run(tmp_path: Path, monkeypatch: p
 def test_a_later_ordinary_sweep_leaves_the_looks_alone(copied: Path) -> None:
     before = plan_of(copied)["sequential"]
     ordinary = [word for word in SMALL if word != "--until-decided"]
-    assert cli.main(["run", *ordinary, f"store={copied}", "sweep=mine", "strategy=scratch", "seed=0,1"]) == 0
+    assert main(["run", *ordinary, f"store={copied}", "sweep=mine", "strategy=scratch", "seed=0,1"]) == 0
     assert plan_of(copied)["sequential"] == before
 
 
 def test_seeds_that_came_later_leave_the_intervals_of_the_look(copied: Path) -> None:
-    from transferscope.compare import compare
+    from transferscope.comparison.compare import compare
 
     rules = {"margin": 0.063, "protocol": "both"}
     before = next(cell for cell in compare(copied, **rules) if cell.strategy == "source_only")
     assert before.seeds == 4
     words = [word for word in (*SMALL, *GRID) if word != "--until-decided" and not word.startswith("until_decided.")]
-    assert cli.main(["run", *words, f"store={copied}", "sweep=more", "seed=range(0,6)"]) == 0
+    assert main(["run", *words, f"store={copied}", "sweep=more", "seed=range(0,6)"]) == 0
     after = next(cell for cell in compare(copied, **rules) if cell.strategy == "source_only")
     assert len(after.evidence.seeds) == 6
     for key in ("delta", "ci", "ci_simultaneous", "seed_half", "item_half", "mde", "seeds"):
@@ -305,9 +306,9 @@ def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: lis
 
 
 def test_a_single_run_is_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["run", *[word for word in SMALL if word != "-m"], "strategy=scratch", f"store={tmp_path / 'runs'}"]) == 2
+    assert main(["run", *[word for word in SMALL if word != "-m"], "strategy=scratch", f"store={tmp_path / 'runs'}"]) == 2
     assert "--until-decided" in capsys.readouterr().err
-    assert cli.main(["run", "-m", "target=blobs", "until_decided.alpha=0.1"]) == 2
+    assert main(["run", "-m", "target=blobs", "until_decided.alpha=0.1"]) == 2
     assert "add the flag" in capsys.readouterr().err
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transferscope.comparison import numerals
+from transferscope.comparison import formatting
 from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused
+from transferscope.statistics.verdict import Pair, judge
 from transferscope.tasks.metrics import JUDGED, METRICS, log_likelihood
-from transferscope.verdict import Pair, judge
 
 
 def test_clipped_log_likelihood_by_hand():
@@ -63,5 +63,5 @@ def test_a_margin_is_in_the_metrics_unit():
 
 
 def test_numbers_are_told_in_the_metrics_unit():
-    assert (numerals.signed(0.057, "macro_f1"), numerals.unit("macro_f1")) == ("+5.7", "points")
-    assert (numerals.signed(-0.057, "nll"), numerals.margin(0.02, "nll")) == ("−0.057", "0.02 nats")
+    assert (formatting.signed(0.057, "macro_f1"), formatting.unit("macro_f1")) == ("+5.7", "points")
+    assert (formatting.signed(-0.057, "nll"), formatting.margin(0.02, "nll")) == ("−0.057", "0.02 nats")

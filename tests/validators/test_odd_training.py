@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from transferscope import evaluate
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Evaluated, Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Outcome, Settings, fit
+from transferscope.training import evaluate
+from transferscope.training.fit import Outcome, Settings, fit
 
 LABELS = torch.arange(90) % 3
 TEST = Evaluated(torch.randn(90, 4, generator=torch.Generator().manual_seed(1)), LABELS, np.arange(90).astype(str), ("a", "b", "c"), None)

@@ -7,10 +7,10 @@ import pytest
 
 from store_fixture import accuracy, edit, write_runs
 from transferscope import validators
-from transferscope.compare import compare
 from transferscope.comparison import scores
+from transferscope.comparison.compare import compare
 from transferscope.errors import Refused
-from transferscope.record import read_record
+from transferscope.store.record import read_record
 
 STEPS = (0, 100, 200, 300)
 

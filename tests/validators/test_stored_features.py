@@ -12,11 +12,14 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from store_fixture import write_runs
-from transferscope import backwards, conf, load_run, record, request, run, underway
-from transferscope.compare import compare
-from transferscope.comparison import scores, stored
+from transferscope import load_run
+from transferscope.catalog import yamls
+from transferscope.comparison import scores, stored_validators
+from transferscope.comparison.compare import compare
 from transferscope.errors import Refused
-from transferscope.record import read_record, read_reverse_validation
+from transferscope.store import lease, record
+from transferscope.store.record import read_record, read_reverse_validation
+from transferscope.training import request, reverse_validation, run
 from transferscope.validators.dev import dev
 from transferscope.validators.iwcv import importance_weights
 
@@ -30,7 +33,7 @@ STEPS = [0, 10, 20, 30]
 @pytest.fixture(scope="module")
 def config() -> Callable[..., DictConfig]:
     def composed(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+        with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
             return compose("config", overrides=[*TINY, *overrides])
 
     return composed
@@ -135,7 +138,7 @@ def test_a_killed_run_ends_with_the_features_of_every_evaluation(config, tmp_pat
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(underway.Lease, "claim", lambda self, step: (self.folder.mkdir(exist_ok=True), stop(self, step)))
+        patch.setattr(lease.Lease, "claim", lambda self, step: (self.folder.mkdir(exist_ok=True), stop(self, step)))
         run.run(config(f"store={tmp_path}", "strategy=dann", f"keep_features={first}"))
     folder = run.run(config(f"store={tmp_path}", "strategy=dann", "keep_features=true"))
     for step in STEPS:
@@ -195,10 +198,10 @@ def test_it_is_the_items_that_look_like_the_target_that_count(tmp_path, selectio
 
 def test_values_are_made_once(tmp_path):
     folder = planted(tmp_path)
-    first = stored.values(folder, "dev")
+    first = stored_validators.values(folder, "dev")
     for path in (folder / "features").glob("*.npz"):
         path.unlink()
-    assert stored.values(folder, "dev") == first and stored.values(folder, "iwcv") != first
+    assert stored_validators.values(folder, "dev") == first and stored_validators.values(folder, "iwcv") != first
 
 
 def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_named(tmp_path):
@@ -207,7 +210,7 @@ def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_name
     members["source_val"][0] = np.nan
     np.savez(folder / "features" / "000200.npz", **members)
     assert scores.read_scores(folder, read_record(folder), "accuracy", "iwcv").step == 300
-    (folder / "features" / f"values-{stored.VERSION}.json").unlink()
+    (folder / "features" / f"values-{stored_validators.VERSION}.json").unlink()
     (folder / "features" / "000100.npz").write_text("no archive")
     with pytest.raises(Refused, match=r"features/000100.npz: not a file of features"):
         scores.read_scores(folder, read_record(folder), "accuracy", "iwcv")
@@ -228,8 +231,8 @@ def test_the_kept_model_is_that_of_the_evaluation_that_compare_takes(config, tmp
 
 def test_the_reverse_training_sees_guesses_and_no_label_of_its_own_target(config, tmp_path, monkeypatch):
     calls = []
-    fit = backwards.fit
-    monkeypatch.setattr(backwards, "fit", lambda strategy, pools, *rest: (calls.append(pools), fit(strategy, pools, *rest))[1])
+    fit = reverse_validation.fit
+    monkeypatch.setattr(reverse_validation, "fit", lambda strategy, pools, *rest: (calls.append(pools), fit(strategy, pools, *rest))[1])
     asked = config(f"store={tmp_path}", "strategy=dann", "reverse_validation=true", "keep=selected")
     folder = run.run(asked)
     task = request.resolve(asked).task()

@@ -15,7 +15,7 @@ from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Outcome, Settings, fit, validator_items
+from transferscope.training.fit import Outcome, Settings, fit, validator_items
 
 SETTINGS = Settings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 

@@ -10,25 +10,27 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from transferscope import conf, request, validators
-from transferscope.compare import compare
+from transferscope import validators
+from transferscope.catalog import yamls
 from transferscope.comparison import scores
+from transferscope.comparison.compare import compare
+from transferscope.comparison.evidence import regret
 from transferscope.data import splits
-from transferscope.evidence import regret
-from transferscope.record import read_history, read_record, read_reverse_validation, run_folders
-from transferscope.run import run
+from transferscope.store.record import read_history, read_record, read_reverse_validation, run_folders
+from transferscope.training import request
+from transferscope.training.run import run
 
 TINY = (
     "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12", "trainer.source_steps=12",
     "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01", "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
-STRATEGIES = sorted(path.stem for path in (conf.own_folder() / "strategy").glob("*.yaml") if path.stem != "mixstyle")  # it needs pictures
+STRATEGIES = sorted(path.stem for path in (yamls.own_folder() / "strategy").glob("*.yaml") if path.stem != "mixstyle")  # it needs pictures
 
 
 @pytest.fixture(scope="module")
 def config() -> Callable[..., DictConfig]:
     def composed(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(conf.own_folder().resolve()), version_base="1.3"):
+        with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
             return compose("config", overrides=[*TINY, *overrides])
 
     return composed

@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 import pytest
 
-from transferscope.cli import main
-from transferscope.record import read_record
+from transferscope.cli.main import main
+from transferscope.store.record import read_record
 
 SMALL = ["trainer.steps=20", "trainer.source_steps=20", "trainer.evaluations=2", "trainer.accelerator=cpu", "tracking=off"]
 BLOBS = ["target=blobs", "source=blobs_shifted", "backbone=mlp", *SMALL]

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 import transferscope
-from transferscope.cli import main
+from transferscope.cli.main import main
 from transferscope.data import arrays
 from transferscope.data.unlabelled import read_array, white_of_files
 from transferscope.errors import Refused
-from transferscope.request import load_domain
+from transferscope.training.request import load_domain
 
 LAST = 20
 

@@ -2,8 +2,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from transferscope.cli import main
-from transferscope.verbs import doctor
+from transferscope.cli import doctor
+from transferscope.cli.main import main
 
 
 @pytest.fixture(autouse=True)

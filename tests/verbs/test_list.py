@@ -8,16 +8,17 @@ import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from transferscope import conf, strategy_page
-from transferscope.cli import main
-from transferscope.shelves import IDEAS, SHELVES, header
+from transferscope.catalog import yamls
+from transferscope.catalog.shelves import IDEAS, SHELVES, header
+from transferscope.cli import strategy_page
+from transferscope.cli.main import main
 
 
 @pytest.mark.parametrize("shelf", SHELVES)
 def test_every_yaml_of_a_shelf_has_a_line_with_its_description(shelf, capsys):
     assert main(["list", shelf]) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
-    assert [name for name, _ in lines] == sorted(path.stem for path in (conf.own_folder() / SHELVES[shelf]).glob("*.yaml"))
+    assert [name for name, _ in lines] == sorted(path.stem for path in (yamls.own_folder() / SHELVES[shelf]).glob("*.yaml"))
     assert not any("@package" in text or "no description" in text for _, text in lines)
 
 
@@ -25,7 +26,7 @@ def test_what_a_strategy_sees_is_what_its_class_declares(capsys):
     main(["list", "strategies"])
     for line in capsys.readouterr().out.splitlines():
         name, text = line.split(maxsplit=1)
-        declared = get_class(OmegaConf.load(conf.find("strategy", name))["_target_"]).sees
+        declared = get_class(OmegaConf.load(yamls.find("strategy", name))["_target_"]).sees
         assert set(text.rpartition("; sees ")[2].split(", ")) - {"model of the source"} == declared
 
 
@@ -61,7 +62,7 @@ def test_in_a_terminal_strategies_stand_under_their_ideas(columns, capsys, monke
             under[found[1]] = (idea, line)
     assert order == [idea for idea in IDEAS if idea in order]
     assert {name: idea for name, (idea, _) in under.items()} == {
-        path.stem: header(path, "idea") for path in (conf.own_folder() / "strategy").glob("*.yaml")
+        path.stem: header(path, "idea") for path in (yamls.own_folder() / "strategy").glob("*.yaml")
     }
     assert under["dann"][1].split()[1:3] == ["Sxy", "Txy"] and under["tent"][1].split()[1:3] == ["M", "Tx"]
 
@@ -83,12 +84,12 @@ def experiment(tmp_path, monkeypatch):
     of = "0,lenet,random,{},{},accuracy,2007,1,0.02,inductive,a table"
     tasks = (("mnist,usps", "dann", 0.917), ("usps,mnist", "dann", 0.952), ("mean,mean", "dann", 0.9345), ("mnist,usps", "dan", 0.86))
     (folder / "published.csv").write_text("\n".join([COLUMNS, *(f"{task},{of.format(name, value)}" for task, name, value in tasks)]))
-    monkeypatch.setattr(conf, "own_folder", lambda: tmp_path / "conf")
+    monkeypatch.setattr(yamls, "own_folder", lambda: tmp_path / "conf")
     return folder
 
 
 def test_the_page_holds_equation_and_keys():
-    text = strategy_page.page({"dann": conf.find("strategy", "dann")})
+    text = strategy_page.page({"dann": yamls.find("strategy", "dann")})
     equation, keys = re.findall(r"```(?:text|yaml)\n(.*?)\n```", text, re.DOTALL)
     assert equation.startswith("min over f, h; max over D of  E_S [ -log h_y(f(x)) ]") and "\n\n" not in equation
     assert [line.split(":")[0] for line in keys.splitlines()] == ["trade_off", "hidden"]

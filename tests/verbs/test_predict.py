@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope import cli, distances, prediction, record, shelves
-from transferscope.compare import compare
-from transferscope.request import plain
-from transferscope.verbs import predict as verb
+from transferscope import distances
+from transferscope.catalog import shelves
+from transferscope.cli import predict as verb
+from transferscope.cli.main import VERBS, main
+from transferscope.comparison.compare import compare
+from transferscope.store import record
+from transferscope.training import source_ranking
+from transferscope.training.request import plain
 
 SMALL = ["target=blobs", "backbone=mlp", "trainer.source_steps=40", "trainer.steps=20", "trainer.evaluations=1"]
 DISTANCES = {"mmd", "coral", "frechet", "sliced_wasserstein", "proxy_a_distance"}
@@ -94,7 +98,7 @@ def test_a_sources_model_is_trained_once_and_shared_with_runs(store: Path, capsy
     assert first == again
     assert record.run_folders(store) == []  # a prediction is no run
     run = [*SMALL, "source=blobs_shifted", "strategy=fine_tuning", "tracking=off", f"store={store}"]
-    assert cli.main(["run", *run]) == 0
+    assert main(["run", *run]) == 0
     [folder] = record.run_folders(store)
     assert record.read_record(folder)["timings"]["source_seconds"] == 0
 
@@ -107,7 +111,7 @@ def test_what_the_store_has_is_not_computed_again(store: Path, capsys: pytest.Ca
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(prediction, "measured", refuse)
+    monkeypatch.setattr(source_ranking, "measured", refuse)
     again = predicted("source=blobs_shifted", store=store, capsys=capsys)
     assert again["sources"][0] == {**first["sources"][0], "source_seconds": 0}
     assert {path: path.stat().st_mtime_ns for path in store.glob("predictions/*")} == left
@@ -147,7 +151,7 @@ def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: py
         for source, target, seed in (("near", "here", 1), ("near", "here", 2), ("far", "here", 1), ("near", "far", 1)):
             for strategy in ("scratch", "fine_tuning"):
                 cell = [f"source={source}", f"target={target}", f"seed={seed}", f"strategy={strategy}", f"label_budget={budget}"]
-                assert cli.main(["run", *cell, *quick, f"hydra.searchpath=[file://{shelf}]"]) == 0
+                assert main(["run", *cell, *quick, f"hydra.searchpath=[file://{shelf}]"]) == 0
     pairs = ["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]
     told = []
     for _ in range(2):
@@ -168,13 +172,13 @@ def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: py
 @pytest.mark.parametrize("name", shelves.shelf("backbone"))
 def test_runs_of_every_backbone_can_be_paired(name: str, tmp_path: Path) -> None:
     with verb.composed([["target=blobs", "source=blobs_shifted", f"backbone={name}"]], None) as [config]:
-        prediction._check_data(tmp_path, {"config": plain(config), "fingerprint": name})
+        source_ranking._check_data(tmp_path, {"config": plain(config), "fingerprint": name})
 
 
 def test_pairs_of_a_store_without_runs_are_refused(store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cli.VERBS, "predict", "")
+    monkeypatch.setitem(VERBS, "predict", "")
     for words, part in (([f"store={store}"], "holds no run that has a source"), ([f"store={store}", "seed=1"], "seed=1: with --pairs")):
-        assert cli.main(["predict", "--pairs", *words]) == 2
+        assert main(["predict", "--pairs", *words]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and part in error
 
@@ -222,7 +226,7 @@ def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(shelf: Path
 
     cell = ["target=all_here", "source=near", "protocol=transductive", "label_budget=0", "tracking=off", f"store={store}"]
     for strategy in ("dann", "source_only"):
-        assert cli.main(["run", *SMALL, *cell, f"strategy={strategy}", f"hydra.searchpath=[file://{shelf}]"]) == 0
+        assert main(["run", *SMALL, *cell, f"strategy={strategy}", f"hydra.searchpath=[file://{shelf}]"]) == 0
     capsys.readouterr()
     assert verb.main(["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]) == 0
     [pair] = json.loads(capsys.readouterr().out)
@@ -274,7 +278,7 @@ def test_the_table_fits_and_marks_the_first(shelf: Path, store: Path, capsys: py
 def test_a_wrong_request_is_one_line_and_status_2(
     arguments: list[str], parts: list[str], store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(cli.VERBS, "predict", "")
-    assert cli.main(["predict", *SMALL, f"store={store}", *arguments]) == 2
+    monkeypatch.setitem(VERBS, "predict", "")
+    assert main(["predict", *SMALL, f"store={store}", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and all(part in error for part in parts)

@@ -6,9 +6,9 @@ import time
 import pytest
 from PIL import Image
 
-from transferscope import record, underway
-from transferscope.cli import main
+from transferscope.cli.main import main
 from transferscope.data import image_folders
+from transferscope.store import lease, record
 
 
 def tree(store):
@@ -158,7 +158,7 @@ def test_what_the_client_of_wandb_cached_in_the_store(store, capsys):
 
 def test_nothing_while_a_run_is_at_work(store, capsys):
     begun(store, planned(store), checkpoint=True)
-    with underway.Lease(store, "0123456789abcdef", {}, 0, steps=20):
+    with lease.Lease(store, "0123456789abcdef", {}, 0, steps=20):
         before = tree(store)
         assert main(["prune", str(store), "--yes"]) == 2
         assert tree(store) == before

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from store_fixture import write_plan, write_run, write_runs
-from transferscope import cli
+from transferscope.cli import reproduce
+from transferscope.cli.main import main
 from transferscope.errors import Refused
-from transferscope.record import read_plans
 from transferscope.statistics.effect import estimate, estimate_over_items
-from transferscope.verbs import reproduce
+from transferscope.store.record import read_plans
 
 SURF = "office_caltech_surf"
 ROW = {
@@ -167,7 +167,7 @@ def test_a_cell_that_the_sweep_has_not_or_has_in_two_variants_is_refused(tmp_pat
     ],
 )
 def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys):
-    assert cli.main(["reproduce", *words, f"store={tmp_path}"]) == 2
+    assert main(["reproduce", *words, f"store={tmp_path}"]) == 2
     out, err = capsys.readouterr()
     assert said in err and len(err.splitlines()) == 1 and not out
 
@@ -175,7 +175,7 @@ def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys):
 @pytest.mark.parametrize("name", reproduce.reproducible())
 def test_without_the_data_it_says_where_to_get_it_and_where_it_goes(name, tmp_path, capsys):
     """And nothing has been trained."""
-    assert cli.main(["reproduce", name, f"data_root={tmp_path}/data", f"store={tmp_path}/runs"]) == 2
+    assert main(["reproduce", name, f"data_root={tmp_path}/data", f"store={tmp_path}/runs"]) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
     assert f"{tmp_path}/data" in err and "comes from http" in err and "data_root=FOLDER" in err
@@ -194,7 +194,7 @@ def test_a_damaged_table_is_one_line_before_anything_is_trained(change, said, da
     text = reproduce.table_of(SURF).read_text()
     (tmp_path / "published.csv").write_text(text.replace(*change, 1))
     monkeypatch.setattr(reproduce, "table_of", lambda name: tmp_path / "published.csv")
-    assert cli.main(["reproduce", SURF, f"data_root={data_root}", f"store={tmp_path}/runs"]) == 2
+    assert main(["reproduce", SURF, f"data_root={data_root}", f"store={tmp_path}/runs"]) == 2
     err = capsys.readouterr().err
     assert said in err and len(err.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
@@ -208,7 +208,7 @@ def test_two_strategies_of_the_surf_table_on_one_task(data_root, tmp_path, monke
     (tmp_path / "published.csv").write_text("\n".join([lines[0], *chosen]))
     monkeypatch.setattr(reproduce, "table_of", lambda name: tmp_path / "published.csv")
     grid = f"hydra.sweeper.grids=[{{source:{SURF}_webcam_whole,target:{SURF}_dslr_whole,strategy:'source_nearest_neighbour,pca'}}]"
-    assert cli.main(["reproduce", SURF, grid, f"data_root={data_root}", f"store={tmp_path / 'runs'}", "--format", "json"]) == 0
+    assert main(["reproduce", SURF, grid, f"data_root={data_root}", f"store={tmp_path / 'runs'}", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["inside"] for row in rows] == [True, True]
     assert [row["ours"] for row in rows] == pytest.approx([93 / 157, 121 / 157])
@@ -216,7 +216,7 @@ def test_two_strategies_of_the_surf_table_on_one_task(data_root, tmp_path, monke
 
 
 def test_the_published_tables_can_be_read_and_their_strategies_are_there():
-    from transferscope import shelves
+    from transferscope.catalog import shelves
 
     for name in reproduce.reproducible():
         rows = reproduce.read_published(reproduce.table_of(name))

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from transferscope import record, underway
-from transferscope.cli import main
-from transferscope.verbs import status
+from transferscope.cli import status
+from transferscope.cli.main import main
+from transferscope.store import lease as underway
+from transferscope.store import record
 
 
 def jobs(store):

@@ -23,8 +23,8 @@ class TransferscopeSweeper(Sweeper):
         self.until_decided, self.search, self.settle = until_decided, search, settle
 
     def setup(self, **context: Any) -> None:
-        from transferscope import paths
-        from transferscope.values import check_hydra
+        from transferscope.training import paths
+        from transferscope.training.checks import check_hydra
 
         config = context["config"]
         check_hydra(config.hydra)

@@ -12,13 +12,13 @@ import numpy as np
 
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, most_errors, watched
 from transferscope.comparison import best, ranking
+from transferscope.comparison.evidence import learning, parts
+from transferscope.comparison.evidence.budgets import Band
 from transferscope.comparison.scores import cross_fitted
 from transferscope.data.splits import generator
-from transferscope.evidence import learning, parts
-from transferscope.evidence.budgets import Band
 from transferscope.statistics.expected_best import band, expected_best
 from transferscope.statistics.flips import lost
-from transferscope.verdict import Pair, judge
+from transferscope.statistics.verdict import Pair, judge
 
 SEEDS = (5, 10)
 SHARE = 20  # one experiment for so many draws of a point of coverage

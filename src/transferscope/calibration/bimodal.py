@@ -8,7 +8,7 @@ import numpy as np
 from transferscope.calibration.findings import ALPHA, Finding, Size, most_errors, watched
 from transferscope.comparison.naive import LEAST_RUNS
 from transferscope.data.splits import generator
-from transferscope.verdict import Pair, clopper_pearson
+from transferscope.statistics.verdict import Pair, clopper_pearson
 
 SEEDS = (3, 5, 10)
 FAILS = (0.3, 0.45, 0.7, 0.9)  # share of the runs

@@ -16,7 +16,7 @@ from transferscope.calibration.many import Effects, Layout, family
 from transferscope.data.splits import generator
 from transferscope.statistics.effect import SEEDS_WITHIN_REACH
 from transferscope.statistics.sequential import Design
-from transferscope.verdict import PRICE_OF_A_READING
+from transferscope.statistics.verdict import PRICE_OF_A_READING
 
 SHARE = 5  # one family for so many draws of a point
 CELLS = 600  # drawn at a time

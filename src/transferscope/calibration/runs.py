@@ -24,7 +24,7 @@ from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.joint import Joint
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import Outcome, Settings, fit
+from transferscope.training.fit import Outcome, Settings, fit
 
 STEPS = 60
 HIDDEN = 32

@@ -12,20 +12,20 @@ import torch
 from scipy.special import expit, ndtr
 from torch import Tensor, nn
 
-from transferscope import evaluate
 from transferscope.backbones.base import Backbone
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, watched
 from transferscope.calibration.runs import hits, initialised, settings, tested
 from transferscope.data.domain import Domain
 from transferscope.data.splits import Pools, generator, prepare, source_pool
 from transferscope.networks.classifier import Classifier
+from transferscope.statistics.verdict import Pair, judge
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.joint import Joint
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training import fit
-from transferscope.verdict import Pair, judge
+from transferscope.training import evaluate
+from transferscope.training.fit import fit
 
 FEATURES = 20
 SEPARATION = 2.0  # between the class means, in standard deviations: the best accuracy is ndtr(1) = 0.84

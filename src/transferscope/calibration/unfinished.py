@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from transferscope.calibration.findings import ALPHA, MARGIN, Finding, Size, watched
 from transferscope.comparison.plateau import Rise, evenly, rise
 from transferscope.data.splits import generator
-from transferscope.verdict import Pair, judge
+from transferscope.statistics.verdict import Pair, judge
 
 ITEMS = 500
 SMALLEST_CLASS = 50

@@ -1,0 +1,1 @@
+"""From a store's records to verdicts, and what is said of them."""

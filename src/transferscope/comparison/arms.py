@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transferscope.comparison.scores import FOLD
 from transferscope.errors import Refused
-from transferscope.record import ANSWERS, read_plans, read_record, run_folders
+from transferscope.store.record import ANSWERS, read_plans, read_record, run_folders
 
 CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
 NOISE = "source_label_noise"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferscope import verdict
 from transferscope.comparison.pairing import Evidence, scale
-from transferscope.evidence.shrinkage import shrink
+from transferscope.statistics import verdict
 from transferscope.statistics.effect import Effect
+from transferscope.statistics.shrinkage import shrink
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell, Comparison

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transferscope import verdict
 from transferscope.comparison import baselines
 from transferscope.comparison.arms import Arm
 from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused
+from transferscope.statistics import verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.share import Share, share_of_way
 

@@ -10,7 +10,7 @@ from transferscope.comparison.best import Best, best
 from transferscope.comparison.contrasts import Contrast
 from transferscope.comparison.pairing import Evidence, tested
 from transferscope.comparison.ranking import Ranking, rankings
-from transferscope.verdict import Pair
+from transferscope.statistics.verdict import Pair
 
 
 @dataclass(frozen=True)

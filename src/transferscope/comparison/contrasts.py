@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from transferscope import verdict
 from transferscope.comparison import baselines, naive
 from transferscope.comparison.arms import Arm, Records
 from transferscope.comparison.history import History
@@ -16,6 +15,7 @@ from transferscope.comparison.pairing import Evidence, Reader, pair, tested
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
 from transferscope.errors import Refused
+from transferscope.statistics import verdict
 
 LABELS = "strategy − shuffled_source"
 REST = "shuffled_source − target_only"

@@ -5,9 +5,9 @@ import io
 import json
 import re
 
-from transferscope.comparison import numerals, ranking, wording
+from transferscope.comparison import formatting, ranking, wording
 from transferscope.comparison.advice import advice
-from transferscope.comparison.numerals import interval, signed
+from transferscope.comparison.formatting import interval, signed
 from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.tasks.metrics import METRICS
 
@@ -41,7 +41,7 @@ def to_csv(comparison) -> str:
 
 def _csv_row(cell) -> dict:
     def shown(value: float | None) -> float | None:
-        return numerals.shown(value, cell.metric) if isinstance(value, (int, float)) else value
+        return formatting.shown(value, cell.metric) if isinstance(value, (int, float)) else value
 
     row = {}
     for key, value in cell.to_dict().items():
@@ -60,7 +60,7 @@ def _csv_row(cell) -> dict:
         else:
             row[key] = shown(value) if key in IN_UNIT else value
         if key == "metric":
-            row["unit"] = numerals.unit(cell.metric)
+            row["unit"] = formatting.unit(cell.metric)
     return row
 
 
@@ -137,7 +137,7 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     metric = s["metric"]
     answer = [("strategy", strategies), ("verdict", verdicts)]
     gains = [f"{signed(cell.delta, metric)} {interval(cell.ci_simultaneous, metric)}".strip() for cell in cells]
-    answer.append((f"Δ {numerals.unit(metric)} [{numerals.level(s['alpha'])}]", gains))
+    answer.append((f"Δ {formatting.unit(metric)} [{formatting.level(s['alpha'])}]", gains))
     if any(cell.seeds_ahead is not None for cell in cells):
         answer.append(("ahead", [wording.ahead(cell) for cell in cells]))
     if any(cell.probability_harm is not None for cell in cells):
@@ -145,8 +145,8 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     if wide:
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
         if any(cell.share_of_way is not None for cell in cells):
-            shares = [numerals.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]
-            answer.append((f"way to target_full [{numerals.level(s['alpha'])}, alone]", shares))
+            shares = [formatting.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]
+            answer.append((f"way to target_full [{formatting.level(s['alpha'])}, alone]", shares))
         answer.append(("MDE", [wording.detectable(cell) for cell in cells]))
         columns.append(("why undecided", [cell.reason for cell in cells]))
     if METRICS[metric].is_loss:  # beside which the calibration error is shown
@@ -176,7 +176,7 @@ def _collapse(cell, comparison) -> list[str]:
     if not cell.collapsed:
         return []
     low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
-    level = numerals.level(comparison.settings["alpha"])
+    level = formatting.level(comparison.settings["alpha"])
     rest = cell.without_collapse
     given = f"; Δ of the seeds without: {signed(rest['delta'], cell.metric)} {interval(rest['ci'], cell.metric)} ({level}, alone)" if rest else ""
     return [f"{cell.collapsed} of {cell.seeds} strategy runs collapsed or diverged (rate {low} to {high} %, {level} interval){given}"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from transferscope.comparison.arms import CELL_KEYS, Arm
 from transferscope.comparison.pairing import Evidence
-from transferscope.readings import Log, open_log
-from transferscope.record import fingerprint
-from transferscope.verdict import PRICE_OF_A_READING
+from transferscope.comparison.readings import Log, open_log
+from transferscope.statistics.verdict import PRICE_OF_A_READING
+from transferscope.store.record import fingerprint
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell

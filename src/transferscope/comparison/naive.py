@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferscope.comparison import numerals, scores
+from transferscope.comparison import formatting, scores
 from transferscope.comparison.scores import NotSelectable
-from transferscope.record import AT_CHANCE
-from transferscope.shapes import printable
 from transferscope.statistics import influence
 from transferscope.statistics.effect import clopper_pearson
+from transferscope.store.record import AT_CHANCE
+from transferscope.store.schema import printable
 
 if TYPE_CHECKING:
     from transferscope.comparison.pairing import Evidence, Reader
@@ -133,5 +133,5 @@ def flags(evidence: "Evidence", metric: str, alpha: float) -> list[str]:
     flag = f"the baseline learnt nothing in these steps (failure rate ≥ {100 * rate:.0f} %, {runs} of {runs})"
     if evidence.held_against is evidence.baseline_scores:
         return [flag]
-    told, own = (numerals.score(evidence.mean(scores), metric) for scores in (evidence.naive_scores, evidence.baseline_scores))
+    told, own = (formatting.score(evidence.mean(scores), metric) for scores in (evidence.naive_scores, evidence.baseline_scores))
     return [f"{flag}; held against the naive predictor, whose {told} are more than its {own}"]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope import verdict
-from transferscope.comparison import naive, scores, stored
+from transferscope.comparison import naive, scores, stored_validators
 from transferscope.comparison.arms import FOLDS, Arm
 from transferscope.comparison.plateau import UNKNOWN, Curve, Rises
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import Refused
-from transferscope.record import read_history
-from transferscope.statistics import influence
+from transferscope.statistics import influence, verdict
+from transferscope.store.record import read_history
 from transferscope.tasks.metrics import METRICS
 
 COLLAPSED = ("collapsed", "diverged")
@@ -275,7 +274,7 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> 
         notes.append("oracle: chosen on test labels")
     for who, it in arms.items():
         if _fell_back(it, seeds, reader):
-            what = "source items" if reader.selection in stored.VALIDATORS else "labels"
+            what = "source items" if reader.selection in stored_validators.VALIDATORS else "labels"
             notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")
         if any(reader.row(it.runs[seed]).step is None for seed in seeds):
             notes.append(f"{who}: a run without a finite evaluation scores chance")

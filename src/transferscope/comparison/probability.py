@@ -6,7 +6,7 @@ import numpy as np
 
 from transferscope.comparison.pairing import Evidence
 from transferscope.statistics.probabilities import LARGEST_DF, Probabilities, mean_covariance, probabilities
-from transferscope.verdict import Pair
+from transferscope.statistics.verdict import Pair
 
 
 def of_family(pairs: Sequence[Pair], evidence: Sequence[Evidence], margins: Sequence[float]) -> list[Probabilities | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transferscope.statistics.relabelling import highest_anywhere, permutation_tau, permutation_taus
-from transferscope.verdict import holm
+from transferscope.statistics.verdict import holm
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell

@@ -7,17 +7,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from transferscope.comparison import stored
+from transferscope.comparison import stored_validators
 from transferscope.errors import Refused
-from transferscope.record import read_history
 from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
+from transferscope.store.record import read_history
 from transferscope.tasks.metrics import METRICS
 
 T = TypeVar("T")
 HALVES = 10  # ways to halve the test items for a regret
 VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
-SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored.VALIDATORS)
+SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored_validators.VALIDATORS)
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
 
@@ -94,9 +94,9 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     """
     if metric in ("nll", "brier") and not record.get("calibrated", True):
         raise NotSelectable(f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes")
-    if selection in stored.VALIDATORS and not record["result"]["samples"]["source"]:
+    if selection in stored_validators.VALIDATORS and not record["result"]["samples"]["source"]:
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
-    validated = _validated(Path(folder), record, selection) if selection in (*VALIDATORS, *stored.VALIDATORS) else {}
+    validated = _validated(Path(folder), record, selection) if selection in (*VALIDATORS, *stored_validators.VALIDATORS) else {}
     return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
 
 
@@ -160,13 +160,13 @@ def cross_fitted(curve: np.ndarray, taken: np.ndarray) -> float:
 
 def _validated(folder: Path, record: dict, validator: str) -> dict[int, float]:
     """A validator's finite values by step. Step 0, of the untrained network, counts only where there is no other."""
-    value = _of_features(folder, record, validator) if validator in stored.VALIDATORS else _of_history(folder, validator)
+    value = _of_features(folder, record, validator) if validator in stored_validators.VALIDATORS else _of_history(folder, validator)
     value = {step: number for step, number in value.items() if np.isfinite(number)}
     return {step: number for step, number in value.items() if step > 0} or value
 
 
 def _of_features(folder: Path, record: dict, validator: str) -> dict[int, float]:
-    if (value := stored.values(folder, validator)) is not None:
+    if (value := stored_validators.values(folder, validator)) is not None:
         return value
     metrics = record["result"]["metrics"]
     if metrics and not any(f"{name}/val/accuracy" in metrics for name in record["cell"]["source"].split("+")):
@@ -245,7 +245,7 @@ def _best_first(
     """Steps in the order of the selection's preference; the earliest of equals comes first, those that are not finite are left out."""
     if selection == "last":
         return steps[::-1]
-    if selection in VALIDATORS or selection in stored.VALIDATORS:
+    if selection in VALIDATORS or selection in stored_validators.VALIDATORS:
         if not evaluations.validated and any(evaluations.probabilities(test, step) is not None for step in steps):
             why = "history.csv has no value of it; a run of an earlier transferscope has none"
             raise NotSelectable(f"{selection}: {why if selection in VALIDATORS else 'no finite value at any evaluation'}")

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from transferscope.comparison import baseline_words, numerals
+from transferscope.comparison import baseline_words, formatting
 from transferscope.comparison.arms import UNNAMED
 from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS
 from transferscope.statistics.probabilities import Probabilities, display
@@ -32,7 +32,7 @@ _CORRECTION = {"holm": "Holm", "bh": "Benjamini-Hochberg: false discovery rate, 
 def opening(comparison) -> list[str]:
     s = comparison.settings
     cells = list(comparison)
-    margin = numerals.margin(s["margin"], s["metric"])
+    margin = formatting.margin(s["margin"], s["metric"])
     lines = [
         f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin ±{margin} · alpha {s['alpha']:g}",
         f"Δ tells {s['isolates']}",
@@ -117,7 +117,7 @@ def unfinished(ends) -> list[str]:
     said = []
     for arm, end in ends._asdict().items():
         if end.is_rising:
-            rise, left = (f"{numerals.signed(value, end.metric)} {numerals.unit(end.metric)}" for value in (end.mean or 0.0, end.remaining))
+            rise, left = (f"{formatting.signed(value, end.metric)} {formatting.unit(end.metric)}" for value in (end.mean or 0.0, end.remaining))
             said.append(f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its steps, {left} more projected")
         elif 0 < end.evaluations < LEAST_EVALUATIONS and end.runs >= LEAST_RUNS:
             what = f"{end.evaluations} evaluations, {LEAST_EVALUATIONS} are needed (trainer.evaluations={LEAST_EVALUATIONS - 1})"
@@ -157,12 +157,12 @@ def probable(cell) -> str:
 
 def p_value(cell) -> str:
     """Adjusted; where a rule has overruled it, that rule."""
-    return cell.overruled or numerals.probability(cell.p_adjusted)
+    return cell.overruled or formatting.probability(cell.p_adjusted)
 
 
 def detectable(cell) -> str:
     """The minimum detectable effect; `none` where it lies beyond the metric's range."""
-    return "" if cell.ci is None else "none" if cell.mde is None else numerals.score(cell.mde, cell.metric)
+    return "" if cell.ci is None else "none" if cell.mde is None else formatting.score(cell.mde, cell.metric)
 
 
 def heading(key: str) -> str:
@@ -197,7 +197,7 @@ def contrasts(comparison) -> list[str]:
         lines.append(f"{_described(vars(rows[0]))}: {'; '.join(found)}")
     if not lines:
         return []
-    unit = numerals.unit(comparison.settings["metric"])
+    unit = formatting.unit(comparison.settings["metric"])
     head = (
         f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of their own; "
         f"intervals {holds(comparison.settings, 'of them')}):"
@@ -207,7 +207,7 @@ def contrasts(comparison) -> list[str]:
 
 
 def _difference(row) -> str:
-    return f"{numerals.signed(row.delta, row.metric)} {numerals.interval(row.ci_simultaneous, row.metric)}".strip()
+    return f"{formatting.signed(row.delta, row.metric)} {formatting.interval(row.ci_simultaneous, row.metric)}".strip()
 
 
 def sentence(comparison) -> str:
@@ -219,7 +219,7 @@ def sentence(comparison) -> str:
         return f"Nothing could be compared with {baseline}: see what is missing or failed, or give another --baseline."
     count = Counter(cell.verdict for cell in cells)
     words = baseline_words.WORDS[baseline]
-    margin = numerals.margin(settings["margin"], settings["metric"])
+    margin = formatting.margin(settings["margin"], settings["metric"])
     equivalent = f"{words.same} beyond ±{margin} in {count['equivalent']}"
     undecided = f"undecided in {count['undecided']}"
     if count["undecided"]:
@@ -255,8 +255,8 @@ def _best(found) -> str:
     leader, *others = (_named(cell, backbones) for cell in found.cells)
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     metric = found.metric
-    corrected = "" if found.corrected is None else f", {numerals.signed(found.corrected, metric)} once its being chosen is allowed for"
-    gain = f"{numerals.signed(found.delta, metric)}{corrected}, simultaneous interval {numerals.interval(found.ci_simultaneous, metric)}"
+    corrected = "" if found.corrected is None else f", {formatting.signed(found.corrected, metric)} once its being chosen is allowed for"
+    gain = f"{formatting.signed(found.delta, metric)}{corrected}, simultaneous interval {formatting.interval(found.ci_simultaneous, metric)}"
     rest = f"{', '.join(others[:NAMED])}{more} cannot be told from it" if others else "every other is told from it"
     return f"{leader} scores highest of {found.among} ({gain}); {rest}."
 

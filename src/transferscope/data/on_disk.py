@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from transferscope import tensor_files
+from transferscope.data import tensor_files
 
 PIECE = 2**24  # bytes read at once where a whole file is
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from transferscope.comparison import baseline_words
-from transferscope.evidence.parts import Part
+from transferscope.comparison.evidence.parts import Part
 from transferscope.report import layout, words
 from transferscope.report.layout import View
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from transferscope import record
-from transferscope.comparison import numerals
+from transferscope.comparison import formatting
 from transferscope.comparison.cells import Cell
+from transferscope.comparison.evidence import calibration_change, flips, forgetting, learning, parts
+from transferscope.comparison.evidence.predictions import Reader
 from transferscope.errors import Refused
-from transferscope.evidence import calibration_change, flips, forgetting, learning, parts
-from transferscope.evidence.predictions import Reader
 from transferscope.report import figures, method
 from transferscope.report.layout import Target, View
 from transferscope.report.pictures import Pictures
 from transferscope.statistics import effect
+from transferscope.store import record
 
 
 def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs: Mapping[str, float]) -> None:
@@ -110,5 +110,5 @@ def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]
 
 
 def _spoken(view: View, found: dict[str, Sequence]) -> str:
-    ends = [f"{getattr(view.cell, arm)} ends at {numerals.score(line[-1][1], 'accuracy')}" for arm, line in found.items() if line]
+    ends = [f"{getattr(view.cell, arm)} ends at {formatting.score(line[-1][1], 'accuracy')}" for arm, line in found.items() if line]
     return "; ".join(ends)

@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from transferscope.comparison import numerals
+from transferscope.comparison import formatting
 from transferscope.comparison.cells import Cell
-from transferscope.evidence.calibration_change import Calibration
-from transferscope.evidence.flips import Flips
-from transferscope.evidence.forgetting import Forgetting
-from transferscope.evidence.learning import Learning
+from transferscope.comparison.evidence.calibration_change import Calibration
+from transferscope.comparison.evidence.flips import Flips
+from transferscope.comparison.evidence.forgetting import Forgetting
+from transferscope.comparison.evidence.learning import Learning
 from transferscope.report import figures, words
 
 # what can tell two cells of one strategy apart, beside source, target and budget
@@ -155,8 +155,8 @@ def _varying(cells: Sequence[Cell]) -> list[str]:
 def _spoken(cell: Cell, label: str) -> str:
     where = f"{label} {source_name(cell.source)}, {words.budget(cell.label_budget)}"
     return (
-        f"{where}: {cell.verdict}, {numerals.signed(cell.delta, cell.metric)} {numerals.unit(cell.metric)}, "
-        f"simultaneous interval {numerals.interval(cell.ci_simultaneous, cell.metric) or 'none'}"
+        f"{where}: {cell.verdict}, {formatting.signed(cell.delta, cell.metric)} {formatting.unit(cell.metric)}, "
+        f"simultaneous interval {formatting.interval(cell.ci_simultaneous, cell.metric) or 'none'}"
     )
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transferscope.comparison import numerals, wording
+from transferscope.comparison import formatting, wording
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.report import layout, words
 
@@ -103,7 +103,8 @@ def without_collapse(cell: Cell) -> str:
     given = cell.without_collapse
     if not given:
         return ""
-    return f"{numerals.signed(given['delta'], cell.metric)} {numerals.interval(given['ci'], cell.metric)}, {words.count(given['seeds'], 'seed')}"
+    delta, interval = formatting.signed(given["delta"], cell.metric), formatting.interval(given["ci"], cell.metric)
+    return f"{delta} {interval}, {words.count(given['seeds'], 'seed')}"
 
 
 def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:

@@ -11,16 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import transferscope
-from transferscope import record
-from transferscope.comparison import best, numerals, wording
+from transferscope.comparison import best, formatting, wording
 from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.cells import Comparison
-from transferscope.evidence import budgets, learning, regret
-from transferscope.evidence.predictions import Reader, check
+from transferscope.comparison.evidence import budgets, learning, regret
+from transferscope.comparison.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
+from transferscope.store import record
 
 LARGE = 60  # cells beyond which the parts fold, a source each
 PANEL_HEIGHT = 150
@@ -73,14 +73,14 @@ def render(comparison: Comparison) -> str:
     }
     metric = settings["metric"]
     baselines = sorted({cell.baseline for cell in cells})
-    margin = numerals.margin(settings["margin"], metric)
+    margin = formatting.margin(settings["margin"], metric)
     script = _asset("page.js")
     return _environment().get_template("page.html.j2").render(
         answer=answer(views),
         losing=losing_parts(views),
         targets=targets,
         metric=metric,
-        unit=numerals.unit(metric),
+        unit=formatting.unit(metric),
         margin=margin,
         confidence=f"{100 * (1 - settings['alpha']):g} %",
         holds=wording.holds(settings, "of them"),
@@ -150,11 +150,11 @@ def _environment() -> Environment:
         loader=PackageLoader("transferscope.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "signed": numerals.signed,
-        "number": numerals.score,
-        "interval": lambda bounds, metric: numerals.interval(bounds, metric) or numerals.NOTHING,
-        "probability": numerals.probability,
-        "share": numerals.share,
+        "signed": formatting.signed,
+        "number": formatting.score,
+        "interval": lambda bounds, metric: formatting.interval(bounds, metric) or formatting.NOTHING,
+        "probability": formatting.probability,
+        "share": formatting.share,
         "p_value": wording.p_value,
         "ahead": wording.ahead,
         "probable": wording.probable,
@@ -167,8 +167,8 @@ def _environment() -> Environment:
         "words": lambda text: text.replace("_", " "),
         "amount": words.amount,
         "saving": words.saving,
-        "tick": lambda value, metric: numerals.signed(value, metric).removesuffix(".0"),
-        "whole": lambda delta, metric: numerals.signed(round(delta, 2), metric).removesuffix(".0"),
+        "tick": lambda value, metric: formatting.signed(value, metric).removesuffix(".0"),
+        "whole": lambda delta, metric: formatting.signed(round(delta, 2), metric).removesuffix(".0"),
     }
     return environment
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from transferscope.comparison.cells import Cell
-from transferscope.evidence.flips import Flips
-from transferscope.thumbnails import png, read_thumbnails
+from transferscope.comparison.evidence.flips import Flips
+from transferscope.store.thumbnails import png, read_thumbnails
 
 MOST = 24  # a cell
 

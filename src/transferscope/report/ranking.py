@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from transferscope.comparison import numerals
+from transferscope.comparison import formatting
 from transferscope.comparison.ranking import DIRECTIONS, EXPECTED, Point, Ranking, Score
 from transferscope.report import figures, words
 
@@ -54,7 +54,7 @@ def _panel(score: Score, points: Sequence[Point], deltas: figures.Axis) -> dict:
     return {
         "name": score.name.partition("/")[2],
         "tau": number(score.tau),
-        "p": numerals.probability(score.p_adjusted if score.p_anywhere is None else score.p_anywhere),
+        "p": formatting.probability(score.p_adjusted if score.p_anywhere is None else score.p_anywhere),
         "bounds": [(across(value), f"{value:.3g}".replace("-", "−")) for value in (lo, hi)],
         "marks": [(point.verdict, across(point.values[score.name]), deltas.height(point.delta, HEIGHT)) for point in having],
         "whiskers": "".join(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from transferscope.comparison import numerals
+from transferscope.comparison import formatting
 from transferscope.comparison.best import Best
 from transferscope.comparison.cells import Cell, Comparison
 from transferscope.comparison.contrasts import Contrast
@@ -31,8 +31,8 @@ def _best(one: Best, by_cell: dict[int, View]) -> dict:
         "among": one.among,
         "gains": one.gains,
         "baseline": one.baseline,
-        "corrected": None if one.corrected is None else numerals.signed(one.corrected, one.metric),
-        "interval": numerals.interval(one.ci_simultaneous, one.metric),
+        "corrected": None if one.corrected is None else formatting.signed(one.corrected, one.metric),
+        "interval": formatting.interval(one.ci_simultaneous, one.metric),
     }
 
 
@@ -56,6 +56,6 @@ def _rates(cells: Sequence[Cell], several: bool) -> list[dict]:
     for cell in cells:
         if cell.rates:
             where = _where(cell, several)
-            rates = [(rate, numerals.signed(delta, cell.metric)) for rate, delta in cell.rates.items()]
+            rates = [(rate, formatting.signed(delta, cell.metric)) for rate, delta in cell.rates.items()]
             rows[where, str(cell.rates)] = {"where": where, "rates": rates, "sign": cell.rates_sign.removeprefix("sign ")}
     return list(rows.values())

@@ -1,7 +1,7 @@
 """Verdicts and counts in words, shared by every part of the page."""
 
 from transferscope.comparison import baseline_words
-from transferscope.evidence.learning import Measure
+from transferscope.comparison.evidence.learning import Measure
 
 VERDICTS = ("positive", "negative", "equivalent", "undecided")
 

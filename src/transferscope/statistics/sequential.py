@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferscope import verdict
+from transferscope.statistics import verdict
 from transferscope.statistics.effect import Effect
-from transferscope.verdict import Pair
+from transferscope.statistics.verdict import Pair
 
 SEEDS_CANNOT_HELP, BUDGET = "seeds alone cannot help", "budget"
 

@@ -4,15 +4,7 @@ import numpy as np
 
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.shallow import (
-    Adapted,
-    ClassifierName,
-    Items,
-    Scaling,
-    ShallowAdaptation,
-    UnitLength,
-    gaussian_kernel,
-)
+from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, ShallowAdaptation, UnitLength, gaussian_kernel
 
 
 class KernelMeanMatching(ShallowAdaptation):

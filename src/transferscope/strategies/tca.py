@@ -9,15 +9,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.shallow import (
-    Adapted,
-    ClassifierName,
-    Items,
-    Scaling,
-    ShallowAdaptation,
-    UnitLength,
-    gaussian_kernel,
-)
+from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, ShallowAdaptation, UnitLength, gaussian_kernel
 
 Kernel = Literal["gaussian", "linear", "primal"]
 Eigenvectors = Literal["unit", "whitened"]

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from transferscope import conf
+from transferscope.catalog import yamls
 
 
 class Composer:
@@ -55,6 +55,6 @@ class Composer:
             task = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"])
             if isinstance(task.get("backbone"), DictConfig) and "name" not in task.backbone:
                 with open_dict(task):  # told here: the choices that the process knows are those of the sweep, not of its points
-                    task.backbone.name = conf.backbone_yaml(whole)
+                    task.backbone.name = yamls.backbone_yaml(whole)
             self.composed[groups] = task, whole.hydra
         return self.composed[groups]

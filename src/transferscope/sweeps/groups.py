@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from transferscope.side_by_side import can_join
+from transferscope.training.side_by_side import can_join
 
 if TYPE_CHECKING:
     from transferscope.sweeps.sweep import Job

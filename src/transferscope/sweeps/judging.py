@@ -9,7 +9,7 @@ from typing import Any
 from transferscope.comparison import baselines
 from transferscope.comparison.margins import Margin
 from transferscope.errors import Refused, nearest
-from transferscope.sweeps.branches import own_words
+from transferscope.sweeps.planned_arms import own_words
 from transferscope.tasks.metrics import JUDGED
 
 SELECTION = "last"

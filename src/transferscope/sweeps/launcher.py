@@ -20,8 +20,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from transferscope.errors import JobFailed, ProcessDied, Refused
-from transferscope.request import device
 from transferscope.sweeps.composition import Composer
+from transferscope.training.request import device
 
 PATIENCE = 5  # seconds that interrupted workers are given to end by themselves
 

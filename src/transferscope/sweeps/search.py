@@ -19,18 +19,19 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, readings, record, tracking, underway
-from transferscope.comparison import baselines
+from transferscope import tracking
+from transferscope.comparison import baselines, readings
 from transferscope.comparison.scores import VALIDATORS
 from transferscope.errors import NotApplicable, Refused, nearest
-from transferscope.request import check_selection
-from transferscope.run import is_done
-from transferscope.sweeps import studies, sweep, tuned
-from transferscope.sweeps.branches import Cost, branches, cells, cost, own_words
+from transferscope.store import lease, record
+from transferscope.sweeps import progress, studies, sweep, tuned
 from transferscope.sweeps.composition import Composer
+from transferscope.sweeps.planned_arms import Cost, branches, cells, cost, own_words
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.sweeps.sweep import Job
-from transferscope.values import check_keys
+from transferscope.training.checks import check_keys
+from transferscope.training.request import check_selection
+from transferscope.training.run import is_done
 
 SELECTIONS = ("target_val", "source_val", *VALIDATORS)
 GRID = ("target", "source", "strategy", "label_budget", "backbone", "initialisation", "protocol", "source_label_noise")
@@ -245,7 +246,7 @@ class Search:
             console.print(line, markup=False)
         number = s.trials * s.seeds + s.runs
         runs, models = (number * part for part in cost([study.base for study in self.studies]))
-        done = sum(underway.state(self.store, job["fingerprint"])[0] in record.ANSWERS for job in self.planned if job["status"] == "planned")
+        done = sum(lease.state(self.store, job["fingerprint"])[0] in record.ANSWERS for job in self.planned if job["status"] == "planned")
         eta = progress.estimate(self.store, runs - done, 1)
         console.print(
             f"at most {Cost(runs, models)}; {done} runs done" + (f", the others about {progress.duration(eta)} one after another" if eta else "")

@@ -15,14 +15,16 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, readings, record, tracking
-from transferscope.compare import Cell, compare
+from transferscope import tracking
+from transferscope.comparison import readings
+from transferscope.comparison.compare import Cell, compare
 from transferscope.errors import Refused
-from transferscope.run import is_done
-from transferscope.sweeps import sweep
-from transferscope.sweeps.branches import branches, cells, cost, own_words
+from transferscope.store import record
+from transferscope.sweeps import progress, sweep
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
+from transferscope.sweeps.planned_arms import branches, cells, cost, own_words
 from transferscope.sweeps.sweep import Job
+from transferscope.training.run import is_done
 
 STEPS = ("steps", "source_steps")  # of the trainer: a source model is a part of the training
 

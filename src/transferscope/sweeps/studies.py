@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from transferscope import progress, record
 from transferscope.errors import Refused
+from transferscope.store import record
+from transferscope.sweeps import progress
 
 if TYPE_CHECKING:
     from transferscope.sweeps.sweep import Job

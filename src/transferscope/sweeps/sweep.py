@@ -15,16 +15,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
-from transferscope import paths, readings, record, tracking, underway
+from transferscope import tracking
+from transferscope.comparison import readings
 from transferscope.comparison.arms import LENGTHENS
 from transferscope.data import copies
 from transferscope.errors import NotApplicable, ProcessDied, Refused
-from transferscope.progress import Progress, say_plan
-from transferscope.request import Request, resolve
-from transferscope.run import is_done
+from transferscope.store import lease, record
 from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.groups import beside, groups
+from transferscope.sweeps.progress import Progress, say_plan
+from transferscope.training import paths
+from transferscope.training.request import Request, resolve
+from transferscope.training.run import is_done
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,10 @@ class Sweeper(BasicSweeper):
             outcomes = self.launched(groups(to_do), name)
             for job, outcome in outcomes:
                 if isinstance(outcome._return_value, ProcessDied):
-                    underway.note_death(store, job.request.fingerprint, str(outcome._return_value))
+                    lease.note_death(store, job.request.fingerprint, str(outcome._return_value))
                 if isinstance(outcome._return_value, BaseException):
                     progress.error(job, outcome._return_value)
-        underway.clear_finished(store)
+        lease.clear_finished(store)
         return [outcome for _, outcome in outcomes], progress.failed
 
     def launched(self, together: list[list[Job]], name: str) -> list[tuple[Job, JobReturn]]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from transferscope import progress, record
+from transferscope.store import record
+from transferscope.sweeps import progress
 from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.studies import Study
 

@@ -15,16 +15,17 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from transferscope import progress, readings, record, tracking, verdict
-from transferscope.comparison import pairing, scores, trained
+from transferscope import tracking
+from transferscope.comparison import pairing, readings, scores, trained
 from transferscope.comparison.history import identity
 from transferscope.errors import Refused
-from transferscope.run import is_done
-from transferscope.statistics import sequential
-from transferscope.sweeps import sweep
-from transferscope.sweeps.branches import Branch, Cell, branches, cells, cost
+from transferscope.statistics import sequential, verdict
+from transferscope.store import record
+from transferscope.sweeps import progress, sweep
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
+from transferscope.sweeps.planned_arms import Branch, Cell, branches, cells, cost
 from transferscope.sweeps.sweep import Job
+from transferscope.training.run import is_done
 
 COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is
 

@@ -9,8 +9,8 @@ import re
 import shutil
 from pathlib import Path
 
-from transferscope.dataset_manifest import MANIFEST, manifest_path
-from transferscope.record import plan_path
+from transferscope.store.manifest import MANIFEST, manifest_path
+from transferscope.store.record import plan_path
 
 RESULTS = ("record.json", "evaluations.npz", "history.csv", "reverse_validation.json")
 

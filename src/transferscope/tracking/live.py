@@ -4,7 +4,7 @@ from pathlib import Path
 from types import TracebackType
 
 from transferscope.errors import Refused
-from transferscope.record import read_history, read_record, read_reverse_validation
+from transferscope.store.record import read_history, read_record, read_reverse_validation
 from transferscope.tracking.artifacts import log_artifacts
 from transferscope.tracking.charts import log_evaluation
 from transferscope.tracking.place import Images, Place, effective_mode, finish, staging, warn

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from transferscope.errors import Refused
-from transferscope.record import plan_path, read_json, run_folders
-from transferscope.shapes import printable
+from transferscope.store.record import plan_path, read_json, run_folders
+from transferscope.store.schema import printable
 from transferscope.tracking.artifacts import RESULTS, link
 from transferscope.tracking.place import first_line
 

@@ -4,7 +4,7 @@ import sys
 from hashlib import blake2b
 from pathlib import Path
 
-from transferscope.record import plan_path
+from transferscope.store.record import plan_path
 from transferscope.tracking.artifacts import log_plan
 from transferscope.tracking.place import Place, effective_mode, finish, warn
 

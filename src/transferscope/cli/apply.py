@@ -1,0 +1,96 @@
+"""transferscope apply: predict what has no labels with the model a run kept."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from transferscope.catalog import yamls
+from transferscope.cli.parser import Parser
+from transferscope.errors import Refused
+from transferscope.store import record
+
+CHUNK = 512  # pictures in memory at a time
+HELP = """
+usage: transferscope apply RUN FOLDER [-o predictions.csv] [--config-dir DIR]
+
+Predict a folder of pictures with the model that a run kept (`transferscope run
+... keep=selected`). One line of CSV a picture: the file, the predicted class,
+the probability of each class. Pictures are prepared as the training's were;
+folders inside folders count, hidden files do not; what is left out is told.
+
+  RUN               a run's folder, such as runs/3d32d5b5d9025a77
+  FOLDER            a folder of pictures, or one picture; where the run's target
+                    is arrays, a .npz, .mat or .csv file [items, features]: key
+                    and scale as in the target's yaml, a .csv file of numbers
+                    alone, without header and label
+  -o FILE           where the predictions go (default: standard output)
+  --config-dir DIR  a folder with shelves of your own, where the run's strategy,
+                    backbone or target comes from there
+"""
+
+
+def main(argv: list[str]) -> int:
+    parser = Parser("apply")
+    parser.add_argument("run", metavar="RUN", type=lambda text: Path(text).resolve())
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--config-dir", type=Path)
+    arguments = parser.parse_args(argv)
+    if not (arguments.run / "record.json").is_file():
+        raise Refused(f"{arguments.run}: no run's folder; give one that holds a record.json, such as runs/FINGERPRINT")
+    entry = record.read_record(arguments.run)
+    if not (arguments.run / "model.safetensors").is_file():
+        why = f" (it is {entry['status']}: {entry['reason']})" if entry["reason"] else ""
+        raise Refused(f"{arguments.run}: this run kept no model{why}; run it again with keep=selected")
+    if not arguments.folder.exists():
+        raise Refused(f"{arguments.folder}: no such file or folder")
+
+    from transferscope.training.load import load_run
+
+    loaded = load_run(arguments.run, arguments.config_dir)
+    predict = _pictures if len(loaded.input_shape) == 3 else _rows
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "predicted", *(f"probability/{name}" for name in loaded.classes)])
+    items = 0
+    for name, probabilities in predict(loaded, arguments.folder, arguments.config_dir):
+        writer.writerow([name, loaded.classes[probabilities.argmax()], *map(str, probabilities)])
+        items += 1
+    if arguments.output is None:
+        sys.stdout.write(text.getvalue())
+    else:
+        record.write_atomically(arguments.output, text.getvalue())
+        print(f"{arguments.output}: {items} predictions")
+    return 0
+
+
+def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
+    """(path below the folder, float32 [C]) of every picture."""
+    from transferscope.data.decoding import DEEPEST
+    from transferscope.data.picture_files import printable_name
+    from transferscope.data.unlabelled import find_pictures, read_pictures, white_of_files
+
+    files = find_pictures(folder)
+    own_shape = loaded.record["result"].get("own_shape", loaded.input_shape)
+    white = white_of_files(files, loaded.record["result"].get("own_white", DEEPEST))  # runs of before had that one
+    for start in range(0, len(files), CHUNK):
+        part = files[start : start + CHUNK]
+        probabilities = loaded.predict(read_pictures(part, own_shape, loaded.input_shape, white)).numpy()
+        names = [printable_name(file.name if file == folder else file.relative_to(folder).as_posix()) for file in part]
+        yield from zip(names, probabilities, strict=True)
+
+
+def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
+    """(FILE-00042, float32 [C]) of every row."""
+    from transferscope.data.picture_files import printable_name
+    from transferscope.data.unlabelled import read_array
+
+    target = loaded.record["cell"]["target"]
+    folders = [*yamls.folders(), *([config_dir] if config_dir else [])]
+    yaml = next((path for shelf in folders for path in (shelf / "domain").glob("*.yaml") if path.stem == target), None)
+    if yaml is None:
+        raise Refused(f"target={target}: its yaml, which says how to read arrays, is on no shelf; give --config-dir DIR that holds it")
+    probabilities = loaded.predict(read_array(file, yamls.read(yaml), loaded.input_shape[0])).numpy()
+    yield from ((f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))

@@ -1,0 +1,63 @@
+"""What Hydra, OmegaConf and the reader of yamls complain of, each in one line: the key, the value, the nearest that is allowed."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from transferscope.catalog import yamls
+from transferscope.errors import Refused, nearest
+
+GROUP_WITHOUT_NAME = re.compile(r"(?i)[+~]*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?")
+
+
+@contextlib.contextmanager
+def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
+    """Inside, what Hydra and OmegaConf raise is Refused."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        yield
+    except YAMLError as error:
+        raise Refused(yamls.mistake(error)) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
+            raise error.__cause__ from error
+        raise Refused(explain(error, *config_dirs)) from error
+    except UnicodeDecodeError:  # which does not say where
+        for path in (path for folder in config_dirs for path in sorted(folder.rglob("*.yaml"))):
+            yamls.read(path)
+        raise
+    except ValueError as error:  # of Hydra's, for null or a number as a choice
+        if not str(error).startswith("Config group override"):
+            raise
+        word = next((w for w in overrides if GROUP_WITHOUT_NAME.fullmatch(w)), "experiment=null")
+        raise Refused(f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for the usual one") from error
+
+
+def explain(error: Exception, *config_dirs: Path) -> str:
+    """Hydra's and OmegaConf's complaints as one line: the key, the value, the nearest valid one."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        known = f"not one of {', '.join(error.options)}{nearest(name, error.options)}"
+        return f"{group}={name}: {yamls.astray(group, name, *config_dirs) or known}"
+    if missing := re.match(r"Could not (?:override|find) '([\w./@]+)'", str(error)):
+        key = missing[1]
+        parent = next((e.parent_node for e in chain if getattr(e, "parent_node", None) is not None), None)
+        keys = [str(k) for k in parent] if parent is not None and hasattr(parent, "keys") else []
+        near = nearest(key.rpartition(".")[2], [k for k in keys if k != "hydra"])
+        return f"{key}: no such key{near}{' among ' + ', '.join(k for k in keys if k != 'hydra') if keys and not near else ''}"
+    if str(error).startswith("Ambiguous value"):
+        return f"{str(error).splitlines()[0]}; add -m to sweep over the values, or write [a,b] for a list"
+    lines = [str(e).strip().split("\n")[0] for e in chain]
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        lines = [error.override, f"cannot be read; a text with other signs than letters, digits and ./-_ stands in quotes, '{key}=\"{value}\"'"]
+    return ": ".join(dict.fromkeys(line for line in lines if line))

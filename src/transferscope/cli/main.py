@@ -1,0 +1,78 @@
+"""The console command: `transferscope COMMAND ...`. Each command is a file beside this one, which imports what it needs when called."""
+
+import importlib
+import os
+import sys
+
+from transferscope.cli import terminal
+from transferscope.errors import Refused, nearest
+from transferscope.store.schema import printable
+from transferscope.training import paths
+
+VERBS = {
+    "run": "train one run, or with -m a sweep of them; Hydra's grammar",
+    "compare": "verdicts from the records: does transfer help or hurt",
+    "report": "one self-contained page of verdicts and figures",
+    "status": "what is done, running, failed, missing",
+    "predict": "before any training on the target: distances, label shift, transferability of each source",
+    "reproduce": "an experiment's runs beside the published numbers",
+    "calibrate": "the study that shows the verdict's error rates",
+    "apply": "predict a folder with the model a run kept",
+    "list": "strategies, domains, backbones, experiments, distances, validators that exist",
+    "doctor": "versions, devices, data found, W&B mode; how to mend what is missing",
+    "prune": "what in store and cache nothing refers to",
+    "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",
+}
+USAGE = "usage: transferscope VERB [...]\n\n" + "".join(f"  {verb:<9} {what}\n" for verb, what in VERBS.items())
+USAGE += "\n`transferscope VERB --help` explains each. Tab completion: eval \"$(transferscope run -sc install=bash)\""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted; a sweep that is told to end (SIGTERM) 143."""
+    argv = sys.argv[1:] if argv is None else argv
+    terminal.write_any_text()
+    terminal.quiet_libraries()
+    try:
+        status = dispatch(argv if "-sc" in argv else paths.words(argv))
+        sys.stdout.flush()  # a pipe without a reader is met here and not when Python ends
+        return status
+    except Refused as refusal:
+        return refuse(str(refusal))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone: `transferscope list ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"{' '.join(['transferscope', *argv[:1]])}: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
+
+
+def dispatch(argv: list[str]) -> int:
+    if any(word.startswith("query=") for word in argv) and "-sc" in argv:
+        from transferscope.cli.run import complete
+
+        return complete(argv, list(VERBS))
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if argv else 2
+    verb, *rest = argv
+    if verb == "--version":
+        from transferscope import __version__
+
+        print(__version__)
+        return 0
+    if verb not in VERBS:
+        raise Refused(f"{verb}: no such verb{nearest(verb, VERBS)} ({', '.join(VERBS)})")
+    module = importlib.import_module(f"transferscope.cli.{verb}")
+    if any(word in ("-h", "--help") for word in rest):
+        print(module.HELP.strip())
+        return 0
+    return module.main(rest)
+
+
+def refuse(message: str) -> int:
+    print(f"transferscope: {printable(message)}", file=sys.stderr)
+    return 2

@@ -1,0 +1,207 @@
+"""transferscope run: the shell of Hydra around run.py."""
+
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transferscope.catalog import yamls
+from transferscope.cli.hydra_errors import in_one_line
+from transferscope.errors import Refused
+from transferscope.training import paths
+
+if TYPE_CHECKING:
+    from transferscope.sweeps.sweep import Job
+
+HELP = """
+usage: transferscope run key=value ... [-m] [--until-decided | --search | --settle] [--dry-run]
+
+Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not run again, a killed one is taken
+up where it stood.
+
+  transferscope run target=handwritten_digits source=printed_digits strategy=fine_tuning label_budget=10
+  transferscope run -m target=handwritten_digits source=printed_digits strategy=scratch,fine_tuning,dann label_budget=2,10 'seed=range(0,5)'
+  transferscope run experiment=demo
+
+choices (transferscope list ...): strategy=, backbone=, trainer=, tracking=, experiment=, target=, source= (null, one, or [a,b])
+keys:
+  label_budget=10          labelled target items a class, validation included; 0 or full
+  initialisation=auto      auto | random | pretrained (the backbone's weights) | source (a model trained on the source)
+                           | rotation, simclr (a backbone pre-trained on the source's pictures without their labels)
+  protocol=inductive       inductive | transductive (unlabelled test inputs visible)
+  source_label_noise=0.0   share of source labels permuted; 1 is the shuffled-source control
+  image_size=null          pixels; null = the target's own          channels=null   null = the target's own
+  seed=0                   subset, initialisation, batches          split_seed=0    train/test splits
+  fold=null                small targets: 'fold=range(0,5)' with -m tests every labelled item in one fold of each seed; folds=null: 5
+  copies=keep              keep | drop_train: leave out training items, of target and source, that are bit-equal copies of test items
+  twin=false               true: the A/A twin, same labels with another initialisation and other batches
+  keep=none                none | selected: keep a model            selection=last  last | source_val | target_val | a validator (snd, ...)
+  keep_features=false      true: store features, for `compare --selection dev` and `iwcv`
+  reverse_validation=false true: train backwards as well, for a value to choose hyper-parameters by
+  store=runs               where records go                         data_root=data  where data files are
+  trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
+  trainer.augmentation=none  crop, affine (digits, too) | crop_flip, crop_flip_color (photographs)
+  trainer.label_smoothing=0.0                                       share of each given label that is spread over all classes
+  trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
+  strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
+  +notes.KEY=VALUE         a note: kept in the record, read by nothing; a finished run keeps those it was made with. Any other
+                           key that nothing reads is refused
+
+flags:
+  -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
+  --until-decided          with -m: each cell and its baseline get seeds until the cell is decided, at looks of 5, 7 and 10 seeds; leave
+                           seed out. Keys: 'until_decided.looks=[5,10,20]', until_decided.baseline, .metric, .margin, .alpha
+  --search                 with -m: every strategy is tuned with the same number of trials, its best values run on fresh seeds; the space:
+                           'trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))' strategy.KEY=choice(a,b). Keys: search.trials=20, .seeds,
+                           .selection, .sampler, .runs, .baseline
+  --settle                 with -m: where training that had not finished keeps a cell from a claim, both of its arms are trained for 2, then 4
+                           times the steps, and compare takes the longest pair. Keys: 'settle.lengths=[2,4]', settle.baseline, .metric,
+                           .margin, .alpha
+  --dry-run                what would run, what is done, what is refused and why, ETA
+  --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
+  hydra.launcher.n_jobs=4  processes side by side (auto: one a core)  hydra/launcher=NAME  local, basic, joblib, submitit_local, submitit_slurm
+Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
+"""
+
+FLAGS = {
+    "--dry-run": "hydra.sweeper.dry_run=true",
+    "--until-decided": "hydra.sweeper.until_decided=true",
+    "--search": "hydra.sweeper.search=true",
+    "--settle": "hydra.sweeper.settle=true",
+}
+WITH_A_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")  # options of Hydra; a folder's name may hold =
+# of the config, that only this flag reads, and what the flag does
+SECTIONS = {
+    "--search": ("search.", "finds values"),
+    "--until-decided": ("until_decided.", "brings seeds"),
+    "--settle": ("settle.", "trains longer"),
+}
+
+outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
+
+
+def task(config) -> None:
+    """What Hydra calls for each job. A single run's exception takes a way around Hydra, which would print its own line on it."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        from transferscope.training.run import run
+        from transferscope.training.side_by_side import run_side_by_side
+
+        (run_side_by_side if "beside" in config else run)(config)
+        return
+    from transferscope.training.checks import check_hydra
+
+    sweeper = HydraConfig.get().sweeper
+    try:
+        for flag, (section, _) in SECTIONS.items():
+            if sweeper[section.rstrip(".")]:
+                raise Refused(f"{flag}: a sweep is needed, of a strategy and its baseline at least; add -m")
+        check_hydra(HydraConfig.get())
+        outcome.append(single(config, dry_run=sweeper.dry_run))
+    except Exception as error:
+        outcome.append(error)
+
+
+def single(config, dry_run: bool) -> Path | None:
+    from transferscope.data import copies
+    from transferscope.training.request import resolve
+    from transferscope.training.run import is_done, run_checked
+
+    request = resolve(config)
+    copies.say([request.tested])
+    if not dry_run:
+        return run_checked(request)
+    from transferscope.sweeps.progress import say_plan
+    from transferscope.sweeps.sweep import Job
+
+    job = Job([], request)
+    say_plan(job.request.store, [job], [] if is_done(job.request) else [job], [])
+    return None
+
+
+def main(argv: list[str]) -> int:
+    outcome.clear()
+    arguments = [FLAGS.get(word, word) for word in argv]
+    for flag, (section, _) in SECTIONS.items():
+        if flag not in argv and (keys := [word for word in argv if word.lstrip("+~").startswith(section)]):
+            raise Refused(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
+    if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
+        raise Refused(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
+    overrides, flags = [], []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
+        (overrides if is_override and before not in WITH_A_VALUE else flags).append(word)
+    sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]  # Hydra's parser takes no flag between two overrides
+    import hydra
+    from hydra._internal.utils import get_args_parser
+
+    try:
+        parser = get_args_parser()
+        parser.error = refuse_flags  # where Hydra would print its own usage
+        own = [Path(folder)] if (folder := parser.parse_args(sys.argv[1:]).config_dir) else []
+        with in_one_line(overrides, *own):
+            hydra.main(version_base="1.3", config_path=str(yamls.own_folder().resolve()), config_name="config")(task)()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
+    match outcome:
+        case [Exception() as error]:
+            with in_one_line(overrides):
+                raise error
+        case [Path() as folder]:
+            return say_finished(folder)
+    return 0
+
+
+def planned(overrides: list[str]) -> "list[Job]":
+    """The distinct jobs of the sweep that these overrides ask for, checked; nothing is trained."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with (
+        in_one_line(overrides), initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):  # fmt: skip
+        return GlobalHydra.instance().hydra.multirun("config", task, [*paths.for_hydra(overrides), FLAGS["--dry-run"]])
+
+
+def refuse_flags(message: str) -> None:
+    raise Refused(f"run: {message} (transferscope run --help)")
+
+
+def say_finished(folder: Path) -> int:
+    """What became of a single run; exit status 1 where it failed."""
+    from transferscope.store import record
+    from transferscope.sweeps.progress import label
+
+    entry = record.read_record(folder)
+    accuracy = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/accuracy")
+    score = "" if accuracy is None else f", test accuracy {accuracy:.3f}"
+    if (backwards := record.read_reverse_validation(folder)) is not None:
+        score += f", reverse validation {backwards:.3f}"
+    why = f" ({entry['reason']})" if entry["reason"] else ""
+    print(f"{entry['status']}: {label(entry['cell'], entry['seed'])}{score}{why}\n{folder}")
+    return int(entry["status"] not in record.ANSWERS)
+
+
+def complete(argv: list[str], verbs: list[str]) -> int:
+    """Hydra's completion calls the program without its verb: `-sc query=bash` with COMP_LINE. Take the verb out and let Hydra answer."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):
+        print("\n".join(verb for verb in verbs if verb.startswith(words[1] if len(words) == 2 else "")))
+        return 0
+    if words[1] != "run":
+        return 0
+    os.environ["COMP_LINE"] = line.replace(" run", "", 1)
+    os.environ["COMP_POINT"] = str(max(0, int(os.environ.get("COMP_POINT", len(line))) - len(" run")))
+    current = "" if line.endswith(" ") else words[-1]
+    key, sign, value = current.partition("=")
+    if sign and key in ("source", "target"):  # plain keys to Hydra; their values are the domains
+        print("\n".join(f"{key}={name}" for name in yamls.names("domain") if name.startswith(value)))
+        return 0
+    return main(argv)

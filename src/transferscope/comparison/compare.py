@@ -1,0 +1,387 @@
+"""From run records to verdicts: pair every cell with its baseline, family by family. Imports no torch."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from transferscope.comparison import baseline_words, baselines, ceiling, interim, naive, pairing, probability, scores, wording
+from transferscope.comparison.arms import Arm, Records, read_store
+from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.contrasts import Contrast, contrasts
+from transferscope.comparison.history import History
+from transferscope.comparison.margins import Margin
+from transferscope.comparison.pairing import Evidence, Reader, mixed_versions, pair, tested
+from transferscope.comparison.plateau import Rises
+from transferscope.comparison.rates import with_rates
+from transferscope.comparison.scores import NotSelectable
+from transferscope.comparison.trained import longest, rises
+from transferscope.errors import Refused, nearest
+from transferscope.statistics import verdict
+from transferscope.statistics.probabilities import Probabilities
+from transferscope.store.record import read_predictions, run_folders
+from transferscope.tasks.copied import Copies
+from transferscope.tasks.metrics import JUDGED, METRICS
+from transferscope.tracking import is_tracked, rebuild
+
+__all__ = ["Cell", "Comparison", "compare", "locate"]
+
+ITEMS = ("random", "fixed")
+PROTOCOLS = ("inductive", "transductive", "both")
+CLIPPED_SHARE = 0.01  # of an arm's losses cut off at the metric's cap, above which that is said
+
+
+def compare(
+    runs: str | Path = "runs",
+    baseline: str = "scratch",
+    metric: str = "accuracy",
+    selection: str = "last",
+    margin: float | str | None = None,
+    alpha: float = 0.05,
+    items: str = "random",
+    correction: str = "holm",
+    protocol: str | None = None,
+) -> Comparison:
+    """Verdicts from run records.
+
+    runs: a store, `wandb:ENTITY/PROJECT`, or a folder of offline W&B runs; or one sweep of these (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`):
+    then only that plan's cells are shown; families stay what the store's plans made them, so a verdict does not depend on the view. selection: a
+    rule, or `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation, where the rule alone is refused.
+    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that matters, in the metric's unit (None: the
+    metric's own), or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed` for one about this
+    test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes them; None is
+    refused where there would be both. Raises Refused.
+    """
+    name, pinned = baselines.parse(baseline)
+    if metric in METRICS and not METRICS[metric].judged:
+        raise Refused(f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
+    selection, _, otherwise = selection.partition(",")
+    choices = ("metric", metric, JUDGED), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
+    choices += (("selection", f"{selection},{otherwise}", (f"{selection},last",)),) if otherwise else ()
+    choices += ("correction", correction, tuple(verdict.CORRECTIONS)), ("protocol", protocol, (None, *PROTOCOLS))
+    for key, value, allowed in choices:
+        if value not in allowed:
+            allowed = [name for name in allowed if name]
+            raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
+    if not 0 < alpha < 1:
+        raise Refused(f"--alpha {alpha}: between 0 and 1 is needed")
+    smallest = Margin.parse(margin, metric)
+    store, plan = locate(runs)
+    records = read_store(store)
+    known = {key for arm in records.arms for key in arm.consumed}
+    if unknown := [key for key in pinned if key not in known]:
+        raise Refused(f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}")
+    protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
+    reader = Reader(metric, selection)
+    settings = {
+        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates, "metric": metric, "selection": selection,
+        "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
+        **({"protocol": protocol} if protocol else {}),
+    }  # fmt: skip
+    looked = {entry["name"] for entry in records.plans if interim.as_planned(entry, settings)}
+    history = History.of(store, records.plans)
+    work = _Work(records, history, looked, name, pinned, reader, smallest, alpha, items, correction)
+    families = defaultdict(list)
+    for arm in records.arms:
+        if baselines.is_row(arm, name) and arm.cell["protocol"] in protocols:
+            families[work.family(arm)].append(arm)
+    paired = [work.collect(name, arms, plan) for name, arms in families.items() if plan is None or any(plan in arm.plans for arm in arms)]
+    shown = [row for family in paired for row in family.rows if row.shown]
+    if protocol is None and len({row.arm.cell["protocol"] for row in shown}) > 1:  # before anything is judged, which is a reading
+        raise Refused("--protocol: inductive and transductive cells are never ranked together; give inductive, transductive, or both for a mix")
+    if any(row.evidence.mixes_rules for row in shown) and not otherwise:
+        raise Refused(f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by their last evaluation")
+    for family in paired:
+        work.judge(family)
+    pins = pinned if name in baselines.TARGET_ONLY else {}
+    apart = contrasts(records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
+    settings["families"] = {cell.family: cell.family_size for cell in work.cells}
+    settings["other_plans"] = records.others({family.split("/")[0] for family in settings["families"]})
+    predictions, unread = _predictions(store)
+    plans = records.plans
+    cells = sorted(with_rates(interim.hold(work.cells, plans, settings), alpha, items), key=_order)
+    taken_back = history.tell(cells, settings)
+    return Comparison(
+        cells=cells,
+        missing=work.missing + _shown(records.missing, plan, protocols),
+        failed=_shown(records.failed, plan, protocols) + work.broken(),
+        not_applicable=_shown(records.not_applicable, plan, protocols),
+        warnings=[*filter(None, [history.log.trouble]), *_warnings(work.cells), *unread],
+        settings=settings,
+        contrasts=sorted(apart, key=_order),
+        predictions=predictions,
+        searches=[one for one in plans if "search" in one and plan in (None, one["name"])],
+        taken_back=taken_back,
+    )
+
+
+def locate(runs: str | Path) -> tuple[Path, str | None]:
+    """(store, name of the sweep or None) of a RUNS argument; what W&B holds is made a store first. Raises Refused where there are no runs."""
+    if is_tracked(runs):
+        return rebuild(runs)
+    path = Path(runs)
+    if not path.is_dir():
+        raise Refused(
+            f"RUNS={runs}: no such folder; give a store of runs (`transferscope run ... store=FOLDER` makes one) or FOLDER/sweeps/NAME"
+        )
+    is_sweep = (path / "plan.json").is_file()
+    store = path.resolve().parent.parent if is_sweep else path
+    if not run_folders(store):
+        raise Refused(f"RUNS={runs}: holds no runs; give a store of runs or FOLDER/sweeps/NAME")
+    return store, path.resolve().name if is_sweep else None
+
+
+@dataclass
+class _Work:
+    """One comparison in progress: the settings, the arms that could be a baseline, and what has come of it so far. looked: the plans whose looks
+    have judged their cells, whatever was read between these."""
+
+    records: Records
+    history: History
+    looked: set[str]
+    baseline: str
+    pinned: dict[str, str]
+    reader: Reader
+    margin: Margin
+    alpha: float
+    items: str
+    correction: str
+    cells: list[Cell] = field(default_factory=list)
+    missing: list[dict] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.able = baselines.able(self.records.arms, self.baseline)
+        self.full = baselines.able(self.records.arms, ceiling.NAME)
+
+    def family(self, arm: Arm) -> str:
+        """Target × baseline × metric as the earliest plan had it; protocols are not mixed, controls are a family of their own."""
+        control = "/controls" if arm.noise else ""
+        return f"{arm.plan}/{arm.cell['target']}/{self.baseline}/{self.reader.metric}/{arm.cell['protocol']}{control}"
+
+    def collect(self, name: str, arms: list[Arm], plan: str | None) -> "_Family":
+        """The evidence of one family. Shown are the cells of `plan`, all where it is None."""
+        family = _Family(name)
+        for arm in arms:
+            shown = plan is None or plan in arm.plans
+            found = baselines.find(arm, self.able, self.baseline, self.pinned)
+            family.size += len(found)
+            if not found and shown:
+                self._miss(arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against")
+            for base, budget in found:
+                trained, against, length = longest(arm, base)
+                try:
+                    evidence = pair(trained, against, self.reader, baselines.twin_of(against, self.records.twins))
+                except NotSelectable as why:
+                    if shown:
+                        self._miss(arm, budget, str(why))
+                else:
+                    margin = self.margin.of(evidence.mean(evidence.held_against), self.reader.metric)
+                    row = _Row(arm, base, (trained, against), length, budget, evidence, margin, rises(evidence, self.reader), shown)
+                    family.rows.append(row)
+        return family
+
+    def judge(self, family: "_Family") -> None:
+        """The verdicts of one family, its cells of now noted as read."""
+        rows, size, shown = family.rows, family.size, [row.shown for row in family.rows]
+        read = self.history.count([(row.arm, row.base, row.evidence) for row in rows], family.name, shown)
+        readings = [0 if row.arm.plan in self.looked else times for row, times in zip(rows, read, strict=True)]
+        pairs = [
+            replace(tested(row.evidence, self.reader.metric, self.items, row.ends), readings=times)
+            for row, times in zip(rows, readings, strict=True)
+        ]
+        margins = [row.margin for row in rows]
+        judgements = verdict.judge(pairs, margins, self.alpha, size, self.correction)
+        finished = [replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, rising=(False, False)) for pair in pairs]
+        had_finished = verdict.judge(finished, margins, self.alpha, size, self.correction) if any(pair.unfinished for pair in pairs) else judgements
+        chances = probability.of_family(pairs, [row.evidence for row in rows], margins)
+        for row, evidence, judged, other, chance in zip(rows, pairs, judgements, had_finished, chances, strict=True):
+            if row.shown:
+                barred = evidence.unfinished and judged.verdict == "undecided" != other.verdict  # by training that had not finished alone
+                found = {"family": family.name, "family_size": size, "readings": evidence.readings, "barred": barred}
+                self.cells.append(self._cell(row, judged, chance, found))
+
+    def _cell(self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, found: dict) -> Cell:
+        """found: what only the family tells."""
+        evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
+        clipped = METRICS[self.reader.metric].clipped
+        given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
+        above = ceiling.ceiling(row.arm, row.base, evidence, self.full, self.reader, self.items, self.alpha)
+        factors = [factor for record in evidence.records.values() for factor in record.get("conditional_on", [])]
+        return Cell(
+            **row.arm.cell | {"label_budget": row.budget},
+            variant=row.arm.variant,
+            baseline=self.baseline,
+            metric=self.reader.metric,
+            selection=self.reader.selection,
+            delta=judged.delta,
+            ci=judged.ci,
+            p_adjusted=judged.p_adjusted,
+            verdict=judged.verdict,
+            mde=judged.mde,
+            seeds=len(evidence.seeds),
+            items=len(evidence.ids) if groups is None else len(np.unique(groups)),
+            item_unit="item" if groups is None else "group",
+            ci_simultaneous=judged.ci_simultaneous,
+            p_difference=judged.p_difference,
+            p_equivalence=judged.p_equivalence,
+            overruled=judged.overruled,
+            reason=judged.reason,
+            conditional_on=list(dict.fromkeys([*factors, *(factor for factor, holds in given.items() if holds)])),
+            **found,
+            margin=row.margin,
+            no_harm=judged.no_harm,
+            no_gain=judged.no_gain,
+            material=judged.material,
+            probability_harm=chance and chance.harm,
+            probability_within=chance and chance.within,
+            probability_gain=chance and chance.gain,
+            seed_half=judged.seed_half,
+            item_half=judged.item_half,
+            seeds_ahead=agreement and agreement.ahead,
+            failure_rate=agreement and agreement.failure_rate,
+            outlying_seeds=[evidence.seeds[at] for at in agreement.outliers] if agreement else [],
+            collapsed=judged.collapse_rate[0],
+            baseline_collapsed=int(evidence.baseline_collapsed.sum()),
+            collapse_rate=judged.collapse_rate[1:],
+            without_collapse=judged.without_collapse,
+            strategy_score=evidence.mean(evidence.strategy_scores),
+            baseline_score=evidence.mean(evidence.held_against),
+            target_full_score=above.score,
+            share_of_way=above.share and above.share.value,
+            share_of_way_ci=above.share and above.share.ci,
+            strategy_ece=_mean(evidence.strategy_ece),
+            baseline_ece=_mean(evidence.baseline_ece),
+            strategy_clipped=clipped(evidence.strategy_scores),
+            baseline_clipped=clipped(evidence.baseline_scores),
+            rates=None,
+            rates_sign=None,
+            strategy_rise=row.ends.strategy.to_dict(),
+            baseline_rise=row.ends.baseline.to_dict(),
+            times_steps=row.length,
+            by_looks=False,
+            copies=_copies(evidence),
+            flags=self._flags(row, judged) + self.history.flags(found["readings"]) + evidence.notes + above.flags,
+            evidence=evidence,
+        )
+
+    def _flags(self, row: "_Row", judged: verdict.Judgement) -> list[str]:
+        flags = ["few items"] if judged.few_items else []
+        if judged.hangs_on_few_items and judged.verdict != "undecided":
+            flags.append("hangs on few items: a handful of the test items carry most of Δ")
+        if judged.agreement and judged.agreement.outliers:
+            outlying = pairing.seeds_named([row.evidence.seeds[at] for at in judged.agreement.outliers])
+            flags.append(f"outlying {outlying}: Δ is unlike that of the others")
+        for who, found in (("strategy", row.evidence.strategy_scores), ("baseline", row.evidence.baseline_scores)):
+            if (share := METRICS[self.reader.metric].clipped(found)) > CLIPPED_SHARE:
+                flags.append(f"{share:.0%} of the {who}'s losses are clipped at the metric's cap")
+        if judged.by_step_down:
+            flags.append("decided by a later step of Holm's procedure; the simultaneous interval is cut where that decision ends it")
+        if differences := baselines.unlike(*row.pair, self.baseline):
+            flags.append(f"unlike baseline: {', '.join(differences)}")
+        if row.length > 1:
+            flags.append(f"both arms trained for {row.length} times the steps planned: at that length they had not finished (--settle)")
+        if copies := _copies(row.evidence):
+            flags += Copies(**copies).told(row.arm.cell["target"])
+        flags += wording.unfinished(row.ends)
+        flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
+        if self.items == "fixed":
+            flags.append("this test set only: other items are not allowed for")
+        if row.evidence.deterministic:
+            flags.append("given the training set: no seed changes either arm")
+        results = [row.evidence.records[folder].get("result") or {} for folder in row.evidence.strategy_runs]
+        told = Counter(flag for result in results for flag in result.get("flags") or [])
+        return flags + [f"{flag} in {count} of {len(results)} runs" for flag, count in told.items()]
+
+    def _miss(self, arm: Arm, budget: int | str | None, reason: str) -> None:
+        self.missing.append({**arm.described(), "label_budget": budget, "seed": None, "reason": reason})
+
+    def broken(self) -> list[dict]:
+        """Runs whose evaluations turned out to be unreadable."""
+        runs = {record["fingerprint"]: record for arm in self.records.arms for runs in arm.runs.values() for _, record in runs}
+        return [
+            {**runs[name]["cell"], "seed": runs[name]["seed"], "fingerprint": name, "status": "unreadable", "reason": reason}
+            for name, reason in self.reader.broken.items()
+        ]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A pair of arms before its verdict. arm, base: as planned. pair: the two as they are compared, `length` times the planned steps long. ends:
+    of their trainings. shown: whether it is asked for; the others of its family count in it."""
+
+    arm: Arm
+    base: Arm
+    pair: tuple[Arm, Arm]
+    length: int
+    budget: int | str | None
+    evidence: Evidence
+    margin: float
+    ends: Rises
+    shown: bool
+
+
+@dataclass
+class _Family:
+    """size: its cells as planned, those without a run too."""
+
+    name: str
+    size: int = 0
+    rows: list[_Row] = field(default_factory=list)
+
+
+def _copies(evidence: Evidence) -> dict | None:
+    """As the strategy's first run has it: all have the same domains."""
+    return (evidence.records[evidence.strategy_runs[0]].get("result") or {}).get("copies")
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Of those that are there."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def _is_shown(arm: Arm, plan: str | None, protocols: tuple[str, ...]) -> bool:
+    return (plan is None or plan in arm.plans) and arm.cell["protocol"] in protocols
+
+
+def _shown(rows: list[dict], plan: str | None, protocols: tuple[str, ...]) -> list[dict]:
+    found = [row for row in rows if (plan is None or plan in row["plans"]) and row.get("protocol") in (None, *protocols)]
+    return [{key: value for key, value in row.items() if key != "plans"} for row in found]
+
+
+def _predictions(store: Path) -> tuple[list[dict], list[str]]:
+    """What `predict` left, and a warning where it cannot be read: the verdicts do not need it."""
+    try:
+        return read_predictions(store), []
+    except Refused as refusal:
+        return [], [f"no prediction is ranked: {refusal}; remove it and predict again"]
+
+
+def _warnings(cells: list[Cell]) -> list[str]:
+    """What may make numbers differ although fingerprints agree."""
+    records = [record for cell in cells for record in cell.evidence.records.values()]
+    revisions = {str((record.get("git") or {}).get("revision")) for record in records}
+    warnings = [f"runs of mixed package versions: {mixed}"] if (mixed := mixed_versions(records)) else []
+    if len(revisions) > 1:
+        warnings.append(f"runs of mixed git revisions: {', '.join(sorted(revision[:7] for revision in revisions))}")
+    if len(splits := _split_seeds(cells)) > 1:
+        warnings.append(
+            f"cells that differ in split_seed alone ({', '.join(map(str, splits))}): each is judged by itself, their test sets overlap and their "
+            "agreement is no evidence; with fold=range(0,5) every item is a test item, in one cell"
+        )
+    return warnings
+
+
+def _split_seeds(cells: list[Cell]) -> list[int]:
+    """Of cells that are alike but for their split_seed."""
+    found = defaultdict(set)
+    for cell in cells:
+        consumed = cell.evidence.records[cell.evidence.strategy_runs[0]]["consumed"]
+        rest = {key: value for key, value in consumed.items() if key not in ("seed", "role", "split_seed")}
+        found[str([consumed["target"], cell.strategy, cell.label_budget, sorted(rest.items())])].add(consumed.get("split_seed", 0))
+    return sorted(set().union(*(seeds for seeds in found.values() if len(seeds) > 1)))
+
+
+def _order(cell: Cell | Contrast) -> tuple:
+    budget = {None: -1, "full": float("inf")}.get(cell.label_budget, cell.label_budget)
+    return cell.target, budget, cell.source or "", cell.strategy, cell.backbone, cell.initialisation, cell.protocol, cell.variant

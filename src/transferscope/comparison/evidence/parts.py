@@ -1,0 +1,106 @@
+"""Δ of parts of the test items: classes, and subgroups by each metadata column. All parts of all cells of a page are one family.
+
+Always in accuracy: log-likelihoods and Brier scores of a part's few items have no interval that holds.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from transferscope.comparison.cells import Cell
+from transferscope.comparison.evidence.predictions import Reader, accuracy_differences, order
+from transferscope.statistics import effect, verdict
+from transferscope.statistics.effect import Effect
+from transferscope.statistics.shrinkage import shrink
+
+MOST = 40  # values of a column beyond which it names items rather than subgroups
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: n items (or groups). p_adjusted: Holm over all parts of the family; told: whether it is at most alpha. ci: at alpha divided by
+    their number, so that all hold at once; cut at zero where a later step of Holm's procedure tells what it would not. family: that number.
+    shrunken: Δ drawn towards the mean of the parts of its table, for a sentence that names the most extreme one."""
+
+    name: str
+    n: int
+    delta: float
+    ci: tuple[float, float]
+    p_adjusted: float
+    told: bool
+    shrunken: float
+    family: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of one cell. Empty with a single seed; subgroups: by column, those of 2 to 40 values."""
+
+    classes: list[Part]
+    subgroups: dict[str, list[Part]]
+
+
+def of(cells: Sequence[Cell], alpha: float, reader: Reader) -> list[Parts]:
+    """In the order of the cells, which are one family."""
+    found = [_effects(cell, reader) for cell in cells]
+    tables = iter(judged([table for classes, columns in found for table in (classes, *columns.values())], alpha))
+    return [Parts(next(tables), {column: next(tables) for column in columns}) for _, columns in found]
+
+
+def judged(tables: Sequence[Mapping[str, Effect]], alpha: float) -> list[list[Part]]:
+    """Tables of parts by name -> the same with what may be told of each."""
+    effects = [one for table in tables for one in table.values()]
+    adjusted = iter(verdict.holm([one.p_value() for one in effects], len(effects)))
+    found = []
+    for table in tables:
+        drawn = shrink([one.delta for one in table.values()], [one.seed_variance + one.item_variance for one in table.values()])
+        rows = zip(table.items(), drawn, strict=True)
+        found.append([_part(name, one, float(next(adjusted)), alpha, float(shrunken), len(effects)) for (name, one), shrunken in rows])
+    return found
+
+
+def _part(name: str, one: Effect, p: float, alpha: float, shrunken: float, family: int) -> Part:
+    (low, high), told = one.interval(alpha / family), p <= alpha
+    ci = (max(low, 0.0), high) if told and one.delta > 0 else (low, min(high, 0.0)) if told else (low, high)
+    return Part(name, one.items, one.delta, ci, p, told, shrunken, family)
+
+
+def effects(d: np.ndarray, part: np.ndarray, names: Sequence[str], groups: np.ndarray | None) -> dict[str, Effect]:
+    """d [K, n] of accuracy, K >= 2, part [n] (index into names), groups [n] or None -> Δ of the parts that have test items, in the order of
+    names."""
+    present = [k for k in range(len(names)) if np.any(part == k)]
+    units = [effect.group_means(d[:, part == k], None if groups is None else groups[part == k]) for k in present]  # each [K, items]
+    return {str(names[k]): effect.estimate(items) for k, items in zip(present, units, strict=True)}
+
+
+def worst(parts: Sequence[Part]) -> Part | None:
+    """The part that loses most, only where that is told: by chance alone the worst of ten classes loses points."""
+    return min((part for part in parts if part.told and part.delta < 0), key=lambda part: part.delta, default=None)
+
+
+def _effects(cell: Cell, reader: Reader) -> tuple[dict[str, Effect], dict[str, dict[str, Effect]]]:
+    """(by class, by column and its value)"""
+    seen = cell.evidence
+    if len(seen.seeds) < 2:
+        return {}, {}
+    d = accuracy_differences(cell, reader)
+    columns = {column: np.unique(values, return_inverse=True) for column, values in _columns(cell).items()}
+    subgroups = {column: effects(d, part, names, seen.groups) for column, (names, part) in columns.items() if 2 <= len(names) <= MOST}
+    return effects(d, seen.labels, seen.classes, seen.groups), subgroups
+
+
+def _columns(cell: Cell) -> dict[str, np.ndarray]:
+    """Metadata of the test items, in the order of the cell's ids."""
+    prefix = f"{cell.target}/test"
+    start = f"{prefix}/metadata/"
+    ids, columns = [], defaultdict(list)
+    for folder in cell.evidence.rows(cell.evidence.strategy_runs)[0]:
+        with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
+            ids.append(members[f"{prefix}/ids"])
+            for name in members.files:
+                if name.startswith(start):
+                    columns[name[len(start) :]].append(members[name])
+    place = order(np.concatenate(ids), cell.evidence.ids)
+    return {column: np.concatenate(parts)[place] for column, parts in columns.items()}

@@ -1,0 +1,115 @@
+"""What a run answered on its test items at the evaluation its selection takes."""
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from transferscope.comparison import naive, pairing, scores
+from transferscope.comparison.cells import Cell
+from transferscope.errors import Refused
+from transferscope.store import record
+from transferscope.store.schema import printable
+from transferscope.tasks.metrics import METRICS
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One run, items in the order of the cell's ids. predicted [n]: class index, −1 where no evaluation is finite. right [n] (bool).
+    nll [n] in nats. Of the naive predictor what is expected: right [n] are shares, predicted is −1."""
+
+    predicted: np.ndarray
+    right: np.ndarray
+    nll: np.ndarray
+
+
+@dataclass
+class Reader:
+    """Reads each run once: baselines are shared by many cells."""
+
+    cache: dict[tuple, Predictions] = field(default_factory=dict)
+    items: dict[str, pairing.Reader] = field(default_factory=dict)
+
+    def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
+        """One a seed."""
+        return [self.read(cell, row) for row in cell.evidence.rows(folders)]
+
+    def baseline(self, cell: Cell) -> list[Predictions]:
+        """One a seed, also of a baseline without runs."""
+        return self.arm(cell, cell.evidence.baseline_runs) if cell.evidence.baseline_runs else self.naive(cell)
+
+    def naive(self, cell: Cell) -> list[Predictions]:
+        """The naive predictor with the baseline's labels; those of the strategy where the baseline has no runs."""
+        seen = cell.evidence
+        items = self.items.setdefault(cell.selection, pairing.Reader("accuracy", cell.selection))
+        runs = seen.baseline_runs or seen.strategy_runs
+        right, log_likelihood = (naive.of_runs(seen, runs, items, metric) for metric in ("accuracy", "nll"))
+        return [Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)]
+
+    def read(self, cell: Cell, row: list[Path]) -> Predictions:
+        """row: the run of a seed, or all its folds."""
+        ids = cell.evidence.ids
+        key = (*row, cell.metric, cell.selection, ids[0], len(ids))
+        if key not in self.cache:
+            self.cache[key] = _together([self._read(cell, folder) for folder in row], ids)
+        return self.cache[key]
+
+    def _read(self, cell: Cell, folder: Path) -> tuple[np.ndarray, Predictions]:
+        """(ids, predictions) in the run's own order."""
+        run = cell.evidence.records.get(folder) or record.read_record(folder)
+        return _read(folder, cell, scores.read_scores(folder, run, cell.metric, cell.selection).step)
+
+
+def accuracy_differences(cell: Cell, reader: Reader) -> np.ndarray:
+    """d [K, n] in accuracy, whatever the cell is judged by, to what the cell is held against."""
+    seen = cell.evidence
+    stands_in = seen.held_against is not seen.baseline_scores
+    return right(reader.arm(cell, seen.strategy_runs)) - right(reader.naive(cell) if stands_in else reader.baseline(cell))
+
+
+def right(runs: list[Predictions]) -> np.ndarray:
+    """[K, n], 1.0 where a run answers an item rightly."""
+    return np.stack([run.right for run in runs]).astype(float)
+
+
+def order(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Positions in `ids` of the `wanted` ones."""
+    sorter = np.argsort(ids)
+    return sorter[np.searchsorted(ids, wanted, sorter=sorter)]
+
+
+def _together(parts: list[tuple[np.ndarray, Predictions]], wanted: np.ndarray) -> Predictions:
+    place = order(np.concatenate([ids for ids, _ in parts]), wanted)
+    return Predictions(*(np.concatenate([getattr(part, f.name) for _, part in parts])[place] for f in fields(Predictions)))
+
+
+def check(folder: Path) -> None:
+    """Refused unless all members of a run's evaluations are what the evidence takes them for."""
+    path = folder / "evaluations.npz"
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
+        for name, array in arrays.items():
+            prefix, part = re.fullmatch(r"(.+?/.+?)/(ids|labels|classes|groups|metadata/.+|probabilities/\d+)", name, re.DOTALL).groups()
+            n, classes = len(arrays[f"{prefix}/ids"]), len(arrays[f"{prefix}/classes"])
+            is_probabilities, is_text = part.startswith("probabilities"), part in ("ids", "classes")
+            shape = (n, classes) if is_probabilities else (classes if part == "classes" else n,)
+            kinds = "f" if is_probabilities else "iu" if part == "labels" else "U" if is_text else "biufU"
+            if array.shape != shape or array.dtype.kind not in kinds or (part == "labels" and not np.isin(array, np.arange(classes)).all()):
+                raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
+    except Exception as error:  # a damaged archive fails in many ways
+        raise Refused(f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove the folder") from error
+
+
+def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predictions]:
+    prefix = f"{cell.target}/test"
+    with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
+        ids, labels = members[f"{prefix}/ids"], members[f"{prefix}/labels"]
+        classes = len(members[f"{prefix}/classes"])
+        if step is None:
+            n = len(labels)
+            return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, -METRICS["nll"].chance(labels, classes)))
+        p = members[f"{prefix}/probabilities/{step:06d}"].astype(float)
+    predicted = p.argmax(1)
+    return ids, Predictions(predicted, predicted == labels, -scores.item_scores(p, labels, "nll"))

@@ -1,0 +1,47 @@
+"""What stands beside the mean as flat rows, for trackers."""
+
+from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.evidence import flips, parts
+from transferscope.comparison.evidence.predictions import Reader
+
+KEYS = ("target", "source", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "protocol")
+
+
+def of(comparison: Comparison) -> dict[str, list[dict]]:
+    """Every table, by name."""
+    reader = Reader()
+    return {"classes": class_rows(comparison, reader), "flips": flip_rows(comparison, reader)}
+
+
+def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
+    """One a cell and class: items, Δ in accuracy, its simultaneous interval and adjusted p."""
+    found = parts.of(comparison.cells, comparison.settings["alpha"], reader)
+    return [
+        {**_place(cell), "class": part.name, "items": part.n, "delta": part.delta}
+        | {**_bounds("ci_simultaneous", part.ci), "p_adjusted": part.p_adjusted}
+        for cell, one in zip(comparison, found, strict=True)
+        for part in one.classes
+    ]
+
+
+def flip_rows(comparison: Comparison, reader: Reader) -> list[dict]:
+    """One a cell: shares of the items lost and won, what two runs of the baseline lose and win, the difference and its interval."""
+    rows = []
+    for cell in comparison:
+        if found := flips.of(cell, comparison.settings["alpha"], reader):
+            row = {**_place(cell), "hidden": found.hidden, "items_lost": len(found.items_lost), "items_won": len(found.items_won)}
+            for name in ("lost", "won"):
+                one = getattr(found, name)
+                row |= {name: one.value, f"{name}_by_baseline": one.reference, f"{name}_excess": one.delta}
+                row |= _bounds(f"{name}_excess_ci", one.ci)
+            rows.append(row)
+    return rows
+
+
+def _place(cell: Cell) -> dict:
+    return {key: getattr(cell, key) for key in KEYS}
+
+
+def _bounds(name: str, ci: tuple[float, float] | None) -> dict:
+    low, high = ci or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}

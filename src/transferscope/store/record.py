@@ -1,0 +1,294 @@
+"""RunRecord <-> files: the fingerprint and the store. Imports no torch: whatever compares reads through here."""
+
+import contextlib
+import csv
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+import zipfile
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from transferscope.errors import Refused
+from transferscope.store import schema as shapes
+
+SCHEMA = 1
+BESIDE = ("model.safetensors", "features", "reverse_validation.json")  # what a run may keep that is no part of its results
+FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
+SHAPES = {"run record": shapes.RECORD, "sweep plan": shapes.PLAN, "prediction": shapes.PREDICTION}
+AT_CHANCE = CONSTANT, CHANCE_LEVEL = "constant predictor", "chance-level predictor"  # begin of the reason why a run counts as collapsed
+ANSWERS = ("done", "diverged", "collapsed", "not_applicable")  # the other states, failed and crashed, are tried again
+
+
+def fingerprint(consumed: dict) -> str:
+    """Hash of what a run consumes; key order does not matter."""
+    return hashlib.blake2b(json.dumps(consumed, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path, what: str) -> dict:
+    """A `run record`, `sweep plan` or `prediction`, of its shape and without characters that steer a terminal. Else Refused, which names it."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "not a file")
+        text = path.read_text("utf-8")
+        content = json.loads(text)
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{path}: not a {what}: {error}") from error
+    if not isinstance(content, dict):
+        raise Refused(f"{path}: not a {what}: an object was expected")
+    if content.get("schema") != SCHEMA:
+        raise Refused(f"{path}: schema version {shapes.printable(str(content.get('schema')))[:20]}; this transferscope reads version {SCHEMA}")
+    if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
+        content = shapes.printable(content)
+    if (wrong := shapes.misfit(content, SHAPES[what])) is not None:
+        raise Refused(f"{path}: not a {what}: '{wrong}' is missing or of another type")
+    return content
+
+
+def read_record(folder: Path) -> dict:
+    """record.json of a run folder. Refused for another schema version or an unreadable file, which it names, and for links: a store's runs
+    lie in the store."""
+    folder = Path(folder)
+    if link := next((path for path in (folder, *(folder / name for name in FILES)) if path.is_symlink()), None):
+        raise Refused(f"{link}: a symbolic link; a run is read from its own folder alone")
+    return read_json(folder / "record.json", "run record")
+
+
+def check_schema(folder: Path) -> None:
+    """Refused where the record is another version's, which must not be written over; an unreadable one may be made again."""
+    try:
+        schema = json.loads((folder / "record.json").read_text("utf-8"))["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if schema != SCHEMA:
+        raise Refused(f"{folder}: a record of schema version {schema!r}; this transferscope writes version {SCHEMA}: give another store=FOLDER")
+
+
+def run_folders(store: Path) -> list[Path]:
+    """The run folders of a store, by name."""
+    return sorted(path.parent for path in Path(store).glob("[0-9a-f]*/record.json"))
+
+
+def plan_path(store: Path, name: str) -> Path:
+    return Path(store) / "sweeps" / name / "plan.json"
+
+
+def read_plans(store: Path) -> list[dict]:
+    """Every planned sweep of a store, oldest first."""
+    plans = [read_json(path, "sweep plan") for path in Path(store).glob("sweeps/*/plan.json")]
+    return sorted(plans, key=lambda plan: (plan["created"], plan["name"]))
+
+
+def prediction_path(store: Path, name: str) -> Path:
+    return Path(store) / "predictions" / f"{name}.json"
+
+
+def read_predictions(store: Path) -> list[dict]:
+    """What `predict` left in a store: {kind, created, consumed, values, reasons} each."""
+    return [read_json(path, "prediction") for path in sorted(Path(store).glob("predictions/*.json"))]
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """history.csv: one row an evaluation; empty cells are left out. Refused where it is no history."""
+    path = Path(folder) / "history.csv"
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise Refused(f"{path}: not a history: {shapes.printable(str(error))[:100]}") from error
+    for row in rows:
+        if not all(math.isfinite(row.get(key, math.nan)) for key in ("step", "seconds")):
+            raise Refused(f"{path}: not a history: a row without step or seconds")
+        if wrong := [key for key, value in row.items() if key.endswith("/accuracy") and not 0 <= value <= 1]:
+            raise Refused(f"{path}: not a history: {shapes.printable(wrong[0])[:100]} is not between 0 and 1")
+    return rows
+
+
+def read_reverse_validation(folder: Path) -> float | None:
+    """Accuracy of the run trained backwards, where `reverse_validation=true` asked for it."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return float(json.loads((Path(folder) / "reverse_validation.json").read_text("utf-8"))["accuracy"])
+    return None
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------------------
+
+
+def running(store: Path) -> Path:
+    """Work in progress: a folder a run with its claim and checkpoint."""
+    return Path(store) / ".running"
+
+
+def check_writable(store: Path) -> None:
+    """Refused, before any work, where a store cannot be written."""
+    try:
+        running(store).mkdir(parents=True, exist_ok=True)
+        probe = running(store) / f".probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise Refused(f"store={store}: cannot be written: {error.strerror}; give another folder with store=FOLDER") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # a store's text may hold what no encoding has
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_plan(store: Path, plan: dict) -> None:
+    write_atomically(plan_path(store, plan["name"]), json.dumps({"schema": SCHEMA, **plan}, indent=1))
+
+
+def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], history: list[dict], beside: dict[str, Path] | None = None) -> Path:
+    """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer is replaced.
+
+    beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of them is replaced as well, by
+    the same results, and what it had beside them stays.
+    """
+    beside = beside or {}
+    target = Path(store) / record["fingerprint"]
+    draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        if evaluations:
+            _write_members(draft / "evaluations.npz", evaluations)
+            columns = list(dict.fromkeys(key for row in history for key in row))
+            with open(draft / "history.csv", "w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(history)
+        for name, path in beside.items():
+            shutil.move(path, draft / name)
+        if is_answer := _is_answer(target):
+            if has_beside(target, list(beside), record["config"]):
+                return target  # another process was quicker; its record is the same
+            if "model.safetensors" not in beside and (target / "model.safetensors").exists():
+                old = read_record(target)["config"]  # tells which evaluation's model it is
+                record = {**record, "config": record["config"] | {key: old.get(key) for key in ("keep", "selection")}}
+        (draft / "record.json").write_text(json.dumps({"schema": SCHEMA, **record}, indent=1, default=_plain))
+        if target.exists() or target.is_symlink():
+            os.rename(target, draft / "replaced")
+            for name in BESIDE if is_answer else ():
+                if (draft / "replaced" / name).exists() and not (draft / name).exists():
+                    os.rename(draft / "replaced" / name, draft / name)
+        os.rename(draft, target)
+        remove(target / "replaced")
+        return target
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_members(path: Path, members: dict[str, np.ndarray]) -> None:
+    """As numpy's savez, but that probabilities, which packing makes a seventh smaller in ten times the time, are stored as they are."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, values in members.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # of no date: equal members are equal bytes
+            entry.compress_type = zipfile.ZIP_STORED if "/probabilities/" in name else zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+# --- whole or damaged ------------------------------------------------------------------------------------------------------------
+
+
+def has_beside(folder: Path, names: list[str], config: dict) -> bool:
+    """Whether a run folder holds these of `BESIDE`; a model that was chosen by another `selection` is another model."""
+    if "model.safetensors" in names and read_record(folder)["config"].get("selection") != config["selection"]:
+        return False
+    return all((folder / name).exists() for name in names)
+
+
+def damage(folder: Path) -> str:
+    """Which file of a run that has its answer is damaged, and how; nothing where all are whole."""
+    path = folder / "record.json"
+    try:
+        entry = read_record(folder)
+        if not entry["result"]:
+            return ""
+        read_history(folder)
+        for path in [folder / "evaluations.npz", *sorted(folder.glob("features/*.npz"))]:
+            with zipfile.ZipFile(path) as archive:
+                if broken := archive.testzip():
+                    return f"{path}: damaged ({shapes.printable(broken)})"
+        path = folder / "model.safetensors"
+        if path.exists() and path.stat().st_size != _safetensors_size(path):
+            return f"{path}: damaged (its size)"
+    except Refused as refusal:
+        return str(refusal)
+    except Exception as error:  # a damaged archive fails in many ways
+        return f"{path}: damaged ({type(error).__name__})"
+    return ""
+
+
+def _safetensors_size(path: Path) -> int:
+    """What a safetensors file says its size is: 8 bytes, a header of that length, the tensors."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return 8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+
+
+def set_aside(store: Path, name: str) -> None:
+    """Move a damaged run folder out of the way of the run that is made again, and say so; `prune` removes it."""
+    if (Path(store) / name / "record.json").exists() and (wrong := damage(Path(store) / name)):
+        aside = running(store) / f"{name}.damaged"
+        remove(aside)
+        os.rename(Path(store) / name, aside)
+        print(f"{wrong}; set aside as {aside} and made again", file=sys.stderr)
+
+
+def remove(path: Path) -> None:
+    """A folder, a file or a link, not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_answer(folder: Path) -> bool:
+    with contextlib.suppress(Refused):
+        return read_record(folder)["status"] in ANSWERS
+    return False
+
+
+@cache
+def git_revision() -> dict:
+    """Revision of the code this process began with, where it is a checkout."""
+    import subprocess
+
+    here = Path(__file__).parent
+    try:
+        call = {"cwd": here, "capture_output": True, "text": True, "timeout": 5, "check": True}
+        revision = subprocess.run(["git", "rev-parse", "HEAD"], **call).stdout.strip()
+        dirty = bool(subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **call).stdout.strip())
+    except (OSError, subprocess.SubprocessError):
+        return {"revision": None, "dirty": None}
+    return {"revision": revision, "dirty": dirty}
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

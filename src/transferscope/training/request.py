@@ -1,0 +1,402 @@
+"""From a composed config to a checked request: which domains, what the strategy sees, what the run consumes, its fingerprint.
+
+Everything that can be refused is refused here, before anything is trained.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from transferscope.backbones.base import Backbone
+from transferscope.catalog import yamls
+from transferscope.data import copies, splits
+from transferscope.data.domain import Domain
+from transferscope.data.load import load_domain
+from transferscope.errors import NotApplicable, Refused
+from transferscope.networks.classifier import Classifier
+from transferscope.store import record
+from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
+from transferscope.strategies.fine_tuning import FineTuning
+from transferscope.strategies.source_only import SourceOnly
+from transferscope.strategies.target_only import TargetOnly
+from transferscope.tasks.copied import Copies
+from transferscope.training import compatibility, paths
+from transferscope.training.checks import (
+    FOLDS,
+    OPTIONAL,
+    PRETRAINING,
+    REACHED_BY_START,
+    check_constructor,
+    check_sections,
+    check_values,
+    class_of,
+    fold_of,
+    strategy_class,
+)
+from transferscope.training.fit import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run, checked. `consumed` is what the fingerprint hashes."""
+
+    config: dict[str, Any]
+    strategy: type[Strategy]
+    target: Domain
+    sources: tuple[Domain, ...]
+    sees: frozenset[str]
+    initialisation: str
+    cell: dict[str, Any]
+    consumed: dict[str, Any]
+    fingerprint: str
+    deterministic: bool = False  # nothing in it is drawn from the seed: every seed is this one run
+
+    @property
+    def store(self) -> Path:
+        return Path(self.config["store"])
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run itself: a source model's length where the source model is all there is."""
+        trainer = self.config["trainer"]
+        return trainer["source_steps"] if self.trains_source_model else trainer["steps"]
+
+    @property
+    def trains_source_model(self) -> bool:
+        return _is_source_model(self.strategy, self.initialisation)
+
+    def task(self) -> splits.Task:
+        c = self.config
+        return splits.prepare(
+            self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"], c["protocol"],
+            c["source_label_noise"], c["image_size"], c["channels"], self.fold,
+        )  # fmt: skip
+
+    @property
+    def copies(self) -> Copies:
+        """Of its test items, among what it may train on."""
+        return copies.count(*self.tested)
+
+    @property
+    def tested(self) -> tuple[Domain, tuple[Domain, ...], int, splits.Fold | None]:
+        """What says which items are tested: target, sources, split seed, fold."""
+        return self.target, self.sources, self.config["split_seed"], self.fold
+
+    @property
+    def fold(self) -> splits.Fold | None:
+        return fold_of(self.config)
+
+    def settings(self, steps: int) -> Settings:
+        t = self.config["trainer"]
+        accelerator = "gpu" if self.consumed["device"] == "cuda" else "cpu"
+        optimizer = instantiate(t["optimizer"])
+        return Settings(
+            steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator, t["precision"],
+            t["augmentation"], t["label_smoothing"], t["patience"],
+        )  # fmt: skip
+
+    def stream(self) -> tuple:
+        """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin shares."""
+        strategy = TargetOnly if self.strategy.beside_scratch else self.strategy
+        return self.config["seed"], strategy.__name__, *(["twin"] if self.config["twin"] else [])
+
+    def build_strategy(self, network: Classifier) -> Strategy:
+        arguments = {key: value for key, value in self.config["strategy"].items() if key not in COMMON_KEYS}
+        strategy = instantiate(arguments, network=network, _convert_="all")
+        strategy.backbone_rate = 1.0 if self.backbone_rate is None else self.backbone_rate
+        return strategy
+
+    @property
+    def backbone_rate(self) -> float | None:
+        """None where no transferred weight is trained at such a rate."""
+        has_one = self.strategy.has_backbone_rate() and self.initialisation != "random"
+        return self.consumed["strategy"].get("backbone_rate", 1.0) if has_one else None
+
+    @property
+    def source_backbone_rate(self) -> float:
+        """`backbone_rate` of the source model that it trains or starts from."""
+        consumed = self.consumed["strategy"] if self.trains_source_model else {"backbone_rate": self.consumed.get("source_backbone_rate", 1.0)}
+        return consumed.get("backbone_rate", 1.0)
+
+    @property
+    def kept_beside(self) -> list[str]:
+        """What of `record.BESIDE` this run is to leave beside its results."""
+        c = self.config
+        has_features = c["keep_features"] and "source_inputs" in self.sees and _share_classes(self.target, self.sources)
+        wanted = {"model.safetensors": c["keep"] == "selected", "features": has_features, "reverse_validation.json": c["reverse_validation"]}
+        return [name for name, is_wanted in wanted.items() if is_wanted]
+
+    @property
+    def reached_by(self) -> list[str]:
+        """What has reached the trained weights: what the strategy sees, and the source by way of its model."""
+        return sorted(self.sees | REACHED_BY_START.get(self.initialisation, set()))
+
+
+def resolve(config: DictConfig) -> Request:
+    """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
+    return checked(plain(config))
+
+
+def checked(c: dict[str, Any]) -> Request:
+    """`resolve` of a config as plain values, which the request keeps."""
+    check_sections(c)
+    check_values(c)
+    strategy = strategy_class(c["strategy"])
+    check_constructor("strategy", strategy, c["strategy"], given={"network"})
+    check_constructor("backbone", class_of("backbone", c["backbone"], Backbone), c["backbone"], given={"input_shape"})
+    optimizer = c["trainer"]["optimizer"]
+    check_constructor("trainer.optimizer", class_of("trainer.optimizer", optimizer, torch.optim.Optimizer), optimizer, given={"params"})
+    target = load_domain("target", c["target"], c["data_root"], c["download"])
+    names = [c["source"]] if isinstance(c["source"], str) else c["source"] or []
+    initialisation = _initialisation(c, strategy, bool(names))
+    sees = frozenset(strategy.sees - ({"target_labels"} if c["label_budget"] == 0 else set()))
+    name = c["strategy"]["name"]
+    if strategy.needs_target_labels and c["label_budget"] == 0:
+        raise NotApplicable(f"label_budget=0: strategy {name} learns from target labels; give at least 1 or 'full'")
+    if strategy.needs_source_model and initialisation != "source":
+        raise NotApplicable(f"initialisation={initialisation}: strategy {name} needs a source model; give source=DOMAIN initialisation=source")
+    uses_source = initialisation in REACHED_BY_START or "source_inputs" in sees
+    if "source_inputs" in sees and not names:
+        raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")
+    sources = tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
+    if c["copies"] == "drop_train":
+        if c["fold"] is not None:
+            raise Refused(f"fold={c['fold']}: folds test every item, so that no training item stays a copy of none; give copies=keep")
+        target, sources = copies.dropped(target, sources, c["split_seed"])
+    stops_early = c["trainer"]["patience"] is not None and not _is_source_model(strategy, initialisation)
+    _check_pictures(initialisation, target, sources)
+    _check_classes(strategy, name, target, sources)
+    _check_budget(target, sees, c)
+    _check_protocol(target, sees, c)
+    check_selection(c, sees, target, sources, stops_early)
+    compatibility.check_augmentation(c, strategy, target, initialisation)
+    compatibility.check_network(c, target, initialisation)
+    if c["reverse_validation"]:
+        _check_reversible(strategy, name, sees, initialisation, target, sources)
+    if name == "target_only" and initialisation == "random":
+        name = "scratch"  # the same run under its older name
+    deterministic = _is_deterministic(c, strategy, sees, initialisation)
+    if deterministic:
+        c["seed"] = 0
+    consumed = _consumed(c, strategy, target, sources, sees, initialisation)
+    if deterministic:
+        consumed["seed"] = None
+    cell = {
+        "source": "+".join(source.name for source in sources) or None,
+        "target": target.name,
+        "label_budget": consumed["label_budget"],
+        "backbone": c["backbone"]["name"],
+        "initialisation": initialisation,
+        "strategy": name,
+        "protocol": consumed["protocol"],
+    }
+    return Request(c, strategy, target, sources, sees, initialisation, cell, consumed, record.fingerprint(consumed), deterministic)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The whole config, resolved, as plain Python. A backbone without a name has that of its yaml."""
+    backbone = yamls.backbone_yaml(config)
+    if "hydra" in config:
+        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    values = OmegaConf.to_container(config, resolve=True)
+    for key in paths.KEYS:
+        if isinstance(values.get(key), str):
+            values[key] = paths.home(values[key], key)
+    if backbone and isinstance(values.get("backbone"), dict):
+        values["backbone"].setdefault("name", backbone)
+    if missing := sorted(_missing(values)):
+        what = "; ".join(f"{key}=???: a value is needed" for key in missing)
+        raise Refused(f"{what}{': one of ' + ', '.join(yamls.names('domain')) if missing == ['target'] else ''}")
+    return values
+
+
+def _missing(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys that wait for a value. `OmegaConf.missing_keys` of the config says the same in twenty times the time."""
+    found = [f"{prefix}{key}" for key, value in values.items() if value == "???"]
+    return found + [name for key, value in values.items() if isinstance(value, dict) for name in _missing(value, f"{prefix}{key}.")]
+
+
+# --- what goes together ----------------------------------------------------------------------------------------------------------
+
+
+def _is_weightless(c: dict[str, Any]) -> bool:
+    return getattr(get_class(c["backbone"]["_target_"]), "weightless", False)
+
+
+def _starts_pretrained(c: dict[str, Any]) -> bool:
+    return c["backbone"].get("weights", "random") != "random"
+
+
+def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
+    """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
+    same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
+    drawn = "target_labels" in sees or c["source_label_noise"] or c["fold"] is not None
+    return strategy.closed_form and same_features and not drawn
+
+
+def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
+    name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
+    own = "pretrained" if _starts_pretrained(c) else "random"
+    needs_no_model = strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model  # none would change the features
+    if start == "random":
+        if asked not in ("auto", "random"):
+            raise NotApplicable(f"initialisation={asked}: {name} starts from random weights by definition; use strategy=target_only")
+        return "random"
+    if asked == "auto":
+        asked = "source" if start == "source" and has_source and not needs_no_model else own
+    if asked == "pretrained" and own == "random":
+        raise NotApplicable(f"initialisation=pretrained: backbone {c['backbone']['name']} has backbone.weights=random")
+    if asked in REACHED_BY_START and not has_source:
+        raise NotApplicable(f"initialisation={asked}: there is no source; give source=DOMAIN")
+    if asked == "random" and start == "source" and not needs_no_model:
+        raise NotApplicable(f"strategy={name}: nothing to transfer; give source=DOMAIN or a backbone with pretrained weights")
+    return asked
+
+
+def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: str) -> float:
+    """`backbone_rate` as a number; 1 where there is nothing that it is for."""
+    given, name = c["strategy"].get("backbone_rate"), c["strategy"]["name"]
+    if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf):
+        raise Refused(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
+    if given is not None and not strategy.has_backbone_rate():
+        raise NotApplicable(f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; leave the key out")
+    if initialisation == "random" or not strategy.has_backbone_rate():
+        return 1.0
+    return TRANSFERRED_RATE if given is None else float(given)
+
+
+def _check_classes(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    if not strategy.shares_classes or not sources:
+        return
+    classes = tuple(sorted({c for source in sources for c in source.classes}))
+    if classes != target.classes:
+        only_source, only_target = sorted(set(classes) - set(target.classes)), sorted(set(target.classes) - set(classes))
+        what = [f"{', '.join(only[:5])}{'…' if len(only) > 5 else ''} only in the {where}"
+                for only, where in ((only_source, "source"), (only_target, "target")) if only]  # fmt: skip
+        joined = "+".join(source.name for source in sources)
+        raise NotApplicable(f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}")
+
+
+def _check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    if initialisation in PRETRAINING and (arrays := [domain.name for domain in (target, *sources) if not domain.is_images]):
+        raise NotApplicable(f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, pretrained or random")
+
+
+def _check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
+    if "target_labels" in sees:
+        train, _ = splits.split(target, c["split_seed"], fold_of(c))
+        splits.labelled_subset(target, train, c["label_budget"], c["seed"])
+
+
+def _check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
+    if target.whole and "target_inputs" in sees and c["protocol"] == "inductive":
+        raise NotApplicable(f"protocol=inductive: all labelled items of target {target.name} are tested on; give protocol=transductive")
+
+
+def check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool) -> None:
+    """Raises NotApplicable where the rule has nothing to choose by."""
+    if c["selection"] == "last" or (c["keep"] == "none" and not stops_early):
+        return
+    budget, least = c["label_budget"], splits.VALIDATION_FROM
+    if c["selection"] == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
+        raise NotApplicable(f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})")
+    if c["selection"] == "source_val" and "source_inputs" not in sees:
+        raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
+    if c["selection"] == "source_val" and not _share_classes(target, sources):
+        raise NotApplicable(f"selection=source_val: the head has the classes of target {target.name}, which are not the source's")
+
+
+def _check_reversible(
+    strategy: type[Strategy], name: str, sees: frozenset[str], initialisation: str, target: Domain, sources: tuple[Domain, ...]
+) -> None:
+    needed = {
+        "sees the source with its labels and the target's inputs": {"source_inputs", "source_labels", "target_inputs"} <= sees,
+        "needs no target labels": not strategy.needs_target_labels,
+        "starts from no source model": initialisation not in REACHED_BY_START,
+        "shares its classes with the source": _share_classes(target, sources),
+    }
+    if lacking := [what for what, holds in needed.items() if not holds]:
+        raise NotApplicable(f"reverse_validation=true: only what {lacking[0]} can be run backwards; strategy {name} does not")
+
+
+def _share_classes(target: Domain, sources: tuple[Domain, ...]) -> bool:
+    return {c for source in sources for c in source.classes} == set(target.classes)
+
+
+def _is_source_model(strategy: type[Strategy], initialisation: str) -> bool:
+    """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared with other runs."""
+    return strategy is SourceOnly and initialisation not in REACHED_BY_START
+
+
+def _consumed(
+    c: dict[str, Any], strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...], sees: frozenset[str], initialisation: str
+) -> dict[str, Any]:
+    keys = ["batch_size", "evaluations", "optimizer", "schedule"]
+    is_source_model = _is_source_model(strategy, initialisation)
+    rate, source_rate = _backbone_rate(c, strategy, initialisation), 1.0
+    if initialisation in REACHED_BY_START and _starts_pretrained(c):
+        source_rate = rate if strategy.has_backbone_rate() else TRANSFERRED_RATE
+    keys += [] if is_source_model else ["steps"]
+    keys += ["source_steps"] if is_source_model or initialisation in REACHED_BY_START else []
+    trainer = {key: c["trainer"][key] for key in keys}
+    trainer |= {key: c["trainer"][key] for key, default in OPTIONAL.items() if c["trainer"][key] != default}
+    if trainer.pop("patience", None) and not is_source_model:
+        trainer |= {"patience": c["trainer"]["patience"], "selection": c["selection"]}  # which ends the training
+    backbone = dict(c["backbone"])
+    if "weights" in backbone:
+        backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
+    if backbone.get("trunk") is None or (initialisation == "random" and not is_source_model):  # where nothing was transferred it is trained too
+        backbone.pop("trunk", None)
+    return {
+        "strategy": {
+            **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
+            **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),  # which said so before the key was everybody's
+            "class": f"{strategy.__module__}.{strategy.__qualname__}",
+            "version": strategy.version,
+        },
+        "backbone": backbone,
+        "initialisation": initialisation,
+        "target": {"name": target.name, "digest": target.digest},
+        "sources": [{"name": source.name, "digest": source.digest} for source in sources],
+        "source_label_noise": float(c["source_label_noise"]) if "source_labels" in sees | REACHED_BY_START.get(initialisation, set()) else 0.0,
+        "label_budget": c["label_budget"] if "target_labels" in strategy.sees else None,
+        "protocol": c["protocol"] if "target_inputs" in sees else "inductive",
+        "trainer": trainer,
+        "image_size": c["image_size"],
+        "channels": c["channels"],
+        "seed": c["seed"],
+        "split_seed": c["split_seed"],
+        **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
+        "role": c["role"],
+        **({"twin": True} if c["twin"] else {}),
+        **({"source_backbone_rate": source_rate} if source_rate != 1 else {}),
+        **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
+        "device": device(c["trainer"]["accelerator"]),
+        "precision": c["trainer"]["precision"],
+    }
+
+
+def device(accelerator: str) -> str:
+    available = torch.cuda.is_available()
+    if accelerator == "gpu" and not available:
+        raise Refused("trainer.accelerator=gpu: no GPU is usable here; give cpu or auto")
+    return "cuda" if available and accelerator != "cpu" else "cpu"
+
+
+@lru_cache(maxsize=32)
+def weights_identity(weights: str) -> str:
+    """Weights by content where they are a file: the path is not what a run consumes."""
+    if weights in ("random", "pretrained"):
+        return weights
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise Refused(f"backbone.weights={weights}: no such file; give random, pretrained or the path of a weights file")
+    with open(path, "rb") as file:
+        return f"file:{hashlib.file_digest(file, 'blake2b').hexdigest()[:16]}"

@@ -1,0 +1,229 @@
+"""The story of one run: config → domains → backbone → strategy → fit → evaluate → record."""
+
+import contextlib
+import json
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from transferscope import tracking
+from transferscope.data.splits import Task
+from transferscope.errors import Refused, is_order_to_stop
+from transferscope.store import lease as underway
+from transferscope.store import record
+from transferscope.store.manifest import write_manifest
+from transferscope.store.thumbnails import write_thumbnails
+from transferscope.strategies.base import Strategy
+from transferscope.training import evaluate, reverse_validation, source_models
+from transferscope.training.checks import PRETRAINING
+from transferscope.training.fit import Outcome, fit
+from transferscope.training.request import Request, resolve
+from transferscope.training.run_tracking import live_run, scratch_twin, test_images
+from transferscope.training.threads import set_threads
+
+PACKAGES = ("transferscope", "torch", "torchvision", "timm", "pytorch-lightning", "hydra-core", "wandb", "torchmetrics", "numpy", "scikit-learn")
+
+
+def run(config: DictConfig) -> Path:
+    """One run, from a composed config to its record folder. A finished one is returned as it is; a killed one is taken up where it stood.
+
+    Raises Refused for a wrong request. What fails while training is an answer too: its record says so.
+    """
+    return run_checked(resolve(config))
+
+
+def run_checked(request: Request) -> Path:
+    """`run` of a request that was resolved already."""
+    record.check_writable(request.store)
+    if is_done(request):
+        return finished_before(request)
+    tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
+    with underway.Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
+        if is_done(request):  # another process was working on it
+            return finished_before(request)
+        record.set_aside(request.store, request.fingerprint)
+        lease.claim(step=0)
+        with live_run(request) as live:
+            folder = train_and_record(request, lease, lambda: train_alone(request, lease, live))
+            lease.finish()
+            live.finish(folder, test_images(request), scratch_twin(request))
+    return folder
+
+
+def is_done(request: Request) -> bool:
+    """Whether the store has this run's answer, whole, and what is to be kept beside it. Refused where another version's record is in the way."""
+    folder = request.store / request.fingerprint
+    if (folder / "record.json").exists():
+        record.check_schema(folder)
+    status, _ = underway.state(request.store, request.fingerprint)
+    return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
+
+
+def finished_before(request: Request) -> Path:
+    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
+    folder = request.store / request.fingerprint
+    underway.clear_finished(request.store)
+    if (notes := request.config.get("notes")) and notes != (kept := record.read_record(folder)["config"].get("notes", {})):
+        print(f"{folder.name} was finished before; its notes stay {json.dumps(kept)}", file=sys.stderr)
+    if tracking.serves_an_agent():
+        with live_run(request) as live:
+            live.finish(folder, test_images(request), scratch_twin(request))
+    return folder
+
+
+class Trained(NamedTuple):
+    """A strategy that has been trained, on what, and what came of it. before: seconds it took already, where it was trained beside others."""
+
+    task: Task
+    strategy: Strategy
+    outcome: Outcome
+    source_seconds: float
+    before: float = 0.0
+
+
+def train_and_record(request: Request, lease: underway.Lease, training: Callable[[], Trained]) -> Path:
+    set_threads(request.config["trainer"]["threads"])
+    entry = {
+        "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
+        "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
+        "calibrated": request.strategy.calibrated, "backbone_rate": request.backbone_rate,
+        **({"deterministic": True} if request.deterministic else {}),
+        "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
+    }  # fmt: skip
+    began, started = time.perf_counter(), record.now()
+    members, history, beside = {}, [], {}
+    try:
+        task, strategy, outcome, source_seconds, before = training()
+        began -= before
+        if request.trains_source_model and not request.config["twin"] or request.initialisation in ("source", *PRETRAINING):
+            made = request.trains_source_model or source_seconds > 0
+            entry["source_model"] = {"key": source_models.source_model_key(request, task), "made": made}
+        if not request.strategy.closed_form:
+            entry["acts_on"] = {part: {"changed": changed, "of": of} for part, (changed, of) in strategy.acts_on().items()}
+        if loaded := getattr(strategy.network.backbone, "loaded", None):
+            entry["weights"] = loaded
+        entry |= finished(request, task, outcome)
+        entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
+        members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
+        if request.config["reverse_validation"]:
+            reverse_validation.validate(request, task, strategy, lease.folder / "reverse_validation.json")
+        beside = {name: lease.folder / name.replace("model", "selected") for name in request.kept_beside}
+        if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
+            source_models.deposit_source_model(request, task, strategy.network)
+    except Exception as error:  # whatever broke, the other runs go on and the record says what it was
+        if is_order_to_stop(error):
+            raise
+        refusal = error if isinstance(error, Refused) else error.__cause__  # Hydra wraps what a constructor raises
+        if isinstance(refusal, Refused):
+            lease.finish()
+            raise refusal from None
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
+    entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
+    folder = record.write_record(request.store, entry, members, history, beside)
+    for domain in (request.target, *request.sources):
+        with contextlib.suppress(OSError):  # for W&B; the record stands without it, as without pictures
+            write_manifest(request.store, domain)
+    if members and (images := test_images(request)):
+        with contextlib.suppress(OSError):  # pictures for the report; the record stands without them
+            write_thumbnails(request.store, request.consumed["target"]["digest"], members[f"{request.target.name}/test/ids"], images)
+    return folder
+
+
+@cache
+def versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+def train_alone(request: Request, lease: underway.Lease, live: tracking.LiveRun) -> Trained:
+    task = request.task()
+    strategy, source_seconds = build(request, task)
+    return Trained(task, strategy, train(request, task, strategy, lease, live), source_seconds)
+
+
+def build(request: Request, task: Task) -> tuple[Strategy, float]:
+    """The strategy on its initialised network, and the seconds its source model took."""
+    seconds = 0.0
+    if request.trains_source_model:
+        network, _ = source_models.source_network(request, task)
+    elif request.initialisation == "source":
+        weights, seconds = source_models.source_model(request, task)
+        network = source_models.build_network(request, task, len(task.classes), request.stream(), "random")
+        network.load_source(weights, keep_head=task.source_classes == task.classes)
+    elif request.initialisation in PRETRAINING:
+        weights, seconds = source_models.pretrained_backbone(request, task)
+        network = source_models.build_network(request, task, len(task.classes), request.stream(), "random")
+        network.backbone.load_state_dict(weights)
+    elif request.initialisation == "pretrained" and request.strategy.trains_head_alone:
+        network = source_models.probe(request, task)
+    else:
+        network = source_models.build_network(request, task, len(task.classes), request.stream(), request.initialisation)
+    if request.initialisation != "random":
+        network.backbone.freeze_trunk()
+    if task.sources:
+        network.source_classes = len(task.source_classes)
+    if request.strategy.beside_scratch:
+        network.scratch = source_models.build_network(request, task, len(task.classes), request.stream(), "random").state_dict()
+    strategy = request.build_strategy(network)
+    strategy.frozen_features = source_models.FrozenFeatures(request.store)
+    return strategy, seconds
+
+
+def train(request: Request, task: Task, strategy: Strategy, lease: underway.Lease, live: tracking.LiveRun) -> Outcome:
+    names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
+    selection = request.config["selection"]
+    keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
+    stop_by = () if request.trains_source_model else names.get(selection, (f"validator/{selection}",))
+    items = task.feature_items(request.config["split_seed"]) if "features" in request.kept_beside else None
+
+    def after_interval(step: int, row: dict) -> None:
+        lease.claim(step)
+        live.log(step, row)
+
+    return fit(
+        strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep,
+        task.validator_inputs, stop_by, items,
+    )  # fmt: skip
+
+
+def finished(request: Request, task: Task, outcome: Outcome) -> dict:
+    """Status and result of a fit that came to an end."""
+    test = f"{task.target.name}/test"
+    status, reason = outcome.status, outcome.reason
+    is_adversarial = request.config["strategy"].get("trade_off") != 0  # the placebo trains no feature against its discriminator
+    saturated = evaluate.saturation(outcome) if is_adversarial else ""
+    if status == "done" and (reason := evaluate.collapse(outcome, test, task.evaluated[test].labels) or saturated):
+        status = "collapsed"
+    has_folds = request.config["fold"] is not None  # which the seed draws: neither splits nor all there is to label are fixed
+    conditional_on = ["target_pool", *([] if has_folds else ["splits"]), "hyper_parameters"]
+    conditional_on += ["labelled_subset"] if request.config["label_budget"] == "full" and not has_folds else []
+    conditional_on += ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
+    trainer = request.consumed["trainer"]
+    taken = outcome.history[-1]["step"] if "patience" in trainer else trainer.get("steps", 0)
+    return {
+        "status": status,
+        "reason": reason,
+        "traceback": None,
+        "subset": task.subset,
+        "conditional_on": conditional_on,
+        "result": {
+            "metrics": evaluate.metrics(outcome, task.evaluated),
+            "samples": task.samples,
+            "class_counts": task.class_counts,
+            "copies": request.copies._asdict(),
+            "input_shape": list(task.input_shape),
+            "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
+            "own_white": request.target.white,
+            "steps": {"target": taken * (1 + request.strategy.beside_scratch), "source": trainer.get("source_steps", 0)},
+            "evaluations": [row["step"] for row in outcome.history],
+            "flags": evaluate.flags(outcome),
+        },
+    }

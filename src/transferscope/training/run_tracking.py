@@ -1,0 +1,42 @@
+"""What of a request goes to W&B: written whole from the record at the end, live while `tracking=online`."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from transferscope import tracking
+from transferscope.catalog import yamls
+from transferscope.errors import NotApplicable
+from transferscope.training.request import Request, checked
+
+
+def live_run(request: Request) -> tracking.LiveRun:
+    head = {"fingerprint": request.fingerprint, "cell": request.cell, "config": request.config}
+    head |= {key: request.config[key] for key in ("seed", "role")}
+    settings = request.config["tracking"]
+    return tracking.LiveRun(
+        head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
+        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store, artifacts=settings["artifacts"],
+    )  # fmt: skip
+
+
+def test_images(request: Request) -> tracking.Images | None:
+    """Pictures of target items by id, for the flipped ones."""
+    if not request.target.is_images:
+        return None
+    position = {item: number for number, item in enumerate(request.target.ids)}
+    return lambda ids: (request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids)
+
+
+def scratch_twin(request: Request) -> Path | None:
+    """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
+    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch" or request.config["tracking"]["mode"] == "off":
+        return None
+    scratch = OmegaConf.to_container(OmegaConf.load(yamls.find("strategy", "scratch")))
+    # of scratch not all of it can be asked
+    config = request.config | {"strategy": scratch, "initialisation": "auto", "keep": "none", "keep_features": False, "reverse_validation": False}
+    try:
+        folder = request.store / checked(config).fingerprint
+    except NotApplicable:  # stopped early by what scratch does not see
+        return None
+    return folder if (folder / "evaluations.npz").exists() else None
