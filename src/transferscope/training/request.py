@@ -41,6 +41,7 @@ from transferscope.training.checks import (
     strategy_class,
 )
 from transferscope.training.fit import Settings
+from transferscope.training.identity import identity
 
 
 @dataclass(frozen=True)
@@ -349,7 +350,7 @@ def _consumed(
     trainer |= {key: c["trainer"][key] for key, default in OPTIONAL.items() if c["trainer"][key] != default}
     if trainer.pop("patience", None) and not is_source_model:
         trainer |= {"patience": c["trainer"]["patience"], "selection": c["selection"]}  # which ends the training
-    backbone = dict(c["backbone"])
+    backbone = c["backbone"] | _identity("_target_", get_class(c["backbone"]["_target_"]))
     if "weights" in backbone:
         backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
     if backbone.get("trunk") is None or (initialisation == "random" and not is_source_model):  # where nothing was transferred it is trained too
@@ -358,7 +359,7 @@ def _consumed(
         "strategy": {
             **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
             **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),  # which said so before the key was everybody's
-            "class": f"{strategy.__module__}.{strategy.__qualname__}",
+            **_identity("class", strategy),
             "version": strategy.version,
         },
         "backbone": backbone,
@@ -381,6 +382,11 @@ def _consumed(
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],
     }
+
+
+def _identity(key: str, kind: type) -> dict[str, str]:
+    name, source = identity(kind)
+    return {key: name} if source is None else {key: name, "source": source}
 
 
 def device(accelerator: str) -> str:
