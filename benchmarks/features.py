@@ -14,8 +14,8 @@ from transferscope.backbones.timm import Timm
 from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
+from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.fit import Settings, fit
-from transferscope.training.source_models import FrozenFeatures
 
 ITEMS, CLASSES, BATCH, PASSES, ROUNDS = 2000, 10, 128, 20, 3
 STEPS = PASSES * -(-ITEMS // BATCH)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from transferscope.backbones.identity import Identity
 from transferscope.backbones.lenet import LeNet
 from transferscope.networks.frozen import frozen_features
-from transferscope.training import source_models
-from transferscope.training.source_models import FrozenFeatures
+from transferscope.training import feature_cache
+from transferscope.training.feature_cache import FrozenFeatures
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_named_in_one_line_and_made_again(tmp_path, damage, ca
 
 
 def slowly(store: Path) -> None:
-    source_models.SHARD = 32
+    feature_cache.SHARD = 32
     net = backbone()
     net.seconds = 0.3
     FrozenFeatures(store)(net, images(320), "cpu")

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from transferscope import compare
 from transferscope.cli.main import main
-from transferscope.comparison import compare
 
 BUILD = Path(__file__).parents[1] / "experiments" / "atlas" / "build.py"
 SWEEP = ["run", "-m", "sweep=demo", "target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=2,5",

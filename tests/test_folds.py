@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from store_fixture import write_plan, write_run
+from transferscope import compare
 from transferscope.cli.main import main
-from transferscope.comparison import compare
 from transferscope.comparison.evidence import calibration_change, flips, learning, parts
 from transferscope.comparison.evidence.predictions import Reader
 from transferscope.store import record

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from transferscope import compare
 from transferscope.cli.main import main
-from transferscope.comparison import compare
 from transferscope.store import lease, record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",

@@ -60,7 +60,7 @@ def test_an_installed_wheel_brings_its_shelves(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True, capture_output=True)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    where = "import transferscope.conf as c; print(c.own_folder()); print(len(c.names('domain')), len(c.names('strategy')))"
+    where = "import transferscope.catalog.yamls as c; print(c.own_folder()); print(len(c.names('domain')), len(c.names('strategy')))"
     seen = subprocess.run([sys.executable, "-c", where], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert seen.splitlines()[0] == str(tmp_path / "site" / "transferscope" / "conf")
     assert all(int(number) > 5 for number in seen.splitlines()[1].split())

@@ -14,9 +14,8 @@ import pytest
 
 import wandb_stub
 from store_fixture import write_run
-from transferscope import tracking
+from transferscope import compare, tracking
 from transferscope.cli.main import main
-from transferscope.comparison import compare
 from transferscope.errors import Refused
 from transferscope.store.record import run_folders
 from wandb_stub import Artifact, Run, Server

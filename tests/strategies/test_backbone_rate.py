@@ -11,7 +11,7 @@ from transferscope.data.splits import Labelled, Pools
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
-from transferscope.training import request
+from transferscope.training import consumption, request
 from transferscope.training.checks import strategy_class
 from transferscope.training.fit import Settings, fit
 
@@ -62,7 +62,7 @@ def test_the_source_model_of_pretrained_weights_learns_at_it_too(consumed):
 
 
 def test_a_source_model_at_another_rate_is_another(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(request, "_starts_pretrained", lambda c: True)  # the weights of the tiny network stand in for some
+    monkeypatch.setattr(consumption, "starts_pretrained", lambda c: True)  # the weights of the tiny network stand in for some
     kept = lambda: {path.name for path in (tmp_path / ".cache" / "source_models").glob("*.safetensors")}  # noqa: E731
     shared = ("initialisation=pretrained",)
     train("strategy=source_only", *shared, store=tmp_path)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from transferscope import compare
 from transferscope.cli.main import main
-from transferscope.comparison import compare
 from transferscope.report import page
 from transferscope.store import record
 from transferscope.sweeps import studies, tuned

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from store_fixture import write_run
+from transferscope import compare
 from transferscope.cli.main import main
-from transferscope.comparison import compare
 from transferscope.store import record
 
 SMALL = ["-m", "target=blobs", "source=blobs_shifted", "strategy=scratch,fine_tuning", "seed=range(0,5)", "label_budget=20", "backbone=mlp",

@@ -65,7 +65,7 @@ def test_a_large_effect_stops_early_and_a_null_goes_on(finished: Path) -> None:
 
 
 def test_compare_holds_what_was_decided_and_calls_the_rest_interim(copied: Path) -> None:
-    from transferscope.comparison import compare
+    from transferscope import compare
 
     cells = {cell.strategy: cell for cell in compare(copied, margin=0.063)}
     [decided] = looks_of(copied)["source_only"]
@@ -124,7 +124,7 @@ def test_the_plan_names_what_compare_needs(finished: Path) -> None:
 
 
 def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finished: Path, copied: Path, capsys: pytest.CaptureFixture) -> None:
-    from transferscope.comparison import compare
+    from transferscope import compare
 
     for name in ("sweeps", "readings"):
         shutil.rmtree(copied / name)

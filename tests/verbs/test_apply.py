@@ -172,6 +172,6 @@ def test_weights_that_are_no_safetensors_or_do_not_fit(blobs_run, digits_run, tm
 
 
 def test_compare_is_the_function_whatever_was_imported_before(trained):
-    import transferscope.compare  # noqa: F401
+    import transferscope.comparison.compare  # noqa: F401
 
     assert len(transferscope.compare(trained)) > 0

@@ -108,8 +108,9 @@ def task(config) -> None:
 
 def single(config, dry_run: bool) -> Path | None:
     from transferscope.data import copies
+    from transferscope.training.finished import is_done
     from transferscope.training.request import resolve
-    from transferscope.training.run import is_done, run_checked
+    from transferscope.training.run import run_checked
 
     request = resolve(config)
     copies.say([request.tested])

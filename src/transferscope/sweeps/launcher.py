@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from transferscope.errors import JobFailed, ProcessDied, Refused
 from transferscope.sweeps.composition import Composer
-from transferscope.training.request import device
+from transferscope.training.consumption import device
 
 PATIENCE = 5  # seconds that interrupted workers are given to end by themselves
 

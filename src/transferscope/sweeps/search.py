@@ -30,8 +30,8 @@ from transferscope.sweeps.planned_arms import Cost, branches, cells, cost, own_w
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.sweeps.sweep import Job
 from transferscope.training.checks import check_keys
-from transferscope.training.request import check_selection
-from transferscope.training.run import is_done
+from transferscope.training.compatibility import check_selection
+from transferscope.training.finished import is_done
 
 SELECTIONS = ("target_val", "source_val", *VALIDATORS)
 GRID = ("target", "source", "strategy", "label_budget", "backbone", "initialisation", "protocol", "source_label_noise")

@@ -26,8 +26,8 @@ from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.groups import beside, groups
 from transferscope.sweeps.progress import Progress, say_plan
 from transferscope.training import paths
+from transferscope.training.finished import is_done
 from transferscope.training.request import Request, resolve
-from transferscope.training.run import is_done
 
 
 @dataclass(frozen=True)

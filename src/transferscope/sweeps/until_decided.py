@@ -25,7 +25,7 @@ from transferscope.sweeps import progress, sweep
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.planned_arms import Branch, Cell, branches, cells, cost
 from transferscope.sweeps.sweep import Job
-from transferscope.training.run import is_done
+from transferscope.training.finished import is_done
 
 COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is
 

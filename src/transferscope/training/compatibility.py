@@ -13,6 +13,7 @@ from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
+from transferscope.training.checks import PRETRAINING, REACHED_BY_START, fold_of
 
 
 def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str) -> None:
@@ -64,3 +65,61 @@ def _refusal(asked: str) -> Refused | None:
         return cause
     line = (str(cause).splitlines() or [""])[0]
     return Refused(f"inputs of shape {tuple(shape)}, {classes} classes: the network cannot be built ({type(cause).__name__}: {line})")
+
+
+def check_classes(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    if not strategy.shares_classes or not sources:
+        return
+    classes = tuple(sorted({c for source in sources for c in source.classes}))
+    if classes != target.classes:
+        only_source, only_target = sorted(set(classes) - set(target.classes)), sorted(set(target.classes) - set(classes))
+        what = [f"{', '.join(only[:5])}{'…' if len(only) > 5 else ''} only in the {where}"
+                for only, where in ((only_source, "source"), (only_target, "target")) if only]  # fmt: skip
+        joined = "+".join(source.name for source in sources)
+        raise NotApplicable(f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}")
+
+
+def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    if initialisation in PRETRAINING and (arrays := [domain.name for domain in (target, *sources) if not domain.is_images]):
+        raise NotApplicable(f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, pretrained or random")
+
+
+def check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
+    if "target_labels" in sees:
+        train, _ = splits.split(target, c["split_seed"], fold_of(c))
+        splits.labelled_subset(target, train, c["label_budget"], c["seed"])
+
+
+def check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
+    if target.whole and "target_inputs" in sees and c["protocol"] == "inductive":
+        raise NotApplicable(f"protocol=inductive: all labelled items of target {target.name} are tested on; give protocol=transductive")
+
+
+def check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool) -> None:
+    """Raises NotApplicable where the rule has nothing to choose by."""
+    if c["selection"] == "last" or (c["keep"] == "none" and not stops_early):
+        return
+    budget, least = c["label_budget"], splits.VALIDATION_FROM
+    if c["selection"] == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
+        raise NotApplicable(f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})")
+    if c["selection"] == "source_val" and "source_inputs" not in sees:
+        raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
+    if c["selection"] == "source_val" and not share_classes(target, sources):
+        raise NotApplicable(f"selection=source_val: the head has the classes of target {target.name}, which are not the source's")
+
+
+def check_reversible(
+    strategy: type[Strategy], name: str, sees: frozenset[str], initialisation: str, target: Domain, sources: tuple[Domain, ...]
+) -> None:
+    needed = {
+        "sees the source with its labels and the target's inputs": {"source_inputs", "source_labels", "target_inputs"} <= sees,
+        "needs no target labels": not strategy.needs_target_labels,
+        "starts from no source model": initialisation not in REACHED_BY_START,
+        "shares its classes with the source": share_classes(target, sources),
+    }
+    if lacking := [what for what, holds in needed.items() if not holds]:
+        raise NotApplicable(f"reverse_validation=true: only what {lacking[0]} can be run backwards; strategy {name} does not")
+
+
+def share_classes(target: Domain, sources: tuple[Domain, ...]) -> bool:
+    return {c for source in sources for c in source.classes} == set(target.classes)

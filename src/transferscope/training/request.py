@@ -3,10 +3,7 @@
 Everything that can be refused is refused here, before anything is trained.
 """
 
-import hashlib
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +19,11 @@ from transferscope.data.load import load_domain
 from transferscope.errors import NotApplicable, Refused
 from transferscope.networks.classifier import Classifier
 from transferscope.store import record
-from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
-from transferscope.strategies.fine_tuning import FineTuning
-from transferscope.strategies.source_only import SourceOnly
+from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.tasks.copied import Copies
 from transferscope.training import compatibility, paths
 from transferscope.training.checks import (
-    FOLDS,
-    OPTIONAL,
-    PRETRAINING,
     REACHED_BY_START,
     check_constructor,
     check_sections,
@@ -40,8 +32,8 @@ from transferscope.training.checks import (
     fold_of,
     strategy_class,
 )
+from transferscope.training.consumption import consumed_by, is_source_model, starts_pretrained
 from transferscope.training.fit import Settings
-from transferscope.training.identity import identity
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ class Request:
 
     @property
     def trains_source_model(self) -> bool:
-        return _is_source_model(self.strategy, self.initialisation)
+        return is_source_model(self.strategy, self.initialisation)
 
     def task(self) -> splits.Task:
         c = self.config
@@ -130,7 +122,7 @@ class Request:
     def kept_beside(self) -> list[str]:
         """What of `record.BESIDE` this run is to leave beside its results."""
         c = self.config
-        has_features = c["keep_features"] and "source_inputs" in self.sees and _share_classes(self.target, self.sources)
+        has_features = c["keep_features"] and "source_inputs" in self.sees and compatibility.share_classes(self.target, self.sources)
         wanted = {"model.safetensors": c["keep"] == "selected", "features": has_features, "reverse_validation.json": c["reverse_validation"]}
         return [name for name, is_wanted in wanted.items() if is_wanted]
 
@@ -171,22 +163,22 @@ def checked(c: dict[str, Any]) -> Request:
         if c["fold"] is not None:
             raise Refused(f"fold={c['fold']}: folds test every item, so that no training item stays a copy of none; give copies=keep")
         target, sources = copies.dropped(target, sources, c["split_seed"])
-    stops_early = c["trainer"]["patience"] is not None and not _is_source_model(strategy, initialisation)
-    _check_pictures(initialisation, target, sources)
-    _check_classes(strategy, name, target, sources)
-    _check_budget(target, sees, c)
-    _check_protocol(target, sees, c)
-    check_selection(c, sees, target, sources, stops_early)
+    stops_early = c["trainer"]["patience"] is not None and not is_source_model(strategy, initialisation)
+    compatibility.check_pictures(initialisation, target, sources)
+    compatibility.check_classes(strategy, name, target, sources)
+    compatibility.check_budget(target, sees, c)
+    compatibility.check_protocol(target, sees, c)
+    compatibility.check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
     compatibility.check_network(c, target, initialisation)
     if c["reverse_validation"]:
-        _check_reversible(strategy, name, sees, initialisation, target, sources)
+        compatibility.check_reversible(strategy, name, sees, initialisation, target, sources)
     if name == "target_only" and initialisation == "random":
         name = "scratch"  # the same run under its older name
     deterministic = _is_deterministic(c, strategy, sees, initialisation)
     if deterministic:
         c["seed"] = 0
-    consumed = _consumed(c, strategy, target, sources, sees, initialisation)
+    consumed = consumed_by(c, strategy, target, sources, sees, initialisation)
     if deterministic:
         consumed["seed"] = None
     cell = {
@@ -231,10 +223,6 @@ def _is_weightless(c: dict[str, Any]) -> bool:
     return getattr(get_class(c["backbone"]["_target_"]), "weightless", False)
 
 
-def _starts_pretrained(c: dict[str, Any]) -> bool:
-    return c["backbone"].get("weights", "random") != "random"
-
-
 def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
     same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
@@ -244,7 +232,7 @@ def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozens
 
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
     name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
-    own = "pretrained" if _starts_pretrained(c) else "random"
+    own = "pretrained" if starts_pretrained(c) else "random"
     needs_no_model = strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model  # none would change the features
     if start == "random":
         if asked not in ("auto", "random"):
@@ -260,149 +248,3 @@ def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: boo
         raise NotApplicable(f"strategy={name}: nothing to transfer; give source=DOMAIN or a backbone with pretrained weights")
     return asked
 
-
-def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: str) -> float:
-    """`backbone_rate` as a number; 1 where there is nothing that it is for."""
-    given, name = c["strategy"].get("backbone_rate"), c["strategy"]["name"]
-    if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf):
-        raise Refused(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
-    if given is not None and not strategy.has_backbone_rate():
-        raise NotApplicable(f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; leave the key out")
-    if initialisation == "random" or not strategy.has_backbone_rate():
-        return 1.0
-    return TRANSFERRED_RATE if given is None else float(given)
-
-
-def _check_classes(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
-    if not strategy.shares_classes or not sources:
-        return
-    classes = tuple(sorted({c for source in sources for c in source.classes}))
-    if classes != target.classes:
-        only_source, only_target = sorted(set(classes) - set(target.classes)), sorted(set(target.classes) - set(classes))
-        what = [f"{', '.join(only[:5])}{'…' if len(only) > 5 else ''} only in the {where}"
-                for only, where in ((only_source, "source"), (only_target, "target")) if only]  # fmt: skip
-        joined = "+".join(source.name for source in sources)
-        raise NotApplicable(f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}")
-
-
-def _check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
-    if initialisation in PRETRAINING and (arrays := [domain.name for domain in (target, *sources) if not domain.is_images]):
-        raise NotApplicable(f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, pretrained or random")
-
-
-def _check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
-    if "target_labels" in sees:
-        train, _ = splits.split(target, c["split_seed"], fold_of(c))
-        splits.labelled_subset(target, train, c["label_budget"], c["seed"])
-
-
-def _check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
-    if target.whole and "target_inputs" in sees and c["protocol"] == "inductive":
-        raise NotApplicable(f"protocol=inductive: all labelled items of target {target.name} are tested on; give protocol=transductive")
-
-
-def check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool) -> None:
-    """Raises NotApplicable where the rule has nothing to choose by."""
-    if c["selection"] == "last" or (c["keep"] == "none" and not stops_early):
-        return
-    budget, least = c["label_budget"], splits.VALIDATION_FROM
-    if c["selection"] == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
-        raise NotApplicable(f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})")
-    if c["selection"] == "source_val" and "source_inputs" not in sees:
-        raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
-    if c["selection"] == "source_val" and not _share_classes(target, sources):
-        raise NotApplicable(f"selection=source_val: the head has the classes of target {target.name}, which are not the source's")
-
-
-def _check_reversible(
-    strategy: type[Strategy], name: str, sees: frozenset[str], initialisation: str, target: Domain, sources: tuple[Domain, ...]
-) -> None:
-    needed = {
-        "sees the source with its labels and the target's inputs": {"source_inputs", "source_labels", "target_inputs"} <= sees,
-        "needs no target labels": not strategy.needs_target_labels,
-        "starts from no source model": initialisation not in REACHED_BY_START,
-        "shares its classes with the source": _share_classes(target, sources),
-    }
-    if lacking := [what for what, holds in needed.items() if not holds]:
-        raise NotApplicable(f"reverse_validation=true: only what {lacking[0]} can be run backwards; strategy {name} does not")
-
-
-def _share_classes(target: Domain, sources: tuple[Domain, ...]) -> bool:
-    return {c for source in sources for c in source.classes} == set(target.classes)
-
-
-def _is_source_model(strategy: type[Strategy], initialisation: str) -> bool:
-    """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared with other runs."""
-    return strategy is SourceOnly and initialisation not in REACHED_BY_START
-
-
-def _consumed(
-    c: dict[str, Any], strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...], sees: frozenset[str], initialisation: str
-) -> dict[str, Any]:
-    keys = ["batch_size", "evaluations", "optimizer", "schedule"]
-    is_source_model = _is_source_model(strategy, initialisation)
-    rate, source_rate = _backbone_rate(c, strategy, initialisation), 1.0
-    if initialisation in REACHED_BY_START and _starts_pretrained(c):
-        source_rate = rate if strategy.has_backbone_rate() else TRANSFERRED_RATE
-    keys += [] if is_source_model else ["steps"]
-    keys += ["source_steps"] if is_source_model or initialisation in REACHED_BY_START else []
-    trainer = {key: c["trainer"][key] for key in keys}
-    trainer |= {key: c["trainer"][key] for key, default in OPTIONAL.items() if c["trainer"][key] != default}
-    if trainer.pop("patience", None) and not is_source_model:
-        trainer |= {"patience": c["trainer"]["patience"], "selection": c["selection"]}  # which ends the training
-    backbone = c["backbone"] | _identity("_target_", get_class(c["backbone"]["_target_"]))
-    if "weights" in backbone:
-        backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
-    if backbone.get("trunk") is None or (initialisation == "random" and not is_source_model):  # where nothing was transferred it is trained too
-        backbone.pop("trunk", None)
-    return {
-        "strategy": {
-            **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
-            **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),  # which said so before the key was everybody's
-            **_identity("class", strategy),
-            "version": strategy.version,
-        },
-        "backbone": backbone,
-        "initialisation": initialisation,
-        "target": {"name": target.name, "digest": target.digest},
-        "sources": [{"name": source.name, "digest": source.digest} for source in sources],
-        "source_label_noise": float(c["source_label_noise"]) if "source_labels" in sees | REACHED_BY_START.get(initialisation, set()) else 0.0,
-        "label_budget": c["label_budget"] if "target_labels" in strategy.sees else None,
-        "protocol": c["protocol"] if "target_inputs" in sees else "inductive",
-        "trainer": trainer,
-        "image_size": c["image_size"],
-        "channels": c["channels"],
-        "seed": c["seed"],
-        "split_seed": c["split_seed"],
-        **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
-        "role": c["role"],
-        **({"twin": True} if c["twin"] else {}),
-        **({"source_backbone_rate": source_rate} if source_rate != 1 else {}),
-        **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
-        "device": device(c["trainer"]["accelerator"]),
-        "precision": c["trainer"]["precision"],
-    }
-
-
-def _identity(key: str, kind: type) -> dict[str, str]:
-    name, source = identity(kind)
-    return {key: name} if source is None else {key: name, "source": source}
-
-
-def device(accelerator: str) -> str:
-    available = torch.cuda.is_available()
-    if accelerator == "gpu" and not available:
-        raise Refused("trainer.accelerator=gpu: no GPU is usable here; give cpu or auto")
-    return "cuda" if available and accelerator != "cpu" else "cpu"
-
-
-@lru_cache(maxsize=32)
-def weights_identity(weights: str) -> str:
-    """Weights by content where they are a file: the path is not what a run consumes."""
-    if weights in ("random", "pretrained"):
-        return weights
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise Refused(f"backbone.weights={weights}: no such file; give random, pretrained or the path of a weights file")
-    with open(path, "rb") as file:
-        return f"file:{hashlib.file_digest(file, 'blake2b').hexdigest()[:16]}"

@@ -1,14 +1,10 @@
 """The story of one run: config → domains → backbone → strategy → fit → evaluate → record."""
 
 import contextlib
-import json
 import platform
-import sys
 import time
 import traceback
 from collections.abc import Callable
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,19 +13,20 @@ from omegaconf import DictConfig
 from transferscope import tracking
 from transferscope.data.splits import Task
 from transferscope.errors import Refused, is_order_to_stop
-from transferscope.store import lease as underway
 from transferscope.store import record
+from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
 from transferscope.store.thumbnails import write_thumbnails
 from transferscope.strategies.base import Strategy
 from transferscope.training import evaluate, reverse_validation, source_models
 from transferscope.training.checks import PRETRAINING
+from transferscope.training.finished import finished_before, is_done
 from transferscope.training.fit import Outcome, fit
+from transferscope.training.initialise import build
 from transferscope.training.request import Request, resolve
+from transferscope.training.results import finished, versions
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
 from transferscope.training.threads import set_threads
-
-PACKAGES = ("transferscope", "torch", "torchvision", "timm", "pytorch-lightning", "hydra-core", "wandb", "torchmetrics", "numpy", "scikit-learn")
 
 
 def run(config: DictConfig) -> Path:
@@ -46,7 +43,7 @@ def run_checked(request: Request) -> Path:
     if is_done(request):
         return finished_before(request)
     tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
-    with underway.Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
+    with Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
         record.set_aside(request.store, request.fingerprint)
@@ -54,27 +51,6 @@ def run_checked(request: Request) -> Path:
         with live_run(request) as live:
             folder = train_and_record(request, lease, lambda: train_alone(request, lease, live))
             lease.finish()
-            live.finish(folder, test_images(request), scratch_twin(request))
-    return folder
-
-
-def is_done(request: Request) -> bool:
-    """Whether the store has this run's answer, whole, and what is to be kept beside it. Refused where another version's record is in the way."""
-    folder = request.store / request.fingerprint
-    if (folder / "record.json").exists():
-        record.check_schema(folder)
-    status, _ = underway.state(request.store, request.fingerprint)
-    return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
-
-
-def finished_before(request: Request) -> Path:
-    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
-    folder = request.store / request.fingerprint
-    underway.clear_finished(request.store)
-    if (notes := request.config.get("notes")) and notes != (kept := record.read_record(folder)["config"].get("notes", {})):
-        print(f"{folder.name} was finished before; its notes stay {json.dumps(kept)}", file=sys.stderr)
-    if tracking.serves_an_agent():
-        with live_run(request) as live:
             live.finish(folder, test_images(request), scratch_twin(request))
     return folder
 
@@ -89,7 +65,7 @@ class Trained(NamedTuple):
     before: float = 0.0
 
 
-def train_and_record(request: Request, lease: underway.Lease, training: Callable[[], Trained]) -> Path:
+def train_and_record(request: Request, lease: Lease, training: Callable[[], Trained]) -> Path:
     set_threads(request.config["trainer"]["threads"])
     entry = {
         "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
@@ -138,46 +114,13 @@ def train_and_record(request: Request, lease: underway.Lease, training: Callable
     return folder
 
 
-@cache
-def versions() -> dict[str, str]:
-    return {name: version(name) for name in PACKAGES}
-
-
-def train_alone(request: Request, lease: underway.Lease, live: tracking.LiveRun) -> Trained:
+def train_alone(request: Request, lease: Lease, live: tracking.LiveRun) -> Trained:
     task = request.task()
     strategy, source_seconds = build(request, task)
     return Trained(task, strategy, train(request, task, strategy, lease, live), source_seconds)
 
 
-def build(request: Request, task: Task) -> tuple[Strategy, float]:
-    """The strategy on its initialised network, and the seconds its source model took."""
-    seconds = 0.0
-    if request.trains_source_model:
-        network, _ = source_models.source_network(request, task)
-    elif request.initialisation == "source":
-        weights, seconds = source_models.source_model(request, task)
-        network = source_models.build_network(request, task, len(task.classes), request.stream(), "random")
-        network.load_source(weights, keep_head=task.source_classes == task.classes)
-    elif request.initialisation in PRETRAINING:
-        weights, seconds = source_models.pretrained_backbone(request, task)
-        network = source_models.build_network(request, task, len(task.classes), request.stream(), "random")
-        network.backbone.load_state_dict(weights)
-    elif request.initialisation == "pretrained" and request.strategy.trains_head_alone:
-        network = source_models.probe(request, task)
-    else:
-        network = source_models.build_network(request, task, len(task.classes), request.stream(), request.initialisation)
-    if request.initialisation != "random":
-        network.backbone.freeze_trunk()
-    if task.sources:
-        network.source_classes = len(task.source_classes)
-    if request.strategy.beside_scratch:
-        network.scratch = source_models.build_network(request, task, len(task.classes), request.stream(), "random").state_dict()
-    strategy = request.build_strategy(network)
-    strategy.frozen_features = source_models.FrozenFeatures(request.store)
-    return strategy, seconds
-
-
-def train(request: Request, task: Task, strategy: Strategy, lease: underway.Lease, live: tracking.LiveRun) -> Outcome:
+def train(request: Request, task: Task, strategy: Strategy, lease: Lease, live: tracking.LiveRun) -> Outcome:
     names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
     selection = request.config["selection"]
     keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
@@ -193,37 +136,3 @@ def train(request: Request, task: Task, strategy: Strategy, lease: underway.Leas
         task.validator_inputs, stop_by, items,
     )  # fmt: skip
 
-
-def finished(request: Request, task: Task, outcome: Outcome) -> dict:
-    """Status and result of a fit that came to an end."""
-    test = f"{task.target.name}/test"
-    status, reason = outcome.status, outcome.reason
-    is_adversarial = request.config["strategy"].get("trade_off") != 0  # the placebo trains no feature against its discriminator
-    saturated = evaluate.saturation(outcome) if is_adversarial else ""
-    if status == "done" and (reason := evaluate.collapse(outcome, test, task.evaluated[test].labels) or saturated):
-        status = "collapsed"
-    has_folds = request.config["fold"] is not None  # which the seed draws: neither splits nor all there is to label are fixed
-    conditional_on = ["target_pool", *([] if has_folds else ["splits"]), "hyper_parameters"]
-    conditional_on += ["labelled_subset"] if request.config["label_budget"] == "full" and not has_folds else []
-    conditional_on += ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
-    trainer = request.consumed["trainer"]
-    taken = outcome.history[-1]["step"] if "patience" in trainer else trainer.get("steps", 0)
-    return {
-        "status": status,
-        "reason": reason,
-        "traceback": None,
-        "subset": task.subset,
-        "conditional_on": conditional_on,
-        "result": {
-            "metrics": evaluate.metrics(outcome, task.evaluated),
-            "samples": task.samples,
-            "class_counts": task.class_counts,
-            "copies": request.copies._asdict(),
-            "input_shape": list(task.input_shape),
-            "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
-            "own_white": request.target.white,
-            "steps": {"target": taken * (1 + request.strategy.beside_scratch), "source": trainer.get("source_steps", 0)},
-            "evaluations": [row["step"] for row in outcome.history],
-            "flags": evaluate.flags(outcome),
-        },
-    }

@@ -20,11 +20,13 @@ from omegaconf import DictConfig
 from transferscope import tracking
 from transferscope.store import lease, record
 from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
-from transferscope.training import source_models
 from transferscope.training.batched_heads import BatchedHeads
+from transferscope.training.feature_cache import FrozenFeatures
+from transferscope.training.finished import is_done
 from transferscope.training.fit import Draws, Intervals, boundaries, validator_items
+from transferscope.training.initialise import build
 from transferscope.training.request import Request, checked, plain
-from transferscope.training.run import Trained, build, is_done, train_and_record
+from transferscope.training.run import Trained, train_and_record
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
 from transferscope.training.threads import set_threads
 
@@ -99,7 +101,7 @@ class Head:
 def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Trained]]:
     """Each with what `fit` gives of it alone, but for the times: of what all take together each is told an equal share."""
     began = time.perf_counter()
-    features = cache(source_models.FrozenFeatures(requests[0].store)) if requests else None
+    features = cache(FrozenFeatures(requests[0].store)) if requests else None
     heads, draws, tasks = [], [], []
     for same in _by_draws(requests):
         settings = same[0].settings(same[0].steps)

@@ -25,6 +25,7 @@ from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
 from transferscope.store.schema import NOTHING, misfit
 from transferscope.training import source_models
+from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
 from transferscope.training.request import Request, load_domain, plain, resolve
 from transferscope.training.threads import set_threads
@@ -237,7 +238,7 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
     except FloatingPointError as error:
         return {"values": {"inputs": inputs, "features": {}}, "reasons": reasons | {"features and scores": str(error)}, "source_seconds": None}
     if pretrained:
-        backbone = source_models.build_network(one.request, task, len(task.classes), one.request.stream(), "pretrained").backbone
+        backbone = build_network(one.request, task, len(task.classes), one.request.stream(), "pretrained").backbone
     else:
         backbone = network.backbone
     source, target = (in_chunks(backbone.eval().to(device), inputs, device).double() for inputs in (one.source, one.target))
