@@ -132,7 +132,7 @@ def test_help_names_the_verb_and_every_option(capsys):
 
 def test_nothing_heavy_is_imported(store):
     code = (
-        "import sys; from transferscope.cli import main; [main(['compare', sys.argv[1], '--format', f]) for f in ('table', 'json')];"
+        "import sys; from transferscope.cli.main import main; [main(['compare', sys.argv[1], '--format', f]) for f in ('table', 'json')];"
         "heavy = {'torch', 'pytorch_lightning', 'wandb', 'pandas', 'matplotlib', 'hydra', 'omegaconf', 'sklearn'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

@@ -145,7 +145,7 @@ def test_what_reads_only_files_imports_no_torch(trained):
     """Nor does `import transferscope`: load_run and compare come when asked for."""
     code = (
         "import sys, transferscope\n"
-        "from transferscope.cli import main\n"
+        "from transferscope.cli.main import main\n"
         f"codes = [main(words) for words in (['list', 'strategies'], ['status', {str(trained)!r}], ['prune', {str(trained)!r}])]\n"
         "assert codes == [0, 0, 0] and 'torch' not in sys.modules and callable(transferscope.compare)\n"
     )
