@@ -7,8 +7,8 @@ from scipy.linalg import subspace_angles
 from tiny_shallow import items
 from transferscope.backbones.identity import Identity
 from transferscope.networks.classifier import Classifier
+from transferscope.networks.closed_form import principal_axes
 from transferscope.strategies.gfk import GeodesicFlowKernel, geodesic_factor
-from transferscope.strategies.shallow import principal_axes
 
 GIVEN = items(width=8)
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, ShallowAdaptation, UnitLength
+from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
+from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAdaptation
 
 
 class CORAL(ShallowAdaptation):

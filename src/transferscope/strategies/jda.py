@@ -5,7 +5,8 @@ import torch
 
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, UnitLength
+from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
+from transferscope.strategies.shallow import Adapted, Items, Scaling
 from transferscope.strategies.tca import TCA, Eigenvectors, Kernel, contrast
 
 
@@ -59,4 +60,4 @@ class JDA(TCA):
         """The classes [m] that the classifier gives the target's items under a mapping."""
         self.fit_mapped(items, adapted)
         with torch.no_grad():
-            return self.classify(self.mapped(items.target)).argmax(1).cpu().numpy()
+            return self.memory.classify(self.mapped(items.target)).argmax(1).cpu().numpy()

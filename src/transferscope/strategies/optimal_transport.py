@@ -8,8 +8,9 @@ import ot
 from transferscope.data.domain import UNLABELLED
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
+from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
 from transferscope.strategies.base import Diverged
-from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, ShallowAdaptation, UnitLength
+from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAdaptation
 
 FORBIDDEN = 10.0  # what a plan pays, in units of the largest cost, for laying a class on a labelled item of another
 

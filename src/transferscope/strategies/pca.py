@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from transferscope.strategies.shallow import Adapted, Items, Subspace, principal_axes
+from transferscope.networks.closed_form import principal_axes
+from transferscope.strategies.shallow import Adapted, Items, Subspace
 
 
 class PCA(Subspace):

@@ -1,7 +1,8 @@
 """A classifier on the source's features: what every shallow adaptation must beat."""
 
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, ShallowAdaptation, UnitLength
+from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
+from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAdaptation
 
 
 class SourceClassifier(ShallowAdaptation):

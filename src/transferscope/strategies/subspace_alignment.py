@@ -1,6 +1,7 @@
 """Subspace alignment (Fernando et al. 2013, ICCV)."""
 
-from transferscope.strategies.shallow import Adapted, Items, Subspace, principal_axes
+from transferscope.networks.closed_form import principal_axes
+from transferscope.strategies.shallow import Adapted, Items, Subspace
 
 
 class SubspaceAlignment(Subspace):

@@ -9,7 +9,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from transferscope.errors import Refused
 from transferscope.networks.classifier import Classifier
-from transferscope.strategies.shallow import Adapted, ClassifierName, Items, Scaling, ShallowAdaptation, UnitLength, gaussian_kernel
+from transferscope.networks.closed_form import gaussian_kernel
+from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
+from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAdaptation
 
 Kernel = Literal["gaussian", "linear", "primal"]
 Eigenvectors = Literal["unit", "whitened"]
