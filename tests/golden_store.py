@@ -24,7 +24,7 @@ SWEEPS = {
     "collapsed": ["label_budget=2", "seed=2,4", "strategy=scratch,fine_tuning", "trainer.optimizer.lr=1e-7"],
     "looks": ["label_budget=5", "strategy=scratch,fine_tuning", "--until-decided", "until_decided.looks=[2,3]"],
 }
-TRAINING = [[*RUN, f"sweep={name}", *words] for name, words in SWEEPS.items()] + [["predict", *NETWORK, *TRAINER, "source=blobs_shifted"]]
+TRAINING = [[*RUN, f"sweep={name}", *words] for name, words in SWEEPS.items()] + [["rank", *NETWORK, *TRAINER, "source=blobs_shifted"]]
 TEXTS = {
     "compare.json": ["compare", "store", "--format", "json"],
     "compare.txt": ["compare", "store"],
@@ -32,7 +32,7 @@ TEXTS = {
     "status.json": ["status", "store", "--format", "json"],
     "status.txt": ["status", "store"],
     **{f"dry_run_{name}.txt": [*RUN, f"sweep={name}", *words, "--dry-run"] for name, words in SWEEPS.items()},
-    "predict.json": ["predict", *NETWORK, *TRAINER, "source=blobs_shifted", "--format", "json"],
+    "rank.json": ["rank", *NETWORK, *TRAINER, "source=blobs_shifted", "--format", "json"],
     "report.txt": ["report", "store", "--output", "page.html"],
 }
 

@@ -70,7 +70,7 @@ def times(store: Path) -> dict[Path, int]:
 def fuzz_options(verb: str, words: list[str], store: Path) -> None:
     before = times(store)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        answered(verb, *([str(store)] if verb != "predict" else ["--pairs", f"store={store}"]), *words)
+        answered(verb, *([str(store)] if verb != "rank" else ["--pairs", f"store={store}"]), *words)
     assert times(store) == before
 
 
@@ -87,7 +87,7 @@ OPTIONS = st.lists(
     ),
     max_size=3,
 )  # fmt: skip
-VERBS = st.sampled_from(["compare", "report", "status", "prune", "predict"])
+VERBS = st.sampled_from(["compare", "report", "status", "prune", "rank"])
 
 # --- records and plans ------------------------------------------------------------------------------------------------------------
 

@@ -216,7 +216,7 @@ WALK = [
     ("compare", "runs", "--selection", "snd"),
     ("status", "runs"),
     ("status", "runs", "--format", "json"),
-    ("predict", "--pairs", "store=runs"),
+    ("rank", "--pairs", "store=runs"),
     ("prune", "runs", "--yes"),
 ]
 
@@ -249,7 +249,7 @@ def test_the_page_of_a_hostile_store(hostile: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize(
-    "words", [("predict", "--pairs", "store=runs"), ("prune", "runs"), ("report", "runs"), ("compare", "runs")], ids=lambda w: w[0]
+    "words", [("rank", "--pairs", "store=runs"), ("prune", "runs"), ("report", "runs"), ("compare", "runs")], ids=lambda w: w[0]
 )
 def test_each_attack_alone(attack: str, words: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture) -> None:
     ATTACKS[attack](victims(place / "runs")[0])
@@ -290,7 +290,7 @@ def test_prune_removes_links_and_nothing_beyond_them(place: Path, capsys: pytest
     assert not [path for path in (place / "runs" / ".running").iterdir() if path.is_symlink()]
 
 
-# --- apply -----------------------------------------------------------------------------------------------------------------------
+# --- predict -----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +330,7 @@ def test_apply_runs_nothing_of_a_record(attack: str, copy: Path, capsys: pytest.
     APPLIED[attack](copy)
     width = record.read_record(copy)["result"]["input_shape"][0]
     np.savetxt("rows.csv", np.zeros((2, width)) if width < 1000 else [[0.0]], delimiter=",")
-    status, said = call(capsys, "apply", str(copy), "rows.csv")
+    status, said = call(capsys, "predict", str(copy), "rows.csv")
     assert status == 0 if attack == "text" else status == 2 and len(said.splitlines()) == 1
 
 
@@ -354,7 +354,7 @@ ASKED = {  # and what tells that it was seen
 def test_predict_builds_nothing_that_a_record_asks_for(attack: str, copy: Path, capsys: pytest.CaptureFixture) -> None:
     change, told = ASKED[attack]
     change(copy)
-    status, said = call(capsys, "predict", "--pairs", "store=runs")
+    status, said = call(capsys, "rank", "--pairs", "store=runs")
     assert status == 2 and told in said and len(said.splitlines()) == 1
 
 
@@ -472,7 +472,7 @@ def test_a_planted_pickle_is_one_that_would_run(tmp_path: Path) -> None:
 
 
 def test_another_runs_prediction_is_computed_again_where_its_file_is_damaged(copy: Path, capsys: pytest.CaptureFixture) -> None:
-    words = ("predict", "target=blobs", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=20", "store=runs", "--format", "json")
+    words = ("rank", "target=blobs", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=20", "store=runs", "--format", "json")
     status, before = call(capsys, *words)
     for path in Path("runs/predictions").iterdir():
         path.write_text(path.read_text()[:-50])

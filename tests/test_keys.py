@@ -56,7 +56,7 @@ def test_so_is_one_of_a_sweeps_own_section(section: str, run: Callable[..., int]
 
 
 def test_predict_refuses_it_too(tmp_path: Path, capsys) -> None:
-    assert main(["predict", *(word for word in SMALL if "strategy" not in word), f"store={tmp_path}", "+trainer.devices=2"]) == 2
+    assert main(["rank", *(word for word in SMALL if "strategy" not in word), f"store={tmp_path}", "+trainer.devices=2"]) == 2
     assert "trainer.devices=2: no such key" in capsys.readouterr().err
 
 

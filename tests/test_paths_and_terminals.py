@@ -40,7 +40,7 @@ def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytes
     assert main(["run", *words]) == 0 and main(["run", "-m", *words, "seed=0,1"]) == 0
     assert len(record.run_folders(store)) == 2 and sorted(tmp_path.iterdir()) == sorted([store, shelves])
     assert main(["status", str(store)]) == 0 and main(["compare", str(store)]) in (0, 2)
-    assert main(["predict", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2", f"store={store}",
+    assert main(["rank", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2", f"store={store}",
                      f"--config-dir={shelves}"]) == 0  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_alone_it_is_refused(shelves: Path, tmp_path: Path, capsys) -> None:
 
 
 def test_sources_are_ranked_for_six_items(shelves: Path, tmp_path: Path, capsys) -> None:
-    words = ["predict", "target=few", "source=blobs_shifted,some", "backbone=mlp", "trainer.source_steps=3", f"store={tmp_path / 'runs'}",
+    words = ["rank", "target=few", "source=blobs_shifted,some", "backbone=mlp", "trainer.source_steps=3", f"store={tmp_path / 'runs'}",
              f"--config-dir={shelves}", "--format=json"]  # fmt: skip
     assert main(words) == 0
     told = json.loads(capsys.readouterr().out)

@@ -2,7 +2,7 @@
 
 python experiments/atlas/build.py [STORE ...] [--folder experiments/atlas]
 
-STORE: folders with the records of experiments (`transferscope run experiment=NAME store=STORE`), after `transferscope predict --pairs store=STORE`
+STORE: folders with the records of experiments (`transferscope run experiment=NAME store=STORE`), after `transferscope rank --pairs store=STORE`
 where predictions are to be shown. A sweep counts where it bears the name of an experiment. What the stores say goes into cells.csv and scores.csv
 of the folder, in the place of what stood there of the same cells and no more seeds; index.html is drawn from these two files, without a store
 anew.

@@ -1,4 +1,4 @@
-"""picture_files.py: which files count, under which name; the same for a domain and for `transferscope apply`."""
+"""picture_files.py: which files count, under which name; the same for a domain and for `transferscope predict`."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ OWN = ["cat/1.png", "cat/deep/2.png", "dog/1.png"]
 
 
 def both(root: Path) -> list[str]:
-    """The items of the domain, which are the pictures that `apply` would predict."""
+    """The items of the domain, which are the pictures that `predict` would take."""
     ids = image_folders.load("mine", str(root), size=4).ids.tolist()
     assert ids == [f.relative_to(root).as_posix() for f in unlabelled.find_pictures(root)]
     return ids

@@ -14,10 +14,10 @@ VERBS = {
     "compare": "verdicts from the records: does transfer help or hurt",
     "report": "one self-contained page of verdicts and figures",
     "status": "what is done, running, failed, missing",
-    "predict": "before any training on the target: distances, label shift, transferability of each source",
+    "rank": "before any training on the target: distances, label shift, transferability of each source",
     "reproduce": "an experiment's runs beside the published numbers",
     "calibrate": "the study that shows the verdict's error rates",
-    "apply": "predict a folder with the model a run kept",
+    "predict": "what the model that a run kept says of a folder",
     "list": "strategies, domains, backbones, experiments, distances, validators that exist",
     "doctor": "versions, devices, data found, W&B mode; how to mend what is missing",
     "prune": "what in store and cache nothing refers to",
@@ -64,6 +64,9 @@ def dispatch(argv: list[str]) -> int:
 
         print(__version__)
         return 0
+    if verb == "apply":
+        verb = "predict"
+        print("transferscope apply is called `transferscope predict` now", file=sys.stderr)
     if verb not in VERBS:
         raise Refused(f"{verb}: no such verb{nearest(verb, VERBS)} ({', '.join(VERBS)})")
     module = importlib.import_module(f"transferscope.cli.{verb}")

@@ -23,7 +23,7 @@ it.
     checkpoint and are in no sweep's plan
   - half-written files that a killed process left behind, and damaged ones that
     were made again
-  - what `predict` left of domains whose data have changed since
+  - what `rank` left of domains whose data have changed since
   - source models and features of frozen backbones, once no planned run is
     unfinished and no killed run can be resumed (a later run makes its own again)
   - lists of items and small pictures of states of the data that no run is of

@@ -122,7 +122,7 @@ class Cell:
 class Comparison:
     """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells.
 
-    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run. predictions: what `predict` left in
+    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run. predictions: what `rank` left in
     the store (`record.read_predictions`). searches: the plans of sweeps that tuned what is shown. taken_back: what was claimed at an earlier
     reading and stands no more, with more seeds or in a larger family.
     """

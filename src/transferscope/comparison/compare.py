@@ -350,11 +350,11 @@ def _shown(rows: list[dict], plan: str | None, protocols: tuple[str, ...]) -> li
 
 
 def _predictions(store: Path) -> tuple[list[dict], list[str]]:
-    """What `predict` left, and a warning where it cannot be read: the verdicts do not need it."""
+    """What `rank` left, and a warning where it cannot be read: the verdicts do not need it."""
     try:
         return read_predictions(store), []
     except Refused as refusal:
-        return [], [f"no prediction is ranked: {refusal}; remove it and predict again"]
+        return [], [f"no prediction is ranked: {refusal}; remove it and rank again"]
 
 
 def _warnings(cells: list[Cell]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How what `predict` computed beforehand ranks the realised Δ: one point a pair of source and target. Imports no torch."""
+"""How what `rank` computed beforehand ranks the realised Δ: one point a pair of source and target. Imports no torch."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures: one answer for training and for `transferscope apply`."""
+"""Which files of a folder are pictures: one answer for training and for `transferscope predict`."""
 
 import os
 import sys

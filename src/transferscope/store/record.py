@@ -96,7 +96,7 @@ def prediction_path(store: Path, name: str) -> Path:
 
 
 def read_predictions(store: Path) -> list[dict]:
-    """What `predict` left in a store: {kind, created, consumed, values, reasons} each."""
+    """What `rank` left in a store: {kind, created, consumed, values, reasons} each."""
     return [read_json(path, "prediction") for path in sorted(Path(store).glob("predictions/*.json"))]
 
 

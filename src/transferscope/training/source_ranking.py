@@ -58,8 +58,8 @@ class Candidate:
     labelled: splits.Labelled | None  # the target items of the budget, without those set aside for validation
 
 
-def predict(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
-    """Measure every candidate source; the configs differ in `source` alone. What `predict --format json` prints, less its `reading`.
+def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
+    """Measure every candidate source; the configs differ in `source` alone. What `rank --format json` prints, less its `reading`.
 
     most: source items that count, if there are so many. is_budget_given: False where nobody asked for the config's `label_budget`, which is then no
     more than the target's smallest class has. Leaves what it computes in the store and computes nothing that is there. Trains each
@@ -84,14 +84,14 @@ def predict(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: 
     }
 
 
-def predict_pairs(base: DictConfig) -> list[dict[str, Any]]:
-    """`predict` for every source and target that the runs of a store bring together, on one footing: equally many items of every source.
+def rank_pairs(base: DictConfig) -> list[dict[str, Any]]:
+    """`rank` for every source and target that the runs of a store bring together, on one footing: equally many items of every source.
 
     base: a config of fine_tuning with the source's initialisation; the store and where data lie are taken from it, the rest from the records.
     """
     groups = of_records(Path(base.store), base)
     most = min(len(candidate(config).source) for configs in groups for config in configs)
-    return [predict(configs, most) for configs in groups]
+    return [rank(configs, most) for configs in groups]
 
 
 def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
