@@ -62,7 +62,8 @@ def test_the_source_model_of_pretrained_weights_learns_at_it_too(consumed):
 
 
 def test_a_source_model_at_another_rate_is_another(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(consumption, "starts_pretrained", lambda c: True)  # the weights of the tiny network stand in for some
+    for module in (consumption, request):  # the weights of the tiny network stand in for some
+        monkeypatch.setattr(module, "starts_pretrained", lambda c: True)
     kept = lambda: {path.name for path in (tmp_path / ".cache" / "source_models").glob("*.safetensors")}  # noqa: E731
     shared = ("initialisation=pretrained",)
     train("strategy=source_only", *shared, store=tmp_path)

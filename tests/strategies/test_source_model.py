@@ -10,7 +10,7 @@ import torch
 from transferscope.backbones.mlp import MLP
 from transferscope.networks.frozen import frozen_features
 from transferscope.strategies.source_only import SourceOnly
-from transferscope.training import source_models
+from transferscope.training import initialise
 
 
 class Halved(SourceOnly):
@@ -78,7 +78,7 @@ def test_features_that_other_runs_left_are_those_of_computing_them_anew(train, t
     train("strategy=logistic_regression", "label_budget=5", store=tmp_path)
     train("strategy=nearest_mean", "seed=1", store=tmp_path)
     kept = train("strategy=feature_extraction", store=tmp_path)
-    monkeypatch.setattr(source_models, "FrozenFeatures", lambda store: frozen_features)
+    monkeypatch.setattr(initialise, "FrozenFeatures", lambda store: frozen_features)
     assert kept.bits == train("strategy=feature_extraction").bits
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from transferscope.cli.parser import Parser
 from transferscope.errors import Refused, nearest
 
-FORMATS = ("table", "json", "csv", "markdown")
+FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
 
@@ -40,7 +40,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
   --items NAME       random: the claim is about other test items too | fixed: about this test set only (default: random)
   --correction NAME  holm: no false verdict in a family | bh: few among those decided, the false discovery rate (default: holm)
   --protocol NAME    inductive | transductive: only these cells | both: a table that mixes them, stamped. Without it a mix is refused
-  --format NAME      table | json | csv | markdown (default: table)
+  --format NAME      table | json | csv | markdown | latex (default: table)
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
 Verdicts: positive, negative, equivalent (inside the margin), undecided (and what would decide it). Nothing is trained.

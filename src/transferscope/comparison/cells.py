@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from transferscope.comparison import formats, scores
+from transferscope.comparison import formats, latex, notebook, scores
 from transferscope.comparison.best import Best, best
 from transferscope.comparison.contrasts import Contrast
 from transferscope.comparison.pairing import Evidence, tested
@@ -118,7 +118,7 @@ class Cell:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells.
 
@@ -162,6 +162,20 @@ class Comparison:
 
     def to_markdown(self) -> str:
         return formats.to_markdown(self)
+
+    def to_latex(self) -> str:
+        """A booktabs table."""
+        return latex.to_latex(self)
+
+    def to_frame(self):
+        """A pandas DataFrame, one row a cell. Refused where pandas is missing."""
+        return notebook.frame(self)
+
+    def __repr__(self) -> str:
+        return notebook.lines(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self)
 
     def to_table(self, width: int = 140, colour: bool = False) -> str:
         return formats.to_table(self, width, colour)

@@ -31,12 +31,22 @@ def to_csv(comparison) -> str:
 
     Intervals become two columns (`ci_low`, `ci_high`), lists are joined by '; '.
     """
-    rows = [_csv_row(cell) for cell in comparison]
+    table = rows(comparison)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["source", "target", "verdict"], lineterminator="\n")
+    writer = csv.DictWriter(text, list(table[0]) if table else ["source", "target", "verdict"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(table)
     return text.getvalue()
+
+
+def rows(comparison) -> list[dict]:
+    """A cell each, by the CSV's columns."""
+    return [_csv_row(cell) for cell in comparison]
+
+
+def columns_of(comparison) -> list[tuple[str, list[str]]]:
+    """(heading, one text a cell) of the wide table."""
+    return _columns(comparison, _Notes(comparison), wide=True)
 
 
 def _csv_row(cell) -> dict:
@@ -124,11 +134,11 @@ class _Notes:
 
 def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
     """(heading, one text a cell). Narrow: the source stands under the strategy, what would decide under the verdict."""
-    cells, varying = list(comparison), _varying(comparison)
-    columns = [(heading(key), [told(cell, key) for cell in cells]) for key in varying if wide or key not in ("source", "initialisation")]
+    cells, keys = list(comparison), varying(comparison)
+    columns = [(heading(key), [told(cell, key) for cell in cells]) for key in keys if wide or key not in ("source", "initialisation")]
     strategies, verdicts = [], []
     for cell, mark in zip(cells, notes.of, strict=True):
-        below = [] if wide else [f"{heading(key)} {told(cell, key)}" for key in ("source", "initialisation") if key in varying]
+        below = [] if wide else [f"{heading(key)} {told(cell, key)}" for key in ("source", "initialisation") if key in keys]
         strategies.append("\n".join([cell.strategy, *below, *filter(None, cell.variant.split(", "))]))
         verdicts.append(_verdict(cell) + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else ""))
     where = [place for place, (key, _) in enumerate(columns) if key in ("seeds", "items")]
@@ -165,11 +175,11 @@ def _calibration(cell) -> str:
     return " vs ".join("–" if value is None else f"{value:.3f}" for value in (cell.strategy_ece, cell.baseline_ece))
 
 
-def _varying(comparison) -> list[str]:
+def varying(comparison) -> list[str]:
     """Keys that tell cells apart; where a strategy starts from only where one strategy starts from several."""
-    varying = [key for key in IDENTITY if len({getattr(cell, key) for cell in comparison}) > 1]
+    found = [key for key in IDENTITY if len({getattr(cell, key) for cell in comparison}) > 1]
     starts = {(cell.strategy, cell.initialisation) for cell in comparison}
-    return [key for key in varying if key != "initialisation" or len(starts) > len({strategy for strategy, _ in starts})]
+    return [key for key in found if key != "initialisation" or len(starts) > len({strategy for strategy, _ in starts})]
 
 
 def _collapse(cell, comparison) -> list[str]:
