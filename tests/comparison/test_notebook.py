@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from store_fixture import write_store
 
 import transferscope
+from store_fixture import write_store
 from transferscope.comparison.cells import Comparison
 from transferscope.errors import Refused
 
