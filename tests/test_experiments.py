@@ -13,7 +13,7 @@ from transferscope.cli.main import main
 from transferscope.store import record
 
 if TYPE_CHECKING:
-    from transferscope.sweeps.sweep import Job
+    from transferscope.sweeps.job import Job
 
 EXPERIMENTS = shelves.shelf("experiment")
 SHORT = ["trainer.steps=2", "trainer.source_steps=2", "trainer.evaluations=1", "trainer.threads=1", "tracking=off"]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_plan, write_run, write_runs, write_store
-from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell
 from transferscope.comparison.compare import compare
+from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import budgets
 from transferscope.report import page
 

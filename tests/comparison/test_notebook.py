@@ -11,7 +11,7 @@ import pytest
 
 import transferscope
 from store_fixture import write_store
-from transferscope.comparison.cells import Comparison
+from transferscope.comparison.comparison import Comparison
 from transferscope.errors import Refused
 
 

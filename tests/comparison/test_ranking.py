@@ -10,8 +10,8 @@ import pytest
 
 from store_fixture import write_run, write_runs
 from transferscope.cli import compare as verb
-from transferscope.comparison.cells import Comparison
 from transferscope.comparison.compare import compare
+from transferscope.comparison.comparison import Comparison
 from transferscope.store import record
 
 DOMAINS = [f"d{k}" for k in range(5)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from store_fixture import edit, write_runs, write_store
-from transferscope.comparison.cells import Comparison
 from transferscope.comparison.compare import compare
+from transferscope.comparison.comparison import Comparison
 from transferscope.store.record import read_record
 from transferscope.store.thumbnails import write_thumbnails
 

@@ -9,8 +9,8 @@ import pytest
 from store_fixture import edit, write_run, write_runs
 from transferscope.cli import report
 from transferscope.comparison import formatting
-from transferscope.comparison.cells import Comparison
 from transferscope.comparison.compare import compare
+from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, forgetting, learning
 from transferscope.comparison.evidence.predictions import Reader
 from transferscope.report import answer, figures, layout, page

@@ -9,8 +9,8 @@ from markupsafe import escape
 
 from store_fixture import write_runs
 from transferscope.comparison import formatting
-from transferscope.comparison.cells import Comparison
 from transferscope.comparison.compare import compare
+from transferscope.comparison.comparison import Comparison
 from transferscope.report import page
 from transferscope.store import record
 

@@ -81,7 +81,7 @@ def test_one_that_diverges_hurts_nobody(tiny: list[str], tmp_path: Path) -> None
 
 def asked(common: list[str], *words: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        from transferscope.sweeps.sweep import Job
+        from transferscope.sweeps.job import Job
 
         return Job(list(words), resolve(compose("config", overrides=[*common, *words])))
 

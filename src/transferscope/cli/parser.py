@@ -6,7 +6,7 @@ from transferscope.errors import Refused
 
 
 class Parser(argparse.ArgumentParser):
-    """Options of one verb; `--help` is the verb's own text (cli.py)."""
+    """Options of one verb; `--help` is the verb's own text (main.py)."""
 
     def __init__(self, verb: str):
         super().__init__(add_help=False, allow_abbrev=False)

@@ -13,7 +13,7 @@ from transferscope.errors import Refused
 from transferscope.training import paths
 
 if TYPE_CHECKING:
-    from transferscope.sweeps.sweep import Job
+    from transferscope.sweeps.job import Job
 
 HELP = """
 usage: transferscope run key=value ... [-m] [--until-decided | --search | --settle] [--dry-run]

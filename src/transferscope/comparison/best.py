@@ -13,7 +13,7 @@ from transferscope.statistics.effect import Effect
 from transferscope.statistics.shrinkage import shrink
 
 if TYPE_CHECKING:
-    from transferscope.comparison.cells import Cell, Comparison
+    from transferscope.comparison.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,13 @@ class Best:
         return {**{key: getattr(self, key) for key in self.__dataclass_fields__ if key != "cells"}, "strategies": strategies}
 
 
-def best(comparison: "Comparison") -> list[Best]:
+def best(cells: "list[Cell]", settings: dict) -> list[Best]:
     """One a target, label budget, protocol and baseline arm. Controls are no candidates, nor are cells with a single seed; against the shuffled
     source, where every cell has a baseline of its own, there is no best."""
-    settings = comparison.settings
     if settings["baseline"].partition(":")[0] == "shuffled_source":
         return []
     choices = defaultdict(lambda: defaultdict(list))
-    for cell in comparison:
+    for cell in cells:
         if cell.ci is not None and not cell.family.endswith("/controls"):
             same_items = hash(np.sort(cell.evidence.ids).tobytes())
             choices[cell.target, cell.label_budget, cell.protocol, same_items][_arm(cell)].append(cell)

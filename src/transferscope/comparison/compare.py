@@ -8,7 +8,8 @@ import numpy as np
 
 from transferscope.comparison import baseline_words, baselines, ceiling, interim, naive, pairing, probability, scores, wording
 from transferscope.comparison.arms import Arm, Records, read_store
-from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell
+from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
 from transferscope.comparison.history import History
 from transferscope.comparison.margins import Margin

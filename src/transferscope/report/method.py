@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transferscope.comparison import formatting, wording
-from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell
+from transferscope.comparison.comparison import Comparison
 from transferscope.report import layout, words
 
 

@@ -14,7 +14,7 @@ import transferscope
 from transferscope.comparison import best, formatting, wording
 from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
-from transferscope.comparison.cells import Comparison
+from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import budgets, learning, regret
 from transferscope.comparison.evidence.predictions import Reader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words

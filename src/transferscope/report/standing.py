@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from transferscope.comparison import formatting
 from transferscope.comparison.best import Best
-from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell
+from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.contrasts import Contrast
 from transferscope.report import layout, words
 from transferscope.report.layout import View

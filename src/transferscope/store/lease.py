@@ -128,7 +128,7 @@ def _lock(path: Path) -> "FileLock":
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time computes what is shared (artifacts.py); the lock dies with its process."""
+    """One process at a time computes what is shared (training/source_models.py); the lock dies with its process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         yield

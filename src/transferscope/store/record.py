@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from transferscope.errors import Refused
-from transferscope.store import schema as shapes
+from transferscope.store.schema import PLAN, PREDICTION, RECORD, misfit, printable
 
 SCHEMA = 1
 BESIDE = ("model.safetensors", "features", "reverse_validation.json")  # what a run may keep that is no part of its results
 FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
-SHAPES = {"run record": shapes.RECORD, "sweep plan": shapes.PLAN, "prediction": shapes.PREDICTION}
+SHAPES = {"run record": RECORD, "sweep plan": PLAN, "prediction": PREDICTION}
 AT_CHANCE = CONSTANT, CHANCE_LEVEL = "constant predictor", "chance-level predictor"  # begin of the reason why a run counts as collapsed
 ANSWERS = ("done", "diverged", "collapsed", "not_applicable")  # the other states, failed and crashed, are tried again
 
@@ -49,10 +49,10 @@ def read_json(path: Path, what: str) -> dict:
     if not isinstance(content, dict):
         raise Refused(f"{path}: not a {what}: an object was expected")
     if content.get("schema") != SCHEMA:
-        raise Refused(f"{path}: schema version {shapes.printable(str(content.get('schema')))[:20]}; this transferscope reads version {SCHEMA}")
+        raise Refused(f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope reads version {SCHEMA}")
     if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
-        content = shapes.printable(content)
-    if (wrong := shapes.misfit(content, SHAPES[what])) is not None:
+        content = printable(content)
+    if (wrong := misfit(content, SHAPES[what])) is not None:
         raise Refused(f"{path}: not a {what}: '{wrong}' is missing or of another type")
     return content
 
@@ -107,12 +107,12 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         with open(path, newline="", encoding="utf-8") as file:
             rows = [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
     except (ValueError, TypeError, csv.Error) as error:
-        raise Refused(f"{path}: not a history: {shapes.printable(str(error))[:100]}") from error
+        raise Refused(f"{path}: not a history: {printable(str(error))[:100]}") from error
     for row in rows:
         if not all(math.isfinite(row.get(key, math.nan)) for key in ("step", "seconds")):
             raise Refused(f"{path}: not a history: a row without step or seconds")
         if wrong := [key for key, value in row.items() if key.endswith("/accuracy") and not 0 <= value <= 1]:
-            raise Refused(f"{path}: not a history: {shapes.printable(wrong[0])[:100]} is not between 0 and 1")
+            raise Refused(f"{path}: not a history: {printable(wrong[0])[:100]} is not between 0 and 1")
     return rows
 
 
@@ -233,7 +233,7 @@ def damage(folder: Path) -> str:
         for path in [folder / "evaluations.npz", *sorted(folder.glob("features/*.npz"))]:
             with zipfile.ZipFile(path) as archive:
                 if broken := archive.testzip():
-                    return f"{path}: damaged ({shapes.printable(broken)})"
+                    return f"{path}: damaged ({printable(broken)})"
         path = folder / "model.safetensors"
         if path.exists() and path.stat().st_size != _safetensors_size(path):
             return f"{path}: damaged (its size)"

@@ -1,7 +1,7 @@
 """The base of every strategy: what it sees, what it minimises, which parameters move.
 
 A strategy is a LightningModule that writes `losses(batch)` and, where needed, `parameter_groups()`. The base owns stepping, schedules and
-the bookkeeping of losses; evaluation, batches, checkpoints and resume live in training.py. One `training_step` takes a block of optimiser
+the bookkeeping of losses; evaluation, batches, checkpoints and resume live in training/fit.py. One `training_step` takes a block of optimiser
 steps (manual optimisation), because Lightning's own cost is per `training_step`.
 
 How methods of other kinds sit on it:

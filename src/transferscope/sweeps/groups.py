@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transferscope.training.side_by_side import can_join
 
 if TYPE_CHECKING:
-    from transferscope.sweeps.sweep import Job
+    from transferscope.sweeps.job import Job
 
 MAY_DIFFER = ("seed", "fold", "label_budget", "trainer.label_smoothing", "trainer.optimizer.")
 MOST = 64  # runs of a group: more gain nothing

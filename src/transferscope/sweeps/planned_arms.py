@@ -12,10 +12,10 @@ from transferscope.comparison.arms import CELL_KEYS, Arm, flat
 from transferscope.errors import Refused
 from transferscope.store import record
 from transferscope.sweeps import progress
-from transferscope.sweeps.sweep import Job
-from transferscope.training import source_models as artifacts
+from transferscope.sweeps.job import Job
 from transferscope.training.checks import REACHED_BY_START
 from transferscope.training.request import Request
+from transferscope.training.source_models import source_model_consumes
 
 _LABELLED = ("source", "target", "label_budget", "strategy", "seed")  # what `progress.label` tells
 
@@ -140,5 +140,5 @@ def cost(jobs: list[Job]) -> Cost:
 
 
 def _source_model(request: Request) -> str:
-    """Equal where `artifacts.source_model_key` is, known without preparing the data."""
-    return record.fingerprint(artifacts.source_model_consumes(request))
+    """Equal where `source_models.source_model_key` is, known without preparing the data."""
+    return record.fingerprint(source_model_consumes(request))

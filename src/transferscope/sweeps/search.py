@@ -26,9 +26,9 @@ from transferscope.errors import NotApplicable, Refused, nearest
 from transferscope.store import lease, record
 from transferscope.sweeps import progress, studies, sweep, tuned
 from transferscope.sweeps.composition import Composer
+from transferscope.sweeps.job import Job
 from transferscope.sweeps.planned_arms import Cost, branches, cells, cost, own_words
 from transferscope.sweeps.studies import Study, Trial
-from transferscope.sweeps.sweep import Job
 from transferscope.training.checks import check_keys
 from transferscope.training.compatibility import check_selection
 from transferscope.training.finished import is_done

@@ -21,9 +21,9 @@ from transferscope.comparison.compare import Cell, compare
 from transferscope.errors import Refused
 from transferscope.store import record
 from transferscope.sweeps import progress, sweep
+from transferscope.sweeps.job import Job
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.planned_arms import branches, cells, cost, own_words
-from transferscope.sweeps.sweep import Job
 from transferscope.training.finished import is_done
 
 STEPS = ("steps", "source_steps")  # of the trainer: a source model is a part of the training

@@ -14,7 +14,7 @@ from transferscope.store import record
 from transferscope.sweeps import progress
 
 if TYPE_CHECKING:
-    from transferscope.sweeps.sweep import Job
+    from transferscope.sweeps.job import Job
 
 SAMPLERS = {"random": "RandomSampler", "tpe": "TPESampler"}
 TOGETHER = 4  # trials that tpe proposes at once: not the number of processes, on which the values would then depend

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,19 +23,11 @@ from transferscope.store import lease, record
 from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.groups import beside, groups
+from transferscope.sweeps.job import Job
 from transferscope.sweeps.progress import Progress, say_plan
 from transferscope.training import paths
 from transferscope.training.finished import is_done
-from transferscope.training.request import Request, resolve
-
-
-@dataclass(frozen=True)
-class Job:
-    """One point of the grid: a request, or the reason why there is none."""
-
-    overrides: list[str]
-    request: Request | None
-    reason: str = ""
+from transferscope.training.request import resolve
 
 
 class Sweeper(BasicSweeper):

@@ -22,9 +22,9 @@ from transferscope.errors import Refused
 from transferscope.statistics import sequential, verdict
 from transferscope.store import record
 from transferscope.sweeps import progress, sweep
+from transferscope.sweeps.job import Job
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.planned_arms import Branch, Cell, branches, cells, cost
-from transferscope.sweeps.sweep import Job
 from transferscope.training.finished import is_done
 
 COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is

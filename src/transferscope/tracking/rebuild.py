@@ -1,7 +1,7 @@
 """A store made of what runs left in W&B: the artifacts of a project, or those in a folder of offline runs.
 
 What comes from there is foreign: of each artifact only files of known names, of bounded size and with their own content are taken, and what is in
-them is checked where every store is (record.py).
+them is checked where every store is (store/record.py).
 """
 
 import atexit

@@ -1,6 +1,7 @@
 """What stands beside the mean as flat rows, for trackers."""
 
-from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell
+from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, parts
 from transferscope.comparison.evidence.predictions import Reader
 
