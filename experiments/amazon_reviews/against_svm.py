@@ -11,7 +11,8 @@ from pathlib import Path
 
 import transferscope
 from transferscope.comparison.arms import read_store
-from transferscope.comparison.pairing import Reader, pair, tested
+from transferscope.comparison.paired_scores import Reader
+from transferscope.comparison.pairing import pair, tested
 from transferscope.statistics import verdict
 
 MARGIN, ALPHA = 0.01, 0.05

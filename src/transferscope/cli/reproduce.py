@@ -13,7 +13,7 @@ from transferscope.errors import Refused, nearest
 
 if TYPE_CHECKING:
     from transferscope.comparison.arms import Arm
-    from transferscope.comparison.pairing import Reader
+    from transferscope.comparison.paired_scores import Reader
     from transferscope.statistics.effect import Effect
     from transferscope.training.request import Request
 
@@ -197,7 +197,7 @@ def beside(published: list[Published], store: Path, sweep: str, selection: str =
     """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in several variants, or in which
     `selection` has nothing to choose by."""
     from transferscope.comparison.arms import read_store
-    from transferscope.comparison.pairing import Reader
+    from transferscope.comparison.paired_scores import Reader
 
     arms = [arm for arm in read_store(store).arms if sweep in arm.plans]
     reader = Reader("accuracy", selection)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transferscope.comparison.pairing import Evidence, scale
+from transferscope.comparison.paired_scores import Evidence
+from transferscope.comparison.pairing import scale
 from transferscope.statistics import verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.shrinkage import shrink

@@ -6,7 +6,8 @@ import numpy as np
 
 from transferscope.comparison import baselines
 from transferscope.comparison.arms import Arm
-from transferscope.comparison.pairing import Evidence, Reader, pair, tested
+from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.pairing import pair, tested
 from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import Refused
 from transferscope.statistics import verdict

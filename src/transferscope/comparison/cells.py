@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from transferscope.comparison import scores
-from transferscope.comparison.pairing import Evidence, tested
+from transferscope.comparison.paired_scores import Evidence
+from transferscope.comparison.pairing import tested
 from transferscope.statistics.verdict import Pair
 
 

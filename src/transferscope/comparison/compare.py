@@ -13,7 +13,8 @@ from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
 from transferscope.comparison.history import History
 from transferscope.comparison.margins import Margin
-from transferscope.comparison.pairing import Evidence, Reader, mixed_versions, pair, tested
+from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.pairing import mixed_versions, pair, tested
 from transferscope.comparison.plateau import Rises
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from transferscope.comparison import baselines, naive
 from transferscope.comparison.arms import Arm, Records
 from transferscope.comparison.history import History
-from transferscope.comparison.pairing import Evidence, Reader, pair, tested
+from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.pairing import pair, tested
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
 from transferscope.errors import Refused

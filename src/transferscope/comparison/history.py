@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transferscope.comparison.arms import CELL_KEYS, Arm
-from transferscope.comparison.pairing import Evidence
+from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.readings import Log, open_log
 from transferscope.statistics.verdict import PRICE_OF_A_READING
 from transferscope.store.record import fingerprint

@@ -17,7 +17,7 @@ from transferscope.store.record import AT_CHANCE
 from transferscope.store.schema import printable
 
 if TYPE_CHECKING:
-    from transferscope.comparison.pairing import Evidence, Reader
+    from transferscope.comparison.paired_scores import Evidence, Reader
 
 NAME = "naive"
 LEAST_RUNS = 5  # of a baseline at chance: one that fails in half of its runs fails in three of three in one experiment of eight

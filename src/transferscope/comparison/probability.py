@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transferscope.comparison.pairing import Evidence
+from transferscope.comparison.paired_scores import Evidence
 from transferscope.statistics.probabilities import LARGEST_DF, Probabilities, mean_covariance, probabilities
 from transferscope.statistics.verdict import Pair
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from transferscope.comparison import plateau
 from transferscope.comparison.arms import Arm
-from transferscope.comparison.pairing import Evidence, Reader, common_seeds
+from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.pairing import common_seeds
 from transferscope.comparison.plateau import Rise, Rises
 from transferscope.tasks.metrics import METRICS
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from transferscope import tracking
 from transferscope.comparison import pairing, readings, scores, trained
 from transferscope.comparison.history import identity
+from transferscope.comparison.paired_scores import Reader
 from transferscope.errors import Refused
 from transferscope.statistics import sequential, verdict
 from transferscope.store import record
@@ -187,7 +188,7 @@ class Course:
         families = defaultdict(list)
         for cell in self.cells:
             families[cell.family].append(cell)
-        reader = pairing.Reader(self.settings.metric, SELECTION)
+        reader = Reader(self.settings.metric, SELECTION)
         self._note(self.seeds[: self.settings.looks[self.taken]])
         found = {cell: finding for family in families.values() for cell, finding in self._look(family, reader)}
         if reader.broken:
@@ -203,7 +204,7 @@ class Course:
         told = ", ".join(f"{number} {state}" for state, number in states.items())
         print(f"look {self.taken} of {len(self.settings.looks)}, {self.settings.looks[self.taken - 1]} seeds: {told}", file=sys.stderr)
 
-    def _look(self, family: list[Cell], reader: pairing.Reader) -> list[tuple[Cell, dict]]:
+    def _look(self, family: list[Cell], reader: Reader) -> list[tuple[Cell, dict]]:
         seeds = self.seeds[: self.settings.looks[self.taken]]
         told = Counter(cell.looks[-1]["verdict"] for cell in family if cell.looks)
         untold = len(family) - told["positive"] - told["negative"], len(family) - told["equivalent"]
@@ -220,7 +221,7 @@ class Course:
         )
         return found + [(cell, asdict(finding)) for (cell, *_), finding in zip(pairs, findings, strict=True)]
 
-    def _pair(self, cell: Cell, seeds: list[int], reader: pairing.Reader) -> tuple[verdict.Pair, float]:
+    def _pair(self, cell: Cell, seeds: list[int], reader: Reader) -> tuple[verdict.Pair, float]:
         """The evidence so far and the margin on the metric's scale."""
         arm, base = (branch.with_runs(self.store, seeds) for branch in (cell.branch, cell.baseline))
         evidence = pairing.pair(arm, base, reader)

@@ -13,7 +13,7 @@ from transferscope.tracking.artifacts import log_artifact, log_predictions
 from transferscope.tracking.place import Place, effective_mode, finish, first_line, staging
 
 if TYPE_CHECKING:
-    from transferscope.comparison.compare import Comparison
+    from transferscope.comparison.comparison import Comparison
 
 
 def track_comparison(

@@ -1,0 +1,110 @@
+"""The scores of two arms, item by item and seed by seed, and what reads them from a store."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from transferscope.comparison import scores
+from transferscope.comparison.plateau import Curve
+from transferscope.comparison.scores import NotSelectable, Scores
+from transferscope.errors import Refused
+from transferscope.statistics import verdict
+from transferscope.store.record import read_history
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The paired scores under a cell.
+
+    seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K, n] (influence values for
+    metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
+    folders [K · folds], seed by seed: none of the naive predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their
+    order. records by folder. folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
+    either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor, given where the baseline learnt
+    nothing (`naive.learnt_nothing`). mixes_rules: an arm is judged by its last evaluation, as it sees nothing that the rule could choose by.
+    tuned: the strategy's values come from a search.
+    """
+
+    seeds: list[int]
+    ids: np.ndarray
+    labels: np.ndarray
+    classes: np.ndarray
+    groups: np.ndarray | None
+    strategy_scores: np.ndarray
+    baseline_scores: np.ndarray
+    strategy_ece: np.ndarray
+    baseline_ece: np.ndarray
+    strategy_collapsed: np.ndarray
+    baseline_collapsed: np.ndarray
+    strategy_runs: list[Path]
+    baseline_runs: list[Path]
+    twin_runs: list[Path]
+    records: dict[Path, dict]
+    deterministic: bool
+    notes: list[str]
+    folds: int = 1
+    mixes_rules: bool = False
+    naive_scores: np.ndarray | None = None
+    tuned: bool = False
+
+    @property
+    def held_against(self) -> np.ndarray:
+        """Scores [K, n] that Δ is taken to: the baseline's; where it learnt nothing, those of the naive predictor if their mean is higher."""
+        both = [self.baseline_scores, *([] if self.naive_scores is None else [self.naive_scores])]
+        return max(both, key=self.mean)
+
+    def mean(self, scores: np.ndarray) -> float:
+        """Of scores [K, n], groups counting once."""
+        return float(verdict.group_means(scores, self.groups).mean())
+
+    def rows(self, runs: list[Path]) -> list[list[Path]]:
+        return [runs[k : k + self.folds] for k in range(0, len(runs), self.folds)]
+
+
+@dataclass
+class Reader:
+    """Reads each run once. broken: reason by fingerprint, of runs whose evaluations cannot be read."""
+
+    metric: str
+    selection: str
+    broken: dict[str, str] = field(default_factory=dict)
+    cache: dict[Path, Scores | None] = field(default_factory=dict)
+    curves: dict[tuple[Path, str], Curve] = field(default_factory=dict)
+
+    def read(self, folder: Path, record: dict) -> Scores | None:
+        if folder not in self.cache:
+            try:
+                self.cache[folder] = scores.read_scores(folder, record, self.metric, self.selection)
+            except Refused as refusal:
+                self.cache[folder] = None
+                self.broken[record["fingerprint"]] = str(refusal)
+        return self.cache[folder]
+
+    def row(self, runs: list[tuple[Path, dict]]) -> Scores | None:
+        """Of one seed, all folds together where it has folds; None where a run cannot be read."""
+        read = [self.read(*run) for run in runs]
+        return None if any(fold is None for fold in read) else scores.stacked(read, self.metric)
+
+    def curve(self, runs: list[tuple[Path, dict]], metric: str) -> Curve:
+        """Test scores of a seed's every evaluation, the mean of its folds; without any where these have none or not the same number."""
+        curves = [self._curve(*run, metric) for run in runs]
+        if len({len(curve.scores) for curve in curves}) > 1:
+            return Curve([], [])
+        return curves[0]._replace(scores=np.mean([curve.scores for curve in curves], axis=0).tolist())
+
+    def _curve(self, folder: Path, record: dict, metric: str) -> Curve:
+        """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none of them (an old store)."""
+        if (folder, metric) not in self.curves:
+            column, trainer = f"{record['cell']['target']}/test/accuracy", record["consumed"].get("trainer", {})
+            try:
+                if metric == "accuracy":
+                    by_step = {row["step"]: row[column] for row in read_history(folder) if column in row and row["step"] >= 0}
+                else:
+                    by_step = scores.read_curve(folder, record, metric)
+            except (OSError, ValueError, TypeError, NotSelectable):
+                by_step = {}
+            steps = max([trainer.get("steps") or trainer.get("source_steps") or 1, *by_step])
+            found = [(by_step[step], step / steps) for step in sorted(by_step)]
+            self.curves[folder, metric] = Curve([score for score, _ in found], [at for _, at in found], str(trainer.get("schedule")))
+        return self.curves[folder, metric]
