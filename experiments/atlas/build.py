@@ -25,8 +25,9 @@ from transferscope.catalog import yamls
 from transferscope.comparison import formatting
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.baselines import TARGET_ONLY
-from transferscope.comparison.cells import Cell, Comparison
+from transferscope.comparison.cells import Cell
 from transferscope.comparison.compare import compare
+from transferscope.comparison.comparison import Comparison
 from transferscope.errors import Refused
 from transferscope.report import layout, ranking, words
 from transferscope.store.record import read_plans, write_atomically

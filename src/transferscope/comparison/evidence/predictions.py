@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.comparison import naive, scores
+from transferscope.comparison import naive, paired_scores, scores
 from transferscope.comparison.cells import Cell
-from transferscope.comparison.paired_scores import Reader
 from transferscope.errors import Refused
 from transferscope.store import record
 from transferscope.store.schema import printable
@@ -30,7 +29,7 @@ class Reader:
     """Reads each run once: baselines are shared by many cells."""
 
     cache: dict[tuple, Predictions] = field(default_factory=dict)
-    items: dict[str, Reader] = field(default_factory=dict)
+    items: dict[str, paired_scores.Reader] = field(default_factory=dict)
 
     def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
         """One a seed."""
@@ -43,7 +42,7 @@ class Reader:
     def naive(self, cell: Cell) -> list[Predictions]:
         """The naive predictor with the baseline's labels; those of the strategy where the baseline has no runs."""
         seen = cell.evidence
-        items = self.items.setdefault(cell.selection, Reader("accuracy", cell.selection))
+        items = self.items.setdefault(cell.selection, paired_scores.Reader("accuracy", cell.selection))
         runs = seen.baseline_runs or seen.strategy_runs
         right, log_likelihood = (naive.of_runs(seen, runs, items, metric) for metric in ("accuracy", "nll"))
         return [Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)]
