@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import io
 import json
@@ -182,6 +183,14 @@ def test_apply_still_answers_and_tells_its_new_name(digits_run, tmp_path, capsys
     assert main(["apply", str(digits_run), str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("file,predicted") and said.err.splitlines()[0] == "transferscope apply is called `transferscope predict` now"
+
+
+def test_a_run_whose_folder_has_an_equals_sign_is_a_run(digits_run, tmp_path, capsys):
+    Image.new("L", (8, 8), 128).save(tmp_path / "one.png")
+    shutil.copytree(digits_run, tmp_path / "store=1" / digits_run.name)
+    with contextlib.chdir(tmp_path):
+        assert main(["predict", f"store=1/{digits_run.name}", "one.png", "-o", "seed=1.csv"]) == 0
+    assert (tmp_path / "seed=1.csv").read_text().startswith("file,predicted")
 
 
 @pytest.mark.parametrize("words", [["target=blobs", "source=blobs_shifted"], ["--pairs", "store=runs"]])

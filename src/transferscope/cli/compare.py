@@ -50,15 +50,7 @@ What is read is noted in the store's folder readings: a cell whose seeds grow af
 
 def main(argv: list[str]) -> int:
     parser = Parser("compare")
-    parser.add_argument("runs", nargs="?", default="runs")
-    parser.add_argument("--baseline", default="scratch")
-    parser.add_argument("--metric", default="accuracy")
-    parser.add_argument("--selection", default="last")
-    parser.add_argument("--margin")
-    parser.add_argument("--alpha", type=float, default=0.05)
-    parser.add_argument("--items", default="random")
-    parser.add_argument("--correction", default="holm")
-    parser.add_argument("--protocol")
+    parser.add_comparison()
     parser.add_argument("--format", default="table")
     parser.add_argument("--track", nargs="?", const="offline", default="")
     options = vars(parser.parse_args(argv))

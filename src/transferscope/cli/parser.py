@@ -12,5 +12,17 @@ class Parser(argparse.ArgumentParser):
         super().__init__(add_help=False, allow_abbrev=False)
         self.verb = verb
 
+    def add_comparison(self) -> None:
+        """The arguments of `compare(...)`, by their names there."""
+        self.add_argument("runs", nargs="?", default="runs")
+        self.add_argument("--baseline", default="scratch")
+        self.add_argument("--metric", default="accuracy")
+        self.add_argument("--selection", default="last")
+        self.add_argument("--margin")
+        self.add_argument("--alpha", type=float, default=0.05)
+        self.add_argument("--items", default="random")
+        self.add_argument("--correction", default="holm")
+        self.add_argument("--protocol")
+
     def error(self, message: str) -> None:
         raise Refused(f"{self.verb}: {message} (transferscope {self.verb} --help)")

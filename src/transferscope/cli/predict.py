@@ -38,8 +38,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--config-dir", type=Path)
-    if moved := next((word for word in argv if word == "--pairs" or re.match(r"[\w.+~]+=", word)), None):
-        raise Refused(f"predict {moved}: what ranks sources before training is `transferscope rank` now")
+    if argv and (argv[0] == "--pairs" or re.match(r"[\w.+~]+=", argv[0]) and not Path(argv[0]).exists()):
+        raise Refused(f"predict {argv[0]}: what ranks sources before training is `transferscope rank` now")
     arguments = parser.parse_args(argv)
     if not (arguments.run / "record.json").is_file():
         raise Refused(f"{arguments.run}: no run's folder; give one that holds a record.json, such as runs/FINGERPRINT")

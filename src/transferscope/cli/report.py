@@ -23,16 +23,8 @@ The options are those of `transferscope compare`. Exit status: 0 done, 2 the req
 
 def main(argv: list[str]) -> int:
     parser = Parser("report")
-    parser.add_argument("runs", nargs="?", default="runs")
+    parser.add_comparison()
     parser.add_argument("-o", "--output", default="report.html")
-    parser.add_argument("--baseline", default="scratch")
-    parser.add_argument("--metric", default="accuracy")
-    parser.add_argument("--selection", default="last")
-    parser.add_argument("--margin")
-    parser.add_argument("--alpha", type=float, default=0.05)
-    parser.add_argument("--items", default="random")
-    parser.add_argument("--correction", default="holm")
-    parser.add_argument("--protocol")
     options = vars(parser.parse_args(argv))
     output = options.pop("output")
 

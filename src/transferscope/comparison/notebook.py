@@ -1,7 +1,6 @@
 """A comparison as a notebook shows it: a few lines, a table in HTML, a pandas DataFrame."""
 
 from html import escape
-from itertools import zip_longest
 
 from transferscope.comparison import formats, formatting, wording
 from transferscope.errors import Refused
@@ -16,8 +15,8 @@ def lines(comparison) -> str:
     cells = sorted(comparison, key=lambda cell: _DECIDED.index(cell.verdict))
     room = LINES - len(first) - (len(cells) > LINES - len(first))
     told = [_cell(cell) for cell in cells[:room]]
-    if more := len(cells) - room > 0 and len(cells) - room:
-        told.append(f"… {more} cells more: print(comparison.to_table()), comparison.to_frame()")
+    if len(cells) > room:
+        told.append(f"… {len(cells) - room} cells more: print(comparison.to_table()), comparison.to_frame()")
     return "\n".join(first + told)
 
 
@@ -34,7 +33,7 @@ def html(comparison) -> str:
     names = [name for name, _ in columns]
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     rows = []
-    for cell, *values in zip_longest(comparison, *(values for _, values in columns)):
+    for cell, *values in zip(comparison, *(values for _, values in columns), strict=True):
         colour = formats.STYLES[cell.verdict].split()[-1].replace("dim", "gray")
         styles = [f' style="color: {colour}"' if name == "verdict" else "" for name in names]
         rows.append("".join(f"<td{style}>{escape(value)}</td>" for style, value in zip(styles, values, strict=True)))

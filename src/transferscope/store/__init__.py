@@ -1,1 +1,1 @@
-"""What runs leave on disk: records, plans, claims, tensors. Where training and comparing meet; imports no torch at its head."""
+"""What runs leave on disk: records, plans, claims. Where training and comparing meet; imports no torch."""
