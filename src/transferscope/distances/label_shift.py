@@ -5,6 +5,8 @@ from torch import Tensor
 
 from transferscope.errors import Refused
 
+VERSION = "3566aa45"  # part of the keys of kept rankings: change it when the numbers change
+
 
 def label_total_variation(source_labels: Tensor, target_labels: Tensor) -> Tensor:
     """½ Σ_c |p_S(c) - p_T(c)|: the share of items whose class would have to change. 0 = equal shares, 1 = no class in common

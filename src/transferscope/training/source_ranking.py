@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -188,8 +189,8 @@ def of_the_source(config: DictConfig) -> DictConfig:
 def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     """All numbers of one source, and the reasons for those that could not be had."""
     given = {"most_items": MOST_ITEMS, "version": VERSION}
-    near = given | {"source_items": len(one.source), "raw_size": RAW_SIZE, "measures": _sources(distances.available())}
-    suits = given | {"label_budget": one.budget, "measures": _sources(distances.available() | transferability.available())}
+    near = given | {"source_items": len(one.source), "raw_size": RAW_SIZE, "measures": _versions(distances.available())}
+    suits = given | {"label_budget": one.budget, "measures": _versions(distances.available() | transferability.available())}
     parts = [
         kept(one, "distances", near, lambda: measure_distances(one, pretrained)),
         kept(one, "scores", suits, lambda: measure_scores(one)),
@@ -223,10 +224,15 @@ def kept(one: Candidate, kind: str, given: dict[str, Any], compute: Callable[[],
     return found
 
 
-def _sources(functions: dict[str, Callable]) -> dict[str, str]:
-    """By name, a hash of the file that defines a function: one that is still being written must not find its old values."""
-    texts = {name: inspect.getsource(inspect.getmodule(function)) for name, function in functions.items()}
-    return {name: hashlib.blake2b(text.encode(), digest_size=4).hexdigest() for name, text in texts.items()}
+def _versions(functions: dict[str, Callable]) -> dict[str, str]:
+    """By name, the `VERSION` of the file that defines a function or, where it states none, a hash of its text: values of a function
+    that is still being written must not be found again."""
+    modules = {name: inspect.getmodule(function) for name, function in functions.items()}
+    return {name: getattr(module, "VERSION", None) or _hash_of_text(module) for name, module in modules.items()}
+
+
+def _hash_of_text(module: ModuleType) -> str:
+    return hashlib.blake2b(inspect.getsource(module).encode(), digest_size=4).hexdigest()
 
 
 def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import numpy as np
 
 from transferscope.transferability._inputs import require_features
 
+VERSION = "95907529"  # part of the keys of kept rankings: change it when the numbers change
+
 COMPONENTS = 64
 FLOOR = 1e-3  # of a variance, in units of the mean variance of all components
 

@@ -6,6 +6,8 @@ from sklearn.covariance import ledoit_wolf
 from transferscope.errors import Refused
 from transferscope.transferability._inputs import require_features
 
+VERSION = "3c956858"  # part of the keys of kept rankings: change it when the numbers change
+
 
 def h_score(features: np.ndarray, labels: np.ndarray, shrinkage: float | None = None) -> float:
     """tr(Σ_a⁻¹ (1 - a) Σ_z), Σ_a = (1 - a) Σ + a (tr Σ / d) I; Σ the covariance of the features, Σ_z that of their class means

@@ -4,6 +4,8 @@ import numpy as np
 
 from transferscope.errors import Refused
 
+VERSION = "a38f549e"  # part of the keys of kept rankings: change it when the numbers change
+
 
 def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
     """(1/N) Σ_i log Σ_z P(y_i | z) θ(x_i)_z, with P(y, z) = (1/N) Σ_{i: y_i = y} θ(x_i)_z

@@ -4,6 +4,8 @@ import numpy as np
 
 from transferscope.transferability._inputs import require_features
 
+VERSION = "1f7b745d"  # part of the keys of kept rankings: change it when the numbers change
+
 STARTS = (0.01, 1.0, 100.0)  # α / β in units of the mean eigenvalue: the evidence may have several maxima
 TOLERANCE = 1e-9  # of the evidence of an item, in nats
 MOST_STEPS = 10_000

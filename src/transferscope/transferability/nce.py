@@ -4,6 +4,8 @@ import numpy as np
 
 from transferscope.errors import Refused
 
+VERSION = "1eef69cd"  # part of the keys of kept rankings: change it when the numbers change
+
 
 def nce(source_predictions: np.ndarray, labels: np.ndarray) -> float:
     """-H(Y | Z) = Σ_{y, z} P(y, z) log P(y | z), P from counts
