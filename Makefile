@@ -16,6 +16,7 @@ test-all: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

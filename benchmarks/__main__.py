@@ -1,8 +1,8 @@
-"""`make bench`: every bar, one line each, as it is measured; a table with spreads and versions at the end. Exit status 1 where one is missed.
+"""`make bench`: every bar, one line each, as it is measured; a table with spreads and versions at the end.
+Exit status 1 where one is missed.
 
-One thread; what is compared is timed side by side in this run. NAMES as arguments measure those parts alone, and `memory` and `growth`, which
-take longer, only then.
-"""
+One thread; what is compared is timed side by side in this run. NAMES as arguments measure those parts alone,
+and `memory` and `growth`, which take longer, only then."""
 
 import importlib
 import os
@@ -10,7 +10,9 @@ import platform
 import sys
 from importlib.metadata import version
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the processes started from here inherit it
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch is imported; the processes started from here inherit it
 
 PARTS = ("startup", "training", "data", "features", "heads", "sweeps", "shallow")
 LONGER = ("memory", "growth")
@@ -30,7 +32,8 @@ def main(names: list[str]) -> int:
     for bar in found:
         spread = f"{bar.spread[0]:.3g} to {bar.spread[1]:.3g}" if bar.spread else ""
         print(f"{bar.name:4} {bar.value:8.3g} {bar.verdict:15}  {spread:16}  {bar.note}")
-    print(f"\n{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, one thread; Python {platform.python_version()}; "
+    print((f"\n{platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores, one "
+        f"thread; Python {platform.python_version()}; ")
           + ", ".join(f"{name} {version(name)}" for name in PACKAGES))  # fmt: skip
     return int(not all(bar.holds for bar in found))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bar:
-    """`P1 0.93 >= 0.9 ok`. sign: of what is reported without a bar, "". spread: smallest and largest of the rounds. note: what was measured, in a
-    few words."""
+    """`P1 0.93 >= 0.9 ok`. sign: of what is reported without a bar, "". spread: smallest and largest of the
+    rounds. note: what was measured, in a few words."""
 
     name: str
     value: float
@@ -45,7 +45,15 @@ def rounds(arms: dict[str, Callable[[], object]], number: int) -> list[dict[str,
     return found
 
 
-def ratio(name: str, sign: str, limit: float | None, times: list[dict[str, float]], above: str, below: str, note: str = "") -> Bar:
+def ratio(
+    name: str,
+    sign: str,
+    limit: float | None,
+    times: list[dict[str, float]],
+    above: str,
+    below: str,
+    note: str = "",
+) -> Bar:
     """Median over rounds of time(above) / time(below)."""
     ratios = [row[above] / row[below] for row in times]
     return Bar(name, statistics.median(ratios), sign, limit, (min(ratios), max(ratios)), note)

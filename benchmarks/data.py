@@ -16,13 +16,15 @@ ITEMS, BATCH, SIDE, ROUNDS = 2000, 64, 28, 5
 
 
 class Pictures(Dataset):
-    """The textbook's, as torchvision.datasets.MNIST: an array made a PIL image when it is asked for, moved by up to an eighth of its side,
-    mirrored, made a tensor, normalised."""
+    """The textbook's, as torchvision.datasets.MNIST: an array made a PIL image when it is asked for, moved by
+    up to an eighth of its side, mirrored, made a tensor, normalised."""
 
     def __init__(self, images: torch.Tensor):
         self.images = images[:, 0]
         moved, mirrored = transforms.RandomCrop(SIDE, padding=SIDE // 8), transforms.RandomHorizontalFlip()
-        self.change = transforms.Compose([moved, mirrored, transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
+        self.change = transforms.Compose(
+            [moved, mirrored, transforms.ToTensor(), transforms.Normalize(0.5, 0.5)]
+        )
 
     def __len__(self) -> int:
         return len(self.images)

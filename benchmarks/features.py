@@ -1,4 +1,5 @@
-"""P6: what a head on a frozen backbone costs: resnet18 (random weights) at 64 pixels, 2,000 images, 20 passes in batches of 128."""
+"""P6: what a head on a frozen backbone costs: resnet18 (random weights) at 64 pixels, 2,000 images, 20 passes
+in batches of 128."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -38,14 +39,24 @@ def ours(network: Classifier, pool: Labelled, store: Path) -> None:
     """All passes of the strategy, as a process does that is new to the store."""
     strategy = FeatureExtraction(network)
     strategy.frozen_features = FrozenFeatures(store)
-    fit(strategy, Pools(target=pool), {}, Settings(STEPS, BATCH, 1, ADAMW, "cosine", "cpu", "32-true"), (0, "bench"))
+    fit(
+        strategy,
+        Pools(target=pool),
+        {},
+        Settings(STEPS, BATCH, 1, ADAMW, "cosine", "cpu", "32-true"),
+        (0, "bench"),
+    )
 
 
 def bars() -> Iterator[Bar]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = Classifier(Timm((3, 64, 64), "resnet18"), CLASSES).to(memory_format=torch.channels_last)
-    pool = Labelled(torch.randint(0, 256, (ITEMS, 3, 64, 64), dtype=torch.uint8), torch.arange(ITEMS) % CLASSES, torch.zeros(ITEMS))
+    pool = Labelled(
+        torch.randint(0, 256, (ITEMS, 3, 64, 64), dtype=torch.uint8),
+        torch.arange(ITEMS) % CLASSES,
+        torch.zeros(ITEMS),
+    )
     with scratch_folder() as folder:
         ours(network, pool, folder / "warm")
         turn = count()

@@ -1,7 +1,7 @@
 """G1-G4: how time grows. `python -m benchmarks growth` alone: it also draws docs/growth.svg.
 
-Seconds of this process on the processor, which a busy machine stretches less than those on the clock. The slope is that of the line through the
-last two sizes on logarithmic axes: 1 is in proportion, 0 is no growth.
+Seconds of this process on the processor, which a busy machine stretches less than those on the clock. The
+slope is that of the line through the last two sizes on logarithmic axes: 1 is in proportion, 0 is no growth.
 """
 
 import math
@@ -32,8 +32,22 @@ from transferscope.training.fit import Settings, fit
 from transferscope.training.run import run
 
 FIGURE = Path(__file__).parents[1] / "docs" / "growth.svg"
-RUNS, ITEMS, PICTURES, STRATEGIES = (250, 500, 1000, 2000, 4000), (100, 1000, 10_000, 100_000), (500, 1000, 2000, 4000, 8000), (1, 2, 4, 8)
-SHARING = ("fine_tuning", "l2_sp", "bss", "bias_only", "norm_only", "last_groups", "discriminative", "gradual_unfreezing")  # a source model
+RUNS, ITEMS, PICTURES, STRATEGIES = (
+    (250, 500, 1000, 2000, 4000),
+    (100, 1000, 10_000, 100_000),
+    (500, 1000, 2000, 4000, 8000),
+    (1, 2, 4, 8),
+)
+SHARING = (
+    "fine_tuning",
+    "l2_sp",
+    "bss",
+    "bias_only",
+    "norm_only",
+    "last_groups",
+    "discriminative",
+    "gradual_unfreezing",
+)  # a source model
 SIDE, TESTED = 32, 100  # pixels; test items of every folder of pictures
 
 Line = dict[int, float]  # seconds by size
@@ -52,7 +66,14 @@ def processor_seconds(function: Callable[[], object], times: int = 1) -> float:
 def plant(store: Path, runs: int, items: int) -> None:
     for number in range(runs):
         arm, seed = divmod(number, 5)
-        write_run(store, ("scratch", "fine_tuning", "dann", "joint")[arm % 4], seed, skill=1.0, label_budget=1 + arm // 4, n=items)
+        write_run(
+            store,
+            ("scratch", "fine_tuning", "dann", "joint")[arm % 4],
+            seed,
+            skill=1.0,
+            label_budget=1 + arm // 4,
+            n=items,
+        )
 
 
 def of_runs() -> dict[str, Line]:
@@ -75,12 +96,15 @@ def of_test_items() -> dict[str, Line]:
 
 def of_strategies() -> dict[str, Line]:
     """One after another, as a worker of a sweep takes them: the source is trained once."""
-    found, words = {}, ["target=handwritten_digits", "source=printed_digits", "image_size=16", "trainer.steps=50", "trainer.source_steps=400",
+    found, words = {}, ["target=handwritten_digits", "source=printed_digits", "image_size=16",
+        "trainer.steps=50", "trainer.source_steps=400",
                         "trainer.evaluations=1", "tracking=off"]  # fmt: skip
     for count in (1, *STRATEGIES):  # the first is what only a process's first run pays
         with scratch_folder() as store:
             found[count] = processor_seconds(
-                lambda count=count, store=store: [run(config(*words, f"strategy={name}", f"store={store}")) for name in SHARING[:count]]
+                lambda count=count, store=store: [
+                    run(config(*words, f"strategy={name}", f"store={store}")) for name in SHARING[:count]
+                ]
             )
     return {"a sweep, one source of 400 steps, 50 steps each": found}
 
@@ -94,8 +118,16 @@ def of_pictures() -> dict[str, Line]:
             for number in range(count):
                 path = folder / "pictures" / f"class{number % 10}" / f"{number}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(draw.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(path, compress_level=1)
-            load = partial(image_folders.load, f"pictures{count}", str(folder / "pictures"), SIDE, test_fraction=TESTED / count)
+                Image.fromarray(draw.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(
+                    path, compress_level=1
+                )
+            load = partial(
+                image_folders.load,
+                f"pictures{count}",
+                str(folder / "pictures"),
+                SIDE,
+                test_fraction=TESTED / count,
+            )
             for name, times in (("decoded, written", 1), ("found again", 3)):
                 found[name][count] = processor_seconds(lambda load=load: load().digest, times)
             found["50 steps"][count] = processor_seconds(lambda load=load: train(load()))
@@ -106,7 +138,13 @@ def train(domain) -> None:
     task = splits.prepare(domain, (), TargetOnly.sees, "full", seed=0, split_seed=0)
     optimizer = partial(torch.optim.AdamW, lr=0.002)
     strategy = TargetOnly(Classifier(SmallCNN(task.input_shape), len(domain.classes)))
-    fit(strategy, task.pools, task.evaluated, Settings(50, 32, 1, optimizer, "cosine", "cpu", "32-true"), (0, "growth"))
+    fit(
+        strategy,
+        task.pools,
+        task.evaluated,
+        Settings(50, 32, 1, optimizer, "cosine", "cpu", "32-true"),
+        (0, "growth"),
+    )
 
 
 def slope(line: Line) -> float:
@@ -134,9 +172,20 @@ def draw(panels: dict[str, dict[str, Line]]) -> None:
 
 def bars() -> Iterator[Bar]:
     torch.set_num_threads(1)
-    panels = {"runs": of_runs(), "strategies a source": of_strategies(), "images": of_pictures(), "test items": of_test_items()}
+    panels = {
+        "runs": of_runs(),
+        "strategies a source": of_strategies(),
+        "images": of_pictures(),
+        "test items": of_test_items(),
+    }
     draw(panels)
     for number, (sizes, lines) in enumerate(panels.items(), start=1):
         for name, line in lines.items():
             took = ", ".join(f"{size}: {seconds:.2g}" for size, seconds in sorted(line.items()))
-            yield Bar(f"G{number}", slope(line), "<=", 1.15, note=f"slope in {sizes}, {name}; seconds by size {took}")
+            yield Bar(
+                f"G{number}",
+                slope(line),
+                "<=",
+                1.15,
+                note=f"slope in {sizes}, {name}; seconds by size {took}",
+            )

@@ -1,4 +1,5 @@
-"""P9: transfer component analysis, 1000 + 1000 items of 800 dimensions, beside skada's and beside the eigenproblem as it is written."""
+"""P9: transfer component analysis, 1000 + 1000 items of 800 dimensions, beside skada's and beside the
+eigenproblem as it is written."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,7 +19,9 @@ def bars() -> Iterator[Bar]:
     pooled = np.concatenate([source, target])
 
     def ours() -> np.ndarray:
-        return transfer_components(pooled @ weighted_axes(pooled), contrast(ITEMS, ITEMS)[:, None], PENALTY, COMPONENTS)
+        return transfer_components(
+            pooled @ weighted_axes(pooled), contrast(ITEMS, ITEMS)[:, None], PENALTY, COMPONENTS
+        )
 
     if find_spec("skada") is None:
         print("P9a skipped: skada is not installed (pip install skada)")
@@ -28,12 +31,30 @@ def bars() -> Iterator[Bar]:
         labels = np.r_[np.ones(ITEMS), -np.ones(ITEMS)]
 
         def theirs() -> None:
-            TransferComponentAnalysisAdapter(kernel="linear", n_components=COMPONENTS, mu=PENALTY).fit(pooled, sample_domain=labels)
+            TransferComponentAnalysisAdapter(kernel="linear", n_components=COMPONENTS, mu=PENALTY).fit(
+                pooled, sample_domain=labels
+            )
 
-        yield ratio("P9a", ">=", 5, rounds({"skada": theirs, "ours": ours}, ROUNDS), "skada", "ours", "TCA, linear kernel: skada / ours")
+        yield ratio(
+            "P9a",
+            ">=",
+            5,
+            rounds({"skada": theirs, "ours": ours}, ROUNDS),
+            "skada",
+            "ours",
+            "TCA, linear kernel: skada / ours",
+        )
     small = np.concatenate([source[:150], target[:150]])
     kernel, e = small @ small.T, contrast(150, 150)[:, None]
     centring = np.eye(300) - 1 / 300
     _, vectors = eigh(kernel @ centring @ kernel, kernel @ e @ e.T @ kernel + PENALTY * np.eye(300))
-    angle = subspace_angles(transfer_components(kernel, e, PENALTY, COMPONENTS), vectors[:, -COMPONENTS:]).max()
-    yield Bar("P9b", float(angle), "<=", 1e-6, note="radians between our subspace and scipy's generalised eigh(A, B), 300 items")
+    angle = subspace_angles(
+        transfer_components(kernel, e, PENALTY, COMPONENTS), vectors[:, -COMPONENTS:]
+    ).max()
+    yield Bar(
+        "P9b",
+        float(angle),
+        "<=",
+        1e-6,
+        note="radians between our subspace and scipy's generalised eigh(A, B), 300 items",
+    )

@@ -20,8 +20,19 @@ def process(*words: str) -> None:
 
 
 def bars() -> Iterator[Bar]:
-    arms = {"help": partial(process, "-m", "transferscope.cli", "--help"), "numpy": partial(process, "-c", "import numpy")}
-    yield ratio("P8a", "<=", 5, rounds(arms, ROUNDS), "help", "numpy", "transferscope --help / python -c 'import numpy'")
+    arms = {
+        "help": partial(process, "-m", "transferscope.cli", "--help"),
+        "numpy": partial(process, "-c", "import numpy"),
+    }
+    yield ratio(
+        "P8a",
+        "<=",
+        5,
+        rounds(arms, ROUNDS),
+        "help",
+        "numpy",
+        "transferscope --help / python -c 'import numpy'",
+    )
     with scratch_folder() as store:
         for number in range(200):  # 40 arms of 5 seeds, every fourth a baseline
             arm, seed = divmod(number, 5)
@@ -31,4 +42,12 @@ def bars() -> Iterator[Bar]:
             "compare": partial(process, "-m", "transferscope.cli", "compare", str(store)),
             "scipy": partial(process, "-c", "import numpy, scipy.stats"),
         }
-        yield ratio("P8b", "<=", 2.5, rounds(arms, ROUNDS), "compare", "scipy", "compare of 200 records / python -c 'import numpy, scipy.stats'")
+        yield ratio(
+            "P8b",
+            "<=",
+            2.5,
+            rounds(arms, ROUNDS),
+            "compare",
+            "scipy",
+            "compare of 200 records / python -c 'import numpy, scipy.stats'",
+        )

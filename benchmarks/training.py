@@ -1,7 +1,7 @@
 """P1-P3: what the harness costs around the steps of training.
 
-DANN on LeNet with a discriminator of 1024-1024, 32 source and 32 target items a step, printed against handwritten digits at 28 pixels.
-"""
+DANN on LeNet with a discriminator of 1024-1024, 32 source and 32 target items a step, printed against
+handwritten digits at 28 pixels."""
 
 import math
 from collections.abc import Iterator
@@ -24,12 +24,16 @@ from transferscope.training.request import resolve
 from transferscope.training.run import run
 
 STEPS, ROUNDS = 400, 5
-DANN = ["target=handwritten_digits", "source=printed_digits", "strategy=dann", "strategy.hidden=1024", "backbone=lenet", "image_size=28",
+DANN = ["target=handwritten_digits", "source=printed_digits", "strategy=dann", "strategy.hidden=1024",
+    "backbone=lenet", "image_size=28",
         "label_budget=0", f"trainer.steps={STEPS}", "trainer.evaluations=1"]  # fmt: skip
 
 
-def bare_dann(source: Tensor, labels: Tensor, target: Tensor, memory_format: torch.memory_format, fused: bool) -> None:
-    """The textbook loop: tensors in memory, index, two losses, one optimiser, a cosine; nothing is recorded. fused: AdamW as runs have it."""
+def bare_dann(
+    source: Tensor, labels: Tensor, target: Tensor, memory_format: torch.memory_format, fused: bool
+) -> None:
+    """The textbook loop: tensors in memory, index, two losses, one optimiser, a cosine; nothing is recorded.
+    fused: AdamW as runs have it."""
     torch.manual_seed(0)
     backbone, head = LeNet(tuple(source.shape[1:])), nn.Linear(LeNet.features, 10)
     discriminator = DomainDiscriminator(LeNet.features, 1024)
@@ -42,7 +46,9 @@ def bare_dann(source: Tensor, labels: Tensor, target: Tensor, memory_format: tor
         features = backbone(torch.cat([source[some], target[others]]))
         strength = 2 / (1 + math.exp(-10 * step / STEPS)) - 1
         domain = discriminator(reverse_gradient(features, strength))
-        loss = cross_entropy(head(features[:32]), labels[some]) + binary_cross_entropy_with_logits(domain, is_source)
+        loss = cross_entropy(head(features[:32]), labels[some]) + binary_cross_entropy_with_logits(
+            domain, is_source
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -69,7 +75,15 @@ def dann() -> Iterator[Bar]:
         evaluating.clear()
         times = rounds(arms, ROUNDS)
     share = sum(evaluating) / sum(row["ours"] for row in times)
-    yield ratio("P1", ">=", 0.9, times, "channels_last", "ours", f"such a loop, bare / whole run; {share:.1%} of it evaluations")
+    yield ratio(
+        "P1",
+        ">=",
+        0.9,
+        times,
+        "channels_last",
+        "ours",
+        f"such a loop, bare / whole run; {share:.1%} of it evaluations",
+    )
     yield ratio("P2", ">=", 1.2, times, "nchw", "ours", "bare loop as torch has it by default / whole run")
 
 
@@ -89,7 +103,9 @@ def near_empty(lengths: tuple[int, int] = (1000, 3000)) -> Iterator[Bar]:
     pool = request.task().pools.target
 
     def bare(steps: int) -> None:
-        model = nn.Sequential(nn.Linear(pool.inputs.shape[1], 8), nn.ReLU(), nn.Linear(8, int(pool.labels.max()) + 1))
+        model = nn.Sequential(
+            nn.Linear(pool.inputs.shape[1], 8), nn.ReLU(), nn.Linear(8, int(pool.labels.max()) + 1)
+        )
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.002, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
@@ -104,7 +120,11 @@ def near_empty(lengths: tuple[int, int] = (1000, 3000)) -> Iterator[Bar]:
     def ours(steps: int, folder: Path, seed: int) -> None:
         settings = config(*_tiny(steps, folder), f"seed={seed}")
         OmegaConf.set_struct(settings, False)
-        settings.strategy = {"_target_": "benchmarks.training.FiveTerms", "name": "five_terms", "starts_from": "random"}
+        settings.strategy = {
+            "_target_": "benchmarks.training.FiveTerms",
+            "name": "five_terms",
+            "starts_from": "random",
+        }
         run(settings)
 
     extra = []
@@ -112,15 +132,30 @@ def near_empty(lengths: tuple[int, int] = (1000, 3000)) -> Iterator[Bar]:
         ours(10, folder, 0)
         for seed in range(1, ROUNDS + 1):
             times = rounds({f"{who}{n}": (lambda f=f, n=n: f(n)) for n in lengths
-                            for who, f in (("ours", lambda n, seed=seed: ours(n, folder, seed)), ("bare", bare))}, 1)[0]  # fmt: skip
+                            for who, f in (("ours", lambda n, seed=seed: ours(n, folder, seed)), ("bare",
+                            bare))}, 1)[0]  # fmt: skip
             short, long = lengths
-            extra.append(((times[f"ours{long}"] - times[f"ours{short}"]) - (times[f"bare{long}"] - times[f"bare{short}"])) / (long - short))
+            extra.append(
+                (
+                    (times[f"ours{long}"] - times[f"ours{short}"])
+                    - (times[f"bare{long}"] - times[f"bare{short}"])
+                )
+                / (long - short)
+            )
     extra = [1e6 * value for value in extra]
-    yield Bar("P3", float(np.median(extra)), "<=", 200, (min(extra), max(extra)), "microseconds a step over a near-empty one, 5 scalars kept")
+    yield Bar(
+        "P3",
+        float(np.median(extra)),
+        "<=",
+        200,
+        (min(extra), max(extra)),
+        "microseconds a step over a near-empty one, 5 scalars kept",
+    )
 
 
 def _tiny(steps: int, folder: Path) -> list[str]:
-    return ["target=blobs", "strategy=scratch", "backbone=mlp", "backbone.hidden=[8]", "label_budget=full", f"trainer.steps={steps}",
+    return ["target=blobs", "strategy=scratch", "backbone=mlp", "backbone.hidden=[8]", "label_budget=full",
+        f"trainer.steps={steps}",
             "trainer.evaluations=1", f"store={folder}"]  # fmt: skip
 
 

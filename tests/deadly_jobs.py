@@ -4,7 +4,8 @@ from pathlib import Path
 
 from transferscope.store import record
 
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20",
+    "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip
 DEATHS = {
     "raises": "raise ArithmeticError('planted')",
@@ -16,11 +17,20 @@ DEATHS = {
 
 
 def results(store: Path) -> dict[str, tuple]:
-    """All that "identical" means, by fingerprint: evaluations.npz, the history less its time columns, status and result."""
+    """All that "identical" means, by fingerprint: evaluations.npz, the history less its time columns, status
+    and result."""
     found = {}
     for folder in record.run_folders(store):
         if (folder / "evaluations.npz").exists():
             entry = record.read_record(folder)
-            rows = [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in record.read_history(folder)]
-            found[folder.name] = ((folder / "evaluations.npz").read_bytes(), rows, entry["status"], entry["result"])
+            rows = [
+                {key: value for key, value in row.items() if not key.endswith("seconds")}
+                for row in record.read_history(folder)
+            ]
+            found[folder.name] = (
+                (folder / "evaluations.npz").read_bytes(),
+                rows,
+                entry["status"],
+                entry["result"],
+            )
     return found

@@ -1,7 +1,7 @@
 """A small store, and what the commands say of it: what a change of the code's structure must leave as it is.
 
-`python tests/golden_store.py` records the texts in golden/ anew, from the store there; without a store it trains one first.
-"""
+`python tests/golden_store.py` records the texts in golden/ anew, from the store there; without a store it
+trains one first."""
 
 import contextlib
 import io
@@ -16,15 +16,38 @@ from unittest import mock
 
 HERE = Path(__file__).parent / "golden"
 NETWORK = ["target=blobs", "backbone=mlp", "backbone.hidden=[8]", "trainer.accelerator=cpu", "store=store"]
-TRAINER = ["trainer.steps=200", "trainer.source_steps=200", "trainer.batch_size=16", "trainer.evaluations=3", "trainer.optimizer.lr=0.02"]
+TRAINER = [
+    "trainer.steps=200",
+    "trainer.source_steps=200",
+    "trainer.batch_size=16",
+    "trainer.evaluations=3",
+    "trainer.optimizer.lr=0.02",
+]
 RUN = ["run", "-m", *NETWORK, *TRAINER, "tracking=off", "source=blobs_shifted"]
 SWEEPS = {
-    "strategies": ["label_budget=20", "seed=range(0,5)", "strategy=scratch,fine_tuning,dann,source_only,coral"],
-    "folds": ["label_budget=2", "seed=range(0,2)", "fold=range(0,2)", "folds=2", "strategy=scratch,fine_tuning"],
+    "strategies": [
+        "label_budget=20",
+        "seed=range(0,5)",
+        "strategy=scratch,fine_tuning,dann,source_only,coral",
+    ],
+    "folds": [
+        "label_budget=2",
+        "seed=range(0,2)",
+        "fold=range(0,2)",
+        "folds=2",
+        "strategy=scratch,fine_tuning",
+    ],
     "collapsed": ["label_budget=2", "seed=2,4", "strategy=scratch,fine_tuning", "trainer.optimizer.lr=1e-7"],
-    "looks": ["label_budget=5", "strategy=scratch,fine_tuning", "--until-decided", "until_decided.looks=[2,3]"],
+    "looks": [
+        "label_budget=5",
+        "strategy=scratch,fine_tuning",
+        "--until-decided",
+        "until_decided.looks=[2,3]",
+    ],
 }
-TRAINING = [[*RUN, f"sweep={name}", *words] for name, words in SWEEPS.items()] + [["rank", *NETWORK, *TRAINER, "source=blobs_shifted"]]
+TRAINING = [[*RUN, f"sweep={name}", *words] for name, words in SWEEPS.items()] + [
+    ["rank", *NETWORK, *TRAINER, "source=blobs_shifted"]
+]
 TEXTS = {
     "compare.json": ["compare", "store", "--format", "json"],
     "compare.txt": ["compare", "store"],
@@ -42,7 +65,10 @@ def say(words: list[str]) -> str:
     from transferscope.cli.main import main
 
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), mock.patch.dict(os.environ, {"COLUMNS": "120", "NO_COLOR": "1"}):
+    with (
+        contextlib.redirect_stdout(printed),
+        mock.patch.dict(os.environ, {"COLUMNS": "120", "NO_COLOR": "1"}),
+    ):
         status = main(words)
     assert status == 0, f"transferscope {' '.join(words)}: exit status {status}"
     return printed.getvalue()
@@ -79,7 +105,15 @@ def keys() -> dict[str, dict[str, str]]:
     from transferscope.training.request import resolve
 
     conf = HERE.parents[1] / "conf"
-    inputs = {"arrays": NETWORK, "pictures": ["target=handwritten_digits", "backbone=small_cnn", "trainer.accelerator=cpu", "image_size=16"]}
+    inputs = {
+        "arrays": NETWORK,
+        "pictures": [
+            "target=handwritten_digits",
+            "backbone=small_cnn",
+            "trainer.accelerator=cpu",
+            "image_size=16",
+        ],
+    }
     sources = {"arrays": "blobs_shifted", "pictures": "printed_digits"}
     found = {}
     for name, words in inputs.items():

@@ -1,4 +1,5 @@
-"""Shifts made for the strategies that train a network, which strategy is held to which, and the verdict of five seeds."""
+"""Shifts made for the strategies that train a network, which strategy is held to which, and the verdict of
+five seeds."""
 
 from functools import partial
 
@@ -16,17 +17,25 @@ MARGIN = 0.03  # 300 test items can show no less
 def verdict(ours: np.ndarray, theirs: np.ndarray, smallest_class: int) -> Judgement:
     """Of a family of one. ours, theirs: of each seed and test item, whether it is right [K, n]."""
     none = np.zeros(len(ours), dtype=bool)
-    return judge([Pair(ours - theirs, none, none, smallest_class)], margin=MARGIN, alpha=0.05, family_size=1)[0]
+    return judge([Pair(ours - theirs, none, none, smallest_class)], margin=MARGIN, alpha=0.05, family_size=1)[
+        0
+    ]
 
 
 def items(inputs: np.ndarray, labels: np.ndarray, domain: np.ndarray | None = None) -> Labelled:
     """Pictures stay bytes."""
     inputs = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
-    return Labelled(*(torch.from_numpy(column) for column in (inputs, labels, np.zeros_like(labels) if domain is None else domain)))
+    return Labelled(
+        *(
+            torch.from_numpy(column)
+            for column in (inputs, labels, np.zeros_like(labels) if domain is None else domain)
+        )
+    )
 
 
 def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> Labelled:
-    """Three clusters apart from each other on a circle, turned in the target: past 60 degrees each would be nearer to the next class."""
+    """Three clusters apart from each other on a circle, turned in the target: past 60 degrees each would be
+    nearer to the next class."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     angles = 2 * np.pi * labels / 3 + np.deg2rad(degrees) * is_target
     plane = 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + 0.5 * random.normal(size=(size, 2))
@@ -57,7 +66,8 @@ def shrunk_from_two(size: int, draw: int, is_target: bool) -> Labelled:
 
 
 def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
-    """The class lies on a circle of two features and, in the source alone, of two more; in the target these are at one place for all."""
+    """The class lies on a circle of two features and, in the source alone, of two more; in the target these
+    are at one place for all."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     circle = np.stack([np.cos(2 * np.pi * labels / 3), np.sin(2 * np.pi * labels / 3)], axis=1)
     others = np.array([[2.0, 0.0]]).repeat(size, axis=0) if is_target else 1.5 * circle
@@ -72,7 +82,8 @@ def partly_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
 
 
 def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
-    """Three classes that overlap along one of four features, equally frequent in the source; of 20 target items 18, 1 and 1 are theirs."""
+    """Three classes that overlap along one of four features, equally frequent in the source; of 20 target
+    items 18, 1 and 1 are theirs."""
     random, place = np.random.default_rng(draw), np.arange(size)
     labels = np.array([0] * 18 + [1] + [2])[place % 20] if is_target else place % 3
     inputs = random.normal(size=(size, 4))
@@ -89,17 +100,23 @@ def of_shares(whole: Labelled, classes: list[int], size: int) -> Labelled:
 
 def skewed_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
     """As `elsewhere`, and of nine target items six, two and one are of the classes."""
-    return of_shares(elsewhere(9 * size, draw, is_target), [0] * 6 + [1] * 2 + [2] if is_target else [0, 1, 2], size)
+    return of_shares(
+        elsewhere(9 * size, draw, is_target), [0] * 6 + [1] * 2 + [2] if is_target else [0, 1, 2], size
+    )
 
 
 def skewed_turned(size: int, draw: int, is_target: bool) -> Labelled:
     """As `turned`, by 45 degrees, and of twenty target items fourteen, three and three are of the classes."""
-    return of_shares(turned(3 * size, draw, is_target, degrees=45), [0] * 14 + [1] * 3 + [2] * 3 if is_target else [0, 1, 2], size)
+    return of_shares(
+        turned(3 * size, draw, is_target, degrees=45),
+        [0] * 14 + [1] * 3 + [2] * 3 if is_target else [0, 1, 2],
+        size,
+    )
 
 
 def paired(size: int, draw: int, is_target: bool) -> Labelled:
-    """Six clusters on a circle of two features, and twenty of noise. The source's classes are the clusters; the target, turned a little,
-    takes opposite ones for one class, which no line tells apart."""
+    """Six clusters on a circle of two features, and twenty of noise. The source's classes are the clusters;
+    the target, turned a little, takes opposite ones for one class, which no line tells apart."""
     random, cluster = np.random.default_rng(draw), np.arange(size) % 6
     angles = 2 * np.pi * cluster / 6 + np.deg2rad(10) * is_target
     plane = 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + 0.5 * random.normal(size=(size, 2))
@@ -107,17 +124,20 @@ def paired(size: int, draw: int, is_target: bool) -> Labelled:
 
 
 def misleading(size: int, draw: int, is_target: bool) -> Labelled:
-    """The class is told by a noisy circle of two features and, in the larger of two source domains, by a clear one of two more. In the
-    smaller, a twentieth of the items, and in the target these say nothing."""
+    """The class is told by a noisy circle of two features and, in the larger of two source domains, by a
+    clear one of two more. In the smaller, a twentieth of the items, and in the target these say nothing."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     small = is_target | (np.arange(size) < size / 20)
     clear = circle(np.where(small, random.integers(3, size=size), labels))
-    inputs = 1.6 * np.c_[circle(labels), clear] + np.array([0.9, 0.9, 0.3, 0.3]) * random.normal(size=(size, 4))
+    inputs = 1.6 * np.c_[circle(labels), clear] + np.array([0.9, 0.9, 0.3, 0.3]) * random.normal(
+        size=(size, 4)
+    )
     return items(inputs, labels, small * (1 - is_target))
 
 
 def mislabelled(size: int, draw: int, is_target: bool) -> Labelled:
-    """A noisy circle of two features, the same in both; of the source a twentieth is a domain whose labels are drawn at random."""
+    """A noisy circle of two features, the same in both; of the source a twentieth is a domain whose labels
+    are drawn at random."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     inputs = np.c_[1.6 * circle(labels) + 0.9 * random.normal(size=(size, 2)), random.normal(size=(size, 2))]
     small = (np.arange(size) < size / 20) & (not is_target)
@@ -125,8 +145,8 @@ def mislabelled(size: int, draw: int, is_target: bool) -> Labelled:
 
 
 def renamed(size: int, draw: int, is_target: bool) -> Labelled:
-    """Six clusters on a circle in two of twenty directions, three classes of two opposite clusters; in the source they bear each other's
-    names."""
+    """Six clusters on a circle in two of twenty directions, three classes of two opposite clusters; in the
+    source they bear each other's names."""
     random, which = np.random.default_rng(draw), np.arange(size) % 6
     plane = 2.5 * circle(which, of=6) + 0.5 * random.normal(size=(size, 2))
     turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))
@@ -141,13 +161,16 @@ BRIGHTNESS, CONTRAST = np.array([60, 110, 20]), np.array([40, 70, 130])
 
 
 def styled(size: int, draw: int, is_target: bool) -> Labelled:
-    """Three glyphs somewhere in noisy images; in the source each has its own brightness and contrast, in the target any."""
+    """Three glyphs somewhere in noisy images; in the source each has its own brightness and contrast, in the
+    target any."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     style = (random.integers(3, size=size) if is_target else labels)[:, None, None]
     images = 0.4 * random.normal(size=(size, 16, 16))
     for image, label, (row, column) in zip(images, labels, random.integers(5, size=(size, 2)), strict=True):
         image[row : row + 12, column : column + 12] += GLYPHS[label]
-    return items(np.clip(BRIGHTNESS[style] + CONTRAST[style] * images, 0, 255).astype(np.uint8)[:, None], labels)
+    return items(
+        np.clip(BRIGHTNESS[style] + CONTRAST[style] * images, 0, 255).astype(np.uint8)[:, None], labels
+    )
 
 
 def tinted(size: int, draw: int, is_target: bool) -> Labelled:
@@ -157,21 +180,23 @@ def tinted(size: int, draw: int, is_target: bool) -> Labelled:
     return items(np.clip(images, 0, 255).astype(np.uint8)[:, None], labels)
 
 
-# --- who is held to what -----------------------------------------------------------------------------------------------------
+# --- who is held to what
+# -----------------------------------------------------------------------------------------------------
 
 OVER_SOURCE_ONLY = {
-    "bnm": turned, "mcc": turned, "shot": turned, "deep_coral": shrunk, "tent": shrunk, "adaptive_bn": shrunk, "group_dro": misleading,
-    "label_shift": unbalanced, "sar": shrunk,
+    "bnm": turned, "mcc": turned, "shot": turned, "deep_coral": shrunk, "tent": shrunk, "adaptive_bn": shrunk,
+    "group_dro": misleading, "label_shift": unbalanced, "sar": shrunk,
 }  # fmt: skip
 SLOWLY_OVER_SOURCE_ONLY = {
-    "aad": turned, "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned, "cdan": shrunk,
-    "cdan_e": shrunk, "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere, "pada": partly_elsewhere, "mixstyle": styled,
-    "iwdan": skewed_elsewhere, "m3sda": shrunk_from_two,
+    "aad": turned, "mdd": turned, "jan": turned, "minimum_entropy": turned, "dan": turned, "mcd": turned,
+    "cdan": shrunk, "cdan_e": shrunk, "dann": elsewhere, "adda": elsewhere, "deep_jdot": elsewhere,
+    "pada": partly_elsewhere, "mixstyle": styled, "iwdan": skewed_elsewhere, "m3sda": shrunk_from_two,
 }  # fmt: skip
 WITH_KEYS_OF_THEIR_OWN = {"afn", "mme"}
 OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
-    "fine_tuning", "feature_extraction", "l2_sp", "delta", "bss", "co_tuning", "lp_ft", "discriminative", "layer_decay", "gradual_unfreezing",
-    "last_groups", "norm_only", "bias_only", "lora", "linear_svm", "logistic_regression", "nearest_mean", "nearest_neighbour",
+    "fine_tuning", "feature_extraction", "l2_sp", "delta", "bss", "co_tuning", "lp_ft", "discriminative",
+    "layer_decay", "gradual_unfreezing", "last_groups", "norm_only", "bias_only", "lora", "linear_svm",
+    "logistic_regression", "nearest_mean", "nearest_neighbour",
 ]  # fmt: skip
 OVER_SCRATCH = {  # name -> shift, labels a class
     "joint": (partial(turned, degrees=20), 1),
@@ -183,4 +208,10 @@ OVER_SCRATCH = {  # name -> shift, labels a class
     "multi_task_pcgrad": (renamed, 4),
 }
 AVOID_HARM = {"gated_dann", "instance_weights", "safe_choice"}  # in test_planted_harm.py
-BASELINES = {"scratch", "target_only", "source_only", "source_nearest_neighbour", "source_svm"}  # what others are held against
+BASELINES = {
+    "scratch",
+    "target_only",
+    "source_only",
+    "source_nearest_neighbour",
+    "source_svm",
+}  # what others are held against

@@ -1,8 +1,8 @@
 """Synthetic run stores in the real format: whole runs of known skill in milliseconds, without training.
 
-`write_store(path)` writes a store that shows every kind of row once; `write_run` and `write_plan` build special cases.
-Latent model: a run gets item i right where skill + difficulty[i] + effects of subset, run and item is positive.
-"""
+`write_store(path)` writes a store that shows every kind of row once; `write_run` and `write_plan` build
+special cases. Latent model: a run gets item i right where skill + difficulty[i] + effects of subset, run and
+item is positive."""
 
 import hashlib
 import json
@@ -59,11 +59,11 @@ def write_run(
 ) -> dict:
     """Writes one run; returns its job for `write_plan`. `skill` 0 is about half right, 2 about 95 %.
 
-    peak: the step after which skill falls again. settled: share of the steps after which it no longer rises. rate: it approaches `skill` as
-    1 − exp(−rate · share of the steps) instead. consumed: nested overrides, e.g. {"trainer": {"steps": 600}}. class_counts: of the labelled
-    items; None: a record of an earlier version. deterministic: no draw of its own, only that of the labelled subset. A `collapsed` run predicts
-    one class, a `diverged` one ends in NaN, a `failed` one has no evaluations.
-    """
+    peak: the step after which skill falls again. settled: share of the steps after which it no longer rises.
+    rate: it approaches `skill` as 1 − exp(−rate · share of the steps) instead. consumed: nested overrides,
+    e.g. {"trainer": {"steps": 600}}. class_counts: of the labelled items; None: a record of an earlier
+    version. deterministic: no draw of its own, only that of the labelled subset. A `collapsed` run predicts
+    one class, a `diverged` one ends in NaN, a `failed` one has no evaluations."""
     sees = SEES.get(strategy, SEES["fine_tuning"])
     if "source_labels" not in sees:
         source = None
@@ -83,7 +83,11 @@ def write_run(
         "target": {"name": target, "digest": _hash(target, n)},
         "sources": [{"name": name, "digest": _hash(name)} for name in (source or "").split("+") if name],
         "strategy": {"_target_": f"transferscope.strategies.{strategy}", "version": 1, "name": strategy},
-        "backbone": {"name": backbone, "width": 16, "weights": "pretrained" if initialisation == "pretrained" else "random"},
+        "backbone": {
+            "name": backbone,
+            "width": 16,
+            "weights": "pretrained" if initialisation == "pretrained" else "random",
+        },
         "trainer": {"steps": steps[-1], "batch_size": 32, "optimizer": {"lr": 0.001}},
         "source_label_noise": 0.0,
         "seed": seed,
@@ -110,9 +114,16 @@ def write_run(
             shares = [min(step, 2 * peak - step) / steps[-1] for step in steps]
         members, accuracy = {}, {}
         for prefix, count in sets.items():
-            subset = (target, label_budget, seed if label_budget not in (None, "full") or not deterministic else 0, split_seed)
+            subset = (
+                target,
+                label_budget,
+                seed if label_budget not in (None, "full") or not deterministic else 0,
+                split_seed,
+            )
             own = strategy if deterministic else fingerprint
-            evaluated = _evaluated(prefix, count, classes, own, subset, skill, shares, status, item_effect, seed_effect)
+            evaluated = _evaluated(
+                prefix, count, classes, own, subset, skill, shares, status, item_effect, seed_effect
+            )
             members |= {
                 f"{prefix}/ids": evaluated["ids"],
                 f"{prefix}/labels": evaluated["labels"],
@@ -122,7 +133,9 @@ def write_run(
                 members[f"{prefix}/groups"] = np.array([f"writer{i // group_size}" for i in range(count)])
             for step, probabilities in zip(steps, evaluated["probabilities"], strict=True):
                 members[f"{prefix}/probabilities/{step:06d}"] = probabilities
-            accuracy[f"{prefix}/accuracy"] = [float((p.argmax(1) == evaluated["labels"]).mean()) for p in evaluated["probabilities"]]
+            accuracy[f"{prefix}/accuracy"] = [
+                float((p.argmax(1) == evaluated["labels"]).mean()) for p in evaluated["probabilities"]
+            ]
         np.savez(folder / "evaluations.npz", **members)
         _write_history(folder / "history.csv", steps, accuracy)
     record = {
@@ -130,7 +143,9 @@ def write_run(
         "fingerprint": fingerprint,
         "status": status,
         "reason": reason,
-        "traceback": f"Traceback (most recent call last):\n{reason}\n" if status in ("failed", "crashed") else None,
+        "traceback": f"Traceback (most recent call last):\n{reason}\n"
+        if status in ("failed", "crashed")
+        else None,
         "cell": cell,
         "seed": seed,
         "role": role,
@@ -141,8 +156,16 @@ def write_run(
         "conditional_on": ["target_pool", "splits", "hyper_parameters"],
         "result": {
             "metrics": {key: values[-1] for key, values in accuracy.items()},
-            "samples": {"source": 500 if source else 0, "target_labelled": 80, "target_val": 20, "target_unlabelled": 270},
-            "steps": {"target": steps[-1] if label_budget is not None else 0, "source": steps[-1] if source else 0},
+            "samples": {
+                "source": 500 if source else 0,
+                "target_labelled": 80,
+                "target_val": 20,
+                "target_unlabelled": 270,
+            },
+            "steps": {
+                "target": steps[-1] if label_budget is not None else 0,
+                "source": steps[-1] if source else 0,
+            },
             "evaluations": list(steps),
             "flags": list(flags),
             **({"class_counts": class_counts} if class_counts else {}),
@@ -184,7 +207,9 @@ def missing_job(store: Path, strategy: str, seed: int, **choices) -> dict:
     return job
 
 
-def not_applicable_job(strategy: str, seed: int, reason: str, *, source: str | None = "printed", target: str = "handwritten") -> dict:
+def not_applicable_job(
+    strategy: str, seed: int, reason: str, *, source: str | None = "printed", target: str = "handwritten"
+) -> dict:
     """The plan's job of a combination that was ruled out before it had a fingerprint."""
     cell = {"source": source, "target": target, "label_budget": 10, "strategy": strategy}
     return {
@@ -203,32 +228,83 @@ def write_plan(store: Path, name: str, jobs: list[dict], created: str = "2025-01
     folder = store / "sweeps" / name
     folder.mkdir(parents=True, exist_ok=True)
     unique = list({job["fingerprint"] or job["overrides"]: job for job in jobs}.values())
-    (folder / "plan.json").write_text(json.dumps({"schema": 1, "name": name, "created": created, "jobs": unique}, indent=1))
+    (folder / "plan.json").write_text(
+        json.dumps({"schema": 1, "name": name, "created": created, "jobs": unique}, indent=1)
+    )
     return folder
 
 
 def write_store(store: Path, seeds: int = 5, n: int = 300, plan: str = "demo") -> Path:
-    """A store with one plan: strategies that help, harm, do nothing, collapse; a shuffled source; a failed, a missing, a ruled-out run."""
+    """A store with one plan: strategies that help, harm, do nothing, collapse; a shuffled source; a failed, a
+    missing, a ruled-out run."""
     jobs = []
     for budget, base in ((2, 0.3), (10, 1.2)):
         for seed in range(seeds):
             here = {"label_budget": budget, "n": n}
             jobs.append(write_run(store, "scratch", seed, base, **here))
-            jobs.append(write_run(store, "target_only", seed, base + 0.5, initialisation="pretrained", **here))
+            jobs.append(
+                write_run(store, "target_only", seed, base + 0.5, initialisation="pretrained", **here)
+            )
             jobs.append(write_run(store, "fine_tuning", seed, base + 0.8, initialisation="source", **here))
-            jobs.append(write_run(store, "fine_tuning", seed, base, initialisation="source", consumed={"source_label_noise": 1.0}, **here))
-            jobs.append(write_run(store, "fine_tuning", seed, base + 0.4, initialisation="source", source="printed+letters", **here))
-            jobs.append(write_run(store, "linear_probe", seed, base, initialisation="source", item_effect=0.2, **here))
+            jobs.append(
+                write_run(
+                    store,
+                    "fine_tuning",
+                    seed,
+                    base,
+                    initialisation="source",
+                    consumed={"source_label_noise": 1.0},
+                    **here,
+                )
+            )
+            jobs.append(
+                write_run(
+                    store,
+                    "fine_tuning",
+                    seed,
+                    base + 0.4,
+                    initialisation="source",
+                    source="printed+letters",
+                    **here,
+                )
+            )
+            jobs.append(
+                write_run(store, "linear_probe", seed, base, initialisation="source", item_effect=0.2, **here)
+            )
             collapses = budget == 2 and seed == 1
-            jobs.append(write_run(store, "dann", seed, base - 0.6, status="collapsed" if collapses else "done", peak=200, **here))
+            jobs.append(
+                write_run(
+                    store,
+                    "dann",
+                    seed,
+                    base - 0.6,
+                    status="collapsed" if collapses else "done",
+                    peak=200,
+                    **here,
+                )
+            )
     for seed in range(seeds):
         jobs.append(write_run(store, "source_only", seed, 0.2, n=n))
     lost = {"source": "letters", "initialisation": "source", "n": n}
     for seed in range(seeds - 2):
         jobs.append(write_run(store, "fine_tuning", seed, 1.3, **lost))
-    jobs.append(write_run(store, "fine_tuning", seeds - 2, 1.3, status="failed", reason="RuntimeError: the disk is full", **lost))
+    jobs.append(
+        write_run(
+            store,
+            "fine_tuning",
+            seeds - 2,
+            1.3,
+            status="failed",
+            reason="RuntimeError: the disk is full",
+            **lost,
+        )
+    )
     jobs.append(missing_job(store, "fine_tuning", seeds - 1, **lost))
-    jobs.append(not_applicable_job("dann", 0, "strategy=dann needs shared classes; source=letters shares none", source="letters"))
+    jobs.append(
+        not_applicable_job(
+            "dann", 0, "strategy=dann needs shared classes; source=letters shares none", source="letters"
+        )
+    )
     write_plan(store, plan, jobs)
     return store
 
@@ -287,12 +363,19 @@ def _write_history(path: Path, steps: tuple[int, ...], accuracy: dict[str, list[
     lines = [",".join(["step", "seconds", "loss/target", *accuracy])]
     for k, step in enumerate(steps):
         loss = "" if k == 0 else f"{1 / (1 + k):.4f}"
-        lines.append(",".join([str(step), f"{0.5 * k:.2f}", loss, *(f"{values[k]:.6f}" for values in accuracy.values())]))
+        lines.append(
+            ",".join(
+                [str(step), f"{0.5 * k:.2f}", loss, *(f"{values[k]:.6f}" for values in accuracy.values())]
+            )
+        )
     path.write_text("\n".join(lines) + "\n")
 
 
 def _overrides(nested: dict, prefix: str = "") -> list[str]:
-    texts = [_overrides(v, f"{prefix}{k}.") if isinstance(v, dict) else [f"{prefix}{k}={v}"] for k, v in nested.items()]
+    texts = [
+        _overrides(v, f"{prefix}{k}.") if isinstance(v, dict) else [f"{prefix}{k}={v}"]
+        for k, v in nested.items()
+    ]
     return [text for some in texts for text in some]
 
 

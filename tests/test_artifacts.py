@@ -1,4 +1,5 @@
-"""Features of frozen backbones, computed once a store: the bits of the plain path whoever asked first, safe when killed, checked when read."""
+"""Features of frozen backbones, computed once a store: the bits of the plain path whoever asked first, safe
+when killed, checked when read."""
 
 import multiprocessing
 import os
@@ -20,7 +21,8 @@ from transferscope.training.feature_cache import FrozenFeatures
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As runs have it: processes are forked here, and how many threads there are may show in the last bits."""
+    """As runs have it: processes are forked here, and how many threads there are may show in the last
+    bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -45,7 +47,9 @@ def backbone(seed: int = 0) -> Counted:
 
 
 def images(count: int, seed: int = 0) -> Tensor:
-    return torch.randint(0, 256, (count, 1, 28, 28), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return torch.randint(
+        0, 256, (count, 1, 28, 28), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
 
 
 def shards(store: Path) -> list[Path]:
@@ -63,7 +67,13 @@ def test_features_are_the_same_bits_whatever_an_item_is_computed_with():
 def test_what_the_store_keeps_is_the_plain_path_bit_by_bit_whoever_asked_first(tmp_path):
     inputs = images(70)
     plain = frozen_features(backbone(), inputs, "cpu")
-    asked = [torch.arange(40, 60), torch.tensor([7]), torch.arange(70), torch.arange(69, -1, -1), torch.tensor([5, 5, 1])]
+    asked = [
+        torch.arange(40, 60),
+        torch.tensor([7]),
+        torch.arange(70),
+        torch.arange(69, -1, -1),
+        torch.tensor([5, 5, 1]),
+    ]
     for places in asked:
         assert torch.equal(FrozenFeatures(tmp_path)(backbone(), inputs[places], "cpu"), plain[places])
 
@@ -110,7 +120,9 @@ def test_what_depends_on_its_neighbours_or_costs_nothing_is_not_kept(tmp_path, n
     assert not shards(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b""), lambda file: os.truncate(file, 1000), "flip"])
+@pytest.mark.parametrize(
+    "damage", [lambda file: file.write_bytes(b""), lambda file: os.truncate(file, 1000), "flip"]
+)
 def test_a_damaged_file_is_named_in_one_line_and_made_again(tmp_path, damage, capsys):
     net, inputs = backbone(), images(40)
     expected = FrozenFeatures(tmp_path)(net, inputs, "cpu")
@@ -146,7 +158,9 @@ def test_what_a_killed_process_had_finished_stays_and_its_lock_goes(tmp_path):
     process.join()
     done, net, inputs = len(shards(tmp_path)), backbone(), images(320)
     assert done < 10
-    assert torch.equal(FrozenFeatures(tmp_path)(net, inputs, "cpu"), frozen_features(backbone(), inputs, "cpu"))
+    assert torch.equal(
+        FrozenFeatures(tmp_path)(net, inputs, "cpu"), frozen_features(backbone(), inputs, "cpu")
+    )
     assert net.items == 2 + 320 - 32 * done
 
 

@@ -42,19 +42,34 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("count", "items", "features", "classes"), [(40, 32, 512, 10), (2, 16, 1024, 31), (8, 64, 256, 2)])
+@pytest.mark.parametrize(
+    ("count", "items", "features", "classes"), [(40, 32, 512, 10), (2, 16, 1024, 31), (8, 64, 256, 2)]
+)
 def test_a_step_of_the_batch_is_every_heads_own(count, items, features, classes):
     strategies, drawn = heads(count, features, classes), batches(count, items, features, classes)
     own = []
     for strategy, batch in zip(strategies, drawn, strict=True):
         strategy.losses(batch)["target"].backward()
         head = strategy.network.head
-        own.append((strategy.losses(batch)["target"].detach(), head.weight.grad.clone(), head.bias.grad.clone(), head.weight.detach().clone()))
+        own.append(
+            (
+                strategy.losses(batch)["target"].detach(),
+                head.weight.grad.clone(),
+                head.bias.grad.clone(),
+                head.weight.detach().clone(),
+            )
+        )
     together = BatchedHeads(strategies)
     assert together.fits(strategies, drawn)
-    for strategy, loss, (own_loss, weight, bias, value) in zip(strategies, together.step(drawn), own, strict=True):
+    for strategy, loss, (own_loss, weight, bias, value) in zip(
+        strategies, together.step(drawn), own, strict=True
+    ):
         head = strategy.network.head
-        assert torch.equal(loss, own_loss) and torch.equal(head.weight.grad, weight) and torch.equal(head.bias.grad, bias)
+        assert (
+            torch.equal(loss, own_loss)
+            and torch.equal(head.weight.grad, weight)
+            and torch.equal(head.bias.grad, bias)
+        )
         assert torch.equal(head.weight, value)
 
 
@@ -76,7 +91,10 @@ def test_other_losses_and_batches_of_other_sizes_do_not_fit():
         assert not BatchedHeads(strategies).fits(strategies, given)
 
 
-@pytest.mark.parametrize(("items", "features", "classes"), [(1, 16, 2), (3, 16, 5), (10, 16, 2), (1, 64, 3), (20, 100, 12), (32, 2048, 65)])
+@pytest.mark.parametrize(
+    ("items", "features", "classes"),
+    [(1, 16, 2), (3, 16, 5), (10, 16, 2), (1, 64, 3), (20, 100, 12), (32, 2048, 65)],
+)
 def test_what_the_first_step_says_holds_for_the_others(items, features, classes):
     """Products of a few items are rounded otherwise as one; of which sizes depends on the processor."""
     strategies = heads(2, features, classes)
@@ -88,5 +106,8 @@ def test_what_the_first_step_says_holds_for_the_others(items, features, classes)
         for strategy, batch, loss in zip(strategies, drawn, together.step(drawn), strict=True):
             own, head = strategy.losses(batch)["target"], strategy.network.head
             gradients = torch.autograd.grad(own, (head.weight, head.bias))
-            same.append(torch.equal(own, loss) and all(map(torch.equal, gradients, (head.weight.grad, head.bias.grad))))
+            same.append(
+                torch.equal(own, loss)
+                and all(map(torch.equal, gradients, (head.weight.grad, head.bias.grad)))
+            )
     assert all(same) or not claimed

@@ -10,7 +10,9 @@ COMMANDS = ([], ["--help"], ["--version"], ["run", "--help"], ["list", "strategi
 
 
 def answer(words: list[str], stdout: int) -> tuple[int, str]:
-    done = subprocess.run([sys.executable, "-m", "transferscope.cli", *words], stdout=stdout, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "transferscope.cli", *words], stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
     return done.returncode, done.stderr
 
 
@@ -28,4 +30,7 @@ def test_a_pipe_whose_reader_has_gone_is_no_error(words):
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_full_disk_is_one_line(words):
     with open("/dev/full", "w") as full:
-        assert answer(words, full.fileno()) == (1, f"{' '.join(['transferscope', *words[:1]])}: No space left on device\n")
+        assert answer(words, full.fileno()) == (
+            1,
+            f"{' '.join(['transferscope', *words[:1]])}: No space left on device\n",
+        )

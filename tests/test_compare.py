@@ -22,7 +22,8 @@ def only(comparison, **wanted):
     return found[0]
 
 
-# --- rows, families, plans --------------------------------------------------------------------------------------------------------
+# --- rows, families, plans
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_every_cell_gets_its_verdict(store):
@@ -51,8 +52,12 @@ def test_scores_and_delta_are_those_of_the_stored_probabilities(tmp_path):
 
 def test_what_is_missing_failed_and_not_applicable_is_listed(store):
     comparison = compare(store)
-    assert [(row["strategy"], row["source"], row["seed"]) for row in comparison.missing] == [("fine_tuning", "letters", 4)]
-    assert [(row["seed"], row["reason"]) for row in comparison.failed] == [(3, "RuntimeError: the disk is full")]
+    assert [(row["strategy"], row["source"], row["seed"]) for row in comparison.missing] == [
+        ("fine_tuning", "letters", 4)
+    ]
+    assert [(row["seed"], row["reason"]) for row in comparison.failed] == [
+        (3, "RuntimeError: the disk is full")
+    ]
     assert [(row["strategy"], row["reason"]) for row in comparison.not_applicable] == [
         ("dann", "strategy=dann needs shared classes; source=letters shares none")
     ]
@@ -64,8 +69,13 @@ def test_what_is_missing_failed_and_not_applicable_is_listed(store):
 def test_a_family_is_what_was_planned(store):
     comparison = compare(store)
     sizes = {cell.family: cell.family_size for cell in comparison}
-    main_family, controls = "demo/handwritten/scratch/accuracy/inductive", "demo/handwritten/scratch/accuracy/inductive/controls"
-    assert sizes == comparison.settings["families"] == {main_family: 13, controls: 2}  # 11 cells with labels, source_only at two budgets
+    main_family, controls = (
+        "demo/handwritten/scratch/accuracy/inductive",
+        "demo/handwritten/scratch/accuracy/inductive/controls",
+    )
+    assert (
+        sizes == comparison.settings["families"] == {main_family: 13, controls: 2}
+    )  # 11 cells with labels, source_only at two budgets
     assert {cell.family for cell in comparison if "noise" in cell.variant} == {controls}
 
 
@@ -76,15 +86,21 @@ def test_a_planned_cell_without_a_single_run_counts_in_its_family(tmp_path):
     comparison = compare(tmp_path)
     (cell,) = comparison
     assert cell.family_size == 2
-    assert len([row for row in comparison.missing if row["strategy"] == "dann" and row["seed"] is not None]) == 5
+    assert (
+        len([row for row in comparison.missing if row["strategy"] == "dann" and row["seed"] is not None]) == 5
+    )
 
 
 def test_a_missing_arm_is_not_taken_for_its_sibling(tmp_path):
-    """A sweep over learning rates, one of which has not run at all: both count, and the seeds of neither are missed in the other."""
+    """A sweep over learning rates, one of which has not run at all: both count, and the seeds of neither are
+    missed in the other."""
     jobs = write_runs(tmp_path, "scratch", 0.5) + write_runs(
         tmp_path, "fine_tuning", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.001}}}
     )
-    lost = [missing_job(tmp_path, "fine_tuning", seed, consumed={"trainer": {"optimizer": {"lr": 0.01}}}) for seed in range(5)]
+    lost = [
+        missing_job(tmp_path, "fine_tuning", seed, consumed={"trainer": {"optimizer": {"lr": 0.01}}})
+        for seed in range(5)
+    ]
     write_plan(tmp_path, "first", jobs + lost)
     (cell,) = compare(tmp_path)
     assert cell.family_size == 2
@@ -92,7 +108,11 @@ def test_a_missing_arm_is_not_taken_for_its_sibling(tmp_path):
 
 
 def test_a_planned_arm_without_runs_refuses_nothing(tmp_path):
-    jobs = [job for rate in (0.1, 0.2) for job in write_runs(tmp_path, "scratch", 0.5, consumed={"trainer": {"optimizer": {"lr": rate}}})]
+    jobs = [
+        job
+        for rate in (0.1, 0.2)
+        for job in write_runs(tmp_path, "scratch", 0.5, consumed={"trainer": {"optimizer": {"lr": rate}}})
+    ]
     jobs += write_runs(tmp_path, "fine_tuning", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.1}}})
     write_plan(tmp_path, "first", [*jobs, missing_job(tmp_path, "dann", 0)])
     assert [cell.strategy for cell in compare(tmp_path)] == ["fine_tuning"]
@@ -102,31 +122,61 @@ def test_verdicts_do_not_change_when_another_experiment_arrives(tmp_path):
     jobs = write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 0.8)
     write_plan(tmp_path, "first", jobs)
     before = compare(tmp_path)
-    later = [job for k in range(6) for job in write_runs(tmp_path, "dann", 0.5, consumed={"strategy": {"trade_off": k}})]
+    later = [
+        job
+        for k in range(6)
+        for job in write_runs(tmp_path, "dann", 0.5, consumed={"strategy": {"trade_off": k}})
+    ]
     write_plan(tmp_path, "second", jobs + later, created="2025-02-01T00:00:00+00:00")
     after = only(compare(tmp_path), strategy="fine_tuning")
     assert after.to_dict() == before.cells[0].to_dict()
-    assert only(compare(tmp_path), variant="strategy.trade_off=3").family == "second/handwritten/scratch/accuracy/inductive"
+    assert (
+        only(compare(tmp_path), variant="strategy.trade_off=3").family
+        == "second/handwritten/scratch/accuracy/inductive"
+    )
     assert only(compare(tmp_path), variant="strategy.trade_off=3").family_size == 6
 
 
 def test_a_sweep_shows_its_cells_with_the_verdicts_of_the_store(tmp_path):
-    jobs = write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 0.8) + write_runs(tmp_path, "linear_probe", 0.6)
+    jobs = (
+        write_runs(tmp_path, "scratch", 0.5)
+        + write_runs(tmp_path, "fine_tuning", 0.8)
+        + write_runs(tmp_path, "linear_probe", 0.6)
+    )
     write_plan(tmp_path, "first", jobs)
-    folder = write_plan(tmp_path, "second", jobs[:10] + [missing_job(tmp_path, "dann", 0)], created="2025-02-01T00:00:00+00:00")
+    folder = write_plan(
+        tmp_path,
+        "second",
+        jobs[:10] + [missing_job(tmp_path, "dann", 0)],
+        created="2025-02-01T00:00:00+00:00",
+    )
     view = compare(folder)
     assert [cell.to_dict() for cell in view] == [only(compare(tmp_path), strategy="fine_tuning").to_dict()]
     assert [row["strategy"] for row in view.missing if row["seed"] is not None] == ["dann"]
-    assert [cell.strategy for cell in compare(tmp_path / "sweeps" / "first")] == ["fine_tuning", "linear_probe"]
+    assert [cell.strategy for cell in compare(tmp_path / "sweeps" / "first")] == [
+        "fine_tuning",
+        "linear_probe",
+    ]
 
 
 def test_commands_without_a_name_join_one_family(tmp_path):
-    """Whatever they were called by hash, and single runs of no plan at all: twelve commands of one strategy each are no twelve families of one."""
+    """Whatever they were called by hash, and single runs of no plan at all: twelve commands of one strategy
+    each are no twelve families of one."""
     base = write_runs(tmp_path, "scratch", 0.5)
     write_plan(tmp_path, "sweep-0a1b2c3d", base + write_runs(tmp_path, "fine_tuning", 1.0))
-    write_plan(tmp_path, "sweep-99999999", base + write_runs(tmp_path, "linear_probe", 0.6), created="2025-01-02T00:00:00+00:00")
+    write_plan(
+        tmp_path,
+        "sweep-99999999",
+        base + write_runs(tmp_path, "linear_probe", 0.6),
+        created="2025-01-02T00:00:00+00:00",
+    )
     write_runs(tmp_path, "dann", 0.4)
-    write_plan(tmp_path, "named", write_runs(tmp_path, "target_only", 0.9, initialisation="pretrained"), created="2025-01-03T00:00:00+00:00")
+    write_plan(
+        tmp_path,
+        "named",
+        write_runs(tmp_path, "target_only", 0.9, initialisation="pretrained"),
+        created="2025-01-03T00:00:00+00:00",
+    )
     comparison = compare(tmp_path)
     families = {cell.strategy: (cell.family, cell.family_size) for cell in comparison}
     unnamed = "unnamed/handwritten/scratch/accuracy/inductive"
@@ -134,19 +184,41 @@ def test_commands_without_a_name_join_one_family(tmp_path):
     assert families == dict.fromkeys(("fine_tuning", "linear_probe", "dann"), (unnamed, 3))
     heading = comparison.to_table()
     assert "so far, 3 cells in unnamed/handwritten" in heading and "sweep=NAME" in heading
-    assert "other plans in this store, with families of their own: 2 beside named, 1 beside unnamed" in " ".join(heading.split())
+    assert (
+        "other plans in this store, with families of their own: 2 beside named, 1 beside unnamed"
+        in " ".join(heading.split())
+    )
 
 
 def test_a_plan_with_looks_is_a_family_of_its_own_without_a_name(tmp_path):
-    path = write_plan(tmp_path, "sweep-0a1b2c3d", write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 1.0)) / "plan.json"
-    looks = {"baseline": "scratch", "metric": "accuracy", "selection": "last", "margin": 0.01, "alpha": 0.05, "looks": [5, 7], "taken": 0}
+    path = (
+        write_plan(
+            tmp_path,
+            "sweep-0a1b2c3d",
+            write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 1.0),
+        )
+        / "plan.json"
+    )
+    looks = {
+        "baseline": "scratch",
+        "metric": "accuracy",
+        "selection": "last",
+        "margin": 0.01,
+        "alpha": 0.05,
+        "looks": [5, 7],
+        "taken": 0,
+    }
     path.write_text(json.dumps({**json.loads(path.read_text()), "sequential": {**looks, "cells": []}}))
     (cell,) = compare(tmp_path)
     assert cell.family == "sweep-0a1b2c3d/handwritten/scratch/accuracy/inductive"
 
 
 def test_seeds_added_after_the_plan_are_told(tmp_path):
-    write_plan(tmp_path, "first", write_runs(tmp_path, "scratch", 0.5, seeds=3) + write_runs(tmp_path, "fine_tuning", 1.0, seeds=3))
+    write_plan(
+        tmp_path,
+        "first",
+        write_runs(tmp_path, "scratch", 0.5, seeds=3) + write_runs(tmp_path, "fine_tuning", 1.0, seeds=3),
+    )
     more = write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 1.0)
     write_plan(tmp_path, "second", more, created="2025-02-01T00:00:00+00:00")
     (cell,) = compare(tmp_path)
@@ -167,11 +239,15 @@ def test_a_table_that_mixes_protocols_is_refused_unless_asked_for(tmp_path):
     with pytest.raises(Refused, match="--protocol: .*give inductive, transductive, or both"):
         compare(tmp_path)
     alone = {name: list(compare(tmp_path, protocol=name)) for name in ("inductive", "transductive")}
-    assert {name: [cell.protocol for cell in cells] for name, cells in alone.items()} == {name: [name] for name in alone}
+    assert {name: [cell.protocol for cell in cells] for name, cells in alone.items()} == {
+        name: [name] for name in alone
+    }
     both = compare(tmp_path, protocol="both")
     assert [cell.to_dict() for cell in both] == [cell.to_dict() for cells in alone.values() for cell in cells]
     assert "TRANSDUCTIVE: cells so marked" in both.to_table()
-    with pytest.raises(Refused, match="--protocol transduktive: not one of inductive, transductive, both; did you mean"):
+    with pytest.raises(
+        Refused, match="--protocol transduktive: not one of inductive, transductive, both; did you mean"
+    ):
         compare(tmp_path, protocol="transduktive")
 
 
@@ -187,14 +263,20 @@ def test_what_else_a_run_consumes_makes_another_cell(tmp_path):
         write_runs(tmp_path, "fine_tuning", 1.0, consumed={"trainer": {"steps": steps}})
     comparison = compare(tmp_path)
     assert [cell.variant for cell in comparison] == ["trainer.steps=300", "trainer.steps=600"]
-    assert [any("unlike baseline: trainer.steps 600 vs 300" in flag for flag in cell.flags) for cell in comparison] == [False, True]
+    assert [
+        any("unlike baseline: trainer.steps 600 vs 300" in flag for flag in cell.flags) for cell in comparison
+    ] == [False, True]
 
 
-# --- baselines ---------------------------------------------------------------------------------------------------------------
+# --- baselines
+# ------------------------------------------------------------------------------------------------------------
 
 
 def baseline_of(cell):
-    (record,) = {json.dumps(cell.evidence.records[folder]["cell"], sort_keys=True) for folder in cell.evidence.baseline_runs}
+    (record,) = {
+        json.dumps(cell.evidence.records[folder]["cell"], sort_keys=True)
+        for folder in cell.evidence.baseline_runs
+    }
     return json.loads(record)
 
 
@@ -255,26 +337,40 @@ def test_an_ambiguous_baseline_is_refused_and_can_be_named(tmp_path):
         write_runs(tmp_path, "scratch", 0.5 + 10 * rate, consumed={"trainer": {"optimizer": {"lr": rate}}})
     write_runs(tmp_path, "fine_tuning", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.01}}})
     (cell,) = compare(tmp_path)  # the one that agrees
-    assert {record["consumed"]["trainer"]["optimizer"]["lr"] for record in cell.evidence.records.values()} == {0.01}
+    assert {
+        record["consumed"]["trainer"]["optimizer"]["lr"] for record in cell.evidence.records.values()
+    } == {0.01}
     write_runs(tmp_path, "dann", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.1}}})
     with pytest.raises(
-        Refused, match=r"trainer.optimizer.lr=0.001 or trainer.optimizer.lr=0.01.*--baseline 'scratch:trainer.optimizer.lr=0.0"
+        Refused,
+        match=(
+            r"trainer.optimizer.lr=0.001 or trainer.optimizer.lr=0.01.*--baseline "
+            r"'scratch:trainer.optimizer.lr=0.0"
+        ),
     ):
         compare(tmp_path)
     comparison = compare(tmp_path, baseline="scratch:trainer.optimizer.lr=1e-3")
     for cell in comparison:
-        assert {cell.evidence.records[run]["consumed"]["trainer"]["optimizer"]["lr"] for run in cell.evidence.baseline_runs} == {0.001}
+        assert {
+            cell.evidence.records[run]["consumed"]["trainer"]["optimizer"]["lr"]
+            for run in cell.evidence.baseline_runs
+        } == {0.001}
 
 
 def test_a_cell_without_a_baseline_is_missing(tmp_path):
     write_runs(tmp_path, "fine_tuning", 1.0)
     comparison = compare(tmp_path)
     assert len(comparison) == 0
-    assert comparison.missing[0]["strategy"] == "fine_tuning" and "no scratch" in comparison.missing[0]["reason"]
-    assert comparison.to_table() and comparison.to_markdown() and json.loads(comparison.to_json())["cells"] == []
+    assert (
+        comparison.missing[0]["strategy"] == "fine_tuning" and "no scratch" in comparison.missing[0]["reason"]
+    )
+    assert (
+        comparison.to_table() and comparison.to_markdown() and json.loads(comparison.to_json())["cells"] == []
+    )
 
 
-# --- pairing -----------------------------------------------------------------------------------------------------------------
+# --- pairing
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_items_are_paired_by_id_not_by_place(tmp_path):
@@ -296,7 +392,9 @@ def test_other_test_items_are_refused(tmp_path):
     write_runs(tmp_path, "scratch", 0.5, split_seed=1)
     tuned = write_runs(tmp_path, "fine_tuning", 1.0)
     named = f"run {tuned[0]['fingerprint']} .fine_tuning, printed → handwritten, labels 10"
-    with pytest.raises(Refused, match=f"{named}.* not tested on the same items: 300 only in the first, 300 only"):
+    with pytest.raises(
+        Refused, match=f"{named}.* not tested on the same items: 300 only in the first, 300 only"
+    ):
         compare(tmp_path)
 
 
@@ -343,7 +441,9 @@ def test_one_seed_is_undecided_without_an_interval(tmp_path):
     write_runs(tmp_path, "scratch", 0.5, seeds=1)
     write_runs(tmp_path, "fine_tuning", 3.0, seeds=1)
     (cell,) = compare(tmp_path)
-    assert (cell.verdict, cell.ci, cell.p_adjusted) == ("undecided", None, None) and cell.reason.startswith("one seed")
+    assert (cell.verdict, cell.ci, cell.p_adjusted) == ("undecided", None, None) and cell.reason.startswith(
+        "one seed"
+    )
     assert "one seed" in compare(tmp_path).to_table(width=80)
 
 
@@ -365,9 +465,15 @@ def test_a_run_that_ends_in_nan_scores_its_last_finite_evaluation(tmp_path):
     write_runs(tmp_path, "scratch", 0.5)
     tuned = [write_run(tmp_path, "fine_tuning", seed, 1.0, status="diverged") for seed in range(5)]
     (cell,) = compare(tmp_path)
-    assert cell.strategy_score == pytest.approx(np.mean([accuracy(tmp_path, job["fingerprint"], step=200) for job in tuned]))
+    assert cell.strategy_score == pytest.approx(
+        np.mean([accuracy(tmp_path, job["fingerprint"], step=200) for job in tuned])
+    )
     for job in tuned:
-        edit(tmp_path, job["fingerprint"], lambda members: [m.fill(np.nan) for name, m in members.items() if "test/probabilities" in name])
+        edit(
+            tmp_path,
+            job["fingerprint"],
+            lambda members: [m.fill(np.nan) for name, m in members.items() if "test/probabilities" in name],
+        )
     (cell,) = compare(tmp_path)
     assert cell.strategy_score == pytest.approx(0.1)
     assert "strategy: a run without a finite evaluation scores chance" in cell.flags

@@ -17,7 +17,10 @@ def test_fixed_items_claim_this_test_set_only(tmp_path):
     assert fixed.ci == pytest.approx((expected.low, expected.high))
     assert fixed.delta == random.delta and fixed.ci[1] - fixed.ci[0] < random.ci[1] - random.ci[0]
     assert "test_items" in fixed.conditional_on and "test_items" not in random.conditional_on
-    assert "FIXED ITEMS" in compare(tmp_path, items="fixed").to_table() and "FIXED" not in compare(tmp_path).to_table()
+    assert (
+        "FIXED ITEMS" in compare(tmp_path, items="fixed").to_table()
+        and "FIXED" not in compare(tmp_path).to_table()
+    )
 
 
 def test_one_run_of_two_deterministic_arms_is_enough(tmp_path):

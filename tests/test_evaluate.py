@@ -17,7 +17,9 @@ from transferscope.training.fit import Outcome
 def evaluated(labels: list[int], groups: list[str] | None = None) -> Evaluated:
     ids = np.asarray([f"item-{number}" for number in range(len(labels))])
     inputs = torch.zeros(len(labels), 1)
-    return Evaluated(inputs, torch.tensor(labels), ids, ("a", "b", "c"), None if groups is None else np.asarray(groups))
+    return Evaluated(
+        inputs, torch.tensor(labels), ids, ("a", "b", "c"), None if groups is None else np.asarray(groups)
+    )
 
 
 def outcome(*evaluations: torch.Tensor) -> Outcome:
@@ -66,14 +68,18 @@ def test_what_is_recorded_is_what_compare_judges(absent):
             judged = METRICS[name].per_item(p, labels, None).mean() * (-1 if METRICS[name].is_loss else 1)
             assert recorded[name] == pytest.approx(judged, rel=1e-5), name
     assert recorded["ece"] == pytest.approx(calibration_error(p, labels), rel=1e-5)
-    assert recorded["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", labels=np.unique(labels)))
+    assert recorded["macro_f1"] == pytest.approx(
+        f1_score(labels, predicted, average="macro", labels=np.unique(labels))
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         assert recorded["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
 
 
 def test_an_impossible_item_does_not_make_nll_infinite():
-    assert evaluate.scores(one_hot(0, 1), torch.tensor([0, 2]))["nll"] == pytest.approx(-(np.log(1e-3) + np.log(0.999)) / 2, rel=1e-5)
+    assert evaluate.scores(one_hot(0, 1), torch.tensor([0, 2]))["nll"] == pytest.approx(
+        -(np.log(1e-3) + np.log(0.999)) / 2, rel=1e-5
+    )
 
 
 def test_metrics_are_of_the_last_finite_evaluation_and_accuracy_of_each_goes_into_the_history():
@@ -96,12 +102,20 @@ LABELS = [0, 1, 2] * 40
         ([1] * 120, LABELS, "constant predictor: one class for 100%"),
         ([1] * 119 + [2], LABELS, "constant predictor: one class for 99%"),
         ([1, 2, 0] * 40, LABELS, "chance-level predictor: test accuracy 0.000 with 3 classes"),
-        ([0, 1, 2] * 14 + [1, 2, 0] * 26, LABELS, "chance-level predictor: test accuracy 0.350"),  # chance + 2 standard errors is 0.419
+        (
+            [0, 1, 2] * 14 + [1, 2, 0] * 26,
+            LABELS,
+            "chance-level predictor: test accuracy 0.350",
+        ),  # chance + 2 standard errors is 0.419
         ([0, 1, 2] * 20 + [1, 2, 0] * 20, LABELS, ""),
         ([1] * 100 + [2] * 20, LABELS, "chance-level"),  # 100 of 120 one class: not constant
         ([0] * 100, [0] * 100, ""),  # one class is all there is
         ([0] * 90, [0] * 60 + [1] * 15 + [2] * 15, "constant"),
-        ([0] * 60 + [1] * 30, [0] * 80 + [1] * 10, ""),  # chance says nothing where one class is most of the items
+        (
+            [0] * 60 + [1] * 30,
+            [0] * 80 + [1] * 10,
+            "",
+        ),  # chance says nothing where one class is most of the items
     ],
 )
 def test_collapse(predicted, labels, word):
@@ -110,7 +124,9 @@ def test_collapse(predicted, labels, word):
     assert reason.startswith(word) and bool(reason) == bool(word)
 
 
-@pytest.mark.parametrize(("right", "word"), [(0, ""), (39, ""), (41, "chance-level"), (59, "chance-level"), (61, "")])
+@pytest.mark.parametrize(
+    ("right", "word"), [(0, ""), (39, ""), (41, "chance-level"), (59, "chance-level"), (61, "")]
+)
 def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
     """100 items: two standard errors about chance are 40 to 60 %."""
     labels = [0, 1] * 50
@@ -125,8 +141,12 @@ def test_members_of_the_evaluations():
     p = [one_hot(0, 1), one_hot(2, 2)]
     members = evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1], groups=["x", "y"])})
     assert {name: array.tolist() for name, array in members.items()} == {
-        "toy/test/ids": ["item-0", "item-1"], "toy/test/labels": [0, 1], "toy/test/classes": ["a", "b", "c"], "toy/test/groups": ["x", "y"],
-        "toy/test/probabilities/000000": p[0].tolist(), "toy/test/probabilities/000010": p[1].tolist(),
+        "toy/test/ids": ["item-0", "item-1"], "toy/test/labels": [0, 1], "toy/test/classes": ["a", "b", "c"],
+        "toy/test/groups": ["x", "y"], "toy/test/probabilities/000000": p[0].tolist(),
+        "toy/test/probabilities/000010": p[1].tolist(),
     }  # fmt: skip
-    assert members["toy/test/labels"].dtype == np.int64 and members["toy/test/probabilities/000000"].dtype == np.float32
+    assert (
+        members["toy/test/labels"].dtype == np.int64
+        and members["toy/test/probabilities/000000"].dtype == np.float32
+    )
     assert "toy/test/groups" not in evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1])})

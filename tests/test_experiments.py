@@ -1,4 +1,5 @@
-"""Every experiment of conf/experiment: its grid can be planned and holds the published cells, and one run of it goes through, shortened."""
+"""Every experiment of conf/experiment: its grid can be planned and holds the published cells, and one run of
+it goes through, shortened."""
 
 import functools
 import re
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
     from transferscope.sweeps.job import Job
 
 EXPERIMENTS = shelves.shelf("experiment")
-SHORT = ["trainer.steps=2", "trainer.source_steps=2", "trainer.evaluations=1", "trainer.threads=1", "tracking=off"]
+SHORT = [
+    "trainer.steps=2",
+    "trainer.source_steps=2",
+    "trainer.evaluations=1",
+    "trainer.threads=1",
+    "tracking=off",
+]
 
 
 def domains_of(name: str) -> list[str]:
     """The yamls of the domains that an experiment names."""
     text = EXPERIMENTS[name].read_text()
-    return [yaml.read_text() for domain, yaml in shelves.shelf("domain").items() if re.search(rf"\b{domain}\b", text)]
+    return [
+        yaml.read_text()
+        for domain, yaml in shelves.shelf("domain").items()
+        if re.search(rf"\b{domain}\b", text)
+    ]
 
 
 def reads_pictures(name: str) -> bool:
@@ -54,17 +65,23 @@ def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: 
 def test_a_published_table_pins_its_scaling(name: str, jobs: "list[Job]") -> None:
     """So that the table stays as it is when a strategy's default is another one."""
     scaled = [job for job in jobs if "scaling" in job.request.consumed["strategy"]]
-    assert [job for job in scaled if not any(text.startswith("strategy.scaling=") for text in job.overrides)] == []
+    assert [
+        job for job in scaled if not any(text.startswith("strategy.scaling=") for text in job.overrides)
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["office_caltech_surf"])
 def test_a_table_made_with_the_linear_kernel_keeps_it(name: str, jobs: "list[Job]") -> None:
     """TCA's default is the gaussian one since."""
-    kernels = {job.request.consumed["strategy"]["kernel"] for job in jobs if job.request.cell["strategy"] == "tca"}
+    kernels = {
+        job.request.consumed["strategy"]["kernel"] for job in jobs if job.request.cell["strategy"] == "tca"
+    }
     assert kernels == {"linear"}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS]
+)
 def test_a_shortened_run_of_it_goes_through(name: str, jobs: "list[Job]", tmp_path: Path) -> None:
     assert main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
     [folder] = record.run_folders(tmp_path)

@@ -1,4 +1,5 @@
-"""Small targets in folds: from the run to the verdict. What a row of folds is worth is shown by cutting whole runs into folds."""
+"""Small targets in folds: from the run to the verdict. What a row of folds is worth is shown by cutting whole
+runs into folds."""
 
 import json
 import re
@@ -14,14 +15,16 @@ from transferscope.comparison.evidence import calibration_change, flips, learnin
 from transferscope.comparison.evidence.predictions import Reader
 from transferscope.store import record
 
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[8]", "label_budget=5", "trainer.steps=10",
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[8]", "label_budget=5",
+    "trainer.steps=10",
          "trainer.source_steps=10", "trainer.evaluations=2", "tracking=off"]  # fmt: skip
 FOLDS = 3
 TEST = "handwritten/test"
 
 
 def cut(store: Path, whole: Path, job: dict) -> list[dict]:
-    """Write a run of `whole` as folds, each with a part of its test items, another cut for every seed. Their jobs."""
+    """Write a run of `whole` as folds, each with a part of its test items, another cut for every seed. Their
+    jobs."""
     entry = record.read_record(whole / job["fingerprint"])
     with np.load(whole / job["fingerprint"] / "evaluations.npz") as members:
         arrays = {name: members[name] for name in members.files}
@@ -32,12 +35,17 @@ def cut(store: Path, whole: Path, job: dict) -> list[dict]:
         consumed = {**entry["consumed"], "fold": fold, "folds": FOLDS}
         name = record.fingerprint(consumed)
         part = {
-            key: array[fold_of == fold] if key.startswith(f"{TEST}/") and not key.endswith("/classes") else array for key, array in arrays.items()
+            key: array[fold_of == fold]
+            if key.startswith(f"{TEST}/") and not key.endswith("/classes")
+            else array
+            for key, array in arrays.items()
         }
         (store / name).mkdir(parents=True)
         np.savez(store / name / "evaluations.npz", **part)
         (store / name / "history.csv").write_bytes((whole / job["fingerprint"] / "history.csv").read_bytes())
-        (store / name / "record.json").write_text(json.dumps({**entry, "fingerprint": name, "consumed": consumed}))
+        (store / name / "record.json").write_text(
+            json.dumps({**entry, "fingerprint": name, "consumed": consumed})
+        )
         words = f"{job['overrides']} fold={fold} folds={FOLDS}"
         jobs.append({**job, "fingerprint": name, "variant": {"folds": FOLDS}, "overrides": words})
     return jobs
@@ -52,7 +60,8 @@ def add_columns(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(whole, in folds): the same answers, scratch with its twin and two strategies, one of them with a collapsed seed."""
+    """(whole, in folds): the same answers, scratch with its twin and two strategies, one of them with a
+    collapsed seed."""
     whole, folded = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("folded")
     jobs = []
     for seed in range(4):
@@ -69,7 +78,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(("baseline", "cells"), [("scratch", 2), ("naive", 3)])
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "balanced_accuracy", "auroc", "nll"])
-def test_folds_are_judged_as_the_same_answers_in_one_piece(stores: tuple[Path, Path], metric: str, baseline: str, cells: int) -> None:
+def test_folds_are_judged_as_the_same_answers_in_one_piece(
+    stores: tuple[Path, Path], metric: str, baseline: str, cells: int
+) -> None:
     whole, folded = (compare(store, baseline, metric) for store in stores)
     assert len(folded) == len(whole) == cells and not folded.missing
     for one, other in zip(whole, folded, strict=True):
@@ -78,16 +89,33 @@ def test_folds_are_judged_as_the_same_answers_in_one_piece(stores: tuple[Path, P
             "3 folds: every item is tested once a seed; a seed counts as collapsed where one of its folds did"
         ]
         plain, cut_up = one.to_dict(), other.to_dict()
-        for key in ("delta", "ci", "ci_simultaneous", "p_adjusted", "mde", "strategy_score", "baseline_score", "strategy_ece", "baseline_ece"):
-            assert cut_up[key] == (plain[key] if plain[key] is None else pytest.approx(plain[key], rel=1e-9)), key
+        for key in (
+            "delta",
+            "ci",
+            "ci_simultaneous",
+            "p_adjusted",
+            "mde",
+            "strategy_score",
+            "baseline_score",
+            "strategy_ece",
+            "baseline_ece",
+        ):
+            assert cut_up[key] == (
+                plain[key] if plain[key] is None else pytest.approx(plain[key], rel=1e-9)
+            ), key
         for key in ("verdict", "material", "collapsed", "baseline_collapsed", "variant", "reason"):
             assert cut_up[key] == plain[key], key
 
 
 def test_what_stands_beside_the_mean_is_the_same_too(stores: tuple[Path, Path]) -> None:
-    whole, folded = (next(cell for cell in compare(store) if cell.strategy == "fine_tuning") for store in stores)
+    whole, folded = (
+        next(cell for cell in compare(store) if cell.strategy == "fine_tuning") for store in stores
+    )
     cut_up, plain = (parts.of([cell], 0.05, Reader())[0] for cell in (folded, whole))
-    for found, others in ((cut_up.classes, plain.classes), (cut_up.subgroups["ward"], plain.subgroups["ward"])):
+    for found, others in (
+        (cut_up.classes, plain.classes),
+        (cut_up.subgroups["ward"], plain.subgroups["ward"]),
+    ):
         assert [(part.name, part.n) for part in found] == [(part.name, part.n) for part in others]
         assert [part.delta for part in found] == pytest.approx([part.delta for part in others])
     flipped = [flips.of(cell, 0.05, Reader()) for cell in (whole, folded)]
@@ -96,17 +124,27 @@ def test_what_stands_beside_the_mean_is_the_same_too(stores: tuple[Path, Path]) 
     change = [calibration_change.of(cell, 0.05, Reader()) for cell in (whole, folded)]
     assert [change[1].nll_change, *change[1].ci] == pytest.approx([change[0].nll_change, *change[0].ci])
     assert learning.of(folded, 0.05).seeds == 4
-    assert learning.of(folded, 0.05).asymptote.delta == pytest.approx(learning.of(whole, 0.05).asymptote.delta)
+    assert learning.of(folded, 0.05).asymptote.delta == pytest.approx(
+        learning.of(whole, 0.05).asymptote.delta
+    )
 
 
-def test_a_seed_without_one_of_its_folds_is_listed_and_left_out(stores: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_seed_without_one_of_its_folds_is_listed_and_left_out(
+    stores: tuple[Path, Path], tmp_path: Path
+) -> None:
     whole, _ = stores
     jobs = []
     for seed in range(4):
         for strategy, skill in (("scratch", 1.0), ("fine_tuning", 1.6)):
             initialisation = "source" if strategy == "fine_tuning" else "random"
-            jobs += cut(tmp_path, whole, write_run(whole, strategy, seed, skill, initialisation=initialisation))
-    lost = next(job for job in jobs if job["seed"] == 2 and job["cell"]["strategy"] == "fine_tuning" and " fold=1 " in job["overrides"])
+            jobs += cut(
+                tmp_path, whole, write_run(whole, strategy, seed, skill, initialisation=initialisation)
+            )
+    lost = next(
+        job
+        for job in jobs
+        if job["seed"] == 2 and job["cell"]["strategy"] == "fine_tuning" and " fold=1 " in job["overrides"]
+    )
     for file in (tmp_path / lost["fingerprint"]).iterdir():
         file.unlink()
     (tmp_path / lost["fingerprint"]).rmdir()
@@ -132,7 +170,10 @@ def test_folds_and_one_split_are_not_mixed(stores: tuple[Path, Path], tmp_path: 
             assert job["seed"] == seed
     cells = list(compare(tmp_path))
     assert sorted(cell.variant for cell in cells) == ["", "folds=3"]
-    assert [len(cell.evidence.baseline_runs) for cell in sorted(cells, key=lambda cell: cell.variant)] == [2, 6]
+    assert [len(cell.evidence.baseline_runs) for cell in sorted(cells, key=lambda cell: cell.variant)] == [
+        2,
+        6,
+    ]
 
 
 def test_several_split_seeds_stay_apart_and_are_warned_of(tmp_path: Path) -> None:
@@ -141,17 +182,28 @@ def test_several_split_seeds_stay_apart_and_are_warned_of(tmp_path: Path) -> Non
             write_run(tmp_path, "scratch", seed, 1.0, split_seed=split_seed)
             write_run(tmp_path, "fine_tuning", seed, 1.6, initialisation="source", split_seed=split_seed)
     comparison = compare(tmp_path)
-    assert sorted((cell.variant, cell.seeds) for cell in comparison) == [("split_seed=0", 3), ("split_seed=1", 3)]
+    assert sorted((cell.variant, cell.seeds) for cell in comparison) == [
+        ("split_seed=0", 3),
+        ("split_seed=1", 3),
+    ]
     [warning] = [warning for warning in comparison.warnings if "split_seed" in warning]
     assert "(0, 1)" in warning and "fold=range(0,5)" in warning
 
 
-# --- runs ------------------------------------------------------------------------------------------------------------------------
+# --- runs
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
     store = tmp_path / "runs"
-    grid = ["strategy=scratch,fine_tuning", "fold=range(0,2)", "folds=2", "seed=0,1", "sweep=mine", f"store={store}"]
+    grid = [
+        "strategy=scratch,fine_tuning",
+        "fold=range(0,2)",
+        "folds=2",
+        "seed=0,1",
+        "sweep=mine",
+        f"store={store}",
+    ]
     assert main(["run", "-m", *SMALL, *grid]) == 0
     assert len(record.run_folders(store)) == 8
     (cell,) = comparison = compare(store)
@@ -160,7 +212,12 @@ def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
     for folder in cell.evidence.strategy_runs:
         with np.load(folder / "evaluations.npz") as members:
             tested.append(members["blobs/test/ids"].tolist())
-    assert cell.items == len(set(tested[0] + tested[1])) == len(tested[0]) + len(tested[1]) == len(tested[2]) + len(tested[3])
+    assert (
+        cell.items
+        == len(set(tested[0] + tested[1]))
+        == len(tested[0]) + len(tested[1])
+        == len(tested[2]) + len(tested[3])
+    )
     assert set(tested[0]) != set(tested[2])  # every seed cuts anew
     assert not comparison.missing
 
@@ -172,10 +229,15 @@ def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
         (["fold=true"], "fold=True: 0 to 4 or null is needed"),
         (["folds=10"], r"folds=10: says nothing without fold; give fold=range\(0,10\)"),
         (["fold=0", "folds=1"], "folds=1: an integer of at least 2"),
-        (["-m", "fold=0,1", "strategy=scratch,fine_tuning", "--until-decided"], "fold: --until-decided takes one run a seed"),
+        (
+            ["-m", "fold=0,1", "strategy=scratch,fine_tuning", "--until-decided"],
+            "fold: --until-decided takes one run a seed",
+        ),
     ],
 )
 def test_refused(words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    small = [word for word in SMALL if word.partition("=")[0] not in {other.partition("=")[0] for other in words}]
+    small = [
+        word for word in SMALL if word.partition("=")[0] not in {other.partition("=")[0] for other in words}
+    ]
     assert main(["run", *small, *words, f"store={tmp_path / 'runs'}"]) == 2
     assert re.search(told, capsys.readouterr().err)

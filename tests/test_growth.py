@@ -21,7 +21,9 @@ LATER = "2125-01-01T00:00:00+00:00"  # a plan that is made after the first readi
 
 def grow(store: Path, seeds: int, skill: float = 0.9, created: str = LATER, name: str | None = None) -> None:
     """As a command with so many seeds leaves it."""
-    jobs = write_runs(store, "scratch", 0.5, seeds=seeds) + write_runs(store, "fine_tuning", skill, seeds=seeds)
+    jobs = write_runs(store, "scratch", 0.5, seeds=seeds) + write_runs(
+        store, "fine_tuning", skill, seeds=seeds
+    )
     write_plan(store, name or f"to{seeds}", jobs, created)
 
 
@@ -73,7 +75,9 @@ def test_seeds_added_after_a_reading_are_judged_at_a_fifth_of_the_level(tmp_path
 
 
 def test_a_plan_read_in_pieces_is_no_growth(tmp_path, capsys):
-    everything = write_runs(tmp_path, "scratch", 0.5, seeds=10) + write_runs(tmp_path, "fine_tuning", 0.9, seeds=10)
+    everything = write_runs(tmp_path, "scratch", 0.5, seeds=10) + write_runs(
+        tmp_path, "fine_tuning", 0.9, seeds=10
+    )
     write_plan(tmp_path, "ten", everything)
     late = tmp_path.with_name(f"{tmp_path.name}-late")
     late.mkdir()
@@ -101,7 +105,9 @@ def test_without_a_log_every_plan_is_taken_to_have_been_read(tmp_path, capsys):
         assert said(capsys, tmp_path)["cells"][0]["readings"] == 2
 
 
-def test_a_reading_against_another_baseline_is_one_of_another_cell_and_in_another_metric_of_the_same(tmp_path, capsys):
+def test_a_reading_against_another_baseline_is_one_of_another_cell_and_in_another_metric_of_the_same(
+    tmp_path, capsys
+):
     def more(seeds: int) -> None:
         grow(tmp_path, seeds)
         write_runs(tmp_path, "source_only", 0.2, seeds=seeds)
@@ -133,7 +139,9 @@ def test_a_comparison_that_is_refused_has_read_nothing(tmp_path, capsys):
 
 
 def test_a_claim_that_more_seeds_undo_is_taken_back(tmp_path, capsys):
-    write_plan(tmp_path, "lucky", write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 2.0))
+    write_plan(
+        tmp_path, "lucky", write_runs(tmp_path, "scratch", 0.5) + write_runs(tmp_path, "fine_tuning", 2.0)
+    )
     assert said(capsys, tmp_path)["cells"][0]["verdict"] == "positive"
     turned = write_runs(tmp_path, "scratch", 0.5, seeds=10)
     for seed in range(5, 10):  # the same arm, on seeds that do badly
@@ -143,8 +151,16 @@ def test_a_claim_that_more_seeds_undo_is_taken_back(tmp_path, capsys):
     answer = said(capsys, tmp_path)
     [row], [cell] = answer["taken_back"], answer["cells"]
     assert cell["verdict"] == "undecided"
-    assert [row[key] for key in ("strategy", "told", "told_seeds", "verdict", "seeds")] == ["fine_tuning", "positive", 5, "undecided", 10]
-    line = "taken back: fine_tuning, printed → handwritten, labels 10: positive at 5 seeds, undecided now at 10"
+    assert [row[key] for key in ("strategy", "told", "told_seeds", "verdict", "seeds")] == [
+        "fine_tuning",
+        "positive",
+        5,
+        "undecided",
+        10,
+    ]
+    line = (
+        "taken back: fine_tuning, printed → handwritten, labels 10: positive at 5 seeds, undecided now at 10"
+    )
     assert line in table(capsys, tmp_path)
     assert said(capsys, tmp_path, "--alpha", "0.04")["taken_back"] == []  # by other rules nothing was told
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0
@@ -168,9 +184,15 @@ def test_a_store_that_can_only_be_read_is_judged_as_if_read_once_more(tmp_path, 
     with read_only(tmp_path):
         answer = said(capsys, Path("."))
     [warning] = answer["warnings"]
-    assert warning == "readings: cannot be written (Permission denied): every cell is judged as if it had been read once more"
+    assert warning == (
+        "readings: cannot be written (Permission denied): every cell is judged as if it had been read "
+        "once more"
+    )
     assert answer["cells"][0]["readings"] == 1
-    assert "read once before its seeds grew, one of these for the log of readings" in answer["cells"][0]["flags"][0]
+    assert (
+        "read once before its seeds grew, one of these for the log of readings"
+        in answer["cells"][0]["flags"][0]
+    )
     grow(tmp_path, 7)
     assert said(capsys, tmp_path)["cells"][0]["readings"] == 0  # nobody knows of the first
 
@@ -182,7 +204,9 @@ def test_a_damaged_log_is_said_and_what_is_left_of_it_counts(tmp_path, capsys):
     grow(tmp_path, 7)
     answer = said(capsys, tmp_path)
     assert answer["cells"][0]["readings"] == 2
-    assert [warning.partition(": ")[2] for warning in answer["warnings"]] == ["damaged: every cell is judged as if it had been read once more"]
+    assert [warning.partition(": ")[2] for warning in answer["warnings"]] == [
+        "damaged: every cell is judged as if it had been read once more"
+    ]
 
 
 def test_a_copy_takes_its_log_along(tmp_path, capsys):
@@ -214,7 +238,10 @@ def test_who_wants_seeds_is_told_the_better_command_first(tmp_path, capsys):
     write_plan(tmp_path, "study", jobs)
     assert said(capsys, tmp_path)["cells"][0]["reason"].startswith("more seeds: about ")
     told = table(capsys, tmp_path)
-    best, other = told.index("--until-decided 'until_decided.looks=[5,10,20]'"), told.index("judged at a fifth of this one's level")
+    best, other = (
+        told.index("--until-decided 'until_decided.looks=[5,10,20]'"),
+        told.index("judged at a fifth of this one's level"),
+    )
     assert best < other
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0
     assert "--until-decided" in (tmp_path / "page.html").read_text()
@@ -225,4 +252,7 @@ def test_looks_are_advised_as_far_as_seeds_are_wanted():
         return SimpleNamespace(reason=reason)
 
     assert advice([cell(""), cell("budget: more than 100 seeds")]) == []
-    assert "looks=[15,30,60]'" in advice([cell("more seeds: about 12 in all"), cell("more seeds: about 57 in all; few items: 3")])[0]
+    assert (
+        "looks=[15,30,60]'"
+        in advice([cell("more seeds: about 12 in all"), cell("more seeds: about 57 in all; few items: 3")])[0]
+    )

@@ -1,4 +1,5 @@
-"""Who imports whom, read from the sources: nothing is imported, so nothing hides behind an `if` or inside a function."""
+"""Who imports whom, read from the sources: nothing is imported, so nothing hides behind an `if` or inside a
+function."""
 
 import ast
 from functools import cache
@@ -8,9 +9,11 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "transferscope"
 MODULES = {
-    ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in sorted(SOURCE.rglob("*.py"))
+    ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
 }
-# What the files of a folder may import of the others. Training and comparing meet in a store: neither is among what the other may import.
+# What the files of a folder may import of the others. Training and comparing meet in a store: neither is
+# among what the other may import.
 MEASURES = {"distances", "transferability", "validators"}
 MAY_IMPORT = {
     "errors": set(),
@@ -26,18 +29,52 @@ MAY_IMPORT = {
     "backbones": {"errors", "networks"},
     "strategies": {"errors", "data", "networks", "distances"},
     "tracking": {"errors", "store"},
-    "training": {"errors", "catalog", "store", "tasks", "data", "networks", "backbones", "strategies", "tracking", *MEASURES},
+    "training": {
+        "errors",
+        "catalog",
+        "store",
+        "tasks",
+        "data",
+        "networks",
+        "backbones",
+        "strategies",
+        "tracking",
+        *MEASURES,
+    },
     "comparison": {"errors", "statistics", "store", "tasks", "validators", "tracking"},
     "report": {"errors", "statistics", "store", "comparison"},
-    "sweeps": {"errors", "catalog", "statistics", "store", "tasks", "data", "tracking", "training", "comparison"},
+    "sweeps": {
+        "errors",
+        "catalog",
+        "statistics",
+        "store",
+        "tasks",
+        "data",
+        "tracking",
+        "training",
+        "comparison",
+    },
     "calibration": {"statistics", "data", "networks", "backbones", "strategies", "training", "comparison"},
-    "cli": {"errors", "catalog", "statistics", "store", "data", "tracking", "training", "comparison", "report", "sweeps", "calibration"},
+    "cli": {
+        "errors",
+        "catalog",
+        "statistics",
+        "store",
+        "data",
+        "tracking",
+        "training",
+        "comparison",
+        "report",
+        "sweeps",
+        "calibration",
+    },
 }
 
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """All that a module imports, at its head or inside functions, but for type checkers; modules of the project down to the file."""
+    """All that a module imports, at its head or inside functions, but for type checkers; modules of the
+    project down to the file."""
     found = set()
 
     def visit(node: ast.AST) -> None:
@@ -58,7 +95,8 @@ def imports(module: str) -> frozenset[str]:
 
 @cache
 def reached(module: str) -> frozenset[str]:
-    """What a module imports directly or through others of the project, less what the package itself hands out when asked for."""
+    """What a module imports directly or through others of the project, less what the package itself hands out
+    when asked for."""
     todo, found = [module], set()
     while todo:
         new = imports(todo.pop()) - found
@@ -84,7 +122,9 @@ def test_the_reading_finds_what_there_is():
     assert {"transferscope.training.fit", "hydra.utils"} <= imports("transferscope.training.request")
     assert "transferscope.data.domain" in reached("transferscope.training.run")
     assert "wandb" in imports("transferscope.tracking.place")  # inside a function
-    assert "transferscope.comparison.comparison" not in imports("transferscope.tracking.comparisons")  # for type checkers alone
+    assert "transferscope.comparison.comparison" not in imports(
+        "transferscope.tracking.comparisons"
+    )  # for type checkers alone
 
 
 def test_every_folder_has_its_place():
@@ -95,12 +135,16 @@ def test_every_folder_has_its_place():
 def test_a_folder_imports_what_it_may(folder: str):
     for module in within(folder):
         others = {folder_of(name) for name in imports(module) if name.startswith("transferscope.")} - {folder}
-        assert others <= MAY_IMPORT[folder], f"{module} imports of {', '.join(sorted(others - MAY_IMPORT[folder]))}"
+        assert others <= MAY_IMPORT[folder], (
+            f"{module} imports of {', '.join(sorted(others - MAY_IMPORT[folder]))}"
+        )
 
 
 def test_what_may_be_imported_is_drawn_without_a_circle():
     placed: set[str] = set()
-    while ready := [folder for folder, below in MAY_IMPORT.items() if folder not in placed and below <= placed]:
+    while ready := [
+        folder for folder, below in MAY_IMPORT.items() if folder not in placed and below <= placed
+    ]:
         placed |= set(ready)
     assert placed == MAY_IMPORT.keys()
 
@@ -116,16 +160,25 @@ def test_only_tracking_imports_wandb():
 
 
 def test_what_trains_and_what_compares_import_wandb_only_when_they_call_for_it():
-    """Without a `wandb:` and with tracking=off it is never loaded; `tracking` itself imports it inside functions."""
+    """Without a `wandb:` and with tracking=off it is never loaded; `tracking` itself imports it inside
+    functions."""
     for path in (SOURCE / "tracking").glob("*.py"):
-        heads = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
-        assert not [node for node in heads if "import wandb" in ast.unparse(node) or ast.unparse(node).startswith("from wandb")], path
+        heads = [
+            node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        assert not [
+            node
+            for node in heads
+            if "import wandb" in ast.unparse(node) or ast.unparse(node).startswith("from wandb")
+        ], path
 
 
 HEAVY = ("torch", "pytorch_lightning", "lightning", "torchmetrics", "torchvision", "timm", "safetensors")
 
 
-@pytest.mark.parametrize("part", ["store", "statistics", "comparison", "report", "cli.compare", "cli.report", "cli.status"])
+@pytest.mark.parametrize(
+    "part", ["store", "statistics", "comparison", "report", "cli.compare", "cli.report", "cli.status"]
+)
 def test_an_analysis_needs_no_torch(part):
     assert within(part)
     for module in within(part):

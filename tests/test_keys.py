@@ -8,7 +8,8 @@ import pytest
 from transferscope.cli.main import main
 from transferscope.store import record
 
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=dann", "label_budget=5", "trainer.steps=4", "trainer.source_steps=4",
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=dann", "label_budget=5",
+    "trainer.steps=4", "trainer.source_steps=4",
          "trainer.evaluations=1", "trainer.accelerator=cpu", "tracking=off"]  # fmt: skip
 
 
@@ -22,7 +23,8 @@ def run(tmp_path: Path) -> Callable[..., int]:
     [
         ("+logger=tensorboard", ["logger=tensorboard: no such key", "+notes.KEY=VALUE"]),
         ("+label_budgets=3", ["label_budgets=3: no such key; did you mean 'label_budget'?"]),
-        ("++trainer.gradient_clip_val=1.0", ["trainer.gradient_clip_val=1.0: no such key among accelerator", "+notes.KEY=VALUE"]),
+        ("++trainer.gradient_clip_val=1.0",
+         ["trainer.gradient_clip_val=1.0: no such key among accelerator", "+notes.KEY=VALUE"]),
         ("+trainer.optimiser={lr: 0.1}", ["trainer.optimiser=", "did you mean 'optimizer'?"]),
         ("+trainer.optimizer.name=adam", ["trainer.optimizer.name=adam: AdamW takes lr"]),
         ("+trainer.optimizer._args_=[1]", ["trainer.optimizer._args_=[1]"]),
@@ -42,7 +44,9 @@ def run(tmp_path: Path) -> Callable[..., int]:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
-def test_a_key_that_nothing_reads_is_refused(word: str, told: list[str], sweep: list[str], run: Callable[..., int], tmp_path: Path, capsys) -> None:
+def test_a_key_that_nothing_reads_is_refused(
+    word: str, told: list[str], sweep: list[str], run: Callable[..., int], tmp_path: Path, capsys
+) -> None:
     assert run(word, *sweep) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and all(part in said for part in told), said
@@ -51,12 +55,31 @@ def test_a_key_that_nothing_reads_is_refused(word: str, told: list[str], sweep: 
 
 @pytest.mark.parametrize("section", ["search", "until_decided", "settle"])
 def test_so_is_one_of_a_sweeps_own_section(section: str, run: Callable[..., int], capsys) -> None:
-    assert run("-m", "strategy=scratch,dann", f"--{section.replace('_', '-')}", f"+{section}.metrik=nll", "--dry-run") == 2
+    assert (
+        run(
+            "-m",
+            "strategy=scratch,dann",
+            f"--{section.replace('_', '-')}",
+            f"+{section}.metrik=nll",
+            "--dry-run",
+        )
+        == 2
+    )
     assert f"{section}.metrik=nll: no such key" in capsys.readouterr().err
 
 
 def test_predict_refuses_it_too(tmp_path: Path, capsys) -> None:
-    assert main(["rank", *(word for word in SMALL if "strategy" not in word), f"store={tmp_path}", "+trainer.devices=2"]) == 2
+    assert (
+        main(
+            [
+                "rank",
+                *(word for word in SMALL if "strategy" not in word),
+                f"store={tmp_path}",
+                "+trainer.devices=2",
+            ]
+        )
+        == 2
+    )
     assert "trainer.devices=2: no such key" in capsys.readouterr().err
 
 
@@ -64,14 +87,18 @@ def test_a_note_is_kept_and_makes_no_other_run(run: Callable[..., int], tmp_path
     assert run("+notes.why=first look", "+notes.who={name: me, tries: [1, 2]}") == 0
     [folder] = record.run_folders(tmp_path / "runs")
     entry = record.read_record(folder)
-    assert entry["config"]["notes"] == {"why": "first look", "who": {"name": "me", "tries": [1, 2]}} and "notes" not in entry["consumed"]
+    assert (
+        entry["config"]["notes"] == {"why": "first look", "who": {"name": "me", "tries": [1, 2]}}
+        and "notes" not in entry["consumed"]
+    )
     capsys.readouterr()
     assert run() == 0 and record.run_folders(tmp_path / "runs") == [folder] and capsys.readouterr().err == ""
     assert run("+notes.why=second look") == 0
-    assert f"{folder.name} was finished before; its notes stay " in capsys.readouterr().err and record.read_record(folder) == entry
+    assert (
+        f"{folder.name} was finished before; its notes stay " in capsys.readouterr().err
+        and record.read_record(folder) == entry
+    )
 
 
 def test_what_hydra_itself_leaves_open_stays_open(run: Callable[..., int]) -> None:
     assert run("+hydra.job.env_set.OWN=1", "--dry-run") == 0
-
-

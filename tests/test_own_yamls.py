@@ -1,4 +1,5 @@
-"""Mistakes in a user's own yamls and modules: one line that names the choice, the file and what is allowed, exit status 2, nothing trained."""
+"""Mistakes in a user's own yamls and modules: one line that names the choice, the file and what is allowed,
+exit status 2, nothing trained."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from transferscope.data import load
 from transferscope.store import record
 
 BLOBS = "_target_: transferscope.data.shifted_blobs.load\n"
-MODULE = '''
+MODULE = """
 import torch
 from torch import nn
 from transferscope.backbones.base import Backbone
@@ -18,7 +19,8 @@ from transferscope.data.domain import Domain
 
 def tokens(name: str, count: int) -> Domain:
     inputs = torch.arange(4 * count).reshape(count, 4) % 7
-    return Domain.build(name, inputs, ["even" if i % 2 else "odd" for i in range(count)], [str(i) for i in range(count)])
+    labels = ["even" if i % 2 else "odd" for i in range(count)]
+    return Domain.build(name, inputs, labels, [str(i) for i in range(count)])
 
 def breaking(name: str, path: str):
     return open(path)
@@ -49,7 +51,7 @@ class Mean(Backbone):
 
     def forward(self, inputs):
         return self.scale * inputs.float().mean(1, keepdim=True)
-'''
+"""
 
 
 @pytest.fixture
@@ -64,7 +66,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         given = {word.partition("=")[0] for word in words}
-        usual = ["target=mine", "strategy=scratch", "backbone=mlp", "label_budget=5", "trainer.steps=2", "trainer.evaluations=1", "tracking=off"]
+        usual = [
+            "target=mine",
+            "strategy=scratch",
+            "backbone=mlp",
+            "label_budget=5",
+            "trainer.steps=2",
+            "trainer.evaluations=1",
+            "tracking=off",
+        ]
         words = [*(word for word in usual if word.partition("=")[0] not in given), *words]
         return main(["run", *words, f"store={tmp_path / 'runs'}", f"--config-dir={tmp_path / 'conf'}"])
 
@@ -74,7 +84,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (BLOBS + "fetaures: 4\n", ["domain/mine.yaml: fetaures=4: load takes features,", "did you mean 'features'?"]),
+        (BLOBS + "fetaures: 4\n", ["domain/mine.yaml: fetaures=4: load takes features,", ("did you mean "
+            "'features'?")]),
         (BLOBS + 'features: "4"\n', ["features=4: int is needed, not str"]),
         (BLOBS + "features: 4.0\n", ["features=4.0: int is needed, not float"]),
         (BLOBS + "features:\n", ["features=null: int is needed"]),
@@ -89,18 +100,26 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         ("- a\n- b\n", ["mine.yaml: keys and their values are needed"]),
         ("text\n", ["mine.yaml: _target_=None: a loader is needed"]),
         (b"# gr\xfc\xdfe\n" + BLOBS.encode(), ["mine.yaml: is no UTF-8 text"]),
-        ("_target_: transferscope.data.shifted_blobs.laod\n", ["_target_=transferscope.data.shifted_blobs.laod: cannot be imported"]),
-        ("_target_: no_such_module.load\n", ["cannot be imported (No module named 'no_such_module')", "PYTHONPATH"]),
-        ("_target_: transferscope.data.image_folders.load\nroot: nowhere\n", ["mine.yaml: size: a value is needed (int)"]),
-        ("_target_: transferscope.data.image_folders.load\nroot: nowhere\nsize: 8\n", ["root=nowhere is no folder"]),
-        ("_target_: own_parts.breaking\npath: /nowhere/x\n", ["own_parts.breaking raised FileNotFoundError", "own_parts.py, line 12)"]),
+        ("_target_: transferscope.data.shifted_blobs.laod\n",
+         ["_target_=transferscope.data.shifted_blobs.laod: cannot be imported"]),
+        ("_target_: no_such_module.load\n",
+         ["cannot be imported (No module named 'no_such_module')", "PYTHONPATH"]),
+        ("_target_: transferscope.data.image_folders.load\nroot: nowhere\n", [("mine.yaml: size: a value is "
+            "needed (int)")]),
+        ("_target_: transferscope.data.image_folders.load\nroot: nowhere\nsize: 8\n", [("root=nowhere is no "
+            "folder")]),
+        ("_target_: own_parts.breaking\npath: /nowhere/x\n",
+         ["own_parts.breaking raised FileNotFoundError", "own_parts.py, line 12)"]),
         ("_target_: own_parts.numbers\n", ["its loader returned list"]),
         ("_target_: own_parts.short\n", ["30 inputs, 40 labels"]),
-        ("_target_: own_parts.tokens\ncount: 40\n", ["backbone=mlp: takes float32 inputs, those of target mine are int64"]),
+        ("_target_: own_parts.tokens\ncount: 40\n", [("backbone=mlp: takes float32 inputs, those of target "
+            "mine are int64")]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
-def test_a_mistake_in_a_domain(content: str | bytes, told: list[str], sweep: list[str], own: Callable[..., int], tmp_path: Path, capsys) -> None:
+def test_a_mistake_in_a_domain(
+    content: str | bytes, told: list[str], sweep: list[str], own: Callable[..., int], tmp_path: Path, capsys
+) -> None:
     assert own("domain/mine.yaml", content, *sweep) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and "mine" in said and all(part in said for part in told), said
@@ -114,7 +133,11 @@ def test_a_mistake_in_the_source_names_the_source(own: Callable[..., int], capsy
 
 @pytest.mark.parametrize(
     ("path", "told"),
-    [("domain/mine.yml", "ends in .yaml; rename it"), ("mine.yaml", "it belongs into"), ("domain/main.yaml", "did you mean 'main'?")],
+    [
+        ("domain/mine.yml", "ends in .yaml; rename it"),
+        ("mine.yaml", "it belongs into"),
+        ("domain/main.yaml", "did you mean 'main'?"),
+    ],
 )
 def test_a_yaml_where_none_is_looked_for(path: str, told: str, own: Callable[..., int], capsys) -> None:
     assert own(path, BLOBS) == 2
@@ -133,34 +156,58 @@ def test_choices_of_hydras_own_are_told_alike(group: str, own: Callable[..., int
         return
     assert own(f"{group}/mine.yaml", "# nothing yet\n", "target=blobs", f"{group}=mine") == 2
     assert f"{group}._target_=None: the class" in capsys.readouterr().err
-    assert own(f"{group}/mine.yaml", "name: ${oc.env:NO_SUCH_VARIABLE}\n", "target=blobs", f"{group}=mine") == 2
+    assert (
+        own(f"{group}/mine.yaml", "name: ${oc.env:NO_SUCH_VARIABLE}\n", "target=blobs", f"{group}=mine") == 2
+    )
     assert "'NO_SUCH_VARIABLE' not found" in (said := capsys.readouterr().err) and len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("_target_: own_parts.Plain\n", ["backbone._target_=own_parts.Plain: a subclass of transferscope.backbones.base.Backbone is needed"]),
+        (
+            "_target_: own_parts.Plain\n",
+            [
+                (
+                    "backbone._target_=own_parts.Plain: a subclass of transferscope.backbones.base.Backbone "
+                    "is "
+                    "needed"
+                )
+            ],
+        ),
         ("_target_: torch.nn.Flatten\nname: mine\n", ["a subclass of"]),
         ("_target_: own_parts.Nowhere\n", ["backbone._target_=own_parts.Nowhere: cannot be imported"]),
-        ("_target_: own_parts.Clumsy\nwidth: 3\n", ["the network cannot be built (ZeroDivisionError: ", "backbone=mine"]),
+        (
+            "_target_: own_parts.Clumsy\nwidth: 3\n",
+            ["the network cannot be built (ZeroDivisionError: ", "backbone=mine"],
+        ),
         ("_target_: own_parts.Mean\nname: 3\n", ["backbone.name=3"]),
     ],
 )
-def test_a_network_that_is_no_backbone(content: str, told: list[str], own: Callable[..., int], tmp_path: Path, capsys) -> None:
+def test_a_network_that_is_no_backbone(
+    content: str, told: list[str], own: Callable[..., int], tmp_path: Path, capsys
+) -> None:
     assert own("backbone/mine.yaml", content, "target=blobs", "backbone=mine") == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and all(part in said for part in told), said
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_backbone_without_a_name_has_that_of_its_file(own: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backbone_without_a_name_has_that_of_its_file(
+    own: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert own("backbone/mine.yaml", "_target_: own_parts.Mean\n", "target=blobs", "backbone=mine") == 0
     [alone] = record.run_folders(tmp_path / "runs")
-    assert own("backbone/other.yaml", "_target_: own_parts.Mean\n", "target=blobs", "-m", "backbone=mine,other") == 0
+    assert (
+        own("backbone/other.yaml", "_target_: own_parts.Mean\n", "target=blobs", "-m", "backbone=mine,other")
+        == 0
+    )
     found = {folder: record.read_record(folder) for folder in record.run_folders(tmp_path / "runs")}
     assert found[alone]["cell"]["backbone"] == "mine" and len(found) == 2
     assert {entry["cell"]["backbone"] for entry in found.values()} == {"mine", "other"}
-    assert own("backbone/mine.yaml", "_target_: own_parts.Mean\nname: mine\n", "target=blobs", "backbone=mine") == 0
+    assert (
+        own("backbone/mine.yaml", "_target_: own_parts.Mean\nname: mine\n", "target=blobs", "backbone=mine")
+        == 0
+    )
     assert len(record.run_folders(tmp_path / "runs")) == 2  # the same run as with the name written out

@@ -15,7 +15,24 @@ from transferscope.training import paths
 
 SMALL = ["target=blobs", "backbone=mlp", "strategy=scratch", "label_budget=3", "trainer.steps=2",
          "trainer.evaluations=1", "trainer.accelerator=cpu"]  # fmt: skip
-NAMES = ["a b", "a=b", "a#b", "a[1]", "(x){y}", "ü 日本", "it's", 'say "it"', "a,b", "a:b", "$x%20", "?*", "back\\slash", "ends\\", "\\'", "~"]
+NAMES = [
+    "a b",
+    "a=b",
+    "a#b",
+    "a[1]",
+    "(x){y}",
+    "ü 日本",
+    "it's",
+    'say "it"',
+    "a,b",
+    "a:b",
+    "$x%20",
+    "?*",
+    "back\\slash",
+    "ends\\",
+    "\\'",
+    "~",
+]
 
 
 def answer(*words: str, **environment: str | None) -> subprocess.CompletedProcess:
@@ -40,20 +57,31 @@ def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytes
     assert main(["run", *words]) == 0 and main(["run", "-m", *words, "seed=0,1"]) == 0
     assert len(record.run_folders(store)) == 2 and sorted(tmp_path.iterdir()) == sorted([store, shelves])
     assert main(["status", str(store)]) == 0 and main(["compare", str(store)]) in (0, 2)
-    assert main(["rank", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2", f"store={store}",
+    assert main(["rank", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2",
+        f"store={store}",
                      f"--config-dir={shelves}"]) == 0  # fmt: skip
 
 
 @pytest.mark.parametrize("how", ["word", "quoted", "yaml"])
-@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"], ["-m", "seed=0,1", "hydra/launcher=basic"]], ids=["run", "sweep", "basic"])
-def test_a_tilde_is_the_home_folder(how: str, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "sweep",
+    [[], ["-m", "seed=0,1"], ["-m", "seed=0,1", "hydra/launcher=basic"]],
+    ids=["run", "sweep", "basic"],
+)
+def test_a_tilde_is_the_home_folder(
+    how: str, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
     (home / "conf" / "experiment").mkdir(parents=True)
     (home / "conf" / "experiment" / "own.yaml").write_text("# @package _global_\nstore: ~/runs\n")
-    words = {"word": ["store=~/runs"], "quoted": ['store="~/runs"'], "yaml": ["experiment=own", "--config-dir=~/conf"]}[how]
+    words = {
+        "word": ["store=~/runs"],
+        "quoted": ['store="~/runs"'],
+        "yaml": ["experiment=own", "--config-dir=~/conf"],
+    }[how]
     assert main(["run", *SMALL, "tracking=off", *words, *sweep]) == 0
     assert len(record.run_folders(home / "runs")) == (2 if sweep else 1)
     assert list(tmp_path.iterdir()) == [home]
@@ -69,7 +97,9 @@ def test_a_tilde_is_the_home_folder(how: str, sweep: list[str], tmp_path: Path, 
         ("backbone.weights=my [1].pth", "stands in quotes, 'backbone.weights=\"my [1].pth\"'"),
     ],
 )
-def test_what_is_no_path_says_what_to_type(word: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_what_is_no_path_says_what_to_type(
+    word: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["run", *SMALL, "tracking=off", word]) == 2
     said = capsys.readouterr().err
@@ -84,9 +114,15 @@ def test_what_output_cannot_encode_is_told_in_ascii(encoding: str, tmp_path: Pat
     whole = answer("compare", str(tmp_path), PYTHONIOENCODING="utf-8")
     poor = answer("compare", str(tmp_path), PYTHONIOENCODING=encoding)
     assert whole.returncode == poor.returncode == 0 and poor.stderr.decode(encoding) == ""
-    assert "Δ" in whole.stdout.decode() and "delta" in (said := poor.stdout.decode(encoding)) and "?" not in said.split("\n\n")[0]
+    assert (
+        "Δ" in whole.stdout.decode()
+        and "delta" in (said := poor.stdout.decode(encoding))
+        and "?" not in said.split("\n\n")[0]
+    )
     wrong = answer("run", "target=blobs", 'strategy="Δ"', PYTHONIOENCODING=encoding)
-    assert wrong.returncode == 2 and wrong.stderr.decode(encoding).startswith("transferscope: strategy=delta: not one of")
+    assert wrong.returncode == 2 and wrong.stderr.decode(encoding).startswith(
+        "transferscope: strategy=delta: not one of"
+    )
 
 
 def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
@@ -96,6 +132,8 @@ def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
 
 @pytest.mark.parametrize("home", [None, "/proc"], ids=["none", "read-only"])
 def test_without_a_home_no_library_logs_around_the_result(home: str | None, tmp_path: Path) -> None:
-    done = answer("run", *SMALL, "tracking=offline", f"store={tmp_path / 'runs'}", HOME=home, XDG_CACHE_HOME=None)
+    done = answer(
+        "run", *SMALL, "tracking=offline", f"store={tmp_path / 'runs'}", HOME=home, XDG_CACHE_HOME=None
+    )
     assert done.returncode == 0 and done.stderr == b"" and len(done.stdout.splitlines()) == 2
     assert [path.name for path in (tmp_path / "runs" / "wandb").glob("offline-run-*")]

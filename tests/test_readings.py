@@ -56,16 +56,22 @@ def test_a_log_begins_with_the_first_plan_of_a_store_or_when_it_is_first_read(tm
     assert not (tmp_path / "old" / "readings").exists()
 
 
-DAMAGE = ["{", "[]", '{"read": "ab"}', '{"read": "../x", "family": "", "seeds": [], "planned": [], "when": ""}', "[" * 100_000, "", "\x1b[2J",
+DAMAGE = ["{", "[]", '{"read": "ab"}', ('{"read": "../x", "family": "", "seeds": [], "planned": [], "when": '
+    '""}'), "[" * 100_000, "", "\x1b[2J",
           '{"read": "ab", "family": "", "seeds": [true], "planned": [], "when": ""}']  # fmt: skip
 
 
 @pytest.mark.parametrize("line", DAMAGE)
 def test_a_damaged_line_is_said_and_the_others_count(tmp_path, line):
     open_log(tmp_path).note([read("ab", 5)])
-    (tmp_path / "readings" / "torn.jsonl").write_text(json.dumps({**read("ab", 7), "when": ""}) + "\n" + line + "\n")
+    (tmp_path / "readings" / "torn.jsonl").write_text(
+        json.dumps({**read("ab", 7), "when": ""}) + "\n" + line + "\n"
+    )
     log = open_log(tmp_path)
-    assert log.trouble == f"{tmp_path}/readings/torn.jsonl: damaged: every cell is judged as if it had been read once more"
+    assert (
+        log.trouble
+        == f"{tmp_path}/readings/torn.jsonl: damaged: every cell is judged as if it had been read once more"
+    )
     assert log.before("ab", range(10)) == 3 and log.before("ef", range(10)) == 1
     log.note([read("ef", 5)])
     assert open_log(tmp_path).before("ef", range(10)) == 2  # it is written on all the same
@@ -122,7 +128,10 @@ def write_many(store: Path, name: int) -> None:
 
 def test_processes_that_note_at_once_lose_nothing(tmp_path):
     open_log(tmp_path)
-    workers = [multiprocessing.get_context("fork").Process(target=write_many, args=(tmp_path, name)) for name in range(3)]
+    workers = [
+        multiprocessing.get_context("fork").Process(target=write_many, args=(tmp_path, name))
+        for name in range(3)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

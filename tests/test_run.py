@@ -17,7 +17,8 @@ from transferscope import compare
 from transferscope.cli.main import main
 from transferscope.store import lease, record
 
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20", "trainer.source_steps=20",
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20",
+    "trainer.source_steps=20",
          "trainer.evaluations=2", "tracking=off"]  # fmt: skip
 COMMAND = [sys.executable, "-m", "transferscope.cli", "run"]
 
@@ -44,7 +45,9 @@ def own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shelf = tmp_path / "conf" / "strategy"
     shelf.mkdir(parents=True)
     for name in ("breaking", "counting"):
-        (shelf / f"{name}.yaml").write_text(f"_target_: own_strategies.{name.title()}\nname: {name}\nstarts_from: random\n")
+        (shelf / f"{name}.yaml").write_text(
+            f"_target_: own_strategies.{name.title()}\nname: {name}\nstarts_from: random\n"
+        )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("MARKS", str(tmp_path / "marks"))
@@ -60,8 +63,13 @@ def test_what_was_run_tells_what_a_constant_answer_would_score(store: Path) -> N
     run("strategy=scratch", "label_budget=full", store=store)
     run("strategy=source_only", "label_budget=0", store=store)
     cells = compare(store, baseline="naive", metric="brier").cells
-    assert {(cell.strategy, cell.label_budget) for cell in cells} == {("scratch", "full"), ("source_only", None)}
-    assert [cell.baseline_score for cell in cells] == pytest.approx([-2 / 3] * 2)  # three classes of 50 items each
+    assert {(cell.strategy, cell.label_budget) for cell in cells} == {
+        ("scratch", "full"),
+        ("source_only", None),
+    }
+    assert [cell.baseline_score for cell in cells] == pytest.approx(
+        [-2 / 3] * 2
+    )  # three classes of 50 items each
 
 
 @pytest.mark.parametrize("threads", [2, 1])
@@ -70,7 +78,9 @@ def test_a_run_computes_with_the_threads_it_was_given(store: Path, threads: int)
     from threadpoolctl import threadpool_info
 
     assert run(f"trainer.threads={threads}", store=store) == 0
-    pools = {(pool["user_api"], pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"}
+    pools = {
+        (pool["user_api"], pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"
+    }
     assert pools == {("blas", threads)} and torch.get_num_threads() == threads
 
 
@@ -79,16 +89,21 @@ def results(store: Path) -> dict[str, tuple]:
     found = {}
     for folder in record.run_folders(store):
         entry = record.read_record(folder)
-        rows = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in record.read_history(folder)]
+        rows = [
+            {k: v for k, v in row.items() if not k.endswith("seconds")} for row in record.read_history(folder)
+        ]
         found[folder.name] = ((folder / "evaluations.npz").read_bytes(), rows, entry["result"])
     return found
 
 
 def litter(store: Path) -> list[str]:
-    return [path.name for path in (store / ".running").iterdir()] + [path.name for path in store.glob("**/*draft*")]
+    return [path.name for path in (store / ".running").iterdir()] + [
+        path.name for path in store.glob("**/*draft*")
+    ]
 
 
-# --- one run ---------------------------------------------------------------------------------------------------------------------
+# --- one run
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: pytest.CaptureFixture) -> None:
@@ -99,7 +114,9 @@ def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: p
     assert entry["status"] == "done" and entry["cell"]["source"] is None and entry["seed"] == 0
     with np.load(folder / "evaluations.npz") as members:
         p = members["blobs/test/probabilities/000020"]
-        assert {"blobs/test/probabilities/000000", "blobs/test/probabilities/000010", "blobs/val/ids"} <= set(members.files)
+        assert {"blobs/test/probabilities/000000", "blobs/test/probabilities/000010", "blobs/val/ids"} <= set(
+            members.files
+        )
         accuracy = (p.argmax(1) == members["blobs/test/labels"]).mean()
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
     assert entry["result"]["metrics"]["blobs/test/accuracy"] == pytest.approx(accuracy)
@@ -111,7 +128,16 @@ def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: p
 
 
 @pytest.mark.parametrize(
-    "change", [["seed=1"], ["label_budget=3"], ["trainer.optimizer.lr=0.1"], ["split_seed=1"], ["fold=0"], ["backbone.hidden=[8]"], ["role=trial"]]
+    "change",
+    [
+        ["seed=1"],
+        ["label_budget=3"],
+        ["trainer.optimizer.lr=0.1"],
+        ["split_seed=1"],
+        ["fold=0"],
+        ["backbone.hidden=[8]"],
+        ["role=trial"],
+    ],
 )
 def test_what_a_run_consumes_makes_another_run(change: list[str], store: Path) -> None:
     from hydra import compose, initialize_config_dir
@@ -122,7 +148,13 @@ def test_what_a_run_consumes_makes_another_run(change: list[str], store: Path) -
     with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
         prints = [
             resolve(compose("config", [*SMALL, "strategy=fine_tuning", *more])).fingerprint
-            for more in ([], change, ["store=elsewhere"], ["tracking=online"], ["keep=selected", "selection=target_val"])
+            for more in (
+                [],
+                change,
+                ["store=elsewhere"],
+                ["tracking=online"],
+                ["keep=selected", "selection=target_val"],
+            )
         ]
     assert prints[0] != prints[1]
     assert len({prints[0], *prints[2:]}) == 1  # where it goes and who watches is not consumed
@@ -130,7 +162,10 @@ def test_what_a_run_consumes_makes_another_run(change: list[str], store: Path) -
 
 def test_a_loss_that_is_not_finite_is_an_answer(store: Path) -> None:
     assert run("-m", "strategy=scratch", "trainer.optimizer.lr=1e30,0.01", store=store) == 0
-    by_rate = {entry["config"]["trainer"]["optimizer"]["lr"]: entry for entry in map(record.read_record, record.run_folders(store))}
+    by_rate = {
+        entry["config"]["trainer"]["optimizer"]["lr"]: entry
+        for entry in map(record.read_record, record.run_folders(store))
+    }
     assert by_rate[0.01]["status"] == "done"
     assert by_rate[1e30]["status"] == "diverged" and "loss/target is not finite" in by_rate[1e30]["reason"]
     assert by_rate[1e30]["result"]["metrics"]["blobs/test/accuracy"] >= 0  # of the last finite evaluation
@@ -145,7 +180,8 @@ def test_the_kept_model_is_made_where_a_finished_run_has_none(store: Path) -> No
     assert results(store)[folder.name][0] == before[folder.name][0]
 
 
-# --- wrong requests --------------------------------------------------------------------------------------------------------------
+# --- wrong requests
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -178,13 +214,18 @@ def test_the_kept_model_is_made_where_a_finished_run_has_none(store: Path) -> No
         (["strategy=scratch", "initialisation=pretrained"], ["initialisation=pretrained", "target_only"]),
         (["strategy=scratch,dann"], ["strategy=scratch,dann", "-m"]),
         (["seed=["], ["seed=["]),
-        (["target=usps", "source=null", "data_root=/nowhere", "strategy=scratch"], ["data_root=/nowhere", "usps", "download=true"]),
+        (
+            ["target=usps", "source=null", "data_root=/nowhere", "strategy=scratch"],
+            ["data_root=/nowhere", "usps", "download=true"],
+        ),
         (["-m", "seed=0,x"], ["seed=x", "integer"]),
         (["-m", "strategy=dann,scrach"], ["strategy=scrach", "did you mean 'scratch'"]),
         (["target=blobs", "source=printed_digits", "strategy=dann"], ["printed_digits"]),
     ],
 )
-def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: list[str], store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_request_is_refused_in_one_line(
+    arguments: list[str], parts: list[str], store: Path, capsys: pytest.CaptureFixture
+) -> None:
     assert run(*arguments, store=store) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
@@ -203,7 +244,9 @@ def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     assert "store=" in capsys.readouterr().err
 
 
-def test_another_schema_versions_record_is_not_written_over(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_another_schema_versions_record_is_not_written_over(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     run("strategy=scratch", store=store)
     [folder] = record.run_folders(store)
     old = json.dumps({**record.read_record(folder), "schema": 99})
@@ -213,10 +256,13 @@ def test_another_schema_versions_record_is_not_written_over(store: Path, capsys:
     assert (folder / "record.json").read_text() == old
 
 
-# --- sweeps ----------------------------------------------------------------------------------------------------------------------
+# --- sweeps
+# ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     grid = ["-m", "strategy=scratch,fine_tuning,dann", "source=blobs_shifted,null", "seed=0,1", "sweep=mine"]
     assert run(*grid, "--dry-run", store=store) == 0
     assert "6 runs: 0 done, 6 to run" in capsys.readouterr().out and record.run_folders(store) == []
@@ -229,16 +275,27 @@ def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(store:
     assert "6 runs: 6 done, 0 to run" in capsys.readouterr().out
 
 
-def test_one_failing_run_leaves_the_others_and_is_tried_again(store: Path, own_shelf: Path, capsys: pytest.CaptureFixture) -> None:
+def test_one_failing_run_leaves_the_others_and_is_tried_again(
+    store: Path, own_shelf: Path, capsys: pytest.CaptureFixture
+) -> None:
     grid = ["-m", "strategy=breaking,scratch", f"--config-dir={own_shelf}"]
     assert run(*grid, store=store) == 1
-    states = {entry["cell"]["strategy"]: entry for entry in map(record.read_record, record.run_folders(store))}
+    states = {
+        entry["cell"]["strategy"]: entry for entry in map(record.read_record, record.run_folders(store))
+    }
     assert states["scratch"]["status"] == "done"
-    assert states["breaking"]["status"] == "failed" and states["breaking"]["reason"] == "ArithmeticError: planted"
+    assert (
+        states["breaking"]["status"] == "failed"
+        and states["breaking"]["reason"] == "ArithmeticError: planted"
+    )
     assert "own_strategies.py" in states["breaking"]["traceback"]
     assert "failed: breaking  blobs  5 labels  seed 0: ArithmeticError: planted" in capsys.readouterr().err
-    (own_shelf.parent / "own_strategies.py").write_text((own_shelf.parent / "own_strategies.py").read_text().replace("raise", "return"))
-    again = subprocess.run([*COMMAND, *SMALL, f"store={store}", *grid], capture_output=True, text=True, check=False)
+    (own_shelf.parent / "own_strategies.py").write_text(
+        (own_shelf.parent / "own_strategies.py").read_text().replace("raise", "return")
+    )
+    again = subprocess.run(
+        [*COMMAND, *SMALL, f"store={store}", *grid], capture_output=True, text=True, check=False
+    )
     assert "[2/2]" in again.stderr or again.returncode == 1  # it was tried again, and only it
     assert litter(store) == []
 
@@ -251,9 +308,16 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
         "[{strategy: scratch, label_budget: '2,5'}, {strategy: fine_tuning, label_budget: 2}]}}\n"
     )
     small = [word for word in SMALL if not word.startswith("label_budget")]
-    assert main(["run", "experiment=union", *small, f"store={store}", f"--config-dir={tmp_path / 'conf'}"]) == 0
-    cells = [(e["cell"]["strategy"], e["cell"]["label_budget"], e["seed"]) for e in map(record.read_record, record.run_folders(store))]
-    assert sorted(cells) == [(s, b, k) for s, b in (("fine_tuning", 2), ("scratch", 2), ("scratch", 5)) for k in (0, 1)]
+    assert (
+        main(["run", "experiment=union", *small, f"store={store}", f"--config-dir={tmp_path / 'conf'}"]) == 0
+    )
+    cells = [
+        (e["cell"]["strategy"], e["cell"]["label_budget"], e["seed"])
+        for e in map(record.read_record, record.run_folders(store))
+    ]
+    assert sorted(cells) == [
+        (s, b, k) for s, b in (("fine_tuning", 2), ("scratch", 2), ("scratch", 5)) for k in (0, 1)
+    ]
     assert record.read_plans(store)[0]["name"] == "union"
 
 
@@ -263,7 +327,14 @@ def test_a_sweep_finds_a_domain_of_ones_own(store: Path, tmp_path: Path) -> None
     own = Path(__file__).parents[1] / "conf" / "domain" / "blobs.yaml"
     (shelf / "mine.yaml").write_text(own.read_text())
     for launcher in ("basic", "joblib"):
-        grid = ["-m", "strategy=scratch", "seed=0,1", "target=mine", "source=null", f"hydra/launcher={launcher}"]
+        grid = [
+            "-m",
+            "strategy=scratch",
+            "seed=0,1",
+            "target=mine",
+            "source=null",
+            f"hydra/launcher={launcher}",
+        ]
         assert run(*grid, f"--config-dir={tmp_path / 'conf'}", store=store / launcher) == 0
         assert len(record.run_folders(store / launcher)) == 2
 
@@ -283,9 +354,17 @@ def test_joblib_gives_the_same_records(store: Path, tmp_path: Path) -> None:
     assert results(store) == results(tmp_path / "joblib")
 
 
-# --- interruption ----------------------------------------------------------------------------------------------------------------
+# --- interruption
+# ------------------------------------------------------------------------------------------------------------
 
-LONG = [*COMMAND, *SMALL, "strategy=dann", "backbone.hidden=[32]", "trainer.steps=2000", "trainer.evaluations=20"]
+LONG = [
+    *COMMAND,
+    *SMALL,
+    "strategy=dann",
+    "backbone.hidden=[32]",
+    "trainer.steps=2000",
+    "trainer.evaluations=20",
+]
 
 
 def wait_for(what: str, store: Path, process: subprocess.Popen) -> None:
@@ -314,7 +393,9 @@ def test_a_killed_run_resumes_and_ends_identical(store: Path, tmp_path: Path) ->
 
 
 def test_ctrl_c_keeps_what_is_finished(store: Path) -> None:
-    process = subprocess.Popen([*LONG, "-m", "trainer.steps=20,200000", f"store={store}"], start_new_session=True)
+    process = subprocess.Popen(
+        [*LONG, "-m", "trainer.steps=20,200000", f"store={store}"], start_new_session=True
+    )
     wait_for(".running/*/checkpoint.ckpt", store, process)
     wait_for("[0-9a-f]*/record.json", store, process)
     time.sleep(1)
@@ -324,7 +405,15 @@ def test_ctrl_c_keeps_what_is_finished(store: Path) -> None:
 
 
 def test_two_processes_share_a_store(store: Path, own_shelf: Path) -> None:
-    sweep = [*COMMAND, *SMALL, "-m", "strategy=counting", "seed=range(0,4)", f"store={store}", f"--config-dir={own_shelf}"]
+    sweep = [
+        *COMMAND,
+        *SMALL,
+        "-m",
+        "strategy=counting",
+        "seed=range(0,4)",
+        f"store={store}",
+        f"--config-dir={own_shelf}",
+    ]
     both = [subprocess.Popen(sweep) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
     assert len(record.run_folders(store)) == 4
@@ -337,17 +426,24 @@ def test_a_full_disk_leaves_no_half_record(store: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
 
     process = subprocess.run(
-        [*COMMAND, *SMALL, "strategy=scratch", f"store={store}"], preexec_fn=small_files, capture_output=True, text=True, check=False
+        [*COMMAND, *SMALL, "strategy=scratch", f"store={store}"],
+        preexec_fn=small_files,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert process.returncode == 1
     assert "File too large" in process.stderr and "Traceback" not in process.stderr
     assert record.run_folders(store) == []
 
 
-# --- the command -----------------------------------------------------------------------------------------------------------------
+# --- the command
+# ------------------------------------------------------------------------------------------------------------
 
 
-def test_completion_goes_through_the_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_completion_goes_through_the_verb(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     def complete(line: str) -> list[str]:
         monkeypatch.setenv("COMP_LINE", line)
         monkeypatch.setenv("COMP_POINT", str(len(line)))
@@ -369,11 +465,18 @@ def test_help_and_cfg(capsys: pytest.CaptureFixture) -> None:
     assert "did you mean 'run'" in capsys.readouterr().err
 
 
-def test_what_a_constructor_refuses_is_one_line_and_no_record(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_what_a_constructor_refuses_is_one_line_and_no_record(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     assert run("strategy=last_groups", "strategy.groups=9", store=store) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "strategy.groups=9" in err
     assert record.run_folders(store) == [] and not (store / ".running").exists()  # told before anything began
-    assert run("-m", "strategy=last_groups,scratch", "+strategy.groups=9", store=store) == 2  # scratch takes no groups
+    assert (
+        run("-m", "strategy=last_groups,scratch", "+strategy.groups=9", store=store) == 2
+    )  # scratch takes no groups
     assert main(["run", "-m", *SMALL, "strategy=last_groups", "strategy.groups=1,9", f"store={store}"]) == 0
-    assert "not applicable (1): strategy.groups=9" in capsys.readouterr().err and len(record.run_folders(store)) == 1
+    assert (
+        "not applicable (1): strategy.groups=9" in capsys.readouterr().err
+        and len(record.run_folders(store)) == 1
+    )

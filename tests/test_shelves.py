@@ -19,11 +19,20 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))])
+@pytest.mark.parametrize(
+    "name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))]
+)
 def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
     target = "blobs" if name in ("identity", "mlp") else "handwritten_digits"
     weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
-    asked = [f"target={target}", f"backbone={name}", "image_size=32", "strategy=scratch", "trainer.steps=1", "trainer.evaluations=1"]
+    asked = [
+        f"target={target}",
+        f"backbone={name}",
+        "image_size=32",
+        "strategy=scratch",
+        "trainer.steps=1",
+        "trainer.evaluations=1",
+    ]
     assert main(["run", *asked, *weights, "tracking=off", f"store={store}"]) == 0
     [folder] = record.run_folders(store)
     assert record.read_record(folder)["status"] in ("done", "collapsed")
@@ -34,7 +43,9 @@ def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, pat
     described, *rest = path.read_text().splitlines()
     assert described.startswith("# ") and described[2:3].isupper() and not described.endswith(".")
     assert rest[0].removeprefix("# idea: ") in shelves.IDEAS
-    assert re.search(r"^# compared: [a-z].*[^.]$", path.read_text(), re.M), "what its numbers were held against, or that nothing is needed"
+    assert re.search(r"^# compared: [a-z].*[^.]$", path.read_text(), re.M), (
+        "what its numbers were held against, or that nothing is needed"
+    )
     if rest[1].startswith("# paper: "):
         assert re.search(r" \d{4}, [A-Z].+, ", rest[1]), "authors year, title, venue"
     else:
@@ -44,7 +55,12 @@ def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, pat
 
 
 def test_several_sources_are_pooled(store: Path) -> None:
-    asked = ["target=handwritten_digits", "source=[printed_digits,handwritten_digits_rotated]", "strategy=joint", "trainer.steps=2"]
+    asked = [
+        "target=handwritten_digits",
+        "source=[printed_digits,handwritten_digits_rotated]",
+        "strategy=joint",
+        "trainer.steps=2",
+    ]
     assert main(["run", *asked, "trainer.evaluations=1", "tracking=off", f"store={store}"]) == 0
     [folder] = record.run_folders(store)
     entry = record.read_record(folder)
@@ -56,15 +72,38 @@ def test_several_sources_are_pooled(store: Path) -> None:
 def test_an_installed_wheel_brings_its_shelves(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, root], check=True, capture_output=True)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, root],
+        check=True,
+        capture_output=True,
+    )
     [wheel] = tmp_path.glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True, capture_output=True)
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True, capture_output=True
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    where = "import transferscope.catalog.yamls as c; print(c.own_folder()); print(len(c.names('domain')), len(c.names('strategy')))"
-    seen = subprocess.run([sys.executable, "-c", where], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    where = (
+        "import transferscope.catalog.yamls as c; print(c.own_folder()); print(len(c.names('domain')), "
+        "len(c.names('strategy')))"
+    )
+    seen = subprocess.run(
+        [sys.executable, "-c", where],
+        env=environment,
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert seen.splitlines()[0] == str(tmp_path / "site" / "transferscope" / "conf")
     assert all(int(number) > 5 for number in seen.splitlines()[1].split())
-    asked = ["target=blobs", "backbone=mlp", "strategy=scratch", "trainer.steps=2", "trainer.evaluations=1", "tracking=off"]
+    asked = [
+        "target=blobs",
+        "backbone=mlp",
+        "strategy=scratch",
+        "trainer.steps=2",
+        "trainer.evaluations=1",
+        "tracking=off",
+    ]
     module = [sys.executable, "-m", "transferscope.cli", "run", *asked]
     subprocess.run(module, env=environment, cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "runs").is_dir()

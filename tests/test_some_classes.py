@@ -1,4 +1,5 @@
-"""A domain of which some classes have no item: a part of another one, and what splits and budgets make of it."""
+"""A domain of which some classes have no item: a part of another one, and what splits and budgets make of
+it."""
 
 from dataclasses import replace
 
@@ -27,7 +28,8 @@ def test_it_holds_the_items_of_these_classes_and_the_names_of_all():
 
 @pytest.mark.parametrize(
     ("name", "classes", "says"),
-    [("low", ["0", "11"], "items_of=11: no class of handwritten_digits"), ("handwritten_digits", ["0"], "domain=handwritten_digits: a domain"),
+    [("low", ["0", "11"], "items_of=11: no class of handwritten_digits"),
+     ("handwritten_digits", ["0"], "domain=handwritten_digits: a domain"),
      ("low", [], "has no item of these classes")],
 )  # fmt: skip
 def test_what_is_no_part_is_refused(name, classes, says):
@@ -37,7 +39,9 @@ def test_what_is_no_part_is_refused(name, classes, says):
 
 def test_a_test_item_of_the_part_is_one_of_the_whole():
     whole, low = load_domain("target", "handwritten_digits", "data"), part("0", "3")
-    tested = [domain.ids[splits.split(replace(domain, name="same"), split_seed=0)[1]] for domain in (whole, low)]
+    tested = [
+        domain.ids[splits.split(replace(domain, name="same"), split_seed=0)[1]] for domain in (whole, low)
+    ]
     assert set(tested[1]) < set(tested[0])
 
 
@@ -62,6 +66,10 @@ def test_a_class_with_test_items_alone_is_refused_all_the_same():
 @pytest.mark.parametrize("budget", [5, "full"])
 def test_the_naive_answer_never_is_a_class_without_labels(budget):
     counts = {str(c): 5 if c in (0, 3) else 0 for c in range(10)}
-    record = {"cell": {"label_budget": budget}, "sees": ["target_labels"], "result": {"class_counts": {"target": counts}}}
+    record = {
+        "cell": {"label_budget": budget},
+        "sees": ["target_labels"],
+        "result": {"class_counts": {"target": counts}},
+    }
     told = class_counts(record, np.array(list(counts)))
     assert [c for c, count in enumerate(told) if count] == [0, 3]

@@ -1,4 +1,5 @@
-"""The files in sweeps/: what W&B's agent would start of them is a request this project can serve, and a search learns what it maximises."""
+"""The files in sweeps/: what W&B's agent would start of them is a request this project can serve, and a
+search learns what it maximises."""
 
 import itertools
 import os
@@ -19,8 +20,21 @@ from transferscope.training.request import resolve
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 FILES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(SWEEPS.glob("*.yaml"))}
-# https://docs.wandb.ai/guides/sweeps/sweep-config-keys; W&B's own schema is in the package `sweeps`, which asks for numpy below 2
-KEYS = {"program", "method", "name", "project", "entity", "description", "run_cap", "metric", "early_terminate", "command", "parameters"}
+# https://docs.wandb.ai/guides/sweeps/sweep-config-keys; W&B's own schema is in the package `sweeps`, which
+# asks for numpy below 2
+KEYS = {
+    "program",
+    "method",
+    "name",
+    "project",
+    "entity",
+    "description",
+    "run_cap",
+    "metric",
+    "early_terminate",
+    "command",
+    "parameters",
+}
 SHORT = ["trainer.steps=20", "trainer.source_steps=20", "trainer.evaluations=2"]
 
 
@@ -40,7 +54,10 @@ def points(sweep: dict) -> list[dict]:
     """What the server hands out: all of a grid; of a search the corners and some draws."""
     parameters = sweep["parameters"]
     if sweep["method"] == "grid":
-        return [dict(zip(parameters, values, strict=True)) for values in itertools.product(*(p["values"] for p in parameters.values()))]
+        return [
+            dict(zip(parameters, values, strict=True))
+            for values in itertools.product(*(p["values"] for p in parameters.values()))
+        ]
     chance = random.Random(0)
     corners = itertools.product(*([p["min"], p["max"]] for p in parameters.values()))
     draws = [{name: draw(parameter, chance) for name, parameter in parameters.items()} for _ in range(10)]
@@ -53,13 +70,19 @@ def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     from wandb import wandb_agent
 
     started = []
-    monkeypatch.setattr(wandb_agent, "AgentProcess", lambda command, **_: started.append(command) or type("Process", (), {})())
+    monkeypatch.setattr(
+        wandb_agent, "AgentProcess", lambda command, **_: started.append(command) or type("Process", (), {})()
+    )
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
 
     def command(sweep: dict, values: dict) -> list[str]:
         w_and_b = wandb_agent.Agent(api=None, queue=None)
         w_and_b._sweep_command = sweep["command"]
-        handed = {"run_id": "r", "program": sweep["program"], "args": {key: {"value": value} for key, value in values.items()}}
+        handed = {
+            "run_id": "r",
+            "program": sweep["program"],
+            "args": {key: {"value": value} for key, value in values.items()},
+        }
         w_and_b._command_run(handed)
         for name in ("WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"):  # meant for the process
             monkeypatch.delenv(name)
@@ -81,14 +104,21 @@ def test_every_command_of_the_agent_is_a_request_that_can_be_served(name: str, a
             assert (env, program, verb) == ("/usr/bin/env", "transferscope", "run")
             assert all(f"{key}={value}" in overrides for key, value in values.items())
             request = resolve(compose("config", overrides=overrides))
-            assert request.config["tracking"]["mode"] == "online" and request.config["tracking"]["project"] == sweep["project"]
+            assert (
+                request.config["tracking"]["mode"] == "online"
+                and request.config["tracking"]["project"] == sweep["project"]
+            )
             assert request.config["role"] == ("run" if sweep["method"] == "grid" else "trial")
             served.add(request.fingerprint)
     seen_by_some = {"source", "label_budget"}  # a strategy that sees no source is one run for all sources
     assert len(served) == len(asked) or seen_by_some & sweep["parameters"].keys()
 
 
-def test_a_search_learns_what_it_maximises_and_that_is_no_test_score(agent, tmp_path: Path, nobodys_account) -> None:  # noqa: F811
+def test_a_search_learns_what_it_maximises_and_that_is_no_test_score(
+    agent,
+    tmp_path: Path,
+    nobodys_account,
+) -> None:
     for name in ("random", "bayes"):
         sweep, store = FILES[name], tmp_path / name
         _, _, *words = agent(sweep, points(sweep)[0])
@@ -106,7 +136,12 @@ def test_every_recipe_can_be_planned(path: Path, tmp_path: Path, capsys: pytest.
     assert main([*asked, f"store={tmp_path}"]) == 0
     output = capsys.readouterr().out
     grid = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
-    sizes = [len(range(*map(int, found[1].split(",")))) if (found := re.match(r"range\((.*)\)", v)) else v.count(",") + 1 for v in grid.values()]
+    sizes = [
+        len(range(*map(int, found[1].split(","))))
+        if (found := re.match(r"range\((.*)\)", v))
+        else v.count(",") + 1
+        for v in grid.values()
+    ]
     product = 1
     for size in sizes:
         product *= size
@@ -118,10 +153,18 @@ def test_the_readme_shows_every_file() -> None:
     assert all(f"({path.relative_to(SWEEPS)})" in text for path in SWEEPS.rglob("*.yaml"))
 
 
-def test_a_run_that_the_store_has_is_told_to_the_agent_that_asks_again(server, tmp_path: Path, nobodys_account) -> None:  # noqa: F811
+def test_a_run_that_the_store_has_is_told_to_the_agent_that_asks_again(
+    server,
+    tmp_path: Path,
+    nobodys_account,
+) -> None:
     """As the agent starts it: a process with the sweep's and the run's id in its environment."""
     sweep = FILES["bayes"]
-    overrides = [word for word in sweep["command"] if "=" in word] + ["trainer.optimizer.lr=0.001", *SHORT, f"store={tmp_path / 'runs'}"]
+    overrides = [word for word in sweep["command"] if "=" in word] + [
+        "trainer.optimizer.lr=0.001",
+        *SHORT,
+        f"store={tmp_path / 'runs'}",
+    ]
     metric = sweep["metric"]["name"]
     told = []
     for run_id in ("first", "second"):
@@ -130,7 +173,11 @@ def test_a_run_that_the_store_has_is_told_to_the_agent_that_asks_again(server, t
             "WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": run_id,
         }  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "transferscope.cli", "run", *overrides], env=environment, capture_output=True, text=True, timeout=300
+            [sys.executable, "-m", "transferscope.cli", "run", *overrides],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         run = server.runs[run_id]  # W&B's run, not a second one by our fingerprint

@@ -42,7 +42,14 @@ def store(tmp_path):
 
 
 def track(store: Path, job: dict, **changes) -> str | None:
-    settings = {"mode": "offline", "project": "transferscope", "entity": None, "group": "demo", "tags": ["mine"], "directory": store}
+    settings = {
+        "mode": "offline",
+        "project": "transferscope",
+        "entity": None,
+        "group": "demo",
+        "tags": ["mine"],
+        "directory": store,
+    }
     return tracking.log_run(store / job["fingerprint"], **{**settings, **changes})
 
 
@@ -54,7 +61,9 @@ def read(store: Path, key: str) -> SimpleNamespace:
     """The one run with id `key`: run (its last description), config, history, summary, exit_code, folder."""
     (folder,) = run_folders(store, key)
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "WANDB_MODE": "offline"}).stdout
+    output = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "WANDB_MODE": "offline"}
+    ).stdout
     records = [json.loads(line) for line in output.splitlines()]
     found = SimpleNamespace(folder=folder, history=[], summary={}, metrics=[], exit_code=None)
     for record in records:
@@ -89,7 +98,11 @@ def test_a_run_carries_its_config_labels_history_and_result(store):
     run = read(store, job["fingerprint"])
     assert run.config.items() >= record["config"].items()
     assert (run.config["fingerprint"], run.config["cell"]) == (job["fingerprint"], job["cell"])
-    assert (run.run["project"], run.run["run_group"], run.run["job_type"]) == ("transferscope", "demo", "fine_tuning")
+    assert (run.run["project"], run.run["run_group"], run.run["job_type"]) == (
+        "transferscope",
+        "demo",
+        "fine_tuning",
+    )
     assert run.run["display_name"] == "fine_tuning printed+letters→handwritten 10/class seed 0"
     assert set(run.run["tags"]) == {"done", "fine_tuning", "handwritten", "printed", "letters", "mine"}
     rows = [row for row in run.history if ACCURACY in row]
@@ -107,11 +120,15 @@ def test_the_tables_agree_with_the_stored_predictions(store):
     _, labels, predicted = answers(store, job)
     cells = table(run, f"{TEST}/confusion_matrix_table")
     assert {(c["Actual"], c["Predicted"]): c["nPredictions"] for c in cells} == {
-        (f"class{i}", f"class{j}"): ((labels == i) & (predicted == j)).sum() for i in range(10) for j in range(10)
+        (f"class{i}", f"class{j}"): ((labels == i) & (predicted == j)).sum()
+        for i in range(10)
+        for j in range(10)
     }
     classes = table(run, f"{TEST}/classes")
     assert [(row["class"], row["items"]) for row in classes] == [(f"class{i}", 9) for i in range(10)]
-    assert [row["accuracy"] for row in classes] == pytest.approx([(predicted[labels == i] == i).mean() for i in range(10)])
+    assert [row["accuracy"] for row in classes] == pytest.approx(
+        [(predicted[labels == i] == i).mean() for i in range(10)]
+    )
     assert run.run["display_name"] == "scratch handwritten 10/class seed 0"
 
 
@@ -123,15 +140,23 @@ def test_at_most_32_images_of_items_lost_to_the_baseline(store):
 
     def images(ids: list[str]) -> list[np.ndarray]:
         asked.extend(ids)
-        return [np.full((8, 8), i, np.uint8) if i % 2 else np.full((8, 8, 3), i, np.uint8) for i in range(len(ids))]
+        return [
+            np.full((8, 8), i, np.uint8) if i % 2 else np.full((8, 8, 3), i, np.uint8)
+            for i in range(len(ids))
+        ]
 
     run = read(store, track(store, job, images=images, baseline=store / baseline["fingerprint"]))
     assert len(lost) > 32 and len(asked) == 32 and set(asked) <= lost
     won = (answers(store, baseline)[2] != labels) & (mine == labels)
-    assert run.summary[f"{TEST}/negative_flips"] == len(lost) and run.summary[f"{TEST}/positive_flips"] == won.sum()
+    assert (
+        run.summary[f"{TEST}/negative_flips"] == len(lost)
+        and run.summary[f"{TEST}/positive_flips"] == won.sum()
+    )
     captions = run.summary[f"{TEST}/negative_flip_images.captions"]
     first = list(ids).index(asked[0])
-    assert captions[0] == f"{asked[0]}: true class{labels[first]}, baseline class{labels[first]}, this run class{mine[first]}"
+    assert captions[0] == (
+        f"{asked[0]}: true class{labels[first]}, baseline class{labels[first]}, this run class{mine[first]}"
+    )
     assert len(captions) == 32 == len(list(run.folder.rglob("*.png")))
 
 
@@ -155,7 +180,9 @@ def test_a_wandb_run_that_is_open_in_this_process_is_left_alone(store, tmp_path)
     import wandb
 
     job = write_run(store, "scratch", 0, 0.5)
-    with wandb.init(mode="offline", dir=tmp_path, id="theirs", settings=wandb.Settings(silent=True, console="off")) as theirs:
+    with wandb.init(
+        mode="offline", dir=tmp_path, id="theirs", settings=wandb.Settings(silent=True, console="off")
+    ) as theirs:
         assert track(store, job) == job["fingerprint"]
         theirs.log({"loss": 1.0})
         assert set(dict(theirs.summary)) & {"loss", ACCURACY} == {"loss"}
@@ -163,7 +190,10 @@ def test_a_wandb_run_that_is_open_in_this_process_is_left_alone(store, tmp_path)
 
 
 def test_an_interrupted_run_is_closed_as_killed_and_the_next_one_is_its_own(store):
-    baseline, first, second = (write_run(store, name, 0, skill) for name, skill in (("scratch", 1.5), ("fine_tuning", 0.0), ("dann", 0.0)))
+    baseline, first, second = (
+        write_run(store, name, 0, skill)
+        for name, skill in (("scratch", 1.5), ("fine_tuning", 0.0), ("dann", 0.0))
+    )
 
     def interrupted(ids):
         raise KeyboardInterrupt
@@ -179,7 +209,11 @@ def test_a_failed_run_says_why_and_its_retry_replaces_it(store):
     job = write_run(store, "dann", 0, 0.5, status="failed", reason="RuntimeError: the disk is full")
     key = track(store, job)
     run = read(store, key)
-    assert (run.summary["status"], run.summary["reason"], run.exit_code) == ("failed", "RuntimeError: the disk is full", 1)
+    assert (run.summary["status"], run.summary["reason"], run.exit_code) == (
+        "failed",
+        "RuntimeError: the disk is full",
+        1,
+    )
     assert "failed" in run.run["tags"]
     write_run(store, "dann", 0, 0.5)
     assert track(store, job) == key
@@ -193,7 +227,11 @@ def test_a_diverged_run_is_an_answer_shown_at_its_last_finite_evaluation(store):
     run = read(store, track(store, job))
     _, labels, predicted = answers(store, job, step=200)
     assert (run.summary["status"], run.exit_code) == ("diverged", 0)
-    right = sum(c["nPredictions"] for c in table(run, f"{TEST}/confusion_matrix_table") if c["Actual"] == c["Predicted"])
+    right = sum(
+        c["nPredictions"]
+        for c in table(run, f"{TEST}/confusion_matrix_table")
+        if c["Actual"] == c["Predicted"]
+    )
     assert right == (predicted == labels).sum()
 
 
@@ -246,21 +284,38 @@ def test_a_comparison_is_a_run_with_its_verdicts_evidence_and_report(store):
     run = read(store, key)
     assert run.run["job_type"] == "comparison" and run.config["baseline"] == "scratch"
     rows = table(run, "verdicts")
-    assert [(row["label_budget"], row["verdict"]) for row in rows] == [(10, "negative"), ("full", "undecided")]
+    assert [(row["label_budget"], row["verdict"]) for row in rows] == [
+        (10, "negative"),
+        ("full", "undecided"),
+    ]
     assert rows[0]["ci_low"] < rows[0]["ci_high"] < 0 and rows[1]["ci_low"] is None
-    assert len(table(run, "classes")) == 10 and all(row["label_budget"] == 10 for row in table(run, "classes"))  # one seed: no interval
+    assert len(table(run, "classes")) == 10 and all(
+        row["label_budget"] == 10 for row in table(run, "classes")
+    )  # one seed: no interval
     (flips,) = table(run, "flips")
     assert flips["lost"] > 0.5 and flips["lost_excess"] > 0 and flips["lost_excess_ci_low"] > 0.5
-    assert run.summary.items() >= {"verdict/negative": 1, "verdict/undecided": 1, "missing": 0, "failed": 0}.items()
+    assert (
+        run.summary.items()
+        >= {"verdict/negative": 1, "verdict/undecided": 1, "missing": 0, "failed": 0}.items()
+    )
     assert "<p>the report</p>" in (run.folder / "files" / run.summary["report.path"]).read_text()
-    assert tracking.track_comparison(comparison, store, **written) == key  # the same verdicts are the same run
+    assert (
+        tracking.track_comparison(comparison, store, **written) == key
+    )  # the same verdicts are the same run
 
 
 def python(script: str, store: Path, **environment: str) -> subprocess.CompletedProcess:
     """`script` in a process of its own, as W&B settles its server and account once a process."""
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
-    head = f"import json, sys\nfrom pathlib import Path\nfrom transferscope import tracking\nstore = Path({str(store)!r})\n"
-    settings = {"env": {**os.environ, "PYTHONPATH": path, **environment}, "stdin": subprocess.DEVNULL, "timeout": 120}
+    head = (
+        "import json, sys\nfrom pathlib import Path\nfrom transferscope import tracking\nstore = "
+        f"Path({str(store)!r})\n"
+    )
+    settings = {
+        "env": {**os.environ, "PYTHONPATH": path, **environment},
+        "stdin": subprocess.DEVNULL,
+        "timeout": 120,
+    }
     return subprocess.run([sys.executable, "-c", head + script], capture_output=True, text=True, **settings)
 
 
@@ -283,7 +338,9 @@ def test_offline_opens_no_connection_asks_nothing_and_keeps_no_key(store, monkey
     monkeypatch.delenv("WANDB_ERROR_REPORTING")  # W&B's default: usage reports over the network
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
-        done = python(OFFLINE, store, WANDB_BASE_URL=f"http://127.0.0.1:{server.getsockname()[1]}", WANDB_API_KEY=KEY)
+        done = python(
+            OFFLINE, store, WANDB_BASE_URL=f"http://127.0.0.1:{server.getsockname()[1]}", WANDB_API_KEY=KEY
+        )
         assert (done.stdout, done.stderr) == (f"{job['fingerprint']}\n", "")
         with pytest.raises(TimeoutError):
             server.accept()
@@ -317,13 +374,24 @@ def test_online_a_run_is_live_and_completed_at_its_end(store, server):
     done = python(ONLINE, store, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
     assert done.stdout == f"{job['fingerprint']}\n", done.stderr
     run = server.runs[job["fingerprint"]]
-    assert [row["step"] for row in run.history if ACCURACY in row] == [0, 100, 200, 300]  # the live rows are not written again
+    assert [row["step"] for row in run.history if ACCURACY in row] == [
+        0,
+        100,
+        200,
+        300,
+    ]  # the live rows are not written again
     assert [row[ACCURACY] for row in run.history[:2]] == [0.125, 0.25]
-    assert (run.described["groupName"], run.described["jobType"], run.summary["status"]) == ("demo", "fine_tuning", "done")
+    assert (run.described["groupName"], run.described["jobType"], run.summary["status"]) == (
+        "demo",
+        "fine_tuning",
+        "done",
+    )
     assert any("confusion_matrix_table" in name for name in run.files)
     (predictions,) = server.of("p", "predictions")
     folder = store / job["fingerprint"]
-    assert predictions in run.outputs and predictions.contents == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert predictions in run.outputs and predictions.contents == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
     assert run.exit_code == 0 and not server.errors
     assert holds_key(store) == []
 
@@ -336,4 +404,9 @@ def test_online_without_a_server_the_run_is_written_offline(store):
     done = python(ONLINE, store, WANDB_BASE_URL=f"http://127.0.0.1:{port}", WANDB_API_KEY=KEY)
     assert done.stdout == f"{job['fingerprint']}\n", done.stderr
     assert "; writing it offline" in done.stderr
-    assert [row["step"] for row in read(store, job["fingerprint"]).history if ACCURACY in row] == [0, 100, 200, 300]
+    assert [row["step"] for row in read(store, job["fingerprint"]).history if ACCURACY in row] == [
+        0,
+        100,
+        200,
+        300,
+    ]

@@ -29,7 +29,11 @@ def labelled(size: int, seed: int = 0) -> Labelled:
 
 
 def scored(items: Labelled) -> dict[str, Evaluated]:
-    return {"toy/test": Evaluated(items.inputs, items.labels, np.arange(len(items.labels)).astype(str), ("a", "b", "c"), None)}
+    return {
+        "toy/test": Evaluated(
+            items.inputs, items.labels, np.arange(len(items.labels)).astype(str), ("a", "b", "c"), None
+        )
+    }
 
 
 def mlp_strategy() -> TargetOnly:
@@ -37,22 +41,40 @@ def mlp_strategy() -> TargetOnly:
     return TargetOnly(Classifier(MLP((4,), hidden=[8]), classes=3))
 
 
-def train(steps: int = 12, evaluations: int = 3, strategy: Strategy | None = None, settings: Settings = SETTINGS, **arguments) -> Outcome:
+def train(
+    steps: int = 12,
+    evaluations: int = 3,
+    strategy: Strategy | None = None,
+    settings: Settings = SETTINGS,
+    **arguments,
+) -> Outcome:
     settings = settings._replace(steps=steps, evaluations=evaluations)
-    return fit(strategy or mlp_strategy(), Pools(target=labelled(10)), scored(labelled(30, seed=1)), settings, (0, "test"), **arguments)
+    return fit(
+        strategy or mlp_strategy(),
+        Pools(target=labelled(10)),
+        scored(labelled(30, seed=1)),
+        settings,
+        (0, "test"),
+        **arguments,
+    )
 
 
 def bits(outcome: Outcome) -> tuple:
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
-    probabilities = {name: {step: p.numpy().tobytes() for step, p in by_step.items()} for name, by_step in outcome.probabilities.items()}
+    probabilities = {
+        name: {step: p.numpy().tobytes() for step, p in by_step.items()}
+        for name, by_step in outcome.probabilities.items()
+    }
     return outcome.status, probabilities, history
 
 
-# --- intervals and batches ---------------------------------------------------------------------------------------------------
+# --- intervals and batches
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("steps", "evaluations", "expected"), [(12, 3, [0, 4, 8, 12]), (10, 3, [0, 3, 7, 10]), (3, 3, [0, 1, 2, 3]), (7, 1, [0, 7])]
+    ("steps", "evaluations", "expected"),
+    [(12, 3, [0, 4, 8, 12]), (10, 3, [0, 3, 7, 10]), (3, 3, [0, 1, 2, 3]), (7, 1, [0, 7])],
 )
 def test_evaluations_are_at_the_start_and_at_the_end_of_every_interval(steps, evaluations, expected):
     heard = []
@@ -73,11 +95,19 @@ def batches(pool_size: int, batch_size: int, steps: int, stream: tuple = (0, "te
     torch.manual_seed(0)
     strategy, pool = Noting(Classifier(MLP((4,), hidden=[8]), classes=3)), labelled(pool_size)
     pool.inputs[:, 0] = torch.arange(pool_size)
-    fit(strategy, Pools(target=pool), {}, SETTINGS._replace(steps=steps, batch_size=batch_size, evaluations=1), stream)
+    fit(
+        strategy,
+        Pools(target=pool),
+        {},
+        SETTINGS._replace(steps=steps, batch_size=batch_size, evaluations=1),
+        stream,
+    )
     return strategy.noted
 
 
-@pytest.mark.parametrize(("pool", "size", "steps"), [(10, 4, 5), (10, 4, 30), (7, 3, 4), (9, 8, 9), (5, 32, 3), (33, 32, 66)])
+@pytest.mark.parametrize(
+    ("pool", "size", "steps"), [(10, 4, 5), (10, 4, 30), (7, 3, 4), (9, 8, 9), (5, 32, 3), (33, 32, 66)]
+)
 def test_every_item_of_a_pool_is_seen_equally_often(pool, size, steps):
     taken = batches(pool, size, steps)
     assert [len(batch) for batch in taken] == [min(pool, size)] * steps
@@ -113,7 +143,12 @@ def test_losses_of_the_history_are_means_since_the_evaluation_before():
 
     torch.manual_seed(0)
     rows = train(10, 3, Counting(Classifier(MLP((4,), hidden=[8]), classes=3))).history
-    assert [(row.get("loss/number"), row.get("loss/half")) for row in rows] == [(None, None), (1.0, 0.5), (4.5, 2.25), (8.0, 4.0)]
+    assert [(row.get("loss/number"), row.get("loss/half")) for row in rows] == [
+        (None, None),
+        (1.0, 0.5),
+        (4.5, 2.25),
+        (8.0, 4.0),
+    ]
 
 
 def test_a_loss_that_stops_being_finite_ends_the_fit_and_keeps_what_came_before():
@@ -130,7 +165,8 @@ def test_a_loss_that_stops_being_finite_ends_the_fit_and_keeps_what_came_before(
     assert [row["step"] for row in outcome.history] == list(outcome.probabilities["toy/test"]) == [0, 4]
 
 
-# --- what is kept ------------------------------------------------------------------------------------------------------------
+# --- what is kept
+# ------------------------------------------------------------------------------------------------------------
 
 
 class Scripted(TargetOnly):
@@ -173,7 +209,8 @@ def test_nothing_is_kept_unless_asked_for(tmp_path):
     assert not (tmp_path / "selected.safetensors").exists()
 
 
-# --- ended early -------------------------------------------------------------------------------------------------------------
+# --- ended early
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,8 +226,17 @@ def test_nothing_is_kept_unless_asked_for(tmp_path):
 )
 def test_a_fit_ends_when_nothing_got_better_for_as_long_as_it_waits(shares, patience, last):
     settings = SETTINGS._replace(patience=patience)
-    outcome = fit(Scripted(shares), Pools(target=labelled(10)), CASES["mlp"][2], settings, (0, "test"), stop_by=("toy/test",))
-    assert outcome.status == "done" and [row["step"] for row in outcome.history] == list(range(0, last + 1, 4))
+    outcome = fit(
+        Scripted(shares),
+        Pools(target=labelled(10)),
+        CASES["mlp"][2],
+        settings,
+        (0, "test"),
+        stop_by=("toy/test",),
+    )
+    assert outcome.status == "done" and [row["step"] for row in outcome.history] == list(
+        range(0, last + 1, 4)
+    )
 
 
 def test_without_a_rule_it_never_ends_early():
@@ -202,8 +248,19 @@ def test_a_fit_that_had_ended_when_it_was_stopped_is_over(tmp_path):
     stop_after(4, tmp_path, lambda: Scripted(shares), settings=settings, stop_by=("toy/test",))
     pools, items = CASES["mlp"][1:]
     heard = []
-    resumed = fit(Scripted(shares), pools, items, settings, (0, "test"), tmp_path, lambda *_: heard.append(_), stop_by=("toy/test",))
-    assert not heard and bits(resumed) == bits(fit(Scripted(shares), pools, items, settings, (0, "test"), stop_by=("toy/test",)))
+    resumed = fit(
+        Scripted(shares),
+        pools,
+        items,
+        settings,
+        (0, "test"),
+        tmp_path,
+        lambda *_: heard.append(_),
+        stop_by=("toy/test",),
+    )
+    assert not heard and bits(resumed) == bits(
+        fit(Scripted(shares), pools, items, settings, (0, "test"), stop_by=("toy/test",))
+    )
 
 
 def test_patience_counts_on_when_resumed(tmp_path):
@@ -214,7 +271,8 @@ def test_patience_counts_on_when_resumed(tmp_path):
     assert [row["step"] for row in resumed.history] == [0, 4, 8]
 
 
-# --- augmented batches -------------------------------------------------------------------------------------------------------
+# --- augmented batches
+# -------------------------------------------------------------------------------------------------------
 
 
 class Looking(TargetOnly):
@@ -223,7 +281,10 @@ class Looking(TargetOnly):
     sees = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
 
     def losses(self, batch):
-        self.noted = [*getattr(self, "noted", []), [batch.source.inputs, batch.target.inputs, batch.unlabelled]]
+        self.noted = [
+            *getattr(self, "noted", []),
+            [batch.source.inputs, batch.target.inputs, batch.unlabelled],
+        ]
         return super().losses(batch)
 
 
@@ -242,17 +303,28 @@ def test_every_part_of_a_batch_is_augmented_by_draws_of_its_own_and_the_items_st
             for image, shifted in zip(part, other, strict=True):
                 shifts = [(y, x) for y in range(-2, 3) for x in range(-2, 3)]
                 places = torch.arange(16)
-                found = [s for s in shifts if torch.equal(shifted[0], image[0][(places + s[0]).clamp(0, 15)][:, (places + s[1]).clamp(0, 15)])]
+                found = [
+                    s
+                    for s in shifts
+                    if torch.equal(
+                        shifted[0], image[0][(places + s[0]).clamp(0, 15)][:, (places + s[1]).clamp(0, 15)]
+                    )
+                ]
                 assert len(found) == 1
     assert not any(torch.equal(*pair) for pair in zip(cropped[0], plain[0], strict=True))
     again, other = seen("crop"), seen("crop", stream=(1, "test"))
-    assert all(torch.equal(a, b) for x, y in zip(cropped, again, strict=True) for a, b in zip(x, y, strict=True))
+    assert all(
+        torch.equal(a, b) for x, y in zip(cropped, again, strict=True) for a, b in zip(x, y, strict=True)
+    )
     assert not torch.equal(other[0][0], cropped[0][0])
 
 
 def test_evaluations_are_not_augmented_and_training_is_other():
     strategy, pools, items = CASES["lenet with dropout"]
-    plain, cropped = (fit(strategy(), pools, items, SETTINGS._replace(augmentation=a), (0, "test")) for a in ("none", "crop_flip"))
+    plain, cropped = (
+        fit(strategy(), pools, items, SETTINGS._replace(augmentation=a), (0, "test"))
+        for a in ("none", "crop_flip")
+    )
     assert torch.equal(plain.probabilities["toy/test"][0], cropped.probabilities["toy/test"][0])
     assert not torch.equal(plain.probabilities["toy/test"][12], cropped.probabilities["toy/test"][12])
 
@@ -263,10 +335,13 @@ def test_an_augmented_fit_resumes_bit_identical(tmp_path, augmentation, last):
     strategy, pools, items = CASES["lenet with dropout"]
     settings = SETTINGS._replace(augmentation=augmentation, label_smoothing=0.1)
     stop_after(last, tmp_path, strategy, pools, items, settings=settings)
-    assert bits(fit(strategy(), pools, items, settings, (0, "test"), tmp_path)) == bits(fit(strategy(), pools, items, settings, (0, "test")))
+    assert bits(fit(strategy(), pools, items, settings, (0, "test"), tmp_path)) == bits(
+        fit(strategy(), pools, items, settings, (0, "test"))
+    )
 
 
-# --- stopped and resumed -----------------------------------------------------------------------------------------------------
+# --- stopped and resumed
+# -----------------------------------------------------------------------------------------------------
 
 
 def lenet_strategy() -> TargetOnly:
@@ -280,19 +355,32 @@ def dann_strategy() -> DANN:
 
 
 def images(size: int, seed: int = 0) -> Labelled:
-    inputs = torch.randint(0, 256, (size, 1, 16, 16), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    inputs = torch.randint(
+        0, 256, (size, 1, 16, 16), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
     return Labelled(inputs, torch.arange(size) % 3, torch.zeros(size, dtype=torch.int64))
 
 
 CASES = {
     "mlp": (mlp_strategy, Pools(target=labelled(10)), scored(labelled(30, seed=1))),
     "lenet with dropout": (lenet_strategy, Pools(target=images(10)), scored(images(6, seed=1))),
-    "dann": (dann_strategy, Pools(labelled(20, 2), labelled(10), labelled(15, 3).inputs), scored(labelled(30, seed=1))),
+    "dann": (
+        dann_strategy,
+        Pools(labelled(20, 2), labelled(10), labelled(15, 3).inputs),
+        scored(labelled(30, seed=1)),
+    ),
 }
 
 
 def stop_after(
-    last: int, folder, strategy, pools=CASES["mlp"][1], items=CASES["mlp"][2], error=RuntimeError, settings=SETTINGS, **arguments
+    last: int,
+    folder,
+    strategy,
+    pools=CASES["mlp"][1],
+    items=CASES["mlp"][2],
+    error=RuntimeError,
+    settings=SETTINGS,
+    **arguments,
 ) -> None:
     def stop(step: int, row: dict) -> None:
         if step == last:
@@ -310,10 +398,15 @@ def test_a_resumed_fit_ends_bit_identical_to_one_never_stopped(tmp_path, case, l
     expected = fit(whole, pools, items, SETTINGS, (0, "test"))
     stop_after(last, tmp_path, strategy, pools, items)
     heard, resumed = [], strategy()  # built anew, as in the process that takes the run up
-    outcome = fit(resumed, pools, items, SETTINGS, (0, "test"), tmp_path, lambda step, row: heard.append(step))
+    outcome = fit(
+        resumed, pools, items, SETTINGS, (0, "test"), tmp_path, lambda step, row: heard.append(step)
+    )
     assert bits(outcome) == bits(expected)
     assert heard == [step for step in (4, 8, 12) if step > last]  # what was done is not done again
-    assert all(torch.equal(a, b) for a, b in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True)
+    )
 
 
 def test_a_fit_stopped_twice_is_resumed_twice(tmp_path):

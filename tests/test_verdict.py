@@ -1,4 +1,5 @@
-"""The statistics against hand calculation, an independent derivation, simulation, and the cases a reviewer would try."""
+"""The statistics against hand calculation, an independent derivation, simulation, and the cases a reviewer
+would try."""
 
 import math
 from dataclasses import replace
@@ -22,7 +23,12 @@ from transferscope.statistics.verdict import (
 
 
 def differences(rng, seeds=5, n=200, delta=0.0, sd_seed=0.0, sd_item=0.1, sd_rest=0.1):
-    return delta + sd_seed * rng.normal(size=(seeds, 1)) + sd_item * rng.normal(size=n) + sd_rest * rng.normal(size=(seeds, n))
+    return (
+        delta
+        + sd_seed * rng.normal(size=(seeds, 1))
+        + sd_item * rng.normal(size=n)
+        + sd_rest * rng.normal(size=(seeds, n))
+    )
 
 
 def pair(d, strategy=(), baseline=(), smallest=100):
@@ -32,14 +38,17 @@ def pair(d, strategy=(), baseline=(), smallest=100):
 
 
 def test_estimate_by_hand():
-    # with +1 and −1 four items; row means 1/4 and 0; sums of squares 0.125 (seeds) + 4.375 (items) + 0.375; c = (0.5, 0)
+    # with +1 and −1 four items; row means 1/4 and 0; sums of squares 0.125 (seeds) + 4.375 (items) + 0.375; c
+    # = (0.5, 0)
     effect = estimate([[1, 0], [0, 0]])
     assert effect.delta == 0.25
     assert effect.seed_variance == pytest.approx(0.125 / 8)
     assert effect.item_variance == pytest.approx((4.375 / 3 - 0.125) / 8)
     assert (effect.seeds, effect.items) == (2, 2)
     assert effect.item_df == pytest.approx(2.25**2 / 2.0625)
-    half = math.sqrt(12.7062**2 * 0.015625 + stats.t.ppf(0.975, 2.25**2 / 2.0625) ** 2 / 6)  # t with 1 degree of freedom
+    half = math.sqrt(
+        12.7062**2 * 0.015625 + stats.t.ppf(0.975, 2.25**2 / 2.0625) ** 2 / 6
+    )  # t with 1 degree of freedom
     assert effect.half(0.05) == pytest.approx(half, rel=1e-5)
     assert effect.interval(0.05) == pytest.approx((0.25 - half, 0.25 + half), rel=1e-5)
 
@@ -123,14 +132,17 @@ def test_fewer_items_never_narrow_the_interval():
 @pytest.mark.parametrize("sd_seed", [0.0, 0.02])
 def test_coverage_and_error_rate_at_the_levels_of_holm(sd_seed):
     rng, draws = np.random.default_rng(7), 4000
-    p = np.array([estimate(differences(rng, seeds=3, n=100, sd_seed=sd_seed)).p_value() for _ in range(draws)])
+    p = np.array(
+        [estimate(differences(rng, seeds=3, n=100, sd_seed=sd_seed)).p_value() for _ in range(draws)]
+    )
     assert np.mean(p > 0.05) >= 0.93
     for alpha in (0.05, 0.05 / 12, 0.05 / 36):
         assert np.mean(p <= alpha) <= 1.25 * alpha + 3 * math.sqrt(alpha / draws)
 
 
 def test_few_discordant_items_are_not_called_equivalent():
-    """1 % of the items persistently lost, 50 tested: without pseudo-items `equivalent` comes out in most draws."""
+    """1 % of the items persistently lost, 50 tested: without pseudo-items `equivalent` comes out in most
+    draws."""
     rng, equivalent = np.random.default_rng(11), 0
     for _ in range(300):
         d = np.repeat(-(rng.random((1, 50)) < 0.01).astype(float), 3, axis=0)
@@ -142,23 +154,31 @@ def test_few_discordant_items_are_not_called_equivalent():
 def test_minimum_detectable_effect_is_found_four_times_in_five():
     rng = np.random.default_rng(13)
     mde = np.mean([estimate(differences(rng, sd_seed=0.01)).minimum_detectable(0.05) for _ in range(300)])
-    found = np.mean([estimate(differences(rng, delta=mde, sd_seed=0.01)).p_value() <= 0.05 for _ in range(1000)])
+    found = np.mean(
+        [estimate(differences(rng, delta=mde, sd_seed=0.01)).p_value() <= 0.05 for _ in range(1000)]
+    )
     assert 0.75 <= found <= 0.95
 
 
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03], 3) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.01, 0.04, 0.03], 5) == pytest.approx([0.05, 0.12, 0.12])  # two planned cells have no run: p = 1
+    assert holm([0.01, 0.04, 0.03], 5) == pytest.approx(
+        [0.05, 0.12, 0.12]
+    )  # two planned cells have no run: p = 1
     assert holm([0.9, 0.8], 2) == pytest.approx([1.0, 1.0])
     assert len(holm([], 0)) == 0
 
 
 def test_verdicts_and_intervals_never_contradict_each_other():
-    """Whatever Holm's steps do: a decided cell's simultaneous interval lies where its verdict says, an undecided one's allows both."""
+    """Whatever Holm's steps do: a decided cell's simultaneous interval lies where its verdict says, an
+    undecided one's allows both."""
     rng, seen, step_down = np.random.default_rng(17), set(), 0
     for _ in range(60):
         deltas = rng.choice([0.0, 0.004, 0.02, -0.02, 0.2], size=8)
-        pairs = [pair(differences(rng, n=2000, delta=delta, sd_seed=0.003, sd_item=0.05, sd_rest=0.05)) for delta in deltas]
+        pairs = [
+            pair(differences(rng, n=2000, delta=delta, sd_seed=0.003, sd_item=0.05, sd_rest=0.05))
+            for delta in deltas
+        ]
         for judgement in judge(pairs, margin=0.01, alpha=0.05, family_size=9):
             low, high = judgement.ci_simultaneous
             inside = {
@@ -185,12 +205,15 @@ def test_a_larger_family_is_stricter():
 
 
 def test_family_wise_error_with_a_shared_baseline():
-    """24 cells against one baseline, no effect anywhere: at most alpha of the families claim any difference."""
+    """24 cells against one baseline, no effect anywhere: at most alpha of the families claim any
+    difference."""
     rng, families, wrong = np.random.default_rng(23), 150, 0
     for _ in range(families):
         shared = differences(rng, n=60, sd_seed=0.03)
         pairs = [pair(differences(rng, n=60, sd_seed=0.03) - shared) for _ in range(24)]
-        wrong += any(judgement.verdict in ("positive", "negative") for judgement in judge(pairs, 0.01, 0.05, 24))
+        wrong += any(
+            judgement.verdict in ("positive", "negative") for judgement in judge(pairs, 0.01, 0.05, 24)
+        )
     assert wrong / families <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / families)
 
 
@@ -198,7 +221,9 @@ def test_material_and_half_verdicts():
     rng = np.random.default_rng(29)
 
     def verdict(delta):
-        return judge([pair(differences(rng, n=20_000, delta=delta, sd_item=0.05, sd_rest=0.05))], 0.01, 0.05, 1)[0]
+        return judge(
+            [pair(differences(rng, n=20_000, delta=delta, sd_item=0.05, sd_rest=0.05))], 0.01, 0.05, 1
+        )[0]
 
     large, small, none, loss = verdict(0.05), verdict(0.005), verdict(0.0), verdict(-0.05)
     assert (large.verdict, large.material, large.no_harm, large.no_gain) == ("positive", True, True, False)
@@ -227,7 +252,10 @@ def test_a_collapse_is_never_positive_or_equivalent(arm):
     rng = np.random.default_rng(31)
     for delta, verdict in ((0.3, "undecided"), (0.0, "undecided"), (-0.3, "negative")):
         d = differences(rng, n=20_000, delta=delta)
-        clean, collapsed = judge([pair(d)], 0.01, 0.05, 1)[0], judge([pair(d, **{arm: [2]})], 0.01, 0.05, 1)[0]
+        clean, collapsed = (
+            judge([pair(d)], 0.01, 0.05, 1)[0],
+            judge([pair(d, **{arm: [2]})], 0.01, 0.05, 1)[0],
+        )
         assert clean.verdict != "undecided"
         assert collapsed.verdict == verdict
         assert not collapsed.no_harm
@@ -263,7 +291,9 @@ def reason(effect_d):
 def test_reason_more_seeds_is_kept_by_that_many_seeds():
     """At a fifth of the level, for what is read with them has been read before."""
     rng = np.random.default_rng(37)
-    d = differences(rng, n=5000, delta=0.0, sd_seed=0.0, sd_item=0.02, sd_rest=0.02) + np.array([[0.06], [0.0], [0.08], [-0.01], [0.03]])
+    d = differences(rng, n=5000, delta=0.0, sd_seed=0.0, sd_item=0.02, sd_rest=0.02) + np.array(
+        [[0.06], [0.0], [0.08], [-0.01], [0.03]]
+    )
     text = reason(d)
     assert text.startswith("more seeds: about ")
     effect, seeds = estimate(d), int(text.split()[3])
@@ -271,7 +301,8 @@ def test_reason_more_seeds_is_kept_by_that_many_seeds():
 
     def half(k):
         return math.sqrt(
-            stats.t.ppf(0.995, k - 1) ** 2 * effect.seed_variance * 5 / k + stats.t.ppf(0.995, effect.item_df) ** 2 * effect.item_variance
+            stats.t.ppf(0.995, k - 1) ** 2 * effect.seed_variance * 5 / k
+            + stats.t.ppf(0.995, effect.item_df) ** 2 * effect.item_variance
         )
 
     assert half(seeds) < effect.delta <= half(seeds - 1)
@@ -285,7 +316,9 @@ def test_reason_items_not_seeds():
     needed = effect.items_needed(effect.delta, 0.05)
     assert text == f"needs test items, not seeds: about {needed:,.0f} for this Δ"
     assert 300 < needed == pytest.approx(1.96**2 * (81 / 300 - 0.03**2) / 0.03**2, rel=0.04)
-    then = replace(effect, item_variance=effect.item_variance * 300 / needed, item_df=effect.item_df * needed / 300)
+    then = replace(
+        effect, item_variance=effect.item_variance * 300 / needed, item_df=effect.item_df * needed / 300
+    )
     assert then.item_half(0.05) == pytest.approx(effect.delta)
 
 
@@ -323,18 +356,21 @@ def test_items_of_a_group_count_once():
 
 
 def test_groups_of_unequal_size_weigh_the_same():
-    assert group_means(np.array([[1.0, 0.0, 0.0, 0.0]]), np.array(["a", "b", "b", "b"])) == pytest.approx(np.array([[1.0, 0.0]]))
+    assert group_means(np.array([[1.0, 0.0, 0.0, 0.0]]), np.array(["a", "b", "b", "b"])) == pytest.approx(
+        np.array([[1.0, 0.0]])
+    )
 
 
 def lasting(rng, seeds=10, n=5000, share=0.01, noise=0.02, baseline=None):
-    """d of two arms that are equally good: on a share of items they differ in every seed, either way equally often; elsewhere by chance."""
+    """d of two arms that are equally good: on a share of items they differ in every seed, either way equally
+    often; elsewhere by chance."""
     c = rng.choice([0, 1, -1], size=n, p=[1 - share, share / 2, share / 2])
     return c + (c == 0) * rng.choice([0, 1, -1], size=(seeds, n), p=[1 - noise, noise / 2, noise / 2])
 
 
 def test_equivalences_do_not_make_false_differences():
-    """Twelve truly equal cells on 5,000 items: one procedure over the smaller p told some cell different in 28 to 37 % of families, for each
-    equivalence that was told made the next test of a difference easier."""
+    """Twelve truly equal cells on 5,000 items: one procedure over the smaller p told some cell different in
+    28 to 37 % of families, for each equivalence that was told made the next test of a difference easier."""
     rng, families, false, equivalent = np.random.default_rng(41), 100, 0, 0
     for _ in range(families):
         pairs = [Pair(lasting(rng), np.zeros(10, bool), np.zeros(10, bool), 100) for _ in range(12)]

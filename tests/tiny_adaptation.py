@@ -1,4 +1,5 @@
-"""A network and a batch small enough to compute a strategy's loss from its weights in numpy, and its gradients numerically."""
+"""A network and a batch small enough to compute a strategy's loss from its weights in numpy, and its
+gradients numerically."""
 
 from collections.abc import Callable
 
@@ -62,7 +63,8 @@ def batch(with_labels: bool = False) -> Batch:
     return Batch(source, target, 2 * inputs[6:] + 1)
 
 
-# --- the equations' parts, in numpy ------------------------------------------------------------------------------------------
+# --- the equations' parts, in numpy
+# ------------------------------------------------------------------------------------------
 
 
 def weights_of(strategy: Strategy) -> Weights:
@@ -107,8 +109,11 @@ def supervised(weights: Weights, items: Batch, scores: Callable = logits) -> dic
     return terms
 
 
-def assert_gradients(strategy: Strategy, objective: Callable[[str, Weights], float], **tolerance: float) -> None:
-    """The gradients that a backward pass has left equal the numerical ones of objective(parameter's name, weights)."""
+def assert_gradients(
+    strategy: Strategy, objective: Callable[[str, Weights], float], **tolerance: float
+) -> None:
+    """The gradients that a backward pass has left equal the numerical ones of objective(parameter's name,
+    weights)."""
     weights = weights_of(strategy)
     for name, parameter in strategy.named_parameters():
         if not parameter.requires_grad:

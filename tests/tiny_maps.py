@@ -1,4 +1,5 @@
-"""A convolutional backbone for arrays and small grey images: what a strategy that reads feature maps is run with on a domain of arrays."""
+"""A convolutional backbone for arrays and small grey images: what a strategy that reads feature maps is run
+with on a domain of arrays."""
 
 import math
 from collections.abc import Sequence

@@ -12,14 +12,22 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.shallow import Items, ShallowAdaptation
 from transferscope.strategies.source_classifier import SourceClassifier
 
-Shift = Callable[[int, int, bool], tuple[np.ndarray, np.ndarray]]  # items, draw, is it the target → inputs [n, d], labels [n]
+Shift = Callable[
+    [int, int, bool], tuple[np.ndarray, np.ndarray]
+]  # items, draw, is it the target → inputs [n, d], labels [n]
 
 
 def labelled(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> Labelled:
-    return Labelled(torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(labels), torch.full((len(labels),), domain))
+    return Labelled(
+        torch.from_numpy(inputs.astype(np.float32)),
+        torch.from_numpy(labels),
+        torch.full((len(labels),), domain),
+    )
 
 
-def fitted(make: type[ShallowAdaptation], source: tuple, target: np.ndarray, known: tuple | None = None, **keys) -> ShallowAdaptation:
+def fitted(
+    make: type[ShallowAdaptation], source: tuple, target: np.ndarray, known: tuple | None = None, **keys
+) -> ShallowAdaptation:
     """source, known: (inputs [n, d], labels [n])."""
     network = Classifier(Identity((target.shape[1],)), int(source[1].max()) + 1)
     strategy = make(network, **keys)
@@ -38,13 +46,21 @@ def accuracy(make: type[ShallowAdaptation], shift: Shift, seeds: int = 3, **keys
     """On target items that were not there when it was fitted, the mean over draws."""
     hits = []
     for draw in range(seeds):
-        source, (target, _), (test, labels) = shift(150, 3 * draw, False), shift(150, 3 * draw + 1, True), shift(150, 3 * draw + 2, True)
+        source, (target, _), (test, labels) = (
+            shift(150, 3 * draw, False),
+            shift(150, 3 * draw + 1, True),
+            shift(150, 3 * draw + 2, True),
+        )
         hits.append((predicted(fitted(make, source, target, **keys), test).argmax(1) == labels).mean())
     return float(np.mean(hits))
 
 
 def gain(
-    make: type[ShallowAdaptation], shift: Shift, classifier: str = "nearest_neighbour", scaling: str = "domain", **keys
+    make: type[ShallowAdaptation],
+    shift: Shift,
+    classifier: str = "nearest_neighbour",
+    scaling: str = "domain",
+    **keys,
 ) -> tuple[float, float]:
     """(without adaptation, with it): the same classifier on the features as they are, scaled alike."""
     alike = {"classifier": classifier, "scaling": scaling}
@@ -66,8 +82,14 @@ def kernel_of(items: np.ndarray) -> np.ndarray:
     return np.exp(-squareform(squared) / np.median(squared))
 
 
-def circle(size: int, draw: int, radius: float = 3.0, noise: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+def circle(
+    size: int, draw: int, radius: float = 3.0, noise: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
     """Three classes on a circle of two features."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     angles = 2 * np.pi * labels / 3
-    return radius * np.stack([np.cos(angles), np.sin(angles)], 1) + noise * random.normal(size=(size, 2)), labels, random
+    return (
+        radius * np.stack([np.cos(angles), np.sin(angles)], 1) + noise * random.normal(size=(size, 2)),
+        labels,
+        random,
+    )

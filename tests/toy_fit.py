@@ -25,14 +25,26 @@ def circle(which: np.ndarray, of: int = 3) -> np.ndarray:
 
 
 def hits(
-    strategy: Callable[[Classifier], Strategy], backbone: Callable[[], Backbone], pools: Pools, test: Labelled, seed: int, steps: int = 200
+    strategy: Callable[[Classifier], Strategy],
+    backbone: Callable[[], Backbone],
+    pools: Pools,
+    test: Labelled,
+    seed: int,
+    steps: int = 200,
 ) -> np.ndarray:
-    """Of each test item after training, whether it is right [n]; of the pools only what the strategy sees. Weights and batches are drawn by
-    `seed`."""
+    """Of each test item after training, whether it is right [n]; of the pools only what the strategy sees.
+    Weights and batches are drawn by `seed`."""
     torch.manual_seed(seed)
     classes = tuple("abcdef"[: int(test.labels.max()) + 1])
     trained = strategy(Classifier(backbone(), len(classes)))
-    seen = Pools(source=pools.source if "source_inputs" in trained.sees else None, target=pools.target if "target_labels" in trained.sees else None)
-    evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(len(test.labels)).astype(str), classes, None)}
+    seen = Pools(
+        source=pools.source if "source_inputs" in trained.sees else None,
+        target=pools.target if "target_labels" in trained.sees else None,
+    )
+    evaluated = {
+        "toy/test": Evaluated(
+            test.inputs, test.labels, np.arange(len(test.labels)).astype(str), classes, None
+        )
+    }
     outcome = fit(trained, seen, evaluated, SETTINGS._replace(steps=steps), (seed, "test"))
     return (outcome.probabilities["toy/test"][steps].argmax(1) == test.labels).numpy().astype(float)

@@ -1,7 +1,8 @@
-"""As much of a W&B server as runs, `wandb sync` and W&B's public API need, on loopback: it keeps what it is sent and hands it back.
+"""As much of a W&B server as runs, `wandb sync` and W&B's public API need, on loopback: it keeps what it is
+sent and hands it back.
 
-It answers by the name of a GraphQL operation, with all the fields that any of the clients' operations of that name ask for.
-"""
+It answers by the name of a GraphQL operation, with all the fields that any of the clients' operations of that
+name ask for."""
 
 import base64
 import json
@@ -34,7 +35,11 @@ class Run:
 
     @property
     def config(self) -> dict:
-        return {key: entry["value"] for key, entry in json.loads(self.described["config"]).items() if key != "_wandb"}
+        return {
+            key: entry["value"]
+            for key, entry in json.loads(self.described["config"]).items()
+            if key != "_wandb"
+        }
 
     @property
     def history(self) -> list[dict]:
@@ -84,7 +89,11 @@ class Server(ThreadingHTTPServer):
     def of(self, project: str, kind: str | None = None, name: str | None = None) -> list[Artifact]:
         """Committed versions, the oldest first."""
         wanted = {"project": project, "kind": kind, "name": name, "state": "COMMITTED"}
-        return [a for a in self.artifacts if all(value is None or getattr(a, key) == value for key, value in wanted.items())]
+        return [
+            a
+            for a in self.artifacts
+            if all(value is None or getattr(a, key) == value for key, value in wanted.items())
+        ]
 
 
 @contextmanager
@@ -156,13 +165,16 @@ class Handler(BaseHTTPRequestHandler):
             return {}
         return answer(variables.get("input", variables))
 
-    # --- runs -------------------------------------------------------------------------------------------------------------------
+    # --- runs
+    # --------------------------------------------------------------------------------------------------------
 
     def on_ServerFeaturesQuery(self, _):
         return {"serverInfo": {"features": []}}
 
     def on_Viewer(self, _):
-        return {"viewer": {"id": "u", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}}
+        return {
+            "viewer": {"id": "u", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
+        }
 
     on_GetDefaultEntity = on_Viewer
 
@@ -170,14 +182,26 @@ class Handler(BaseHTTPRequestHandler):
         run = self.server.runs.setdefault(sent["name"], Run(sent["project"], sent["name"]))
         run.described |= {key: value for key, value in sent.items() if value is not None}
         place = {"id": "p", "name": run.project, "entity": {"id": "e", "name": ENTITY}}
-        bucket = {"id": run.name, "name": run.name, "displayName": "", "description": "", "config": "{}", "sweepName": None, "project": place}
+        bucket = {
+            "id": run.name,
+            "name": run.name,
+            "displayName": "",
+            "description": "",
+            "config": "{}",
+            "sweepName": None,
+            "project": place,
+        }
         return {"upsertBucket": {"bucket": {**bucket, "historyLineCount": 0}, "inserted": True}}
 
     def on_CreateRunFiles(self, sent):
-        files = [{"name": name, "uploadUrl": f"{self.server.url}/run/{sent['run']}/{name}"} for name in sent["files"]]
+        files = [
+            {"name": name, "uploadUrl": f"{self.server.url}/run/{sent['run']}/{name}"}
+            for name in sent["files"]
+        ]
         return {"createRunFiles": {"runID": sent["run"], "uploadHeaders": [], "files": files}}
 
-    # --- artifacts are sent -----------------------------------------------------------------------------------------------------
+    # --- artifacts are sent
+    # -----------------------------------------------------------------------------------------------------
 
     def on_ArtifactType(self, sent):
         found = self.server.of(sent["project"], name=sent["name"].partition(":")[0])
@@ -200,17 +224,26 @@ class Handler(BaseHTTPRequestHandler):
             self.server.runs[sent["runName"]].outputs.append(artifact)
         latest = {"id": versions[-1].id, "versionIndex": versions[-1].version} if versions else None
         sequence = {"id": "s", "latestArtifact": latest}
-        return {"createArtifact": {"artifact": {"id": artifact.id, "state": artifact.state, "artifactSequence": sequence}}}
+        return {
+            "createArtifact": {
+                "artifact": {"id": artifact.id, "state": artifact.state, "artifactSequence": sequence}
+            }
+        }
 
     def on_CreateArtifactManifest(self, sent):
-        file = {"id": "f", "uploadUrl": f"{self.server.url}/manifest/{sent['artifactID']}/manifest", "uploadHeaders": []}
+        file = {
+            "id": "f",
+            "uploadUrl": f"{self.server.url}/manifest/{sent['artifactID']}/manifest",
+            "uploadHeaders": [],
+        }
         return {"createArtifactManifest": {"artifactManifest": {"id": sent["artifactID"], "file": file}}}
 
     def on_CreateArtifactFiles(self, sent):
         nodes = [
             {
-                "storagePath": file["name"], "uploadUrl": f"{self.server.url}/file/{file['artifactID']}/{file['name']}", "uploadHeaders": [],
-                "uploadMultipartUrls": None, "artifact": {"id": file["artifactID"]},
+                "storagePath": file["name"],
+                "uploadUrl": f"{self.server.url}/file/{file['artifactID']}/{file['name']}",
+                "uploadHeaders": [], "uploadMultipartUrls": None, "artifact": {"id": file["artifactID"]},
             }
             for file in sent["artifactFiles"]
         ]  # fmt: skip
@@ -225,7 +258,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.runs[sent["runName"]].inputs.append(self.by_id(sent["artifactID"]))
         return {"useArtifact": {"artifact": {"id": sent["artifactID"]}}}
 
-    # --- artifacts are asked for ------------------------------------------------------------------------------------------------
+    # --- artifacts are asked for
+    # ------------------------------------------------------------------------------------------------
 
     def by_id(self, key: str) -> Artifact:
         return next(a for a in self.server.artifacts if a.id == key)
@@ -235,12 +269,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def described(self, a: Artifact) -> dict:
         collection = {"__typename": "ArtifactSequence", "name": a.name, "project": self.place(a.project)}
-        aliases = [{"__typename": "ArtifactAlias", "id": alias, "alias": alias, "artifactCollection": collection} for alias in sorted(a.aliases)]
+        aliases = [
+            {"__typename": "ArtifactAlias", "id": alias, "alias": alias, "artifactCollection": collection}
+            for alias in sorted(a.aliases)
+        ]
         return {
-            "__typename": "Artifact", "id": a.id, "artifactSequence": collection, "versionIndex": a.version, "artifactType": {"name": a.kind},
-            "description": None, "metadata": a.sent.get("metadata"), "ttlDurationSeconds": -2, "ttlIsInherited": True, "tags": [],
-            "historyStep": None, "state": a.state, "size": sum(map(len, a.contents.values())), "digest": a.sent["digest"], "commitHash": "c",
-            "fileCount": len(a.contents), "createdAt": CREATED, "updatedAt": CREATED, "aliases": aliases,
+            "__typename": "Artifact", "id": a.id, "artifactSequence": collection, "versionIndex": a.version,
+            "artifactType": {"name": a.kind}, "description": None, "metadata": a.sent.get("metadata"),
+            "ttlDurationSeconds": -2, "ttlIsInherited": True, "tags": [], "historyStep": None,
+            "state": a.state, "size": sum(map(len, a.contents.values())), "digest": a.sent["digest"],
+            "commitHash": "c", "fileCount": len(a.contents), "createdAt": CREATED, "updatedAt": CREATED,
+            "aliases": aliases,
         }  # fmt: skip
 
     def listed(self, nodes: list[dict], sent: dict) -> dict:
@@ -248,21 +287,37 @@ class Handler(BaseHTTPRequestHandler):
         start = int(sent.get("cursor") or 0)
         end = start + min(PAGE, sent.get("perPage") or PAGE)
         page = {"__typename": "PageInfo", "endCursor": str(end), "hasNextPage": end < len(nodes)}
-        return {"totalCount": len(nodes), "pageInfo": page, "edges": [{"node": node, "cursor": "c"} for node in nodes[start:end]]}
+        return {
+            "totalCount": len(nodes),
+            "pageInfo": page,
+            "edges": [{"node": node, "cursor": "c"} for node in nodes[start:end]],
+        }
 
     def on_ProjectArtifactTypes(self, sent):
-        if sent["entity"] != ENTITY or not any(run.project == sent["project"] for run in self.server.runs.values()):
+        if sent["entity"] != ENTITY or not any(
+            run.project == sent["project"] for run in self.server.runs.values()
+        ):
             return {"project": None}
         kinds = dict.fromkeys(a.kind for a in self.server.of(sent["project"]))
-        nodes = [{"__typename": "ArtifactType", "id": kind, "name": kind, "description": None, "createdAt": CREATED} for kind in kinds]
+        nodes = [
+            {
+                "__typename": "ArtifactType",
+                "id": kind,
+                "name": kind,
+                "description": None,
+                "createdAt": CREATED,
+            }
+            for kind in kinds
+        ]
         return {"project": {"artifactTypes": self.listed(nodes, sent)}}
 
     def on_ArtifactTypeArtifactCollections(self, sent):
         names = dict.fromkeys(a.name for a in self.server.of(sent["project"], sent["type"]))
         nodes = [
             {
-                "__typename": "ArtifactSequence", "id": name, "name": name, "description": None, "createdAt": CREATED,
-                "updatedAt": None, "project": self.place(sent["project"]), "type": {"name": sent["type"]}, "tags": {"edges": []},
+                "__typename": "ArtifactSequence", "id": name, "name": name, "description": None,
+                "createdAt": CREATED, "updatedAt": None, "project": self.place(sent["project"]),
+                "type": {"name": sent["type"]}, "tags": {"edges": []},
             }
             for name in names
         ]  # fmt: skip
@@ -273,25 +328,53 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.listed([self.described(a) for a in found], sent)
         for edge in answer["edges"]:
             edge["version"] = f"v{edge['node']['versionIndex']}"
-        return {"project": {"artifactType": {"artifactCollection": {"__typename": "ArtifactSequence", "artifacts": answer}}}}
+        return {
+            "project": {
+                "artifactType": {
+                    "artifactCollection": {"__typename": "ArtifactSequence", "artifacts": answer}
+                }
+            }
+        }
 
     def on_ArtifactMembershipByName(self, sent):
         name, _, alias = sent["name"].partition(":")
-        found = [a for a in self.server.of(sent["project"], name=name) if alias in (*a.aliases, f"v{a.version}")]
+        found = [
+            a for a in self.server.of(sent["project"], name=name) if alias in (*a.aliases, f"v{a.version}")
+        ]
         if not found:
             return {"project": {"artifactCollectionMembership": None}}
         artifact = self.described(found[0])
         member = {
-            "__typename": "ArtifactCollectionMembership", "id": "m", "versionIndex": found[0].version, "createdAt": CREATED,
-            "aliases": artifact["aliases"], "artifactCollection": artifact["artifactSequence"], "artifact": artifact,
+            "__typename": "ArtifactCollectionMembership", "id": "m", "versionIndex": found[0].version,
+            "createdAt": CREATED, "aliases": artifact["aliases"],
+            "artifactCollection": artifact["artifactSequence"], "artifact": artifact,
         }  # fmt: skip
         return {"project": {"artifactCollectionMembership": member}}
 
     def on_FetchArtifactManifest(self, sent):
-        return {"artifact": {"currentManifest": {"file": {"directUrl": f"{self.server.url}/manifest/{sent['id']}/manifest"}}}}
+        return {
+            "artifact": {
+                "currentManifest": {
+                    "file": {"directUrl": f"{self.server.url}/manifest/{sent['id']}/manifest"}
+                }
+            }
+        }
 
     def on_GetArtifactMembershipFileUrls(self, sent):
-        found = next(a for a in self.server.of(sent["project"], name=sent["collection"]) if f"v{a.version}" == sent["alias"])
+        found = next(
+            a
+            for a in self.server.of(sent["project"], name=sent["collection"])
+            if f"v{a.version}" == sent["alias"]
+        )
         urls = {name: f"{self.server.url}/file/{found.id}/{name}" for name in found.contents}
-        files = self.listed([{"__typename": "File", "name": name, "directUrl": url} for name, url in urls.items()], sent)
-        return {"project": {"artifactCollection": {"__typename": "ArtifactSequence", "artifactMembership": {"files": files}}}}
+        files = self.listed(
+            [{"__typename": "File", "name": name, "directUrl": url} for name, url in urls.items()], sent
+        )
+        return {
+            "project": {
+                "artifactCollection": {
+                    "__typename": "ArtifactSequence",
+                    "artifactMembership": {"files": files},
+                }
+            }
+        }

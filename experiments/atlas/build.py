@@ -1,12 +1,13 @@
-"""The atlas: every verdict of the experiments on one page, and how well distances and transferability scores foretold them.
+"""The atlas: every verdict of the experiments on one page, and how well distances and transferability scores
+foretold them.
 
 python experiments/atlas/build.py [STORE ...] [--folder experiments/atlas]
 
-STORE: folders with the records of experiments (`transferscope run experiment=NAME store=STORE`), after `transferscope rank --pairs store=STORE`
-where predictions are to be shown. A sweep counts where it bears the name of an experiment. What the stores say goes into cells.csv and scores.csv
-of the folder, in the place of what stood there of the same cells and no more seeds; index.html is drawn from these two files, without a store
-anew.
-"""
+STORE: folders with the records of experiments (`transferscope run experiment=NAME store=STORE`), after
+`transferscope rank --pairs store=STORE` where predictions are to be shown. A sweep counts where it bears the
+name of an experiment. What the stores say goes into cells.csv and scores.csv of the folder, in the place of
+what stood there of the same cells and no more seeds; index.html is drawn from these two files, without a
+store anew."""
 
 import argparse
 import csv
@@ -33,12 +34,18 @@ from transferscope.report import layout, ranking, words
 from transferscope.store.record import read_plans, write_atomically
 
 HERE = Path(__file__).parent
-BASELINES = ("scratch", "target_only", "source_only", "source_nearest_neighbour")  # the last only where there is none of the others
+BASELINES = (
+    "scratch",
+    "target_only",
+    "source_only",
+    "source_nearest_neighbour",
+)  # the last only where there is none of the others
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A verdict as the page shows it, a line of cells.csv. column: the strategy, with what else tells it apart. Fractions, not points."""
+    """A verdict as the page shows it, a line of cells.csv. column: the strategy, with what else tells it
+    apart. Fractions, not points."""
 
     experiment: str
     baseline: str
@@ -67,7 +74,8 @@ class Shown:
 
 @dataclass(frozen=True)
 class Foretold:
-    """How one distance or score ranked the Δ of one ranking, a line of scores.csv; tau is empty where it could not be tested."""
+    """How one distance or score ranked the Δ of one ranking, a line of scores.csv; tau is empty where it
+    could not be tested."""
 
     experiment: str
     baseline: str
@@ -94,7 +102,8 @@ Line = TypeVar("Line", Shown, Foretold)
 
 @dataclass
 class Table:
-    """The cells of one experiment against one baseline: a row a target, source and budget; a column a strategy."""
+    """The cells of one experiment against one baseline: a row a target, source and budget; a column a
+    strategy."""
 
     experiment: str
     baseline: str
@@ -135,11 +144,13 @@ class Table:
         ]  # fmt: skip
 
 
-# --- what the stores say ---------------------------------------------------------------------------------------------------------
+# --- what the stores say
+# ---------------------------------------------------------------------------------------------------------
 
 
 def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
-    """(experiment, against one baseline) of all that the stores hold. Raises Refused where one is no store, or all hold none."""
+    """(experiment, against one baseline) of all that the stores hold. Raises Refused where one is no store,
+    or all hold none."""
     known, number = yamls.names("experiment"), 0
     for store in stores:
         if not store.is_dir():
@@ -147,7 +158,9 @@ def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
         for name in (plan["name"] for plan in read_plans(store) if plan["name"] in known):
             here: list[Comparison] = []
             for baseline in BASELINES:
-                is_scratch = baseline == "target_only" and not any(cell.strategy == baseline for one in here for cell in one)
+                is_scratch = baseline == "target_only" and not any(
+                    cell.strategy == baseline for one in here for cell in one
+                )
                 if is_scratch or (baseline == BASELINES[-1] and here):
                     continue
                 comparison = compare(store / "sweeps" / name, baseline=baseline, protocol="both")
@@ -156,15 +169,19 @@ def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
                     yield name, comparison
             number += len(here)
     if stores and not number:
-        raise Refused(f"{', '.join(map(str, stores))}: no experiment in it; transferscope run experiment=NAME store=FOLDER ({', '.join(known)})")
+        raise Refused(
+            f"{', '.join(map(str, stores))}: no experiment in it; transferscope run experiment=NAME "
+            f"store=FOLDER ({', '.join(known)})"
+        )
 
 
 def cells_of(experiment: str, comparison: Comparison) -> list[Shown]:
     return [
         Shown(
-            experiment, cell.baseline, cell.target, cell.source or "", text(cell.label_budget), column(cell, comparison),
-            "yes" if layout.is_control(cell) else "", cell.verdict, f"{cell.delta:.4f}",
-            *([f"{bound:.4f}" for bound in cell.ci] if cell.ci else ["", ""]), str(cell.seeds), str(cell.items), cell.reason,
+            experiment, cell.baseline, cell.target, cell.source or "", text(cell.label_budget),
+            column(cell, comparison), "yes" if layout.is_control(cell) else "", cell.verdict,
+            f"{cell.delta:.4f}", *([f"{bound:.4f}" for bound in cell.ci] if cell.ci else ["", ""]),
+            str(cell.seeds), str(cell.items), cell.reason,
         )
         for cell in comparison
     ]  # fmt: skip
@@ -176,24 +193,37 @@ def text(budget: int | str | None) -> str:
 
 def column(cell: Cell, comparison: Comparison) -> str:
     short = layout.short_variants([cell.variant]).get(cell.variant, "")
-    varying = {other.variant for other in comparison if other.strategy == cell.strategy and other.label_budget == cell.label_budget}
+    varying = {
+        other.variant
+        for other in comparison
+        if other.strategy == cell.strategy and other.label_budget == cell.label_budget
+    }
     starts = {other.initialisation for other in comparison if other.strategy == cell.strategy}
-    return " ".join([cell.strategy, *([short] if len(varying) > 1 and short else []), *([cell.initialisation] if len(starts) > 1 else [])])
+    return " ".join(
+        [
+            cell.strategy,
+            *([short] if len(varying) > 1 and short else []),
+            *([cell.initialisation] if len(starts) > 1 else []),
+        ]
+    )
 
 
 def scores_of(experiment: str, comparison: Comparison) -> list[Foretold]:
     return [
         Foretold(
-            experiment, one.baseline, text(one.label_budget), " ".join(filter(None, [one.strategy, one.variant])), score.name,
-            str(score.pairs), str(score.domains), "" if score.p is None else f"{score.tau:.4f}",
-            "" if score.p_adjusted is None else f"{score.p_adjusted:.4g}", "yes" if score.name in one.claims else "",
+            experiment, one.baseline, text(one.label_budget),
+            " ".join(filter(None, [one.strategy, one.variant])), score.name, str(score.pairs),
+            str(score.domains), "" if score.p is None else f"{score.tau:.4f}",
+            "" if score.p_adjusted is None else f"{score.p_adjusted:.4g}",
+            "yes" if score.name in one.claims else "",
         )
         for one in comparison.rankings
         for score in one.scores
     ]  # fmt: skip
 
 
-# --- the two files ---------------------------------------------------------------------------------------------------------------
+# --- the two files
+# ------------------------------------------------------------------------------------------------------------
 
 
 def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
@@ -204,9 +234,13 @@ def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
             before = [kind(**row) for row in csv.DictReader(file)]
     order = {name: number for number, name in enumerate(yamls.names("experiment"))}
     seeds = {line.place: int(line.seeds) for line in before if isinstance(line, Shown)}
-    new = [line for line in new if not isinstance(line, Shown) or int(line.seeds) >= seeds.get(line.place, 0)]  # no sweep half run
+    new = [
+        line for line in new if not isinstance(line, Shown) or int(line.seeds) >= seeds.get(line.place, 0)
+    ]  # no sweep half run
     lines = {line.place: line for line in [*before, *new]}.values()
-    return sorted(lines, key=lambda line: (order[line.experiment], BASELINES.index(line.baseline), line.place))
+    return sorted(
+        lines, key=lambda line: (order[line.experiment], BASELINES.index(line.baseline), line.place)
+    )
 
 
 def write(path: Path, kind: type[Line], lines: list[Line]) -> None:
@@ -217,7 +251,8 @@ def write(path: Path, kind: type[Line], lines: list[Line]) -> None:
     write_atomically(path, file.getvalue())
 
 
-# --- the page --------------------------------------------------------------------------------------------------------------------
+# --- the page
+# ------------------------------------------------------------------------------------------------------------
 
 
 def tally(cells: list[Shown]) -> list[tuple[str, int]]:
@@ -226,13 +261,15 @@ def tally(cells: list[Shown]) -> list[tuple[str, int]]:
 
 
 def by_score(scores: list[Foretold]) -> list[dict]:
-    """Of every distance and score: in how many rankings it could be tested, its τ there, and in how many it ranked Δ beyond chance."""
+    """Of every distance and score: in how many rankings it could be tested, its τ there, and in how many it
+    ranked Δ beyond chance."""
     found = defaultdict(list)
     for line in scores:
         if line.tau:
             found[line.score].append(line)
     rows = [
-        {"name": ranking.short(name), "tested": len(lines), "tau": statistics.median(taus), "range": (min(taus), max(taus)),
+        {"name": ranking.short(name), "tested": len(lines), "tau": statistics.median(taus),
+        "range": (min(taus), max(taus)),
          "claims": sum(bool(line.claimed) for line in lines)}
         for name, lines in found.items()
         for taus in [[float(line.tau) for line in lines]]
@@ -241,7 +278,13 @@ def by_score(scores: list[Foretold]) -> list[dict]:
 
 
 def render(cells: list[Shown], scores: list[Foretold]) -> str:
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {
         "points": lambda value: formatting.signed(float(value), "accuracy"),
         "interval": lambda ci: formatting.interval(ci, "accuracy"),
@@ -255,19 +298,28 @@ def render(cells: list[Shown], scores: list[Foretold]) -> str:
     tallies = [
         (title, len(some), tally(some))
         for title, some in (
-            ("against training without the source", [cell for cell in counted if cell.baseline in TARGET_ONLY]),
-            ("against the source model as it is", [cell for cell in counted if cell.baseline not in TARGET_ONLY]),
+            (
+                "against training without the source",
+                [cell for cell in counted if cell.baseline in TARGET_ONLY],
+            ),
+            (
+                "against the source model as it is",
+                [cell for cell in counted if cell.baseline not in TARGET_ONLY],
+            ),
         )
     ]
     return environment.get_template("page.html.j2").render(
         tables=[Table(*key, some) for key, some in grouped.items()], tallies=tallies, scores=by_score(scores),
-        rankings=len({line.ranking for line in scores}), claiming=len({line.ranking for line in scores if line.claimed}),
+        rankings=len({line.ranking for line in scores}),
+        claiming=len({line.ranking for line in scores if line.claimed}),
         experiments=words.count(len({cell.experiment for cell in cells}), "experiment"),
     )  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("stores", nargs="*", type=Path)
     parser.add_argument("--folder", type=Path, default=HERE)
     options = parser.parse_args(argv)
@@ -277,11 +329,16 @@ def main(argv: list[str]) -> int:
         print(refusal, file=sys.stderr)
         return 2
     cells = merged(options.folder / "cells.csv", Shown, [cell for one in read for cell in cells_of(*one)])
-    scores = merged(options.folder / "scores.csv", Foretold, [line for one in read for line in scores_of(*one)])
+    scores = merged(
+        options.folder / "scores.csv", Foretold, [line for one in read for line in scores_of(*one)]
+    )
     write(options.folder / "cells.csv", Shown, cells)
     write(options.folder / "scores.csv", Foretold, scores)
     write_atomically(options.folder / "index.html", render(cells, scores))
-    print(f"{options.folder / 'index.html'}: {len(cells)} cells of {words.count(len({cell.experiment for cell in cells}), 'experiment')}")
+    print(
+        f"{options.folder / 'index.html'}: {len(cells)} cells of "
+        f"{words.count(len({cell.experiment for cell in cells}), 'experiment')}"
+    )
     return 0
 
 

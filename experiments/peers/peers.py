@@ -1,10 +1,11 @@
-"""Our shallow methods beside skada's on the twelve tasks of Office-Caltech10 with SURF features, both held to a reference that is neither's.
+"""Our shallow methods beside skada's on the twelve tasks of Office-Caltech10 with SURF features, both held to
+a reference that is neither's.
 
     python experiments/peers/peers.py --data-root FOLDER [--task dslr:webcam] [--classifier svm]
 
-All three start from the same raw features. Ours is a strategy as a run trains it, with its own scaling and classifier; skada's adapter and
-the reference get z-scores and classifiers from scikit-learn. results/peers.csv has a line for each task, setting and arm of skada.
-"""
+All three start from the same raw features. Ours is a strategy as a run trains it, with its own scaling and
+classifier; skada's adapter and the reference get z-scores and classifiers from scikit-learn.
+results/peers.csv has a line for each task, setting and arm of skada."""
 
 import argparse
 import csv
@@ -41,12 +42,17 @@ from transferscope.training.request import load_domain
 DOMAINS = ("dslr", "webcam", "amazon", "caltech10")
 CLASSIFIERS = {"nearest_neighbour": lambda: KNeighborsClassifier(1), "svm": lambda: SVC(kernel="linear")}
 COLUMNS = ("setting", "skada", "source", "target", "items", "ours", "theirs", "reference")
-COLUMNS += ("ours_not_theirs", "ours_not_reference", "theirs_not_reference")  # shares of the test items on which two predictions differ
+COLUMNS += (
+    "ours_not_theirs",
+    "ours_not_reference",
+    "theirs_not_reference",
+)  # shares of the test items on which two predictions differ
 Mapped = tuple[np.ndarray, np.ndarray]  # the source's items, the target's
 
 
 class Task(NamedTuple):
-    """Scaled features [n, d] and [m, d] of a source and a target, the domains they are of, and what scaling made them."""
+    """Scaled features [n, d] and [m, d] of a source and a target, the domains they are of, and what scaling
+    made them."""
 
     source: np.ndarray
     target: np.ndarray
@@ -68,7 +74,8 @@ class Task(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """skada's adapter, and how it is called: rows in which order, the target's labels masked or, by mistake, not."""
+    """skada's adapter, and how it is called: rows in which order, the target's labels masked or, by mistake,
+    not."""
 
     adapter: skada.base.BaseAdapter
     shuffled: bool = False
@@ -86,12 +93,15 @@ class Setting(NamedTuple):
     scaling: str = "domain"
 
 
-# --- the references, from the papers' equations ------------------------------------------------------------------------------------
+# --- the references, from the papers' equations
+# ------------------------------------------------------------------------------------
 
 
 def whitened_and_coloured(task: Task) -> Mapped:
     """Sun et al. 2016, algorithm 1, through scipy's matrix root."""
-    of_source, of_target = (sqrtm(np.cov(x, rowvar=False) + np.eye(x.shape[1])).real for x in (task.source, task.target))
+    of_source, of_target = (
+        sqrtm(np.cov(x, rowvar=False) + np.eye(x.shape[1])).real for x in (task.source, task.target)
+    )
     return task.source @ np.linalg.inv(of_source) @ of_target, task.target
 
 
@@ -103,10 +113,15 @@ def aligned_subspaces(task: Task, dimensions: int = 30) -> Mapped:
 
 
 def transfer_components(kernel: Callable[[np.ndarray], np.ndarray]) -> Callable[[Task], Mapped]:
-    """Pan et al. 2011, equation 12, as scipy's generalised eigenproblem of two symmetric matrices; eigenvectors of length 1."""
+    """Pan et al. 2011, equation 12, as scipy's generalised eigenproblem of two symmetric matrices;
+    eigenvectors of length 1."""
 
     def reference(task: Task, dimensions: int = 100) -> Mapped:
-        k, n, size = kernel(np.concatenate([task.source, task.target])), len(task.source), len(task.source) + len(task.target)
+        k, n, size = (
+            kernel(np.concatenate([task.source, task.target])),
+            len(task.source),
+            len(task.source) + len(task.target),
+        )
         means = k @ np.r_[np.full(n, 1 / n), np.full(size - n, -1 / (size - n))]
         right = task.mu * np.outer(means, means) + np.eye(size)
         _, w = eigh(k @ (k - k.mean(0)), right, subset_by_index=(size - dimensions, size - 1))
@@ -117,7 +132,8 @@ def transfer_components(kernel: Callable[[np.ndarray], np.ndarray]) -> Callable[
 
 
 def transported(class_weight: float) -> Callable[[Task], Mapped]:
-    """Courty et al. 2014, algorithm 1, ε and class weight 0.1 in medians of the cost; Sinkhorn on logarithms, far more rounds than needed."""
+    """Courty et al. 2014, algorithm 1, ε and class weight 0.1 in medians of the cost; Sinkhorn on logarithms,
+    far more rounds than needed."""
 
     def reference(task: Task) -> Mapped:
         cost = ot.dist(task.source, task.target) / task.cost
@@ -142,14 +158,17 @@ def sinkhorn(cost: np.ndarray, rounds: int = 500) -> np.ndarray:
 
 def between_gaussians(task: Task) -> Mapped:
     """Flamary et al. 2019, equation 4, through scipy's roots; 1 is added to the diagonals."""
-    of_source, of_target = (np.cov(x, rowvar=False, bias=True) + np.eye(x.shape[1]) for x in (task.source, task.target))
+    of_source, of_target = (
+        np.cov(x, rowvar=False, bias=True) + np.eye(x.shape[1]) for x in (task.source, task.target)
+    )
     root = sqrtm(of_source).real
     back = np.linalg.inv(root)
     change = back @ sqrtm(root @ of_target @ root).real @ back
     return (task.source - task.source.mean(0)) @ change + task.target.mean(0), task.target
 
 
-# --- the settings ------------------------------------------------------------------------------------------------------------------
+# --- the settings
+# ------------------------------------------------------------------------------------------------------------
 
 
 class WholePCA(skada.SubspaceAlignmentAdapter):
@@ -175,7 +194,11 @@ def bandwidth(task: Task) -> dict:
     """skada's bandwidth in our unit, the median squared distance of distinct pairs."""
     pooled = np.concatenate([task.source, task.target])
     distances = ot.dist(pooled, pooled)[np.triu_indices(len(pooled), 1)]
-    return {"dimensions": 100, "kernel": "gaussian", "bandwidth": pooled.shape[1] / float(np.median(distances))}
+    return {
+        "dimensions": 100,
+        "kernel": "gaussian",
+        "bandwidth": pooled.shape[1] / float(np.median(distances)),
+    }
 
 
 def components(kernel: str) -> Callable[[Task], dict[str, Arm]]:
@@ -190,31 +213,42 @@ def components_and_order(task: Task) -> dict[str, Arm]:
 def class_transport(task: Task) -> dict[str, Arm]:
     adapter = skada.ClassRegularizerOTMappingAdapter(0.1 * task.cost, 0.1 * task.cost)
     default = Arm(skada.ClassRegularizerOTMappingAdapter())
-    return {"same": Arm(adapter), "default": default, "same, target labels not masked": Arm(adapter, masked=False)}
+    return {
+        "same": Arm(adapter),
+        "default": default,
+        "same, target labels not masked": Arm(adapter, masked=False),
+    }
 
 
 def subspaces(task: Task) -> dict[str, Arm]:
-    by_seed = {f"same, random_state={seed}": Arm(skada.SubspaceAlignmentAdapter(30, seed)) for seed in range(5)}
+    by_seed = {
+        f"same, random_state={seed}": Arm(skada.SubspaceAlignmentAdapter(30, seed)) for seed in range(5)
+    }
     return by_seed | {"same, PCA without random solver": Arm(WholePCA(30))}
 
 
 SETTINGS = (
-    Setting("coral", CORAL, lambda _: {}, lambda _: {"same": Arm(skada.CORALAdapter(0.5)), "default": Arm(skada.CORALAdapter())},
+    Setting("coral", CORAL, lambda _: {}, lambda _: {"same": Arm(skada.CORALAdapter(0.5)),
+    "default": Arm(skada.CORALAdapter())},
             whitened_and_coloured),
     Setting("subspace_alignment", SubspaceAlignment, lambda _: {}, subspaces, aligned_subspaces),
-    Setting("tca, linear kernel", TCA, lambda _: {"dimensions": 100, "kernel": "linear"}, components_and_order, transfer_components(linear)),
-    Setting("tca, linear kernel, z-scores of the source", TCA, lambda _: {"dimensions": 100, "kernel": "linear"}, components("linear"),
+    Setting("tca, linear kernel", TCA, lambda _: {"dimensions": 100, "kernel": "linear"},
+    components_and_order, transfer_components(linear)),
+    Setting("tca, linear kernel, z-scores of the source", TCA,
+    lambda _: {"dimensions": 100, "kernel": "linear"}, components("linear"),
             transfer_components(linear), "source"),
     Setting("tca, gaussian kernel", TCA, bandwidth, components("rbf"), transfer_components(gaussian)),
     Setting("optimal_transport, class_weight=0", OptimalTransport, lambda _: {"class_weight": 0.0},
             lambda _: {"same": Arm(skada.EntropicOTMappingAdapter(0.1, norm="median"))}, transported(0.0)),
     Setting("optimal_transport", OptimalTransport, lambda _: {}, class_transport, transported(0.1)),
-    Setting("linear_optimal_transport", LinearOptimalTransport, lambda _: {}, lambda _: {"same": Arm(skada.LinearOTMappingAdapter(1.0))},
+    Setting("linear_optimal_transport", LinearOptimalTransport, lambda _: {},
+    lambda _: {"same": Arm(skada.LinearOTMappingAdapter(1.0))},
             between_gaussians),
 )  # fmt: skip
 
 
-# --- predictions -------------------------------------------------------------------------------------------------------------------
+# --- predictions
+# ------------------------------------------------------------------------------------------------------------
 
 
 def scaled(domains: tuple[Domain, Domain], scaling: str) -> Task:
@@ -247,7 +281,11 @@ def theirs(task: Task, arm: Arm) -> Mapped:
     return z[:n], z[n:]
 
 
-def rows(domains: tuple[Domain, Domain], settings: Iterable[Setting] = SETTINGS, classifier: str = "nearest_neighbour") -> Iterator[dict]:
+def rows(
+    domains: tuple[Domain, Domain],
+    settings: Iterable[Setting] = SETTINGS,
+    classifier: str = "nearest_neighbour",
+) -> Iterator[dict]:
     """The lines of one task."""
     truth = domains[1].labels.numpy()
     names = [domain.name.removeprefix("office_caltech_surf_").removesuffix("_whole") for domain in domains]
@@ -258,7 +296,9 @@ def rows(domains: tuple[Domain, Domain], settings: Iterable[Setting] = SETTINGS,
             other = predicted(task, theirs(task, arm), classifier)
             accuracies = [(p == truth).mean() for p in (own, other, reference)]
             shares = [(a != b).mean() for a, b in ((own, other), (own, reference), (other, reference))]
-            yield dict(zip(COLUMNS, (setting.name, name, *names, len(truth), *accuracies, *shares), strict=True))
+            yield dict(
+                zip(COLUMNS, (setting.name, name, *names, len(truth), *accuracies, *shares), strict=True)
+            )
 
 
 def predicted(task: Task, mapped: Mapped, classifier: str) -> np.ndarray:
@@ -267,24 +307,41 @@ def predicted(task: Task, mapped: Mapped, classifier: str) -> np.ndarray:
 
 def summary(lines: list[dict]) -> Iterator[str]:
     """Means over the tasks, %: a line for each setting and arm."""
-    yield f"{'':76s}{'ours':>8s}{'skada':>8s}{'ref.':>8s}   items apart: ours and skada, ours and ref., skada and ref."
+    yield (
+        f"{'':76s}{'ours':>8s}{'skada':>8s}{'ref.':>8s}   items apart: ours and skada, ours and ref., "
+        "skada and ref."
+    )
     groups: dict[str, list[dict]] = {}
     for line in lines:
         groups.setdefault(f"{line['setting']}; {line['skada']}", []).append(line)
     for name, group in groups.items():
-        yield f"{name:76s}" + "".join(f"{100 * fmean(line[column] for line in group):8.1f}" for column in COLUMNS[5:])
+        yield f"{name:76s}" + "".join(
+            f"{100 * fmean(line[column] for line in group):8.1f}" for column in COLUMNS[5:]
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data-root", default="data", help="holds office_caltech10_surf/*_SURF_L10.mat")
-    parser.add_argument("--task", action="append", metavar="SOURCE:TARGET", help="one of the twelve; may be repeated; without it, all")
+    parser.add_argument(
+        "--task",
+        action="append",
+        metavar="SOURCE:TARGET",
+        help="one of the twelve; may be repeated; without it, all",
+    )
     parser.add_argument("--classifier", choices=CLASSIFIERS, default="nearest_neighbour")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "peers.csv")
     given = parser.parse_args()
     tasks = [tuple(task.split(":")) for task in given.task or ()] or list(itertools.permutations(DOMAINS, 2))
-    warnings.simplefilter("ignore")  # skada's defaults divide by zero on these features; the table says what comes of it
-    domains = {name: load_domain("source", f"office_caltech_surf_{name}_whole", given.data_root) for name in {n for task in tasks for n in task}}
+    warnings.simplefilter(
+        "ignore"
+    )  # skada's defaults divide by zero on these features; the table says what comes of it
+    domains = {
+        name: load_domain("source", f"office_caltech_surf_{name}_whole", given.data_root)
+        for name in {n for task in tasks for n in task}
+    }
     lines = []
     with given.out.open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -292,7 +349,10 @@ def main() -> None:
         for source, target in tasks:
             print(f"{source} → {target}", file=sys.stderr)
             new = list(rows((domains[source], domains[target]), classifier=given.classifier))
-            table.writerows({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in line.items()} for line in new)
+            table.writerows(
+                {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in line.items()}
+                for line in new
+            )
             file.flush()
             lines += new
     print("\n".join(summary(lines)))

@@ -5,7 +5,8 @@ from difflib import get_close_matches
 
 
 class Refused(ValueError):
-    """The request or its data cannot be served; the message is one line: the key, the value, what is allowed. Exit status 2."""
+    """The request or its data cannot be served; the message is one line: the key, the value, what is allowed.
+    Exit status 2."""
 
 
 class NotApplicable(Refused):
@@ -21,7 +22,8 @@ class ProcessDied(JobFailed):
 
 
 def is_order_to_stop(error: BaseException) -> bool:
-    """Whether the error is submitit's, raised by a signal wherever training stood, as the job's time is over: no failure of the run."""
+    """Whether the error is submitit's, raised by a signal wherever training stood, as the job's time is over:
+    no failure of the run."""
     return type(error).__module__.startswith("submitit.")
 
 

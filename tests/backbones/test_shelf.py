@@ -15,8 +15,13 @@ from transferscope.errors import Refused
 
 SHELF = Path(__file__).parents[2] / "conf" / "backbone"
 DATA_ROOT = os.environ.get("TRANSFERSCOPE_DATA_ROOT")
-needs_data = pytest.mark.skipif(DATA_ROOT is None, reason="TRANSFERSCOPE_DATA_ROOT is unset: the MobileNet weights are not at hand")
-NAMES = [pytest.param(path.stem, marks=needs_data if path.stem == "mobilenetv1" else ()) for path in sorted(SHELF.glob("*.yaml"))]
+needs_data = pytest.mark.skipif(
+    DATA_ROOT is None, reason="TRANSFERSCOPE_DATA_ROOT is unset: the MobileNet weights are not at hand"
+)
+NAMES = [
+    pytest.param(path.stem, marks=needs_data if path.stem == "mobilenetv1" else ())
+    for path in sorted(SHELF.glob("*.yaml"))
+]
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
@@ -52,7 +57,11 @@ def test_features_have_the_width_it_says(name: str):
     backbone, inputs = build(name)
     assert isinstance(backbone, Backbone) and backbone.training
     features = backbone(inputs)
-    assert features.shape == (8, backbone.features) and features.dtype == torch.float32 and features.isfinite().all()
+    assert (
+        features.shape == (8, backbone.features)
+        and features.dtype == torch.float32
+        and features.isfinite().all()
+    )
 
 
 def test_gradients_reach_every_parameter(name: str):
@@ -78,7 +87,9 @@ def assert_in_order(backbone: Backbone, inputs: Tensor, groups: list[tuple[str, 
     used: dict[int, int] = {}
     for module in backbone.modules():
         own = list(module.parameters(recurse=False))
-        module.register_forward_pre_hook(lambda *_, own=own: used.update({id(p): len(used) for p in own if id(p) not in used}))
+        module.register_forward_pre_hook(
+            lambda *_, own=own: used.update({id(p): len(used) for p in own if id(p) not in used})
+        )
     with torch.no_grad():
         backbone(inputs)
     first = [min(used[id(p)] for p in parameters if id(p) in used) for _, parameters in groups]

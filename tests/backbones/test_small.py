@@ -24,7 +24,9 @@ def test_lenet_has_the_layers_of_the_papers_on_digits():
 def test_lenet_and_cnn_see_grey_128_as_next_to_zero():
     for network in (LeNet((1, 16, 16)), SmallCNN((1, 16, 16))):
         inputs = []
-        network.get_submodule("conv1").register_forward_pre_hook(lambda _, args, inputs=inputs: inputs.append(args[0]))
+        network.get_submodule("conv1").register_forward_pre_hook(
+            lambda _, args, inputs=inputs: inputs.append(args[0])
+        )
         network(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 1, 16, 16))
         assert inputs[0].amin((1, 2, 3)).tolist() == [-1, 1]
 
@@ -40,7 +42,9 @@ def test_mlp_learns_the_scale_of_its_inputs():
 def test_mlp_bounds_what_a_rare_feature_can_do():
     network = MLP((2,), hidden=[8])
     for _ in range(100):
-        network(torch.cat([torch.randn(16, 1), torch.zeros(16, 1)], dim=1))  # the second feature is constant in training
+        network(
+            torch.cat([torch.randn(16, 1), torch.zeros(16, 1)], dim=1)
+        )  # the second feature is constant in training
     network.eval()
     with torch.no_grad():
         usual, rare = network(torch.tensor([[0.0, 0.0], [0.0, 3.0]]))
@@ -61,9 +65,21 @@ def test_mlp_has_the_widths_asked_for(hidden: list[int]):
         (MLP, {"input_shape": (3, 32, 32)}, ["backbone=mlp", "(3, 32, 32)", "arrays"]),
         (LeNet, {"input_shape": (1, 8, 8)}, ["16 pixels", "8x8"]),
         (SmallCNN, {"input_shape": (1, 4, 32)}, ["8 pixels", "4x32"]),
-        (LeNet, {"input_shape": (1, 28, 28), "weights": "pretrained"}, ["backbone.weights=pretrained", "allowed: random"]),
-        (SmallCNN, {"input_shape": (1, 28, 28), "weights": "w.pth"}, ["backbone.weights=w.pth", "allowed: random"]),
-        (MLP, {"input_shape": (5,), "weights": "pretrained"}, ["backbone.weights=pretrained", "allowed: random"]),
+        (
+            LeNet,
+            {"input_shape": (1, 28, 28), "weights": "pretrained"},
+            ["backbone.weights=pretrained", "allowed: random"],
+        ),
+        (
+            SmallCNN,
+            {"input_shape": (1, 28, 28), "weights": "w.pth"},
+            ["backbone.weights=w.pth", "allowed: random"],
+        ),
+        (
+            MLP,
+            {"input_shape": (5,), "weights": "pretrained"},
+            ["backbone.weights=pretrained", "allowed: random"],
+        ),
         (MLP, {"input_shape": (5,), "hidden": []}, ["backbone.hidden=[]", "positive widths"]),
         (MLP, {"input_shape": (5,), "hidden": [8, 0]}, ["backbone.hidden=[8, 0]", "positive widths"]),
     ],

@@ -73,7 +73,9 @@ def test_weights_of_a_file_arrive(trained: Path):
     backbone = Timm((3, 32, 32), model="test_resnet", weights=str(trained))
     for key, value in backbone.model.state_dict().items():
         assert torch.equal(value, state[key]), key
-    assert not torch.equal(Timm((3, 32, 32), model="test_resnet").model.conv1[0].weight, state["conv1.0.weight"])
+    assert not torch.equal(
+        Timm((3, 32, 32), model="test_resnet").model.conv1[0].weight, state["conv1.0.weight"]
+    )
 
 
 def test_weights_of_a_pth_file_arrive(trained: Path, tmp_path: Path):
@@ -84,7 +86,9 @@ def test_weights_of_a_pth_file_arrive(trained: Path, tmp_path: Path):
 
 def test_weights_for_colour_are_summed_for_grey_images(trained: Path):
     backbone = Timm((1, 32, 32), model="test_resnet", weights=str(trained))
-    torch.testing.assert_close(backbone.model.conv1[0].weight, load_file(trained)["conv1.0.weight"].sum(1, keepdim=True))
+    torch.testing.assert_close(
+        backbone.model.conv1[0].weight, load_file(trained)["conv1.0.weight"].sum(1, keepdim=True)
+    )
 
 
 def test_positions_of_a_transformer_are_resampled_for_another_size(tmp_path: Path):
@@ -95,7 +99,9 @@ def test_positions_of_a_transformer_are_resampled_for_another_size(tmp_path: Pat
     assert torch.equal(backbone.model.blocks[0].attn.qkv.weight, source.blocks[0].attn.qkv.weight)
 
 
-@pytest.mark.skipif(DATA_ROOT is None, reason="TRANSFERSCOPE_DATA_ROOT is unset: the MobileNet weights are not at hand")
+@pytest.mark.skipif(
+    DATA_ROOT is None, reason="TRANSFERSCOPE_DATA_ROOT is unset: the MobileNet weights are not at hand"
+)
 def test_the_mobilenet_weights_arrive():
     path = Path(DATA_ROOT) / "pretrained" / "mobilenetv1_100_imagenet.safetensors"
     arguments = {"pad_type": "same", "bn_eps": 1e-3}
@@ -123,24 +129,34 @@ def without(state: dict, key: str) -> dict:
 )
 def test_a_file_that_does_not_fit_is_refused(trained: Path, change, words: str):
     save_file(change(load_file(trained)), trained)
-    assert_refused({"model": "test_resnet", "weights": str(trained)}, [f"backbone.weights={trained}", "do not fit test_resnet", words])
+    assert_refused(
+        {"model": "test_resnet", "weights": str(trained)},
+        [f"backbone.weights={trained}", "do not fit test_resnet", words],
+    )
 
 
-def test_a_file_with_nothing_of_the_model_is_refused_and_the_hub_not_asked(trained: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_with_nothing_of_the_model_is_refused_and_the_hub_not_asked(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+):
     def asked(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("the hub was asked")
 
     monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", asked)
     head = {key: value for key, value in load_file(trained).items() if key.startswith("fc.")}
     save_file(head, trained)
-    assert_refused({"model": "test_resnet", "weights": str(trained)}, ["none of its 2 tensors is one of test_resnet's"])
+    assert_refused(
+        {"model": "test_resnet", "weights": str(trained)}, ["none of its 2 tensors is one of test_resnet's"]
+    )
 
 
 def test_weights_that_are_not_finite_are_refused(trained: Path):
     state = load_file(trained)
     state["layer2.0.conv1.weight"][0] = torch.nan
     save_file(state, trained)
-    assert_refused({"model": "test_resnet", "weights": str(trained)}, ["layer2.0.conv1.weight holds values that are not finite"])
+    assert_refused(
+        {"model": "test_resnet", "weights": str(trained)},
+        ["layer2.0.conv1.weight holds values that are not finite"],
+    )
 
 
 def test_what_is_taken_of_a_file_is_said_and_kept(trained: Path, capsys: pytest.CaptureFixture):
@@ -161,7 +177,10 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("transferscope.backbones.timm.get_session", lambda: SimpleNamespace(head=head))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nowhere")
     began = time.monotonic()
-    assert_refused({"model": "test_resnet", "weights": "pretrained"}, ["the hub with the weights of test_resnet could not be reached"])
+    assert_refused(
+        {"model": "test_resnet", "weights": "pretrained"},
+        ["the hub with the weights of test_resnet could not be reached"],
+    )
     assert len(asked) == 1 and time.monotonic() - began < 5
 
 
@@ -189,10 +208,19 @@ def test_an_unreachable_hub_is_said_in_one_line():
     [
         ({"model": "resnet81"}, ["backbone.model=resnet81", "did you mean 'resnet"]),
         ({"model": "resnet18.a9_in1k"}, ["'a9_in1k'", "resnet18.a1_in1k"]),
-        ({"model": "test_resnet", "weights": "/nowhere/w.pth"}, ["backbone.weights=/nowhere/w.pth", "no such file", "pretrained"]),
+        (
+            {"model": "test_resnet", "weights": "/nowhere/w.pth"},
+            ["backbone.weights=/nowhere/w.pth", "no such file", "pretrained"],
+        ),
         ({"model": "test_resnet", "weights": "pretraned"}, ["did you mean 'pretrained'"]),
-        ({"model": UNTRAINED, "weights": "pretrained"}, ["backbone.weights=pretrained", f"no weights for {UNTRAINED}"]),
-        ({"model": "test_resnet", "model_arguments": {"patch_sise": 4}}, ["backbone.model=test_resnet", "patch_sise"]),
+        (
+            {"model": UNTRAINED, "weights": "pretrained"},
+            ["backbone.weights=pretrained", f"no weights for {UNTRAINED}"],
+        ),
+        (
+            {"model": "test_resnet", "model_arguments": {"patch_sise": 4}},
+            ["backbone.model=test_resnet", "patch_sise"],
+        ),
         ({"model": "test_convnext", "input_shape": (3, 8, 8)}, ["3x8x8", "another image size"]),
         ({"model": "test_resnet", "input_shape": (800,)}, ["backbone=timm", "(800,)", "images"]),
     ],
@@ -208,11 +236,16 @@ def assert_refused(arguments: dict, words: list[str]) -> None:
     assert "\n" not in message and all(word in message for word in words), message
 
 
-@pytest.mark.parametrize(("model", "trunk"), [("test_resnet", "layer2"), ("test_efficientnet", "blocks.2"), ("mobilenetv1_100", "blocks.3")])
+@pytest.mark.parametrize(
+    ("model", "trunk"),
+    [("test_resnet", "layer2"), ("test_efficientnet", "blocks.2"), ("mobilenetv1_100", "blocks.3")],
+)
 def test_a_trunk_gives_once_what_the_rest_goes_on_from(model: str, trunk: str):
     whole, cut = Timm((3, 32, 32), model=model).eval(), Timm((3, 32, 32), model=model, trunk=trunk).eval()
     weights = [*whole.lower.state_dict().values(), *whole.model.state_dict().values()]
-    for own, other in zip((*cut.lower.state_dict().values(), *cut.model.state_dict().values()), weights, strict=True):
+    for own, other in zip(
+        (*cut.lower.state_dict().values(), *cut.model.state_dict().values()), weights, strict=True
+    ):
         own.copy_(other)
     assert cut.trunk is None and cut.layer_groups()[0][0] == "trunk"
     assert torch.equal(cut(IMAGES), whole(IMAGES))
@@ -228,5 +261,9 @@ def test_a_trunk_gives_once_what_the_rest_goes_on_from(model: str, trunk: str):
 
 
 def test_a_trunk_that_is_none_is_refused():
-    assert_refused({"model": "test_resnet", "trunk": "layer9"}, ["backbone.trunk=layer9", "no such layer", "layer3"])
-    assert_refused({"model": "test_vit", "trunk": "blocks.1"}, ["backbone.trunk=blocks.1", "no chain", "trunk=null"])
+    assert_refused(
+        {"model": "test_resnet", "trunk": "layer9"}, ["backbone.trunk=layer9", "no such layer", "layer3"]
+    )
+    assert_refused(
+        {"model": "test_vit", "trunk": "blocks.1"}, ["backbone.trunk=blocks.1", "no chain", "trunk=null"]
+    )

@@ -1,4 +1,5 @@
-"""Makes recorded.npz: `PYTHONPATH=src python tests/calibration/record.py`, half a minute. Real runs that the tests resample."""
+"""Makes recorded.npz: `PYTHONPATH=src python tests/calibration/record.py`, half a minute. Real runs that the
+tests resample."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,4 +14,6 @@ ARMS = {"scratch": SCRATCH, "twin": replace(SCRATCH, twin=True), "letters": Arm(
 
 if __name__ == "__main__":
     packed = {name: np.packbits(matrix(arm, BUDGET, SEEDS), axis=1) for name, arm in ARMS.items()}
-    np.savez_compressed(Path(__file__).with_name("recorded.npz"), items=matrix(SCRATCH, BUDGET, SEEDS).shape[1], **packed)
+    np.savez_compressed(
+        Path(__file__).with_name("recorded.npz"), items=matrix(SCRATCH, BUDGET, SEEDS).shape[1], **packed
+    )

@@ -1,4 +1,5 @@
-"""The study of what stands beside the verdict, in small: what is held to a bar, and that the forms it replaced leave it."""
+"""The study of what stands beside the verdict, in small: what is held to a bar, and that the forms it
+replaced leave it."""
 
 import numpy as np
 

@@ -9,7 +9,11 @@ from transferscope.calibration.many import Layout, Sums
 
 
 def assert_alike(found: Sums, expected: Sums) -> None:
-    for some, others in zip((found.row[:, 0], found.square, *found.columns), (expected.row[:, 0], expected.square, *expected.columns), strict=True):
+    for some, others in zip(
+        (found.row[:, 0], found.square, *found.columns),
+        (expected.row[:, 0], expected.square, *expected.columns),
+        strict=True,
+    ):
         assert some.mean() == pytest.approx(others.mean(), abs=5 * others.std() / len(others) ** 0.5)
         assert some.std() == pytest.approx(others.std(), rel=0.1)
 
@@ -17,8 +21,17 @@ def assert_alike(found: Sums, expected: Sums) -> None:
 def matrix(drawn: discordance.Drawn, b: int) -> np.ndarray:
     """d [K, n] of draw b, item by item."""
     seeds = drawn.single.shape[1]
-    items = [np.full(seeds, sign) for sign, count in zip((1, -1), drawn.lasting[b], strict=True) for _ in range(count)]
-    items += [sign * np.eye(seeds)[s] for s in range(seeds) for sign, count in zip((1, -1), drawn.single[b, s], strict=True) for _ in range(count)]
+    items = [
+        np.full(seeds, sign)
+        for sign, count in zip((1, -1), drawn.lasting[b], strict=True)
+        for _ in range(count)
+    ]
+    items += [
+        sign * np.eye(seeds)[s]
+        for s in range(seeds)
+        for sign, count in zip((1, -1), drawn.single[b, s], strict=True)
+        for _ in range(count)
+    ]
     items += list(drawn.several[b].T)
     return np.pad(np.array(items).T, ((0, 0), (0, drawn.items)))[:, : drawn.items]
 
@@ -49,8 +62,13 @@ def test_cells_against_one_baseline():
     errors, shape = Errors(0.02, 0.05), (4000, 5, 100)
     rng = np.random.default_rng(7)
     first, second = against_one_baseline(errors, 2, 5, 100, 4000, rng)
-    wrong = [(rng.random((4000, 1, 100)) < errors.lasting) | (rng.random(shape) < errors.noise) for _ in range(3)]
+    wrong = [
+        (rng.random((4000, 1, 100)) < errors.lasting) | (rng.random(shape) < errors.noise) for _ in range(3)
+    ]
     expected = [Layout(wrong[0].astype(int) - arm).sums for arm in wrong[1:]]
     assert_alike(first, expected[0])
-    shared, of_full = (np.corrcoef(one.row.sum(axis=1), other.row.sum(axis=1))[0, 1] for one, other in ((first, second), expected))
+    shared, of_full = (
+        np.corrcoef(one.row.sum(axis=1), other.row.sum(axis=1))[0, 1]
+        for one, other in ((first, second), expected)
+    )
     assert shared == pytest.approx(of_full, abs=0.06) and shared > 0.4

@@ -1,4 +1,5 @@
-"""The study of stores that grow: it judges and advises as `verdict.judge`, and what is not paid for fails its bar."""
+"""The study of stores that grow: it judges and advises as `verdict.judge`, and what is not paid for fails its
+bar."""
 
 import re
 
@@ -23,7 +24,10 @@ def test_a_reading_has_the_p_values_of_the_estimate_whatever_it_had_before():
     reading = growth.Reading.first(planted)
     seeds = np.array([[5, 9, 12], [7, 5, 12]])
     reading = reading.again(planted, seeds)
-    expected = [[estimate(differences(planted, cell, at, seeds[cell, at])).p_value() for at in range(3)] for cell in range(2)]
+    expected = [
+        [estimate(differences(planted, cell, at, seeds[cell, at])).p_value() for at in range(3)]
+        for cell in range(2)
+    ]
     assert reading.apart == pytest.approx(np.where(np.array(expected) <= ALPHA, expected, 1.0), abs=1e-9)
 
 
@@ -58,4 +62,7 @@ def test_a_look_at_every_seed_stays_inside_where_each_is_paid_for():
 
 def test_strategies_one_at_a_time_err_as_one_family_and_not_as_twelve():
     finding = growth.one_by_one(5, 150, "recorded")
-    assert finding.ok and finding.measured <= finding.detail["told on the way"] < finding.detail["families of one"] > 0.2
+    assert (
+        finding.ok
+        and finding.measured <= finding.detail["told on the way"] < finding.detail["families of one"] > 0.2
+    )

@@ -1,4 +1,5 @@
-"""The studies of rare differences, real-valued scores and bad seeds in small: their truths are true, and what is known to fail fails there."""
+"""The studies of rare differences, real-valued scores and bad seeds in small: their truths are true, and what
+is known to fail fails there."""
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ def test_a_rare_lasting_gain_is_inside_where_the_interval_without_pseudo_items_i
 
 
 def test_equivalent_at_the_margin():
-    (effects,) = (sums.effects() for sums in kinds.drawn("test", kinds.AT_THE_MARGIN["lasting gain"], 5, 1000, 5_000))
+    (effects,) = (
+        sums.effects() for sums in kinds.drawn("test", kinds.AT_THE_MARGIN["lasting gain"], 5, 1000, 5_000)
+    )
     assert 0 < kinds.equivalent(effects, 0.05).mean() <= most_errors(0.025, 5_000)
 
 
@@ -58,7 +61,11 @@ def test_a_decision_does_not_depend_on_the_unit():
 
 def test_rare_bad_seeds_are_a_limit():
     *_, name = bad_seeds.KINDS
-    finding = next(held_against("bad_seeds", name, [bad_seeds.sums(name, 5, 1_000, np.random.default_rng(4))], -0.012, limit=True))
+    finding = next(
+        held_against(
+            "bad_seeds", name, [bad_seeds.sums(name, 5, 1_000, np.random.default_rng(4))], -0.012, limit=True
+        )
+    )
     assert finding.limit and not finding.ok
     assert finding.detail["opposite sign"] == pytest.approx(0.59, abs=0.05)
 
@@ -77,7 +84,8 @@ def test_truths_of_influence_values(kind):
 
 
 def test_items_that_auroc_loses_for_good():
-    """As a tenth of the largest change, which the first edition took for the unit of AUROC, is far too small."""
+    """As a tenth of the largest change, which the first edition took for the unit of AUROC, is far too
+    small."""
     kind, arms = "null: lasting loss, diffuse gain", influence_kinds.kinds(0.003)
     rng = np.random.default_rng(6)
     d, change = influence_kinds.ranked(arms[kind], 0.5, 10, 500, 300, rng)
@@ -89,11 +97,17 @@ def test_items_that_auroc_loses_for_good():
 def test_families_under_both_corrections_and_looks():
     setting, truth = "test", np.resize(null_families.GAINS, 6)
     arms = [Kind((0.005 + gain, 0.005), (0.01, 0.01)) for gain in truth]
-    findings = list(null_families.errors(setting, null_families.independent(arms, 5, 2000, 100, setting), truth))
+    findings = list(
+        null_families.errors(setting, null_families.independent(arms, 5, 2000, 100, setting), truth)
+    )
     assert all(finding.ok for finding in findings) and len(findings) == 4
-    assert findings[0].detail["differences found"] > 0.5 and 0.1 < findings[0].detail["equivalences found"] < 0.9
+    assert (
+        findings[0].detail["differences found"] > 0.5 and 0.1 < findings[0].detail["equivalences found"] < 0.9
+    )
     looks = null_families.looked_at(12, 5000, 40)
-    assert looks.ok and looks.detail["one count"] >= looks.measured and looks.detail["equivalences found"] > 0.9
+    assert (
+        looks.ok and looks.detail["one count"] >= looks.measured and looks.detail["equivalences found"] > 0.9
+    )
 
 
 @pytest.mark.parametrize("study", [kinds, bad_seeds])

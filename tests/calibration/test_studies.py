@@ -1,4 +1,5 @@
-"""Each study in small: that it finds what is true, and that a method which does not hold its level fails the bar."""
+"""Each study in small: that it finds what is true, and that a method which does not hold its level fails the
+bar."""
 
 from pathlib import Path
 
@@ -19,10 +20,14 @@ from transferscope.statistics.verdict import judge
 
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, np.ndarray]:
-    """int8 [100 seeds, 722 items] of scratch, its twin and fine-tuning from letters (record.py makes them)."""
+    """int8 [100 seeds, 722 items] of scratch, its twin and fine-tuning from letters (record.py makes
+    them)."""
     members = np.load(Path(__file__).with_name("recorded.npz"))
     items = int(members["items"])
-    return {name: np.unpackbits(members[name], axis=1, count=items).astype(np.int8) for name in ("scratch", "twin", "letters")}
+    return {
+        name: np.unpackbits(members[name], axis=1, count=items).astype(np.int8)
+        for name in ("scratch", "twin", "letters")
+    }
 
 
 def test_the_bars():
@@ -50,7 +55,8 @@ def test_a_method_that_does_not_hold_its_level_fails_the_bar():
 
 
 def test_the_bootstrap_draws_seeds_and_items_anew():
-    """Its spread for one seed-less, item-less constant is none, and for seeds alone that of a mean of K draws."""
+    """Its spread for one seed-less, item-less constant is none, and for seeds alone that of a mean of K
+    draws."""
     rng = np.random.default_rng(2)
     level = np.repeat([[[-1.0], [0.0], [1.0]]], 50, axis=2)  # [1, 3, 50]
     outside = [pigeonhole(Layout(level), truth, (0.05, 0.9), rng)[0].tolist() for truth in (0.0, 0.5, 1.01)]
@@ -61,7 +67,9 @@ def test_gains_over_baselines_that_fail_in_some_of_their_runs():
     alike = bimodal.false_gains(bimodal.ALIKE, 0.45, 5, 2_000)
     assert alike.ok and alike.measured < 0.01 and alike.detail["promised"] == "yes"
     steady = {seeds: bimodal.false_gains(bimodal.STEADY, 0.7, seeds, 500) for seeds in (3, 5)}
-    assert steady[3].measured == 0 and steady[3].detail["told of these"] > 0.9  # which is why three runs are not enough
+    assert (
+        steady[3].measured == 0 and steady[3].detail["told of these"] > 0.9
+    )  # which is why three runs are not enough
     assert steady[5].measured == pytest.approx(0.7**5, abs=0.07) and steady[5].detail["promised"] == "no"
 
 
@@ -101,7 +109,10 @@ def test_the_recorded_runs_are_what_the_code_trains(recorded):
 
 
 def test_a_planted_harm_harms():
-    scores = {noise: np.mean(runs.run(runs.Arm(runs.Joint, "same", noise), 2, seed=0) == runs.labels()) for noise in (0.0, 1.0)}
+    scores = {
+        noise: np.mean(runs.run(runs.Arm(runs.Joint, "same", noise), 2, seed=0) == runs.labels())
+        for noise in (0.0, 1.0)
+    }
     assert scores[1.0] < scores[0.0] - 0.1
 
 
@@ -118,7 +129,8 @@ HARMFUL_MIXTURES = [design for design in signs.DESIGNS if design.strategy is sig
 
 @pytest.mark.parametrize("design", HARMFUL_MIXTURES, ids=lambda design: design.name)
 def test_the_argument_for_a_sign_holds_in_the_limit(design):
-    """Logistic regression on 100,000 items with the weights of the strategy's loss, against the best rule of the target."""
+    """Logistic regression on 100,000 items with the weights of the strategy's loss, against the best rule of
+    the target."""
     from sklearn.linear_model import LogisticRegression
 
     n = 50_000
@@ -134,9 +146,14 @@ def test_the_argument_for_a_sign_holds_in_the_limit(design):
 
 
 def test_coverage_of_folds_and_what_fails_there():
-    """One small point: ours inside the bar, the folds taken for independent ones outside; the corrected t-test wider than need be."""
+    """One small point: ours inside the bar, the folds taken for independent ones outside; the corrected
+    t-test wider than need be."""
     rng = np.random.default_rng(7)
-    findings = list(folds.held_against([folds.latent(5, 300, 0.1, 3_000, rng)], folds.latent_truth(np.hypot(0.1, 0.1)), "K=5"))
+    findings = list(
+        folds.held_against(
+            [folds.latent(5, 300, 0.1, 3_000, rng)], folds.latent_truth(np.hypot(0.1, 0.1)), "K=5"
+        )
+    )
     assert all(finding.ok for finding in findings) and findings[0].measured > 0.02
     bar = findings[0].detail["bar"]
     assert min(findings[0].detail[name] for name in ("all folds", "all results", "folds of one seed")) > bar
@@ -149,7 +166,9 @@ def test_small_real_data_sets_in_folds(source, helps):
     drawn = [folds.nearest_means(source, 3, rng) for _ in range(60)]
     d, fold_of = (np.stack(part) for part in zip(*drawn, strict=True))
     assert (d.mean() > 0.02) == helps and (d.mean() < -0.05) == (not helps)
-    assert np.all(np.stack([(fold_of == k).sum(axis=2) for k in range(folds.FOLDS)]) == folds.REAL_ITEMS // folds.FOLDS)
+    assert np.all(
+        np.stack([(fold_of == k).sum(axis=2) for k in range(folds.FOLDS)]) == folds.REAL_ITEMS // folds.FOLDS
+    )
     assert all(finding.ok for finding in folds.held_against([(d, fold_of)], float(d.mean()), source))
 
 
@@ -162,11 +181,23 @@ def test_groups_are_the_items():
 def test_coverage_of_metrics_that_are_no_mean_over_items():
     rng = np.random.default_rng(9)
     labels = rng.integers(0, 10, 400)
-    strategy, baseline = (np.where(rng.random((40, 400)) < right, labels, rng.integers(0, 10, (40, 400))) for right in (0.7, 0.75))
+    strategy, baseline = (
+        np.where(rng.random((40, 400)) < right, labels, rng.integers(0, 10, (40, 400)))
+        for right in (0.7, 0.75)
+    )
     pool = metrics.Pool(strategy, baseline, labels)
     for metric in metrics.INFLUENCE:
-        assert all(finding.ok for finding in metrics.held_against(metric, [pool.draw(metric, 5, 200, 2_000, rng)], pool.truth(metric), metric))
-        off = next(metrics.held_against(metric, [pool.draw(metric, 5, 200, 500, rng)], pool.truth(metric) + 0.1, metric))
+        assert all(
+            finding.ok
+            for finding in metrics.held_against(
+                metric, [pool.draw(metric, 5, 200, 2_000, rng)], pool.truth(metric), metric
+            )
+        )
+        off = next(
+            metrics.held_against(
+                metric, [pool.draw(metric, 5, 200, 500, rng)], pool.truth(metric) + 0.1, metric
+            )
+        )
         assert not off.ok
     share = pool.labels[metrics.thinned(pool.labels, 0.2)]
     assert np.sum(share == 9) / np.sum(labels == 9) == pytest.approx(0.2, abs=0.03)

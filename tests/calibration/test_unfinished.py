@@ -7,13 +7,25 @@ import pytest
 
 from transferscope.calibration import unfinished
 from transferscope.calibration.findings import QUICK
-from transferscope.calibration.unfinished import FINISHED, KEPT, POWER_FINISHED, POWER_SLOW, World, experiment, finding, power_law, told
+from transferscope.calibration.unfinished import (
+    FINISHED,
+    KEPT,
+    POWER_FINISHED,
+    POWER_SLOW,
+    World,
+    experiment,
+    finding,
+    power_law,
+    told,
+)
 
 EXPERIMENTS = 40
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize(("world", "claim"), [(World(2.5, FINISHED), "negative"), (World(FINISHED, 2.5), "positive")])
+@pytest.mark.parametrize(
+    ("world", "claim"), [(World(2.5, FINISHED), "negative"), (World(FINISHED, 2.5), "positive")]
+)
 def test_a_slow_arm_of_the_same_asymptote_is_not_told_behind(world, claim, schedule):
     rates = told(replace(world, schedule=schedule), claim, 10, EXPERIMENTS, "test")
     assert rates["no rule"] > 0.8  # five points apart, for now
@@ -34,7 +46,12 @@ def test_a_power_law_is_a_limit():
 
 
 def test_curves_approach_what_their_world_says():
-    found = [experiment([World(4.0, 1.2, gap=0.1, times=times) for times in (1, 4)], 10, np.random.default_rng(seed)) for seed in range(10)]
+    found = [
+        experiment(
+            [World(4.0, 1.2, gap=0.1, times=times) for times in (1, 4)], 10, np.random.default_rng(seed)
+        )
+        for seed in range(10)
+    ]
     early, late = ([one.d.mean() for one in length] for length in zip(*found, strict=True))
     assert np.mean(early) == pytest.approx(0.1 + (0.6 * np.exp(-1.2) - 0.7 * np.exp(-4.0)), abs=0.03)
     assert np.mean(late) == pytest.approx(0.1, abs=0.03)

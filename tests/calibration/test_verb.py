@@ -36,8 +36,14 @@ def test_json_has_the_fixed_keys_and_a_miss_is_no_failure(two_findings, capsys):
 
 
 def test_a_known_limit_is_told_apart():
-    rows = [Finding("a", "b", 0.05, rate, rate < 0.06, 100, limit=limit).to_dict() for rate, limit in ((0.01, False), (0.5, True), (0.03, True))]
-    assert calibrate.closing(rows) == "1 of 1 findings are inside their bars; known limits: 1 of 2 are beyond theirs"
+    rows = [
+        Finding("a", "b", 0.05, rate, rate < 0.06, 100, limit=limit).to_dict()
+        for rate, limit in ((0.01, False), (0.5, True), (0.03, True))
+    ]
+    assert (
+        calibrate.closing(rows)
+        == "1 of 1 findings are inside their bars; known limits: 1 of 2 are beyond theirs"
+    )
     assert rows[1]["limit"] is True
 
 
@@ -47,12 +53,17 @@ def test_table_and_csv(two_findings, capsys, tmp_path):
     assert "concept shift" in out and "outside: signs: no shift" in out
     with (tmp_path / "new" / "signs.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["setting"], row["measured"], row["ok"]) for row in rows] == [("concept shift", "-1", "yes"), ("no shift", "0.25", "no")]
+    assert [(row["setting"], row["measured"], row["ok"]) for row in rows] == [
+        ("concept shift", "-1", "yes"),
+        ("no shift", "0.25", "no"),
+    ]
 
 
 def test_quick_and_draws_set_the_size_and_all_studies_run_without_a_name(two_findings, monkeypatch, capsys):
     for name in calibrate.STUDIES:
-        monkeypatch.setattr(importlib.import_module(f"transferscope.calibration.{name}"), "study", signs.study)
+        monkeypatch.setattr(
+            importlib.import_module(f"transferscope.calibration.{name}"), "study", signs.study
+        )
     assert calibrate.main(["--quick", "--draws", "123"]) == 0
     assert len(two_findings) == len(calibrate.STUDIES)
     assert two_findings[0].draws == 123

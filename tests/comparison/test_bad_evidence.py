@@ -55,8 +55,17 @@ def test_one_seed_claims_nothing_and_says_so(tmp_path):
 
 
 def test_two_seeds_want_seeds_whatever_else_they_want(tmp_path):
-    cells = judged(store_of(tmp_path, seeds=2, n=40, strategies=("fine_tuning", "linear_probe", "dann", "joint", "target_only")))
-    assert {cell.verdict for cell in cells} == {"undecided"} and not any("not seeds" in cell.reason for cell in cells)
+    cells = judged(
+        store_of(
+            tmp_path,
+            seeds=2,
+            n=40,
+            strategies=("fine_tuning", "linear_probe", "dann", "joint", "target_only"),
+        )
+    )
+    assert {cell.verdict for cell in cells} == {"undecided"} and not any(
+        "not seeds" in cell.reason for cell in cells
+    )
     assert all(cell.mde is None for cell in cells)  # beyond the range of accuracy
     assert "none" in compare(tmp_path).to_table(200)
 
@@ -85,7 +94,13 @@ def test_scores_that_are_not_finite_are_those_of_chance(tmp_path):
             if name.startswith(f"{TEST}/probabilities"):
                 members[name] = np.full_like(members[name], np.nan)
 
-    edit(tmp_path, next(name for name, record in records(tmp_path).items() if record["cell"]["strategy"] == "fine_tuning"), spoil)
+    edit(
+        tmp_path,
+        next(
+            name for name, record in records(tmp_path).items() if record["cell"]["strategy"] == "fine_tuning"
+        ),
+        spoil,
+    )
     (cell,) = judged(tmp_path, metric="nll")
     assert cell.collapsed == 1 and any("scores chance" in flag for flag in cell.flags)
 
@@ -93,9 +108,15 @@ def test_scores_that_are_not_finite_are_those_of_chance(tmp_path):
 def test_a_metric_that_the_items_lack_is_listed(tmp_path):
     store_of(tmp_path, n=30)
     for name in records(tmp_path):
-        edit(tmp_path, name, lambda members: members.update({f"{TEST}/labels": np.zeros_like(members[f"{TEST}/labels"])}))
+        edit(
+            tmp_path,
+            name,
+            lambda members: members.update({f"{TEST}/labels": np.zeros_like(members[f"{TEST}/labels"])}),
+        )
     comparison = compare(tmp_path, metric="auroc")
-    assert not comparison.cells and comparison.missing[0]["reason"] == "auroc: all test items are of one class"
+    assert (
+        not comparison.cells and comparison.missing[0]["reason"] == "auroc: all test items are of one class"
+    )
 
 
 def test_a_run_without_its_evaluations_is_listed(tmp_path):

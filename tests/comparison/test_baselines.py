@@ -17,7 +17,9 @@ SOURCE = {"initialisation": "source", "consumed": {"trainer": {"source_steps": 3
 
 
 def steps_of_baseline(cell):
-    (steps,) = {cell.evidence.records[run]["consumed"]["trainer"].get("steps") for run in cell.evidence.baseline_runs}
+    (steps,) = {
+        cell.evidence.records[run]["consumed"]["trainer"].get("steps") for run in cell.evidence.baseline_runs
+    }
     return steps
 
 
@@ -32,11 +34,16 @@ def test_target_ssl_is_self_training_from_the_same_start(tmp_path):
     write_runs(tmp_path, "dann", 0.9, source="faxes", protocol="transductive")
     comparison = compare(tmp_path, baseline="target_ssl")
     held = {cell.source: cell.evidence.records[cell.evidence.baseline_runs[0]]["cell"] for cell in comparison}
-    assert {source: (cell["strategy"], cell["initialisation"], cell["label_budget"]) for source, cell in held.items()} == {
+    assert {
+        source: (cell["strategy"], cell["initialisation"], cell["label_budget"])
+        for source, cell in held.items()
+    } == {
         "printed": ("target_ssl", "random", 10),
         "letters": ("target_ssl", "pretrained", 10),
     }
-    assert [row["source"] for row in comparison.missing] == ["faxes"]  # the target's unlabelled items are others
+    assert [row["source"] for row in comparison.missing] == [
+        "faxes"
+    ]  # the target's unlabelled items are others
     assert "the source helps" in comparison.to_table() and "negative transfer" not in comparison.to_table()
     assert {cell.strategy for cell in compare(tmp_path, protocol="both")} == {"dann", "target_ssl"}
 
@@ -44,7 +51,9 @@ def test_target_ssl_is_self_training_from_the_same_start(tmp_path):
 @pytest.mark.parametrize("start", ["source", "rotation", "simclr"])
 def test_without_its_source_an_arm_starts_from_random_weights(tmp_path, start):
     write_runs(tmp_path, "scratch", 0.3)
-    write_runs(tmp_path, "fine_tuning", 0.9, initialisation=start, consumed={"trainer": {"source_steps": 300}})
+    write_runs(
+        tmp_path, "fine_tuning", 0.9, initialisation=start, consumed={"trainer": {"source_steps": 300}}
+    )
     [cell] = compare(tmp_path, baseline="target_only")
     assert cell.evidence.records[cell.evidence.baseline_runs[0]]["cell"]["strategy"] == "scratch"
 
@@ -55,7 +64,10 @@ def test_target_only_long_has_the_steps_of_cell_and_source_model(tmp_path):
     write_runs(tmp_path, "fine_tuning", 0.9, **SOURCE)
     write_runs(tmp_path, "dann", 0.9)
     cells = {cell.strategy: cell for cell in compare(tmp_path, baseline="target_only_long")}
-    assert {name: steps_of_baseline(cell) for name, cell in cells.items()} == {"fine_tuning": 600, "dann": 300}
+    assert {name: steps_of_baseline(cell) for name, cell in cells.items()} == {
+        "fine_tuning": 600,
+        "dann": 300,
+    }
     assert not cells["fine_tuning"].flags  # other steps are what it is about
     for name in ("scratch", "target_only"):  # the longer arm is in nobody's way
         assert {steps_of_baseline(cell) for cell in compare(tmp_path, baseline=name)} == {300}
@@ -88,7 +100,10 @@ def test_every_baseline_says_what_it_isolates(tmp_path, name):
     comparison = compare(tmp_path, baseline=name)
     sentence = WORDS[name].isolates
     assert comparison.settings["isolates"] == sentence
-    assert sentence in " ".join(comparison.to_table(80).split()) and sentence in json.loads(comparison.to_json())["settings"]["isolates"]
+    assert (
+        sentence in " ".join(comparison.to_table(80).split())
+        and sentence in json.loads(comparison.to_json())["settings"]["isolates"]
+    )
 
 
 @pytest.mark.parametrize("name", baselines.BASELINES)
@@ -96,18 +111,27 @@ def test_every_baseline_is_held_against_in_words(tmp_path, name):
     """With a cell at least: the sentence under the table, and the first one of the page."""
     budget = None if name in baselines.SOURCE_ONLY else 10
     for noise in (0.0, 1.0):
-        write_runs(tmp_path, "dann", 0.9 - noise / 2, label_budget=budget, consumed={"source_label_noise": noise})
-    alone = {"target_only": "scratch", "target_only_long": "scratch", "target_full": "scratch"}  # random weights: the same thing
+        write_runs(
+            tmp_path, "dann", 0.9 - noise / 2, label_budget=budget, consumed={"source_label_noise": noise}
+        )
+    alone = {
+        "target_only": "scratch",
+        "target_only_long": "scratch",
+        "target_full": "scratch",
+    }  # random weights: the same thing
     if (strategy := alone.get(name, name)) in SEES:
         source = "printed" if name in baselines.SOURCE_ONLY else None
-        write_runs(tmp_path, strategy, 0.3, source=source, label_budget="full" if name == "target_full" else budget)
+        write_runs(
+            tmp_path, strategy, 0.3, source=source, label_budget="full" if name == "target_full" else budget
+        )
     assert len(compare(tmp_path, baseline=name)) >= 1
     assert f"Against {name}, " in " ".join(compare(tmp_path, baseline=name).to_table(80).split())
     page = html.unescape(re.sub("<[^>]+>", "", render(compare(tmp_path, baseline=name))))
     assert f"Against {WORDS[name].against}, {WORDS[name].subject} " in page and WORDS[name].isolates in page
 
 
-# --- A/A twins ---------------------------------------------------------------------------------------------------------------------
+# --- A/A twins
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_twin_is_neither_row_nor_baseline_and_can_be_found(tmp_path):
@@ -129,7 +153,8 @@ def test_the_twin_of_another_arm_is_not_taken(tmp_path):
     assert compare(tmp_path).cells[0].evidence.twin_runs == []
 
 
-# --- learning rates ------------------------------------------------------------------------------------------------------------------
+# --- learning rates
+# ------------------------------------------------------------------------------------------------------------
 
 
 def at_rates(store, strategy, skills, **more):
@@ -150,7 +175,9 @@ def test_the_sign_at_every_learning_rate(tmp_path):
         "dann": "sign changes with the learning rate: + at 0.001, 0.01; − at 0.1 (intervals at alpha / 3)",
     }.items():
         found = [cell for cell in cells if cell.strategy == strategy]
-        assert [cell.rates for cell in found] == [{f"{rate:g}": cell.delta for rate, cell in zip((0.001, 0.01, 0.1), found, strict=True)}] * 3
+        assert [cell.rates for cell in found] == [
+            {f"{rate:g}": cell.delta for rate, cell in zip((0.001, 0.01, 0.1), found, strict=True)}
+        ] * 3
         assert all(flag in cell.flags and flag.startswith(cell.rates_sign) for cell in found)
     (alone,) = (cell for cell in cells if cell.strategy == "joint")
     assert alone.rates is None and not any("sign" in flag for flag in alone.flags)
@@ -167,7 +194,10 @@ def test_the_rate_of_a_transferred_backbone_is_one_of_them(tmp_path):
     assert [cell.verdict for cell in cells] == ["positive", "positive", "negative"]
     assert [cell.variant for cell in cells] == [f"strategy.backbone_rate={rate}" for rate in (0.01, 0.1, 1.0)]
     assert list(cells[0].rates) == ["backbone × 0.01", "backbone × 0.1", "backbone × 1"]
-    assert cells[0].rates_sign == "sign changes with the learning rate: + at backbone × 0.01, backbone × 0.1; − at backbone × 1"
+    assert (
+        cells[0].rates_sign
+        == "sign changes with the learning rate: + at backbone × 0.01, backbone × 0.1; − at backbone × 1"
+    )
 
 
 @pytest.mark.parametrize("tried", [1, 2])
@@ -176,8 +206,13 @@ def test_harm_at_one_rate_says_so_and_how_to_try_three(tmp_path, tried):
     at_rates(tmp_path, "fine_tuning", dict.fromkeys((0.01, 0.1)[:tried], -1.0))
     (cell, *_) = compare(tmp_path)
     assert cell.verdict == "negative"
-    told = "one rate tried: add 'trainer.optimizer.lr=0.001,0.003,0.01' to the command, for both arms, or --search"
-    assert (told in cell.flags) == (tried == 1) and (told in " ".join(compare(tmp_path).to_table(200).split())) == (tried == 1)
+    told = (
+        "one rate tried: add 'trainer.optimizer.lr=0.001,0.003,0.01' to the command, for both arms, or "
+        "--search"
+    )
+    assert (told in cell.flags) == (tried == 1) and (
+        told in " ".join(compare(tmp_path).to_table(200).split())
+    ) == (tried == 1)
 
 
 def test_rates_are_those_of_one_cell(tmp_path):
@@ -190,7 +225,8 @@ def test_rates_are_those_of_one_cell(tmp_path):
     assert by_budget[2].rates is None and list(by_budget[10].rates) == ["0.001", "0.01"]
 
 
-# --- what the two arms have alike ----------------------------------------------------------------------------------------------------
+# --- what the two arms have alike
+# ----------------------------------------------------------------------------------------------------
 
 
 SHALLOW = {"classifier": "svm", "C": 1.0, "scaling": "source", "unit_length": "none"}
@@ -209,7 +245,13 @@ def shallow(**keys) -> dict:
         ({"C": 0.1}, ["unlike baseline: strategy.C 0.1 vs 1.0"]),
         (
             {"classifier": "nearest_neighbour", "unit_length": "both"},
-            ["unlike baseline: strategy.classifier nearest_neighbour vs svm, strategy.unit_length both vs none"],
+            [
+                (
+                    "unlike baseline: strategy.classifier nearest_neighbour vs svm, strategy.unit_length "
+                    "both "
+                    "vs none"
+                )
+            ],
         ),
     ],
 )

@@ -1,4 +1,5 @@
-"""Which strategy for a target: who cannot be told from the best, and what the best gains once its being chosen is allowed for."""
+"""Which strategy for a target: who cannot be told from the best, and what the best gains once its being
+chosen is allowed for."""
 
 import json
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):
     same = {"item_effect": 0.0, "seed_effect": 0.02}
     for strategy, skill in {"scratch": 0.0, "fine_tuning": 2.0, "dann": 1.98, "joint": 0.6}.items():
         write_runs(tmp_path, strategy, skill, **same)
-    write_runs(tmp_path, "fine_tuning", 2.2, consumed={"source_label_noise": 1.0}, **same)  # a control is no candidate
+    write_runs(
+        tmp_path, "fine_tuning", 2.2, consumed={"source_label_noise": 1.0}, **same
+    )  # a control is no candidate
     comparison = compare(tmp_path)
     (best,) = comparison.best
     assert {cell.strategy for cell in best.cells} == {"fine_tuning", "dann"} and best.among == 3
@@ -24,9 +27,15 @@ def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):
     assert (best.delta, best.ci_simultaneous) == (leader.delta, leader.ci_simultaneous)
     assert 0 < best.corrected < best.delta and best.arm == ""
     (row,) = json.loads(comparison.to_json())["best"]
-    assert {found["strategy"] for found in row["strategies"]} == {"fine_tuning", "dann"} and row["corrected"] == best.corrected
+    assert {found["strategy"] for found in row["strategies"]} == {"fine_tuning", "dann"} and row[
+        "corrected"
+    ] == best.corrected
     text = " ".join(comparison.to_table(100).split())
-    assert "At 10 labels: " in text and "scores highest of 3 (+" in text and "once its being chosen is allowed for" in text
+    assert (
+        "At 10 labels: " in text
+        and "scores highest of 3 (+" in text
+        and "once its being chosen is allowed for" in text
+    )
     assert text.count("cannot be told from it") == 1 and "cannot be told from it" in comparison.to_markdown()
 
 
@@ -65,7 +74,11 @@ def test_order_of_items_and_seeds_does_not_matter(tmp_path):
         path = tmp_path / job["fingerprint"] / "evaluations.npz"
         with np.load(path) as members:
             arrays = {name: members[name] for name in members.files}
-        turned = {name: values[::-1] for name, values in arrays.items() if "handwritten/test" in name and "classes" not in name}
+        turned = {
+            name: values[::-1]
+            for name, values in arrays.items()
+            if "handwritten/test" in name and "classes" not in name
+        }
         np.savez(path, **arrays | turned)
     assert compare(tmp_path).best[0].to_dict() == before
 
@@ -90,14 +103,21 @@ def test_strategies_with_baselines_of_their_own_are_choices_of_their_own(tmp_pat
         for strategy, skill in zip(("scratch", "fine_tuning", "dann"), skills, strict=True):
             write_runs(tmp_path, strategy, skill, backbone=backbone)
     comparison = compare(tmp_path)
-    assert [(best.arm, best.among, best.gains) for best in comparison.best] == [("small_cnn", 2, True), ("wide", 2, False)]
+    assert [(best.arm, best.among, best.gains) for best in comparison.best] == [
+        ("small_cnn", 2, True),
+        ("wide", 2, False),
+    ]
     text = " ".join(comparison.to_table(200).split())
     assert "At 10 labels (small_cnn): fine_tuning from printed scores highest of 2" in text
-    assert "At 10 labels (wide): none of 2 cells scores above scratch." in text and "transfer helps in 2 cells" in text
+    assert (
+        "At 10 labels (wide): none of 2 cells scores above scratch." in text
+        and "transfer helps in 2 cells" in text
+    )
 
 
 def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, float]:
-    """(Δ, corrected Δ) of the best of so many, of which one is better by `star` than the others, which equal their baseline; points."""
+    """(Δ, corrected Δ) of the best of so many, of which one is better by `star` than the others, which equal
+    their baseline; points."""
 
     def scores(gain: float) -> np.ndarray:
         return 0.01 * rng.normal(size=(5, 1)) + gain + 0.15 * rng.normal(size=(5, 80))
@@ -106,15 +126,25 @@ def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, fl
     found = []
     for k in range(cells):
         s = scores(star if k == 0 else 0.0)
-        seen = SimpleNamespace(seeds=range(5), ids=ids, strategy_scores=s, groups=None, deterministic=False, labels=np.arange(80) % 2)
-        found.append(SimpleNamespace(evidence=seen, delta=float((s - base).mean()), metric="accuracy", score=s.mean()))
+        seen = SimpleNamespace(
+            seeds=range(5),
+            ids=ids,
+            strategy_scores=s,
+            groups=None,
+            deterministic=False,
+            labels=np.arange(80) % 2,
+        )
+        found.append(
+            SimpleNamespace(evidence=seen, delta=float((s - base).mean()), metric="accuracy", score=s.mean())
+        )
     ordered = sorted(found, key=lambda cell: -cell.score)
     return 100 * ordered[0].delta, 100 * corrected(ordered, "fixed")
 
 
 @pytest.mark.parametrize(("cells", "star"), [(5, 0.0), (12, 0.0), (5, 0.1), (12, 0.1)])
 def test_what_the_winner_gains_is_nearly_unbiased_after_correction(cells, star):
-    """Where no cell has an effect, and where one has a large one, which shrinking Δ took back by 1.5 to 2.7 points."""
+    """Where no cell has an effect, and where one has a large one, which shrinking Δ took back by 1.5 to 2.7
+    points."""
     rng = np.random.default_rng(19)
     raw, drawn = np.mean([winner(rng, cells, star) for _ in range(300)], axis=0)
     assert abs(drawn - 100 * star) < 0.8 and (star or raw > 0.8)

@@ -19,8 +19,9 @@ from transferscope.report.page import render
 from transferscope.tasks.metrics import JUDGED
 
 FIXED_KEYS = {
-    "source", "target", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "metric", "selection", "protocol",
-    "delta", "ci", "p_adjusted", "verdict", "mde", "seeds", "items", "item_unit", "ci_simultaneous", "reason", "conditional_on",
+    "source", "target", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline",
+    "metric", "selection", "protocol", "delta", "ci", "p_adjusted", "verdict", "mde", "seeds", "items",
+    "item_unit", "ci_simultaneous", "reason", "conditional_on",
 }  # fmt: skip
 
 
@@ -30,7 +31,9 @@ def store(tmp_path_factory):
 
 
 def test_json_has_the_fixed_keys_and_plain_values(store):
-    answer = json.loads(compare(store).to_json(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    answer = json.loads(
+        compare(store).to_json(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
     assert {"cells", "missing", "failed", "not_applicable", "settings", "warnings"} <= answer.keys()
     assert all(cell.keys() >= FIXED_KEYS for cell in answer["cells"])
     assert all("evidence" not in cell for cell in answer["cells"])
@@ -44,7 +47,9 @@ def test_csv_reads_back(store):
     rows = list(csv.DictReader(io.StringIO(comparison.to_csv())))
     assert [row["verdict"] for row in rows] == [cell.verdict for cell in comparison]
     assert {row["unit"] for row in rows} == {"points"}
-    assert [float(row["ci_low"]) for row in rows] == pytest.approx([100 * cell.ci[0] for cell in comparison], abs=1e-4)
+    assert [float(row["ci_low"]) for row in rows] == pytest.approx(
+        [100 * cell.ci[0] for cell in comparison], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "nll"])
@@ -53,7 +58,10 @@ def test_terminal_page_and_csv_show_the_same_numbers(store, metric):
     table, page = " ".join(comparison.to_table(200).split()), render(comparison)
     for row in csv.DictReader(io.StringIO(comparison.to_csv())):
         digits = 1 if row["unit"] == "points" else 3
-        low, delta, high = (f"{float(row[key]):+.{digits}f}".replace("-", "−") for key in ("ci_simultaneous_low", "delta", "ci_simultaneous_high"))
+        low, delta, high = (
+            f"{float(row[key]):+.{digits}f}".replace("-", "−")
+            for key in ("ci_simultaneous_low", "delta", "ci_simultaneous_high")
+        )
         assert f"{delta} [{low}, {high}]" in table
         assert delta in page and f"[{low}, {high}]" in page
         assert f"Δ {row['unit']} [95 %]" in table
@@ -77,7 +85,10 @@ def test_the_table_reads_without_colour_and_fits(store, width):
     flowing = re.sub(r"\s+", " ", text)
     assert "Against scratch, transfer helps in 3 cells, hurts in 3 (negative transfer)" in flowing
     assert "missing: fine_tuning, letters → handwritten, labels 10, seed 4" in flowing
-    assert "failed: fine_tuning, letters → handwritten, labels 10, seed 3: RuntimeError: the disk is full" in flowing
+    assert (
+        "failed: fine_tuning, letters → handwritten, labels 10, seed 3: RuntimeError: the disk is full"
+        in flowing
+    )
 
 
 def test_colour_is_only_added(store):
@@ -117,7 +128,9 @@ def test_the_verb_prints_json_alone(store, capsys):
 )
 def test_a_wrong_request_is_one_line_and_status_2(store, tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", *(str(store) if argument == "STORE" else argument for argument in arguments)]) == 2
+    assert (
+        main(["compare", *(str(store) if argument == "STORE" else argument for argument in arguments)]) == 2
+    )
     out = capsys.readouterr()
     assert out.out == "" and out.err.count("\n") == 1 and said in out.err
 
@@ -126,16 +139,36 @@ def test_help_names_the_verb_and_every_option(capsys):
     assert main(["compare", "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("Verdicts from run records")
-    assert all(f"--{option}" in text for option in ("baseline", "metric", "selection", "margin", "alpha", "items", "correction", "format", "track"))
+    assert all(
+        f"--{option}" in text
+        for option in (
+            "baseline",
+            "metric",
+            "selection",
+            "margin",
+            "alpha",
+            "items",
+            "correction",
+            "format",
+            "track",
+        )
+    )
     assert all(f"{name} " in text for name in (*BASELINES, *JUDGED))
 
 
 def test_nothing_heavy_is_imported(store):
     code = (
-        "import sys; from transferscope.cli.main import main; [main(['compare', sys.argv[1], '--format', f]) for f in ('table', 'json')];"
-        "heavy = {'torch', 'pytorch_lightning', 'wandb', 'pandas', 'matplotlib', 'hydra', 'omegaconf', 'sklearn'} & set(sys.modules);"
+        "import sys; from transferscope.cli.main import main; [main(['compare', sys.argv[1], '--format', "
+        "f]) for f in ('table', 'json')];"
+        "heavy = {'torch', 'pytorch_lightning', 'wandb', 'pandas', 'matplotlib', 'hydra', 'omegaconf', "
+        "'sklearn'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     path = os.pathsep.join([str(Path(__file__).parents[2] / "src"), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, "-c", code, str(store)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     assert done.returncode == 0, done.stderr

@@ -54,7 +54,12 @@ def test_latex_escapes_and_has_an_arrow_a_cell(comparison):
     text = comparison.to_latex()
     body = text.partition(r"\midrule")[2].partition(r"\bottomrule")[0]
     rows = body.strip().splitlines()
-    arrows = {"positive": r"$\uparrow$", "negative": r"$\downarrow$", "equivalent": r"$\approx$", "undecided": "?"}
+    arrows = {
+        "positive": r"$\uparrow$",
+        "negative": r"$\downarrow$",
+        "equivalent": r"$\approx$",
+        "undecided": "?",
+    }
     assert [row.split(" & ")[-2] for row in rows] == [arrows[cell.verdict] for cell in comparison]
     assert not re.search(r"(?<!\\)[_%#]", text) and text.isascii()
     assert "points [95 \\%]" in text and r"\toprule" in text
@@ -63,9 +68,16 @@ def test_latex_escapes_and_has_an_arrow_a_cell(comparison):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_latex_is_set(comparison, tmp_path):
     (tmp_path / "table.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + comparison.to_latex() + "\\end{document}"
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+        + comparison.to_latex()
+        + "\\end{document}"
     )
-    subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
 
 
 def test_what_a_notebook_imports_is_listed():

@@ -26,21 +26,41 @@ def write(store: Path, pairs: list[tuple[str, str]], budget: int = 10, n: int = 
     for target in sorted({target for _, target in pairs}):
         write_runs(store, "scratch", 0.5, seeds=2, target=target, n=n, label_budget=budget)
     for source, target in pairs:
-        own = {"source": source, "target": target, "n": n, "initialisation": "source", "label_budget": budget, "seed_effect": 0.02}
+        own = {
+            "source": source,
+            "target": target,
+            "n": n,
+            "initialisation": "source",
+            "label_budget": budget,
+            "seed_effect": 0.02,
+        }
         write_runs(store, "fine_tuning", 0.5 + gain(source, target), seeds=2, **own)
 
 
-def predict(store: Path, values: dict[tuple[str, str], dict], kind: str = "distances", created: str = "2026-01-01", **given) -> None:
-    """Leaves what `predict` would: values by pair, {group: {name: value}}. given: what it consumed beside the domains."""
+def predict(
+    store: Path,
+    values: dict[tuple[str, str], dict],
+    kind: str = "distances",
+    created: str = "2026-01-01",
+    **given,
+) -> None:
+    """Leaves what `predict` would: values by pair, {group: {name: value}}. given: what it consumed beside the
+    domains."""
     runs = [record.read_record(folder) for folder in record.run_folders(store)]
     for run in runs:
         cell, eaten = run["cell"], run["consumed"]
         if (cell["source"], cell["target"]) in values and run["seed"] == 0:
-            consumed = {key: eaten.get(key) for key in ("sources", "target", "backbone", "image_size", "channels", "split_seed")}
+            consumed = {
+                key: eaten.get(key)
+                for key in ("sources", "target", "backbone", "image_size", "channels", "split_seed")
+            }
             consumed |= {"seed": 0, **given}
             content = {"schema": 1, "kind": kind, "created": created, "consumed": consumed, "reasons": {}}
             content["values"] = values[cell["source"], cell["target"]]
-            record.write_atomically(record.prediction_path(store, record.fingerprint({"kind": kind, **consumed})), json.dumps(content))
+            record.write_atomically(
+                record.prediction_path(store, record.fingerprint({"kind": kind, **consumed})),
+                json.dumps(content),
+            )
 
 
 def known(store: Path) -> dict[tuple[str, str], float]:
@@ -49,17 +69,35 @@ def known(store: Path) -> dict[tuple[str, str], float]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Path:
-    """Five domains: one distance that is −Δ, one that is Δ, one of noise with an interval; a score that knows, of two budgets."""
+    """Five domains: one distance that is −Δ, one that is Δ, one of noise with an interval; a score that
+    knows, of two budgets."""
     store = tmp_path_factory.mktemp("ranking") / "runs"
     write(store, PAIRS)
     deltas, draws = known(store), np.random.default_rng(0)
     told = {
-        pair: {"inputs": {"good": -delta, "bad": delta, "noise": {"estimate": draws.normal(), "lo": -9, "hi": 9}}, "features": {}}
+        pair: {
+            "inputs": {
+                "good": -delta,
+                "bad": delta,
+                "noise": {"estimate": draws.normal(), "lo": -9, "hi": 9},
+            },
+            "features": {},
+        }
         for pair, delta in deltas.items()
     }
     predict(store, told)
-    predict(store, {pair: {"scores": {"knows": delta, "same": 1.0}} for pair, delta in deltas.items()}, "scores", label_budget=10)
-    predict(store, {pair: {"scores": {"other": delta}} for pair, delta in deltas.items()}, "scores", label_budget=2)
+    predict(
+        store,
+        {pair: {"scores": {"knows": delta, "same": 1.0}} for pair, delta in deltas.items()},
+        "scores",
+        label_budget=10,
+    )
+    predict(
+        store,
+        {pair: {"scores": {"other": delta}} for pair, delta in deltas.items()},
+        "scores",
+        label_budget=2,
+    )
     return store
 
 
@@ -71,9 +109,19 @@ def comparison(store) -> Comparison:
 def test_each_score_is_ranked_in_the_direction_it_expects(comparison):
     (found,) = comparison.rankings
     scores = {score.name: score for score in found.scores}
-    assert scores.keys() == {"inputs/good", "inputs/bad", "inputs/noise", "scores/knows", "scores/same"}  # not those of another budget
-    assert (scores["inputs/good"].tau, scores["inputs/bad"].tau, scores["scores/knows"].tau) == pytest.approx((1, -1, 1))
-    assert scores["inputs/good"].larger_means == "lower Δ" and scores["scores/knows"].larger_means == "higher Δ"
+    assert scores.keys() == {
+        "inputs/good",
+        "inputs/bad",
+        "inputs/noise",
+        "scores/knows",
+        "scores/same",
+    }  # not those of another budget
+    assert (scores["inputs/good"].tau, scores["inputs/bad"].tau, scores["scores/knows"].tau) == pytest.approx(
+        (1, -1, 1)
+    )
+    assert (
+        scores["inputs/good"].larger_means == "lower Δ" and scores["scores/knows"].larger_means == "higher Δ"
+    )
     assert scores["inputs/good"].p == pytest.approx(1 / 120) and scores["inputs/bad"].p == 1
     assert scores["scores/same"].tau is None and "the same value" in scores["scores/same"].reasons[0]
     assert (found.strategy, found.label_budget, found.pairs, found.domains) == ("fine_tuning", 10, 20, 5)
@@ -83,7 +131,10 @@ def test_holm_counts_the_scores_that_were_tested(comparison):
     (found,) = comparison.rankings
     adjusted = {score.name: score.p_adjusted for score in found.scores}
     assert adjusted["inputs/good"] == pytest.approx(4 / 120) and adjusted["scores/same"] is None
-    assert found.claims == ["inputs/good", "scores/knows"] and found.conclusion == "Ranked Δ beyond chance: inputs/good, scores/knows."
+    assert (
+        found.claims == ["inputs/good", "scores/knows"]
+        and found.conclusion == "Ranked Δ beyond chance: inputs/good, scores/knows."
+    )
 
 
 def test_every_value_is_told_pair_by_pair(comparison):
@@ -91,24 +142,42 @@ def test_every_value_is_told_pair_by_pair(comparison):
     deltas = {(cell.source, cell.target): cell.delta for cell in comparison}
     assert {(p.source, p.target) for p in found.points} == set(PAIRS)
     for point in found.points:
-        assert point.delta == deltas[point.source, point.target] == point.values["scores/knows"] == -point.values["inputs/good"]
+        assert (
+            point.delta
+            == deltas[point.source, point.target]
+            == point.values["scores/knows"]
+            == -point.values["inputs/good"]
+        )
 
 
 def test_what_no_number_of_domains_could_decide_is_said_to_be_too_few(store):
-    """At α = 0.03, four scores and 120 ways to name five domains cannot give an adjusted p that is small enough."""
+    """At α = 0.03, four scores and 120 ways to name five domains cannot give an adjusted p that is small
+    enough."""
     (found,) = compare(store, alpha=0.03).rankings
-    assert found.claims == [] and "Too few" in found.conclusion and "120 ways" in found.conclusion and "below 0.033" in found.conclusion
-    assert {score.name: score.tau for score in found.scores}["inputs/good"] == pytest.approx(1)  # printed all the same
+    assert (
+        found.claims == []
+        and "Too few" in found.conclusion
+        and "120 ways" in found.conclusion
+        and "below 0.033" in found.conclusion
+    )
+    assert {score.name: score.tau for score in found.scores}["inputs/good"] == pytest.approx(
+        1
+    )  # printed all the same
 
 
 def test_auroc_wants_five_negative_and_five_other_pairs(comparison):
     def areas(negative: int) -> dict:
         cells = sorted(comparison, key=lambda cell: cell.delta)
-        judged = [replace(cell, verdict="negative" if k < negative else "undecided") for k, cell in enumerate(cells)]
+        judged = [
+            replace(cell, verdict="negative" if k < negative else "undecided") for k, cell in enumerate(cells)
+        ]
         (found,) = replace(comparison, cells=judged).rankings
         return {score.name: (score.auroc, score.reasons) for score in found.scores}
 
-    assert areas(4)["inputs/good"] == (None, ["no AUROC: 4 negative and 16 other pairs; 5 of each are the least"])
+    assert areas(4)["inputs/good"] == (
+        None,
+        ["no AUROC: 4 negative and 16 other pairs; 5 of each are the least"],
+    )
     assert areas(16)["inputs/good"][0] is None
     found = areas(5)
     assert found["inputs/good"][0] == found["scores/knows"][0] > 0.95 and found["inputs/bad"][0] < 0.05
@@ -130,7 +199,9 @@ def test_few_pairs_have_values_and_no_tau(pairs, why, tmp_path):
     comparison = compare(tmp_path)
     (found,) = comparison.rankings
     assert found.conclusion == f"Too few to claim anything: {why}; 8 pairs of 4 domains are the least."
-    assert found.scores[0].tau is None and found.scores[0].p is None and [p.values for p in found.points] != []
+    assert (
+        found.scores[0].tau is None and found.scores[0].p is None and [p.values for p in found.points] != []
+    )
     assert "too few to claim" in comparison.to_table()
 
 
@@ -174,7 +245,10 @@ def test_the_footing_of_most_pairs_then_of_the_lowest_seed_then_the_latest_count
     assert counted() == [4.0, 4.0]
 
 
-@pytest.mark.parametrize("other", [{"split_seed": 1}, {"backbone": {"name": "mlp"}}, {"target": {"name": "d1", "digest": "changed"}}])
+@pytest.mark.parametrize(
+    "other",
+    [{"split_seed": 1}, {"backbone": {"name": "mlp"}}, {"target": {"name": "d1", "digest": "changed"}}],
+)
 def test_a_prediction_of_something_else_does_not_count(few, other):
     predict(few, {pair: {"inputs": {"good": 1.0}} for pair in PAIRS[:2]}, **other)
     assert compare(few).rankings == []
@@ -193,7 +267,9 @@ def test_a_prediction_that_cannot_be_read_is_warned_of_and_the_verdicts_stand(fe
     record.write_atomically(record.prediction_path(few, "0" * 16), "{")
     comparison = compare(few)
     assert len(comparison) == 2 and comparison.rankings == []
-    assert any("no prediction is ranked" in warning and "0" * 16 in warning for warning in comparison.warnings)
+    assert any(
+        "no prediction is ranked" in warning and "0" * 16 in warning for warning in comparison.warnings
+    )
 
 
 def test_table_and_json_tell_it(store, capsys):
@@ -203,4 +279,8 @@ def test_table_and_json_tell_it(store, capsys):
     assert len(lines) == 1 and lines[0].startswith(f", 20 pairs of 5 domains: {told} (transferscope report)")
     assert verb.main([str(store), "--format", "json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["rankings"]
-    assert found["claims"] == ["inputs/good", "scores/knows"] and len(found["points"]) == 20 and found["scores"][0]["relabellings"] == 120
+    assert (
+        found["claims"] == ["inputs/good", "scores/knows"]
+        and len(found["points"]) == 20
+        and found["scores"][0]["relabellings"] == 120
+    )

@@ -14,7 +14,11 @@ from transferscope.errors import Refused
 def test_a_run_that_ends_in_nan_counts_as_diverged_whatever_its_record_says(tmp_path):
     write_runs(tmp_path, "scratch", 0.5)
     tuned = write_runs(tmp_path, "fine_tuning", 2.0)
-    edit(tmp_path, tuned[0]["fingerprint"], lambda members: members["handwritten/test/probabilities/000300"].fill(np.nan))
+    edit(
+        tmp_path,
+        tuned[0]["fingerprint"],
+        lambda members: members["handwritten/test/probabilities/000300"].fill(np.nan),
+    )
     (cell,) = compare(tmp_path)
     assert (cell.collapsed, cell.verdict) == (1, "undecided")
 
@@ -22,20 +26,35 @@ def test_a_run_that_ends_in_nan_counts_as_diverged_whatever_its_record_says(tmp_
 def test_selection_is_applied_to_the_records(tmp_path):
     base = write_runs(tmp_path, "scratch", 0.5, peak=200)
     tuned = write_runs(tmp_path, "fine_tuning", 1.0, peak=100)
-    last, chosen, oracle = (compare(tmp_path, selection=name).cells[0] for name in ("last", "target_val", "oracle"))
+    last, chosen, oracle = (
+        compare(tmp_path, selection=name).cells[0] for name in ("last", "target_val", "oracle")
+    )
 
     def selected(arm, prefix):
         """Test accuracy at the earliest evaluation with the best accuracy on `prefix`."""
-        best = [max((0, 100, 200, 300), key=lambda s: (accuracy(tmp_path, job["fingerprint"], s, prefix), -s)) for job in arm]
-        return np.mean([accuracy(tmp_path, job["fingerprint"], step) for job, step in zip(arm, best, strict=True)])
+        best = [
+            max((0, 100, 200, 300), key=lambda s: (accuracy(tmp_path, job["fingerprint"], s, prefix), -s))
+            for job in arm
+        ]
+        return np.mean(
+            [accuracy(tmp_path, job["fingerprint"], step) for job, step in zip(arm, best, strict=True)]
+        )
 
-    assert last.strategy_score == pytest.approx(np.mean([accuracy(tmp_path, job["fingerprint"]) for job in tuned]))
+    assert last.strategy_score == pytest.approx(
+        np.mean([accuracy(tmp_path, job["fingerprint"]) for job in tuned])
+    )
     for cell, prefix in ((chosen, "handwritten/val"), (oracle, "handwritten/test")):
         assert cell.strategy_score == pytest.approx(selected(tuned, prefix))
         assert cell.baseline_score == pytest.approx(selected(base, prefix))
-    assert "oracle: chosen on test labels" in oracle.flags and "oracle: chosen on test labels" not in last.flags
-    assert 0 < last.regret["strategy"] < oracle.strategy_score - last.strategy_score  # which chooses and scores on the same items
-    with pytest.raises(Refused, match="source_val: some arms see nothing to choose by; source_val,last judges these"):
+    assert (
+        "oracle: chosen on test labels" in oracle.flags and "oracle: chosen on test labels" not in last.flags
+    )
+    assert (
+        0 < last.regret["strategy"] < oracle.strategy_score - last.strategy_score
+    )  # which chooses and scores on the same items
+    with pytest.raises(
+        Refused, match="source_val: some arms see nothing to choose by; source_val,last judges these"
+    ):
         compare(tmp_path, selection="source_val")
     with pytest.raises(Refused, match="source_val,lst: not one of source_val,last; did you mean"):
         compare(tmp_path, selection="source_val,lst")
@@ -52,11 +71,17 @@ def test_the_earliest_of_equal_evaluations_is_selected(tmp_path):
             tmp_path,
             job["fingerprint"],
             lambda members: members.update(
-                {name: members["handwritten/val/probabilities/000100"] for name in members if "val/prob" in name and "hand" in name}
+                {
+                    name: members["handwritten/val/probabilities/000100"]
+                    for name in members
+                    if "val/prob" in name and "hand" in name
+                }
             ),
         )
     (cell,) = compare(tmp_path, selection="target_val")
-    assert cell.strategy_score == pytest.approx(np.mean([accuracy(tmp_path, job["fingerprint"], 0) for job in tuned]))
+    assert cell.strategy_score == pytest.approx(
+        np.mean([accuracy(tmp_path, job["fingerprint"], 0) for job in tuned])
+    )
 
 
 def test_target_val_needs_labels_set_aside(tmp_path):
@@ -85,7 +110,8 @@ def test_metrics_by_hand():
     assert item_scores(p, labels, "brier") == pytest.approx([-(0.25 + 0.09 + 0.04), -2.0], rel=1e-6)
 
 
-# --- damaged stores ----------------------------------------------------------------------------------------------------
+# --- damaged stores
+# ----------------------------------------------------------------------------------------------------
 
 
 def set_schema(folder):
@@ -95,7 +121,9 @@ def set_schema(folder):
 
 def drop_cell(folder):
     path = folder / "record.json"
-    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "cell"}))
+    path.write_text(
+        json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "cell"})
+    )
 
 
 def list_for_a_source(folder):
@@ -117,7 +145,13 @@ def pickled(folder):
 
 
 def wrong_shape(folder):
-    edit(folder.parent, folder.name, lambda members: members.update({"handwritten/test/probabilities/000300": np.ones((7, 2), np.float32)}))
+    edit(
+        folder.parent,
+        folder.name,
+        lambda members: members.update(
+            {"handwritten/test/probabilities/000300": np.ones((7, 2), np.float32)}
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,12 +176,17 @@ def test_a_damaged_run_is_listed_and_the_others_go_on(tmp_path, damage, said):
     (cell,) = comparison
     assert cell.evidence.seeds == [0, 1, 3, 4] and cell.verdict == "positive"
     (row,) = comparison.failed
-    assert row["fingerprint"] == tuned[2]["fingerprint"] and said in row["reason"] and "\n" not in row["reason"]
+    assert (
+        row["fingerprint"] == tuned[2]["fingerprint"] and said in row["reason"] and "\n" not in row["reason"]
+    )
     assert (row["strategy"], row["seed"]) == ("fine_tuning", 2)
     assert comparison.missing == []
 
 
-@pytest.mark.parametrize("text", ["{", '{"schema": 1, "name": "first"}', '{"schema": 1, "name": "first", "created": "", "jobs": [{}]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"schema": 1, "name": "first"}', '{"schema": 1, "name": "first", "created": "", "jobs": [{}]}'],
+)
 def test_a_damaged_plan_is_refused_for_it_is_the_family(tmp_path, text):
     write_plan(tmp_path, "first", write_runs(tmp_path, "scratch", 0.5, seeds=2))
     (tmp_path / "sweeps" / "first" / "plan.json").write_text(text)
@@ -166,7 +205,9 @@ def test_a_copied_run_is_not_counted_twice(tmp_path):
 
 def test_mixed_versions_and_revisions_are_warned_of(tmp_path):
     write_runs(tmp_path, "scratch", 0.5, revision="aaaaaaaa")
-    write_runs(tmp_path, "fine_tuning", 1.0, revision="bbbbbbbb", versions={"torch": "2.1", "transferscope": "0.1.0"})
+    write_runs(
+        tmp_path, "fine_tuning", 1.0, revision="bbbbbbbb", versions={"torch": "2.1", "transferscope": "0.1.0"}
+    )
     warnings = " ".join(compare(tmp_path).warnings)
     assert "torch 2.0, 2.1" in warnings and "transferscope" not in warnings
     assert "aaaaaaa, bbbbbbb" in warnings

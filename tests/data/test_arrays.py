@@ -65,15 +65,27 @@ def test_csv(tmp_path: Path) -> None:
         ({"labels": np.eye(2)}, {}, r"labels.*\(2, 2\)"),
         ({"labels": np.array([0.5, 1, 0, 1])}, {}, "labels.*0.5"),
         ({"labels": np.array([np.nan, 1, 0, 1])}, {}, "labels.*has nan; say unlabelled: nan"),
-        ({"labels": np.array([-1, 1, 0, 1])}, {}, "labels.*has -1; say unlabelled: -1 if .* none if it is a class"),
+        (
+            {"labels": np.array([-1, 1, 0, 1])},
+            {},
+            "labels.*has -1; say unlabelled: -1 if .* none if it is a class",
+        ),
         ({"labels": np.array(["", "a", "b", "a"])}, {}, "labels.*has ''; say unlabelled"),
         ({}, {"unlabelled": "c"}, "unlabelled=c: labels in .* has no such label"),
         ({"labels": np.array([-1, 1, -1, 1])}, {"unlabelled": -1}, "only class '1'"),
-        ({"labels": np.array([-1, 1, 0, 1]), "part": ["test", "test", "", ""]}, {"unlabelled": -1, "split": "part"}, "row 0 is of test"),
+        (
+            {"labels": np.array([-1, 1, 0, 1]), "part": ["test", "test", "", ""]},
+            {"unlabelled": -1, "split": "part"},
+            "row 0 is of test",
+        ),
         ({"labels": np.array([["a"], "b", "a", "b"], dtype=object)}, {}, "cannot be read"),
         ({"labels": np.full(4, "a")}, {}, "only class 'a'"),
         ({"key": [1, 1, 2, 3]}, {"ids": "key"}, "not unique: '1'"),
-        ({"part": ["train", "test", "valid", ""]}, {"split": "part"}, "'valid'; allowed: train, test or empty"),
+        (
+            {"part": ["train", "test", "valid", ""]},
+            {"split": "part"},
+            "'valid'; allowed: train, test or empty",
+        ),
         ({}, {"scale": "L1"}, "scale=L1; allowed: none, l1"),
     ],
 )
@@ -107,14 +119,20 @@ def test_surf_features_are_the_files_rows(data_root: Path) -> None:
     domain = arrays.load("webcam", str(path), inputs="fts", scale="l1")
     assert domain.inputs.shape == (295, 800)
     assert np.allclose(domain.inputs.sum(1), 1, atol=1e-5)
-    assert np.allclose(domain.inputs.numpy() * content["fts"].sum(1, keepdims=True), content["fts"], atol=1e-4)
+    assert np.allclose(
+        domain.inputs.numpy() * content["fts"].sum(1, keepdims=True), content["fts"], atol=1e-4
+    )
     assert [domain.classes[i] for i in domain.labels] == [str(v) for v in content["labels"].ravel()]
 
 
 def test_the_fourth_moon_is_the_target_turned_by_45_degrees(data_root: Path) -> None:
-    target, turned = (arrays.load_csv(f, str(data_root / "nt_moons" / f"{f}.csv")) for f in ("moon0", "moon3_45"))
+    target, turned = (
+        arrays.load_csv(f, str(data_root / "nt_moons" / f"{f}.csv")) for f in ("moon0", "moon3_45")
+    )
     cosine = np.sqrt(0.5)
-    rotation = torch.tensor([[cosine, cosine], [-cosine, cosine]], dtype=torch.float32)  # of row vectors, counter-clockwise
+    rotation = torch.tensor(
+        [[cosine, cosine], [-cosine, cosine]], dtype=torch.float32
+    )  # of row vectors, counter-clockwise
     assert torch.allclose(target.inputs @ rotation, turned.inputs, atol=1e-5)
     assert (target.labels == turned.labels).all()
 
@@ -137,11 +155,25 @@ def test_sparse_matrices_are_read_as_dense_ones(form: str, tmp_path: Path) -> No
 
 
 def test_items_without_a_label(tmp_path: Path) -> None:
-    for labels, unlabelled in (([1, -1, 0, 1], -1), ([1, -1, 0, 1], "-1"), ([1, np.nan, 0, 1], "nan"), ([1, np.nan, 0, 1], float("nan"))):
+    for labels, unlabelled in (
+        ([1, -1, 0, 1], -1),
+        ([1, -1, 0, 1], "-1"),
+        ([1, np.nan, 0, 1], "nan"),
+        ([1, np.nan, 0, 1], float("nan")),
+    ):
         domain = arrays.load("x", npz(tmp_path, labels=np.array(labels)), unlabelled=unlabelled)
         assert domain.classes == ("0", "1") and domain.labels.tolist() == [1, -1, 0, 1]
-    assert arrays.load("x", npz(tmp_path, labels=["b", "", "a", "a"]), unlabelled="").labels.tolist() == [1, -1, 0, 0]
-    assert arrays.load("x", npz(tmp_path, labels=[-1, 0, 1, 1]), unlabelled="none").classes == ("-1", "0", "1")
+    assert arrays.load("x", npz(tmp_path, labels=["b", "", "a", "a"]), unlabelled="").labels.tolist() == [
+        1,
+        -1,
+        0,
+        0,
+    ]
+    assert arrays.load("x", npz(tmp_path, labels=[-1, 0, 1, 1]), unlabelled="none").classes == (
+        "-1",
+        "0",
+        "1",
+    )
     assert arrays.load("x", npz(tmp_path, labels=[-1, 1, 1, -1])).classes == ("-1", "1")
 
 
@@ -194,10 +226,15 @@ def test_a_first_item_like_a_header_is_one_where_that_is_said(tmp_path: Path) ->
 def test_whole_numbers_that_float32_rounds_are_told(dtype: type, tmp_path: Path, capsys) -> None:
     path = npz(tmp_path, inputs=np.array([[1, 2**24], [2, 2**24 + 1], [3, -(2**30) - 1], [4, 5]], dtype))
     arrays.load("x", path)
-    told = f"{path}: inputs: 2 whole numbers beyond 2**24 are rounded to float32, the first 16777217 to 16777216 in row 1, column 1"
+    told = (
+        f"{path}: inputs: 2 whole numbers beyond 2**24 are rounded to float32, the first 16777217 to "
+        "16777216 in row 1, column 1"
+    )
     assert capsys.readouterr().err.splitlines() == [told]
 
 
 def test_what_float32_holds_or_is_measured_is_not_told(tmp_path: Path, capsys) -> None:
-    arrays.load("x", npz(tmp_path, inputs=np.array([[1.0, 2**24], [2**30, 1e8 + 0.3], [1e20, 5], [0.1, 0.2]])))
+    arrays.load(
+        "x", npz(tmp_path, inputs=np.array([[1.0, 2**24], [2**30, 1e8 + 0.3], [1e20, 5], [0.1, 0.2]]))
+    )
     assert capsys.readouterr().err == ""

@@ -31,7 +31,12 @@ def test_a_list_of_pictures_is_their_folders(listed: Path) -> None:
     domain = picture_list.load("mine", str(listed), size=4, split="part", groups="who", unlabelled="")
     assert domain.ids.tolist() == ["a/0.png", "a/1.png", "b/2.png", "b/3.png"]
     assert domain.classes == ("cat", "dog") and domain.labels.tolist() == [0, 1, 0, -1]
-    assert domain.split.tolist() == ["train", "train", "test", ""] and domain.groups.tolist() == ["p", "q", "p", "q"]
+    assert domain.split.tolist() == ["train", "train", "test", ""] and domain.groups.tolist() == [
+        "p",
+        "q",
+        "p",
+        "q",
+    ]
     of_folders = image_folders.load("mine", str(listed.parent), size=4)
     assert torch.equal(torch.as_tensor(domain.inputs), of_folders.inputs)
     listed.write_text(LINES.replace("a/1.png,dog", "a/1.png,fox"))
@@ -47,8 +52,18 @@ def test_a_list_of_pictures_is_their_folders(listed: Path) -> None:
         ("a/1.png", "a/9.png", {"unlabelled": ""}, "picture 2: no file .*a/9.png"),
         ("a/1.png", "a/0.png", {"unlabelled": ""}, "a/0.png .*twice"),
         ("a/1.png,dog", "a/1.png,cat", {"unlabelled": ""}, "only class 'cat'"),
-        ("dog,train", "dog,trian", {"unlabelled": "", "split": "part"}, "'trian'; allowed: train, test or empty"),
-        ("b/3.png,,,", "b/3.png,,test,", {"unlabelled": "", "split": "part"}, "row 3 is of test and has no label"),
+        (
+            "dog,train",
+            "dog,trian",
+            {"unlabelled": "", "split": "part"},
+            "'trian'; allowed: train, test or empty",
+        ),
+        (
+            "b/3.png,,,",
+            "b/3.png,,test,",
+            {"unlabelled": "", "split": "part"},
+            "row 3 is of test and has no label",
+        ),
         ("b/3.png,,,q", "b/3.png,", {"unlabelled": ""}, "item 4 has 2 cells"),
     ],
 )
@@ -70,8 +85,14 @@ def table(tmp_path: Path) -> str:
 
 def test_a_table_is_its_arrays(table: str) -> None:
     domain = tables.load("mine", table, label="kind", ids="id", leave_out=["note"], unlabelled="nan")
-    assert domain.inputs.tolist() == [[1, 2.5], [3, 4], [5, 6], [7, 8]] and domain.inputs.dtype == torch.float32
-    assert domain.classes == ("cat", "dog") and domain.labels.tolist() == [0, 1, 0, -1] and domain.ids.tolist() == ["r1", "r2", "r3", "r4"]
+    assert (
+        domain.inputs.tolist() == [[1, 2.5], [3, 4], [5, 6], [7, 8]] and domain.inputs.dtype == torch.float32
+    )
+    assert (
+        domain.classes == ("cat", "dog")
+        and domain.labels.tolist() == [0, 1, 0, -1]
+        and domain.ids.tolist() == ["r1", "r2", "r3", "r4"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,14 +110,27 @@ def test_tables_that_make_no_domain(options: dict, says: str, table: str) -> Non
 
 
 def test_a_frame_from_python(tmp_path: Path) -> None:
-    frame = pandas.DataFrame({"a": [1, 2, 3], "b": [True, False, True], "label": [0, 1, 1], "part": ["train", None, "test"]})
+    frame = pandas.DataFrame(
+        {"a": [1, 2, 3], "b": [True, False, True], "label": [0, 1, 1], "part": ["train", None, "test"]}
+    )
     domain = tables.from_frame("mine", frame, split="part")
-    assert domain.inputs.tolist() == [[1, 1], [2, 0], [3, 1]] and domain.classes == ("0", "1") and domain.split.tolist() == ["train", "", "test"]
+    assert (
+        domain.inputs.tolist() == [[1, 1], [2, 0], [3, 1]]
+        and domain.classes == ("0", "1")
+        and domain.split.tolist() == ["train", "", "test"]
+    )
     assert domain.ids.tolist() == ["mine-00000", "mine-00001", "mine-00002"]
     np.savez(tmp_path / "mine.npz", inputs=frame[["a", "b"]].to_numpy(float), labels=frame["label"])
-    assert tables.from_frame("mine", frame.drop(columns="part")).digest == arrays.load("mine", str(tmp_path / "mine.npz")).digest
+    assert (
+        tables.from_frame("mine", frame.drop(columns="part")).digest
+        == arrays.load("mine", str(tmp_path / "mine.npz")).digest
+    )
     frame["label"] = frame["label"].astype("Int64").where([True, True, False])
-    assert tables.from_frame("mine", frame.drop(columns="part"), unlabelled="nan").labels.tolist() == [0, 1, -1]
+    assert tables.from_frame("mine", frame.drop(columns="part"), unlabelled="nan").labels.tolist() == [
+        0,
+        1,
+        -1,
+    ]
 
 
 def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +142,9 @@ def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(Refused, match="t.parquet cannot be read"):
         tables.load("mine", str(file))
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
-    with pytest.raises(Refused, match=r"a package is missing that reads it; pip install 'transferscope\[tables\]'"):
+    with pytest.raises(
+        Refused, match=r"a package is missing that reads it; pip install 'transferscope\[tables\]'"
+    ):
         tables.load("mine", str(file))
 
 
@@ -129,13 +165,27 @@ class Pictures:
 
 def test_a_torch_dataset_of_pictures_is_their_folders(listed: Path) -> None:
     domain = from_dataset("mine", Pictures(listed), size=4, split=["train", "train", "test", "test"])
-    assert domain.classes == ("cat", "dog") and domain.labels.tolist() == [0, 1, 0, 1] and domain.split.tolist()[2:] == ["test", "test"]
-    assert domain.is_images and torch.equal(domain.inputs, image_folders.load("mine", str(listed.parent), size=4).inputs)
+    assert (
+        domain.classes == ("cat", "dog")
+        and domain.labels.tolist() == [0, 1, 0, 1]
+        and domain.split.tolist()[2:] == ["test", "test"]
+    )
+    assert domain.is_images and torch.equal(
+        domain.inputs, image_folders.load("mine", str(listed.parent), size=4).inputs
+    )
 
 
 def test_a_torch_dataset_of_features() -> None:
-    domain = from_dataset("mine", TensorDataset(torch.tensor([[1.0, 2], [3, 4], [5, 6]]), torch.tensor([3, -1, 4])), unlabelled=-1)
-    assert domain.inputs.tolist() == [[1, 2], [3, 4], [5, 6]] and domain.classes == ("3", "4") and domain.labels.tolist() == [0, -1, 1]
+    domain = from_dataset(
+        "mine",
+        TensorDataset(torch.tensor([[1.0, 2], [3, 4], [5, 6]]), torch.tensor([3, -1, 4])),
+        unlabelled=-1,
+    )
+    assert (
+        domain.inputs.tolist() == [[1, 2], [3, 4], [5, 6]]
+        and domain.classes == ("3", "4")
+        and domain.labels.tolist() == [0, -1, 1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,13 @@ def test_the_middle_draw_leaves_an_image_as_it_is():
 def test_an_image_moves_by_an_eighth_of_its_side_and_its_border_is_repeated():
     image = images()
     down = augment(image, draws(0.0, 0.5, 0.0), "crop")
-    assert torch.equal(down[..., 2:, :], image[..., :-2, :]) and torch.equal(down[..., :2, :], image[..., :1, :].expand(-1, -1, 2, -1))
+    assert torch.equal(down[..., 2:, :], image[..., :-2, :]) and torch.equal(
+        down[..., :2, :], image[..., :1, :].expand(-1, -1, 2, -1)
+    )
     left = augment(image, draws(0.5, 0.999, 0.0), "crop")
-    assert torch.equal(left[..., :-2], image[..., 2:]) and torch.equal(left[..., -2:], image[..., -1:].expand(-1, -1, -1, 2))
+    assert torch.equal(left[..., :-2], image[..., 2:]) and torch.equal(
+        left[..., -2:], image[..., -1:].expand(-1, -1, -1, 2)
+    )
 
 
 def test_only_crop_flip_mirrors_and_it_mirrors_left_and_right():
@@ -40,9 +44,14 @@ def test_each_image_goes_its_own_way_with_all_its_channels():
     batch, several = images(2), torch.cat([draws(0.0, 0.0, 0.0), draws(0.99, 0.3, 0.9)])
     both = augment(batch, several, "crop_flip")
     for one in (0, 1):
-        assert torch.equal(both[one : one + 1], augment(batch[one : one + 1], several[one : one + 1], "crop_flip"))
+        assert torch.equal(
+            both[one : one + 1], augment(batch[one : one + 1], several[one : one + 1], "crop_flip")
+        )
     grey = images(2, channels=1)
-    assert torch.equal(augment(grey.expand(-1, 3, -1, -1), several, "crop"), augment(grey, several, "crop").expand(-1, 3, -1, -1))
+    assert torch.equal(
+        augment(grey.expand(-1, 3, -1, -1), several, "crop"),
+        augment(grey, several, "crop").expand(-1, 3, -1, -1),
+    )
 
 
 def test_every_shift_is_equally_likely():
@@ -61,7 +70,8 @@ def test_type_and_shape_stay_and_no_value_is_made_up(side, width):
         assert set(other.unique().tolist()) <= set(image.unique().tolist())
 
 
-# --- by kornia ---------------------------------------------------------------------------------------------------------------
+# --- by kornia
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("augmentation", BY_KORNIA)
@@ -74,7 +84,11 @@ def test_it_follows_from_the_draws_and_leaves_the_generator_of_torch_as_it_was(a
     with torch.autocast("cpu", torch.bfloat16):  # as in a training of mixed precision
         assert torch.equal(augment(batch, uniform(5), augmentation), once)
     assert not torch.equal(augment(batch, uniform(5, seed=1), augmentation), once)
-    assert once.dtype == torch.uint8 and once.shape == batch.shape and once.flatten(1).unique(dim=0).shape[0] == 5  # each its own
+    assert (
+        once.dtype == torch.uint8
+        and once.shape == batch.shape
+        and once.flatten(1).unique(dim=0).shape[0] == 5
+    )  # each its own
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -84,11 +98,21 @@ def test_affine_moves_scales_and_turns_within_its_bounds(channels):
     changed = augment(image.expand(300, -1, -1, -1), uniform(300), "affine").float()
     assert torch.equal(changed, changed[:, :1].expand_as(changed))
     weight = changed[:, 0].flatten(1) / 255
-    y, x = (place.flatten() for place in torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij"))
+    y, x = (
+        place.flatten() for place in torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    )
     size, down, right = weight.sum(1), weight @ y / weight.sum(1), weight @ x / weight.sum(1)
-    spread = [weight @ product / size - middle for product, middle in ((y * y, down**2), (x * x, right**2), (x * y, down * right))]
+    spread = [
+        weight @ product / size - middle
+        for product, middle in ((y * y, down**2), (x * x, right**2), (x * y, down * right))
+    ]
     degrees = (torch.atan2(2 * spread[2], spread[1] - spread[0]) / 2).rad2deg()
-    for value, middle, reach in ((down, 31.5, 8), (right, 31.5, 8), (degrees, 0, 10), ((size / 256).sqrt(), 1, 0.1)):
+    for value, middle, reach in (
+        (down, 31.5, 8),
+        (right, 31.5, 8),
+        (degrees, 0, 10),
+        ((size / 256).sqrt(), 1, 0.1),
+    ):
         assert 0.9 * reach < (value - middle).abs().max() < 1.1 * reach
 
 
@@ -97,5 +121,7 @@ def test_colours_change_each_image_its_own_way():
     changed = augment(patch.expand(200, -1, -1, -1), uniform(200), "crop_flip_color").float()
     assert torch.equal(changed, changed[..., :1, :1].expand_as(changed))  # one colour stays one colour
     red, green, blue = changed[:, :, 0, 0].T
-    assert (red > green).all() and (red > blue).all()  # a tenth of a turn of hue is less than from red to yellow
+    assert (red > green).all() and (
+        red > blue
+    ).all()  # a tenth of a turn of hue is less than from red to yellow
     assert red.std() > 15 and (green - blue).std() > 5

@@ -21,12 +21,16 @@ def test_every_digit_of_mnist_is_in_one_domain(thirds: list[Domain]) -> None:
     assert len({item for domain in thirds for item in domain.ids}) == 70000
 
 
-def test_shape_and_colour_tell_the_class_as_often_as_they_should(thirds: list[Domain], data_root: Path) -> None:
+def test_shape_and_colour_tell_the_class_as_often_as_they_should(
+    thirds: list[Domain], data_root: Path
+) -> None:
     digits = mnist.load("mnist", str(data_root))
     digit_of = dict(zip(digits.ids, digits.labels.tolist(), strict=True))
     for domain, flips in zip(thirds, COLOUR_FLIPS, strict=True):
         is_high = domain.labels.bool()
-        by_shape = sum((digit_of[item] > 4) == label for item, label in zip(domain.ids, is_high.tolist(), strict=True)) / len(domain)
+        by_shape = sum(
+            (digit_of[item] > 4) == label for item, label in zip(domain.ids, is_high.tolist(), strict=True)
+        ) / len(domain)
         is_green = domain.inputs[:, 1].flatten(1).any(1)
         assert by_shape == pytest.approx(0.75, abs=0.015)
         assert (is_green == is_high).float().mean().item() == pytest.approx(1 - flips, abs=0.015)
@@ -37,10 +41,16 @@ def test_an_item_is_its_digit_in_one_colour(thirds: list[Domain], data_root: Pat
     row = {item: number for number, item in enumerate(digits.ids)}
     domain = thirds[0]
     assert (domain.inputs.sum(1) == digits.inputs[[row[item] for item in domain.ids], 0]).all()
-    assert not domain.inputs[:, 2].any() and not (domain.inputs[:, 0].flatten(1).any(1) & domain.inputs[:, 1].flatten(1).any(1)).any()
+    assert (
+        not domain.inputs[:, 2].any()
+        and not (domain.inputs[:, 0].flatten(1).any(1) & domain.inputs[:, 1].flatten(1).any(1)).any()
+    )
 
 
-@pytest.mark.parametrize(("third", "flips", "said"), [(3, 0.1, "third=3; allowed: 0, 1, 2"), (0, 90, "colour_flips=90; allowed: a share")])
+@pytest.mark.parametrize(
+    ("third", "flips", "said"),
+    [(3, 0.1, "third=3; allowed: 0, 1, 2"), (0, 90, "colour_flips=90; allowed: a share")],
+)
 def test_a_key_out_of_range_is_refused(third: int, flips: float, said: str) -> None:
     with pytest.raises(Refused, match=said):
         colored_mnist.load("x", "nowhere", third, flips)

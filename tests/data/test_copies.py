@@ -20,7 +20,13 @@ from transferscope.store.record import read_record, run_folders
 
 def domain(name: str, inputs: np.ndarray, **more) -> Domain:
     classes = [f"class{k % 2}" for k in range(len(inputs))]
-    return Domain.build(name, torch.tensor(inputs, dtype=torch.float32), classes, [f"{name}{k}" for k in range(len(inputs))], **more)
+    return Domain.build(
+        name,
+        torch.tensor(inputs, dtype=torch.float32),
+        classes,
+        [f"{name}{k}" for k in range(len(inputs))],
+        **more,
+    )
 
 
 @pytest.fixture
@@ -44,7 +50,9 @@ def test_copies_are_counted_by_the_test_items_that_have_one(target):
 
 def test_dropping_them_leaves_the_test_items_and_all_else(target):
     train, test = split(target, 0)
-    source = domain("source", np.vstack([target.inputs[test[5:9]].numpy(), np.random.default_rng(1).normal(size=(8, 3))]))
+    source = domain(
+        "source", np.vstack([target.inputs[test[5:9]].numpy(), np.random.default_rng(1).normal(size=(8, 3))])
+    )
     mine, (theirs,) = copies.dropped(target, (source,), 0)
     assert mine.ids[split(mine, 0)[1]].tolist() == target.ids[test].tolist()
     assert mine.ids[split(mine, 0)[0]].tolist() == target.ids[train[4:]].tolist()
@@ -58,21 +66,36 @@ def test_pictures_on_disk_without_hashes_are_said_to_be_unknown(target):
     big = replace(domain("big", np.zeros((4, 3))), inputs=on_disk)
     found = copies.count(target, (big,), 0, None)
     assert (found.train, found.sources) == (3, {"big": None}) and len(found.told("target")) == 1
-    with pytest.raises(Refused, match="copies=drop_train: pictures of big or target stay on disk and have no hashes"):
+    with pytest.raises(
+        Refused, match="copies=drop_train: pictures of big or target stay on disk and have no hashes"
+    ):
         copies.dropped(target, (big,), 0)
 
 
 def test_a_column_that_nearly_tells_the_label_is_found():
     labels = np.arange(80) % 2
-    columns = {"scanner": labels + 2 * (np.arange(80) == 3), "ward": np.arange(80) // 2 % 2, "patient": np.arange(80)}
+    columns = {
+        "scanner": labels + 2 * (np.arange(80) == 3),
+        "ward": np.arange(80) // 2 % 2,
+        "patient": np.arange(80),
+    }
     inputs = np.random.default_rng(0).normal(size=(80, 2))
-    assert copies.leaking_columns(domain("hospital", inputs, metadata=columns | {"scanner": labels}), 0, None) == ["scanner"]
+    assert copies.leaking_columns(
+        domain("hospital", inputs, metadata=columns | {"scanner": labels}), 0, None
+    ) == ["scanner"]
     sides = ["train"] * 40 + ["test"] * 40  # that put the same patients on both
     patients = domain("hospital", inputs, split=sides, groups=[f"patient{k % 8}" for k in range(80)])
     assert copies.leaking_columns(patients, 0, None) == ["group"]
-    assert copies.leaking_columns(replace(patients, split=np.full(80, "")), 0, None) == []  # a split of ours keeps groups together
-    one_class = replace(domain("hospital", inputs, metadata={"ward": columns["ward"]}), labels=torch.zeros(80, dtype=torch.int64))
-    assert copies.leaking_columns(one_class, 0, None) == []  # where one class is nearly all, every column tells it
+    assert (
+        copies.leaking_columns(replace(patients, split=np.full(80, "")), 0, None) == []
+    )  # a split of ours keeps groups together
+    one_class = replace(
+        domain("hospital", inputs, metadata={"ward": columns["ward"]}),
+        labels=torch.zeros(80, dtype=torch.int64),
+    )
+    assert (
+        copies.leaking_columns(one_class, 0, None) == []
+    )  # where one class is nearly all, every column tells it
 
 
 @pytest.fixture
@@ -85,24 +108,41 @@ def shelf(tmp_path: Path) -> Path:
     np.savez(tmp_path / "weak_s.npz", inputs=inputs, labels=labels)
     (tmp_path / "conf/domain").mkdir(parents=True)
     for name in ("weak_t", "weak_s"):
-        (tmp_path / f"conf/domain/{name}.yaml").write_text(f"# x\n_target_: transferscope.data.arrays.load\npath: {tmp_path}/{name}.npz\n")
+        (tmp_path / f"conf/domain/{name}.yaml").write_text(
+            f"# x\n_target_: transferscope.data.arrays.load\npath: {tmp_path}/{name}.npz\n"
+        )
     return tmp_path
 
 
 def run(shelf: Path, *words: str) -> int:
-    small = ["backbone=mlp", "backbone.hidden=[4]", "tracking=off", "trainer.steps=4", "trainer.evaluations=1", "label_budget=5"]
+    small = [
+        "backbone=mlp",
+        "backbone.hidden=[4]",
+        "tracking=off",
+        "trainer.steps=4",
+        "trainer.evaluations=1",
+        "label_budget=5",
+    ]
     where = ["--config-dir", str(shelf / "conf"), f"store={shelf / 'runs'}", "target=weak_t", "source=weak_s"]
     return main(["run", *small, *where, *words])
 
 
 def test_a_run_says_records_and_flags_them(shelf, capsys):
     assert run(shelf, "-m", "strategy=scratch,joint", "seed=0,1", "hydra.launcher.n_jobs=1") == 0
-    assert "30 of 30 test items of weak_t have a bit-equal copy in source weak_s; copies=drop_train leaves those out" in capsys.readouterr().err
-    records = {read_record(folder)["cell"]["strategy"]: read_record(folder) for folder in run_folders(shelf / "runs")}
+    assert (
+        "30 of 30 test items of weak_t have a bit-equal copy in source weak_s; copies=drop_train leaves "
+        "those out"
+    ) in capsys.readouterr().err
+    records = {
+        read_record(folder)["cell"]["strategy"]: read_record(folder) for folder in run_folders(shelf / "runs")
+    }
     assert records["joint"]["result"]["copies"] == {"tested": 30, "train": 0, "sources": {"weak_s": 30}}
     assert records["scratch"]["result"]["copies"] == {"tested": 30, "train": 0, "sources": {}}
     (cell,) = compare(shelf / "runs")
-    assert cell.copies["sources"] == {"weak_s": 30} and "30 of 30 test items of weak_t have a bit-equal copy in source weak_s" in cell.flags
+    assert (
+        cell.copies["sources"] == {"weak_s": 30}
+        and "30 of 30 test items of weak_t have a bit-equal copy in source weak_s" in cell.flags
+    )
     for folder in run_folders(shelf / "runs"):  # as an earlier version left it
         entry = json.loads((folder / "record.json").read_text())
         del entry["result"]["copies"]
@@ -114,6 +154,15 @@ def test_a_run_says_records_and_flags_them(shelf, capsys):
 def test_left_out_they_are_no_more(shelf, capsys):
     assert run(shelf, "strategy=joint", "copies=drop_train") == 0
     (folder,) = run_folders(shelf / "runs")
-    assert read_record(folder)["result"]["copies"]["sources"] == {"weak_s": 0} and "bit-equal" not in capsys.readouterr().err
-    assert run(shelf, "strategy=joint", "copies=drop_train", "fold=0") == 2 and "give copies=keep" in capsys.readouterr().err
-    assert run(shelf, "strategy=joint", "copies=drop") == 2 and "copies=drop: not one of keep, drop_train" in capsys.readouterr().err
+    assert (
+        read_record(folder)["result"]["copies"]["sources"] == {"weak_s": 0}
+        and "bit-equal" not in capsys.readouterr().err
+    )
+    assert (
+        run(shelf, "strategy=joint", "copies=drop_train", "fold=0") == 2
+        and "give copies=keep" in capsys.readouterr().err
+    )
+    assert (
+        run(shelf, "strategy=joint", "copies=drop") == 2
+        and "copies=drop: not one of keep, drop_train" in capsys.readouterr().err
+    )

@@ -63,7 +63,9 @@ def test_an_opaque_picture_is_the_one_without_alpha(mode: str, channels: int) ->
 def test_inverted_inks_of_print_are_converted() -> None:
     file = io.BytesIO()
     Image.new("CMYK", (SIZE, SIZE), (0, 255, 255, 0)).save(file, "JPEG")
-    red, green, blue = decode_squares([("x", lambda: io.BytesIO(file.getvalue()))], SIZE, 3)[0, :, 0, 0].tolist()
+    red, green, blue = decode_squares([("x", lambda: io.BytesIO(file.getvalue()))], SIZE, 3)[
+        0, :, 0, 0
+    ].tolist()
     assert red > 200 and green < 60 and blue < 60
 
 
@@ -73,8 +75,13 @@ def greys(root: Path, name: str, *values: int, mode: str = "uint16") -> None:
     Image.fromarray(np.tile(np.array(values, mode), (len(values), 1))).save(file)
 
 
-@pytest.mark.parametrize(("largest", "white"), [(65535, 65535), (40000, 65535), (4095, 4095), (3000, 4095), (1023, 1023), (200, 255)])
-def test_one_stretch_for_the_sixteen_bit_greys_of_a_folder(largest: int, white: int, tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("largest", "white"),
+    [(65535, 65535), (40000, 65535), (4095, 4095), (3000, 4095), (1023, 1023), (200, 255)],
+)
+def test_one_stretch_for_the_sixteen_bit_greys_of_a_folder(
+    largest: int, white: int, tmp_path: Path, capsys
+) -> None:
     greys(tmp_path, "dog/bright.png", largest, 0)
     greys(tmp_path, "cat/dark.tif", largest // 2, largest // 4)
     greys(tmp_path, "cat/eight.png", 7, 200, mode="uint8")
@@ -82,7 +89,8 @@ def test_one_stretch_for_the_sixteen_bit_greys_of_a_folder(largest: int, white: 
         domain = image_folders.load("mine", str(tmp_path), size=2, channels=1)
         found = dict(zip(domain.ids, domain.inputs[:, 0, 0].tolist(), strict=True))
         shift = white.bit_length() - 8
-        assert found == {"dog/bright.png": [largest >> shift, 0], "cat/dark.tif": [largest // 2 >> shift, largest // 4 >> shift],
+        assert found == {"dog/bright.png": [largest >> shift, 0],
+            "cat/dark.tif": [largest // 2 >> shift, largest // 4 >> shift],
                          "cat/eight.png": [7, 200]}  # fmt: skip
         assert domain.white == white
     assert f"16-bit greys: 0 to {white} became 0 to 255" in capsys.readouterr().err
@@ -110,9 +118,16 @@ def test_ordinary_pictures_keep_their_bits(tmp_path: Path) -> None:
         for number in range(4):
             file = tmp_path / name / ("deep" if number == 3 else "") / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(draw.integers(0, 256, (14, 17, 3) if number % 2 else (17, 14), dtype=np.uint8)).save(file)
+            Image.fromarray(
+                draw.integers(0, 256, (14, 17, 3) if number % 2 else (17, 14), dtype=np.uint8)
+            ).save(file)
     full = np.full((9, 9), 128 * 257, np.uint16)
     full[0] = 65535
     Image.fromarray(full).save(tmp_path / "dog" / "deep16.png")
-    colour, grey = (image_folders.load("mine", str(tmp_path), size, channels) for size, channels in ((8, 3), (12, 1)))
-    assert colour.digest == "0949f6a6f9e0ec16cee6135c95b5252e" and grey.digest == "c2946be69904ebdd06f74775030f4658"
+    colour, grey = (
+        image_folders.load("mine", str(tmp_path), size, channels) for size, channels in ((8, 3), (12, 1))
+    )
+    assert (
+        colour.digest == "0949f6a6f9e0ec16cee6135c95b5252e"
+        and grey.digest == "c2946be69904ebdd06f74775030f4658"
+    )

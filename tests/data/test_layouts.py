@@ -36,7 +36,10 @@ def load(root: Path, **options) -> Domain:
         (("seg_train", "seg_test"), UNDERSTOOD),
         (("seg_train/seg_train", "seg_test/seg_test"), UNDERSTOOD),
         (("train-images", "test-images"), UNDERSTOOD),
-        (("train", "val"), REFUSED),  # which of the two are chosen by and which tested on is not for us to say
+        (
+            ("train", "val"),
+            REFUSED,
+        ),  # which of the two are chosen by and which tested on is not for us to say
         (("train", "Valid"), REFUSED),
         (("train", "validation"), REFUSED),
         (("train", "dev"), REFUSED),
@@ -51,7 +54,9 @@ def load(root: Path, **options) -> Domain:
         (("train/train", "train/test", "test/train"), REFUSED),
     ],
 )
-def test_a_folder_named_like_a_part_of_a_split_is_no_class(parts: tuple[str, ...], what: str, tmp_path: Path) -> None:
+def test_a_folder_named_like_a_part_of_a_split_is_no_class(
+    parts: tuple[str, ...], what: str, tmp_path: Path
+) -> None:
     for number, part in enumerate(parts):
         pictures(tmp_path / part, "cat", "dog", grey=number)
     if what == REFUSED:
@@ -61,11 +66,16 @@ def test_a_folder_named_like_a_part_of_a_split_is_no_class(parts: tuple[str, ...
         return
     domain = load(tmp_path)
     assert domain.classes == ("cat", "dog")
-    assert {i.split("/")[0].lower()[:7].replace("seg_", "")[:2] + s[:2] for i, s in zip(domain.ids, domain.split, strict=True)} == {"trtr", "tete"}
+    assert {
+        i.split("/")[0].lower()[:7].replace("seg_", "")[:2] + s[:2]
+        for i, s in zip(domain.ids, domain.split, strict=True)
+    } == {"trtr", "tete"}
 
 
 @pytest.mark.parametrize("parts", [("train", "test"), ("Training", "Testing"), ("train", "val", "test")])
-def test_parts_of_a_split_without_class_folders_are_no_classes(parts: tuple[str, ...], tmp_path: Path) -> None:
+def test_parts_of_a_split_without_class_folders_are_no_classes(
+    parts: tuple[str, ...], tmp_path: Path
+) -> None:
     pictures(tmp_path, *parts)
     with pytest.raises(Refused, match="lies in no class folder|allowed"):
         load(tmp_path)
@@ -75,9 +85,21 @@ def test_parts_of_a_split_without_class_folders_are_no_classes(parts: tuple[str,
     ("folders", "what"),
     [
         (("amazon/bike", "amazon/mug", "webcam/bike", "webcam/mug"), "root=.*nested=true"),
-        (("amazon/images/bike", "amazon/images/mug", "webcam/images/bike", "webcam/images/mug", "webcam/images/cup"), "give root=.*amazon/images"),
+        (
+            (
+                "amazon/images/bike",
+                "amazon/images/mug",
+                "webcam/images/bike",
+                "webcam/images/mug",
+                "webcam/images/cup",
+            ),
+            "give root=.*amazon/images",
+        ),
         (("archive/cat", "archive/dog"), "cat, dog are in archive; give root=.*archive"),
-        (("a/train/cat", "a/train/dog", "a/test/cat", "a/test/dog", "b/cat"), "test, train are in a; give root="),
+        (
+            ("a/train/cat", "a/train/dog", "a/test/cat", "a/test/dog", "b/cat"),
+            "test, train are in a; give root=",
+        ),
     ],
 )
 def test_a_root_one_level_too_high_is_refused(folders: tuple[str, ...], what: str, tmp_path: Path) -> None:
@@ -104,7 +126,12 @@ def test_folders_inside_class_folders_belong_to_the_class(folders: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "folders", [("cat/2019", "cat/2020", "dog/2019", "dog/2020"), ("valid/2019", "invalid/2019"), ("cat/train", "cat/test", "dog")]
+    "folders",
+    [
+        ("cat/2019", "cat/2020", "dog/2019", "dog/2020"),
+        ("valid/2019", "invalid/2019"),
+        ("cat/train", "cat/test", "dog"),
+    ],
 )
 def test_nested_says_that_the_outer_folders_are_the_classes(folders: tuple[str, ...], tmp_path: Path) -> None:
     pictures(tmp_path, *folders)
@@ -114,7 +141,15 @@ def test_nested_says_that_the_outer_folders_are_the_classes(folders: tuple[str, 
 
 
 def test_the_classes_of_a_split_may_be_nested(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"{part}/{c}/{year}" for part in ("train", "test") for c in ("cat", "dog") for year in (2019, 2020)))
+    pictures(
+        tmp_path,
+        *(
+            f"{part}/{c}/{year}"
+            for part in ("train", "test")
+            for c in ("cat", "dog")
+            for year in (2019, 2020)
+        ),
+    )
     with pytest.raises(Refused, match="nested=true"):
         load(tmp_path)
     domain = load(tmp_path, nested=True)

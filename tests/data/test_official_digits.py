@@ -26,7 +26,9 @@ def test_mnist_is_what_torchvision_reads(data_root: Path, tmp_path: Path) -> Non
     for part, train, count in (("train", True, 60000), ("test", False, 10000)):
         theirs, ours = datasets.MNIST(tmp_path, train=train), domain.split == part
         assert ours.sum() == count
-        assert (domain.inputs[ours][:, 0] == theirs.data).all() and (domain.labels[ours] == theirs.targets).all()
+        assert (domain.inputs[ours][:, 0] == theirs.data).all() and (
+            domain.labels[ours] == theirs.targets
+        ).all()
     assert mnist.load("mnist", str(tmp_path)).digest == domain.digest  # torchvision's own folder
 
 
@@ -42,9 +44,15 @@ def test_usps_is_what_torchvision_reads(data_root: Path) -> None:
 
 
 def test_usps_as_some_benchmarks_have_it(data_root: Path) -> None:
-    whole, domain = usps.load("usps", str(data_root)), usps.load("usps", str(data_root), pad=6, parts="train", test_fraction=0.2)
+    whole, domain = (
+        usps.load("usps", str(data_root)),
+        usps.load("usps", str(data_root), pad=6, parts="train", test_fraction=0.2),
+    )
     assert domain.inputs.shape == (7291, 1, 28, 28) and set(domain.split) == {""}
-    assert torch.equal(domain.inputs[:, :, 6:-6, 6:-6], whole.inputs[whole.split == "train"]) and not domain.inputs[:, :, :6].any()
+    assert (
+        torch.equal(domain.inputs[:, :, 6:-6, 6:-6], whole.inputs[whole.split == "train"])
+        and not domain.inputs[:, :, :6].any()
+    )
     assert domain.ids.tolist() == whole.ids[whole.split == "train"].tolist()
     with pytest.raises(Refused, match="pad=-1: a whole number"):
         usps.load("usps", str(data_root), pad=-1)
@@ -68,7 +76,11 @@ def test_mnist_m_shows_the_digits_of_mnist_in_colour(data_root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "file"),
-    [(mnist, "mnist/train-images-idx3-ubyte.gz"), (usps, "usps/usps.bz2"), (mnist_m, "mnist_m/mnist_m.tar.gz")],
+    [
+        (mnist, "mnist/train-images-idx3-ubyte.gz"),
+        (usps, "usps/usps.bz2"),
+        (mnist_m, "mnist_m/mnist_m.tar.gz"),
+    ],
 )
 def test_missing_files_are_refused_with_the_way_out(module, file: str, tmp_path: Path) -> None:
     with pytest.raises(Refused) as refusal:
@@ -90,10 +102,15 @@ def small_files(root: Path) -> None:
     for prefix in ("train", "t10k"):
         images = bytes((0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28)) + bytes(range(256)) * 6 + bytes(32)
         (root / "mnist" / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
-        (root / "mnist" / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes((0, 0, 8, 1, 0, 0, 0, 2, 7, 3))))
+        (root / "mnist" / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(bytes((0, 0, 8, 1, 0, 0, 0, 2, 7, 3)))
+        )
     (root / "usps").mkdir()
     for file in ("usps.bz2", "usps.t.bz2"):
-        rows = "".join(f"{label} " + " ".join(f"{i}:{i / 128 - 1:.3f}" for i in range(1, 257)) + " \n" for label in (8, 4))
+        rows = "".join(
+            f"{label} " + " ".join(f"{i}:{i / 128 - 1:.3f}" for i in range(1, 257)) + " \n"
+            for label in (8, 4)
+        )
         (root / "usps" / file).write_bytes(bz2.compress(rows.encode()))
     (root / "mnist_m").mkdir()
     png = io.BytesIO()
@@ -142,7 +159,9 @@ def test_mnist_m_refuses_labels_without_pictures(tmp_path: Path) -> None:
         mnist_m.load("x", str(tmp_path))
 
 
-def test_download_fetches_once_and_reads_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_fetches_once_and_reads_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched = []
 
     def fetch(folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""Pictures that stay on disk: whatever is made of them are the bits that pictures in memory give, and their file is whole or remade."""
+"""Pictures that stay on disk: whatever is made of them are the bits that pictures in memory give, and their
+file is whole or remade."""
 
 import json
 import multiprocessing
@@ -47,11 +48,14 @@ def folders(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def domains(folders: Path) -> Callable[[int], dict[str, Domain]]:
     def loaded(in_memory: int, *on_disk: str) -> dict[str, Domain]:
-        """The domains, those of more bytes than `in_memory` left on disk; or, where they are named, these alone."""
+        """The domains, those of more bytes than `in_memory` left on disk; or, where they are named, these
+        alone."""
         found = {}
         for name, size in SIZES.items():
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(image_folders, "IN_MEMORY", in_memory if not on_disk or name in on_disk else 2**28)
+                patch.setattr(
+                    image_folders, "IN_MEMORY", in_memory if not on_disk or name in on_disk else 2**28
+                )
                 found[name] = image_folders.load(name, str(folders / name), size)
         return found
 
@@ -61,8 +65,10 @@ def domains(folders: Path) -> Callable[[int], dict[str, Domain]]:
 @contextmanager
 def of(found: dict[str, Domain], *overrides: str) -> Iterator[DictConfig]:
     """A tiny run of these domains."""
-    words = ["target=target", "source=near", "backbone=small_cnn", "image_size=16", "label_budget=5", "trainer.steps=4",
-             "trainer.source_steps=2", "trainer.evaluations=2", "trainer.batch_size=8", "trainer.accelerator=cpu"]  # fmt: skip
+    words = ["target=target", "source=near", "backbone=small_cnn", "image_size=16", "label_budget=5",
+        "trainer.steps=4",
+             "trainer.source_steps=2", "trainer.evaluations=2", "trainer.batch_size=8",
+             "trainer.accelerator=cpu"]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch, initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         patch.setattr(request, "load_domain", lambda key, name, *_: found[name])
         yield compose("config", overrides=[*words, *overrides])
@@ -70,7 +76,8 @@ def of(found: dict[str, Domain], *overrides: str) -> Iterator[DictConfig]:
 
 @pytest.fixture(scope="module")
 def bits(domains, tmp_path_factory) -> Callable[..., tuple]:
-    """What a run leaves of the same pictures: evaluations.npz, the history less its times, the result, what was kept beside it."""
+    """What a run leaves of the same pictures: evaluations.npz, the history less its times, the result, what
+    was kept beside it."""
 
     def left(found: dict[str, Domain], *overrides: str) -> tuple:
         store = tmp_path_factory.mktemp("store")
@@ -78,9 +85,17 @@ def bits(domains, tmp_path_factory) -> Callable[..., tuple]:
             folder = run(config)
         entry = read_record(folder)
         assert entry["status"] in ("done", "collapsed"), entry["reason"]
-        history = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(folder)]
-        beside = [file.read_bytes() for file in sorted(folder.glob("features/*")) + sorted(folder.glob("reverse_validation.json"))]
-        small = {item: image.tobytes() for item, image in read_thumbnails(store, entry["consumed"]["target"]["digest"]).items()}
+        history = [
+            {k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(folder)
+        ]
+        beside = [
+            file.read_bytes()
+            for file in sorted(folder.glob("features/*")) + sorted(folder.glob("reverse_validation.json"))
+        ]
+        small = {
+            item: image.tobytes()
+            for item, image in read_thumbnails(store, entry["consumed"]["target"]["digest"]).items()
+        }
         return (folder / "evaluations.npz").read_bytes(), history, entry["result"], beside, small
 
     return left
@@ -94,7 +109,10 @@ def test_a_slice_is_a_view_and_indices_read(domains):
         assert torch.equal(disk[items], memory[items])
     assert isinstance(disk[5:9], OnDisk) and torch.equal(disk[5:30][3:][np.arange(22)], memory[8:30])
     assert torch.equal(torch.cat(list(disk.split(7))), memory)
-    assert torch.equal(disk.mapped(lambda images: fit_images(images, 5, 1), (1, 5, 5))[[2, 9]], fit_images(memory, 5, 1)[[2, 9]])
+    assert torch.equal(
+        disk.mapped(lambda images: fit_images(images, 5, 1), (1, 5, 5))[[2, 9]],
+        fit_images(memory, 5, 1)[[2, 9]],
+    )
 
 
 def test_pools_of_disk_and_memory_are_joined_in_order(domains):
@@ -105,16 +123,29 @@ def test_pools_of_disk_and_memory_are_joined_in_order(domains):
         assert torch.equal(joined([mixed[name].inputs for name in parts])[order], whole[order])
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in SHELF])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in SHELF]
+)
 def test_a_run_is_the_same_from_disk(domains, bits, name):
-    words = [f"strategy={name}", "protocol=transductive"] + ["backbone=test_vit", "image_size=32"] * (name == "lora")  # which adapts linear layers
+    words = [f"strategy={name}", "protocol=transductive"] + ["backbone=test_vit", "image_size=32"] * (
+        name == "lora"
+    )  # which adapts linear layers
     assert bits(domains(0), *words) == bits(domains(2**28), *words)
 
 
 def test_so_are_augmentation_several_sources_stored_features_and_the_way_back(domains, bits):
-    words = ["strategy=dann", "source=[near,far]", "label_budget=0", "trainer.augmentation=crop", "keep_features=true", "reverse_validation=true"]
+    words = [
+        "strategy=dann",
+        "source=[near,far]",
+        "label_budget=0",
+        "trainer.augmentation=crop",
+        "keep_features=true",
+        "reverse_validation=true",
+    ]
     whole = bits(domains(2**28), *words)
-    assert len(whole[3]) == 4 and len(whole[4]) == 18  # three evaluations' features and the way back; every test item's small picture
+    assert (
+        len(whole[3]) == 4 and len(whole[4]) == 18
+    )  # three evaluations' features and the way back; every test item's small picture
     assert bits(domains(0), *words) == whole and bits(domains(0, "far"), *words) == whole
 
 
@@ -144,7 +175,9 @@ def test_the_content_is_known_without_reading_it(folders, domains):
 def test_copies_are_those_of_pictures_in_memory(folders, tmp_path, monkeypatch):
     for name in ("target", "near"):
         shutil.copytree(folders / name, tmp_path / name)
-    for number in range(36):  # every labelled picture of the target is in the source, and some twice in the target
+    for number in range(
+        36
+    ):  # every labelled picture of the target is in the source, and some twice in the target
         picture = tmp_path / f"target/class{number % 3}/{number:02d}.png"
         shutil.copy(picture, tmp_path / f"near/class{number % 3}/copy{number}.png")
         if number % 4 == 0:
@@ -154,10 +187,22 @@ def test_copies_are_those_of_pictures_in_memory(folders, tmp_path, monkeypatch):
         monkeypatch.setattr(image_folders, "IN_MEMORY", in_memory)
         target, source = (image_folders.load(name, str(tmp_path / name), 12) for name in ("target", "near"))
         left = copies.dropped(target, (source,), 0)
-        found.append((copies.count(target, (source,), 0, None), [domain.ids.tolist() for domain in (left[0], *left[1])]))
-        assert left[0].digest != target.digest and left[0].digest == copies.dropped(target, (source,), 0)[0].digest
-        assert torch.equal(left[0].inputs[[0, 5]], target.inputs[np.flatnonzero(np.isin(target.ids, left[0].ids[[0, 5]]))])
-    assert found[0] == found[1] and found[0][0].train > 0 and found[0][0].sources["near"] == found[0][0].tested
+        found.append(
+            (
+                copies.count(target, (source,), 0, None),
+                [domain.ids.tolist() for domain in (left[0], *left[1])],
+            )
+        )
+        assert (
+            left[0].digest != target.digest
+            and left[0].digest == copies.dropped(target, (source,), 0)[0].digest
+        )
+        assert torch.equal(
+            left[0].inputs[[0, 5]], target.inputs[np.flatnonzero(np.isin(target.ids, left[0].ids[[0, 5]]))]
+        )
+    assert (
+        found[0] == found[1] and found[0][0].train > 0 and found[0][0].sources["near"] == found[0][0].tested
+    )
 
 
 @pytest.fixture
@@ -180,8 +225,13 @@ def test_a_damaged_file_is_set_aside_and_made_again(damage, domains, cache, caps
     [kept] = [file for file in cache.iterdir() if before.inputs.digest.encode() in file.read_bytes()]
     damage(kept)
     after = domains(0)["target"]
-    assert torch.equal(after.inputs[np.arange(40)], domains(2**28)["target"].inputs) and after.ids.tolist() == before.ids.tolist()
-    assert capsys.readouterr().err.splitlines() == [f"{kept}: damaged; set aside as {kept.stem}.damaged and made again"]
+    assert (
+        torch.equal(after.inputs[np.arange(40)], domains(2**28)["target"].inputs)
+        and after.ids.tolist() == before.ids.tolist()
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        f"{kept}: damaged; set aside as {kept.stem}.damaged and made again"
+    ]
 
 
 def test_a_file_that_only_looks_touched_is_read_once_and_kept(domains, cache, capsys):
@@ -213,7 +263,9 @@ def test_a_process_killed_while_it_decodes_leaves_no_file(folders, domains, cach
     with monkeypatch.context() as patch:
         patch.setattr(image_folders, "PIECE", 0)  # a piece a picture
         patch.setattr(image_folders, "decode_squares", deadly)
-        process = multiprocessing.get_context("fork").Process(target=image_folders.load, args=("target", str(folders / "target"), 12))
+        process = multiprocessing.get_context("fork").Process(
+            target=image_folders.load, args=("target", str(folders / "target"), 12)
+        )
         process.start()
         process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -223,9 +275,14 @@ def test_a_process_killed_while_it_decodes_leaves_no_file(folders, domains, cach
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(folders, domains, cache):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))  # the same error from the same call, of another number
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (5000, before[1])
+    )  # the same error from the same call, of another number
     try:
-        with pytest.raises(Refused, match=r"pictures: File too large; 0\.0 GB of decoded pictures are kept there; make room, or") as refusal:
+        with pytest.raises(
+            Refused,
+            match=r"pictures: File too large; 0\.0 GB of decoded pictures are kept there; make room, or",
+        ) as refusal:
             domains(0)
         assert "\n" not in str(refusal.value) and list(cache.iterdir()) == []
         assert len(domains(2**28)["target"]) == 40  # what memory holds needs no file

@@ -1,4 +1,5 @@
-"""picture_files.py: which files count, under which name; the same for a domain and for `transferscope predict`."""
+"""picture_files.py: which files count, under which name; the same for a domain and for `transferscope
+predict`."""
 
 import os
 from pathlib import Path
@@ -39,13 +40,25 @@ def both(root: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    [".ipynb_checkpoints", ".thumbnails", ".git", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "#recycle", "lost+found"],
+    [
+        ".ipynb_checkpoints",
+        ".thumbnails",
+        ".git",
+        "__MACOSX",
+        "@eaDir",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "#recycle",
+        "lost+found",
+    ],
 )
 def test_hidden_and_service_folders_never_count(name: str, root: Path, capsys) -> None:
     for place in ("", "cat", "cat/deep", "dog/new"):
         picture(root / place / name / "objects" / "1.png")
     assert both(root) == OWN
-    assert capsys.readouterr().err.splitlines() == [f"{root}: 4 files left out: 4 hidden"]  # the second reader has the same to say
+    assert capsys.readouterr().err.splitlines() == [
+        f"{root}: 4 files left out: 4 hidden"
+    ]  # the second reader has the same to say
 
 
 def test_one_line_says_what_was_left_out(root: Path, capsys) -> None:
@@ -56,7 +69,9 @@ def test_one_line_says_what_was_left_out(root: Path, capsys) -> None:
     (root / "cat" / "Thumbs.db").write_text("x")
     (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
     assert both(root) == OWN
-    assert capsys.readouterr().err.splitlines() == [f"{root}: 8 files left out: 4 .txt, 2 hidden, 1 without suffix, 1 dangling link"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"{root}: 8 files left out: 4 .txt, 2 hidden, 1 without suffix, 1 dangling link"
+    ]
 
 
 def test_nothing_is_said_where_nothing_was_left_out(root: Path, capsys) -> None:
@@ -71,7 +86,10 @@ def test_a_class_without_a_picture_says_what_it_has_instead(root: Path) -> None:
         image_folders.load("mine", str(root), size=4)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("x.jfif", "JPEG"), ("x.JPE", "JPEG"), ("x.PNG", "PNG"), ("x", "PNG"), ("0123abcd", "JPEG")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("x.jfif", "JPEG"), ("x.JPE", "JPEG"), ("x.PNG", "PNG"), ("x", "PNG"), ("0123abcd", "JPEG")],
+)
 def test_pictures_by_other_suffixes_and_by_none(name: str, kind: str, root: Path) -> None:
     picture(root / "dog" / name, kind=kind)
     assert both(root) == sorted([*OWN, f"dog/{name}"])
@@ -85,8 +103,12 @@ def test_links_are_followed_and_loops_end(root: Path, tmp_path: Path, capsys) ->
     (root / "cat" / "self").symlink_to(root / "cat" / "self")
     (root / "dog" / "2.png").symlink_to(tmp_path / "kept")
     (root / "fox").symlink_to(tmp_path / "elsewhere" / "more")
-    assert image_folders.load("mine", str(root), size=4).ids.tolist() == sorted([*OWN, "cat/a_link/more/9.png", "dog/2.png", "fox/9.png"])
-    assert "1 link to a folder that was read" in (said := capsys.readouterr().err) and "1 dangling link" in said
+    assert image_folders.load("mine", str(root), size=4).ids.tolist() == sorted(
+        [*OWN, "cat/a_link/more/9.png", "dog/2.png", "fox/9.png"]
+    )
+    assert (
+        "1 link to a folder that was read" in (said := capsys.readouterr().err) and "1 dangling link" in said
+    )
 
 
 def test_a_folder_and_a_link_to_it_are_one(root: Path) -> None:
@@ -123,7 +145,9 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
 
 
 def test_labels_of_arrays_are_compared_in_that_form_too() -> None:
-    domain = Domain.build("mine", torch.zeros(3, 1), [normalize("NFD", "é"), normalize("NFC", "é"), "x"], ["0", "1", "2"])
+    domain = Domain.build(
+        "mine", torch.zeros(3, 1), [normalize("NFD", "é"), normalize("NFC", "é"), "x"], ["0", "1", "2"]
+    )
     assert domain.labels.tolist() == [1, 1, 0]
 
 
@@ -132,7 +156,12 @@ def test_classes_that_differ_in_case_or_space_alone_are_pointed_out(twin: str, r
     picture(root / twin / "1.png")
     assert len(image_folders.load("mine", str(root), size=4).classes) == 3  # a and A are two letters
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and repr(twin) in said and "'cat'" in said and "differ in case or space alone" in said
+    assert (
+        said.count("\n") == 1
+        and repr(twin) in said
+        and "'cat'" in said
+        and "differ in case or space alone" in said
+    )
 
 
 def test_a_name_that_is_no_utf8_is_an_id_like_others(root: Path, capsys) -> None:

@@ -28,7 +28,14 @@ def test_one_folder_a_class(tmp_path: Path) -> None:
     domain = image_folders.load("mine", str(two_classes(tmp_path)), size=8)
     assert domain.inputs.shape == (6, 3, 8, 8) and domain.is_images
     assert domain.classes == ("cat", "dog")
-    assert domain.ids.tolist() == ["cat/0.png", "cat/1.png", "cat/2.png", "dog/0.jpg", "dog/1.jpg", "dog/2.jpg"]
+    assert domain.ids.tolist() == [
+        "cat/0.png",
+        "cat/1.png",
+        "cat/2.png",
+        "dog/0.jpg",
+        "dog/1.jpg",
+        "dog/2.jpg",
+    ]
     assert set(domain.split) == {""}
     assert domain.inputs[1, :, 4, 4].tolist() == [200, 10, 30]
 
@@ -114,7 +121,15 @@ def _float(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "suffix"),
-    [(_empty, "jpg"), (_text, "jpg"), (_truncated, "jpg"), (_truncated, "png"), (_truncated, "webp"), (_bomb, "png"), (_float, "tif")],
+    [
+        (_empty, "jpg"),
+        (_text, "jpg"),
+        (_truncated, "jpg"),
+        (_truncated, "png"),
+        (_truncated, "webp"),
+        (_bomb, "png"),
+        (_float, "tif"),
+    ],
 )
 def test_a_picture_that_cannot_be_decoded_is_named(damage, suffix: str, tmp_path: Path) -> None:
     file = two_classes(tmp_path) / "dog" / f"broken.{suffix}"
@@ -141,7 +156,10 @@ def test_what_is_no_picture_does_not_count(tmp_path: Path) -> None:
         (lambda root: (two_classes(root) / "bird").mkdir(), "bird"),
         (lambda root: picture(two_classes(root) / "loose.png"), "loose.png"),
         (lambda root: picture(two_classes(root / "train") / "loose.png"), "loose.png|train; allowed"),
-        (lambda root: (two_classes(root / "train"), two_classes(root / "test"), two_classes(root / "val")), "test, train, val; allowed"),
+        (
+            lambda root: (two_classes(root / "train"), two_classes(root / "test"), two_classes(root / "val")),
+            "test, train, val; allowed",
+        ),
         (lambda root: two_classes(root / "train"), "has train; allowed: train and test"),
     ],
 )
@@ -173,7 +191,9 @@ def decodings(monkeypatch) -> list[str]:
     return seen
 
 
-def test_a_folder_is_decoded_once_and_again_when_a_picture_changes(tmp_path: Path, decodings: list[str]) -> None:
+def test_a_folder_is_decoded_once_and_again_when_a_picture_changes(
+    tmp_path: Path, decodings: list[str]
+) -> None:
     root = str(two_classes(tmp_path))
     first = image_folders.load("mine", root, size=8)
     assert len(decodings) == 6
@@ -187,12 +207,19 @@ def test_a_folder_is_decoded_once_and_again_when_a_picture_changes(tmp_path: Pat
 
 def test_other_sizes_and_channels_are_other_pictures(tmp_path: Path) -> None:
     root = str(two_classes(tmp_path))
-    shapes = [image_folders.load("mine", root, size=size, channels=c).inputs.shape[1:] for size, c in ((8, 3), (6, 3), (8, 1), (8, 3))]
+    shapes = [
+        image_folders.load("mine", root, size=size, channels=c).inputs.shape[1:]
+        for size, c in ((8, 3), (6, 3), (8, 1), (8, 3))
+    ]
     assert shapes == [(3, 8, 8), (3, 6, 6), (1, 8, 8), (3, 8, 8)]
 
 
-@pytest.mark.parametrize("damage", [_empty, _text, lambda file: file.write_bytes(file.read_bytes()[:-1] + b"?")])
-def test_damaged_decoded_pictures_are_made_again(damage, tmp_path: Path, decoded_pictures: Path, decodings: list[str], capsys) -> None:
+@pytest.mark.parametrize(
+    "damage", [_empty, _text, lambda file: file.write_bytes(file.read_bytes()[:-1] + b"?")]
+)
+def test_damaged_decoded_pictures_are_made_again(
+    damage, tmp_path: Path, decoded_pictures: Path, decodings: list[str], capsys
+) -> None:
     root, before = str(two_classes(tmp_path)), set(decoded_pictures.iterdir())
     digest = image_folders.load("mine", root, size=8).digest
     [kept] = set(decoded_pictures.iterdir()) - before
@@ -216,11 +243,15 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch) -> 
 
 def test_office_caltech_is_the_same_packed_and_unpacked(data_root: Path, tmp_path: Path) -> None:
     packed = office_caltech.load("dslr", str(data_root), "dslr", size=16)
-    assert office_caltech.load("dslr", str(data_root), "dslr", size=16).digest == packed.digest  # now from what was kept
+    assert (
+        office_caltech.load("dslr", str(data_root), "dslr", size=16).digest == packed.digest
+    )  # now from what was kept
     assert packed.inputs.shape == (157, 3, 16, 16)
     assert packed.labels.bincount().tolist() == [12, 21, 12, 13, 10, 24, 22, 12, 8, 23]
     with tarfile.open(data_root / office_caltech.ARCHIVE) as archive:
-        archive.extractall(tmp_path / office_caltech.FOLDER, [m for m in archive if "/dslr/" in m.name], filter="data")
+        archive.extractall(
+            tmp_path / office_caltech.FOLDER, [m for m in archive if "/dslr/" in m.name], filter="data"
+        )
     assert office_caltech.load("dslr", str(tmp_path), "dslr", size=16).digest == packed.digest
 
 

@@ -22,7 +22,9 @@ def needs_files(name: str) -> bool:
 def load(name: str) -> Domain:
     """Skips where the files of the domain are absent."""
     root = os.environ.get("TRANSFERSCOPE_DATA_ROOT", "unset")
-    config = OmegaConf.create({"data_root": root, "download": False, "domain": OmegaConf.load(SHELF / f"{name}.yaml")})
+    config = OmegaConf.create(
+        {"data_root": root, "download": False, "domain": OmegaConf.load(SHELF / f"{name}.yaml")}
+    )
     arguments = OmegaConf.to_container(config, resolve=True)["domain"]
     try:
         return get_method(arguments.pop("_target_"))(name=name, **arguments)
@@ -41,13 +43,19 @@ def test_domain_keeps_its_contract(name: str) -> None:
     assert len(np.unique(domain.ids)) == len(domain)
     assert domain.is_images or (domain.inputs.dtype.is_floating_point and domain.inputs.isfinite().all())
     with_items = set(domain.labels.unique().tolist()) - {-1}
-    assert with_items == set(range(len(domain.classes))) or len(with_items) >= 2 and "some_classes" in (SHELF / f"{name}.yaml").read_text()
+    assert (
+        with_items == set(range(len(domain.classes)))
+        or len(with_items) >= 2
+        and "some_classes" in (SHELF / f"{name}.yaml").read_text()
+    )
     assert set(domain.split) <= {"train", "test", ""}
     assert {"train", "test"} <= set(domain.split) or 0 < domain.test_fraction < 1
     assert domain.groups is None or len(domain.groups) == len(domain)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if needs_files(n) else []) for n in NAMES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if needs_files(n) else []) for n in NAMES]
+)
 def test_a_second_load_gives_the_same_content(name: str) -> None:
     assert load(name).digest == load(name).digest
 

@@ -24,7 +24,11 @@ def pair(tmp_path) -> dict[str, Domain]:
     draw = np.random.default_rng(0)
     domains = {}
     for name in ("one", "other"):
-        np.savez(tmp_path / f"{name}.npz", inputs=draw.normal(size=(40, 4)) + np.arange(40)[:, None] % 2, labels=np.arange(40) % 2)
+        np.savez(
+            tmp_path / f"{name}.npz",
+            inputs=draw.normal(size=(40, 4)) + np.arange(40)[:, None] % 2,
+            labels=np.arange(40) % 2,
+        )
         domains[name] = load(name, str(tmp_path / f"{name}.npz"), whole=True)
     return domains
 
@@ -54,13 +58,25 @@ def test_it_is_part_of_what_a_run_consumes(pair):
 
 def composed(*overrides: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        keys = ["target=other", "source=one", "backbone=identity", "trainer.steps=1", "trainer.evaluations=1", "tracking=off"]
+        keys = [
+            "target=other",
+            "source=one",
+            "backbone=identity",
+            "trainer.steps=1",
+            "trainer.evaluations=1",
+            "tracking=off",
+        ]
         return compose("config", overrides=[*keys, *overrides])
 
 
 def test_there_is_nothing_to_adapt_on_but_the_test_inputs(pair, monkeypatch, tmp_path):
     monkeypatch.setattr(request, "load_domain", lambda key, name, *_: pair[name])
-    with pytest.raises(NotApplicable, match="protocol=inductive: all labelled items of target other are tested on; give protocol=transductive"):
+    with pytest.raises(
+        NotApplicable,
+        match=(
+            "protocol=inductive: all labelled items of target other are tested on; give protocol=transductive"
+        ),
+    ):
         request.resolve(composed("strategy=coral", "label_budget=0"))
     with pytest.raises(Refused, match="no labelled training item"):
         request.resolve(composed("strategy=coral", "label_budget=2", "protocol=transductive"))
@@ -71,4 +87,8 @@ def test_there_is_nothing_to_adapt_on_but_the_test_inputs(pair, monkeypatch, tmp
 
 def test_arrays_alone_can_do_without_a_backbone():
     with pytest.raises(NotApplicable, match="backbone=identity: takes arrays"):
-        request.resolve(composed("strategy=source_only", "target=handwritten_digits", "source=printed_digits", "label_budget=0"))
+        request.resolve(
+            composed(
+                "strategy=source_only", "target=handwritten_digits", "source=printed_digits", "label_budget=0"
+            )
+        )

@@ -31,7 +31,11 @@ LOSSES = sorted(OF_FEATURES.keys() - {"proxy_a_distance"})
 def call(name: str, source: Tensor, target: Tensor) -> Tensor | float:
     """The value alone, with every random draw fixed."""
     function = OF_FEATURES[name]
-    draws = {"generator": torch.Generator().manual_seed(0)} if "generator" in inspect.signature(function).parameters else {}
+    draws = (
+        {"generator": torch.Generator().manual_seed(0)}
+        if "generator" in inspect.signature(function).parameters
+        else {}
+    )
     value = function(source, target, **draws)
     return value[0] if isinstance(value, tuple) else value
 
@@ -41,7 +45,8 @@ def sample(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0
     return scale * torch.randn(n, d, generator=draws, dtype=torch.float64) + shift
 
 
-# --- the shelf -------------------------------------------------------------------------------------------------------------------
+# --- the shelf
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_public_functions_of_the_folder_are_what_is_available() -> None:
@@ -58,7 +63,9 @@ def test_the_examples_in_the_docstrings_hold(module: str) -> None:
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_predict_can_call_it_with_what_it_has(name: str) -> None:
-    needed = [p.name for p in inspect.signature(OF_FEATURES[name]).parameters.values() if p.default is p.empty]
+    needed = [
+        p.name for p in inspect.signature(OF_FEATURES[name]).parameters.values() if p.default is p.empty
+    ]
     assert needed[:2] == ["source", "target"] and set(needed[2:]) <= {"generator"}
 
 
@@ -66,7 +73,10 @@ def test_predict_can_call_it_with_what_it_has(name: str) -> None:
 def test_equal_samples_are_not_apart_and_a_growing_difference_is(name: str) -> None:
     source = sample(120, 4)
     assert float(call(name, source, source.clone())) <= 1e-6
-    values = [float(call(name, source, sample(120, 4, seed=1, scale=1 + shift, shift=shift))) for shift in (0.0, 0.5, 1.5)]
+    values = [
+        float(call(name, source, sample(120, 4, seed=1, scale=1 + shift, shift=shift)))
+        for shift in (0.0, 0.5, 1.5)
+    ]
     assert values[0] < values[1] < values[2]
 
 
@@ -114,7 +124,10 @@ def test_a_value_that_is_not_finite_comes_out_as_such(name: str) -> None:
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_constant_features_are_no_distance(name: str) -> None:
-    constant, other = torch.full((8, 3), 2.0, dtype=torch.float64), torch.full((5, 3), 2.0, dtype=torch.float64)
+    constant, other = (
+        torch.full((8, 3), 2.0, dtype=torch.float64),
+        torch.full((5, 3), 2.0, dtype=torch.float64),
+    )
     assert float(call(name, constant, other)) == pytest.approx(0, abs=1e-12)
     if name in LOSSES:
         call(name, constant.requires_grad_(), other).backward()
@@ -122,14 +135,19 @@ def test_constant_features_are_no_distance(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
-@pytest.mark.parametrize("target", [torch.zeros(4, 3), torch.zeros(4), torch.zeros(0, 2)], ids=["other width", "no matrix", "empty"])
+@pytest.mark.parametrize(
+    "target",
+    [torch.zeros(4, 3), torch.zeros(4), torch.zeros(0, 2)],
+    ids=["other width", "no matrix", "empty"],
+)
 def test_what_cannot_be_compared_is_refused_with_the_shapes(name: str, target: Tensor) -> None:
     with pytest.raises(Refused, match=r"target \[") as refusal:
         call(name, torch.zeros(4, 2), target)
     assert "\n" not in str(refusal.value)
 
 
-# --- each against another route --------------------------------------------------------------------------------------------------
+# --- each against another route
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unbiased", [False, True])
@@ -141,14 +159,20 @@ def test_mmd_is_the_double_loop(kernel: str, unbiased: bool) -> None:
     median = squared[(len(squared) - 1) // 2]
 
     def k(a: np.ndarray, b: np.ndarray) -> float:
-        return a @ b if kernel == "linear" else np.mean([math.exp(-((a - b) ** 2).sum() / (f * median)) for f in FACTORS])
+        return (
+            a @ b
+            if kernel == "linear"
+            else np.mean([math.exp(-((a - b) ** 2).sum() / (f * median)) for f in FACTORS])
+        )
 
     def within(x: np.ndarray) -> float:
         pairs = [k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j or not unbiased]
         return sum(pairs) / len(pairs)
 
     expected = within(s) + within(t) - 2 * np.mean([k(a, b) for a in s for b in t])
-    assert float(mmd(torch.tensor(s), torch.tensor(t), kernel=kernel, unbiased=unbiased)) == pytest.approx(expected, abs=1e-12)
+    assert float(mmd(torch.tensor(s), torch.tensor(t), kernel=kernel, unbiased=unbiased)) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_unbiased_mmd_averages_to_zero_for_equal_domains_and_biased_does_not() -> None:
@@ -174,9 +198,14 @@ def test_coral_is_the_distance_of_numpys_covariances(d: int) -> None:
 
 @pytest.mark.parametrize("d", [1, 4, 25])
 def test_frechet_is_the_formula_with_scipys_matrix_root(d: int) -> None:
-    source, target = sample(60, d), sample(50, d, seed=1, scale=2.0, shift=1.0) @ (torch.eye(d).double() + 0.3)
+    source, target = (
+        sample(60, d),
+        sample(50, d, seed=1, scale=2.0, shift=1.0) @ (torch.eye(d).double() + 0.3),
+    )
     a, b = (np.atleast_2d(np.cov(x.numpy().T)) for x in (source, target))
-    expected = ((source.mean(0) - target.mean(0)) ** 2).sum() + np.trace(a + b - 2 * scipy.linalg.sqrtm(a @ b).real)
+    expected = ((source.mean(0) - target.mean(0)) ** 2).sum() + np.trace(
+        a + b - 2 * scipy.linalg.sqrtm(a @ b).real
+    )
     assert float(frechet(source, target)) == pytest.approx(float(expected))
 
 
@@ -184,7 +213,9 @@ def test_frechet_has_a_value_where_covariances_are_singular() -> None:
     source, target = sample(4, 30), sample(5, 30, seed=1, shift=1.0)
     roots = [scipy.linalg.sqrtm(np.cov(x.numpy().T) + 1e-12 * np.eye(30)).real for x in (source, target)]
     cross = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
-    expected = ((source.mean(0) - target.mean(0)) ** 2).sum() + source.var(0).sum() + target.var(0).sum() - 2 * cross
+    expected = (
+        ((source.mean(0) - target.mean(0)) ** 2).sum() + source.var(0).sum() + target.var(0).sum() - 2 * cross
+    )
     assert float(frechet(source, target)) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -204,14 +235,18 @@ def test_sliced_wasserstein_is_pots_along_the_same_directions(m: int) -> None:
     directions = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
     directions = (directions / directions.norm(dim=0)).double().numpy()
     theirs = ot.sliced_wasserstein_distance(source.numpy(), target.numpy(), projections=directions, p=2)
-    assert float(sliced_wasserstein(source, target, torch.Generator().manual_seed(2), 16)) == pytest.approx(theirs**2, rel=1e-6)
+    assert float(sliced_wasserstein(source, target, torch.Generator().manual_seed(2), 16)) == pytest.approx(
+        theirs**2, rel=1e-6
+    )
 
 
 def test_sliced_wasserstein_of_a_shift_is_its_mean_square_over_directions() -> None:
     source, shift = sample(50, 3), torch.tensor([2.0, 0.0, 0.0], dtype=torch.float64)
     value = sliced_wasserstein(source, source + shift, torch.Generator().manual_seed(1), projections=4000)
     assert float(value) == pytest.approx(4 / 3, rel=0.05)  # E (θ · shift)² = |shift|² / d
-    draws = [float(sliced_wasserstein(source, source + shift, torch.Generator().manual_seed(s))) for s in (0, 0, 1)]
+    draws = [
+        float(sliced_wasserstein(source, source + shift, torch.Generator().manual_seed(s))) for s in (0, 0, 1)
+    ]
     assert draws[0] == draws[1] != draws[2]
 
 
@@ -225,9 +260,14 @@ def test_proxy_a_distance_tells_what_can_be_told() -> None:
 
 
 def test_proxy_a_distance_counts_neither_size_nor_a_certain_error_as_more_than_it_is() -> None:
-    same = [proxy_a_distance(sample(600, 2, 2 * i), sample(30, 2, 2 * i + 1), torch.Generator().manual_seed(i))[0] for i in range(20)]
+    same = [
+        proxy_a_distance(sample(600, 2, 2 * i), sample(30, 2, 2 * i + 1), torch.Generator().manual_seed(i))[0]
+        for i in range(20)
+    ]
     assert abs(np.mean(same)) < 3 * np.std(same) / 20**0.5  # one domain 20 times the other is not a distance
-    apart, (low, high) = proxy_a_distance(sample(30, 2), sample(30, 2, shift=50.0), torch.Generator().manual_seed(0))
+    apart, (low, high) = proxy_a_distance(
+        sample(30, 2), sample(30, 2, shift=50.0), torch.Generator().manual_seed(0)
+    )
     assert apart == 2 and high == pytest.approx(2) and 1.5 < low < 1.9  # 60 of 60 right is not certainty
     with pytest.raises(Refused, match="not finite"):
         proxy_a_distance(torch.full((5, 2), math.nan), sample(5, 2), torch.Generator())
@@ -240,6 +280,8 @@ def test_label_shift_against_shares_by_hand() -> None:
     assert float(label_kl(source, source)) == 0
     assert float(label_total_variation(torch.tensor([0, 1]), torch.tensor([2, 3]))) == 1
     assert float(label_kl(torch.tensor([0, 1]), torch.tensor([1, 2]))) == math.inf
-    assert math.isfinite(label_kl(torch.tensor([0, 1, 2]), torch.tensor([1])))  # a class the target lacks is no obstacle
+    assert math.isfinite(
+        label_kl(torch.tensor([0, 1, 2]), torch.tensor([1]))
+    )  # a class the target lacks is no obstacle
     with pytest.raises(Refused, match="target_labels"):
         label_kl(source, torch.tensor([-1, 0]))

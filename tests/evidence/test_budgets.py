@@ -38,5 +38,9 @@ def test_a_side_counts_only_where_the_cell_may_claim_it(tmp_path):
     assert budgets.of(cells, 0.05).crossovers() == [(2, 50, "loss")]
     rising = {**cells[0].baseline_rise, "remaining": 0.9, "is_rising": True}
     collapsed = replace(cells[0].evidence, strategy_collapsed=np.array([True, False, False, False, False]))
-    for barred in ({"baseline_rise": rising}, {"evidence": collapsed}, {"by_looks": True, "verdict": "undecided"}):
+    for barred in (
+        {"baseline_rise": rising},
+        {"evidence": collapsed},
+        {"by_looks": True, "verdict": "undecided"},
+    ):
         assert budgets.of([replace(cells[0], **barred), cells[1]], 0.05).crossovers() == []

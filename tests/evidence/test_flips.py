@@ -78,7 +78,10 @@ def test_lost_is_the_mean_over_pairs_of_different_seeds():
         pairs = [(k, m) for k in range(4) for m in range(4) if k != m]
         return sum(weights @ of(k, m) for k, m in pairs) / len(pairs)
 
-    for names, weights in ((None, np.full(7, 1 / 7)), (groups, np.array([1 / 8, 1 / 8, 1 / 4, 1 / 12, 1 / 12, 1 / 12, 1 / 4]))):
+    for names, weights in (
+        (None, np.full(7, 1 / 7)),
+        (groups, np.array([1 / 8, 1 / 8, 1 / 4, 1 / 12, 1 / 12, 1 / 12, 1 / 4])),
+    ):
         one = lost(s, b, names, 0.05)
         assert one.value == pytest.approx(by_hand(lambda k, m: b[m] * (1 - s[k]), weights))
         assert one.reference == pytest.approx(by_hand(lambda k, m: b[m] * (1 - b[k]), weights))
@@ -88,7 +91,10 @@ def test_lost_is_the_mean_over_pairs_of_different_seeds():
 def test_what_two_arms_that_are_right_as_often_lose_is_told_as_seldom_as_promised():
     rng, told = np.random.default_rng(1), np.zeros(2)
     for _ in range(200):
-        easy, subset = rng.normal(1, 1.2, 200), rng.normal(0, 1, (5, 200))  # a seed's labels are those of both arms
+        easy, subset = (
+            rng.normal(1, 1.2, 200),
+            rng.normal(0, 1, (5, 200)),
+        )  # a seed's labels are those of both arms
         s, b = (easy + subset + rng.normal(0, 0.3, (5, 1)) + rng.normal(0, 1, (5, 200)) > 0 for _ in range(2))
         told += [lost(s * 1.0, b * 1.0, None, 0.05).ci[0] > 0, lost(1.0 - s, 1.0 - b, None, 0.05).ci[0] > 0]
     assert max(told) <= 0.025 * 200 + 3 * (0.025 * 200) ** 0.5

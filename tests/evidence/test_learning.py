@@ -11,11 +11,22 @@ from transferscope.comparison.evidence import learning
 STEPS = (0, 100, 200, 300)
 
 
-def curve(store: Path, strategy: str, seed: int, scores: list[float], source: tuple[int, float] = (0, 0.0), model: str = "") -> None:
+def curve(
+    store: Path,
+    strategy: str,
+    seed: int,
+    scores: list[float],
+    source: tuple[int, float] = (0, 0.0),
+    model: str = "",
+) -> None:
     """A run whose history and source training (steps, seconds) are given."""
-    fingerprint = write_run(store, strategy, seed, 1.0, n=60, initialisation="source" if source[0] else "random")["fingerprint"]
+    fingerprint = write_run(
+        store, strategy, seed, 1.0, n=60, initialisation="source" if source[0] else "random"
+    )["fingerprint"]
     rows = [f"{step},{step / 100},{score}" for step, score in zip(STEPS, scores, strict=True)]
-    (store / fingerprint / "history.csv").write_text("\n".join(["step,seconds,handwritten/test/accuracy", *rows]))
+    (store / fingerprint / "history.csv").write_text(
+        "\n".join(["step,seconds,handwritten/test/accuracy", *rows])
+    )
     path = store / fingerprint / "record.json"
     record = json.loads(path.read_text())
     record["result"]["steps"]["source"], record["timings"]["source_seconds"] = source
@@ -36,8 +47,14 @@ def test_measures_by_hand(tmp_path):
     assert measured.jumpstart.delta == pytest.approx(0.3) and measured.early.delta == pytest.approx(0.3)
     assert measured.asymptote.delta == pytest.approx(0.11) and measured.first == 100 and measured.last == 300
     assert measured.area.delta == pytest.approx((0.3 + 0.25 + 0.155) / 3)
-    assert measured.asymptote.ci == pytest.approx((0.11 - 0.02484, 0.11 + 0.02484), abs=1e-4)  # t(2) 4.303 × 0.01 / √3
-    assert (measured.steps.strategy, measured.steps.baseline, measured.steps.saved.delta) == (400, 300, -100)  # 100 and 300 of the source
+    assert measured.asymptote.ci == pytest.approx(
+        (0.11 - 0.02484, 0.11 + 0.02484), abs=1e-4
+    )  # t(2) 4.303 × 0.01 / √3
+    assert (measured.steps.strategy, measured.steps.baseline, measured.steps.saved.delta) == (
+        400,
+        300,
+        -100,
+    )  # 100 and 300 of the source
     assert measured.seconds.strategy == 6.0
 
 
@@ -54,8 +71,16 @@ def test_source_seconds_of_another_run_are_charged_and_untimed_ones_not_told(tmp
 
 def test_the_run_that_is_the_source_model_tells_its_cost():
     model = {"key": "one", "made": True}
-    itself = {"source_model": model, "timings": {"fit_seconds": 7.0}, "result": {"steps": {"target": 0, "source": 300}}}
-    user = {"source_model": model | {"made": False}, "timings": {"fit_seconds": 9.0}, "result": {"steps": {"target": 300, "source": 300}}}
+    itself = {
+        "source_model": model,
+        "timings": {"fit_seconds": 7.0},
+        "result": {"steps": {"target": 0, "source": 300}},
+    }
+    user = {
+        "source_model": model | {"made": False},
+        "timings": {"fit_seconds": 9.0},
+        "result": {"steps": {"target": 300, "source": 300}},
+    }
     assert learning.source_costs([user, itself, {}]) == {"one": 7.0}
 
 
@@ -74,7 +99,13 @@ def test_the_baseline_saves_itself_nothing():
 
     def run() -> learning.Run:
         ends, rate = rng.normal(0.8, 0.02), 3 * np.exp(rng.normal(0, 0.25))
-        return learning.Run(steps, steps / 10, rng.binomial(200, 0.1 + (ends - 0.1) * (1 - np.exp(-rate * steps / 300))) / 200, 0, 0.0)
+        return learning.Run(
+            steps,
+            steps / 10,
+            rng.binomial(200, 0.1 + (ends - 0.1) * (1 - np.exp(-rate * steps / 300))) / 200,
+            0,
+            0.0,
+        )
 
     for _ in range(200):
         low, high = learning.time_to_threshold([(run(), run()) for _ in range(5)], "steps", 0.05).saved.ci

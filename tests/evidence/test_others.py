@@ -53,18 +53,28 @@ def test_where_the_naive_predictor_stands_in_classes_are_held_against_it_too(tmp
     assert cell.evidence.held_against is cell.evidence.naive_scores
     found = parts.of([cell], 0.05, Reader())[0].classes
     right = np.mean([run.right for run in Reader().arm(cell, cell.evidence.strategy_runs)], axis=0)
-    by_class = [right[cell.evidence.labels == k].mean() - 0.1 for k in range(10)]  # of ten tied classes one in ten is named
+    by_class = [
+        right[cell.evidence.labels == k].mean() - 0.1 for k in range(10)
+    ]  # of ten tied classes one in ten is named
     assert [part.delta for part in found] == pytest.approx(by_class)
 
 
 def test_forgetting_is_told_from_the_source_items_before_and_after(tmp_path):
     def forget(members: dict) -> None:
-        right, wrong = (np.eye(10, dtype=np.float32)[(members["printed/val/labels"] + k) % 10] for k in (0, 1))
+        right, wrong = (
+            np.eye(10, dtype=np.float32)[(members["printed/val/labels"] + k) % 10] for k in (0, 1)
+        )
         members["printed/val/probabilities/000000"] = right
         members["printed/val/probabilities/000300"] = np.where(np.arange(60)[:, None] < 30, wrong, right)
 
     (found,) = forgetting.of(cell_of(tmp_path, forget), 0.05)
-    assert (found.source, found.before, found.after, found.change, found.items) == ("printed", 1.0, 0.5, -0.5, 60)
+    assert (found.source, found.before, found.after, found.change, found.items) == (
+        "printed",
+        1.0,
+        0.5,
+        -0.5,
+        60,
+    )
     assert found.ci[1] < 0
 
 
@@ -80,14 +90,18 @@ def test_certainty_costs_likelihood_and_its_calibration_error_is_the_error_rate(
     cell = cell_of(tmp_path, sharpen)
     found = calibration_change.of(cell, 0.05, Reader())
     assert found.strategy_ece == pytest.approx(1 - cell.strategy_score, abs=0.001)
-    assert found.nll_change == pytest.approx(found.strategy_nll - found.baseline_nll) and found.nll_change > 0.2
+    assert (
+        found.nll_change == pytest.approx(found.strategy_nll - found.baseline_nll) and found.nll_change > 0.2
+    )
     assert found.ci[0] < found.nll_change < found.ci[1]
 
 
 def test_regret_of_a_rule_is_what_the_best_evaluation_is_above_its_choice(tmp_path):
     found = regret.of([cell_of(tmp_path, peak=200)])
     assert "oracle" not in found.mean and found.mean["last"] > 0.05 and found.cells == 1
-    assert found.mean["target_val"] <= found.mean["last"] and list(found.mean) == sorted(found.mean, key=found.mean.get)
+    assert found.mean["target_val"] <= found.mean["last"] and list(found.mean) == sorted(
+        found.mean, key=found.mean.get
+    )
 
 
 def test_evaluations_that_are_equally_good_cost_nothing(tmp_path):

@@ -15,10 +15,14 @@ NAMES = list("abcd")
 def chance() -> tuple[np.ndarray, np.ndarray]:
     """d [5, 400] without a true difference, and four parts."""
     rng = np.random.default_rng(0)
-    return (rng.uniform(size=(5, 400)) < 0.1).astype(float) - (rng.uniform(size=(5, 400)) < 0.1), np.arange(400) % 4
+    return (rng.uniform(size=(5, 400)) < 0.1).astype(float) - (rng.uniform(size=(5, 400)) < 0.1), np.arange(
+        400
+    ) % 4
 
 
-def told(d: np.ndarray, part: np.ndarray, names: list[str], groups: np.ndarray | None = None) -> list[parts.Part]:
+def told(
+    d: np.ndarray, part: np.ndarray, names: list[str], groups: np.ndarray | None = None
+) -> list[parts.Part]:
     """Of one table that is a family by itself."""
     [found] = parts.judged([parts.effects(d, part, names, groups)], 0.05)
     return found
@@ -44,7 +48,10 @@ def test_a_page_of_rows_without_a_difference_outlines_nothing_as_seldom_as_promi
     for _ in range(pages):
         rows = []
         for _ in range(12):
-            lost, won = ((rng.normal(size=(5, 1)) * 0.3 + rng.normal(size=(5, 300)) > 1.5).astype(float) for _ in range(2))
+            lost, won = (
+                (rng.normal(size=(5, 1)) * 0.3 + rng.normal(size=(5, 300)) > 1.5).astype(float)
+                for _ in range(2)
+            )
             rows.append(parts.effects(won - lost, part, names, None))
         outlined += any(one.told for row in parts.judged(rows, 0.05) for one in row)
     assert outlined <= 0.05 * pages + 3 * (0.05 * 0.95 * pages) ** 0.5
@@ -87,7 +94,8 @@ def test_estimates_that_agree_within_their_errors_all_become_their_mean():
 
 
 def test_the_largest_of_a_family_is_shown_beside_what_is_left_of_it():
-    """The largest |Δ| of twelve with true effects as large as their errors is 1.3 times the true one and more; shrunk it is about right."""
+    """The largest |Δ| of twelve with true effects as large as their errors is 1.3 times the true one and
+    more; shrunk it is about right."""
     rng, shown, drawn, true = np.random.default_rng(3), [], [], []
     for _ in range(150):
         effects = rng.normal(0, 0.02, 12)

@@ -22,7 +22,10 @@ def test_a_source_model_comes_whole_where_classes_are_shared():
     source, network = classifier(0), classifier(1)
     source(torch.randn(20, 4))  # moves the normalisation statistics, which come along too
     network.load_source(source.state_dict(), keep_head=True)
-    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), source.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(network.state_dict().values(), source.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("classes", [3, 5])
@@ -30,12 +33,21 @@ def test_a_source_model_comes_without_its_head_where_they_are_not(classes):
     source, network, untouched = classifier(0), classifier(1, classes), classifier(1, classes)
     source(torch.randn(20, 4))
     network.load_source(source.state_dict(), keep_head=False)
-    assert all(torch.equal(value, source.state_dict()[f"backbone.{key}"]) for key, value in network.backbone.state_dict().items())
-    assert torch.equal(network.head.weight, untouched.head.weight) and torch.equal(network.head.bias, untouched.head.bias)
+    assert all(
+        torch.equal(value, source.state_dict()[f"backbone.{key}"])
+        for key, value in network.backbone.state_dict().items()
+    )
+    assert torch.equal(network.head.weight, untouched.head.weight) and torch.equal(
+        network.head.bias, untouched.head.bias
+    )
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 def test_chunks_give_the_whole_in_order_without_gradients(size):
     inputs = torch.arange(14.0).reshape(7, 2).requires_grad_()
     outputs = in_chunks(lambda chunk: chunk.double() * 2, inputs, "cpu", size)
-    assert outputs.tolist() == (inputs * 2).tolist() and outputs.dtype == torch.float32 and not outputs.requires_grad
+    assert (
+        outputs.tolist() == (inputs * 2).tolist()
+        and outputs.dtype == torch.float32
+        and not outputs.requires_grad
+    )

@@ -21,9 +21,17 @@ def test_strength_zero_lets_nothing_back():
 
 def test_discriminator_gives_one_logit_an_item():
     discriminator = DomainDiscriminator(features=2, hidden=2)
-    weights = [[[1.0, 0.0], [0.0, -1.0]], [0.0, 1.0], [[1.0, 1.0], [1.0, -1.0]], [0.0, 0.0], [[2.0, 3.0]], [0.5]]
+    weights = [
+        [[1.0, 0.0], [0.0, -1.0]],
+        [0.0, 1.0],
+        [[1.0, 1.0], [1.0, -1.0]],
+        [0.0, 0.0],
+        [[2.0, 3.0]],
+        [0.5],
+    ]
     with torch.no_grad():
         for parameter, value in zip(discriminator.parameters(), weights, strict=True):
             parameter.copy_(torch.tensor(value))
-    # item (3, -1): hidden (3, 2), then (5, 1), logit 10 + 3 + 0.5; item (-1, 4): (0, -3) → (0, 0), then (0, 0), logit 0.5
+    # item (3, -1): hidden (3, 2), then (5, 1), logit 10 + 3 + 0.5; item (-1, 4): (0, -3) → (0, 0), then (0,
+    # 0), logit 0.5
     assert discriminator(torch.tensor([[3.0, -1.0], [-1.0, 4.0]])).tolist() == [13.5, 0.5]

@@ -27,10 +27,14 @@ def store(tmp_path_factory) -> Path:
     for path in store.glob("*/evaluations.npz"):
         edit(store, path.parent.name, _enrich)
     digest = next(
-        record["consumed"]["target"]["digest"] for record in (read_record(path.parent) for path in store.glob("*/record.json")) if record["result"]
+        record["consumed"]["target"]["digest"]
+        for record in (read_record(path.parent) for path in store.glob("*/record.json"))
+        if record["result"]
     )
     ids = [f"handwritten-0-{i:05d}" for i in range(ITEMS)]
-    write_thumbnails(store, digest, ids, lambda ids: [np.full((9, 9), 7 * k % 256, np.uint8) for k in range(len(ids))])
+    write_thumbnails(
+        store, digest, ids, lambda ids: [np.full((9, 9), 7 * k % 256, np.uint8) for k in range(len(ids))]
+    )
     return store
 
 
@@ -42,4 +46,6 @@ def comparison(store) -> Comparison:
 def _enrich(members: dict) -> None:
     members["handwritten/test/metadata/ward"] = np.array(["north", "south"])[np.arange(ITEMS) % 2]
     if "printed/val/labels" in members:
-        members["printed/val/probabilities/000000"] = np.eye(10, dtype=np.float32)[members["printed/val/labels"]]
+        members["printed/val/probabilities/000000"] = np.eye(10, dtype=np.float32)[
+            members["printed/val/labels"]
+        ]

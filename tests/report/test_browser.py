@@ -19,7 +19,8 @@ CONTRAST = """() => {
     probe.fillStyle = text; probe.fillRect(0, 0, 1, 1);
     return [...probe.getImageData(0, 0, 1, 1).data];
   };
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
   const behind = (element) => {
     for (let e = element; e; e = e.parentElement) {
@@ -29,7 +30,8 @@ CONTRAST = """() => {
     return [255, 255, 255, 255];
   };
   const out = [];
-  for (const e of document.querySelectorAll("h1, h1 b, h2, p, li, dt, dd, th, td, summary, figcaption, .cell b, .f-value, .num")) {
+  const texts = "h1, h1 b, h2, p, li, dt, dd, th, td, summary, figcaption, .cell b, .f-value, .num";
+  for (const e of document.querySelectorAll(texts)) {
     if (!e.textContent.trim() || !e.checkVisibility()) continue;
     const [a, b] = [light(rgb(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
     out.push([(a + 0.05) / (b + 0.05), e.outerHTML.slice(0, 90)]);
@@ -110,7 +112,9 @@ def test_tab_reaches_the_matrix_and_enter_opens_the_evidence(opened):
     tab.keyboard.press("Enter")
     evidence.wait_for(state="visible", timeout=5000)
     sync_api.expect(tab.locator(chosen)).to_be_in_viewport()
-    assert tab.evaluate("document.activeElement.closest('details').contains(document.querySelector(location.hash))")
+    assert tab.evaluate(
+        "document.activeElement.closest('details').contains(document.querySelector(location.hash))"
+    )
 
 
 def test_without_javascript_all_is_there_and_links_still_open_the_evidence(opened):

@@ -66,7 +66,12 @@ def test_every_cell_is_told_with_delta_verdict_and_reason(comparison, html):
     rows = {" ".join(row[1:]) for row in Page(html).rows}
     assert len(rows) == len(comparison) == 15
     for cell in comparison:
-        told = (cell.verdict, formatting.signed(cell.delta, "accuracy"), formatting.interval(cell.ci_simultaneous, "accuracy"), cell.reason)
+        told = (
+            cell.verdict,
+            formatting.signed(cell.delta, "accuracy"),
+            formatting.interval(cell.ci_simultaneous, "accuracy"),
+            cell.reason,
+        )
         assert any(all(part in row for part in told) for row in rows), told
 
 
@@ -90,7 +95,17 @@ def test_words_of_records_cannot_break_the_page(tmp_path):
     for seed in range(3):
         write_run(tmp_path, "scratch", seed, 0.5, n=60, target=NASTY)
         write_run(tmp_path, NASTY, seed, 0.9, n=60, target=NASTY, source=NASTY)
-    write_run(tmp_path, NASTY, 9, 0.9, n=60, target=NASTY, source=NASTY, status="failed", reason=f"Error: {NASTY}</style>")
+    write_run(
+        tmp_path,
+        NASTY,
+        9,
+        0.9,
+        n=60,
+        target=NASTY,
+        source=NASTY,
+        status="failed",
+        reason=f"Error: {NASTY}</style>",
+    )
     html = page.render(compare(tmp_path))
     found = Page(html)
     assert found.scripts == 1 and "<script>alert" not in html
@@ -111,9 +126,13 @@ def test_headline_counts_the_cells_without_the_controls(comparison):
     controls = [replace(cell, verdict="negative") for cell in comparison if cell.variant]
     said = answer.answer([view for target in layout.build(judged + controls, []) for view in target.views])
     assert said["plain"] == (
-        "Against training from scratch, transfer helps in 1 of 5 cells, hurts in 2 and makes no difference in 1; in 1 nobody can tell yet."
+        "Against training from scratch, transfer helps in 1 of 5 cells, hurts in 2 and makes no difference "
+        "in 1; in 1 nobody can tell yet."
     )
-    assert said["counts"] == {"positive": 1, "negative": 2, "equivalent": 1, "undecided": 1} and said["controls"] == len(controls) == 2
+    assert (
+        said["counts"] == {"positive": 1, "negative": 2, "equivalent": 1, "undecided": 1}
+        and said["controls"] == len(controls) == 2
+    )
 
 
 @pytest.mark.parametrize("metric", ["nll", "brier"])
@@ -135,7 +154,10 @@ def test_what_stands_beside_the_mean_is_told(comparison, html):
     for cell in comparison:
         found = flips.of(cell, 0.05, Reader())
         for one in (found.lost, found.won):
-            assert formatting.signed(one.delta, "accuracy") in text and formatting.interval(one.ci, "accuracy") in text
+            assert (
+                formatting.signed(one.delta, "accuracy") in text
+                and formatting.interval(one.ci, "accuracy") in text
+            )
         for source in forgetting.of(cell, 0.05):
             assert formatting.interval(source.ci, "accuracy") in text
         if found := learning.of(cell, 0.05):
@@ -159,12 +181,18 @@ def test_without_a_twin_there_is_no_column_for_it(bare):
 
 def test_a_class_that_loses_is_a_headline_where_the_whole_does_not_lose(tmp_path):
     def spoil(members: dict) -> None:
-        members["handwritten/test/probabilities/000300"][members["handwritten/test/labels"] == 3] = np.eye(10, dtype=np.float32)[4]
+        members["handwritten/test/probabilities/000300"][members["handwritten/test/labels"] == 3] = np.eye(
+            10, dtype=np.float32
+        )[4]
 
     write_runs(tmp_path, "scratch", 1.0)
     for job in write_runs(tmp_path, "joint", 2.0):
         edit(tmp_path, job["fingerprint"], spoil)
-    said = Page(page.render(compare(tmp_path))).text.split("Not in the mean, the surest first:")[1].split("baseline")[0]
+    said = (
+        Page(page.render(compare(tmp_path)))
+        .text.split("Not in the mean, the surest first:")[1]
+        .split("baseline")[0]
+    )
     assert "loses on class class3" in " ".join(said.split())
     write_runs(tmp_path / "equal", "scratch", 1.0)
     write_runs(tmp_path / "equal", "joint", 2.0)
@@ -178,10 +206,17 @@ def test_a_crossover_is_told_with_its_budgets(tmp_path):
     assert "turns into a loss between 2 labels and 10 labels" in Page(page.render(compare(tmp_path))).text
 
 
-@pytest.mark.parametrize("choice", [{"margin": "relative:0.1"}, {"items": "fixed"}, {"correction": "bh"}, {"metric": "macro_f1"}])
+@pytest.mark.parametrize(
+    "choice", [{"margin": "relative:0.1"}, {"items": "fixed"}, {"correction": "bh"}, {"metric": "macro_f1"}]
+)
 def test_other_choices_of_compare_give_a_page(store, choice):
     text = Page(page.render(compare(store, **choice))).text
-    said = {"margin": "10 % of the baseline's risk", "items": "these very test items", "correction": "Hochberg’s", "metric": "macro_f1"}
+    said = {
+        "margin": "10 % of the baseline's risk",
+        "items": "these very test items",
+        "correction": "Hochberg’s",
+        "metric": "macro_f1",
+    }
     assert said[next(iter(choice))] in text
 
 
@@ -204,7 +239,12 @@ def test_axis_holds_the_differences_and_cuts_an_interval_that_would_flatten_them
     axis = figures.difference_axis(deltas, intervals, 0.01)
     assert axis.lo < -0.05 and axis.hi > 0.04 and axis.hi - axis.lo < 0.5
     row = figures.forest_row(axis, 0.0, intervals[2], None)
-    assert row["ci"]["cut_left"] and row["ci"]["cut_right"] and row["ci"]["left"] == 0 and row["ci"]["right"] == 100
+    assert (
+        row["ci"]["cut_left"]
+        and row["ci"]["cut_right"]
+        and row["ci"]["left"] == 0
+        and row["ci"]["right"] == 100
+    )
     assert 0.0 in axis.ticks and all(axis.lo <= tick <= axis.hi for tick in axis.ticks)
 
 
@@ -219,11 +259,15 @@ def test_curve_is_mean_and_range_at_shared_steps(comparison):
     assert read_history(run)[0]["step"] == 0
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.1234, "+12.3"), (-0.0004, "0.0"), (-0.05, "−5.0"), (None, "–"), (math.nan, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1234, "+12.3"), (-0.0004, "0.0"), (-0.05, "−5.0"), (None, "–"), (math.nan, "–")]
+)
 def test_signed(value, text):
     assert formatting.signed(value, "accuracy") == text
 
 
 def test_variants_are_short_where_that_stays_clear():
-    short = layout.short_variants(["trainer.optimizer.lr=0.01, source_label_noise=1.0", "trainer.steps=600", "strategy.steps=5", ""])
+    short = layout.short_variants(
+        ["trainer.optimizer.lr=0.01, source_label_noise=1.0", "trainer.steps=600", "strategy.steps=5", ""]
+    )
     assert list(short.values()) == ["lr=0.01, shuffled source", "trainer.steps=600", "strategy.steps=5"]

@@ -25,12 +25,23 @@ def comparison(tmp_path_factory) -> Comparison:
     for target in {target for _, target in PAIRS}:
         write_runs(store, "scratch", 0.5, seeds=2, target=target, n=40)
     for source, target in PAIRS:
-        write_runs(store, "fine_tuning", 0.5 + 0.1 * int(source[1]), seeds=2, source=source, target=target, n=40, initialisation="source")
+        write_runs(
+            store,
+            "fine_tuning",
+            0.5 + 0.1 * int(source[1]),
+            seeds=2,
+            source=source,
+            target=target,
+            n=40,
+            initialisation="source",
+        )
     comparison = compare(store)
     predictions = []
     for k, cell in enumerate(cell for cell in comparison if cell.source):
         eaten = next(iter(cell.evidence.records.values()))["consumed"]
-        consumed = {key: eaten.get(key) for key in ("target", "backbone", "image_size", "channels", "split_seed")}
+        consumed = {
+            key: eaten.get(key) for key in ("target", "backbone", "image_size", "channels", "split_seed")
+        }
         consumed |= {"sources": [{"name": cell.source, "digest": digest(store, cell.source)}], "seed": 0}
         values = {"inputs": {"mmd": -cell.delta, NASTY: None if k == 0 else 3e-9 * k}}
         predictions.append({"kind": "distances", "created": "", "consumed": consumed, "values": values})
@@ -47,16 +58,24 @@ def section(html: str) -> str:
 
 
 def test_the_section_is_there_with_predictions_alone(comparison):
-    assert section(page.render(replace(comparison, predictions=[]))) == "" and '"#ranking"' in page.render(comparison)
+    assert section(page.render(replace(comparison, predictions=[]))) == "" and '"#ranking"' in page.render(
+        comparison
+    )
 
 
 def test_it_tells_the_conclusion_and_every_number(comparison):
     (found,) = comparison.rankings
     told = section(page.render(comparison))
-    assert found.conclusion.startswith("Too few to claim anything: the names of 4 domains") and found.conclusion in told
+    assert (
+        found.conclusion.startswith("Too few to claim anything: the names of 4 domains")
+        and found.conclusion in told
+    )
     by_name = {score.name: score for score in found.scores}
     assert by_name["inputs/mmd"].tau == pytest.approx(1) and "τ 1.00, p " in told
-    assert "no AUROC: 0 negative and 12 other pairs" in told and "no AUROC: 0 negative and 11 other pairs" in told
+    assert (
+        "no AUROC: 0 negative and 12 other pairs" in told
+        and "no AUROC: 0 negative and 11 other pairs" in told
+    )
     for point in found.points:
         value = f"{point.values['inputs/mmd']:.3g}".replace("-", "−")
         assert f"{point.source} → {point.target}" in told and f">{value}<" in told
@@ -74,9 +93,20 @@ def test_names_cannot_break_the_page(comparison):
 
 
 def test_two_pairs_are_a_table_without_a_figure(comparison):
-    few = replace(comparison, cells=[cell for cell in comparison if cell.source and (cell.target, cell.source) in (("d0", "d1"), ("d1", "d0"))])
+    few = replace(
+        comparison,
+        cells=[
+            cell
+            for cell in comparison
+            if cell.source and (cell.target, cell.source) in (("d0", "d1"), ("d1", "d0"))
+        ],
+    )
     told = section(page.render(few))
-    assert "2 pairs of 2 domains; 8 pairs of 4 domains are the least" in told and "<figure" not in told and "d0 → d1" in told
+    assert (
+        "2 pairs of 2 domains; 8 pairs of 4 domains are the least" in told
+        and "<figure" not in told
+        and "d0 → d1" in told
+    )
 
 
 def test_json_holds_what_the_page_shows(comparison):

@@ -13,11 +13,14 @@ def test_by_all_ways_to_choose() -> None:
     assert expected_best([0.0, 1.0, 1.0]) == pytest.approx([2 / 3, 1, 1])
     assert expected_best([0.7]) == pytest.approx([0.7])
     scores = np.random.default_rng(0).normal(size=9)
-    assert expected_best(scores) == pytest.approx([np.mean([max(some) for some in combinations(scores, k)]) for k in range(1, 10)])
+    assert expected_best(scores) == pytest.approx(
+        [np.mean([max(some) for some in combinations(scores, k)]) for k in range(1, 10)]
+    )
 
 
 def test_it_is_unbiased() -> None:
-    """The best of 20 normal draws is 1.87 standard deviations above their mean; drawn with replacement from the 20 it seems 1.67."""
+    """The best of 20 normal draws is 1.87 standard deviations above their mean; drawn with replacement from
+    the 20 it seems 1.67."""
     rng = np.random.default_rng(1)
     last = [expected_best(rng.normal(size=20))[-1] for _ in range(2000)]
     assert np.mean(last) == pytest.approx(1.867, abs=0.05)

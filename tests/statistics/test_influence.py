@@ -1,4 +1,5 @@
-"""Metrics that are no mean over items: against scikit-learn, numerically, and by the coverage of their interval."""
+"""Metrics that are no mean over items: against scikit-learn, numerically, and by the coverage of their
+interval."""
 
 import warnings
 
@@ -20,7 +21,9 @@ def reference(p, labels, metric, weights=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if metric == "macro_f1":
-            return f1_score(labels, p.argmax(1), labels=np.unique(labels), average="macro", sample_weight=weights)
+            return f1_score(
+                labels, p.argmax(1), labels=np.unique(labels), average="macro", sample_weight=weights
+            )
         if metric == "balanced_accuracy":
             return balanced_accuracy_score(labels, p.argmax(1), sample_weight=weights)
         if p.shape[1] == 2:
@@ -49,13 +52,17 @@ def test_the_mean_is_the_metric_and_each_value_its_derivative(metric, shares):
     for item in range(0, 80, 7):
         weights = np.ones(80)
         weights[item] += 1e-5
-        assert psi[item] - value == pytest.approx(80 * (reference(p, labels, metric, weights) - value) / 1e-5, abs=1e-2)
+        assert psi[item] - value == pytest.approx(
+            80 * (reference(p, labels, metric, weights) - value) / 1e-5, abs=1e-2
+        )
 
 
 def test_auroc_of_three_classes_is_scikit_learns_one_against_the_rest():
     p, labels = predictions(np.random.default_rng(5), 200, [0.4, 0.3, 0.3], digits=8)
     p /= p.sum(1, keepdims=True)
-    assert influence.values(p, labels, "auroc").mean() == pytest.approx(roc_auc_score(labels, p, multi_class="ovr"))
+    assert influence.values(p, labels, "auroc").mean() == pytest.approx(
+        roc_auc_score(labels, p, multi_class="ovr")
+    )
 
 
 @pytest.mark.parametrize("metric", influence.METRICS)
@@ -64,7 +71,9 @@ def test_groups_of_unequal_size_keep_the_metric(metric):
     p, labels = predictions(rng, 90, [0.7, 0.3])
     groups = rng.choice(["a", "b", "c", "d", "e"], 90, p=[0.5, 0.2, 0.1, 0.1, 0.1])
     psi = influence.values(p, labels, metric, groups)
-    assert np.mean([psi[groups == name].mean() for name in "abcde"]) == pytest.approx(reference(p, labels, metric))
+    assert np.mean([psi[groups == name].mean() for name in "abcde"]) == pytest.approx(
+        reference(p, labels, metric)
+    )
 
 
 @pytest.mark.parametrize("metric", influence.METRICS)
@@ -80,16 +89,23 @@ def test_coverage_of_the_interval(metric):
             for _ in range(2):
                 logits = item + rng.normal(scale=0.5, size=(n, 3))
                 logits[np.arange(n), labels] += 1.2 + persistent + rng.normal(scale=0.2)
-                arms.append(influence.values(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), labels, metric))
+                arms.append(
+                    influence.values(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), labels, metric)
+                )
             d.append(arms[0] - arms[1])
-        low, high = estimate(np.array(d), **{influence.SCALES[metric]: influence.of_one_change(labels)}).interval(0.05)
+        low, high = estimate(
+            np.array(d), **{influence.SCALES[metric]: influence.of_one_change(labels)}
+        ).interval(0.05)
         misses += not low <= 0 <= high
     assert misses / draws <= 0.05 * 1.25 + 3 * (0.05 * 0.95 / draws) ** 0.5
 
 
 def test_arms_that_never_differ_on_few_items_are_not_certain():
     for n, shares in ((50, 1.0), (1000, 50.0)):  # balanced; two classes, the smaller one of 1 %
-        assert min(estimate(np.zeros((5, n)), **{scale: shares}).half(0.05) for scale in ("unit", "influence")) > 0.05
+        assert (
+            min(estimate(np.zeros((5, n)), **{scale: shares}).half(0.05) for scale in ("unit", "influence"))
+            > 0.05
+        )
     assert influence.of_one_change(np.repeat([0, 1], [990, 10])) == 50
     assert influence.of_one_change(np.tile([0, 1, 2, 3], 25)) == 1
 
@@ -98,7 +114,9 @@ def test_arms_that_never_differ_on_few_items_are_not_certain():
 def test_guessing_scores_what_guessing_scores(metric):
     rng, labels = np.random.default_rng(13), np.repeat([0, 1, 2], [6000, 3000, 1000])
     guesses = rng.dirichlet(np.ones(3), len(labels))
-    assert influence.at_chance(labels, 3, metric) == pytest.approx(influence.values(guesses, labels, metric).mean(), abs=0.02)
+    assert influence.at_chance(labels, 3, metric) == pytest.approx(
+        influence.values(guesses, labels, metric).mean(), abs=0.02
+    )
 
 
 @pytest.mark.parametrize("metric", JUDGED)
@@ -111,12 +129,18 @@ def test_every_metric_is_compared(tmp_path, metric):
     for job in tuned:
         with np.load(tmp_path / job["fingerprint"] / "evaluations.npz") as members:
             p, labels = members["handwritten/test/probabilities/000300"], members["handwritten/test/labels"]
-            values.append(reference(p, labels, metric) if metric in influence.METRICS else item_scores(p, labels, metric).mean())
+            values.append(
+                reference(p, labels, metric)
+                if metric in influence.METRICS
+                else item_scores(p, labels, metric).mean()
+            )
     assert cell.strategy_score == pytest.approx(np.mean(values))
 
 
 def test_a_metric_without_a_value_is_listed(tmp_path):
-    for job in write_runs(tmp_path, "scratch", 0.0, classes=2) + write_runs(tmp_path, "fine_tuning", 1.0, classes=2):
+    for job in write_runs(tmp_path, "scratch", 0.0, classes=2) + write_runs(
+        tmp_path, "fine_tuning", 1.0, classes=2
+    ):
         edit(tmp_path, job["fingerprint"], lambda members: members["handwritten/test/labels"].fill(1))
     comparison = compare(tmp_path, metric="auroc")
     assert len(comparison) == 0
@@ -126,7 +150,11 @@ def test_a_metric_without_a_value_is_listed(tmp_path):
 def test_a_run_without_a_finite_evaluation_scores_chance(tmp_path):
     write_runs(tmp_path, "scratch", 0.5)
     for job in write_runs(tmp_path, "fine_tuning", 1.0):
-        edit(tmp_path, job["fingerprint"], lambda members: [m.fill(np.nan) for name, m in members.items() if "test/probabilities" in name])
+        edit(
+            tmp_path,
+            job["fingerprint"],
+            lambda members: [m.fill(np.nan) for name, m in members.items() if "test/probabilities" in name],
+        )
     (cell,) = compare(tmp_path, metric="auroc")
     assert cell.strategy_score == pytest.approx(0.5) and cell.strategy_ece is None and cell.baseline_ece > 0
 

@@ -1,4 +1,5 @@
-"""P(Δ beyond the margin): by other integrations, by symmetry, in any unit, and whether it comes true as often as it says."""
+"""P(Δ beyond the margin): by other integrations, by symmetry, in any unit, and whether it comes true as often
+as it says."""
 
 import numpy as np
 import pytest
@@ -15,14 +16,17 @@ K, ITEM_DF = 5, 200.0
 
 def family(delta, a=0.2, c=0.05, seeds=K, margin=1.0, covariance=0.0):
     """[m, 3]"""
-    return np.array(probabilities(delta, np.broadcast_to(a, len(delta)), c, seeds, ITEM_DF, margin, covariance))
+    return np.array(
+        probabilities(delta, np.broadcast_to(a, len(delta)), c, seeds, ITEM_DF, margin, covariance)
+    )
 
 
 # --- against another integration ----------------------------------------------------------------------------
 
 
 def brute_force(delta, variance, df, shared=0.0):
-    """[m, 3] of the model as it is written down: 8,000 equal steps of Δ, 41 of the shift, every prior in turn. In margins."""
+    """[m, 3] of the model as it is written down: 8,000 equal steps of Δ, 41 of the shift, every prior in
+    turn. In margins."""
     at = (np.arange(-4_000, 4_000) + 0.5) * 0.02
     side = np.digitize(at, [-1, 1])
     shift = np.linspace(-5, 5, 41) * np.sqrt(shared)
@@ -38,7 +42,9 @@ def brute_force(delta, variance, df, shared=0.0):
     for prior, mean, of_shape in shapes:
         for tau, of_spread in zip((0.5, 1, 2, 4, 8, 64), (*[0.19] * 5, 0.05), strict=True):
             of_delta = 0.02 * prior.pdf((at - mean) / tau) / tau
-            slab = np.stack([likelihood[..., side == s] @ of_delta[side == s] for s in range(3)], axis=-1)  # [m, 41, 3]
+            slab = np.stack(
+                [likelihood[..., side == s] @ of_delta[side == s] for s in range(3)], axis=-1
+            )  # [m, 41, 3]
             for share, weight in zip((0, 0.5, 0.8, 0.95), (0.4, 0.3, 0.2, 0.1), strict=True):
                 mass = (1 - share) * slab + share * null[..., None] * [0, 1, 0]
                 of_shift = stats.norm.pdf(np.linspace(-5, 5, 41)) * np.prod(mass.sum(axis=-1), axis=0)
@@ -52,7 +58,8 @@ def brute_force(delta, variance, df, shared=0.0):
 @pytest.mark.parametrize("variance", [0.4, 0.01])
 @pytest.mark.parametrize("shared", [0.0, 0.6])
 def test_a_family_of_three_by_brute_force(delta, variance, shared):
-    """All A are equal, so that the degree of freedom at their mean changes no A, and makes the degrees of freedom K."""
+    """All A are equal, so that the degree of freedom at their mean changes no A, and makes the degrees of
+    freedom K."""
     found = family(delta, a=variance, c=0.0, covariance=shared * variance)
     assert found == pytest.approx(brute_force(np.array(delta), variance, K, shared * variance), abs=4e-3)
 
@@ -92,7 +99,8 @@ def test_they_follow_the_estimate_the_noise_and_the_other_cells():
     noisy, sharp = (family([1.8, 0.5, -0.5, 2.0], a=a)[0, 2] for a in (2.0, 0.02))
     assert 0.05 < noisy < 0.5 and sharp > 0.99
     among_nulls, among_gains = (
-        family([1.8, *others], a=0.4)[0, 2] for others in ([0.1, -0.2, 0.0, 0.2, -0.1], [3.0, 2.5, 4.0, -3.0, 5.0])
+        family([1.8, *others], a=0.4)[0, 2]
+        for others in ([0.1, -0.2, 0.0, 0.2, -0.1], [3.0, 2.5, 4.0, -3.0, 5.0])
     )
     assert among_nulls < among_gains - 0.1
     wide, narrow = (family(DELTA, A, C, margin=margin)[:, 1] for margin in (2.0, 0.5))
@@ -100,14 +108,16 @@ def test_they_follow_the_estimate_the_noise_and_the_other_cells():
 
 
 def test_an_erratic_arm_does_not_lend_its_spread_to_the_others():
-    """As log-likelihoods have it: one arm varies a hundred times as much, and effects are many margins large."""
+    """As log-likelihoods have it: one arm varies a hundred times as much, and effects are many margins
+    large."""
     delta, a = np.array([8.7, 18.0, 4.5, -60.0, -230.0]), np.array([1.0, 4.0, 2.0, 5.0, 4000.0])
     found = family(delta, a, c=0.5, covariance=12.0)
     assert found[0, 2] > 0.97 and found[3, 0] > 0.99 and found[4, 0] > 0.8
 
 
 def test_what_cells_share_makes_less_sure_and_does_not_swallow_their_gain():
-    """Twelve estimates about 3 may owe some of it to the baseline. Were effects centred at 0, they would owe it all: P(gain) below 0.2."""
+    """Twelve estimates about 3 may owe some of it to the baseline. Were effects centred at 0, they would owe
+    it all: P(gain) below 0.2."""
     delta = 3 + 0.8 * np.cos(np.arange(12))
     alone, shared = (family(delta, a=1.0, c=0.0, covariance=covariance)[:, 2] for covariance in (0.0, 0.5))
     assert alone.min() > 0.97
@@ -140,7 +150,9 @@ def test_extremes_stay_finite():
 def test_without_a_margin_an_effect_or_a_family_there_are_none():
     assert probabilities([1.0, 2.0], [0.1] * 2, [0.1] * 2, [5] * 2, [50] * 2, 1.0, 0.0) == [None, None]
     for margin in (0.0, None):
-        assert probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, margin, 0.0) == [None] * 3
+        assert (
+            probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, margin, 0.0) == [None] * 3
+        )
     assert probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [1] * 3, [50] * 3, 1.0, 0.0) == [None] * 3
     assert probabilities([], [], [], [], [], 1.0, 0.0) == []
 
@@ -165,7 +177,9 @@ def crossed(rng, m, seeds, items, shared=0.5):
     """d [m, K, n]: seeds with sd 2, items 3, rest 1, a share of each variance common to the cells."""
 
     def part(*shape):
-        return np.sqrt(shared) * rng.normal(size=(1, *shape)) + np.sqrt(1 - shared) * rng.normal(size=(m, *shape))
+        return np.sqrt(shared) * rng.normal(size=(1, *shape)) + np.sqrt(1 - shared) * rng.normal(
+            size=(m, *shape)
+        )
 
     return 2 * part(seeds, 1) + 3 * part(1, items) + part(seeds, items)
 
@@ -191,12 +205,15 @@ def test_seeds_and_items_are_matched_by_name():
     mixed = [d[0], d[1][order], d[2][:, place]]
     same = mean_covariance(mixed, [seeds[0], order, seeds[2]], [items[0], items[1], place])
     assert same == pytest.approx(mean_covariance(d, seeds, items))
-    strangers = mean_covariance(d, [range(5), range(5, 10), range(10, 15)], [range(30), range(30, 60), range(60, 90)])
+    strangers = mean_covariance(
+        d, [range(5), range(5, 10), range(10, 15)], [range(30), range(30, 60), range(60, 90)]
+    )
     assert strangers == pytest.approx(0.0, abs=1e-12)
 
 
 def test_covariance_is_right_on_the_mean_and_with_seeds_that_only_some_cells_have():
-    """Half of 2² / K + 3² / n + 1 / (K n), and where 3 of 5 seeds are common 3/5 of the seeds' part and of the rest's."""
+    """Half of 2² / K + 3² / n + 1 / (K n), and where 3 of 5 seeds are common 3/5 of the seeds' part and of
+    the rest's."""
     rng, whole, part = np.random.default_rng(4), [], []
     for _ in range(600):
         d = crossed(rng, 3, 7, 40)
@@ -231,7 +248,11 @@ def test_slope_is_that_of_a_logistic_regression():
     p = 1 / (1 + np.exp(-1.7 * truth - rng.normal(size=truth.shape)))
     found = np.stack([1 - p, np.zeros_like(p), p], axis=-1)
     gain = Forecasts.of(2 * truth, found).of_side("gain")
-    expected = LogisticRegression(C=np.inf).fit(np.log(p / (1 - p)).reshape(-1, 1), (2 * truth > 1).ravel()).coef_[0, 0]
+    expected = (
+        LogisticRegression(C=np.inf)
+        .fit(np.log(p / (1 - p)).reshape(-1, 1), (2 * truth > 1).ravel())
+        .coef_[0, 0]
+    )
     assert gain.slope()[0] == pytest.approx(expected, rel=1e-3)
     assert gain.brier() == pytest.approx(np.mean((p - (2 * truth > 1)) ** 2) / np.var(2 * truth > 1))
 
@@ -249,7 +270,8 @@ def test_noise_taken_for_a_tenth_is_surer_than_right(monkeypatch):
 @pytest.mark.parametrize("cells", [3, 12])
 def test_calibrated_over_kinds_of_family(cells):
     parts = [
-        of_kind(kind, cells, 5, 240 // cells, np.random.default_rng([7, cells, n])) for n, kind in enumerate(KINDS)
+        of_kind(kind, cells, 5, 240 // cells, np.random.default_rng([7, cells, n]))
+        for n, kind in enumerate(KINDS)
     ]
     for side in ("harm", "gain"):
         slope, error = Forecasts.joined(parts).of_side(side).slope()

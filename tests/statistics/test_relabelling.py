@@ -23,7 +23,12 @@ def by_domain(pairs: list[tuple[str, str]], draws: np.random.Generator) -> np.nd
     names = sorted({name for pair in pairs for name in pair})
     effects, places = draws.normal(size=(2, len(names))), draws.normal(size=(len(names), 2))
     ends = [(names.index(source), names.index(target)) for source, target in pairs]
-    return np.array([effects[0, s] + effects[1, t] + np.linalg.norm(places[s] - places[t]) + 0.3 * draws.normal() for s, t in ends])
+    return np.array(
+        [
+            effects[0, s] + effects[1, t] + np.linalg.norm(places[s] - places[t]) + 0.3 * draws.normal()
+            for s, t in ends
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,10 @@ def test_names_are_exchanged_where_the_pairs_allow_it(pairs, ways):
 def test_tau_and_p_are_those_of_trying_every_naming():
     draws = np.random.default_rng(0)
     pairs = square(4)
-    values, deltas = draws.integers(0, 5, (3, 12)).astype(float), draws.integers(0, 5, 12).astype(float)  # with ties
+    values, deltas = (
+        draws.integers(0, 5, (3, 12)).astype(float),
+        draws.integers(0, 5, 12).astype(float),
+    )  # with ties
     tau, p, ways = permutation_tau(values, deltas, pairs)
     place = {pair: k for k, pair in enumerate(pairs)}
     for value, found, chance in zip(values, tau, p, strict=True):
@@ -71,16 +79,26 @@ def test_a_score_that_knows_is_found_from_five_domains_on():
     assert tau == pytest.approx([1, -1]) and p == pytest.approx([1 / 120, 1])
 
 
-@pytest.mark.parametrize("pairs", [square(4), square(5), bipartite(4, 4), square(5)[1:]], ids=["four", "five", "bipartite", "a pair is missing"])
+@pytest.mark.parametrize(
+    "pairs",
+    [square(4), square(5), bipartite(4, 4), square(5)[1:]],
+    ids=["four", "five", "bipartite", "a pair is missing"],
+)
 def test_a_score_that_knows_nothing_is_found_at_most_as_often_as_said(pairs):
     """500 worlds: 5 % of 500 and three standard errors are 39."""
     draws = np.random.default_rng(1)
-    found = sum(permutation_tau(by_domain(pairs, draws)[None], by_domain(pairs, draws), pairs)[1][0] <= 0.05 for _ in range(500))
+    found = sum(
+        permutation_tau(by_domain(pairs, draws)[None], by_domain(pairs, draws), pairs)[1][0] <= 0.05
+        for _ in range(500)
+    )
     assert found <= 39
 
 
 def test_kendalls_own_p_would_not_do():
     """Why names are exchanged: with five domains it rejects twice as often as it says."""
     draws, pairs = np.random.default_rng(1), square(5)
-    worlds = [kendalltau(by_domain(pairs, draws), by_domain(pairs, draws), alternative="greater").pvalue for _ in range(500)]
+    worlds = [
+        kendalltau(by_domain(pairs, draws), by_domain(pairs, draws), alternative="greater").pvalue
+        for _ in range(500)
+    ]
     assert np.mean(np.array(worlds) <= 0.05) > 0.08

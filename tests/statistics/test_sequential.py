@@ -20,12 +20,20 @@ def pair_of(d: np.ndarray, **more) -> Pair:
     return replace(Pair(d, none, none, 50, unit=UNIT), **more)
 
 
-def noisy(delta: float, seeds: int = 5, items: int = 200, seed_sd: float = 0.01, item_sd: float = 0.0, draw: int = 0) -> Pair:
+def noisy(
+    delta: float, seeds: int = 5, items: int = 200, seed_sd: float = 0.01, item_sd: float = 0.0, draw: int = 0
+) -> Pair:
     """Of exactly this Δ and these spreads."""
     rng = np.random.default_rng(draw)
-    row, column, rest = rng.normal(size=(seeds, 1)), rng.normal(size=(1, items)), 0.1 * rng.normal(size=(seeds, items))
+    row, column, rest = (
+        rng.normal(size=(seeds, 1)),
+        rng.normal(size=(1, items)),
+        0.1 * rng.normal(size=(seeds, items)),
+    )
     rest -= rest.mean(axis=0) + rest.mean(axis=1, keepdims=True) - rest.mean()
-    spread = seed_sd * (row - row.mean()) / row.std(ddof=1) + item_sd * (column - column.mean()) / column.std(ddof=1)
+    spread = seed_sd * (row - row.mean()) / row.std(ddof=1) + item_sd * (column - column.mean()) / column.std(
+        ddof=1
+    )
     return pair_of(delta + spread + rest)
 
 
@@ -34,7 +42,8 @@ def one(pair: Pair, number: int = 1, undecided: int = 1, family: int = 1, design
     return finding
 
 
-# --- one look --------------------------------------------------------------------------------------------------------------------
+# --- one look
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_decision_is_made_at_the_level_of_one_look_over_those_undecided() -> None:
@@ -50,7 +59,9 @@ def test_a_decision_is_made_at_the_level_of_one_look_over_those_undecided() -> N
 def test_the_interval_holds_for_all_looks_and_the_whole_family() -> None:
     far = one(noisy(0.3), family=12)
     assert far.ci_simultaneous == pytest.approx(noisy(0.3).effect().interval(0.05 / 3 / 12))
-    near = one(noisy(-0.03), undecided=1, family=30)  # decided by a late step: the interval is cut where the decision ends it
+    near = one(
+        noisy(-0.03), undecided=1, family=30
+    )  # decided by a late step: the interval is cut where the decision ends it
     assert near.verdict == "negative" and near.ci_simultaneous[1] == 0.0
 
 
@@ -63,7 +74,9 @@ def test_equivalence_is_decided_too() -> None:
 def test_futility_is_as_defined() -> None:
     seen = []
     for draw in range(60):
-        pair = noisy(0.001 * (draw % 20), items=400, item_sd=0.05 * (draw % 2), seed_sd=0.01 * (draw % 5), draw=draw)
+        pair = noisy(
+            0.001 * (draw % 20), items=400, item_sd=0.05 * (draw % 2), seed_sd=0.01 * (draw % 5), draw=draw
+        )
         effect = pair.effect()
         a, drift = 0.05 / 3 / 4, math.sqrt(effect.seed_variance)
         t_seed, t_item = stats.t.ppf(1 - a / 2, [9, effect.item_df])
@@ -89,7 +102,11 @@ def test_what_is_stopped_is_told_apart() -> None:
 def test_a_collapse_leaves_only_the_negative_claim() -> None:
     one_collapsed = {"strategy_collapsed": np.array([True, False, False, False, False])}
     better, worse, nearly_worse = (replace(noisy(delta), **one_collapsed) for delta in (0.3, -0.3, -0.012))
-    assert (one(better).state, one(better).verdict, one(better).limit) == ("stopped", "undecided", SEEDS_CANNOT_HELP)
+    assert (one(better).state, one(better).verdict, one(better).limit) == (
+        "stopped",
+        "undecided",
+        SEEDS_CANNOT_HELP,
+    )
     assert one(better).reason.startswith("collapse: 1 of 5 strategy runs")
     assert one(worse).verdict == "negative"
     assert one(nearly_worse).state == "open"
@@ -121,47 +138,64 @@ def test_a_family_may_have_no_open_cell_left() -> None:
     assert look([], [], number=2, untold=(0, 3), family=3, design=DESIGN) == []
 
 
-# --- error rates -----------------------------------------------------------------------------------------------------------------
+# --- error rates
+# ------------------------------------------------------------------------------------------------------------
 
 
-def families(rng: np.random.Generator, truth: np.ndarray, seeds: int, items: int, seed_sd: float, item_sd: float) -> np.ndarray:
+def families(
+    rng: np.random.Generator, truth: np.ndarray, seeds: int, items: int, seed_sd: float, item_sd: float
+) -> np.ndarray:
     """d [m, K, n]: half of every variance is the baseline's, which all cells share."""
 
     def component(shape: tuple[int, int], sd: float) -> np.ndarray:
         return sd * math.sqrt(0.5) * (rng.normal(size=(1, *shape)) + rng.normal(size=(len(truth), *shape)))
 
-    return truth[:, None, None] + component((seeds, 1), seed_sd) + component((1, items), item_sd) + component((seeds, items), 0.1)
+    return (
+        truth[:, None, None]
+        + component((seeds, 1), seed_sd)
+        + component((1, items), item_sd)
+        + component((seeds, items), 0.1)
+    )
 
 
 def run_looks(d: np.ndarray, design: Design = DESIGN, dropping: bool = False) -> list[Finding]:
-    """The last finding of every cell. dropping: the bug someone will write, cells stopped for futility leave the family."""
+    """The last finding of every cell. dropping: the bug someone will write, cells stopped for futility leave
+    the family."""
     m, found = len(d), {}
     still_open = list(range(m))
     for number, seeds in enumerate(design.looks, start=1):
         verdicts = [finding.verdict for finding in found.values()]
-        different, equivalent = (sum(map(verdicts.count, told)) for told in (("positive", "negative"), ("equivalent",)))
+        different, equivalent = (
+            sum(map(verdicts.count, told)) for told in (("positive", "negative"), ("equivalent",))
+        )
         untold = (len(still_open),) * 2 if dropping else (m - different, m - equivalent)
         if still_open:
             pairs = [pair_of(d[cell, :seeds]) for cell in still_open]
-            found.update(zip(still_open, look(pairs, [MARGIN] * len(pairs), number, untold, m, design), strict=True))
+            found.update(
+                zip(still_open, look(pairs, [MARGIN] * len(pairs), number, untold, m, design), strict=True)
+            )
         still_open = [cell for cell in still_open if found[cell].state == "open"]
     return [found[cell] for cell in range(m)]
 
 
 def may_decide(d: np.ndarray, design: Design) -> bool:
-    """Whether any cell is told from 0 at any look at the level of Holm's last step: without one, no procedure calls a difference."""
+    """Whether any cell is told from 0 at any look at the level of Holm's last step: without one, no procedure
+    calls a difference."""
     effects = [estimate(cell[:seeds], UNIT) for cell in d for seeds in design.looks]
     return any(abs(effect.delta) >= effect.half(design.level) for effect in effects)
 
 
 def false_differences(draws: int, m: int, item_sd: float, seed: int) -> tuple[float, float]:
-    """Rate of families of nulls in which some cell is called different: by the procedure, and by the one that drops stopped cells."""
+    """Rate of families of nulls in which some cell is called different: by the procedure, and by the one that
+    drops stopped cells."""
     rng, ours, dropping = np.random.default_rng(seed), 0, 0
     for _ in range(draws):
         d = families(rng, np.zeros(m), 10, 100, seed_sd=0.012, item_sd=item_sd)
         if may_decide(d, DESIGN):
             ours += any(finding.verdict in ("positive", "negative") for finding in run_looks(d))
-            dropping += any(finding.verdict in ("positive", "negative") for finding in run_looks(d, dropping=True))
+            dropping += any(
+                finding.verdict in ("positive", "negative") for finding in run_looks(d, dropping=True)
+            )
     return ours / draws, dropping / draws
 
 
@@ -192,15 +226,33 @@ def mixed(draws: int, design: Design, seed: int) -> dict[str, float]:
     rng, rows = np.random.default_rng(seed), []
     fixed = Design(design.looks[-1:], design.alpha)
     for _ in range(draws):
-        truth = np.repeat([0.0, 1.0, 1.0], 4) * np.concatenate([np.zeros(4), rng.uniform(0.01, 0.04, 4), rng.uniform(0.05, 0.15, 4)])
+        truth = np.repeat([0.0, 1.0, 1.0], 4) * np.concatenate(
+            [np.zeros(4), rng.uniform(0.01, 0.04, 4), rng.uniform(0.05, 0.15, 4)]
+        )
         truth *= rng.choice([-1, 1], 12)
         d = families(rng, truth, design.looks[-1], 200, seed_sd=0.012, item_sd=0.07)
         found = run_looks(d, design)
         right = np.array([called(truth, finding) for truth, finding in zip(truth, found, strict=True)])
-        at_once = np.array([called(truth, finding) for truth, finding in zip(truth, run_looks(d, fixed), strict=True)])
+        at_once = np.array(
+            [called(truth, finding) for truth, finding in zip(truth, run_looks(d, fixed), strict=True)]
+        )
         seeds = [finding.seeds for finding in found]
-        rows.append([np.mean(seeds), (sum(seeds) + max(seeds)) / 13, right[8:].mean(), right[4:8].mean(), at_once[4:8].mean()])
-    names = ("seeds", "seeds, baseline counted", "power, large", "power, small", "power, small, all seeds at once")
+        rows.append(
+            [
+                np.mean(seeds),
+                (sum(seeds) + max(seeds)) / 13,
+                right[8:].mean(),
+                right[4:8].mean(),
+                at_once[4:8].mean(),
+            ]
+        )
+    names = (
+        "seeds",
+        "seeds, baseline counted",
+        "power, large",
+        "power, small",
+        "power, small, all seeds at once",
+    )
     return dict(zip(names, np.mean(rows, axis=0), strict=True))
 
 

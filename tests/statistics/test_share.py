@@ -14,7 +14,8 @@ def arms(rng, seeds=5, items=300, gain=0.3, way=0.5, spread=0.02):
     """(gain, way) [K, n] that share the noise of their baseline."""
     baseline = spread * rng.normal(size=(seeds, 1)) + 0.2 * rng.normal(size=(seeds, items))
     return tuple(
-        mean + spread * rng.normal(size=(seeds, 1)) + 0.2 * rng.normal(size=(seeds, items)) - baseline for mean in (gain, way)
+        mean + spread * rng.normal(size=(seeds, 1)) + 0.2 * rng.normal(size=(seeds, items)) - baseline
+        for mean in (gain, way)
     )
 
 
@@ -24,7 +25,11 @@ def test_over_seeds_it_is_fiellers_interval():
     found = share_of_way(gain, way, estimate_over_seeds, 0.05)
     x, y = gain.mean(1), way.mean(1)
     t2, (s, seeds) = stats.t.ppf(0.975, 4) ** 2, (np.cov(x, y), 5)
-    a, b, c = y.mean() ** 2 - t2 * s[1, 1] / seeds, x.mean() * y.mean() - t2 * s[0, 1] / seeds, x.mean() ** 2 - t2 * s[0, 0] / seeds
+    a, b, c = (
+        y.mean() ** 2 - t2 * s[1, 1] / seeds,
+        x.mean() * y.mean() - t2 * s[0, 1] / seeds,
+        x.mean() ** 2 - t2 * s[0, 0] / seeds,
+    )
     roots = [(b + sign * np.sqrt(b**2 - a * c)) / a for sign in (-1, 1)]
     assert found.value == pytest.approx(x.mean() / y.mean()) and found.ci == pytest.approx(roots, abs=1e-4)
 

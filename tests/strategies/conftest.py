@@ -18,8 +18,9 @@ from transferscope.training.run import run
 
 CONF = Path(__file__).parents[2] / "conf"
 TINY = (
-    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12", "trainer.source_steps=12",
-    "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01", "trainer.accelerator=cpu", "tracking=off",
+    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12",
+    "trainer.source_steps=12", "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01",
+    "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
 ON_MAPS = {"strategy=mixstyle"}  # what mixes feature maps is run on a backbone that has some
 
@@ -42,7 +43,9 @@ class Finished:
     @property
     def bits(self) -> tuple:
         """All that "identical" means: evaluations.npz, the history less its time columns, the result."""
-        history = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(self.folder)]
+        history = [
+            {k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(self.folder)
+        ]
         return (self.folder / "evaluations.npz").read_bytes(), history, self.record["result"]
 
     @property
@@ -68,9 +71,12 @@ def config() -> Callable[..., DictConfig]:
 
 @pytest.fixture(scope="session")
 def train(config, tmp_path_factory) -> Callable[..., Finished]:
-    """train(*overrides): a run, in a store of its own unless one is given. domains: by name, in place of those of the shelf."""
+    """train(*overrides): a run, in a store of its own unless one is given. domains: by name, in place of
+    those of the shelf."""
 
-    def trained(*overrides: str, store: Path | None = None, domains: dict[str, Domain] | None = None) -> Finished:
+    def trained(
+        *overrides: str, store: Path | None = None, domains: dict[str, Domain] | None = None
+    ) -> Finished:
         with pytest.MonkeyPatch.context() as patch:
             if domains:
                 patch.setattr(request, "load_domain", lambda key, name, *_: domains[name])
@@ -87,12 +93,15 @@ def finished(train) -> Callable[..., Finished]:
 
 @pytest.fixture(scope="session")
 def pair(config) -> dict[str, Domain]:
-    """Both domains with the split that the runs draw written into them, so that labels may change and the split does not."""
+    """Both domains with the split that the runs draw written into them, so that labels may change and the
+    split does not."""
     domains = {}
     for name in ("blobs", "blobs_shifted"):
         domain = request.load_domain("target", name, "data")
         _, test = splits.split(domain, split_seed=0)
-        domains[name] = replace(domain, split=np.where(np.isin(np.arange(len(domain)), test), "test", "train"))
+        domains[name] = replace(
+            domain, split=np.where(np.isin(np.arange(len(domain)), test), "test", "train")
+        )
     return domains
 
 

@@ -18,32 +18,50 @@ def drawn_pool(items) -> torch.Tensor:
     return pool
 
 
-def by_hand(weights: tiny.Weights, items, pool: torch.Tensor, weight: float, before: tiny.Weights) -> dict[str, float]:
+def by_hand(
+    weights: tiny.Weights, items, pool: torch.Tensor, weight: float, before: tiny.Weights
+) -> dict[str, float]:
     """before: the weights when the interval began."""
     features, p_pool = tiny.features(before, pool), tiny.softmax(tiny.logits(before, pool))
     p = tiny.softmax(tiny.logits(weights, items.unlabelled))
     attraction = dispersion = 0.0
     for i in range(5):
-        cosine = [f @ features[i] / np.linalg.norm(f) / np.linalg.norm(features[i]) if j != i else -2 for j, f in enumerate(features)]
+        cosine = [
+            f @ features[i] / np.linalg.norm(f) / np.linalg.norm(features[i]) if j != i else -2
+            for j, f in enumerate(features)
+        ]
         attraction -= sum(p[i] @ p_pool[j] for j in np.argsort(cosine)[-2:])
         dispersion += sum(p[i] @ p[m] for m in range(5) if m != i)
     terms = {"attraction": attraction / 5, "dispersion": weight * dispersion / 5}
-    return terms | ({"target": tiny.cross_entropy(tiny.logits(weights, items.target.inputs), items.target.labels)} if items.target else {})
+    return terms | (
+        {"target": tiny.cross_entropy(tiny.logits(weights, items.target.inputs), items.target.labels)}
+        if items.target
+        else {}
+    )
 
 
-@pytest.mark.parametrize(("steps_done", "decay", "weight"), [(0, 2.0, 1.0), (30, 2.0, 1 / 16), (30, 0.0, 1.0)])
+@pytest.mark.parametrize(
+    ("steps_done", "decay", "weight"), [(0, 2.0, 1.0), (30, 2.0, 1 / 16), (30, 0.0, 1.0)]
+)
 @pytest.mark.parametrize("with_labels", [False, True])
 def test_terms_and_gradients_equal_those_computed_by_hand(with_labels, steps_done, decay, weight):
-    strategy, items = tiny.ready(AaD(tiny.network(), neighbours=2, decay=decay), steps_done), tiny.batch(with_labels)
+    strategy, items = (
+        tiny.ready(AaD(tiny.network(), neighbours=2, decay=decay), steps_done),
+        tiny.batch(with_labels),
+    )
     pool = drawn_pool(items).double()
     strategy.begin_interval(Pools(unlabelled=pool))
     before = tiny.weights_of(strategy)
     strategy.network.backbone.layer.weight.data += 0.2  # training goes on, the pool is what it was
     now = tiny.weights_of(strategy)
     terms = strategy.losses(items)
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(by_hand(now, items, pool, weight, before), rel=1e-5)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        by_hand(now, items, pool, weight, before), rel=1e-5
+    )
     strategy.backward(terms)
-    tiny.assert_gradients(strategy, lambda _, weights: sum(by_hand(weights, items, pool, weight, before).values()), atol=1e-6)
+    tiny.assert_gradients(
+        strategy, lambda _, weights: sum(by_hand(weights, items, pool, weight, before).values()), atol=1e-6
+    )
 
 
 def test_a_pool_of_fewer_items_than_neighbours_has_all_of_them():
@@ -54,7 +72,9 @@ def test_a_pool_of_fewer_items_than_neighbours_has_all_of_them():
 
 
 def test_neighbours_and_dispersion_change_what_is_trained(finished):
-    runs = [finished("strategy=aad", *keys) for keys in ((), ("strategy.neighbours=1",), ("strategy.decay=9.0",))]
+    runs = [
+        finished("strategy=aad", *keys) for keys in ((), ("strategy.neighbours=1",), ("strategy.decay=9.0",))
+    ]
     assert len({run.on_test().tobytes() for run in runs}) == 3
 
 

@@ -17,11 +17,15 @@ def test_every_norm_is_pulled_a_step_above_what_it_is(with_labels):
         return np.mean((then + 3.0 - now) ** 2)
 
     def expected(weights):
-        return tiny.supervised(weights, items) | {"norm": 0.5 * (growth(weights, items.source.inputs) + growth(weights, items.unlabelled))}
+        return tiny.supervised(weights, items) | {
+            "norm": 0.5 * (growth(weights, items.source.inputs) + growth(weights, items.unlabelled))
+        }
 
     terms = strategy.losses(items)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected(start), rel=1e-9)
-    assert terms["norm"].item() == pytest.approx(0.5 * 2 * 3.0**2)  # a mean for each domain, added as in the authors' code
+    assert terms["norm"].item() == pytest.approx(
+        0.5 * 2 * 3.0**2
+    )  # a mean for each domain, added as in the authors' code
     strategy.backward(terms)
     tiny.assert_gradients(strategy, lambda name, weights: sum(expected(weights).values()))
 

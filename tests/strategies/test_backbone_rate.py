@@ -15,13 +15,17 @@ from transferscope.training import consumption, request
 from transferscope.training.checks import strategy_class
 from transferscope.training.fit import Settings, fit
 
-PRETRAINED = "backbone.weights=pretrained"  # of which this backbone has none: they are asked for and not loaded
+PRETRAINED = (
+    "backbone.weights=pretrained"  # of which this backbone has none: they are asked for and not loaded
+)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 def test_backbone_rate_scales_the_backbones_step_and_not_the_heads(rate):
     labels = torch.arange(12) % 3
-    pools = Pools(target=Labelled(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)), labels, labels * 0))
+    pools = Pools(
+        target=Labelled(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)), labels, labels * 0)
+    )
     settings = Settings(1, 12, 1, partial(torch.optim.SGD, lr=0.5), "constant", "cpu", "32-true")
 
     def moved(backbone_rate: float) -> dict[str, torch.Tensor]:
@@ -29,13 +33,23 @@ def test_backbone_rate_scales_the_backbones_step_and_not_the_heads(rate):
         strategy = FineTuning(Classifier(MLP((4,), hidden=[8]), classes=3)).double()
         strategy.backbone_rate = backbone_rate
         before = {key: parameter.detach().clone() for key, parameter in strategy.network.named_parameters()}
-        fit(strategy, Pools(target=pools.target._replace(inputs=pools.target.inputs.double())), {}, settings, (0, "test"))
-        return {key: parameter.detach() - before[key] for key, parameter in strategy.network.named_parameters()}
+        fit(
+            strategy,
+            Pools(target=pools.target._replace(inputs=pools.target.inputs.double())),
+            {},
+            settings,
+            (0, "test"),
+        )
+        return {
+            key: parameter.detach() - before[key] for key, parameter in strategy.network.named_parameters()
+        }
 
     full, scaled = moved(1.0), moved(rate)
     assert all(step.abs().max() > 0 for step in full.values())
     for key, step in full.items():
-        torch.testing.assert_close(scaled[key], step * (rate if key.startswith("backbone.") else 1.0), rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(
+            scaled[key], step * (rate if key.startswith("backbone.") else 1.0), rtol=1e-6, atol=1e-12
+        )
 
 
 @pytest.fixture
@@ -45,9 +59,13 @@ def consumed(config):
 
 def test_it_is_a_tenth_where_weights_were_learnt_elsewhere_and_one_elsewhere(consumed):
     assert consumed("strategy=fine_tuning")["strategy"]["backbone_rate"] == 0.1
-    assert consumed("strategy=fine_tuning", "strategy.backbone_rate=0.03")["strategy"]["backbone_rate"] == 0.03
+    assert (
+        consumed("strategy=fine_tuning", "strategy.backbone_rate=0.03")["strategy"]["backbone_rate"] == 0.03
+    )
     for strategy in ("scratch", "dann", "source_only", "joint"):  # from random weights
-        assert consumed(f"strategy={strategy}") == consumed(f"strategy={strategy}", "strategy.backbone_rate=0.1")
+        assert consumed(f"strategy={strategy}") == consumed(
+            f"strategy={strategy}", "strategy.backbone_rate=0.1"
+        )
         assert "backbone_rate" not in consumed(f"strategy={strategy}")["strategy"]
     assert consumed("strategy=dann", "initialisation=source")["strategy"]["backbone_rate"] == 0.1
 
@@ -56,7 +74,10 @@ def test_the_source_model_of_pretrained_weights_learns_at_it_too(consumed):
     assert "source_backbone_rate" not in consumed("strategy=shot", "label_budget=0")
     assert consumed("strategy=fine_tuning", PRETRAINED)["source_backbone_rate"] == 0.1
     assert consumed("strategy=feature_extraction", PRETRAINED)["source_backbone_rate"] == 0.1
-    assert consumed("strategy=fine_tuning", PRETRAINED, "strategy.backbone_rate=0.3")["source_backbone_rate"] == 0.3
+    assert (
+        consumed("strategy=fine_tuning", PRETRAINED, "strategy.backbone_rate=0.3")["source_backbone_rate"]
+        == 0.3
+    )
     assert "source_backbone_rate" not in consumed("strategy=fine_tuning", PRETRAINED, "source=null")
     assert consumed("strategy=source_only", PRETRAINED)["strategy"]["backbone_rate"] == 0.1
 
@@ -76,10 +97,15 @@ def test_a_source_model_at_another_rate_is_another(train, tmp_path, monkeypatch)
     assert len(kept()) == 2
 
 
-@pytest.mark.parametrize("name", ["discriminative", "layer_decay", "lora", "adaptive_bn", "feature_extraction", "coral"])
+@pytest.mark.parametrize(
+    "name", ["discriminative", "layer_decay", "lora", "adaptive_bn", "feature_extraction", "coral"]
+)
 def test_what_trains_nothing_at_it_has_no_such_key(config, name):
     assert "backbone_rate" not in config(f"strategy={name}").strategy
-    with pytest.raises(NotApplicable, match=f"strategy.backbone_rate=0.5: {name} trains no transferred weight at the trainer's rate"):
+    with pytest.raises(
+        NotApplicable,
+        match=f"strategy.backbone_rate=0.5: {name} trains no transferred weight at the trainer's rate",
+    ):
         request.resolve(config(f"strategy={name}", "+strategy.backbone_rate=0.5", "label_budget=5"))
 
 

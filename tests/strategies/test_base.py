@@ -15,13 +15,17 @@ from transferscope.training.fit import Settings, fit
 
 
 class Slope(Strategy):
-    """Two losses whose gradients are 1 and 2 everywhere: with plain gradient descent the weights tell the learning rates."""
+    """Two losses whose gradients are 1 and 2 everywhere: with plain gradient descent the weights tell the
+    learning rates."""
 
     sees = frozenset({"target_labels"})
 
     def __init__(self):
         super().__init__(Classifier(MLP((1,), hidden=[1]), classes=2))
-        self.usual, self.slow = nn.Parameter(torch.zeros((), dtype=torch.float64)), nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.usual, self.slow = (
+            nn.Parameter(torch.zeros((), dtype=torch.float64)),
+            nn.Parameter(torch.zeros((), dtype=torch.float64)),
+        )
 
     def losses(self, batch):
         return {"one": self.usual + self.slow, "two": 2 * self.usual}
@@ -36,17 +40,27 @@ def taken(schedule: str, steps: int = 4) -> tuple[list[float], list[float]]:
     strategy, weights = Slope(), [(0.0, 0.0)]
     pools = Pools(target=Labelled(torch.zeros(2, 1), torch.tensor([0, 1]), torch.zeros(2)))
     settings = Settings(steps, 2, steps, partial(torch.optim.SGD, lr=0.5), schedule, "cpu", "32-true")
-    fit(strategy, pools, {}, settings, (0, "test"), after_interval=lambda *_: weights.append((strategy.usual.item(), strategy.slow.item())))
+    fit(
+        strategy,
+        pools,
+        {},
+        settings,
+        (0, "test"),
+        after_interval=lambda *_: weights.append((strategy.usual.item(), strategy.slow.item())),
+    )
     steps_taken = [(a - c, b - d) for (a, b), (c, d) in pairwise(weights)]
     return tuple(zip(*steps_taken, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("schedule", "factors"), [("constant", [1, 1, 1, 1]), ("cosine", [1, 0.8535533906, 0.5, 0.1464466094])]  # (1 + cos(π t / 4)) / 2
+    ("schedule", "factors"),
+    [("constant", [1, 1, 1, 1]), ("cosine", [1, 0.8535533906, 0.5, 0.1464466094])],  # (1 + cos(π t / 4)) / 2
 )
 def test_learning_rate_follows_the_schedule_and_each_groups_scale(schedule, factors):
     usual, slow = taken(schedule)
-    assert usual == pytest.approx([0.5 * 3 * factor for factor in factors])  # the terms' gradients add up: 1 + 2
+    assert usual == pytest.approx(
+        [0.5 * 3 * factor for factor in factors]
+    )  # the terms' gradients add up: 1 + 2
     assert slow == pytest.approx([0.05 * factor for factor in factors])
 
 

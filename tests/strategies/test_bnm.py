@@ -35,7 +35,9 @@ def test_terms_equal_those_computed_by_hand_and_the_norm_is_maximised(with_label
         return tiny.supervised(weights, items) | {"nuclear": -0.5 * norm / 5}
 
     terms = strategy.losses(items)
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected(tiny.weights_of(strategy)), rel=1e-6)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        expected(tiny.weights_of(strategy)), rel=1e-6
+    )
     strategy.backward(terms)
     tiny.assert_gradients(strategy, lambda name, weights: sum(expected(weights).values()), atol=1e-6)
 

@@ -40,7 +40,9 @@ DIAGONAL = torch.diag(torch.tensor([3.0, 2.0, 5.0]))  # its singular values are 
 
 @pytest.mark.parametrize(("k", "spectrum"), [(1, 4.0), (2, 13.0), (3, 38.0), (9, 38.0)])
 def test_the_term_is_the_sum_of_the_k_smallest_squared_singular_values(k, spectrum):
-    assert bss(eta=0.5, k=k).losses(batch(DIAGONAL))["spectrum"].item() == pytest.approx(0.5 * spectrum, rel=1e-5)
+    assert bss(eta=0.5, k=k).losses(batch(DIAGONAL))["spectrum"].item() == pytest.approx(
+        0.5 * spectrum, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("items", [2, 7])  # fewer and more than features
@@ -53,7 +55,9 @@ def test_of_any_batch_it_is_what_numpy_says(items):
 def test_its_gradient_shrinks_the_smallest_alone():
     strategy = bss(eta=0.5)
     strategy.losses(batch(DIAGONAL))["spectrum"].backward()
-    torch.testing.assert_close(strategy.network.backbone.factors.grad, torch.tensor([0.0, 4.0, 0.0]))  # η d(2 s)² / ds at s = 1
+    torch.testing.assert_close(
+        strategy.network.backbone.factors.grad, torch.tensor([0.0, 4.0, 0.0])
+    )  # η d(2 s)² / ds at s = 1
 
 
 def test_no_singular_value_is_refused():

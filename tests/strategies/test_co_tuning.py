@@ -1,4 +1,5 @@
-"""Co-Tuning: the relation of the classes by hand, the source's own head, and that a resumed run ends the same."""
+"""Co-Tuning: the relation of the classes by hand, the source's own head, and that a resumed run ends the
+same."""
 
 from functools import partial
 
@@ -45,13 +46,18 @@ def regressed(x: np.ndarray, labels: np.ndarray, strength: float) -> np.ndarray:
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights = flat.reshape(shape)
         log_p = log_softmax(x @ weights.T)
-        return -(hot * log_p).sum() + np.square(weights).sum() / (2 * strength), ((np.exp(log_p) - hot).T @ x + weights / strength).ravel()
+        return -(hot * log_p).sum() + np.square(weights).sum() / (2 * strength), (
+            (np.exp(log_p) - hot).T @ x + weights / strength
+        ).ravel()
 
-    return minimize(objective, np.zeros(np.prod(shape)), jac=True, tol=1e-12, options={"maxiter": 5000}).x.reshape(shape)
+    return minimize(
+        objective, np.zeros(np.prod(shape)), jac=True, tol=1e-12, options={"maxiter": 5000}
+    ).x.reshape(shape)
 
 
 def test_the_relation_is_that_of_the_reverse_approach():
-    """Strength and temperature of least cross-entropy on items left out, found by scipy on a grid of temperatures; Bayes' rule item by item."""
+    """Strength and temperature of least cross-entropy on items left out, found by scipy on a grid of
+    temperatures; Bayes' rule item by item."""
     labels = np.arange(45) % 3
     draw = np.random.default_rng(1)
     z = 1.5 * draw.normal(size=(45, 5)) + 2 * np.eye(5)[2 * labels]
@@ -66,27 +72,41 @@ def test_the_relation_is_that_of_the_reverse_approach():
             losses[strength, t] = -log_softmax(t * left_out)[np.arange(45), labels].mean()
     strength, sharpness = min(losses, key=losses.get)
     assert 0.05 < sharpness < 20 and 1e-4 < strength < 1e4  # a minimum within
-    given_source = np.exp(log_softmax(sharpness * regressed(x, labels, strength).T))  # [5, 3]: the regression at each source class's corner
+    given_source = np.exp(
+        log_softmax(sharpness * regressed(x, labels, strength).T)
+    )  # [5, 3]: the regression at each source class's corner
     expected = np.zeros((3, 5))
     for t in range(3):
         for s in range(5):
-            expected[t, s] = given_source[s, t] * x[:, s].mean() / sum(given_source[k, t] * x[:, k].mean() for k in range(5))
-    np.testing.assert_allclose(source_given_target(torch.from_numpy(x), torch.from_numpy(labels)).numpy(), expected, atol=0.01)
+            expected[t, s] = (
+                given_source[s, t]
+                * x[:, s].mean()
+                / sum(given_source[k, t] * x[:, k].mean() for k in range(5))
+            )
+    np.testing.assert_allclose(
+        source_given_target(torch.from_numpy(x), torch.from_numpy(labels)).numpy(), expected, atol=0.01
+    )
 
 
 def test_with_few_labels_it_is_the_mean_of_each_class():
     p = torch.softmax(torch.randn(27, 5, generator=torch.Generator().manual_seed(1)), 1)
     labels = torch.arange(27) % 3
-    expected = [np.mean([row for row, label in zip(p.tolist(), labels.tolist(), strict=True) if label == t], axis=0) for t in range(3)]
+    expected = [
+        np.mean([row for row, label in zip(p.tolist(), labels.tolist(), strict=True) if label == t], axis=0)
+        for t in range(3)
+    ]
     np.testing.assert_allclose(source_given_target(p, labels).numpy(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("labels_a_class", "least"), [(5, 0.65), (20, 0.95)])
 def test_unsure_source_probabilities_do_not_wash_the_relation_out(labels_a_class, least):
-    """Each target class is two of twenty source classes, told with a probability of about 0.7: what its row gives these two, 0.1 at chance.
-    With scikit-learn's C = 1 and no temperature it was 0.35 and 0.75."""
+    """Each target class is two of twenty source classes, told with a probability of about 0.7: what its row
+    gives these two, 0.1 at chance. With scikit-learn's C = 1 and no temperature it was 0.35 and 0.75."""
     draw, labels = np.random.default_rng(0), np.arange(10 * labels_a_class) % 10
-    z = draw.normal(size=(len(labels), 20)) + 4.5 * np.eye(20)[2 * labels + draw.integers(2, size=len(labels))]
+    z = (
+        draw.normal(size=(len(labels), 20))
+        + 4.5 * np.eye(20)[2 * labels + draw.integers(2, size=len(labels))]
+    )
     table = source_given_target(torch.from_numpy(np.exp(log_softmax(z))), torch.from_numpy(labels)).numpy()
     assert np.mean([table[t, 2 * t] + table[t, 2 * t + 1] for t in range(10)]) > least
     np.testing.assert_allclose(table.sum(1), 1, atol=1e-6)
@@ -106,7 +126,9 @@ def test_terms_are_the_two_cross_entropies_of_the_two_heads():
     terms = strategy.losses(Batch(None, TARGET, None))
     with torch.no_grad():
         features = strategy.network.backbone(INPUTS).double().numpy()
-    weight, bias = (parameter.detach().double().numpy() for parameter in (strategy.source.weight, strategy.source.bias))
+    weight, bias = (
+        parameter.detach().double().numpy() for parameter in (strategy.source.weight, strategy.source.bias)
+    )
     log_p = log_softmax(features @ weight.T + bias)
     assert terms["source"].item() == pytest.approx(-0.7 * (relation[LABELS] * log_p).sum(1).mean(), rel=1e-5)
     own = log_softmax(strategy.network.head(torch.from_numpy(features).float()).detach().double().numpy())
@@ -143,14 +165,22 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
 
 def test_it_starts_from_the_source_models_head_where_classes_differ(config, tmp_path, pair, monkeypatch):
     other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
-    monkeypatch.setattr(requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name])
+    monkeypatch.setattr(
+        requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name]
+    )
     request = requests.resolve(config("strategy=co_tuning", f"store={tmp_path}"))
     strategy, _ = build(request, request.task())
     assert strategy.source.weight.shape == (4, 16) and strategy.network.head.weight.shape == (3, 16)
 
 
 def test_without_a_source_model_it_is_refused(tmp_path, capsys):
-    asked = ["target=handwritten_digits", "strategy=co_tuning", "backbone=timm", "backbone.weights=pretrained", f"store={tmp_path}"]
+    asked = [
+        "target=handwritten_digits",
+        "strategy=co_tuning",
+        "backbone=timm",
+        "backbone.weights=pretrained",
+        f"store={tmp_path}",
+    ]
     assert main(["run", *asked]) == 2
     assert "strategy co_tuning needs a source model; give source=DOMAIN" in capsys.readouterr().err
 

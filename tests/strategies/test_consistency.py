@@ -30,9 +30,13 @@ def test_terms_and_gradients_equal_those_computed_by_hand(threshold):
     strategy, items = consistency(threshold), tiny.batch(with_labels=True)
     start = tiny.weights_of(strategy)
     terms = strategy.losses(items)
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(by_hand(start, items, threshold, start), rel=1e-9)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        by_hand(start, items, threshold, start), rel=1e-9
+    )
     strategy.backward(terms)
-    tiny.assert_gradients(strategy, lambda _, weights: sum(by_hand(weights, items, threshold, start).values()))
+    tiny.assert_gradients(
+        strategy, lambda _, weights: sum(by_hand(weights, items, threshold, start).values())
+    )
 
 
 def test_the_thresholds_of_the_test_let_all_some_and_none_through():
@@ -69,7 +73,10 @@ def test_other_contrast_and_brightness_are_within_their_bounds():
 
 
 def test_the_unlabelled_items_change_what_is_trained(finished):
-    with_them, without = (finished("strategy=consistency", f"strategy.trade_off={weight}", "strategy.threshold=0.3") for weight in (1.0, 0.0))
+    with_them, without = (
+        finished("strategy=consistency", f"strategy.trade_off={weight}", "strategy.threshold=0.3")
+        for weight in (1.0, 0.0)
+    )
     assert with_them.on_test().tobytes() != without.on_test().tobytes()
 
 

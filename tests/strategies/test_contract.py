@@ -36,7 +36,9 @@ def test_it_runs_to_a_finished_record(finished, name):
     assert run.record["cell"]["strategy"] in (name, "scratch")  # target_only from random weights is scratch
     for items in {member.split("/probabilities/")[0] for member in run.probabilities}:
         p = np.stack([run.members[f"{items}/probabilities/{step:06d}"] for step in (0, 4, 8, 12)])
-        assert p.shape == (4, len(run.members[f"{items}/ids"]), 3) and p.dtype == np.float32 and (p >= 0).all()
+        assert (
+            p.shape == (4, len(run.members[f"{items}/ids"]), 3) and p.dtype == np.float32 and (p >= 0).all()
+        )
         np.testing.assert_allclose(p.sum(2), 1, atol=1e-5)
 
 
@@ -91,11 +93,15 @@ def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budg
 
 def test_the_record_says_what_it_saw(finished, name):
     record, sees = finished(f"strategy={name}").record, CLASSES[name].sees
-    by_its_start = {"source_inputs", "source_labels"} if record["cell"]["initialisation"] == "source" else set()
+    by_its_start = (
+        {"source_inputs", "source_labels"} if record["cell"]["initialisation"] == "source" else set()
+    )
     assert set(record["sees"]) == sees | by_its_start
     sizes = {"source": 135, "target_labelled": 24, "target_val": 6, "target_unlabelled": 150}
     sights = ("source_inputs", "target_labels", "target_labels", "target_inputs")
-    expected = {pool: size if sight in sees else 0 for (pool, size), sight in zip(sizes.items(), sights, strict=True)}
+    expected = {
+        pool: size if sight in sees else 0 for (pool, size), sight in zip(sizes.items(), sights, strict=True)
+    }
     assert record["result"]["samples"] == expected
     classes = [f"blob-{c}" for c in range(3)]
     labelled = {"target": dict.fromkeys(classes, 10)} if "target_labels" in sees else {}
@@ -111,8 +117,13 @@ def test_one_seed_gives_one_result_and_another_seed_another(finished, train, nam
 
 def test_a_twin_has_the_same_labels_and_other_draws(finished, train, name):
     once, twin = finished(f"strategy={name}"), train(f"strategy={name}", "twin=true")
-    assert twin.record["subset"] == once.record["subset"] and twin.record["fingerprint"] != once.record["fingerprint"]
-    assert (twin.on_test().tobytes() == once.on_test().tobytes()) == CLASSES[name].closed_form  # which draws nothing at random
+    assert (
+        twin.record["subset"] == once.record["subset"]
+        and twin.record["fingerprint"] != once.record["fingerprint"]
+    )
+    assert (twin.on_test().tobytes() == once.on_test().tobytes()) == CLASSES[
+        name
+    ].closed_form  # which draws nothing at random
 
 
 def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite(finished, train, pair, name):
@@ -123,7 +134,9 @@ def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite
     inputs[torch.from_numpy(~np.isin(domain.ids, scored))] = torch.nan
     run = train(f"strategy={name}", domains=pair | {domain.name: replace(domain, inputs=inputs)})
     assert run.record["status"] == "diverged"
-    assert "is not finite" in run.record["reason"] and (run.record["reason"].startswith("loss/") or CLASSES[name].closed_form)
+    assert "is not finite" in run.record["reason"] and (
+        run.record["reason"].startswith("loss/") or CLASSES[name].closed_form
+    )
     assert run.record["result"]["evaluations"] == [0]
     assert run.on_test(0).tobytes() == clean.on_test(0).tobytes()
     assert np.isfinite(list(run.record["result"]["metrics"].values())).all()
@@ -131,7 +144,10 @@ def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite
 
 def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, train, scrambled, name):
     # labels enough, and steps large enough, to choose what was learnt from the source
-    chosen = [f"strategy={name}", *(["label_budget=50", "strategy.backbone_rate=1"] if CLASSES[name].beside_scratch else [])]
+    chosen = [
+        f"strategy={name}",
+        *(["label_budget=50", "strategy.backbone_rate=1"] if CLASSES[name].beside_scratch else []),
+    ]
     clean = finished(*chosen)
     run = train(*chosen, domains=scrambled("blobs_shifted", "train"))
     if "source_labels" in clean.record["sees"]:
@@ -147,11 +163,21 @@ def test_no_stored_probability_depends_on_a_target_test_label(finished, train, s
 
 def test_no_kept_model_depends_on_a_target_test_label(train, pair, scrambled, name):
     sees = CLASSES[name].sees
-    selection = "target_val" if "target_labels" in sees else "source_val" if "source_inputs" in sees else "last"
-    keeping = (f"strategy={name}", "keep=selected", f"selection={selection}", "trainer.steps=40", "trainer.evaluations=8")
+    selection = (
+        "target_val" if "target_labels" in sees else "source_val" if "source_inputs" in sees else "last"
+    )
+    keeping = (
+        f"strategy={name}",
+        "keep=selected",
+        f"selection={selection}",
+        "trainer.steps=40",
+        "trainer.evaluations=8",
+    )
     clean, garbage = train(*keeping, domains=pair), train(*keeping, domains=scrambled("blobs", "test"))
     assert clean.record["result"]["metrics"] != garbage.record["result"]["metrics"]
-    assert (clean.folder / "model.safetensors").read_bytes() == (garbage.folder / "model.safetensors").read_bytes()
+    assert (clean.folder / "model.safetensors").read_bytes() == (
+        garbage.folder / "model.safetensors"
+    ).read_bytes()
     assert clean.probabilities == garbage.probabilities
 
 
@@ -165,7 +191,9 @@ def test_what_trains_the_head_alone_moves_nothing_else_and_draws_nothing(name):
     torch.manual_seed(0)
     trained = strategy(Classifier(MLP((4,), [8]), 3))
     [group] = trained.parameter_groups()["all"]
-    assert {id(weight) for weight in group["params"]} == {id(weight) for weight in trained.network.head.parameters()}
+    assert {id(weight) for weight in group["params"]} == {
+        id(weight) for weight in trained.network.head.parameters()
+    }
     assert not any(weight.requires_grad for weight in trained.network.backbone.parameters())
     before = torch.get_rng_state()
     features = trained.precompute(torch.rand(6, 4, generator=torch.Generator().manual_seed(0)))

@@ -20,7 +20,9 @@ def by_pairs(source: np.ndarray, target: np.ndarray) -> float:
 
     values = []
     for factor in (0.25, 0.5, 1, 2, 4):
-        within = [np.mean([between(x, y, factor) for x, y in combinations(side, 2)]) for side in (source, target)]
+        within = [
+            np.mean([between(x, y, factor) for x, y in combinations(side, 2)]) for side in (source, target)
+        ]
         values.append(sum(within) - 2 * np.mean([between(x, y, factor) for x in source for y in target]))
     return float(np.mean(values))
 
@@ -29,7 +31,10 @@ def by_pairs(source: np.ndarray, target: np.ndarray) -> float:
 def test_terms_equal_those_computed_by_hand(with_labels):
     strategy, items = tiny.ready(DAN(tiny.network(), trade_off=0.5)), tiny.batch(with_labels)
     weights = tiny.weights_of(strategy)
-    distances = [by_pairs(layer(weights, items.source.inputs), layer(weights, items.unlabelled)) for layer in (tiny.features, tiny.logits)]
+    distances = [
+        by_pairs(layer(weights, items.source.inputs), layer(weights, items.unlabelled))
+        for layer in (tiny.features, tiny.logits)
+    ]
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
     assert terms == pytest.approx(tiny.supervised(weights, items) | {"mmd": 0.5 * sum(distances)}, rel=1e-9)
 

@@ -30,22 +30,31 @@ def batch(with_labels: bool) -> Batch:
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean([np.log(np.exp(row).sum()) - row[label] for row, label in zip(logits, labels, strict=True)]))
+    return float(
+        np.mean([np.log(np.exp(row).sum()) - row[label] for row, label in zip(logits, labels, strict=True)])
+    )
 
 
 def by_hand(weights: dict[str, np.ndarray], items: Batch) -> dict[str, float]:
     """The three terms from the weights, by the equations."""
 
     def features(inputs):
-        return inputs.numpy() @ weights["network.backbone.layer.weight"].T + weights["network.backbone.layer.bias"]
+        return (
+            inputs.numpy() @ weights["network.backbone.layer.weight"].T
+            + weights["network.backbone.layer.bias"]
+        )
 
     def head(inputs):
         return features(inputs) @ weights["network.head.weight"].T + weights["network.head.bias"]
 
     hidden = np.concatenate([features(items.source.inputs), features(items.unlabelled)])
     for layer in ("0", "2"):
-        hidden = np.maximum(hidden @ weights[f"discriminator.{layer}.weight"].T + weights[f"discriminator.{layer}.bias"], 0)
-    is_source = 1 / (1 + np.exp(-(hidden @ weights["discriminator.4.weight"].T + weights["discriminator.4.bias"])[:, 0]))
+        hidden = np.maximum(
+            hidden @ weights[f"discriminator.{layer}.weight"].T + weights[f"discriminator.{layer}.bias"], 0
+        )
+    is_source = 1 / (
+        1 + np.exp(-(hidden @ weights["discriminator.4.weight"].T + weights["discriminator.4.bias"])[:, 0])
+    )
     source, unlabelled = np.split(is_source, [len(items.source.labels)])
     terms = {
         "source": cross_entropy(head(items.source.inputs), items.source.labels.numpy()),
@@ -65,14 +74,24 @@ def test_terms_equal_those_computed_by_hand(with_labels):
     strategy, items = dann(), batch(with_labels)
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
     assert terms == pytest.approx(by_hand(weights_of(strategy), items), rel=1e-9)
-    assert strategy.network.backbone.calls == [11 if with_labels else 9]  # one pass, so that normalisation sees both domains together
+    assert strategy.network.backbone.calls == [
+        11 if with_labels else 9
+    ]  # one pass, so that normalisation sees both domains together
 
 
 @pytest.mark.parametrize(
     ("steps_done", "trade_off", "strength"),
-    [(0, 1.0, 0.0), (10, 1.0, 0.46211716), (25, 1.0, 0.84828364), (50, 2.0, 1.97322860), (100, 1.0, 0.99990920)],
+    [
+        (0, 1.0, 0.0),
+        (10, 1.0, 0.46211716),
+        (25, 1.0, 0.84828364),
+        (50, 2.0, 1.97322860),
+        (100, 1.0, 0.99990920),
+    ],
 )
-def test_features_go_against_the_discriminator_with_the_strength_of_the_schedule(steps_done, trade_off, strength):
+def test_features_go_against_the_discriminator_with_the_strength_of_the_schedule(
+    steps_done, trade_off, strength
+):
     """Numerical gradients of  CE_S + CE_T - λ L_D  for the network and of  L_D  for the discriminator."""
     strategy, items = dann(trade_off, steps_done), batch(with_labels=True)
     strategy.backward(strategy.losses(items))

@@ -21,7 +21,11 @@ def strategy(**weights) -> DeepJDOT:
 def batch(source: int = 6, unlabelled: int = 6) -> Batch:
     draw = torch.Generator().manual_seed(1)
     inputs, labels = torch.randn(source, 4, generator=draw), torch.arange(source) % 3
-    return Batch(Labelled(inputs, labels, torch.zeros_like(labels)), None, 1 + torch.randn(unlabelled, 4, generator=draw))
+    return Batch(
+        Labelled(inputs, labels, torch.zeros_like(labels)),
+        None,
+        1 + torch.randn(unlabelled, 4, generator=draw),
+    )
 
 
 @torch.no_grad()
@@ -50,7 +54,9 @@ def test_unequal_batches_share_their_mass_as_a_linear_program_does():
     s, b = strategy(), batch(source=6, unlabelled=4)
     cost = sum(costs(s, b))
     row, column = np.kron(np.eye(6), np.ones(4)), np.kron(np.ones(6), np.eye(4))
-    least = linprog(cost.ravel(), A_eq=np.r_[row, column], b_eq=np.r_[np.full(6, 1 / 6), np.full(4, 1 / 4)]).fun
+    least = linprog(
+        cost.ravel(), A_eq=np.r_[row, column], b_eq=np.r_[np.full(6, 1 / 6), np.full(4, 1 / 4)]
+    ).fun
     terms = s.losses(b)
     assert (terms["features"] + terms["labels"]).item() == pytest.approx(least, rel=1e-5)
 
@@ -65,15 +71,23 @@ def test_the_plan_is_a_constant_to_the_gradient():
 
 @pytest.mark.parametrize("with_labels", [False, True])
 def test_gradients_are_those_of_the_least_joint_cost(with_labels):
-    """Of the optimal value, found anew by a linear program at every moved weight: a least cost has the gradient of its plan held still."""
-    s, items = tiny.ready(DeepJDOT(tiny.network(), feature_weight=0.3, label_weight=2.0)), tiny.batch(with_labels)
+    """Of the optimal value, found anew by a linear program at every moved weight: a least cost has the
+    gradient of its plan held still."""
+    s, items = (
+        tiny.ready(DeepJDOT(tiny.network(), feature_weight=0.3, label_weight=2.0)),
+        tiny.batch(with_labels),
+    )
     rows, columns = np.kron(np.eye(4), np.ones(5)), np.kron(np.ones(4), np.eye(5))
 
     def objective(name: str, weights: tiny.Weights) -> float:
         f, g = tiny.features(weights, items.source.inputs), tiny.features(weights, items.unlabelled)
-        wrong = -np.log(tiny.softmax(tiny.logits(weights, items.unlabelled)))[:, items.source.labels.numpy()].T
+        wrong = -np.log(tiny.softmax(tiny.logits(weights, items.unlabelled)))[
+            :, items.source.labels.numpy()
+        ].T
         cost = 0.3 * ((f[:, None] - g) ** 2).sum(2) / 2 + 2.0 * wrong  # two features
-        least = linprog(cost.ravel(), A_eq=np.r_[rows, columns], b_eq=np.r_[np.full(4, 1 / 4), np.full(5, 1 / 5)]).fun
+        least = linprog(
+            cost.ravel(), A_eq=np.r_[rows, columns], b_eq=np.r_[np.full(4, 1 / 4), np.full(5, 1 / 5)]
+        ).fun
         return sum(tiny.supervised(weights, items).values()) + least
 
     s.backward(s.losses(items))

@@ -1,4 +1,5 @@
-"""DELTA: attention and penalty against an independent computation in numpy, and that a resumed run ends the same."""
+"""DELTA: attention and penalty against an independent computation in numpy, and that a resumed run ends the
+same."""
 
 from functools import partial
 
@@ -67,7 +68,10 @@ def test_features_of_one_worth_have_one_attention():
 
 def test_the_history_tells_how_unlike_the_attention_is():
     outcome_history, strategy = run()[1:]
-    assert [row.get("attention/sd") for row in outcome_history] == [None, *[pytest.approx(np.std(attention(True)), abs=6e-3)] * 3]
+    assert [row.get("attention/sd") for row in outcome_history] == [
+        None,
+        *[pytest.approx(np.std(attention(True)), abs=6e-3)] * 3,
+    ]
     assert strategy.attention.mean().item() == pytest.approx(1)
 
 
@@ -79,7 +83,9 @@ def test_terms_are_the_attended_distance_of_the_features_and_the_heads_norm():
             parameter += 0.1
     distance = (features(strategy.network.backbone.train()) - features(strategy.start.eval())) ** 2  # [12, 6]
     terms = strategy.losses(Batch(None, TARGET, None))
-    assert terms["features"].item() == pytest.approx(0.15 * (distance @ strategy.attention.numpy()).mean(), rel=1e-4)
+    assert terms["features"].item() == pytest.approx(
+        0.15 * (distance @ strategy.attention.numpy()).mean(), rel=1e-4
+    )
     norm = sum(parameter.square().sum().item() for parameter in strategy.network.head.parameters())
     assert terms["head"].item() == pytest.approx(0.25 * norm, rel=1e-5)
 
@@ -89,7 +95,11 @@ def run(*where, alpha: float = 0.01) -> tuple:
     settings = Settings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
     outcome = fit(strategy, Pools(target=TARGET), EVALUATED, settings, (0, "test"), *where)
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
-    return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history, strategy
+    return (
+        {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()},
+        history,
+        strategy,
+    )
 
 
 def test_the_start_stays_what_it_was_and_the_features_stay_near_it():
@@ -97,7 +107,9 @@ def test_the_start_stays_what_it_was_and_the_features_stay_near_it():
     *_, far = run(alpha=0.0)
     before = delta().start.state_dict()
     assert all(torch.equal(value, before[key]) for key, value in near.start.state_dict().items())
-    moved = [np.square(features(s.network.backbone.train()) - features(s.start.eval())).sum() for s in (near, far)]
+    moved = [
+        np.square(features(s.network.backbone.train()) - features(s.start.eval())).sum() for s in (near, far)
+    ]
     assert moved[0] < moved[1]
 
 
@@ -114,4 +126,7 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
 
 @pytest.mark.parametrize("key", ["alpha", "beta"])
 def test_each_term_changes_what_is_trained(finished, key):
-    assert finished("strategy=delta").on_test().tobytes() != finished("strategy=delta", f"strategy.{key}=0").on_test().tobytes()
+    assert (
+        finished("strategy=delta").on_test().tobytes()
+        != finished("strategy=delta", f"strategy.{key}=0").on_test().tobytes()
+    )

@@ -44,7 +44,9 @@ def taken(make) -> dict[str, torch.Tensor]:
 )
 def test_every_layer_steps_by_its_share_of_the_heads_rate(make, factors):
     equal, layered = taken(FineTuning), taken(make)
-    layers = dict(zip(("backbone.layers.0", "backbone.layers.1", "backbone.layers.2", "head"), factors, strict=True))
+    layers = dict(
+        zip(("backbone.layers.0", "backbone.layers.1", "backbone.layers.2", "head"), factors, strict=True)
+    )
     for key, step in equal.items():
         assert step.abs().max() > 0
         factor = layers[key.removeprefix("network.").rpartition(".")[0]]
@@ -53,7 +55,9 @@ def test_every_layer_steps_by_its_share_of_the_heads_rate(make, factors):
 
 def test_in_a_transformer_it_is_one_block_a_layer_and_every_parameter_has_a_rate():
     torch.manual_seed(0)
-    strategy = LayerDecay(Classifier(Timm((1, 32, 32), model="test_vit", model_arguments={"patch_size": 4}), classes=3))
+    strategy = LayerDecay(
+        Classifier(Timm((1, 32, 32), model="test_vit", model_arguments={"patch_size": 4}), classes=3)
+    )
     [groups] = strategy.parameter_groups().values()
     rates = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
     named = {name: rates.pop(id(parameter)) for name, parameter in strategy.named_parameters()}
@@ -62,7 +66,9 @@ def test_in_a_transformer_it_is_one_block_a_layer_and_every_parameter_has_a_rate
     for block, above in zip(blocks, reversed(range(1, len(blocks) + 1)), strict=True):
         [rate] = {rate for name, rate in named.items() if f"blocks.{block}." in name}
         assert rate == pytest.approx(0.75**above)
-    assert named["network.head.weight"] == 1 and named["network.backbone.model.patch_embed.proj.weight"] == pytest.approx(0.75 ** (len(blocks) + 1))
+    assert named["network.head.weight"] == 1 and named[
+        "network.backbone.model.patch_embed.proj.weight"
+    ] == pytest.approx(0.75 ** (len(blocks) + 1))
 
 
 def test_rates_that_do_not_descend_to_a_number_are_refused():

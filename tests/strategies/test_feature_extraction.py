@@ -1,4 +1,5 @@
-"""Feature extraction: the backbone stays as it is, the head is that of a linear model on features computed beforehand."""
+"""Feature extraction: the backbone stays as it is, the head is that of a linear model on features computed
+beforehand."""
 
 import copy
 from functools import partial
@@ -17,7 +18,11 @@ STEPS = 20
 
 def images() -> Labelled:
     draw = torch.Generator().manual_seed(0)
-    return Labelled(torch.randint(0, 256, (12, 1, 8, 8), generator=draw, dtype=torch.uint8), torch.arange(12) % 3, torch.zeros(12))
+    return Labelled(
+        torch.randint(0, 256, (12, 1, 8, 8), generator=draw, dtype=torch.uint8),
+        torch.arange(12) % 3,
+        torch.zeros(12),
+    )
 
 
 def network() -> Classifier:

@@ -1,6 +1,5 @@
 """Fine-tuning: what it starts from and how fast each part moves."""
 
-
 import torch
 from safetensors.torch import load_file
 
@@ -25,7 +24,9 @@ def test_it_starts_from_the_source_model_with_its_head_where_classes_are_shared(
 
 def test_it_starts_with_a_fresh_head_where_classes_differ(config, tmp_path, pair, monkeypatch):
     other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
-    monkeypatch.setattr(requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name])
+    monkeypatch.setattr(
+        requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name]
+    )
     strategy, source = built(config, tmp_path)
     state = strategy.network.state_dict()
     assert source["head.weight"].shape == (4, 16) and state["head.weight"].shape == (3, 16)

@@ -1,4 +1,5 @@
-"""Heads fitted once to frozen features: against scikit-learn and numpy, kept in the model, the same when resumed."""
+"""Heads fitted once to frozen features: against scikit-learn and numpy, kept in the model, the same when
+resumed."""
 
 import copy
 from functools import partial
@@ -30,7 +31,11 @@ SETTINGS = Settings(6, 8, 3, partial(torch.optim.AdamW, lr=0.1), "cosine", "cpu"
 
 def images(size: int, seed: int, classes: int = 3) -> Labelled:
     draw = torch.Generator().manual_seed(seed)
-    return Labelled(torch.randint(0, 256, (size, 1, 8, 8), generator=draw, dtype=torch.uint8), torch.arange(size) % classes, torch.zeros(size))
+    return Labelled(
+        torch.randint(0, 256, (size, 1, 8, 8), generator=draw, dtype=torch.uint8),
+        torch.arange(size) % classes,
+        torch.zeros(size),
+    )
 
 
 def network(classes: int = 3) -> Classifier:
@@ -41,7 +46,11 @@ def network(classes: int = 3) -> Classifier:
 def fitted(make, classes: int = 3, *where) -> tuple:
     """(strategy, outcome, numpy features of 30 training and 40 test images, training labels)"""
     pool, test = images(30, 1, classes), images(40, 2, classes)
-    evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(40).astype(str), ("a", "b", "c")[:classes], None)}
+    evaluated = {
+        "toy/test": Evaluated(
+            test.inputs, test.labels, np.arange(40).astype(str), ("a", "b", "c")[:classes], None
+        )
+    }
     strategy = make(network(classes))
     outcome = fit(strategy, Pools(target=pool), evaluated, SETTINGS, (0, "test"), *where)
     backbone = network(classes).backbone.eval()
@@ -58,7 +67,9 @@ def last(outcome) -> np.ndarray:
 @pytest.mark.parametrize("C", [0.01, 1.0])
 def test_logistic_regression_is_scikit_learns_on_standardised_features(classes, C):
     _, outcome, train, test, labels = fitted(partial(LogisticRegression, C=C), classes)
-    reference = make_pipeline(StandardScaler(), linear_model.LogisticRegression(C=C, max_iter=1000)).fit(train, labels)
+    reference = make_pipeline(StandardScaler(), linear_model.LogisticRegression(C=C, max_iter=1000)).fit(
+        train, labels
+    )
     np.testing.assert_allclose(last(outcome), reference.predict_proba(test), atol=1e-4)
 
 
@@ -66,10 +77,14 @@ def test_logistic_regression_is_scikit_learns_on_standardised_features(classes, 
 @pytest.mark.parametrize("C", [0.01, 1.0])
 def test_the_svms_margins_are_scikit_learns_and_its_largest_is_the_class(classes, C):
     _, outcome, train, test, labels = fitted(partial(LinearSVM, C=C), classes)
-    reference = make_pipeline(StandardScaler(), LinearSVC(C=C, dual=False, max_iter=10_000)).fit(train, labels)
+    reference = make_pipeline(StandardScaler(), LinearSVC(C=C, dual=False, max_iter=10_000)).fit(
+        train, labels
+    )
     margins = reference.decision_function(test)
     expected = np.stack([-margins / 2, margins / 2], 1) if classes == 2 else margins
-    np.testing.assert_allclose(last(outcome), np.exp(expected) / np.exp(expected).sum(1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(
+        last(outcome), np.exp(expected) / np.exp(expected).sum(1, keepdims=True), atol=1e-4
+    )
     assert (last(outcome).argmax(1) == reference.predict(test)).all()
 
 
@@ -91,7 +106,9 @@ def test_nearest_neighbour_is_certain_of_its_neighbours_class():
 def test_the_backbone_stays_untouched_and_no_step_moves_the_head(make):
     strategy, outcome, *_ = fitted(make)
     before = network().backbone.state_dict()
-    assert all(torch.equal(value, before[key]) for key, value in strategy.network.backbone.state_dict().items())
+    assert all(
+        torch.equal(value, before[key]) for key, value in strategy.network.backbone.state_dict().items()
+    )
     later = [outcome.probabilities["toy/test"][step] for step in (2, 4, 6)]
     assert all(torch.equal(p, later[0]) for p in later)
 
@@ -106,7 +123,10 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, make):
         fitted(make, 3, tmp_path, stop)
     resumed, whole = fitted(make, 3, tmp_path)[1], fitted(make)[1]
     assert resumed.probabilities["toy/test"].keys() == whole.probabilities["toy/test"].keys()
-    assert all(torch.equal(p, whole.probabilities["toy/test"][step]) for step, p in resumed.probabilities["toy/test"].items())
+    assert all(
+        torch.equal(p, whole.probabilities["toy/test"][step])
+        for step, p in resumed.probabilities["toy/test"].items()
+    )
 
 
 @pytest.mark.parametrize("make", HEADS)
@@ -131,7 +151,10 @@ def test_a_kept_model_predicts_what_its_record_holds(train, name):
 
 @pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
 def test_the_penalty_changes_what_is_fitted(finished, name):
-    assert finished(f"strategy={name}").on_test().tobytes() != finished(f"strategy={name}", "strategy.C=0.01").on_test().tobytes()
+    assert (
+        finished(f"strategy={name}").on_test().tobytes()
+        != finished(f"strategy={name}", "strategy.C=0.01").on_test().tobytes()
+    )
 
 
 def test_which_have_probabilities_that_mean_something():

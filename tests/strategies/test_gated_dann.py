@@ -16,10 +16,15 @@ def by_hand(weights: tiny.Weights, items: Batch) -> tuple[dict[str, float], np.n
     """(terms with the gate open for all, the gate ω of each source item)"""
     f = {name: tiny.features(weights, part) for name, part in
          (("s", items.source.inputs), ("u", items.unlabelled), ("t", items.target.inputs))}  # fmt: skip
-    codes = {name: np.eye(3)[labels.numpy()] for name, labels in (("s", items.source.labels), ("t", items.target.labels))}
+    codes = {
+        name: np.eye(3)[labels.numpy()]
+        for name, labels in (("s", items.source.labels), ("t", items.target.labels))
+    }
 
     def is_source(features: np.ndarray, code: np.ndarray) -> np.ndarray:
-        return tiny.discriminated(weights, np.concatenate([features, np.broadcast_to(code, (len(features), 3))], axis=1))
+        return tiny.discriminated(
+            weights, np.concatenate([features, np.broadcast_to(code, (len(features), 3))], axis=1)
+        )
 
     def between(source: np.ndarray, target: np.ndarray) -> float:
         return float(-(np.log(source).mean() + np.log(1 - target).mean()) / 2)
@@ -42,12 +47,18 @@ def test_terms_equal_those_computed_by_hand():
     weights = tiny.weights_of(strategy)
     terms, gate = by_hand(weights, items)
     expected = terms | {"source": 0.5 * gated_source(weights, items, gate)}
-    assert {name: term.item() for name, term in strategy.losses(items).items()} == pytest.approx(expected, rel=1e-9)
+    assert {name: term.item() for name, term in strategy.losses(items).items()} == pytest.approx(
+        expected, rel=1e-9
+    )
     assert np.ptp(gate) > 1e-3 and strategy.network.backbone.calls == [11]  # one pass
 
 
-@pytest.mark.parametrize(("steps_done", "trade_off", "strength"), [(0, 1.0, 0.0), (10, 1.0, 0.46211716), (50, 2.0, 1.97322860)])
-def test_features_go_against_both_discriminators_and_the_gate_has_no_gradient(steps_done, trade_off, strength):
+@pytest.mark.parametrize(
+    ("steps_done", "trade_off", "strength"), [(0, 1.0, 0.0), (10, 1.0, 0.46211716), (50, 2.0, 1.97322860)]
+)
+def test_features_go_against_both_discriminators_and_the_gate_has_no_gradient(
+    steps_done, trade_off, strength
+):
     strategy, items = gated(steps_done, trade_off=trade_off), tiny.batch(with_labels=True)
     strategy.backward(strategy.losses(items))
     _, gate = by_hand(tiny.weights_of(strategy), items)
@@ -64,4 +75,7 @@ def test_features_go_against_both_discriminators_and_the_gate_has_no_gradient(st
 
 @pytest.mark.parametrize("without", ["strategy.trade_off=0", "strategy.source_weight=0"])
 def test_each_term_changes_what_is_trained(finished, without):
-    assert finished("strategy=gated_dann").on_test().tobytes() != finished("strategy=gated_dann", without).on_test().tobytes()
+    assert (
+        finished("strategy=gated_dann").on_test().tobytes()
+        != finished("strategy=gated_dann", without).on_test().tobytes()
+    )

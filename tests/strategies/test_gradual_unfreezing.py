@@ -41,12 +41,19 @@ def steps_moving(unfrozen_by: float) -> dict[str, list[int]]:
     fit(strategy, POOLS, {}, settings(12, 12), (0, "test"), after_interval=note)
     parts = {"head": "head.weight"} | {f"conv{i}": f"backbone.conv{i}.0.weight" for i in (1, 2, 3)}
     parts |= {f"conv{i} stats": f"backbone.conv{i}.1.running_mean" for i in (1, 2, 3)}
-    return {part: [i for i, (then, now) in enumerate(pairwise(states)) if not torch.equal(then[key], now[key])] for part, key in parts.items()}
+    return {
+        part: [i for i, (then, now) in enumerate(pairwise(states)) if not torch.equal(then[key], now[key])]
+        for part, key in parts.items()
+    }
 
 
 @pytest.mark.parametrize(
     ("unfrozen_by", "first"),
-    [(0.5, {"conv3": 2, "conv2": 4, "conv1": 6}), (0.75, {"conv3": 3, "conv2": 6, "conv1": 9}), (0.0, {"conv3": 0, "conv2": 0, "conv1": 0})],
+    [
+        (0.5, {"conv3": 2, "conv2": 4, "conv1": 6}),
+        (0.75, {"conv3": 3, "conv2": 6, "conv1": 9}),
+        (0.0, {"conv3": 0, "conv2": 0, "conv1": 0}),
+    ],
 )
 def test_each_group_thaws_with_its_statistics_at_its_share_of_the_steps(unfrozen_by, first):
     expected = {"head": list(range(12))}
@@ -75,7 +82,10 @@ def test_the_schedule_does_not_depend_on_when_it_is_evaluated():
     def thawed(evaluations: int) -> list[list[bool]]:
         strategy = GradualUnfreezing(network(), unfrozen_by=0.5)
         steps = []
-        strategy.losses = lambda batch: steps.append([p.requires_grad for p in strategy.network.parameters()]) or FineTuning.losses(strategy, batch)
+        strategy.losses = lambda batch: (
+            steps.append([p.requires_grad for p in strategy.network.parameters()])
+            or FineTuning.losses(strategy, batch)
+        )
         fit(strategy, POOLS, {}, settings(12, evaluations), (0, "test"))
         return steps
 
@@ -89,5 +99,8 @@ def test_a_share_by_which_nothing_would_thaw_is_refused(share):
 
 
 def test_unfreezing_changes_what_is_trained(finished):
-    gradual, at_once = finished("strategy=gradual_unfreezing"), finished("strategy=gradual_unfreezing", "strategy.unfrozen_by=0")
+    gradual, at_once = (
+        finished("strategy=gradual_unfreezing"),
+        finished("strategy=gradual_unfreezing", "strategy.unfrozen_by=0"),
+    )
     assert gradual.on_test().tobytes() != at_once.on_test().tobytes()

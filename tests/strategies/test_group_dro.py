@@ -22,7 +22,10 @@ def three_domains(with_labels: bool) -> Batch:
 def by_group(weights: dict, items: Batch) -> np.ndarray:
     """Mean cross-entropy of each group, 0 for one without items."""
     parts = [items.source] + ([items.target] if items.target else [])
-    each = [-np.log(softmax(logits(weights, part.inputs))[np.arange(len(part.labels)), part.labels.numpy()]) for part in parts]
+    each = [
+        -np.log(softmax(logits(weights, part.inputs))[np.arange(len(part.labels)), part.labels.numpy()])
+        for part in parts
+    ]
     means = [each[0][[0, 2, 3]].mean(), 0.0, each[0][1]]
     return np.array(means + ([each[1].mean()] if items.target else []))
 
@@ -52,12 +55,22 @@ def test_a_resumed_fit_goes_on_with_its_weights():
 
 
 def test_the_weights_change_what_is_trained(finished):
-    assert finished("strategy=group_dro").on_test().tobytes() != finished("strategy=group_dro", "strategy.step=0").on_test().tobytes()
+    assert (
+        finished("strategy=group_dro").on_test().tobytes()
+        != finished("strategy=group_dro", "strategy.step=0").on_test().tobytes()
+    )
 
 
-def test_two_sources_and_the_target_are_three_groups_and_a_kept_model_predicts_what_its_record_holds(train, pair):
+def test_two_sources_and_the_target_are_three_groups_and_a_kept_model_predicts_what_its_record_holds(
+    train, pair
+):
     third = shifted_blobs.load("blobs_third", shift=1.0, draw=2)
-    run = train("strategy=group_dro", "source=[blobs_shifted,blobs_third]", "keep=selected", domains=pair | {"blobs_third": third})
+    run = train(
+        "strategy=group_dro",
+        "source=[blobs_shifted,blobs_third]",
+        "keep=selected",
+        domains=pair | {"blobs_third": third},
+    )
     loaded = load_run(run.folder)
     weights = loaded.strategy.groups.weights
     assert weights.shape == (3,) and weights.sum().item() == pytest.approx(1) and weights.std() > 0

@@ -1,4 +1,5 @@
-"""Instance weights: those of a shift whose density ratio is known, the weighted loss by hand, and joint training where all are 1."""
+"""Instance weights: those of a shift whose density ratio is known, the weighted loss by hand, and joint
+training where all are 1."""
 
 import numpy as np
 import pytest
@@ -51,8 +52,13 @@ def test_the_source_term_is_weighted_by_hand():
     items, weights = tiny.batch(with_labels=True), tiny.weights_of(strategy)
     w = np.exp(tiny.features(weights, items.source.inputs) @ [0.3, -0.2] + 0.1)
     p = tiny.softmax(tiny.logits(weights, items.source.inputs))[np.arange(4), items.source.labels.numpy()]
-    expected = {"source": 0.5 * float((w * -np.log(p)).mean()), "target": tiny.supervised(weights, items)["target"]}
-    assert {name: term.item() for name, term in strategy.losses(items).items()} == pytest.approx(expected, rel=1e-9)
+    expected = {
+        "source": 0.5 * float((w * -np.log(p)).mean()),
+        "target": tiny.supervised(weights, items)["target"],
+    }
+    assert {name: term.item() for name, term in strategy.losses(items).items()} == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 def test_weights_stay_as_they_were_while_the_network_trains():

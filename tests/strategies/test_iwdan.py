@@ -1,4 +1,5 @@
-"""IWDAN against numpy and numerical gradients; its weights against a search of the constraint set, and near the true ones under label shift."""
+"""IWDAN against numpy and numerical gradients; its weights against a search of the constraint set, and near
+the true ones under label shift."""
 
 import numpy as np
 import pytest
@@ -29,13 +30,21 @@ def iwdan(steps_done: int = 0) -> IWDAN:
 
 
 def by_hand(weights: tiny.Weights, items, predicted_by: tiny.Weights, solved: bool) -> dict[str, float]:
-    """predicted_by: the weights that K, μ and w come from, which no gradient reaches. solved: whether w is new at this step."""
+    """predicted_by: the weights that K, μ and w come from, which no gradient reaches. solved: whether w is
+    new at this step."""
     labels = items.source.labels.numpy()
-    p_source, p_target = (tiny.softmax(tiny.logits(predicted_by, part)) for part in (items.source.inputs, items.unlabelled))
-    confusion = 0.75 * K + 0.25 * sum(np.outer(p, np.eye(3)[y]) for p, y in zip(p_source, labels, strict=True)) / len(labels)
+    p_source, p_target = (
+        tiny.softmax(tiny.logits(predicted_by, part)) for part in (items.source.inputs, items.unlabelled)
+    )
+    confusion = 0.75 * K + 0.25 * sum(
+        np.outer(p, np.eye(3)[y]) for p, y in zip(p_source, labels, strict=True)
+    ) / len(labels)
     w = shift_weights(confusion, 0.75 * MU + 0.25 * p_target.mean(0)) if solved else np.array([3.0, 0.5, 0.1])
     p = tiny.softmax(tiny.logits(weights, items.source.inputs))[np.arange(len(labels)), labels]
-    source, unlabelled = (tiny.discriminated(weights, tiny.features(weights, part)) for part in (items.source.inputs, items.unlabelled))
+    source, unlabelled = (
+        tiny.discriminated(weights, tiny.features(weights, part))
+        for part in (items.source.inputs, items.unlabelled)
+    )
     terms = {
         "source": -(np.log(p) / confusion.sum(0)[labels]).mean() / 3,
         "domain": (-(w[labels] * np.log(source)).mean() - np.log(1 - unlabelled).mean()) / 2,
@@ -65,8 +74,9 @@ def test_terms_and_gradients_equal_those_computed_by_hand(with_labels, steps_don
 def test_the_weights_are_those_of_the_least_squares_within_their_bounds(mu):
     shares = K.sum(0)
     best = minimize(
-        lambda w: ((mu - K @ w) ** 2).sum(), np.ones(3), bounds=[(0, None)] * 3, constraints={"type": "eq", "fun": lambda w: shares @ w - 1},
-        method="SLSQP", options={"ftol": 1e-14, "maxiter": 500},
+        lambda w: ((mu - K @ w) ** 2).sum(), np.ones(3), bounds=[(0, None)] * 3,
+        constraints={"type": "eq", "fun": lambda w: shares @ w - 1}, method="SLSQP",
+        options={"ftol": 1e-14, "maxiter": 500},
     )  # fmt: skip
     found = shift_weights(K, mu)
     np.testing.assert_allclose(found, best.x, atol=1e-4)
@@ -83,7 +93,13 @@ def test_a_target_of_known_shares_has_their_ratio_for_weights():
 def test_trained_on_a_skewed_target_its_weights_come_near_the_true_ratio():
     torch.manual_seed(0)
     strategy = IWDAN(Classifier(MLP((4,), hidden=[32, 32]), classes=3))
-    fit(strategy, Pools(source=skewed_turned(240, 1, False), unlabelled=skewed_turned(240, 2, True).inputs), {}, SETTINGS, (0, "test"))
+    fit(
+        strategy,
+        Pools(source=skewed_turned(240, 1, False), unlabelled=skewed_turned(240, 2, True).inputs),
+        {},
+        SETTINGS,
+        (0, "test"),
+    )
     np.testing.assert_allclose(strategy.class_weights, [2.1, 0.45, 0.45], atol=0.3)
 
 

@@ -18,7 +18,9 @@ def by_pairs(source: list[np.ndarray], target: list[np.ndarray]) -> float:
         medians.append(squared[(len(squared) - 1) // 2])
 
     def kernel(x, y):
-        return np.prod([np.exp(-np.sum((a - b) ** 2) / median) for a, b, median in zip(x, y, medians, strict=True)])
+        return np.prod(
+            [np.exp(-np.sum((a - b) ** 2) / median) for a, b, median in zip(x, y, medians, strict=True)]
+        )
 
     sides = [list(zip(*side, strict=True)) for side in (source, target)]
     within = [np.mean([kernel(x, y) for x, y in combinations(side, 2)]) for side in sides]
@@ -30,17 +32,21 @@ def by_pairs(source: list[np.ndarray], target: list[np.ndarray]) -> float:
 def test_terms_equal_those_computed_by_hand(with_labels, steps_done, strength):
     strategy, items = tiny.ready(JAN(tiny.network(), trade_off=0.5), steps_done), tiny.batch(with_labels)
     weights = tiny.weights_of(strategy)
-    layers = [[tiny.features(weights, i), tiny.softmax(tiny.logits(weights, i))] for i in (items.source.inputs, items.unlabelled)]
+    layers = [
+        [tiny.features(weights, i), tiny.softmax(tiny.logits(weights, i))]
+        for i in (items.source.inputs, items.unlabelled)
+    ]
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
-    assert terms == pytest.approx(tiny.supervised(weights, items) | {"jmmd": strength * by_pairs(*layers)}, rel=1e-6)
+    assert terms == pytest.approx(
+        tiny.supervised(weights, items) | {"jmmd": strength * by_pairs(*layers)}, rel=1e-6
+    )
 
 
 def test_it_sees_what_each_layers_distance_is_blind_to():
     """Equal marginals of both layers, joined otherwise: what goes with what is the opposite.
 
-    The medians are 1. An item of the source equals half of those of the same joint and differs from the others in both layers; of the other
-    joint it differs from all in one layer.
-    """
+    The medians are 1. An item of the source equals half of those of the same joint and differs from the
+    others in both layers; of the other joint it differs from all in one layer."""
     one, other = torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([[1.0], [1.0], [0.0], [0.0]])
     more = joint_mmd((one, one), (one, other)) - joint_mmd((one, one), (one, one))
     assert more.item() == pytest.approx(2 * ((1 + np.exp(-2)) / 2 - np.exp(-1)))

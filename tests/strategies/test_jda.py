@@ -1,4 +1,5 @@
-"""Joint distribution adaptation against scipy's generalised eigenproblem, and under the shift that it is for."""
+"""Joint distribution adaptation against scipy's generalised eigenproblem, and under the shift that it is
+for."""
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ def test_the_second_round_solves_equation_8_with_the_classes_of_the_first(monkey
     pooled = np.concatenate([given.source, given.target])
     parts = [np.r_[np.full(24, 1 / 24), np.full(18, -1 / 18)]]
     for c in range(3):
-        parts.append(np.r_[(given.labels == c) / (given.labels == c).sum(), (guessed == c) / -(guessed == c).sum()])
+        parts.append(
+            np.r_[(given.labels == c) / (given.labels == c).sum(), (guessed == c) / -(guessed == c).sum()]
+        )
     m = sum(weight * np.outer(part, part) for weight, part in zip((2.5, 1, 1, 1), parts, strict=True))
     left = pooled.T @ (m / np.linalg.norm(m)) @ pooled + 0.5 * np.eye(6)
     _, expected = eigh(pooled.T @ (np.eye(42) - 1 / 42) @ pooled, left, subset_by_index=(4, 5))
@@ -33,7 +36,10 @@ def test_the_second_round_solves_equation_8_with_the_classes_of_the_first(monkey
 
 def test_the_first_round_is_tca():
     keys = {"dimensions": 2, "kernel": "gaussian"}
-    once, tca = method(rounds=1, **keys).adapt(items()), TCA(Classifier(Identity((6,)), 3), **keys).adapt(items())
+    once, tca = (
+        method(rounds=1, **keys).adapt(items()),
+        TCA(Classifier(Identity((6,)), 3), **keys).adapt(items()),
+    )
     np.testing.assert_array_equal(once.projection, tca.projection)
 
 

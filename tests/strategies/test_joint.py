@@ -19,7 +19,9 @@ def test_terms_are_the_mean_cross_entropies_and_the_source_is_weighted():
     source = Labelled(torch.zeros(2, 2), torch.tensor([0, 0]), torch.zeros(2))
     terms = strategy.losses(Batch(source, target, None))
     by_hand = 0.25 * (np.log(1 + np.exp(-2)) + np.log(1 + np.exp(1))) / 2
-    np.testing.assert_allclose([float(terms["target"]), float(terms["source"])], [np.log(2), by_hand], rtol=1e-6)
+    np.testing.assert_allclose(
+        [float(terms["target"]), float(terms["source"])], [np.log(2), by_hand], rtol=1e-6
+    )
 
 
 def test_both_pass_the_network_in_one_batch():

@@ -22,10 +22,13 @@ def test_the_weights_solve_the_quadratic_programme(bound):
     pooled = kernel_of(np.r_[given.source, given.target])
     kernel, kappa = pooled[:12, :12], 12 * pooled[:12, 12:].mean(1)
     slack = (np.sqrt(12) - 1) / np.sqrt(12)
-    sums = [{"type": "ineq", "fun": lambda b: b.sum() - 12 * (1 - slack)}, {"type": "ineq", "fun": lambda b: 12 * (1 + slack) - b.sum()}]
+    sums = [
+        {"type": "ineq", "fun": lambda b: b.sum() - 12 * (1 - slack)},
+        {"type": "ineq", "fun": lambda b: 12 * (1 + slack) - b.sum()},
+    ]
     solved = minimize(
-        lambda b: 0.5 * b @ kernel @ b - kappa @ b, np.ones(12), jac=lambda b: kernel @ b - kappa, bounds=[(0, bound)] * 12, constraints=sums,
-        options={"ftol": 1e-14, "maxiter": 1000},
+        lambda b: 0.5 * b @ kernel @ b - kappa @ b, np.ones(12), jac=lambda b: kernel @ b - kappa,
+        bounds=[(0, bound)] * 12, constraints=sums, options={"ftol": 1e-14, "maxiter": 1000},
     )  # fmt: skip
     weights = method(bound=bound).adapt(given).weights
     np.testing.assert_allclose(weights, solved.x, atol=1e-4)
@@ -35,8 +38,17 @@ def test_the_weights_solve_the_quadratic_programme(bound):
 @pytest.mark.parametrize(("low", "high"), [(5.0, 6.0), (0.0, 1.0), (1.9, 2.1)])
 def test_the_projection_is_the_nearest_point_that_is_allowed(low, high):
     values = np.array([-1.0, 0.3, 0.9, 2.5, 0.8])
-    inside = [{"type": "ineq", "fun": lambda b: b.sum() - low}, {"type": "ineq", "fun": lambda b: high - b.sum()}]
-    nearest = minimize(lambda b: ((b - values) ** 2).sum(), np.full(5, 0.4), bounds=[(0, 1.5)] * 5, constraints=inside, options={"ftol": 1e-14})
+    inside = [
+        {"type": "ineq", "fun": lambda b: b.sum() - low},
+        {"type": "ineq", "fun": lambda b: high - b.sum()},
+    ]
+    nearest = minimize(
+        lambda b: ((b - values) ** 2).sum(),
+        np.full(5, 0.4),
+        bounds=[(0, 1.5)] * 5,
+        constraints=inside,
+        options={"ftol": 1e-14},
+    )
     np.testing.assert_allclose(project(values, 1.5, low, high), nearest.x, atol=1e-5)
 
 
@@ -55,7 +67,9 @@ def test_either_classifier_gains_where_the_target_lies_in_a_part_of_the_source(c
 def test_labelled_target_items_have_the_weight_one(monkeypatch):
     seen = []
     fit = KernelMeanMatching.fit_classifier
-    monkeypatch.setattr(KernelMeanMatching, "fit_classifier", lambda self, x, y, w: (seen.append(w), fit(self, x, y, w))[1])
+    monkeypatch.setattr(
+        KernelMeanMatching, "fit_classifier", lambda self, x, y, w: (seen.append(w), fit(self, x, y, w))[1]
+    )
     source, (target, labels) = partly(60, 0, False), partly(60, 1, True)
     fitted(KernelMeanMatching, source, target, known=(target[:4], labels[:4]))
     assert len(seen[0]) == 64 and (seen[0][60:] == 1).all() and seen[0][:60].std() > 0.1

@@ -23,7 +23,15 @@ def l2_sp(**arguments) -> L2SP:
 
 def trained(steps: int = 30, weight_decay: float = 0.0, **arguments) -> dict[str, torch.Tensor]:
     strategy = l2_sp(**arguments)
-    settings = Settings(steps, 12, 1, partial(torch.optim.AdamW, lr=0.01, weight_decay=weight_decay), "constant", "cpu", "32-true")
+    settings = Settings(
+        steps,
+        12,
+        1,
+        partial(torch.optim.AdamW, lr=0.01, weight_decay=weight_decay),
+        "constant",
+        "cpu",
+        "32-true",
+    )
     fit(strategy, Pools(target=TARGET), {}, settings, (0, "test"))
     return {key: parameter.detach() for key, parameter in strategy.network.named_parameters()}
 
@@ -54,9 +62,15 @@ def test_the_backbone_stays_the_nearer_the_stronger_the_pull_and_the_head_shrink
     start = {key: parameter.detach() for key, parameter in l2_sp().network.named_parameters()}
 
     def away(weights: dict) -> float:
-        return sum(float((weights[key] - start[key]).square().sum()) for key in start if key.startswith("backbone."))
+        return sum(
+            float((weights[key] - start[key]).square().sum()) for key in start if key.startswith("backbone.")
+        )
 
-    free, held, shrunk = trained(alpha=0.0, beta=0.0), trained(alpha=10.0, beta=0.0), trained(alpha=0.0, beta=10.0)
+    free, held, shrunk = (
+        trained(alpha=0.0, beta=0.0),
+        trained(alpha=10.0, beta=0.0),
+        trained(alpha=0.0, beta=10.0),
+    )
     assert away(held) < 0.1 * away(free) and away(free) > 0
     assert shrunk["head.weight"].norm() < 0.5 * free["head.weight"].norm()
 
@@ -68,4 +82,7 @@ def test_the_optimisers_weight_decay_is_off():
 
 @pytest.mark.parametrize("key", ["alpha", "beta"])
 def test_each_term_changes_what_is_trained(finished, key):
-    assert finished("strategy=l2_sp").on_test().tobytes() != finished("strategy=l2_sp", f"strategy.{key}=0").on_test().tobytes()
+    assert (
+        finished("strategy=l2_sp").on_test().tobytes()
+        != finished("strategy=l2_sp", f"strategy.{key}=0").on_test().tobytes()
+    )

@@ -1,4 +1,5 @@
-"""Label shift: the shares against a direct search of the likelihood, the re-weighting against Bayes' rule, and an oracle with the true shares."""
+"""Label shift: the shares against a direct search of the likelihood, the re-weighting against Bayes' rule,
+and an oracle with the true shares."""
 
 import numpy as np
 import pytest
@@ -16,7 +17,11 @@ from transferscope.training.request import resolve
 TRUE = np.array([0.75, 0.15, 0.10])
 EVEN = np.full(3, 1 / 3)
 MEANS = np.array([-1.2, 0.0, 1.2])
-IDENTITY = ("backbone._target_=transferscope.backbones.identity.Identity", "~backbone.hidden", "~backbone.weights")
+IDENTITY = (
+    "backbone._target_=transferscope.backbones.identity.Identity",
+    "~backbone.hidden",
+    "~backbone.weights",
+)
 
 
 def posteriors(x: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -32,7 +37,8 @@ def drawn(size: int, shares: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def test_one_step_by_hand():
-    """Two items: (0.8, 0.2) and (0.4, 0.6), trained at (0.5, 0.5): q = (0.6, 0.4), and (1.2, 0.8)-weighted (6/7, 1/7), (1/2, 1/2)."""
+    """Two items: (0.8, 0.2) and (0.4, 0.6), trained at (0.5, 0.5): q = (0.6, 0.4), and (1.2, 0.8)-weighted
+    (6/7, 1/7), (1/2, 1/2)."""
     p = torch.tensor([[0.8, 0.2], [0.4, 0.6]], dtype=torch.float64)
     even = torch.tensor([0.5, 0.5], dtype=torch.float64)
     assert estimated_shares(p, even, 1).tolist() == pytest.approx([0.6, 0.4])
@@ -58,7 +64,8 @@ def test_the_shares_are_those_of_the_largest_likelihood_and_near_the_true_ones(s
 
 
 class Gaussians(Backbone):
-    """The log-densities of the three Gaussians but for a constant, so that a head of 1 and a bias of log shares is Bayes' rule."""
+    """The log-densities of the three Gaussians but for a constant, so that a head of 1 and a bias of log
+    shares is Bayes' rule."""
 
     features = 3
 
@@ -66,15 +73,21 @@ class Gaussians(Backbone):
         return -((inputs - torch.from_numpy(MEANS).to(inputs)) ** 2) / 2
 
 
-def fitted(source_shares: np.ndarray, target_shares: np.ndarray, sharpness: float = 1.0, calibrate: bool = True) -> tuple[LabelShift, np.ndarray]:
+def fitted(
+    source_shares: np.ndarray, target_shares: np.ndarray, sharpness: float = 1.0, calibrate: bool = True
+) -> tuple[LabelShift, np.ndarray]:
     """Of a source model that is Bayes' rule but for its sharpness; and some target items."""
     network = Classifier(Gaussians(), classes=3)
     network.head.weight.data = sharpness * torch.eye(3)
     network.head.bias.data = sharpness * torch.from_numpy(source_shares).log().float()
     strategy = LabelShift(network, calibrate)
-    (source, labels), (target, _) = (drawn(4000, shares, seed) for seed, shares in enumerate((source_shares, target_shares)))
+    (source, labels), (target, _) = (
+        drawn(4000, shares, seed) for seed, shares in enumerate((source_shares, target_shares))
+    )
     inputs = [torch.from_numpy(x)[:, None].float() for x in (source, target)]
-    strategy.fit_features(Pools(source=Labelled(inputs[0], torch.from_numpy(labels), torch.zeros(4000)), unlabelled=inputs[1]))
+    strategy.fit_features(
+        Pools(source=Labelled(inputs[0], torch.from_numpy(labels), torch.zeros(4000)), unlabelled=inputs[1])
+    )
     return strategy, target[:50]
 
 
@@ -88,11 +101,17 @@ def test_a_source_model_that_is_bayes_rule_becomes_that_of_the_target(calibrate)
     assert np.abs(strategy.target_shares.numpy() - TRUE).max() < 0.05
     np.testing.assert_allclose(predicted(strategy, x), posteriors(x, TRUE), atol=0.1)
     if not calibrate:  # then it is Bayes' rule with the estimate to the last digit
-        np.testing.assert_allclose(predicted(strategy, x), posteriors(x, (strategy.target_shares / strategy.source_shares).numpy()), atol=1e-5)
+        np.testing.assert_allclose(
+            predicted(strategy, x),
+            posteriors(x, (strategy.target_shares / strategy.source_shares).numpy()),
+            atol=1e-5,
+        )
 
 
 @pytest.mark.parametrize("sharpness", [0.3, 3.0])
-def test_calibration_is_what_makes_the_shares_right_where_the_source_model_is_too_sure_or_not_sure_enough(sharpness):
+def test_calibration_is_what_makes_the_shares_right_where_the_source_model_is_too_sure_or_not_sure_enough(
+    sharpness,
+):
     (with_it, x), (without, _) = (fitted(EVEN, TRUE, sharpness, calibrate) for calibrate in (True, False))
     assert float(with_it.sharpness) == pytest.approx(1 / sharpness, rel=0.1)
     error, worse = (np.abs(strategy.target_shares.numpy() - TRUE).max() for strategy in (with_it, without))
@@ -108,7 +127,12 @@ def test_sharpness_and_bias_are_those_of_the_least_cross_entropy():
         scores = free[0] * logits + np.r_[free[1:], -free[1:].sum()]
         return (np.log(np.exp(scores).sum(1)) - scores[np.arange(500), labels]).mean()
 
-    best = minimize(loss, np.array([1.0, 0.0, 0.0]), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-14, "maxiter": 5000}).x
+    best = minimize(
+        loss,
+        np.array([1.0, 0.0, 0.0]),
+        method="Nelder-Mead",
+        options={"xatol": 1e-8, "fatol": 1e-14, "maxiter": 5000},
+    ).x
     sharpness, bias = calibrated(torch.from_numpy(logits), torch.from_numpy(labels))
     np.testing.assert_allclose(np.r_[float(sharpness), bias[:2].numpy()], best, atol=1e-4)
 
@@ -120,12 +144,19 @@ def test_a_target_like_the_source_is_left_alone():
 
 
 def test_what_is_planted_are_the_shares_that_are_said():
-    assert [np.bincount(unbalanced(300, 0, is_target).labels).tolist() for is_target in (False, True)] == [[100] * 3, [270, 15, 15]]
+    assert [np.bincount(unbalanced(300, 0, is_target).labels).tolist() for is_target in (False, True)] == [
+        [100] * 3,
+        [270, 15, 15],
+    ]
 
 
 def test_it_is_the_source_model_until_it_is_fitted_and_says_how_far_the_shares_moved(finished):
     run = finished("strategy=label_shift")
-    assert run.on_test(0).tobytes() == finished("strategy=fine_tuning").on_test(0).tobytes() != run.on_test(4).tobytes()
+    assert (
+        run.on_test(0).tobytes()
+        == finished("strategy=fine_tuning").on_test(0).tobytes()
+        != run.on_test(4).tobytes()
+    )
     assert run.on_test(4).tobytes() == run.on_test(12).tobytes()
     first, *rest = (row["shares/moved"] for row in read_history(run.folder))
     assert first == 0 and len(set(rest)) == 1 and 0 < rest[0] < 1

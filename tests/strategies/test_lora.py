@@ -1,4 +1,5 @@
-"""LoRA: what is adapted, that it starts from the transferred network, what it is worth, and which backbones it cannot serve."""
+"""LoRA: what is adapted, that it starts from the transferred network, what it is worth, and which backbones
+it cannot serve."""
 
 import copy
 import sys
@@ -25,7 +26,9 @@ def vit() -> Classifier:
 
 
 def images(size: int = 12) -> torch.Tensor:
-    return torch.randint(0, 256, (size, 1, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return torch.randint(
+        0, 256, (size, 1, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,15 @@ def trained() -> tuple[Classifier, LoRA]:
     before = vit().eval()
     strategy = LoRA(copy.deepcopy(before), rank=4)
     pools = Pools(target=Labelled(images(), torch.arange(12) % 3, torch.zeros(12)))
-    fit(strategy, pools, {}, Settings(6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true"), (0, "test"))
+    fit(
+        strategy,
+        pools,
+        {},
+        Settings(
+            6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true"
+        ),
+        (0, "test"),
+    )
     return before, strategy.eval()
 
 
@@ -83,11 +94,15 @@ def test_a_kept_model_predicts_what_the_record_holds(train):
     domain = load_domain("target", "blobs", "data")
     chosen = [number for number, item in enumerate(domain.ids) if item in test]
     rows = [test[domain.ids[number]] for number in chosen]
-    torch.testing.assert_close(loaded.predict(domain.inputs[chosen]).numpy(), run.on_test()[rows], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        loaded.predict(domain.inputs[chosen]).numpy(), run.on_test()[rows], rtol=0, atol=1e-6
+    )
 
 
 def test_a_backbone_without_linear_layers_is_not_applicable():
-    with pytest.raises(NotApplicable, match="strategy=lora: the backbone has no linear layer to adapt; use one that has") as refusal:
+    with pytest.raises(
+        NotApplicable, match="strategy=lora: the backbone has no linear layer to adapt; use one that has"
+    ) as refusal:
         LoRA(Classifier(SmallCNN((1, 16, 16)), classes=3))
     assert "\n" not in str(refusal.value)
 
@@ -110,5 +125,7 @@ def test_a_rank_below_one_is_refused():
 
 def test_without_peft_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(Refused, match=r"strategy=lora: peft is not installed; pip install 'transferscope\[lora\]'"):
+    with pytest.raises(
+        Refused, match=r"strategy=lora: peft is not installed; pip install 'transferscope\[lora\]'"
+    ):
         LoRA(Classifier(MLP((4,)), classes=3))

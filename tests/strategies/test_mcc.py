@@ -10,11 +10,17 @@ from transferscope.strategies.mcc import MCC, class_confusion
 
 def by_loops(logits: np.ndarray, weighed_by: np.ndarray | None = None) -> float:
     """weighed_by: the logits that the items' weights come from, which no gradient reaches."""
-    p, certainty = tiny.softmax(logits), 1 + np.exp(-tiny.entropy(logits if weighed_by is None else weighed_by))
+    p, certainty = (
+        tiny.softmax(logits),
+        1 + np.exp(-tiny.entropy(logits if weighed_by is None else weighed_by)),
+    )
     items, classes = p.shape
     total = 0.0
     for a in range(classes):
-        row = [sum(items * certainty[i] / certainty.sum() * p[i, a] * p[i, b] for i in range(items)) for b in range(classes)]
+        row = [
+            sum(items * certainty[i] / certainty.sum() * p[i, a] * p[i, b] for i in range(items))
+            for b in range(classes)
+        ]
         total += sum(row[b] for b in range(classes) if b != a) / sum(row)
     return total / classes
 
@@ -37,10 +43,14 @@ def test_terms_and_gradients_equal_those_computed_by_hand(with_labels):
     start = tiny.logits(tiny.weights_of(strategy), items.unlabelled) / 2
 
     def expected(weights):
-        return tiny.supervised(weights, items) | {"confusion": 0.5 * by_loops(tiny.logits(weights, items.unlabelled) / 2, start)}
+        return tiny.supervised(weights, items) | {
+            "confusion": 0.5 * by_loops(tiny.logits(weights, items.unlabelled) / 2, start)
+        }
 
     terms = strategy.losses(items)
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected(tiny.weights_of(strategy)), rel=1e-9)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        expected(tiny.weights_of(strategy)), rel=1e-9
+    )
     strategy.backward(terms)
     tiny.assert_gradients(strategy, lambda name, weights: sum(expected(weights).values()))
 

@@ -26,14 +26,21 @@ def test_the_updates_are_those_of_the_paper_in_order(with_labels):
     strategy, items = tiny.ready(MCD(tiny.network(), generator_updates=2)), tiny.batch(with_labels)
     expected = [
         (("generator", "classifiers"), supervised),
-        ("classifiers", lambda w, b: {f"{k}_kept": v for k, v in supervised(w, b).items()} | {"disagreement": -discrepancy(w, b)}),
+        (
+            "classifiers",
+            lambda w, b: (
+                {f"{k}_kept": v for k, v in supervised(w, b).items()} | {"disagreement": -discrepancy(w, b)}
+            ),
+        ),
         ("generator", lambda w, b: {"agreement": discrepancy(w, b)}),
         ("generator", lambda w, b: {"agreement": discrepancy(w, b)}),
     ]
     for (moved, terms), (who, by_hand) in zip(strategy.updates(items), expected, strict=True):
         weights = tiny.weights_of(strategy)
         assert moved == who
-        assert {name: term.item() for name, term in terms.items()} == pytest.approx(by_hand(weights, items), rel=1e-9)
+        assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+            by_hand(weights, items), rel=1e-9
+        )
         strategy.zero_grad()
         strategy.backward(terms)
         tiny.assert_gradients(strategy, lambda name, w, by_hand=by_hand: sum(by_hand(w, items).values()))
@@ -44,7 +51,10 @@ def test_the_updates_are_those_of_the_paper_in_order(with_labels):
 def test_backbone_and_classifiers_have_each_their_optimiser():
     strategy = MCD(tiny.network())
     names = {id(parameter): name for name, parameter in strategy.named_parameters()}
-    moved = {optimiser: {names[id(p)] for group in groups for p in group["params"]} for optimiser, groups in strategy.parameter_groups().items()}
+    moved = {
+        optimiser: {names[id(p)] for group in groups for p in group["params"]}
+        for optimiser, groups in strategy.parameter_groups().items()
+    }
     assert moved == {
         "generator": {"network.backbone.layer.weight", "network.backbone.layer.bias"},
         "classifiers": {"network.head.weight", "network.head.bias", "second.weight", "second.bias"},
@@ -55,7 +65,9 @@ def test_predictions_are_those_of_the_mean_logits():
     strategy, items = tiny.ready(MCD(tiny.network())), tiny.batch()
     weights = tiny.weights_of(strategy)
     mean = (tiny.logits(weights, items.unlabelled) + second(weights, items.unlabelled)) / 2
-    np.testing.assert_allclose(strategy.probabilities(items.unlabelled).detach().numpy(), tiny.softmax(mean), rtol=1e-9)
+    np.testing.assert_allclose(
+        strategy.probabilities(items.unlabelled).detach().numpy(), tiny.softmax(mean), rtol=1e-9
+    )
 
 
 def test_the_generators_updates_change_what_is_trained(finished):

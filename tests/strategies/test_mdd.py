@@ -22,24 +22,37 @@ def test_terms_equal_those_computed_by_hand(with_labels):
     strategy, items = tiny.ready(MDD(tiny.network(), margin=3.0)), tiny.batch(with_labels)
     weights = tiny.weights_of(strategy)
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
-    assert terms == pytest.approx(tiny.supervised(weights, items) | {"disparity": disparity(weights, items, 3.0, weights)}, rel=1e-9)
+    assert terms == pytest.approx(
+        tiny.supervised(weights, items) | {"disparity": disparity(weights, items, 3.0, weights)}, rel=1e-9
+    )
 
 
-@pytest.mark.parametrize(("steps_done", "trade_off", "strength"), [(0, 0.1, 0.0), (25, 0.1, 0.084828364), (50, 2.0, 1.97322860)])
+@pytest.mark.parametrize(
+    ("steps_done", "trade_off", "strength"), [(0, 0.1, 0.0), (25, 0.1, 0.084828364), (50, 2.0, 1.97322860)]
+)
 def test_features_go_against_the_adversary_with_the_strength_of_the_schedule(steps_done, trade_off, strength):
-    strategy, items = tiny.ready(MDD(tiny.network(), trade_off, margin=3.0), steps_done), tiny.batch(with_labels=True)
+    strategy, items = (
+        tiny.ready(MDD(tiny.network(), trade_off, margin=3.0), steps_done),
+        tiny.batch(with_labels=True),
+    )
     start = tiny.weights_of(strategy)
     strategy.backward(strategy.losses(items))
 
     def objective(name, weights):
         loss = disparity(weights, items, 3.0, predicted_by=start)
-        return loss if name.startswith("adversary") else sum(tiny.supervised(weights, items).values()) - strength * loss
+        return (
+            loss
+            if name.startswith("adversary")
+            else sum(tiny.supervised(weights, items).values()) - strength * loss
+        )
 
     tiny.assert_gradients(strategy, objective)
 
 
 def test_an_adversary_that_is_sure_of_the_same_class_has_a_finite_loss():
-    assert other_class_loss(torch.tensor([[200.0, 0.0, -1.0]]), torch.tensor([0])).item() == pytest.approx(200 - np.log(1 + np.exp(-1)))
+    assert other_class_loss(torch.tensor([[200.0, 0.0, -1.0]]), torch.tensor([0])).item() == pytest.approx(
+        200 - np.log(1 + np.exp(-1))
+    )
 
 
 def test_the_adversary_changes_what_is_trained(finished):

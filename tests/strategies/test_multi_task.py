@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from planted import renamed
-from tiny_adaptation import assert_gradients, batch, cross_entropy, features, linear, logits, network, ready, weights_of
+from tiny_adaptation import (
+    assert_gradients,
+    batch,
+    cross_entropy,
+    features,
+    linear,
+    logits,
+    network,
+    ready,
+    weights_of,
+)
 from toy_fit import hits
 from transferscope.backbones.mlp import MLP
 from transferscope.cli.main import main
@@ -39,7 +49,9 @@ def built(kind: type[MultiTask], **arguments) -> MultiTask:
 def task_losses(weights: dict, items: Batch) -> dict[str, float]:
     return {
         "target": cross_entropy(logits(weights, items.target.inputs), items.target.labels),
-        "source": cross_entropy(linear(weights, "source_head", features(weights, items.source.inputs)), items.source.labels),
+        "source": cross_entropy(
+            linear(weights, "source_head", features(weights, items.source.inputs)), items.source.labels
+        ),
     }
 
 
@@ -61,21 +73,32 @@ def test_uncertainty_weighs_each_task_by_its_variance_and_learns_that():
         return np.exp(-target) * losses["target"] + np.exp(-source) * losses["source"] + (target + source) / 2
 
     terms = strategy.losses(items)
-    assert sum(term.item() for term in terms.values()) == pytest.approx(objective("", weights_of(strategy)), rel=1e-9)
+    assert sum(term.item() for term in terms.values()) == pytest.approx(
+        objective("", weights_of(strategy)), rel=1e-9
+    )
     strategy.backward(terms)
     assert_gradients(strategy, objective)
 
 
 def test_a_task_of_pure_noise_loses_its_weight():
     source, target = renamed(240, 1, False), renamed(60, 2, True)
-    noise = source._replace(labels=source.labels[torch.randperm(240, generator=torch.Generator().manual_seed(0))])
+    noise = source._replace(
+        labels=source.labels[torch.randperm(240, generator=torch.Generator().manual_seed(0))]
+    )
     learnt = []
 
     def kept(net):
         learnt.append(UncertaintyWeighted(net))
         return learnt[0]
 
-    hits(kept, partial(MLP, (20,), hidden=[32, 32]), Pools(source=noise, target=target), target, seed=0, steps=100)
+    hits(
+        kept,
+        partial(MLP, (20,), hidden=[32, 32]),
+        Pools(source=noise, target=target),
+        target,
+        seed=0,
+        steps=100,
+    )
     of_target, of_source = learnt[0].log_variance.neg().exp().tolist()
     assert of_source < 1 < of_target
 
@@ -88,7 +111,8 @@ def gradients(strategy: MultiTask, loss: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("conflict", [True, False])
 def test_gradient_surgery(conflict):
-    """The backbone gets the sum of the projected gradients, each orthogonal to the other task's; without conflict the plain sum."""
+    """The backbone gets the sum of the projected gradients, each orthogonal to the other task's; without
+    conflict the plain sum."""
     strategy, items = built(PCGrad), five_source_classes()
     if conflict:  # the source's head says the opposite of the target's, of the same items
         items = items._replace(source=items.target)
@@ -99,11 +123,20 @@ def test_gradient_surgery(conflict):
     terms = strategy.losses(items)
     target, source = (gradients(strategy, term).numpy() for term in terms.values())
     assert (target @ source < 0) == conflict
-    plain = torch.autograd.grad(sum(terms.values()), [strategy.network.head.weight, strategy.source_head.weight], retain_graph=True)
+    plain = torch.autograd.grad(
+        sum(terms.values()), [strategy.network.head.weight, strategy.source_head.weight], retain_graph=True
+    )
     strategy.backward(terms)
-    found = np.concatenate([parameter.grad.numpy().ravel() for parameter in strategy.network.backbone.parameters()])
+    found = np.concatenate(
+        [parameter.grad.numpy().ravel() for parameter in strategy.network.backbone.parameters()]
+    )
     if conflict:
-        expected = target - target @ source / (source @ source) * source + source - source @ target / (target @ target) * target
+        expected = (
+            target
+            - target @ source / (source @ source) * source
+            + source
+            - source @ target / (target @ target) * target
+        )
         assert found @ target >= 0 and found @ source >= 0  # a small step along it makes neither task worse
     else:
         expected = target + source
@@ -111,7 +144,8 @@ def test_gradient_surgery(conflict):
     torch.testing.assert_close((strategy.network.head.weight.grad, strategy.source_head.weight.grad), plain)
 
 
-# --- as runs -----------------------------------------------------------------------------------------------------------------
+# --- as runs
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_source_changes_what_is_trained(finished):
@@ -123,7 +157,11 @@ def test_the_source_changes_what_is_trained(finished):
 def test_classes_may_differ_and_a_kept_model_predicts_what_its_record_holds(train, pair, name):
     other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
     run = train(f"strategy={name}", "keep=selected", domains=pair | {"blobs_shifted": other})
-    assert run.record["status"] == "done" and run.record["sees"] == ["source_inputs", "source_labels", "target_labels"]
+    assert run.record["status"] == "done" and run.record["sees"] == [
+        "source_inputs",
+        "source_labels",
+        "target_labels",
+    ]
     assert run.on_test().shape[1] == 3 and "blobs_shifted/val" not in str(run.record["result"]["metrics"])
     loaded = load_run(run.folder)
     assert loaded.strategy.source_head.weight.shape == (4, 16)
@@ -133,19 +171,32 @@ def test_classes_may_differ_and_a_kept_model_predicts_what_its_record_holds(trai
 
 def test_it_may_start_from_the_source_model_with_its_head(config, tmp_path, pair, monkeypatch):
     other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
-    monkeypatch.setattr(requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name])
+    monkeypatch.setattr(
+        requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name]
+    )
     request = requests.resolve(config("strategy=multi_task", "initialisation=source", f"store={tmp_path}"))
     task = request.task()
     strategy, _ = build(request, task)
     weights, _ = source_models.source_model(request, task)
     torch.testing.assert_close(strategy.source_head.weight.detach(), weights["head.weight"])
-    torch.testing.assert_close(strategy.network.backbone.layers[0].weight.detach(), weights["backbone.layers.0.weight"])
+    torch.testing.assert_close(
+        strategy.network.backbone.layers[0].weight.detach(), weights["backbone.layers.0.weight"]
+    )
 
 
 def test_no_source_validation_where_classes_differ(pair, monkeypatch, tmp_path, capsys):
     other = shifted_blobs.load("blobs_shifted", classes=4, draw=1)
-    monkeypatch.setattr(requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name])
-    asked = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=multi_task", "keep=selected", "selection=source_val"]
+    monkeypatch.setattr(
+        requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name]
+    )
+    asked = [
+        "target=blobs",
+        "source=blobs_shifted",
+        "backbone=mlp",
+        "strategy=multi_task",
+        "keep=selected",
+        "selection=source_val",
+    ]
     assert main(["run", *asked, "tracking=off", f"store={tmp_path}"]) == 2
     assert "selection=source_val: the head has the classes of target blobs" in capsys.readouterr().err
     assert record.run_folders(tmp_path) == []

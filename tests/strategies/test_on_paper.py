@@ -1,4 +1,5 @@
-"""Methods that are not on the shelf yet must fit the base as it is: each in its smallest form, stopped and resumed."""
+"""Methods that are not on the shelf yet must fit the base as it is: each in its smallest form, stopped and
+resumed."""
 
 import copy
 from functools import partial
@@ -26,7 +27,9 @@ def labelled(size: int, seed: int) -> Labelled:
 
 
 TEST = labelled(30, seed=1)
-EVALUATED = {"toy/test": Evaluated(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)}
+EVALUATED = {
+    "toy/test": Evaluated(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
+}
 SOURCE, TARGET, UNLABELLED = labelled(24, seed=2), labelled(9, seed=3), labelled(18, seed=4).inputs
 
 
@@ -35,11 +38,13 @@ def network() -> Classifier:
     return Classifier(MLP((4,), hidden=[8, 6]), classes=3)
 
 
-# --- two optimisers in turn: MCD (Saito et al. 2018) -------------------------------------------------------------------------
+# --- two optimisers in turn: MCD (Saito et al. 2018)
+# -------------------------------------------------------------------------
 
 
 class TwoClassifiers(Strategy):
-    """Source loss for all; the classifiers then disagree on the target; the generator then makes them agree, twice."""
+    """Source loss for all; the classifiers then disagree on the target; the generator then makes them agree,
+    twice."""
 
     sees = frozenset({"source_inputs", "source_labels", "target_inputs"})
     needs_target_labels = False
@@ -52,7 +57,10 @@ class TwoClassifiers(Strategy):
 
     def parameter_groups(self):
         classifiers = [*self.network.head.parameters(), *self.second.parameters()]
-        return {"generator": [{"params": list(self.network.backbone.parameters())}], "classifiers": [{"params": classifiers}]}
+        return {
+            "generator": [{"params": list(self.network.backbone.parameters())}],
+            "classifiers": [{"params": classifiers}],
+        }
 
     def both(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         features = self.network.backbone(inputs)
@@ -98,14 +106,16 @@ def test_two_optimisers_step_in_turn():
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
-# --- without source data, pseudo-labels at each interval: SHOT (Liang et al. 2020) ------------------------------------------------
+# --- without source data, pseudo-labels at each interval: SHOT (Liang et al. 2020)
+# ------------------------------------------------
 
 
 class SourceFree(Strategy):
-    """Head fixed; class centroids of the target's features at the start of each interval give the pseudo-labels.
+    """Head fixed; class centroids of the target's features at the start of each interval give the
+    pseudo-labels.
 
-    A batch does not say which items it holds, so the interval's first weights stay at hand (`teacher`) to label them by.
-    """
+    A batch does not say which items it holds, so the interval's first weights stay at hand (`teacher`) to
+    label them by."""
 
     sees = frozenset({"target_inputs"})
     needs_target_labels = False
@@ -141,7 +151,8 @@ def test_without_source_data_the_head_stays_and_the_backbone_follows_its_own_lab
     assert outcome.history[-1]["loss/pseudo"] < outcome.history[1]["loss/pseudo"]
 
 
-# --- closed form on frozen features: ridge regression in place of TCA (Pan et al. 2011) ---------------------------------------------
+# --- closed form on frozen features: ridge regression in place of TCA (Pan et al. 2011)
+# ---------------------------------------------
 
 
 class ClosedForm(Strategy):
@@ -158,7 +169,9 @@ class ClosedForm(Strategy):
 
     def fit_features(self, pools):
         features, targets = pools.target.inputs, one_hot(pools.target.labels, self.solution.shape[1]).float()
-        self.solution = torch.linalg.solve(features.T @ features + torch.eye(features.shape[1]), features.T @ targets)
+        self.solution = torch.linalg.solve(
+            features.T @ features + torch.eye(features.shape[1]), features.T @ targets
+        )
 
     def parameter_groups(self):
         return {}
@@ -182,14 +195,18 @@ def test_a_closed_form_is_solved_before_the_first_step_and_no_step_moves_it():
     np.testing.assert_allclose(first.numpy(), 1 / 3, atol=1e-6)  # step 0 is before the fit
     for p in fitted:
         np.testing.assert_allclose(p.numpy(), expected, atol=1e-5)
-    assert [row["step"] for row in outcome.history] == [0, 4, 8, 12] and not [key for key in outcome.history[-1] if key.startswith("loss/")]
+    assert [row["step"] for row in outcome.history] == [0, 4, 8, 12] and not [
+        key for key in outcome.history[-1] if key.startswith("loss/")
+    ]
 
 
-# --- gradual unfreezing (Howard & Ruder 2018) ------------------------------------------------------------------------------------
+# --- gradual unfreezing (Howard & Ruder 2018)
+# ------------------------------------------------------------------------------------
 
 
 class Unfreezing(Strategy):
-    """The head first, then one more layer of the backbone from its output side on with every third of the steps."""
+    """The head first, then one more layer of the backbone from its output side on with every third of the
+    steps."""
 
     sees = frozenset({"target_labels"})
 
@@ -212,11 +229,14 @@ def test_layers_thaw_with_the_progress():
 
     note()
     fit(strategy, Pools(target=TARGET), EVALUATED, SETTINGS, (0, "test"), after_interval=note)
-    moved = [[not torch.equal(a, b) for a, b in zip(then, now, strict=True)] for then, now in pairwise(weights)]
+    moved = [
+        [not torch.equal(a, b) for a, b in zip(then, now, strict=True)] for then, now in pairwise(weights)
+    ]
     assert moved == [[False, False, True], [False, True, True], [True, True, True]]
 
 
-# --- all of them -----------------------------------------------------------------------------------------------------------------
+# --- all of them
+# ------------------------------------------------------------------------------------------------------------
 
 CASES = {
     "two optimisers": (TwoClassifiers, Pools(source=SOURCE, unlabelled=UNLABELLED)),
@@ -243,4 +263,6 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, case, last):
     whole = fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"))
     with pytest.raises(InterruptedError):
         fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), tmp_path, stop)
-    assert identity(fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), tmp_path)) == identity(whole)
+    assert identity(fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), tmp_path)) == identity(
+        whole
+    )

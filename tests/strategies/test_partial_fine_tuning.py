@@ -30,13 +30,23 @@ def moved(make, net: Classifier) -> set[str]:
     """Names of the backbone's parameters and statistics that training changed; the head must have."""
     before = copy.deepcopy(net.state_dict())
     size = 32 if isinstance(net.backbone, Timm) else 8
-    inputs = torch.randint(0, 256, (12, 1, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    inputs = torch.randint(
+        0, 256, (12, 1, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     pools = Pools(target=Labelled(inputs, torch.arange(12) % 3, torch.zeros(12)))
-    settings = Settings(6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true")
-    fit(make(net), pools, {"toy/test": pools.target}, settings, (0, "test"))  # evaluations in between put it back into training mode
+    settings = Settings(
+        6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true"
+    )
+    fit(
+        make(net), pools, {"toy/test": pools.target}, settings, (0, "test")
+    )  # evaluations in between put it back into training mode
     changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
     assert {"head.weight", "head.bias"} <= changed
-    return {key.removeprefix("backbone.") for key in changed if key.startswith("backbone.") and "num_batches" not in key}
+    return {
+        key.removeprefix("backbone.")
+        for key in changed
+        if key.startswith("backbone.") and "num_batches" not in key
+    }
 
 
 @pytest.mark.parametrize(
@@ -50,7 +60,10 @@ def moved(make, net: Classifier) -> set[str]:
     ],
 )
 def test_exactly_the_named_parameters_move_and_the_statistics_beside_them(make, parameters, statistics):
-    assert moved(make, network()) == {*parameters, *(f"{layer}.1.{name}" for layer in statistics for name in STATISTICS)}
+    assert moved(make, network()) == {
+        *parameters,
+        *(f"{layer}.1.{name}" for layer in statistics for name in STATISTICS),
+    }
 
 
 def test_in_a_transformer_the_norms_and_the_biases_are_those_of_its_names():
@@ -74,7 +87,10 @@ def test_frozen_layers_compute_in_training_what_they_do_in_evaluation():
     inputs = torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8).float()
 
     def computed(layer: str, channels: int) -> list[torch.Tensor]:
-        return [getattr(strategy.train(mode).network.backbone, layer)(inputs.expand(-1, channels, -1, -1)) for mode in (False, True)]
+        return [
+            getattr(strategy.train(mode).network.backbone, layer)(inputs.expand(-1, channels, -1, -1))
+            for mode in (False, True)
+        ]
 
     assert torch.equal(*computed("conv1", 1)) and not torch.equal(*computed("conv3", 32))
 
@@ -83,7 +99,10 @@ def test_frozen_layers_compute_in_training_what_they_do_in_evaluation():
 def test_more_groups_than_there_are_is_refused_in_one_line(groups):
     with pytest.raises(Refused) as refusal:
         LastGroups(network(), groups=groups)
-    assert str(refusal.value) == f"strategy.groups={groups}: the backbone has 3 layer groups (conv1, conv2, conv3); give 0 to 3"
+    assert (
+        str(refusal.value)
+        == f"strategy.groups={groups}: the backbone has 3 layer groups (conv1, conv2, conv3); give 0 to 3"
+    )
 
 
 def test_the_number_of_groups_changes_what_is_trained(finished):

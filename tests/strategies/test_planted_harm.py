@@ -1,7 +1,8 @@
-"""What avoids negative transfer is for: sources made to harm, on which joint training and DANN are called negative and these are not.
+"""What avoids negative transfer is for: sources made to harm, on which joint training and DANN are called
+negative and these are not.
 
-A verdict here shows that a strategy works as a whole on a shift made for it. It is no evidence about its worth on real data.
-"""
+A verdict here shows that a strategy works as a whole on a shift made for it. It is no evidence about its
+worth on real data."""
 
 import copy
 from functools import cache, partial
@@ -30,8 +31,8 @@ SEEDS, LABELS, TEST = range(5), 20, 400  # labels a class
 
 
 def items(size: int, draw: int, harm: str = "") -> Labelled:
-    """Two classes 2.6 standard deviations apart along the first of ten features. A harmful source has 85 % of its labels wrong:
-    `label`, of any items; `place`, of items that lie elsewhere along the second feature."""
+    """Two classes 2.6 standard deviations apart along the first of ten features. A harmful source has 85 % of
+    its labels wrong: `label`, of any items; `place`, of items that lie elsewhere along the second feature."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 2
     inputs = random.normal(size=(size, 10))
     inputs[:, 0] += 2.6 * (labels - 0.5)
@@ -56,15 +57,23 @@ def hits(kind: type[Strategy], harm: str, seed: int, settings: Settings = SETTIN
         validation=items(2 * LABELS // 4, 4000 + seed),
     )
     test = items(TEST, 7)
-    evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b"), None)}
-    outcome = fit(strategy, pools, evaluated, settings, (seed, (TargetOnly if kind.beside_scratch else kind).__name__))
+    evaluated = {
+        "toy/test": Evaluated(test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b"), None)
+    }
+    outcome = fit(
+        strategy, pools, evaluated, settings, (seed, (TargetOnly if kind.beside_scratch else kind).__name__)
+    )
     return (outcome.probabilities["toy/test"][settings.steps].argmax(1) == test.labels).numpy().astype(float)
 
 
-@pytest.mark.parametrize(("harm", "kinds", "avoids"), [("label", (Joint, DANN), GatedDANN), ("place", (Joint,), InstanceWeights)])
+@pytest.mark.parametrize(
+    ("harm", "kinds", "avoids"), [("label", (Joint, DANN), GatedDANN), ("place", (Joint,), InstanceWeights)]
+)
 def test_it_is_positive_where_the_others_are_negative(harm, kinds, avoids):
     judged = judgements((*kinds, avoids), harm, SETTINGS)
-    assert [judgement.verdict for judgement in judged] == ["negative"] * len(kinds) + ["positive"], [j.delta for j in judged]
+    assert [judgement.verdict for judgement in judged] == ["negative"] * len(kinds) + ["positive"], [
+        j.delta for j in judged
+    ]
 
 
 def test_a_safe_choice_loses_nothing_where_fine_tuning_is_negative():
@@ -82,5 +91,8 @@ def judgements(kinds: tuple[type[Strategy], ...], harm: str, settings: Settings)
     """Each against scratch, as one family."""
     scratch = np.stack([hits(TargetOnly, "", seed, settings) for seed in SEEDS])
     none = np.zeros(len(SEEDS), dtype=bool)
-    pairs = [Pair(np.stack([hits(kind, harm, seed, settings) for seed in SEEDS]) - scratch, none, none, TEST // 2) for kind in kinds]
+    pairs = [
+        Pair(np.stack([hits(kind, harm, seed, settings) for seed in SEEDS]) - scratch, none, none, TEST // 2)
+        for kind in kinds
+    ]
     return judge(pairs, margin=0.01, alpha=0.05, family_size=len(pairs))

@@ -1,7 +1,8 @@
-"""What each strategy is for: a shift made for it, on which its verdict against the source model, or against scratch, is `positive`.
+"""What each strategy is for: a shift made for it, on which its verdict against the source model, or against
+scratch, is `positive`.
 
-A gain here shows that a strategy works as a whole, its yaml's defaults included. It is no evidence about its worth on real data.
-"""
+A gain here shows that a strategy works as a whole, its yaml's defaults included. It is no evidence about its
+worth on real data."""
 
 import copy
 from functools import cache, partial
@@ -72,7 +73,13 @@ def settings(shift) -> Settings:
 def initialised(shift, classes: int, seed: int) -> Classifier:
     torch.manual_seed(seed)
     shape = tuple(shift(1, 0, True).inputs.shape[1:])
-    backbone = Normalised(shape) if shift is paired else SmallCNN(shape) if len(shape) == 3 else MLP(shape, hidden=[32, 32])
+    backbone = (
+        Normalised(shape)
+        if shift is paired
+        else SmallCNN(shape)
+        if len(shape) == 3
+        else MLP(shape, hidden=[32, 32])
+    )
     return Classifier(backbone, classes)
 
 
@@ -86,7 +93,8 @@ def source_model(shift, seed: int) -> Classifier:
 
 @pytest.fixture(scope="module")
 def hits(config):
-    """hits(strategy, shift, seed, *overrides, labels a class): of each target test item after training, whether it is right [300]."""
+    """hits(strategy, shift, seed, *overrides, labels a class): of each target test item after training,
+    whether it is right [300]."""
 
     @cache
     def measured(name, shift, seed, *overrides, labels=0):
@@ -106,16 +114,27 @@ def hits(config):
             unlabelled=shift(240, 200 + seed, True).inputs if "target_inputs" in strategy.sees else None,
         )
         test = shift(TEST, 7, True)
-        evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b", "c"), None)}
-        outcome = fit(strategy, pools, evaluated, settings(shift), (seed, "source" if name == "source_only" else "test"))
-        return (outcome.probabilities["toy/test"][settings(shift).steps].argmax(1) == test.labels).numpy().astype(float)
+        evaluated = {
+            "toy/test": Evaluated(
+                test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b", "c"), None
+            )
+        }
+        outcome = fit(
+            strategy, pools, evaluated, settings(shift), (seed, "source" if name == "source_only" else "test")
+        )
+        return (
+            (outcome.probabilities["toy/test"][settings(shift).steps].argmax(1) == test.labels)
+            .numpy()
+            .astype(float)
+        )
 
     return measured
 
 
 @pytest.fixture
 def judged(hits):
-    """judged(strategy, baseline, shift, labels a class, keys of the strategy, keys of the baseline): the verdict on five seeds"""
+    """judged(strategy, baseline, shift, labels a class, keys of the strategy, keys of the baseline): the
+    verdict on five seeds"""
 
     def judgement(name, baseline, shift, labels=0, keys=(), baseline_keys=()) -> Judgement:
         ours, theirs = (
@@ -129,7 +148,10 @@ def judged(hits):
 
 @pytest.mark.parametrize(
     ("name", "shift"),
-    [*OVER_SOURCE_ONLY.items(), *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOWLY_OVER_SOURCE_ONLY.items())],
+    [
+        *OVER_SOURCE_ONLY.items(),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOWLY_OVER_SOURCE_ONLY.items()),
+    ],
 )
 def test_it_gains_where_the_source_model_fails(hits, judged, name, shift):
     judgement = judged(name, "source_only", shift)
@@ -139,7 +161,8 @@ def test_it_gains_where_the_source_model_fails(hits, judged, name, shift):
 
 @pytest.mark.slow
 def test_larger_norms_help_where_the_target_is_small(judged):
-    """SAFN's own reason. Three times the authors' weight: with that the gain is too small to tell from chance in 200 steps."""
+    """SAFN's own reason. Three times the authors' weight: with that the gain is too small to tell from chance
+    in 200 steps."""
     judgement = judged("afn", "source_only", shrunk, keys=("strategy.trade_off=0.15",))
     assert judgement.verdict == "positive", judgement
 
@@ -147,7 +170,14 @@ def test_larger_norms_help_where_the_target_is_small(judged):
 @pytest.mark.slow
 def test_minimax_entropy_gains_over_the_same_labels_without_it(judged):
     shift = partial(turned, degrees=60)  # one label a class says which way
-    judgement = judged("mme", "mme", shift, labels=1, keys=("strategy.trade_off=0.1",), baseline_keys=("strategy.trade_off=0",))
+    judgement = judged(
+        "mme",
+        "mme",
+        shift,
+        labels=1,
+        keys=("strategy.trade_off=0.1",),
+        baseline_keys=("strategy.trade_off=0",),
+    )
     assert judgement.verdict == "positive", judgement
 
 
@@ -159,7 +189,8 @@ def test_it_gains_over_scratch_where_the_source_is_related_and_labels_are_few(ju
 
 @pytest.mark.parametrize("name", OVER_SCRATCH)
 def test_it_gains_over_scratch_where_labels_are_few(judged, name):
-    """joint: from a source turned a little. target_ssl: from clusters alone. Multi-task: from a source whose classes bear other names."""
+    """joint: from a source turned a little. target_ssl: from clusters alone. Multi-task: from a source whose
+    classes bear other names."""
     shift, labels = OVER_SCRATCH[name]
     judgement = judged(name, "scratch", shift, labels)
     assert judgement.verdict == "positive", judgement
@@ -172,7 +203,13 @@ def test_keeping_to_the_features_gains_over_plain_fine_tuning(judged, name):
     assert judgement.verdict == "positive", judgement
 
 
-@pytest.mark.parametrize("name", ["shot", *(pytest.param(name, marks=pytest.mark.slow) for name in ("aad", "bnm", "mcc", "minimum_entropy"))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shot",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("aad", "bnm", "mcc", "minimum_entropy")),
+    ],
+)
 def test_it_loses_where_the_clusters_are_nearer_to_other_classes(judged, name):
     """What they assume is broken: they make surer what is wrong."""
     judgement = judged(name, "source_only", turned_too_far)
@@ -218,8 +255,8 @@ def test_mixed_styles_lose_where_the_style_is_the_class(judged):
 
 def test_every_strategy_is_held_to_a_planted_shift_or_is_a_baseline():
     held = [
-        *OVER_SOURCE_ONLY, *SLOWLY_OVER_SOURCE_ONLY, *WITH_KEYS_OF_THEIR_OWN, *OVER_SCRATCH_FROM_A_SOURCE_MODEL, *OVER_SCRATCH, *AVOID_HARM,
-        *planted_shallow.GAINS,
+        *OVER_SOURCE_ONLY, *SLOWLY_OVER_SOURCE_ONLY, *WITH_KEYS_OF_THEIR_OWN,
+        *OVER_SCRATCH_FROM_A_SOURCE_MODEL, *OVER_SCRATCH, *AVOID_HARM, *planted_shallow.GAINS,
     ]  # fmt: skip
     assert len(held) == len(set(held)) and not BASELINES & set(held)
     assert {path.stem for path in CONF.glob("*.yaml")} == BASELINES | set(held)

@@ -1,4 +1,5 @@
-"""Safe choice: what it falls back on is the scratch run, and what it chooses by is a rule that a hand can follow."""
+"""Safe choice: what it falls back on is the scratch run, and what it chooses by is a rule that a hand can
+follow."""
 
 from functools import partial
 
@@ -33,14 +34,20 @@ def pool(size: int, draw: int = 0) -> Labelled:
 
 @pytest.mark.parametrize("others", [(), ("twin=true",), ("label_budget=2",)])
 def test_where_it_falls_back_it_is_the_scratch_run_bit_for_bit(finished, others):
-    """The tiny source model is no better than scratch on six validation items; below 5 labels a class there are none at all."""
+    """The tiny source model is no better than scratch on six validation items; below 5 labels a class there
+    are none at all."""
     run, scratch = finished("strategy=safe_choice", *others), finished("strategy=scratch", *others)
     fell_back = [step for step, chosen in zip((0, 4, 8, 12), choices(run), strict=True) if not chosen]
     assert 12 in fell_back and (len(fell_back) == 4 or "label_budget=2" not in others)
     for step in fell_back:
         assert run.on_test(step).tobytes() == scratch.on_test(step).tobytes()
-        assert validators(run, step) == validators(scratch, step) != {}  # which read the features of the network that answers
-    assert "scratch was chosen" in run.record["result"]["flags"] and run.record["subset"] == scratch.record["subset"]
+        assert (
+            validators(run, step) == validators(scratch, step) != {}
+        )  # which read the features of the network that answers
+    assert (
+        "scratch was chosen" in run.record["result"]["flags"]
+        and run.record["subset"] == scratch.record["subset"]
+    )
 
 
 def test_what_it_transfers_is_better_and_the_steps_of_both_arms_count(finished):
@@ -90,7 +97,9 @@ class Dropping(Linear):
 def test_dropout_of_the_other_arm_leaves_the_scratch_arm_its_own_draws():
     settings = Settings(20, 6, 2, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
     test = pool(30, draw=1)
-    evaluated = {"toy/test": Evaluated(test.inputs, test.labels, np.arange(30).astype(str), ("a", "b", "c"), None)}
+    evaluated = {
+        "toy/test": Evaluated(test.inputs, test.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
+    }
     outcomes = []
     for kind in (TargetOnly, SafeChoice):
         torch.manual_seed(0)
@@ -99,12 +108,21 @@ def test_dropout_of_the_other_arm_leaves_the_scratch_arm_its_own_draws():
             start.scratch = {name: value.clone() for name, value in start.state_dict().items()}
             nn.init.ones_(start.head.weight)
         outcomes.append(fit(kind(start), Pools(target=pool(12)), evaluated, settings, (0, "test")))
-    assert all(torch.equal(*(outcome.probabilities["toy/test"][step] for outcome in outcomes)) for step in (0, 10, 20))
+    assert all(
+        torch.equal(*(outcome.probabilities["toy/test"][step] for outcome in outcomes))
+        for step in (0, 10, 20)
+    )
 
 
 @pytest.mark.parametrize("budget", [2, 50])
 def test_a_kept_model_answers_as_the_run_chose(train, pair, budget):
-    run = train("strategy=safe_choice", "strategy.backbone_rate=1", f"label_budget={budget}", "keep=selected", domains=pair)
+    run = train(
+        "strategy=safe_choice",
+        "strategy.backbone_rate=1",
+        f"label_budget={budget}",
+        "keep=selected",
+        domains=pair,
+    )
     position = {item: number for number, item in enumerate(pair["blobs"].ids)}
     inputs = pair["blobs"].inputs[[position[item] for item in run.members["blobs/test/ids"]]]
     assert choices(run)[-1] == (budget == 50)

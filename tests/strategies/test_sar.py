@@ -57,7 +57,9 @@ def step(strategy: Tent, inputs: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("radius", [0.05, 0.5])
-def test_loss_and_gradient_are_those_of_the_pushed_weights_and_of_the_sure_items_and_the_weights_are_back(radius):
+def test_loss_and_gradient_are_those_of_the_pushed_weights_and_of_the_sure_items_and_the_weights_are_back(
+    radius,
+):
     inputs = tiny.batch().unlabelled
     found = entropies(tiny.weights_of(strategy_of(SAR)), inputs)
     middle = (found.min() + found.max()) / 2
@@ -69,7 +71,9 @@ def test_loss_and_gradient_are_those_of_the_pushed_weights_and_of_the_sure_items
     for name, parameter in strategy.named_parameters():
         np.testing.assert_array_equal(parameter.detach().numpy(), start[name])
         if name in MOVED:
-            np.testing.assert_allclose(parameter.grad.numpy(), gradient(there, inputs, passes)[name], atol=1e-6)
+            np.testing.assert_allclose(
+                parameter.grad.numpy(), gradient(there, inputs, passes)[name], atol=1e-6
+            )
 
 
 def test_without_push_and_filter_it_is_tent():
@@ -90,7 +94,10 @@ def test_where_no_item_is_sure_there_is_nothing_to_learn():
 
 def test_the_filter_and_the_push_change_what_is_trained(finished):
     keys = [(2, 0), (0.99, 0), (2, 0.5)]
-    runs = [finished("strategy=sar", f"strategy.threshold={threshold}", f"strategy.radius={radius}") for threshold, radius in keys]
+    runs = [
+        finished("strategy=sar", f"strategy.threshold={threshold}", f"strategy.radius={radius}")
+        for threshold, radius in keys
+    ]
     assert len({run.on_test().tobytes() for run in runs}) == 3
 
 

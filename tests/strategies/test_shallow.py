@@ -19,8 +19,8 @@ from transferscope.training import request
 from transferscope.training.load import load_run
 
 NAMES = [
-    "coral", "gfk", "jda", "kmm", "linear_optimal_transport", "optimal_transport", "pca", "source_nearest_neighbour", "source_svm",
-    "subspace_alignment", "tca",
+    "coral", "gfk", "jda", "kmm", "linear_optimal_transport", "optimal_transport", "pca",
+    "source_nearest_neighbour", "source_svm", "subspace_alignment", "tca",
 ]  # fmt: skip
 
 
@@ -40,10 +40,17 @@ def single(inputs: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("classifier", ["nearest_neighbour", "svm", "logistic"])
 def test_the_classifiers_are_scikit_learns(classifier, classes):
     (source, labels), (target, _) = blobs(60, 0, False, classes), blobs(60, 1, True, classes)
-    models = {"nearest_neighbour": KNeighborsClassifier(1), "svm": SVC(C=0.3, kernel="linear"), "logistic": LogisticRegression(C=0.3)}
+    models = {
+        "nearest_neighbour": KNeighborsClassifier(1),
+        "svm": SVC(C=0.3, kernel="linear"),
+        "logistic": LogisticRegression(C=0.3),
+    }
     reference = models[classifier].fit(StandardScaler().fit_transform(single(source)), labels)
     scaled = StandardScaler().fit_transform(single(target))
-    found = predicted(fitted(SourceClassifier, (source, labels), target, scaling="domain", classifier=classifier, C=0.3), target)
+    found = predicted(
+        fitted(SourceClassifier, (source, labels), target, scaling="domain", classifier=classifier, C=0.3),
+        target,
+    )
     np.testing.assert_array_equal(found.argmax(1), reference.predict(scaled))
     assert found.shape == (60, classes) and np.allclose(found.sum(1), 1)
     if classifier == "logistic":
@@ -62,21 +69,29 @@ def test_items_are_scaled_and_brought_to_length_one(scaling, unit_length):
     if unit_length != "none":
         train, test = normalize(train), normalize(test)
     np.testing.assert_allclose(strategy.memory.items, train)
-    np.testing.assert_array_equal(predicted(strategy, target).argmax(1), KNeighborsClassifier(1).fit(train, labels).predict(test))
+    np.testing.assert_array_equal(
+        predicted(strategy, target).argmax(1), KNeighborsClassifier(1).fit(train, labels).predict(test)
+    )
 
 
 def test_scaling_by_domain_undoes_another_origin_and_other_scales():
-    by_domain, by_source = (accuracy(SourceClassifier, blobs, scaling=scaling) for scaling in ("domain", "source"))
+    by_domain, by_source = (
+        accuracy(SourceClassifier, blobs, scaling=scaling) for scaling in ("domain", "source")
+    )
     assert by_source < 0.75 and by_domain > by_source + 0.2
 
 
 @pytest.mark.parametrize("name", ["source_nearest_neighbour", "source_svm"])
 def test_a_baseline_takes_nothing_of_the_target(train, config, name):
     """By default: as many more of its inputs as transductive has change no prediction."""
-    inductive, transductive = (train(f"strategy={name}", "label_budget=0", f"protocol={protocol}") for protocol in ("inductive", "transductive"))
+    inductive, transductive = (
+        train(f"strategy={name}", "label_budget=0", f"protocol={protocol}")
+        for protocol in ("inductive", "transductive")
+    )
     np.testing.assert_array_equal(inductive.on_test(), transductive.on_test())
     by_default, by_source, by_domain = (
-        request.resolve(config(f"strategy={name}", *keys)) for keys in ([], ["strategy.scaling=source"], ["strategy.scaling=domain"])
+        request.resolve(config(f"strategy={name}", *keys))
+        for keys in ([], ["strategy.scaling=source"], ["strategy.scaling=domain"])
     )
     assert by_default.fingerprint == by_source.fingerprint != by_domain.fingerprint
 
@@ -84,9 +99,16 @@ def test_a_baseline_takes_nothing_of_the_target(train, config, name):
 def test_each_of_several_sources_is_scaled_by_its_own_moments():
     (one, labels), (other, _), (target, _) = blobs(30, 0, False), blobs(30, 1, True), blobs(30, 2, False)
     strategy = SourceClassifier(Classifier(Identity((5,)), 3), scaling="domain")
-    pool = [torch.cat(columns) for columns in zip(labelled(one, labels), labelled(other, labels, domain=1), strict=True)]
-    strategy.fit_features(Pools(type(labelled(one, labels))(*pool), None, torch.from_numpy(target.astype(np.float32))))
-    expected = np.r_[StandardScaler().fit_transform(single(one)), StandardScaler().fit_transform(single(other))]
+    pool = [
+        torch.cat(columns)
+        for columns in zip(labelled(one, labels), labelled(other, labels, domain=1), strict=True)
+    ]
+    strategy.fit_features(
+        Pools(type(labelled(one, labels))(*pool), None, torch.from_numpy(target.astype(np.float32)))
+    )
+    expected = np.r_[
+        StandardScaler().fit_transform(single(one)), StandardScaler().fit_transform(single(other))
+    ]
     np.testing.assert_allclose(strategy.memory.items, expected, atol=1e-12)
 
 
@@ -120,7 +142,11 @@ def test_a_kept_model_predicts_what_its_record_holds(train, name, budget):
 def test_transductive_sees_the_test_inputs_as_well(train, name):
     keys = (f"strategy={name}", "label_budget=0")
     inductive, transductive = train(*keys), train(*keys, "protocol=transductive")
-    assert transductive.record["result"]["samples"]["target_unlabelled"] == 300 == 2 * inductive.record["result"]["samples"]["target_unlabelled"]
+    assert (
+        transductive.record["result"]["samples"]["target_unlabelled"]
+        == 300
+        == 2 * inductive.record["result"]["samples"]["target_unlabelled"]
+    )
     assert transductive.record["cell"]["protocol"] == "transductive"
 
 

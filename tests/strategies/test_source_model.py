@@ -17,7 +17,10 @@ class Halved(SourceOnly):
     """Another way to learn from the source alone, as methods of domain generalisation are."""
 
     def losses(self, batch):
-        return {name: term / 2 - self.logits(batch.source.inputs).mean() for name, term in super().losses(batch).items()}
+        return {
+            name: term / 2 - self.logits(batch.source.inputs).mean()
+            for name, term in super().losses(batch).items()
+        }
 
 
 @pytest.fixture
@@ -35,7 +38,9 @@ def test_it_is_trained_once_a_store(train, tmp_path):
     assert len(list((tmp_path / ".cache" / "source_models").glob("*.safetensors"))) == 1
 
 
-@pytest.mark.parametrize("key", ["seed=1", "source_label_noise=1", "trainer.source_steps=13", "backbone.hidden=[8]"])
+@pytest.mark.parametrize(
+    "key", ["seed=1", "source_label_noise=1", "trainer.source_steps=13", "backbone.hidden=[8]"]
+)
 def test_another_source_model_for_whatever_it_depends_on(train, tmp_path, key):
     train("strategy=fine_tuning", store=tmp_path)
     train("strategy=fine_tuning", key, store=tmp_path)
@@ -66,12 +71,17 @@ def test_only_source_only_leaves_a_source_model(finished, train, tmp_path, mine)
 def test_a_class_of_the_same_name_elsewhere_is_another_run(train, tmp_path, mine):
     mine.SourceOnly = type("SourceOnly", (Halved,), {})
     first = train("strategy=source_only", store=tmp_path)
-    assert train("strategy=source_only", "strategy._target_=mine.SourceOnly", store=tmp_path).folder != first.folder
+    assert (
+        train("strategy=source_only", "strategy._target_=mine.SourceOnly", store=tmp_path).folder
+        != first.folder
+    )
 
 
 def test_a_source_model_that_diverges_makes_the_run_diverged(train, pair):
     source = replace(pair["blobs_shifted"], inputs=torch.full_like(pair["blobs_shifted"].inputs, torch.nan))
-    assert train("strategy=fine_tuning", domains=pair | {"blobs_shifted": source}).record["status"] == "diverged"
+    assert (
+        train("strategy=fine_tuning", domains=pair | {"blobs_shifted": source}).record["status"] == "diverged"
+    )
 
 
 def test_features_that_other_runs_left_are_those_of_computing_them_anew(train, tmp_path, monkeypatch):
@@ -85,6 +95,8 @@ def test_features_that_other_runs_left_are_those_of_computing_them_anew(train, t
 def test_a_second_strategy_on_the_same_features_asks_the_backbone_for_no_item(train, tmp_path, monkeypatch):
     train("strategy=feature_extraction", store=tmp_path)
     passed, forward = [], MLP.forward
-    monkeypatch.setattr(MLP, "forward", lambda self, inputs: passed.append(len(inputs)) or forward(self, inputs))
+    monkeypatch.setattr(
+        MLP, "forward", lambda self, inputs: passed.append(len(inputs)) or forward(self, inputs)
+    )
     assert train("strategy=nearest_mean", store=tmp_path).record["status"] == "done"
     assert passed == [2]  # the noise that a backbone is known by

@@ -18,14 +18,21 @@ def test_the_entropys_weight_grows_linearly_over_the_steps(steps_done, weight):
     strategy.steps_done.fill_(steps_done)
     strategy.on_fit_start()
     strategy.on_train_epoch_start()
-    logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 1.0]]))  # a labelled item, then two unlabelled ones
+    logits = torch.log(
+        torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 1.0]])
+    )  # a labelled item, then two unlabelled ones
     strategy.logits = lambda inputs: logits[: len(inputs)]
     target = Labelled(torch.zeros(1, 2), torch.tensor([1]), torch.zeros(1))
     terms = strategy.losses(Batch(None, target, torch.zeros(2, 2)))
     entropy = (-0.25 * np.log(0.25) - 0.75 * np.log(0.75) + np.log(2)) / 2
-    np.testing.assert_allclose([terms["target"].item(), terms["entropy"].item()], [np.log(2), weight * entropy], rtol=1e-6)
+    np.testing.assert_allclose(
+        [terms["target"].item(), terms["entropy"].item()], [np.log(2), weight * entropy], rtol=1e-6
+    )
 
 
 def test_the_entropy_changes_what_is_trained(finished):
-    with_it, without = finished("strategy=target_ssl"), finished("strategy=target_ssl", "strategy.entropy_weight=0")
+    with_it, without = (
+        finished("strategy=target_ssl"),
+        finished("strategy=target_ssl", "strategy.entropy_weight=0"),
+    )
     assert with_it.on_test().tobytes() != without.on_test().tobytes()

@@ -43,13 +43,17 @@ def test_it_solves_the_generalised_eigenproblem(kernel, penalty):
     else:
         assert subspace_angles(adapted.projection, w).max() < 1e-6
     components = (bases[kernel] @ w / np.linalg.norm(w, axis=0))[:24, ::-1]
-    np.testing.assert_allclose(np.abs(adapted.source), np.abs(components), atol=1e-6 * np.abs(components).max())
+    np.testing.assert_allclose(
+        np.abs(adapted.source), np.abs(components), atol=1e-6 * np.abs(components).max()
+    )
 
 
 def test_lanczos_finds_the_same_subspace():
     """300 + 300 items, ten components: few enough of many that they are sought one by one."""
     draw = np.random.default_rng(0)
-    pooled = np.r_[draw.normal(size=(300, 40)), draw.normal(size=(300, 40)) @ np.diag(np.linspace(0.2, 2, 40)) + 0.5]
+    pooled = np.r_[
+        draw.normal(size=(300, 40)), draw.normal(size=(300, 40)) @ np.diag(np.linspace(0.2, 2, 40)) + 0.5
+    ]
     kernel = pooled @ pooled.T
     e = np.r_[np.full(300, 1 / 300), np.full(300, -1 / 300)][:, None]
     found = transfer_components(kernel, e / np.linalg.norm(e), 1.0, 10)
@@ -99,15 +103,25 @@ def test_a_key_of_nothing_is_refused(key):
 @pytest.mark.parametrize("kernel", ["linear", "primal"])
 def test_where_z_scores_have_left_it_nothing_to_do_a_line_says_so(kernel, capsys):
     source, (target, _) = apart(60, 0, False), apart(50, 1, True)
-    weak, strong = (fitted(TCA, source, target, kernel=kernel, dimensions=3, penalty=penalty) for penalty in (0.001, 1000.0))
+    weak, strong = (
+        fitted(TCA, source, target, kernel=kernel, dimensions=3, penalty=penalty)
+        for penalty in (0.001, 1000.0)
+    )
     first, second = capsys.readouterr().err.splitlines()
-    assert first == second and first.startswith(f"warning: strategy=tca: with kernel={kernel} and scaling=domain")
-    assert subspace_angles(weak.memory.projection, strong.memory.projection).max() < 1e-6  # as it says: the penalty has no effect
+    assert first == second and first.startswith(
+        f"warning: strategy=tca: with kernel={kernel} and scaling=domain"
+    )
+    assert (
+        subspace_angles(weak.memory.projection, strong.memory.projection).max() < 1e-6
+    )  # as it says: the penalty has no effect
 
 
-@pytest.mark.parametrize("keys", [{}, {"kernel": "linear", "scaling": "source"}], ids=["by default", "linear, source"])
+@pytest.mark.parametrize(
+    "keys", [{}, {"kernel": "linear", "scaling": "source"}], ids=["by default", "linear, source"]
+)
 def test_elsewhere_it_brings_the_means_together_and_says_nothing(keys, capsys):
-    """The distance of the domains' means of the components, in units of these components' spread. Cubes: z-scores leave them another shape."""
+    """The distance of the domains' means of the components, in units of these components' spread. Cubes:
+    z-scores leave them another shape."""
     source, (target, _) = apart(60, 0, False), apart(50, 1, True)
     gaps = []
     for penalty in (0.001, 1e9):

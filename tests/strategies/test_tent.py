@@ -34,7 +34,9 @@ def test_the_loss_is_the_entropy_and_its_gradient_goes_to_scale_and_shift_alone(
         return float(tiny.entropy(tiny.linear(weights, "network.head", f)).mean())
 
     terms = strategy.losses(Batch(None, None, items.unlabelled))
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx({"entropy": expected(start)}, rel=1e-9)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {"entropy": expected(start)}, rel=1e-9
+    )
     strategy.backward(terms)
     tiny.assert_gradients(strategy, lambda name, weights: expected(weights))
     reached = {name for name, parameter in strategy.named_parameters() if parameter.grad is not None}
@@ -49,9 +51,15 @@ def test_normalisation_layers_are_all_that_moves(backbone):
     images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
     inputs = images if isinstance(backbone, SmallCNN) else torch.randn(20, 4)
     fit(strategy, Pools(unlabelled=inputs), {}, SETTINGS, (0, "test"))
-    norms = [name for name, layer in strategy.network.named_modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    norms = [
+        name
+        for name, layer in strategy.network.named_modules()
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+    ]
     kinds = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    moved = {name for name, value in strategy.network.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in strategy.network.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert moved == {f"{norm}.{kind}" for norm in norms for kind in kinds}
 
 

@@ -25,8 +25,15 @@ def fingerprint(config, *overrides: str) -> str:
 def test_runs_that_use_none_of_them_are_what_they_were(config):
     usual = resolve(config("strategy=fine_tuning")).consumed["trainer"]
     assert set(usual) == {"batch_size", "evaluations", "optimizer", "schedule", "steps", "source_steps"}
-    spelt_out = ("trainer.label_smoothing=0", "trainer.augmentation=none", "trainer.patience=null", "selection=target_val")
-    assert fingerprint(config, "strategy=fine_tuning", *spelt_out) == fingerprint(config, "strategy=fine_tuning")
+    spelt_out = (
+        "trainer.label_smoothing=0",
+        "trainer.augmentation=none",
+        "trainer.patience=null",
+        "selection=target_val",
+    )
+    assert fingerprint(config, "strategy=fine_tuning", *spelt_out) == fingerprint(
+        config, "strategy=fine_tuning"
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,9 +51,21 @@ def test_each_makes_another_run_and_where_it_reaches_it_another_source_model(con
     [
         ("trainer.label_smoothing=1", "trainer.label_smoothing=1: a number of at least 0 and below 1"),
         ("trainer.label_smoothing=true", "trainer.label_smoothing=True: a number"),
-        ("trainer.augmentation=crops", "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color; did you"),
-        ("trainer.patience=0", "trainer.patience=0: evaluations without improvement, an integer of at least 1, or null"),
-        ("trainer.patience=3", "trainer.patience=3: selection=last tells no improvement; give selection=source_val or target_val or "),
+        (
+            "trainer.augmentation=crops",
+            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color; did you",
+        ),
+        (
+            "trainer.patience=0",
+            "trainer.patience=0: evaluations without improvement, an integer of at least 1, or null",
+        ),
+        (
+            "trainer.patience=3",
+            (
+                "trainer.patience=3: selection=last tells no improvement; give selection=source_val or "
+                "target_val or "
+            ),
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line(config, value, told):
@@ -55,7 +74,8 @@ def test_a_wrong_value_is_refused_in_one_line(config, value, told):
     assert str(refusal.value).startswith(told) and "\n" not in str(refusal.value)
 
 
-# --- label smoothing -------------------------------------------------------------------------------------------------------------
+# --- label smoothing
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_smoothed_labels_give_every_class_its_share():
@@ -67,7 +87,8 @@ def test_smoothed_labels_give_every_class_its_share():
     torch.testing.assert_close(strategy.classification_loss(logits, labels), expected)
 
 
-# --- augmentation ----------------------------------------------------------------------------------------------------------------
+# --- augmentation
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_an_augmented_run_is_another_one_and_repeats_bit_by_bit(train):
@@ -97,13 +118,18 @@ def test_a_source_model_is_augmented_too_and_the_same_wherever_it_is_trained(tra
     ],
 )
 def test_what_has_no_images_in_training_cannot_be_augmented(config, overrides, told):
-    with pytest.raises(NotApplicable, match=f"trainer.augmentation=crop: {told}.*; give trainer.augmentation=none"):
+    with pytest.raises(
+        NotApplicable, match=f"trainer.augmentation=crop: {told}.*; give trainer.augmentation=none"
+    ):
         resolve(config("trainer.augmentation=crop", *overrides))
 
 
 def test_colours_are_not_for_grey_images(config):
     jittered = ("strategy=scratch", *DIGITS, "trainer.augmentation=crop_flip_color")
-    with pytest.raises(NotApplicable, match="trainer.augmentation=crop_flip_color: colour needs 3 channels, not 1; give .*=crop_flip$"):
+    with pytest.raises(
+        NotApplicable,
+        match="trainer.augmentation=crop_flip_color: colour needs 3 channels, not 1; give .*=crop_flip$",
+    ):
         resolve(config(*jittered))
     resolve(config(*jittered, "channels=3"))
 
@@ -111,12 +137,19 @@ def test_colours_are_not_for_grey_images(config):
 def test_without_kornia_one_line_says_what_to_install(config, monkeypatch):
     kornia_module.cache_clear()
     monkeypatch.setitem(sys.modules, "kornia.augmentation", None)
-    with pytest.raises(Refused, match=r"trainer.augmentation=affine: kornia is not installed; pip install 'transferscope\[augmentation\]'"):
+    with pytest.raises(
+        Refused,
+        match=(
+            r"trainer.augmentation=affine: kornia is not installed; pip install "
+            r"'transferscope\[augmentation\]'"
+        ),
+    ):
         resolve(config("strategy=scratch", *DIGITS, "trainer.augmentation=affine"))
     resolve(config("strategy=scratch", *DIGITS, "trainer.augmentation=crop_flip"))
 
 
-# --- early stopping --------------------------------------------------------------------------------------------------------------
+# --- early stopping
+# ------------------------------------------------------------------------------------------------------------
 
 LONG = ("trainer.steps=80", "trainer.evaluations=20")
 
@@ -124,9 +157,20 @@ LONG = ("trainer.steps=80", "trainer.evaluations=20")
 def test_a_run_ends_after_its_best_evaluation_by_the_rule(train):
     run = train("strategy=fine_tuning", *LONG, *PATIENT)
     steps = run.record["result"]["evaluations"]
-    accuracy = [(run.members[f"blobs/val/probabilities/{step:06d}"].argmax(1) == run.members["blobs/val/labels"]).mean() for step in steps]
-    assert steps[-1] < 80 and run.record["status"] == "done" and run.record["result"]["steps"]["target"] == steps[-1]
-    assert accuracy[-1] <= max(accuracy[:-1]) and all(now > max(accuracy[:i]) for i, now in enumerate(accuracy[:-1]) if i)
+    accuracy = [
+        (
+            run.members[f"blobs/val/probabilities/{step:06d}"].argmax(1) == run.members["blobs/val/labels"]
+        ).mean()
+        for step in steps
+    ]
+    assert (
+        steps[-1] < 80
+        and run.record["status"] == "done"
+        and run.record["result"]["steps"]["target"] == steps[-1]
+    )
+    assert accuracy[-1] <= max(accuracy[:-1]) and all(
+        now > max(accuracy[:i]) for i, now in enumerate(accuracy[:-1]) if i
+    )
 
 
 def test_until_then_it_is_the_run_that_goes_on(train):
@@ -151,5 +195,7 @@ def test_a_source_model_is_not_cut_short(train, finished):
 
 
 def test_no_test_label_says_when_to_stop(train, pair, scrambled):
-    clean, garbage = (train("strategy=fine_tuning", *LONG, *PATIENT, domains=d) for d in (pair, scrambled("blobs", "test")))
+    clean, garbage = (
+        train("strategy=fine_tuning", *LONG, *PATIENT, domains=d) for d in (pair, scrambled("blobs", "test"))
+    )
     assert clean.probabilities == garbage.probabilities

@@ -1,4 +1,5 @@
-"""No strategy is emptied by a frozen trunk in silence: what it adds to plain training acts with one as it does without."""
+"""No strategy is emptied by a frozen trunk in silence: what it adds to plain training acts with one as it
+does without."""
 
 import numpy as np
 import pytest
@@ -8,31 +9,60 @@ from transferscope.errors import NotApplicable
 from transferscope.training import request
 from transferscope.training.checks import strategy_class
 
-PICTURES = ("target=handwritten_digits", "source=handwritten_digits_rotated", "image_size=32", "label_budget=5", "~backbone.hidden",
-            "backbone._target_=transferscope.backbones.timm.Timm", "backbone.name=test_resnet", "+backbone.model=test_resnet",
-            "backbone.weights=random", "trainer.steps=4", "trainer.source_steps=4", "trainer.evaluations=1")  # fmt: skip
-TRUNK = ("+backbone.trunk=layer2", "initialisation=source")  # of weights that came from elsewhere alone it is frozen
-NO_TERM = {"scratch", "target_only", "source_only", "fine_tuning", "joint", "multi_task", "feature_extraction"}  # that others add to
+PICTURES = ("target=handwritten_digits", "source=handwritten_digits_rotated", "image_size=32",
+    "label_budget=5", "~backbone.hidden",
+            "backbone._target_=transferscope.backbones.timm.Timm", "backbone.name=test_resnet",
+            "+backbone.model=test_resnet", "backbone.weights=random", "trainer.steps=4",
+            "trainer.source_steps=4", "trainer.evaluations=1")  # fmt: skip
+TRUNK = (
+    "+backbone.trunk=layer2",
+    "initialisation=source",
+)  # of weights that came from elsewhere alone it is frozen
+NO_TERM = {
+    "scratch",
+    "target_only",
+    "source_only",
+    "fine_tuning",
+    "joint",
+    "multi_task",
+    "feature_extraction",
+}  # that others add to
 # by strategy, what is left of it without its own: keys, or another strategy; both then draw the same batches
 PLAIN = {
-    **dict.fromkeys(("adaptive_bn", "tent", "sar", "shot", "aad", "adda", "safe_choice")),  # that predictions move is all there is to ask
-    **dict.fromkeys(("afn", "bnm", "cdan", "cdan_e", "co_tuning", "consistency", "dan", "dann", "deep_coral", "gated_dann", "iwdan", "jan",
+    # that predictions move is all there is to ask
+    **dict.fromkeys(("adaptive_bn", "tent", "sar", "shot", "aad", "adda", "safe_choice")),
+    **dict.fromkeys(("afn", "bnm", "cdan", "cdan_e", "co_tuning", "consistency", "dan", "dann", "deep_coral",
+    "gated_dann", "iwdan", "jan",
                      "m3sda", "mcc", "mdd", "minimum_entropy", "mme", "pada"), "strategy.trade_off=0"),
     **dict.fromkeys(("norm_only", "bias_only"), "strategy=feature_extraction"),
     **dict.fromkeys(("multi_task_pcgrad", "multi_task_uncertainty"), "strategy=multi_task"),
-    "bss": "strategy.eta=0", "deep_jdot": "strategy.feature_weight=0 strategy.label_weight=0", "delta": "strategy.alpha=0",
-    "discriminative": "strategy.divisor=1", "gradual_unfreezing": "strategy.unfrozen_by=0", "group_dro": "strategy.step=0",
-    "instance_weights": "strategy=joint", "l2_sp": "strategy.alpha=0", "last_groups": "strategy.groups=0", "layer_decay": "strategy.decay=1",
-    "lp_ft": "strategy.probe_share=0", "mcd": "strategy.generator_updates=0", "mixstyle": "strategy=source_only",
+    "bss": "strategy.eta=0", "deep_jdot": "strategy.feature_weight=0 strategy.label_weight=0",
+    "delta": "strategy.alpha=0", "discriminative": "strategy.divisor=1",
+    "gradual_unfreezing": "strategy.unfrozen_by=0", "group_dro": "strategy.step=0",
+    "instance_weights": "strategy=joint", "l2_sp": "strategy.alpha=0", "last_groups": "strategy.groups=0",
+    "layer_decay": "strategy.decay=1", "lp_ft": "strategy.probe_share=0",
+    "mcd": "strategy.generator_updates=0", "mixstyle": "strategy=source_only",
     "target_ssl": "strategy.entropy_weight=0", "wise_ft": "strategy.alpha=1",
 }  # fmt: skip
-KEYS = {  # of both: source_only sees no label, few predictions are sure after four steps, and labels may choose an end
+# of both: source_only sees no label, few predictions are sure after four steps, and labels may choose an end
+KEYS = {
     "mixstyle": "label_budget=0", "consistency": "strategy.threshold=0", "wise_ft": "strategy.alpha=0.5",
 }  # fmt: skip
 SEEN = 1e-5  # of a probability: more than the last bits of another order of sums
 REFUSED = {"lora": "no linear layer"}  # by this backbone
-OFTEN = ("adaptive_bn", "dann", "mixstyle", "multi_task_pcgrad", "norm_only", "tent")  # what a trunk could empty; the others are slow
-SHELF = [name for name in yamls.names("strategy") if not strategy_class(yamls.read(yamls.find("strategy", name))).closed_form]
+OFTEN = (
+    "adaptive_bn",
+    "dann",
+    "mixstyle",
+    "multi_task_pcgrad",
+    "norm_only",
+    "tent",
+)  # what a trunk could empty; the others are slow
+SHELF = [
+    name
+    for name in yamls.names("strategy")
+    if not strategy_class(yamls.read(yamls.find("strategy", name))).closed_form
+]
 
 
 def test_every_strategy_that_is_trained_is_here():
@@ -40,7 +70,9 @@ def test_every_strategy_that_is_trained_is_here():
 
 
 @pytest.mark.parametrize("trunk", [(), TRUNK], ids=["whole", "trunk"])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in SHELF])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in SHELF]
+)
 def test_its_own_term_acts(train, config, name, trunk, monkeypatch):
     words = [*PICTURES, *([] if name in ("scratch", "target_only") else trunk), f"strategy={name}"]
     words += [KEYS[name]] if name in KEYS else []
@@ -60,7 +92,10 @@ def test_its_own_term_acts(train, config, name, trunk, monkeypatch):
 
 
 def test_the_record_says_how_much_is_adapted(train):
-    whole, above = (train(*PICTURES, *trunk, "strategy=adaptive_bn").record["acts_on"]["BatchNorm layers"] for trunk in ((), TRUNK))
+    whole, above = (
+        train(*PICTURES, *trunk, "strategy=adaptive_bn").record["acts_on"]["BatchNorm layers"]
+        for trunk in ((), TRUNK)
+    )
     assert whole["changed"] == whole["of"] == above["of"] > above["changed"] > 0
 
 
@@ -74,4 +109,6 @@ def test_the_record_says_how_much_is_adapted(train):
 )
 def test_what_nothing_is_left_for_is_not_applicable(config, name, says):
     with pytest.raises(NotApplicable, match=says):
-        request.resolve(config(*PICTURES, f"strategy={name}", "+backbone.trunk=layer4", "initialisation=source"))
+        request.resolve(
+            config(*PICTURES, f"strategy={name}", "+backbone.trunk=layer4", "initialisation=source")
+        )

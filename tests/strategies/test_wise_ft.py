@@ -1,4 +1,5 @@
-"""WiSE-FT: the averaged weights by hand, the choice of their share, and its two ends, which are runs of their own."""
+"""WiSE-FT: the averaged weights by hand, the choice of their share, and its two ends, which are runs of their
+own."""
 
 import numpy as np
 import pytest
@@ -37,19 +38,24 @@ def between(start: float, tuned: float, alpha: float | None = None) -> WiSEFT:
 
 
 def validation(inputs: list[float], labels: list[int]) -> Pools:
-    return Pools(validation=Labelled(torch.tensor(inputs)[:, None], torch.tensor(labels), torch.zeros(len(labels))))
+    return Pools(
+        validation=Labelled(torch.tensor(inputs)[:, None], torch.tensor(labels), torch.zeros(len(labels)))
+    )
 
 
 @pytest.mark.parametrize(
     ("labels", "chosen", "weight"),
     [
-        # items at -1 and 1: p_0 = sigmoid(x + a). Of labels (1, 0) a = 0 is best by symmetry, which from -2 to 3 is α = 0.4
+        # items at -1 and 1: p_0 = sigmoid(x + a). Of labels (1, 0) a = 0 is best by symmetry, which from -2
+        # to 3 is α = 0.4
         ([1, 0], 0.4, 0.0),
         ([0, 0], 1.0, 3.0),  # the larger a the better
         ([1, 1], 0.0, -2.0),
     ],
 )
-def test_the_share_with_the_least_brier_score_is_taken_and_the_weights_are_averaged_by_it(labels, chosen, weight):
+def test_the_share_with_the_least_brier_score_is_taken_and_the_weights_are_averaged_by_it(
+    labels, chosen, weight
+):
     strategy = between(-2.0, 3.0)
     assert strategy.begin_evaluation(validation([-1.0, 1.0], labels)) == {"choice/alpha": chosen}
     assert strategy.predictor.a.item() == pytest.approx(weight, abs=1e-6)
@@ -72,14 +78,20 @@ def test_running_statistics_are_averaged_too_and_only_the_fine_tuned_weights_tra
     strategy.begin_evaluation(Pools())
     assert strategy.mixed.backbone.norm.running_mean.tolist() == [1.0, 2.0]
     trained = {id(weight) for group in strategy.parameter_groups()["all"] for weight in group["params"]}
-    assert trained == {id(weight) for weight in strategy.parameters() if weight.requires_grad} == set(map(id, strategy.network.parameters()))
+    assert (
+        trained
+        == {id(weight) for weight in strategy.parameters() if weight.requires_grad}
+        == set(map(id, strategy.network.parameters()))
+    )
 
 
 def test_its_ends_are_fine_tuning_and_the_source_model(finished):
-    """Other draws, the stream having the strategy's name: with the whole target in each batch the draws are an order of items."""
+    """Other draws, the stream having the strategy's name: with the whole target in each batch the draws are
+    an order of items."""
     whole = ("label_budget=2", "trainer.batch_size=6")
     tuned, end, start = (finished(*chosen, *whole) for chosen in (
-        ("strategy=fine_tuning",), ("strategy=wise_ft", "strategy.alpha=1"), ("strategy=wise_ft", "strategy.alpha=0")))  # fmt: skip
+        ("strategy=fine_tuning",), ("strategy=wise_ft", "strategy.alpha=1"),
+        ("strategy=wise_ft", "strategy.alpha=0")))  # fmt: skip
     np.testing.assert_allclose(end.on_test(), tuned.on_test(), atol=1e-3)
     for step in (4, 8, 12):
         assert start.on_test(step).tobytes() == tuned.on_test(0).tobytes()

@@ -1,4 +1,5 @@
-"""The local launcher: forked workers give what one process gives, and a job that ends its process takes nothing with it."""
+"""The local launcher: forked workers give what one process gives, and a job that ends its process takes
+nothing with it."""
 
 import os
 import signal
@@ -23,19 +24,33 @@ def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:
     assert results(tmp_path / "local") == results(tmp_path / "basic") == results(tmp_path / "joblib")
 
 
-def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: pytest.CaptureFixture) -> None:
+def test_a_job_that_ends_its_process_takes_nothing_with_it(
+    deadly: Path, capfd: pytest.CaptureFixture
+) -> None:
     store = deadly / "runs"
-    grid = ["run", "-m", *SMALL, "source=null", f"strategy={','.join(DEATHS)},scratch", "seed=0", f"--config-dir={deadly / 'conf'}"]
+    grid = [
+        "run",
+        "-m",
+        *SMALL,
+        "source=null",
+        f"strategy={','.join(DEATHS)},scratch",
+        "seed=0",
+        f"--config-dir={deadly / 'conf'}",
+    ]
     assert main([*grid, f"store={store}"]) == 1
     error = capfd.readouterr().err
     assert "1 done" in error and "4 crashed" in error and "1 failed" in error
     for name, how in {
-        "raises": "ArithmeticError: planted", "exits": "process ended itself with status 7", "leaves": "process ended itself with status 3",
-        "segfaults": "process ended by SIGSEGV", "killed": "process ended by SIGKILL",
+        "raises": "ArithmeticError: planted", "exits": "process ended itself with status 7",
+        "leaves": "process ended itself with status 3", "segfaults": "process ended by SIGSEGV",
+        "killed": "process ended by SIGKILL",
     }.items():  # fmt: skip
         assert any(name in line and how in line for line in error.splitlines()), (name, how)
     states = [lease.state(store, path.name) for path in (store / ".running").iterdir() if path.is_dir()]
-    assert ("crashed", f"process ended by SIGKILL at step 10 of 20 on {os.uname().nodename}; resumes there") in states
+    assert (
+        "crashed",
+        f"process ended by SIGKILL at step 10 of 20 on {os.uname().nodename}; resumes there",
+    ) in states
 
     (deadly / "harmless").touch()
     assert main([*grid, f"store={store}"]) == 0
@@ -47,7 +62,17 @@ def test_a_job_that_ends_its_process_takes_nothing_with_it(deadly: Path, capfd: 
 @pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM])
 def test_workers_end_with_a_sweep_that_is_told_to(order: signal.Signals, tmp_path: Path) -> None:
     long = [word for word in SMALL if not word.startswith("trainer.steps")] + ["trainer.steps=200000"]
-    command = [sys.executable, "-m", "transferscope.cli", "run", "-m", *long, "strategy=scratch", "seed=0,1", f"store={tmp_path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "transferscope.cli",
+        "run",
+        "-m",
+        *long,
+        "strategy=scratch",
+        "seed=0,1",
+        f"store={tmp_path}",
+    ]
     process = subprocess.Popen([*command, "hydra.launcher.n_jobs=2"], start_new_session=True)
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob(".running/*/claim.json"))) < 2:
@@ -58,7 +83,8 @@ def test_workers_end_with_a_sweep_that_is_told_to(order: signal.Signals, tmp_pat
     else:
         process.send_signal(order)  # as `kill` and `timeout` do
     assert process.wait(60) == 128 + order
-    # a worker that is told to end may have had a `git` of its own running, which was not told and ends by itself
+    # a worker that is told to end may have had a `git` of its own running, which was not told and ends by
+    # itself
     deadline = time.monotonic() + (20 if order == signal.SIGTERM else 0)
     with pytest.raises(ProcessLookupError):  # nobody of its group is left
         os.killpg(process.pid, 0)
@@ -68,6 +94,14 @@ def test_workers_end_with_a_sweep_that_is_told_to(order: signal.Signals, tmp_pat
 
 
 @pytest.mark.parametrize("value", ["0", "many", "true", "1.5"])
-def test_a_wrong_number_of_processes_is_refused(value: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["run", "-m", *SMALL, "strategy=scratch", f"hydra.launcher.n_jobs={value}", f"store={tmp_path}"]) == 2
-    assert f"hydra.launcher.n_jobs={value.title() if value == 'true' else value}: a number of processes" in capsys.readouterr().err
+def test_a_wrong_number_of_processes_is_refused(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert (
+        main(["run", "-m", *SMALL, "strategy=scratch", f"hydra.launcher.n_jobs={value}", f"store={tmp_path}"])
+        == 2
+    )
+    assert (
+        f"hydra.launcher.n_jobs={value.title() if value == 'true' else value}: a number of processes"
+        in capsys.readouterr().err
+    )

@@ -1,4 +1,5 @@
-"""`run -m ... --search` as a user meets it: equal budgets, what is selected, resuming, the yaml, the report, wrong requests."""
+"""`run -m ... --search` as a user meets it: equal budgets, what is selected, resuming, the yaml, the report,
+wrong requests."""
 
 import shutil
 import sys
@@ -16,7 +17,8 @@ from transferscope.store import record
 from transferscope.sweeps import studies, tuned
 from transferscope.sweeps.studies import Study, distribution
 
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "label_budget=20", "trainer.steps=6",
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "label_budget=20",
+    "trainer.steps=6",
          "trainer.source_steps=2", "trainer.evaluations=2", "tracking=off"]  # fmt: skip
 SEARCH = ["-m", *SMALL, "--search", "search.trials=3", "search.runs=2"]
 LR = "trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))"
@@ -43,7 +45,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-# --- what is tried and selected --------------------------------------------------------------------------------------------------
+# --- what is tried and selected
+# --------------------------------------------------------------------------------------------------
 
 
 def test_every_strategy_has_the_same_number_of_trials_on_seeds_of_their_own(finished: Path) -> None:
@@ -53,10 +56,14 @@ def test_every_strategy_has_the_same_number_of_trials_on_seeds_of_their_own(fini
         winners = [record.read_record(finished / name) for name in study["winners"]]
         assert [(entry["role"], entry["seed"]) for entry in winners] == [("run", 0), ("run", 1)]
         chosen = study["trials"][study["selected"]]["values"]
-        assert {entry["consumed"]["trainer"]["optimizer"]["lr"] for entry in winners} == {float(chosen["trainer.optimizer.lr"])}
+        assert {entry["consumed"]["trainer"]["optimizer"]["lr"] for entry in winners} == {
+            float(chosen["trainer.optimizer.lr"])
+        }
 
 
-def test_a_key_is_searched_where_a_strategy_has_it_and_one_space_offers_the_same_values(finished: Path) -> None:
+def test_a_key_is_searched_where_a_strategy_has_it_and_one_space_offers_the_same_values(
+    finished: Path,
+) -> None:
     found = studies_of(finished)
     offered = {name: [trial["values"] for trial in study["trials"]] for name, study in found.items()}
     assert offered["scratch"] == offered["fine_tuning"]
@@ -89,7 +96,10 @@ def test_several_seeds_of_a_trial_are_averaged_and_a_validator_needs_no_label(tm
     assert run(*more, store=tmp_path) == 0
     for study in studies_of(tmp_path).values():
         for trial in study["trials"]:
-            last = [record.read_history(tmp_path / name)[-1]["validator/mutual_information"] for name in trial["runs"]]
+            last = [
+                record.read_history(tmp_path / name)[-1]["validator/mutual_information"]
+                for name in trial["runs"]
+            ]
             assert trial["score"] == pytest.approx(np.mean(last))
             assert [record.read_record(tmp_path / name)["seed"] for name in trial["runs"]] == [1000, 1001]
 
@@ -99,7 +109,10 @@ def test_several_seeds_of_a_trial_are_averaged_and_a_validator_needs_no_label(tm
     [
         ("x=tag(log, interval(1e-4, 1e-1))", lambda values: min(values) < 1e-3 and max(values) > 1e-2),
         ("x=interval(2, 3)", lambda values: all(2 <= value <= 3 for value in values)),
-        ("x=tag(int, log, interval(1, 64))", lambda values: all(value == int(value) for value in values) and max(values) > 16),
+        (
+            "x=tag(int, log, interval(1, 64))",
+            lambda values: all(value == int(value) for value in values) and max(values) > 16,
+        ),
         ("x=int(interval(1, 4))", lambda values: set(values) == {1, 2, 3, 4}),
         ("x=choice(16, 32)", lambda values: set(values) == {16, 32}),
         ("x=range(1, 4)", lambda values: set(values) == {1, 2, 3}),
@@ -120,14 +133,17 @@ def test_tpe_learns_and_repeats_itself() -> None:
         while trials := study.ask(40 - len(tried)):
             for trial in trials:
                 tried.append(float(trial.values["x"]))
-                study.tell(trial, None if len(tried) == 3 else -abs(tried[-1] - goal))  # a trial without a score stops nothing
+                study.tell(
+                    trial, None if len(tried) == 3 else -abs(tried[-1] - goal)
+                )  # a trial without a score stops nothing
         return tried
 
     assert values(0.9) == values(0.9)
     assert np.mean(values(0.9)[20:]) > np.mean(values(0.1)[20:]) + 0.3
 
 
-# --- interruption and failure ----------------------------------------------------------------------------------------------------
+# --- interruption and failure
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_the_plan_is_on_disk_before_the_first_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,19 +158,25 @@ def test_the_plan_is_on_disk_before_the_first_trial(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Sweeper, "train", train)
     assert run(*GRID, store=tmp_path) == 130
     [plan] = seen
-    assert [len(study["trials"]) for study in plan["search"]["studies"]] == [3, 3, 3] and len(plan["jobs"]) == 9
+    assert [len(study["trials"]) for study in plan["search"]["studies"]] == [3, 3, 3] and len(
+        plan["jobs"]
+    ) == 9
     assert record.run_folders(tmp_path) == []
 
 
 def test_killed_it_goes_on_to_the_same_choice(finished: Path, copied: Path) -> None:
-    lost = [study["trials"][1]["runs"][0] for study in studies_of(copied).values()] + studies_of(copied)["dann"]["winners"]
+    lost = [study["trials"][1]["runs"][0] for study in studies_of(copied).values()] + studies_of(copied)[
+        "dann"
+    ]["winners"]
     for name in lost:
         shutil.rmtree(copied / name)
     kept = {folder.name: (folder / "record.json").stat().st_mtime_ns for folder in record.run_folders(copied)}
     record.plan_path(copied, "mine").unlink()
     assert run(*GRID, store=copied) == 0
     assert search_of(copied) == search_of(finished)
-    again = {folder.name: (folder / "record.json").stat().st_mtime_ns for folder in record.run_folders(copied)}
+    again = {
+        folder.name: (folder / "record.json").stat().st_mtime_ns for folder in record.run_folders(copied)
+    }
     assert again.keys() - kept.keys() == set(lost) and all(again[name] == kept[name] for name in kept)
 
 
@@ -162,17 +184,29 @@ def test_trials_that_wait_for_others_are_proposed_the_same_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(studies, "TOGETHER", 1)
-    more = ["strategy=scratch,target_ssl", LR, "search.sampler=tpe", "search.trials=2", "search.runs=1", "trainer.steps=1", "sweep=mine"]
+    more = [
+        "strategy=scratch,target_ssl",
+        LR,
+        "search.sampler=tpe",
+        "search.trials=2",
+        "search.runs=1",
+        "trainer.steps=1",
+        "sweep=mine",
+    ]
     assert run(*more, store=tmp_path) == 0
     told = capsys.readouterr()
-    assert told.err.count("sweep mine: 2 runs, 0 done") == 3  # the first of each strategy, then the second, then the winners
+    assert (
+        told.err.count("sweep mine: 2 runs, 0 done") == 3
+    )  # the first of each strategy, then the second, then the winners
     before = search_of(tmp_path)
     assert run(*more, "hydra.launcher.n_jobs=1", store=tmp_path) == 0
     assert search_of(tmp_path) == before
     assert capsys.readouterr().out == told.out
 
 
-def test_it_waits_for_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_it_waits_for_a_failed_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     (tmp_path / "own_brittle.py").write_text(
         "import os\n"
         "from transferscope.strategies.target_only import TargetOnly\n"
@@ -187,7 +221,14 @@ def test_it_waits_for_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (shelf / "brittle.yaml").write_text("_target_: own_brittle.Brittle\nname: brittle\nstarts_from: random\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("BROKEN", "1")
-    grid = ["strategy=scratch,brittle", LR, "search.trials=1", "search.runs=1", "sweep=mine", f"--config-dir={tmp_path / 'conf'}"]
+    grid = [
+        "strategy=scratch,brittle",
+        LR,
+        "search.trials=1",
+        "search.runs=1",
+        "sweep=mine",
+        f"--config-dir={tmp_path / 'conf'}",
+    ]
     store = tmp_path / "runs"
     assert run(*grid, store=store) == 1
     assert "the search waits" in capsys.readouterr().err
@@ -197,7 +238,8 @@ def test_it_waits_for_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert studies_of(store)["brittle"]["selected"] == 0
 
 
-# --- what comes of it ------------------------------------------------------------------------------------------------------------
+# --- what comes of it
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.CaptureFixture) -> None:
@@ -208,10 +250,23 @@ def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.Capture
     study, before = studies_of(copied)["dann"], len(record.run_folders(copied))
     values = study["trials"][study["selected"]]["values"]
     text = (folder / "experiment" / "dann-blobs_shifted-blobs-20.yaml").read_text()
-    told = ("search mine of 2", "random", "1 seed a trial, from 1000 on", "target_val", f"trial {study['selected'] + 1} of 3", "interval(0, 1)")
+    told = (
+        "search mine of 2",
+        "random",
+        "1 seed a trial, from 1000 on",
+        "target_val",
+        f"trial {study['selected'] + 1} of 3",
+        "interval(0, 1)",
+    )
     assert all(part in text for part in told), text
     capsys.readouterr()
-    given = ["experiment=dann-blobs_shifted-blobs-20", "seed=1", f"store={copied}", "tracking=off", f"--config-dir={folder}"]
+    given = [
+        "experiment=dann-blobs_shifted-blobs-20",
+        "seed=1",
+        f"store={copied}",
+        "tracking=off",
+        f"--config-dir={folder}",
+    ]
     assert main(["run", *given]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(copied / study["winners"][1])
     assert len(record.run_folders(copied)) == before
@@ -220,7 +275,10 @@ def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.Capture
 
 def test_cells_that_differ_in_more_have_files_of_their_own() -> None:
     cell = {"strategy": "dann", "source": "a+b", "target": "c", "label_budget": None}
-    one, other = (SimpleNamespace(cell=cell, point=["strategy=dann", "target=c", f"backbone={name}"]) for name in ("mlp", "lenet"))
+    one, other = (
+        SimpleNamespace(cell=cell, point=["strategy=dann", "target=c", f"backbone={name}"])
+        for name in ("mlp", "lenet")
+    )
     assert tuned.names([one]) == ["dann-a+b-c"]
     assert tuned.names([one, other]) == ["dann-a+b-c-mlp", "dann-a+b-c-lenet"]
 
@@ -244,15 +302,22 @@ def test_the_report_shows_what_tuning_was_worth(finished: Path, copied: Path) ->
     assert section.count('class="curve tuned"') == 3 and section.count('class="curve baseline"') == 2
     scores = [trial["score"] for trial in studies_of(finished)["dann"]["trials"]]
     assert f'<td class="r">{np.mean(scores):.3f}</td>' in section  # the best of one
-    assert "accuracy on the part of the label budget that is set aside" in section and "expected best of so many trials" in section
+    assert (
+        "accuracy on the part of the label budget that is set aside" in section
+        and "expected best of so many trials" in section
+    )
     record.plan_path(copied, "mine").unlink()
     assert '<section id="search"' not in page.render(compare(copied))
 
 
-def test_a_dry_run_tells_the_space_and_the_cost(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_dry_run_tells_the_space_and_the_cost(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     assert run(*GRID, "--dry-run", store=tmp_path / "none") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("search mine: 3 strategies, 3 trials of 1 seed each (random) by target_val, then 2 runs each")
+    assert lines[0].startswith(
+        "search mine: 3 strategies, 3 trials of 1 seed each (random) by target_val, then 2 runs each"
+    )
     assert lines[1] == f"scratch  blobs  20 labels: {LR}"
     assert lines[-1] == "at most 15 runs and 5 source trainings; 0 runs done"
     assert not (tmp_path / "none").exists()
@@ -260,7 +325,8 @@ def test_a_dry_run_tells_the_space_and_the_cost(finished: Path, tmp_path: Path, 
     assert "15 runs done" in capsys.readouterr().out
 
 
-# --- wrong requests --------------------------------------------------------------------------------------------------------------
+# --- wrong requests
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -272,13 +338,18 @@ def test_a_dry_run_tells_the_space_and_the_cost(finished: Path, tmp_path: Path, 
         ([LR, "search.trials=5,10"], ["search.trials=5,10", "several values"]),
         ([LR, "search.sampler=tpee"], ["search.sampler=tpee", "did you mean 'tpe'"]),
         ([LR, "search.selection=oracle"], ["search.selection=oracle", "target_val, source_val"]),
-        ([LR, "search.selection=source_val"], ["search.selection=source_val", "scratch", "sees no source", "mutual_information"]),
-        ([LR, "label_budget=2"], ["search.selection=target_val", "below 5 labels a class", "mutual_information"]),
-        ([LR, "strategy=scratch,source_only"], ["search.selection=target_val", "source_only", "sees no target label"]),
-        ([LR, "search.baseline=target_ssl"], ["search.baseline=target_ssl", "the grid holds none for fine_tuning"]),
+        ([LR, "search.selection=source_val"],
+         ["search.selection=source_val", "scratch", "sees no source", "mutual_information"]),
+        ([LR, "label_budget=2"],
+         ["search.selection=target_val", "below 5 labels a class", "mutual_information"]),
+        ([LR, "strategy=scratch,source_only"],
+         ["search.selection=target_val", "source_only", "sees no target label"]),
+        ([LR, "search.baseline=target_ssl"], ["search.baseline=target_ssl", ("the grid holds none for "
+            "fine_tuning")]),
         ([LR, "search.baseline=scrach"], ["search.baseline=scrach", "did you mean 'scratch'"]),
         ([], ["--search: no key to search", "interval"]),
-        ([LR, "strategy.trade_of=interval(0,1)"], ["strategy.trade_of=interval(0,1)", "no strategy of the grid has the key"]),
+        ([LR, "strategy.trade_of=interval(0,1)"], ["strategy.trade_of=interval(0,1)", ("no strategy of the "
+            "grid has the key")]),
         ([LR, "seed=0"], ["seed=0", "leave it out"]),
         ([LR, "split_seed=0,1"], ["split_seed=0,1", "several values"]),
         ([LR, "label_budget=interval(5,20)"], ["label_budget=interval(5,20)", "single values"]),
@@ -288,9 +359,17 @@ def test_a_dry_run_tells_the_space_and_the_cost(finished: Path, tmp_path: Path, 
         ([LR, "--until-decided"], ["--until-decided", "one of them"]),
     ],
 )  # fmt: skip
-def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    strategies = [] if any(word.startswith("strategy=") for word in arguments) else ["strategy=scratch,fine_tuning"]
-    small = [word for word in SEARCH if word.partition("=")[0] not in {word.partition("=")[0] for word in arguments}]
+def test_a_wrong_request_is_refused_in_one_line(
+    arguments: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    strategies = (
+        [] if any(word.startswith("strategy=") for word in arguments) else ["strategy=scratch,fine_tuning"]
+    )
+    small = [
+        word
+        for word in SEARCH
+        if word.partition("=")[0] not in {word.partition("=")[0] for word in arguments}
+    ]
     assert main(["run", *small, *strategies, *arguments, f"store={tmp_path / 'runs'}"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
@@ -298,7 +377,9 @@ def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: lis
     assert not (tmp_path / "runs").exists()
 
 
-def test_without_optuna_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_without_optuna_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert run(*GRID, store=tmp_path / "runs") == 2
     assert "pip install 'transferscope[search]'" in capsys.readouterr().err

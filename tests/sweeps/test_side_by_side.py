@@ -1,4 +1,5 @@
-"""Heads that train side by side: each record is that of the run trained alone, whatever diverges, breaks or is killed beside it."""
+"""Heads that train side by side: each record is that of the run trained alone, whatever diverges, breaks or
+is killed beside it."""
 
 import multiprocessing
 import os
@@ -21,14 +22,16 @@ from transferscope.training.request import resolve
 from transferscope.training.side_by_side import can_join
 
 CONF = Path(__file__).parents[2] / "conf"
-TINY = ["target=handwritten_digits", "image_size=32", "backbone=test_resnet", "strategy=feature_extraction", "trainer.steps=120",
+TINY = ["target=handwritten_digits", "image_size=32", "backbone=test_resnet", "strategy=feature_extraction",
+    "trainer.steps=120",
         "trainer.evaluations=2", "trainer.accelerator=cpu", "tracking=off"]  # fmt: skip
 SWEPT = {"label_budget": "2,5", "seed": "0,1", "trainer.optimizer.lr": "0.003,0.1"}
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As runs have it: processes are forked here, and how many threads there are may show in the last bits."""
+    """As runs have it: processes are forked here, and how many threads there are may show in the last
+    bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -45,12 +48,28 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def sweep(store: Path, common: list[str], swept: dict[str, str] = SWEPT, *words: str) -> int:
-    return main(["run", "-m", *common, *(f"{key}={values}" for key, values in swept.items()), f"store={store}", *words])
+    return main(
+        [
+            "run",
+            "-m",
+            *common,
+            *(f"{key}={values}" for key, values in swept.items()),
+            f"store={store}",
+            *words,
+        ]
+    )
 
 
 def alone(store: Path, common: list[str], swept: dict[str, str] = SWEPT) -> dict[str, tuple]:
     for values in product(*(words.split(",") for words in swept.values())):
-        main(["run", *common, *(f"{key}={value}" for key, value in zip(swept, values, strict=True)), f"store={store}"])
+        main(
+            [
+                "run",
+                *common,
+                *(f"{key}={value}" for key, value in zip(swept, values, strict=True)),
+                f"store={store}",
+            ]
+        )
     return results(store)
 
 
@@ -60,16 +79,27 @@ def twins(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return alone(tmp_path_factory.mktemp("alone"), tiny)
 
 
-def test_each_head_is_its_sequential_twin_bit_by_bit(tiny: list[str], twins: dict[str, tuple], tmp_path: Path) -> None:
+def test_each_head_is_its_sequential_twin_bit_by_bit(
+    tiny: list[str], twins: dict[str, tuple], tmp_path: Path
+) -> None:
     assert sweep(tmp_path, tiny) == 0
     assert len(twins) == 8 and results(tmp_path) == twins
     rows = next(iter(twins.values()))[1]
-    assert any(key.startswith("validator/") for key in rows[-1]) and "loss/target" in rows[-1]  # the history is compared with these
-    assert {record.read_record(folder)["config"].get("beside") for folder in record.run_folders(tmp_path)} == {None}
+    assert (
+        any(key.startswith("validator/") for key in rows[-1]) and "loss/target" in rows[-1]
+    )  # the history is compared with these
+    assert {
+        record.read_record(folder)["config"].get("beside") for folder in record.run_folders(tmp_path)
+    } == {None}
 
 
 def test_one_that_diverges_hurts_nobody(tiny: list[str], tmp_path: Path) -> None:
-    common = [*tiny, "label_budget=5", "trainer.optimizer._target_=torch.optim.SGD", "+trainer.optimizer.momentum=0.9"]
+    common = [
+        *tiny,
+        "label_budget=5",
+        "trainer.optimizer._target_=torch.optim.SGD",
+        "+trainer.optimizer.momentum=0.9",
+    ]
     swept = {"trainer.optimizer.lr": "0.01,1e38", "trainer.label_smoothing": "0.0,0.1"}
     assert sweep(tmp_path / "group", common, swept) == 0
     found = results(tmp_path / "group")
@@ -92,8 +122,17 @@ def test_only_what_differs_in_seed_labels_or_optimiser_is_a_group(tiny: list[str
 
     first = ["label_budget=5", "seed=0", "trainer.optimizer.lr=0.1"]
     assert sizes(first, ["label_budget=2", "seed=1", "trainer.optimizer.lr=0.2"]) == [2]
-    assert sizes(first, ["label_budget=5", "seed=0", "trainer.optimizer.weight_decay=0.1"]) == [1, 1]  # asked for in other keys
-    for word in ("trainer.steps=60", "trainer.batch_size=8", "image_size=16", "twin=true", "trainer.schedule=constant"):
+    assert sizes(first, ["label_budget=5", "seed=0", "trainer.optimizer.weight_decay=0.1"]) == [
+        1,
+        1,
+    ]  # asked for in other keys
+    for word in (
+        "trainer.steps=60",
+        "trainer.batch_size=8",
+        "image_size=16",
+        "twin=true",
+        "trainer.schedule=constant",
+    ):
         assert sizes(first, [*first, word]) == [1, 1], word
     assert [len(group) for group in groups([asked(tiny, *first)] * 70)] == [64, 6]
 
@@ -126,7 +165,9 @@ def forked(work: Callable[[], int]) -> multiprocessing.Process:
     return process
 
 
-def test_a_killed_group_keeps_what_it_finished_and_ends_where_it_would_have(tiny: list[str], twins: dict[str, tuple], tmp_path: Path) -> None:
+def test_a_killed_group_keeps_what_it_finished_and_ends_where_it_would_have(
+    tiny: list[str], twins: dict[str, tuple], tmp_path: Path
+) -> None:
     for begun in (".running/*/claim.json", "*/record.json"):  # killed while it trains, then while it writes
         process = forked(lambda: sweep(tmp_path, tiny, SWEPT, "hydra.launcher.n_jobs=1"))
         while not list(tmp_path.glob(begun)):
@@ -141,7 +182,9 @@ def test_a_killed_group_keeps_what_it_finished_and_ends_where_it_would_have(tiny
 
 
 @pytest.mark.slow
-def test_two_sweeps_on_one_store_share_the_work(tiny: list[str], twins: dict[str, tuple], tmp_path: Path) -> None:
+def test_two_sweeps_on_one_store_share_the_work(
+    tiny: list[str], twins: dict[str, tuple], tmp_path: Path
+) -> None:
     processes = [forked(lambda: sweep(tmp_path, tiny, SWEPT, "hydra.launcher.n_jobs=1")) for _ in range(2)]
     for process in processes:
         process.join()
@@ -160,9 +203,15 @@ def test_a_group_that_breaks_is_run_one_by_one(
         "        return super().losses(batch)\n"
     )
     (tmp_path / "conf" / "strategy").mkdir(parents=True)
-    (tmp_path / "conf" / "strategy" / "brittle.yaml").write_text("_target_: brittle.Brittle\nname: brittle\nstarts_from: source\n")
+    (tmp_path / "conf" / "strategy" / "brittle.yaml").write_text(
+        "_target_: brittle.Brittle\nname: brittle\nstarts_from: source\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    words = [*(word for word in tiny if not word.startswith("strategy")), "strategy=brittle", f"--config-dir={tmp_path / 'conf'}"]
+    words = [
+        *(word for word in tiny if not word.startswith("strategy")),
+        "strategy=brittle",
+        f"--config-dir={tmp_path / 'conf'}",
+    ]
     assert sweep(tmp_path / "runs", words, {"trainer.optimizer.lr": "0.1,2,0.2"}) == 1
     assert "3 runs side by side: planted; each is run by itself" in capsys.readouterr().err
     statuses = [record.read_record(folder)["status"] for folder in record.run_folders(tmp_path / "runs")]

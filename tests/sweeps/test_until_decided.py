@@ -1,4 +1,5 @@
-"""`run -m ... --until-decided` as a user meets it: what is run, what is decided and kept, resuming, wrong requests."""
+"""`run -m ... --until-decided` as a user meets it: what is run, what is decided and kept, resuming, wrong
+requests."""
 
 import os
 import shutil
@@ -14,9 +15,12 @@ import pytest
 from transferscope.cli.main import main
 from transferscope.store import record
 
-SMALL = ["-m", "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "label_budget=20", "trainer.steps=40",
-         "trainer.source_steps=2", "trainer.evaluations=2", "trainer.optimizer.lr=0.02", "tracking=off", "--until-decided"]  # fmt: skip
-GRID = ["strategy=scratch,source_only,fine_tuning", "strategy.backbone_rate=1", "until_decided.looks=[4,5,6]", "until_decided.margin=0.063",
+SMALL = ["-m", "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]",
+    "label_budget=20", "trainer.steps=40",
+         "trainer.source_steps=2", "trainer.evaluations=2", "trainer.optimizer.lr=0.02", "tracking=off",
+         "--until-decided"]  # fmt: skip
+GRID = ["strategy=scratch,source_only,fine_tuning", "strategy.backbone_rate=1", "until_decided.looks=[4,5,6]",
+    "until_decided.margin=0.063",
         "sweep=mine"]  # fmt: skip
 
 
@@ -48,20 +52,35 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-# --- what is run and decided -----------------------------------------------------------------------------------------------------
+# --- what is run and decided
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_a_large_effect_stops_early_and_a_null_goes_on(finished: Path) -> None:
     looks = looks_of(finished)
     [decided] = looks["source_only"]
-    assert (decided["state"], decided["verdict"], decided["look"], decided["seeds"]) == ("decided", "negative", 1, 4)
+    assert (decided["state"], decided["verdict"], decided["look"], decided["seeds"]) == (
+        "decided",
+        "negative",
+        1,
+        4,
+    )
     assert decided["ci_simultaneous"][1] <= 0 and decided["p_adjusted"] <= 0.05
     assert [found["seeds"] for found in looks["fine_tuning"]] == [4, 5, 6]
     assert [found["state"] for found in looks["fine_tuning"]][:2] == ["open", "open"]
     assert looks["fine_tuning"][2]["verdict"] in ("equivalent", "undecided")
-    seeds = {"source_only": 4, "fine_tuning": 6, "scratch": 6}  # the baseline goes along with whoever needs it
-    ran = [(entry["cell"]["strategy"], entry["seed"]) for entry in map(record.read_record, record.run_folders(finished))]
-    assert sorted(ran) == sorted((strategy, seed) for strategy, number in seeds.items() for seed in range(number))
+    seeds = {
+        "source_only": 4,
+        "fine_tuning": 6,
+        "scratch": 6,
+    }  # the baseline goes along with whoever needs it
+    ran = [
+        (entry["cell"]["strategy"], entry["seed"])
+        for entry in map(record.read_record, record.run_folders(finished))
+    ]
+    assert sorted(ran) == sorted(
+        (strategy, seed) for strategy, number in seeds.items() for seed in range(number)
+    )
 
 
 def test_compare_holds_what_was_decided_and_calls_the_rest_interim(copied: Path) -> None:
@@ -69,38 +88,67 @@ def test_compare_holds_what_was_decided_and_calls_the_rest_interim(copied: Path)
 
     cells = {cell.strategy: cell for cell in compare(copied, margin=0.063)}
     [decided] = looks_of(copied)["source_only"]
-    assert (cells["source_only"].verdict, cells["source_only"].seeds, cells["source_only"].delta) == ("negative", 4, decided["delta"])
+    assert (cells["source_only"].verdict, cells["source_only"].seeds, cells["source_only"].delta) == (
+        "negative",
+        4,
+        decided["delta"],
+    )
     assert "decided at look 1 of 3, 4 seeds" in cells["source_only"].flags
-    assert all("interim: its sweep looks at baseline scratch" in " ".join(cell.flags) for cell in compare(copied))  # another margin than planned
+    assert all(
+        "interim: its sweep looks at baseline scratch" in " ".join(cell.flags) for cell in compare(copied)
+    )  # another margin than planned
 
     def reopen(plan: dict) -> None:
         plan["sequential"]["cells"][-1]["looks"] = plan["sequential"]["cells"][-1]["looks"][:1]
 
     change(copied, reopen)
     cells = {cell.strategy: cell for cell in compare(copied, margin=0.063)}
-    assert (cells["fine_tuning"].verdict, cells["fine_tuning"].reason) == ("undecided", "interim: look 2 of 3 is to come")
-    assert "because their looks are not all taken" in " ".join(compare(copied, margin=0.063).to_table(140).split())
+    assert (cells["fine_tuning"].verdict, cells["fine_tuning"].reason) == (
+        "undecided",
+        "interim: look 2 of 3 is to come",
+    )
+    assert "because their looks are not all taken" in " ".join(
+        compare(copied, margin=0.063).to_table(140).split()
+    )
 
 
 def test_a_null_without_prospect_is_stopped(copied: Path, capsys: pytest.CaptureFixture) -> None:
     assert run(*GRID, "sweep=strict", "until_decided.margin=0.01", store=copied) == 0
     strict = next(plan for plan in record.read_plans(copied) if plan["name"] == "strict")["sequential"]
     [stopped] = next(cell["looks"] for cell in strict["cells"] if cell["cell"]["strategy"] == "fine_tuning")
-    assert (stopped["state"], stopped["verdict"], stopped["limit"]) == ("stopped", "undecided", "seeds alone cannot help")
+    assert (stopped["state"], stopped["verdict"], stopped["limit"]) == (
+        "stopped",
+        "undecided",
+        "seeds alone cannot help",
+    )
     assert strict["taken"] == 1
     out = capsys.readouterr().out
-    assert "undecided, stopped at look 1 with 4 seeds (seeds alone cannot help; needs test items and seeds" in out
+    assert (
+        "undecided, stopped at look 1 with 4 seeds (seeds alone cannot help; needs test items and seeds"
+        in out
+    )
     assert "12 runs instead of 18 runs, baselines counted: 33% saved" in out
 
 
-def test_a_strategy_that_still_rises_is_not_decided_against(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strategy_that_still_rises_is_not_decided_against(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transferscope.comparison.plateau import Rise, Rises
     from transferscope.statistics.sequential import SEEDS_CANNOT_HELP
     from transferscope.sweeps import until_decided
 
     still, finished = Rise(4, 4, mean=0.1, projected=1.0, is_rising=True), Rise(4, 4, mean=0.0, projected=0.0)
     monkeypatch.setattr(until_decided.trained, "rises", lambda evidence, reader: Rises(still, finished))
-    assert run("strategy=scratch,source_only", "until_decided.looks=[4,5]", "until_decided.margin=0.039", "sweep=rising", store=copied) == 0
+    assert (
+        run(
+            "strategy=scratch,source_only",
+            "until_decided.looks=[4,5]",
+            "until_decided.margin=0.039",
+            "sweep=rising",
+            store=copied,
+        )
+        == 0
+    )
     rising = next(plan for plan in record.read_plans(copied) if plan["name"] == "rising")["sequential"]
     [[found]] = [cell["looks"] for cell in rising["cells"]]
     assert (found["state"], found["limit"]) == ("stopped", SEEDS_CANNOT_HELP)
@@ -118,12 +166,18 @@ def test_the_plan_names_what_compare_needs(finished: Path) -> None:
         assert len(cell["runs"]) == len(cell["baseline_runs"]) == 6
         assert [jobs[name]["seed"] for name in cell["runs"][:reached]] == list(range(reached))
         ran = [jobs[name]["cell"] for name in cell["runs"][:reached]]
-        assert all({**job, "label_budget": 20} == cell["cell"] for job in ran)  # source_only has none: it is compared at the baseline's
+        assert all(
+            {**job, "label_budget": 20} == cell["cell"] for job in ran
+        )  # source_only has none: it is compared at the baseline's
         assert all(jobs[name]["cell"]["strategy"] == "scratch" for name in cell["baseline_runs"][:reached])
-    assert len(jobs) == 16 and not set(sequential["cells"][0]["runs"][4:]) & jobs.keys()  # never asked for, so never missing
+    assert (
+        len(jobs) == 16 and not set(sequential["cells"][0]["runs"][4:]) & jobs.keys()
+    )  # never asked for, so never missing
 
 
-def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finished: Path, copied: Path, capsys: pytest.CaptureFixture) -> None:
+def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(
+    finished: Path, copied: Path, capsys: pytest.CaptureFixture
+) -> None:
     from transferscope import compare
 
     for name in ("sweeps", "readings"):
@@ -141,14 +195,22 @@ def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(finishe
     assert first["delta"] == unread["delta"]
     widths = [np.diff(look["ci_simultaneous"]).item() for look in (first, unread)]
     assert widths[0] > 1.2 * widths[1]
-    assert {cell.readings for cell in compare(copied, margin=0.063)} == {0}  # judged by its looks, which have paid
+    assert {cell.readings for cell in compare(copied, margin=0.063)} == {
+        0
+    }  # judged by its looks, which have paid
     by_other_rules = {cell.strategy: cell.readings for cell in compare(copied)}
-    assert by_other_rules["fine_tuning"] == sum(look["seeds"] < 6 for look in looks_of(copied)["fine_tuning"])  # the first had been read
+    assert by_other_rules["fine_tuning"] == sum(
+        look["seeds"] < 6 for look in looks_of(copied)["fine_tuning"]
+    )  # the first had been read
 
 
-def test_a_repeat_tells_the_result_and_decides_nothing_again(copied: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_repeat_tells_the_result_and_decides_nothing_again(
+    copied: Path, capsys: pytest.CaptureFixture
+) -> None:
     def tamper(plan: dict) -> None:
-        [decided] = next(cell["looks"] for cell in plan["sequential"]["cells"] if cell["cell"]["strategy"] == "source_only")
+        [decided] = next(
+            cell["looks"] for cell in plan["sequential"]["cells"] if cell["cell"]["strategy"] == "source_only"
+        )
         decided["delta"] = -0.123
 
     change(copied, tamper)
@@ -173,7 +235,11 @@ def test_the_plan_is_on_disk_before_the_first_run(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Sweeper, "train", train)
     assert run(*GRID, store=tmp_path) == 130
     [plan] = seen
-    assert plan["sequential"]["taken"] == 0 and plan["sequential"]["looks"] == [4, 5, 6] and len(plan["sequential"]["cells"]) == 2
+    assert (
+        plan["sequential"]["taken"] == 0
+        and plan["sequential"]["looks"] == [4, 5, 6]
+        and len(plan["sequential"]["cells"]) == 2
+    )
     assert len(plan["jobs"]) == 12 and record.run_folders(tmp_path) == []
 
 
@@ -190,7 +256,11 @@ def test_seeds_that_came_later_leave_the_intervals_of_the_look(copied: Path) -> 
     rules = {"margin": 0.063, "protocol": "both"}
     before = next(cell for cell in compare(copied, **rules) if cell.strategy == "source_only")
     assert before.seeds == 4
-    words = [word for word in (*SMALL, *GRID) if word != "--until-decided" and not word.startswith("until_decided.")]
+    words = [
+        word
+        for word in (*SMALL, *GRID)
+        if word != "--until-decided" and not word.startswith("until_decided.")
+    ]
     assert main(["run", *words, f"store={copied}", "sweep=more", "seed=range(0,6)"]) == 0
     after = next(cell for cell in compare(copied, **rules) if cell.strategy == "source_only")
     assert len(after.evidence.seeds) == 6
@@ -205,7 +275,9 @@ def test_seeds_may_be_named(finished: Path, copied: Path) -> None:
     assert plan_of(copied) == plan_of(finished)
 
 
-def test_a_dry_run_tells_the_looks_and_the_most_they_cost(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_dry_run_tells_the_looks_and_the_most_they_cost(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     more = ["strategy=scratch,fine_tuning", "strategy.backbone_rate=1", "sweep=other"]
     assert run(*more, "--dry-run", store=tmp_path / "none") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -217,20 +289,25 @@ def test_a_dry_run_tells_the_looks_and_the_most_they_cost(finished: Path, tmp_pa
     assert "look 1, 5 seeds: at most 10 runs and 5 source trainings; 10 runs done" in capsys.readouterr().out
 
 
-def test_arms_that_are_neither_compared_nor_a_baseline_are_not_run(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_arms_that_are_neither_compared_nor_a_baseline_are_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     against = ["strategy=scratch,source_only,fine_tuning", "until_decided.baseline=source_only"]
     assert run(*against, "--dry-run", store=tmp_path) == 0
     out = capsys.readouterr().out
     assert "1 cells against source_only" in out and "not run, neither compared nor a baseline: scratch" in out
 
 
-# --- interruption and failure ----------------------------------------------------------------------------------------------------
+# --- interruption and failure
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_killed_between_looks_it_goes_on_to_the_same_decisions(finished: Path, tmp_path: Path) -> None:
     store = tmp_path / "runs"
     command = [sys.executable, "-m", "transferscope.cli", "run", *SMALL, f"store={store}", *GRID]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not record.plan_path(store, "mine").exists() or plan_of(store)["sequential"]["taken"] < 1:
         assert process.poll() is None and time.monotonic() < deadline
@@ -243,7 +320,9 @@ def test_killed_between_looks_it_goes_on_to_the_same_decisions(finished: Path, t
     assert plan_of(store)["sequential"] == plan_of(finished)["sequential"]
 
 
-def test_a_look_waits_for_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_a_look_waits_for_a_failed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     (tmp_path / "own_fragile.py").write_text(
         "import os\n"
         "from transferscope.strategies.target_only import TargetOnly\n"
@@ -258,7 +337,12 @@ def test_a_look_waits_for_a_failed_run(tmp_path: Path, monkeypatch: pytest.Monke
     (shelf / "fragile.yaml").write_text("_target_: own_fragile.Fragile\nname: fragile\nstarts_from: random\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("BROKEN", "1")
-    grid = ["strategy=scratch,fragile", "until_decided.looks=[2,3]", "trainer.steps=5", f"--config-dir={tmp_path / 'conf'}"]
+    grid = [
+        "strategy=scratch,fragile",
+        "until_decided.looks=[2,3]",
+        "trainer.steps=5",
+        f"--config-dir={tmp_path / 'conf'}",
+    ]
     store = tmp_path / "runs"
     assert run(*grid, store=store) == 1
     assert "look 1 waits" in capsys.readouterr().err
@@ -274,7 +358,8 @@ def test_any_launcher_comes_to_the_same_decisions(finished: Path, tmp_path: Path
     assert plan_of(tmp_path)["sequential"] == plan_of(finished)["sequential"]
 
 
-# --- wrong requests --------------------------------------------------------------------------------------------------------------
+# --- wrong requests
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,7 +374,10 @@ def test_any_launcher_comes_to_the_same_decisions(finished: Path, tmp_path: Path
         (["until_decided.look=[5]"], ["until_decided.look", "did you mean 'looks'"]),
         (["until_decided.baseline=scrach"], ["until_decided.baseline=scrach", "did you mean 'scratch'"]),
         (["until_decided.baseline=naive"], ["until_decided.baseline=naive: it has no runs", "`compare`"]),
-        (["until_decided.baseline=source_only"], ["until_decided.baseline=source_only", "the grid holds none", "fine_tuning"]),
+        (
+            ["until_decided.baseline=source_only"],
+            ["until_decided.baseline=source_only", "the grid holds none", "fine_tuning"],
+        ),
         (["until_decided.metric=acuracy"], ["until_decided.metric=acuracy", "did you mean 'accuracy'"]),
         (["until_decided.margin=much"], ["until_decided.margin=much", "0.01"]),
         (["until_decided.alpha=0"], ["until_decided.alpha=0", "between 0 and 1"]),
@@ -297,7 +385,9 @@ def test_any_launcher_comes_to_the_same_decisions(finished: Path, tmp_path: Path
         (["seed=0"], ["seed: 1 seeds", "leave seed out"]),
     ],
 )
-def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_request_is_refused_in_one_line(
+    arguments: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     assert run("strategy=scratch,fine_tuning", *arguments, store=tmp_path / "runs") == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
@@ -306,7 +396,17 @@ def test_a_wrong_request_is_refused_in_one_line(arguments: list[str], parts: lis
 
 
 def test_a_single_run_is_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["run", *[word for word in SMALL if word != "-m"], "strategy=scratch", f"store={tmp_path / 'runs'}"]) == 2
+    assert (
+        main(
+            [
+                "run",
+                *[word for word in SMALL if word != "-m"],
+                "strategy=scratch",
+                f"store={tmp_path / 'runs'}",
+            ]
+        )
+        == 2
+    )
     assert "--until-decided" in capsys.readouterr().err
     assert main(["run", "-m", "target=blobs", "until_decided.alpha=0.1"]) == 2
     assert "add the flag" in capsys.readouterr().err

@@ -43,21 +43,36 @@ def test_no_difference_of_two_scores_is_larger_than_the_span_nor_smaller_than_po
 @settings(max_examples=150, deadline=None)
 def test_the_same_data_in_another_unit_give_the_same_verdict(name, scale, seeds, n, draw):
     metric, rng = METRICS[name], np.random.default_rng(draw)
-    d = metric.span * rng.choice([0.0, 1.0, -1.0, 0.3, rng.random()], size=(seeds, n), p=[0.6, 0.15, 0.1, 0.1, 0.05])
+    d = metric.span * rng.choice(
+        [0.0, 1.0, -1.0, 0.3, rng.random()], size=(seeds, n), p=[0.6, 0.15, 0.1, 0.1, 0.05]
+    )
     w = rng.random() if metric.kind == "influence" else None
     never = np.zeros(seeds, bool)
     pair = Pair(d, never, never, 20, influence=w, unit=metric.unit, span=metric.span)
-    scaled = replace(pair, d=scale * d, influence=w and scale * w, unit=scale * metric.unit, span=scale * metric.span)
+    scaled = replace(
+        pair, d=scale * d, influence=w and scale * w, unit=scale * metric.unit, span=scale * metric.span
+    )
     (one,), (other,) = judge([pair], metric.margin, 0.05, 3), judge([scaled], scale * metric.margin, 0.05, 3)
     assert one.verdict == other.verdict and one.p_adjusted == pytest.approx(other.p_adjusted, rel=1e-9)
-    assert np.multiply(scale, one.ci_simultaneous) == pytest.approx(other.ci_simultaneous, rel=1e-9, abs=1e-12 * scale)
-    assert (one.mde is None) == (other.mde is None) and (one.mde is None or scale * one.mde == pytest.approx(other.mde, rel=1e-9))
+    assert np.multiply(scale, one.ci_simultaneous) == pytest.approx(
+        other.ci_simultaneous, rel=1e-9, abs=1e-12 * scale
+    )
+    assert (one.mde is None) == (other.mde is None) and (
+        one.mde is None or scale * one.mde == pytest.approx(other.mde, rel=1e-9)
+    )
 
 
 def test_a_margin_is_in_the_metrics_unit():
     assert Margin.parse("2.0", "nll").value == 2.0  # nats: legal, where accuracy ends at 1
     assert Margin.parse(None, "accuracy").value == 0.01
-    for margin, metric in (("2.0", "accuracy"), ("7", "nll"), ("-1", "nll"), ("relative:1", "nll"), ("nan", "brier"), ("a point", "accuracy")):
+    for margin, metric in (
+        ("2.0", "accuracy"),
+        ("7", "nll"),
+        ("-1", "nll"),
+        ("relative:1", "nll"),
+        ("nan", "brier"),
+        ("a point", "accuracy"),
+    ):
         with pytest.raises(Refused, match=f"--margin {margin}: the smallest difference that matters"):
             Margin.parse(margin, metric)
 

@@ -1,4 +1,5 @@
-"""What a class is called in a fingerprint: by name and version, or by name and source, not by where its file lies."""
+"""What a class is called in a fingerprint: by name and version, or by name and source, not by where its file
+lies."""
 
 import importlib
 import sys
@@ -9,12 +10,16 @@ from transferscope.strategies.dann import DANN
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.training.identity import identity
 
-OWN = "from transferscope.strategies.fine_tuning import FineTuning\n\n\nclass Mine(FineTuning):\n    pull = {pull}\n"
+OWN = (
+    "from transferscope.strategies.fine_tuning import FineTuning\n\n\nclass Mine(FineTuning):\n    pull = "
+    "{pull}\n"
+)
 
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """written(module, text): the class Mine of a file of one's own, imported as Python imports from the current folder."""
+    """written(module, text): the class Mine of a file of one's own, imported as Python imports from the
+    current folder."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(module: str, text: str) -> type:
@@ -48,5 +53,9 @@ def test_and_by_that_of_its_own_bases(written):
     found = []
     for pull in (1, 2):
         written("own_base", OWN.format(pull=pull))
-        found.append(identity(written("mine_d", "from own_base import Mine as Base\n\n\nclass Mine(Base):\n    pass\n")))
+        found.append(
+            identity(
+                written("mine_d", "from own_base import Mine as Base\n\n\nclass Mine(Base):\n    pass\n")
+            )
+        )
     assert found[0] != found[1]

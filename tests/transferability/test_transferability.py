@@ -21,8 +21,11 @@ from transferscope.transferability.transrate import PRECISION, transrate
 OF_FEATURES = {name: f for name, f in available().items() if "features" in inspect.signature(f).parameters}
 
 
-def classes_apart(by: float, n: int = 60, d: int = 5, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features [n, d] whose class means lie `by` along axes of their own; one further axis, without meaning, is four times as wide."""
+def classes_apart(
+    by: float, n: int = 60, d: int = 5, classes: int = 3, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features [n, d] whose class means lie `by` along axes of their own; one further axis, without meaning,
+    is four times as wide."""
     labels = np.arange(n) % classes
     noise = np.random.default_rng(seed).normal(size=(n, d))
     noise[:, classes : classes + 1] *= 4
@@ -33,7 +36,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
-# --- the shelf -------------------------------------------------------------------------------------------------------------------
+# --- the shelf
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_public_functions_of_the_folder_are_what_is_available() -> None:
@@ -49,15 +53,24 @@ def test_the_examples_in_the_docstrings_hold(module: str) -> None:
 
 @pytest.mark.parametrize("name", available())
 def test_predict_can_call_it_with_what_it_has(name: str) -> None:
-    needed = {p.name for p in inspect.signature(available()[name]).parameters.values() if p.default is p.empty}
-    assert "labels" in needed and needed <= {"features", "labels", "source_probabilities", "source_predictions"}
+    needed = {
+        p.name for p in inspect.signature(available()[name]).parameters.values() if p.default is p.empty
+    }
+    assert "labels" in needed and needed <= {
+        "features",
+        "labels",
+        "source_probabilities",
+        "source_predictions",
+    }
 
 
 def score(name: str, features: np.ndarray, labels: np.ndarray) -> float:
     """Scores of predictions get those of a source model that reads the class axes."""
     given = {"features": features, "labels": labels, "source_probabilities": softmax(3 * features[:, :3]),
              "source_predictions": features[:, :3].argmax(1)}  # fmt: skip
-    return available()[name](**{p: given[p] for p in inspect.signature(available()[name]).parameters if p in given})
+    return available()[name](
+        **{p: given[p] for p in inspect.signature(available()[name]).parameters if p in given}
+    )
 
 
 @pytest.mark.parametrize("name", available())
@@ -70,14 +83,18 @@ def test_it_grows_with_how_well_the_classes_are_told_apart(name: str) -> None:
 def test_order_of_items_and_names_of_classes_do_not_matter(name: str) -> None:
     features, labels = classes_apart(1.0)
     order = np.random.default_rng(1).permutation(len(labels))
-    assert score(name, features[order], np.array([7, 3, 11])[labels[order]]) == pytest.approx(score(name, features, labels))
+    assert score(name, features[order], np.array([7, 3, 11])[labels[order]]) == pytest.approx(
+        score(name, features, labels)
+    )
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_a_score_of_features_depends_on_neither_their_scale_nor_a_rotation(name: str) -> None:
     features, labels = classes_apart(1.0)
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
-    assert OF_FEATURES[name](100 * features @ rotation, labels) == pytest.approx(OF_FEATURES[name](features, labels), rel=1e-6)
+    assert OF_FEATURES[name](100 * features @ rotation, labels) == pytest.approx(
+        OF_FEATURES[name](features, labels), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
@@ -104,28 +121,40 @@ def test_what_cannot_be_scored_is_refused_in_one_line(name: str) -> None:
     features, labels = classes_apart(1.0)
     poisoned = features.copy()
     poisoned[3, 2] = np.nan
-    for f, y, why in ((poisoned, labels, "not finite"), (features, labels[:-1], "labels"), (features, 0 * labels, "1 class")):
+    for f, y, why in (
+        (poisoned, labels, "not finite"),
+        (features, labels[:-1], "labels"),
+        (features, 0 * labels, "1 class"),
+    ):
         with pytest.raises(Refused, match=rf"^{name}: .*{why}"):
             OF_FEATURES[name](f, y)
 
 
-# --- each against another route --------------------------------------------------------------------------------------------------
+# --- each against another route
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("n", "d", "by"), [(30, 5, 1.0), (30, 5, 0.0), (30, 5, 5.0), (14, 25, 1.0), (12, 12, 1.0)])
+@pytest.mark.parametrize(
+    ("n", "d", "by"), [(30, 5, 1.0), (30, 5, 0.0), (30, 5, 5.0), (14, 25, 1.0), (12, 12, 1.0)]
+)
 def test_logme_is_the_highest_marginal_likelihood(n: int, d: int, by: float) -> None:
     features, labels = classes_apart(by, n=n, d=d, seed=5)
 
     def negative(parameters: np.ndarray, y: np.ndarray) -> float:
         alpha, beta = np.exp(np.clip(parameters, -40, 40))
         covariance = np.eye(n) / beta + features @ features.T / alpha
-        return 0.5 * (n * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1] + y @ np.linalg.solve(covariance, y))
+        return 0.5 * (
+            n * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1] + y @ np.linalg.solve(covariance, y)
+        )
 
     columns = [(labels == c).astype(float) for c in range(3)]
     starts = [(0, 0), (4, 2), (-3, 3), (8, 1), (12, 1)]
     options = {"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000}
     found = [
-        min(scipy.optimize.minimize(negative, start, args=(y,), method="Nelder-Mead", options=options).fun for start in starts)
+        min(
+            scipy.optimize.minimize(negative, start, args=(y,), method="Nelder-Mead", options=options).fun
+            for start in starts
+        )
         for y in columns
     ]
     assert logme(features, labels) == pytest.approx(-np.mean(found) / n, abs=1e-6)
@@ -133,17 +162,23 @@ def test_logme_is_the_highest_marginal_likelihood(n: int, d: int, by: float) -> 
 
 def test_logme_of_features_that_say_nothing_is_that_of_noise() -> None:
     labels = np.array([0, 0, 0, 1])
-    noise = [-0.5 * (np.log(2 * np.pi * share) + 1) for share in (3 / 4, 1 / 4)]  # of each column, its mean square the noise variance
+    noise = [
+        -0.5 * (np.log(2 * np.pi * share) + 1) for share in (3 / 4, 1 / 4)
+    ]  # of each column, its mean square the noise variance
     assert logme(np.zeros((4, 3)), labels) == pytest.approx(np.mean(noise))
 
 
 def test_leep_by_explicit_sums() -> None:
     theta = softmax(np.random.default_rng(0).normal(size=(9, 4)))
     labels = np.array([0, 1, 2, 0, 1, 2, 0, 0, 1])
-    joint = {(y, z): sum(theta[i, z] for i in range(9) if labels[i] == y) / 9 for y in range(3) for z in range(4)}
+    joint = {
+        (y, z): sum(theta[i, z] for i in range(9) if labels[i] == y) / 9 for y in range(3) for z in range(4)
+    }
     total = 0.0
     for i in range(9):
-        total += math.log(sum(joint[labels[i], z] / sum(joint[y, z] for y in range(3)) * theta[i, z] for z in range(4)))
+        total += math.log(
+            sum(joint[labels[i], z] / sum(joint[y, z] for y in range(3)) * theta[i, z] for z in range(4))
+        )
     assert leep(theta, labels) == pytest.approx(total / 9)
 
 
@@ -151,7 +186,9 @@ def test_leep_of_a_model_that_says_nothing_is_the_entropy_of_the_labels() -> Non
     labels = np.array([0, 0, 0, 1])
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     assert leep(np.full((4, 5), 0.2), labels) == pytest.approx(-entropy)
-    assert leep(np.eye(3)[[0, 0, 0, 0]], labels) == pytest.approx(-entropy)  # and classes that are never predicted do not matter
+    assert leep(np.eye(3)[[0, 0, 0, 0]], labels) == pytest.approx(
+        -entropy
+    )  # and classes that are never predicted do not matter
     for wrong in (np.full((4, 5), 0.3), np.full((4, 5), np.nan), np.full((3, 5), 0.2)):
         with pytest.raises(Refused, match="^leep: "):
             leep(wrong, labels)
@@ -168,7 +205,9 @@ def test_nce_by_explicit_sums() -> None:
 def test_h_score_without_shrinkage_is_the_sum_of_squared_canonical_correlations() -> None:
     features, labels = classes_apart(1.0)
     centred, onehot = features - features.mean(0), np.eye(3)[labels] - np.eye(3)[labels].mean(0)
-    correlations = np.linalg.svd(np.linalg.svd(centred, full_matrices=False)[0].T @ np.linalg.svd(onehot)[0][:, :2], compute_uv=False)
+    correlations = np.linalg.svd(
+        np.linalg.svd(centred, full_matrices=False)[0].T @ np.linalg.svd(onehot)[0][:, :2], compute_uv=False
+    )
     assert h_score(features, labels, shrinkage=0) == pytest.approx((correlations**2).sum())
 
 

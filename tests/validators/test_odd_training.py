@@ -15,7 +15,13 @@ from transferscope.training import evaluate
 from transferscope.training.fit import Outcome, Settings, fit
 
 LABELS = torch.arange(90) % 3
-TEST = Evaluated(torch.randn(90, 4, generator=torch.Generator().manual_seed(1)), LABELS, np.arange(90).astype(str), ("a", "b", "c"), None)
+TEST = Evaluated(
+    torch.randn(90, 4, generator=torch.Generator().manual_seed(1)),
+    LABELS,
+    np.arange(90).astype(str),
+    ("a", "b", "c"),
+    None,
+)
 
 
 def trained(kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **arguments) -> Outcome:
@@ -26,19 +32,28 @@ def trained(kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **a
     strategy = kind(Classifier(MLP((4,), hidden=[16]), classes=3), **arguments)
     pools = Pools(source, target, items) if kind is DANN else Pools(target=target)
     settings = Settings(150, 32, 3, partial(torch.optim.AdamW, lr=rate), "constant", "cpu", "32-true")
-    return fit(strategy, pools, {"toy/test": Evaluated(items, LABELS, TEST.ids, TEST.classes, None)}, settings, (0, "odd"))
+    return fit(
+        strategy,
+        pools,
+        {"toy/test": Evaluated(items, LABELS, TEST.ids, TEST.classes, None)},
+        settings,
+        (0, "odd"),
+    )
 
 
 def collapse(outcome: Outcome) -> str:
     return evaluate.collapse(outcome, "toy/test", LABELS)
 
 
-# --- flags -------------------------------------------------------------------------------------------------------------------
+# --- flags
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_discriminator_that_nothing_works_against_is_saturated():
     outcome = trained(DANN, shift=5.0, trade_off=0.0)
-    assert outcome.history[-1]["loss/domain"] < 0.05 and evaluate.flags(outcome) == ["saturated discriminator"]
+    assert outcome.history[-1]["loss/domain"] < 0.05 and evaluate.flags(outcome) == [
+        "saturated discriminator"
+    ]
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
@@ -58,7 +73,8 @@ def test_only_the_last_interval_counts():
     assert evaluate.flags(Outcome(history=rows[:1])) == []  # diverged before the first interval ended
 
 
-# --- collapse ----------------------------------------------------------------------------------------------------------------
+# --- collapse
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_good_training_has_not_collapsed():
@@ -79,7 +95,9 @@ class Guessing(TargetOnly):
     """Says of each item what holds for another one."""
 
     def probabilities(self, inputs):
-        return super().probabilities(inputs)[torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))]
+        return super().probabilities(inputs)[
+            torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
+        ]
 
 
 class NanAtLast(TargetOnly):
@@ -110,7 +128,8 @@ def test_scores_of_a_training_that_ends_in_nan_are_of_the_evaluation_before():
     outcome, whole = trained(NanAtLast), trained()
     items = {"toy/test": Evaluated(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
     assert evaluate.metrics(outcome, items) == {
-        f"toy/test/{metric}": value for metric, value in evaluate.scores(whole.probabilities["toy/test"][100], LABELS).items()
+        f"toy/test/{metric}": value
+        for metric, value in evaluate.scores(whole.probabilities["toy/test"][100], LABELS).items()
     }
 
 

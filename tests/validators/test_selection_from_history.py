@@ -17,7 +17,9 @@ STEPS = (0, 100, 200, 300)
 
 def write_values(store, job, values: list[float | str], validator: str = "snd") -> None:
     with open(store / job["fingerprint"] / "history.csv", "w", newline="") as file:
-        csv.writer(file).writerows([["step", "seconds", f"validator/{validator}"], *zip(STEPS, STEPS, values, strict=False)])
+        csv.writer(file).writerows(
+            [["step", "seconds", f"validator/{validator}"], *zip(STEPS, STEPS, values, strict=False)]
+        )
 
 
 def selected(store, values: list[float | str], validator: str = "snd") -> int:
@@ -29,7 +31,9 @@ def selected(store, values: list[float | str], validator: str = "snd") -> int:
 
 
 def test_compare_knows_the_validators_that_training_reads():
-    assert set(scores.VALIDATORS) == set(validators.label_free())  # by name: whoever compares imports nothing of training
+    assert set(scores.VALIDATORS) == set(
+        validators.label_free()
+    )  # by name: whoever compares imports nothing of training
     assert set(scores.VALIDATORS) < set(scores.SELECTIONS)
 
 
@@ -59,16 +63,27 @@ def test_the_verdict_and_the_regret_are_of_the_selected_evaluations(tmp_path):
         write_values(tmp_path, job, [0, 1, 3, 2])
     (cell,) = compare(tmp_path, selection="snd")
     at = {"scratch": 100, "fine_tuning": 200}
-    means = {name: np.mean([accuracy(tmp_path, job["fingerprint"], at[name]) for job in jobs]) for name, jobs in arms.items()}
+    means = {
+        name: np.mean([accuracy(tmp_path, job["fingerprint"], at[name]) for job in jobs])
+        for name, jobs in arms.items()
+    }
     assert cell.selection == "snd"
-    assert cell.strategy_score == pytest.approx(means["fine_tuning"]) and cell.baseline_score == pytest.approx(means["scratch"])
-    assert cell.regret["baseline"] > 0 and cell.regret["strategy"] == pytest.approx(0.0, abs=0.02)  # 200 is the best of either
+    assert cell.strategy_score == pytest.approx(
+        means["fine_tuning"]
+    ) and cell.baseline_score == pytest.approx(means["scratch"])
+    assert cell.regret["baseline"] > 0 and cell.regret["strategy"] == pytest.approx(
+        0.0, abs=0.02
+    )  # 200 is the best of either
 
 
 def test_an_evaluation_that_is_not_finite_on_the_test_items_is_passed_over(tmp_path):
     (job,) = write_runs(tmp_path, "scratch", 0.5, seeds=1)
     write_values(tmp_path, job, [0, 1, 3, 2])
-    edit(tmp_path, job["fingerprint"], lambda members: members["handwritten/test/probabilities/000200"].fill(np.nan))
+    edit(
+        tmp_path,
+        job["fingerprint"],
+        lambda members: members["handwritten/test/probabilities/000200"].fill(np.nan),
+    )
     folder = tmp_path / job["fingerprint"]
     assert scores.read_scores(folder, read_record(folder), "accuracy", "snd").step == 300
 
@@ -76,7 +91,11 @@ def test_an_evaluation_that_is_not_finite_on_the_test_items_is_passed_over(tmp_p
 def test_a_run_that_was_never_finite_scores_chance_and_stays_in_the_cell(tmp_path):
     (job,) = write_runs(tmp_path, "scratch", 0.5, seeds=1)
     write_values(tmp_path, job, ["", "", "", ""])
-    edit(tmp_path, job["fingerprint"], lambda members: [p.fill(np.nan) for name, p in members.items() if "test/probabilities" in name])
+    edit(
+        tmp_path,
+        job["fingerprint"],
+        lambda members: [p.fill(np.nan) for name, p in members.items() if "test/probabilities" in name],
+    )
     folder = tmp_path / job["fingerprint"]
     read = scores.read_scores(folder, read_record(folder), "accuracy", "snd")
     assert read.step is None and (read.scores == 0.1).all()
@@ -92,7 +111,10 @@ def test_runs_without_values_are_told_apart(tmp_path, spoil):
                 write_values(tmp_path, job, [1, 2, 3, 4], "another")
     comparison = compare(tmp_path, selection="snd")
     assert len(comparison) == 0
-    assert comparison.missing[0]["reason"] == "snd: history.csv has no value of it; a run of an earlier transferscope has none"
+    assert (
+        comparison.missing[0]["reason"]
+        == "snd: history.csv has no value of it; a run of an earlier transferscope has none"
+    )
 
 
 def test_a_damaged_history_is_named(tmp_path):

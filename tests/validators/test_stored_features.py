@@ -1,4 +1,5 @@
-"""`keep_features=true`: what a run leaves for `dev` and `iwcv`, and what `compare --selection dev` makes of it."""
+"""`keep_features=true`: what a run leaves for `dev` and `iwcv`, and what `compare --selection dev` makes of
+it."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,8 +25,9 @@ from transferscope.validators.dev import dev
 from transferscope.validators.iwcv import importance_weights
 
 TINY = (
-    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=30", "trainer.source_steps=30",
-    "trainer.batch_size=16", "trainer.evaluations=3", "trainer.optimizer.lr=0.02", "trainer.accelerator=cpu", "tracking=off",
+    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=30",
+    "trainer.source_steps=30", "trainer.batch_size=16", "trainer.evaluations=3", "trainer.optimizer.lr=0.02",
+    "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
 STEPS = [0, 10, 20, 30]
 
@@ -55,8 +57,14 @@ def of(store: Path, strategy: str) -> Path:
 
 def results(folder: Path) -> tuple[str, list[dict], dict]:
     """What makes two runs identical."""
-    rows = [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in record.read_history(folder)]
-    return hashlib.md5((folder / "evaluations.npz").read_bytes()).hexdigest(), rows, read_record(folder)["result"]
+    rows = [
+        {k: v for k, v in row.items() if not k.endswith("seconds")} for row in record.read_history(folder)
+    ]
+    return (
+        hashlib.md5((folder / "evaluations.npz").read_bytes()).hexdigest(),
+        rows,
+        read_record(folder)["result"],
+    )
 
 
 def stored_at(folder: Path, step: int) -> dict[str, np.ndarray]:
@@ -64,7 +72,8 @@ def stored_at(folder: Path, step: int) -> dict[str, np.ndarray]:
         return dict(members)
 
 
-# --- what is stored ----------------------------------------------------------------------------------------------------------
+# --- what is stored
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_features_and_losses_are_those_of_the_network_at_that_evaluation(config, store, tmp_path):
@@ -73,7 +82,10 @@ def test_features_and_losses_are_those_of_the_network_at_that_evaluation(config,
     items = resolved.task().feature_items(0)
     loaded = load_run(folder)
     with torch.no_grad():
-        expected = {name: loaded.strategy.network.backbone(getattr(items, name)).numpy() for name in ("source", "source_val", "target")}
+        expected = {
+            name: loaded.strategy.network.backbone(getattr(items, name)).numpy()
+            for name in ("source", "source_val", "target")
+        }
     found = stored_at(folder, 30)
     for name, features in expected.items():
         assert found[name].dtype == np.float16
@@ -92,7 +104,9 @@ def test_the_items_are_the_same_for_every_seed_and_strategy_and_none_is_a_test_i
     assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
     test = {row.tobytes() for row in drawn[0].evaluated["blobs/test"].inputs.numpy()}
     trained = {row.tobytes() for row in drawn[0].pools.source.inputs.numpy()}
-    assert not test & {row.tobytes() for part in (first.source, first.source_val, first.target) for row in part.numpy()}
+    assert not test & {
+        row.tobytes() for part in (first.source, first.source_val, first.target) for row in part.numpy()
+    }
     assert {row.tobytes() for row in first.source.numpy()} <= trained
     assert not trained & {row.tobytes() for row in first.source_val.numpy()}
 
@@ -111,7 +125,11 @@ def test_a_finished_run_without_them_is_run_again_and_its_results_stay(config, t
     kept = config(f"store={tmp_path}", "strategy=dann", "keep_features=true")
     assert not run.is_done(request.resolve(kept))
     assert run.run(kept) == folder and results(folder) == before  # of the same fingerprint
-    assert (folder / "features").is_dir() and run.is_done(request.resolve(kept)) and run.is_done(request.resolve(asked))
+    assert (
+        (folder / "features").is_dir()
+        and run.is_done(request.resolve(kept))
+        and run.is_done(request.resolve(asked))
+    )
 
 
 def test_what_was_kept_before_stays_beside_what_is_kept_now(config, tmp_path):
@@ -119,10 +137,16 @@ def test_what_was_kept_before_stays_beside_what_is_kept_now(config, tmp_path):
     folder = run.run(config(*base, "keep=selected", "selection=source_val"))
     model = (folder / "model.safetensors").read_bytes()
     run.run(config(*base, "keep_features=true"))
-    assert (folder / "model.safetensors").read_bytes() == model and read_record(folder)["config"]["selection"] == "source_val"
+    assert (folder / "model.safetensors").read_bytes() == model and read_record(folder)["config"][
+        "selection"
+    ] == "source_val"
     run.run(config(*base, "reverse_validation=true"))
-    assert {"model.safetensors", "features", "reverse_validation.json"} < {path.name for path in folder.iterdir()}
-    assert run.is_done(request.resolve(config(*base, "keep=selected", "selection=source_val", "keep_features=true")))
+    assert {"model.safetensors", "features", "reverse_validation.json"} < {
+        path.name for path in folder.iterdir()
+    }
+    assert run.is_done(
+        request.resolve(config(*base, "keep=selected", "selection=source_val", "keep_features=true"))
+    )
     last = config(*base, "keep=selected")
     assert not run.is_done(request.resolve(last))  # the model of another evaluation
     run.run(last)
@@ -138,14 +162,20 @@ def test_a_killed_run_ends_with_the_features_of_every_evaluation(config, tmp_pat
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(lease.Lease, "claim", lambda self, step: (self.folder.mkdir(exist_ok=True), stop(self, step)))
+        patch.setattr(
+            lease.Lease, "claim", lambda self, step: (self.folder.mkdir(exist_ok=True), stop(self, step))
+        )
         run.run(config(f"store={tmp_path}", "strategy=dann", f"keep_features={first}"))
     folder = run.run(config(f"store={tmp_path}", "strategy=dann", "keep_features=true"))
     for step in STEPS:
-        assert all(np.array_equal(a, b) for a, b in zip(stored_at(folder, step).values(), stored_at(whole, step).values(), strict=True))
+        assert all(
+            np.array_equal(a, b)
+            for a, b in zip(stored_at(folder, step).values(), stored_at(whole, step).values(), strict=True)
+        )
 
 
-# --- what compare makes of them ----------------------------------------------------------------------------------------------
+# --- what compare makes of them
+# ----------------------------------------------------------------------------------------------
 
 
 def test_dev_takes_the_evaluation_of_its_best_value(store):
@@ -153,7 +183,10 @@ def test_dev_takes_the_evaluation_of_its_best_value(store):
     values = {}
     for step in STEPS[1:]:
         members = stored_at(folder, step)
-        values[step] = dev(members["losses"], importance_weights(members["source"], members["target"], at=members["source_val"]))
+        values[step] = dev(
+            members["losses"],
+            importance_weights(members["source"], members["target"], at=members["source_val"]),
+        )
     read = scores.read_scores(folder, read_record(folder), "accuracy", "dev")
     assert read.selection == "dev" and read.step == max(values, key=values.get)
 
@@ -173,7 +206,10 @@ def test_a_run_without_features_is_named_with_what_would_store_them(tmp_path):
     (job,) = write_runs(tmp_path, "dann", 1.0, seeds=1)
     comparison = compare(tmp_path, selection="dev")
     assert len(comparison) == 0
-    assert comparison.missing[0]["reason"] == f"dev: run {job['fingerprint']} stored no features; run it again with keep_features=true"
+    assert (
+        comparison.missing[0]["reason"]
+        == f"dev: run {job['fingerprint']} stored no features; run it again with keep_features=true"
+    )
 
 
 def planted(store: Path) -> Path:
@@ -185,7 +221,13 @@ def planted(store: Path) -> Path:
     for step, (near, far) in {0: (0, 0), 100: (3, 0.1), 200: (0.5, 2), 300: (2, 1)}.items():
         source, target, val = (draw.normal(mean, 1, size=(800, 1)).astype(np.float16) for mean in (0, 1, 0))
         losses = np.where(val[:, 0] > 0.8, near, far).astype(np.float32)
-        np.savez(folder / "features" / f"{step:06d}.npz", source=source, target=target, source_val=val, losses=losses)
+        np.savez(
+            folder / "features" / f"{step:06d}.npz",
+            source=source,
+            target=target,
+            source_val=val,
+            losses=losses,
+        )
     return folder
 
 
@@ -201,7 +243,9 @@ def test_values_are_made_once(tmp_path):
     first = stored_validators.values(folder, "dev")
     for path in (folder / "features").glob("*.npz"):
         path.unlink()
-    assert stored_validators.values(folder, "dev") == first and stored_validators.values(folder, "iwcv") != first
+    assert (
+        stored_validators.values(folder, "dev") == first and stored_validators.values(folder, "iwcv") != first
+    )
 
 
 def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_named(tmp_path):
@@ -216,29 +260,48 @@ def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_name
         scores.read_scores(folder, read_record(folder), "accuracy", "iwcv")
 
 
-# --- a model that a validator chose ------------------------------------------------------------------------------------------
+# --- a model that a validator chose
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("validator", scores.VALIDATORS)
 def test_the_kept_model_is_that_of_the_evaluation_that_compare_takes(config, tmp_path, validator):
-    folder = run.run(config(f"store={tmp_path}", "strategy=dann", "keep=selected", f"selection={validator}", "trainer.optimizer.lr=0.2"))
+    folder = run.run(
+        config(
+            f"store={tmp_path}",
+            "strategy=dann",
+            "keep=selected",
+            f"selection={validator}",
+            "trainer.optimizer.lr=0.2",
+        )
+    )
     read = scores.read_scores(folder, read_record(folder), "accuracy", validator)
     assert int(load_file(folder / "model.safetensors")["steps_done"]) == read.step > 0
 
 
-# --- trained backwards -------------------------------------------------------------------------------------------------------
+# --- trained backwards
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_reverse_training_sees_guesses_and_no_label_of_its_own_target(config, tmp_path, monkeypatch):
     calls = []
     fit = reverse_validation.fit
-    monkeypatch.setattr(reverse_validation, "fit", lambda strategy, pools, *rest: (calls.append(pools), fit(strategy, pools, *rest))[1])
+    monkeypatch.setattr(
+        reverse_validation,
+        "fit",
+        lambda strategy, pools, *rest: (calls.append(pools), fit(strategy, pools, *rest))[1],
+    )
     asked = config(f"store={tmp_path}", "strategy=dann", "reverse_validation=true", "keep=selected")
     folder = run.run(asked)
     task = request.resolve(asked).task()
     [pools] = calls
-    assert torch.equal(pools.source.inputs, task.pools.unlabelled) and torch.equal(pools.unlabelled, task.pools.source.inputs)
-    assert torch.equal(pools.source.labels, load_run(folder).predict(task.pools.unlabelled).argmax(1)) and pools.target is None
+    assert torch.equal(pools.source.inputs, task.pools.unlabelled) and torch.equal(
+        pools.unlabelled, task.pools.source.inputs
+    )
+    assert (
+        torch.equal(pools.source.labels, load_run(folder).predict(task.pools.unlabelled).argmax(1))
+        and pools.target is None
+    )
     assert 0 <= read_reverse_validation(folder) <= 1
 
 
@@ -248,7 +311,9 @@ def test_it_tells_a_source_with_labels_from_one_whose_labels_are_shuffled(config
     value = {}
     for noise in (0.0, 1.0):
         alone = run.run(config(f"store={tmp_path / 'alone'}", *more, f"source_label_noise={noise}"))
-        folder = run.run(config(f"store={tmp_path}", *more, f"source_label_noise={noise}", "reverse_validation=true"))
+        folder = run.run(
+            config(f"store={tmp_path}", *more, f"source_label_noise={noise}", "reverse_validation=true")
+        )
         assert results(folder) == results(alone) and read_reverse_validation(alone) is None
         value[noise] = read_reverse_validation(folder)
     assert value[0.0] > value[1.0] + 0.2

@@ -15,7 +15,9 @@ from transferscope.errors import Refused
 
 ALL = validators.available()
 ON_ARRAYS = {name: f for name, f in ALL.items() if "fit" not in validators.needs(f)}
-FILES = sorted(path for path in Path(validators.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+FILES = sorted(
+    path for path in Path(validators.__file__).parent.glob("*.py") if not path.stem.startswith("_")
+)
 
 
 def arrays(n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -39,7 +41,11 @@ def test_every_file_is_a_validator_and_numpy_is_all_it_loads():
     assert sorted(ALL) == [path.stem for path in FILES] and len(ALL) >= 8
     assert set(validators.label_free()) == {"bnm", "class_clustering", "entropy", "mutual_information", "snd"}
     for path in FILES:
-        loaded = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        loaded = [
+            node
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
         names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in loaded}
         assert not {name for name in names if name.split(".")[0] in ("torch", "sklearn", "scipy")}, path.name
 
@@ -48,7 +54,11 @@ def test_every_file_is_a_validator_and_numpy_is_all_it_loads():
 def test_it_names_its_paper_and_its_examples_are_true(name):
     module = importlib.import_module(ALL[name].__module__)
     assert re.search(r"\b(19|20)\d\d\b", module.__doc__), "year of the paper"
-    assert "igher is better" in ALL[name].__doc__ and "→" in ALL[name].__doc__ or "nan" in ALL[name].__doc__.lower()
+    assert (
+        "igher is better" in ALL[name].__doc__
+        and "→" in ALL[name].__doc__
+        or "nan" in ALL[name].__doc__.lower()
+    )
     failed, tried = doctest.testmod(module, extraglobs={"np": np})
     assert tried and not failed
 
@@ -59,7 +69,9 @@ def test_the_order_of_the_items_does_not_matter(name, n):
     given, order = arrays(n), np.random.default_rng(1).permutation(n)
     expected = value(name, given)
     assert isinstance(expected, float)
-    np.testing.assert_allclose(value(name, {key: array[order] for key, array in given.items()}), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        value(name, {key: array[order] for key, array in given.items()}), expected, rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ON_ARRAYS)
@@ -78,12 +90,20 @@ def test_one_item(name):
 @pytest.mark.parametrize("name", validators.label_free())
 def test_one_class_for_all_is_no_error(name):
     certain = {"probabilities": np.eye(4)[np.full(20, 2)], "features": arrays(20)["features"]}
-    expected = {"entropy": 0, "mutual_information": 0, "bnm": 1 / np.sqrt(20), "snd": np.log(19), "class_clustering": 0}
+    expected = {
+        "entropy": 0,
+        "mutual_information": 0,
+        "bnm": 1 / np.sqrt(20),
+        "snd": np.log(19),
+        "class_clustering": 0,
+    }
     assert value(name, certain) == pytest.approx(expected[name], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", validators.label_free())
-@pytest.mark.parametrize("p", [np.ones(3) / 3, np.empty((0, 3)), np.array([[2.0, 1.0]]), np.array([[-0.5, 1.5]])])
+@pytest.mark.parametrize(
+    "p", [np.ones(3) / 3, np.empty((0, 3)), np.array([[2.0, 1.0]]), np.array([[-0.5, 1.5]])]
+)
 def test_what_is_no_table_of_probabilities_is_refused(name, p):
     with pytest.raises(Refused, match=f"{name}: .*needed"):
         value(name, {"probabilities": p, "features": np.zeros((len(p), 2))})
@@ -97,7 +117,8 @@ def test_reading_all_of_them_is_calling_each():
 
 def test_a_file_put_into_the_folder_is_registered(monkeypatch, tmp_path):
     (tmp_path / "largest.py").write_text(
-        "def largest(probabilities):\n    return float(probabilities.max(1).mean())\ndef threshold(labels):\n    return 0.0\n"
+        "def largest(probabilities):\n    return float(probabilities.max(1).mean())\ndef "
+        "threshold(labels):\n    return 0.0\n"
     )
     monkeypatch.setattr(validators, "__path__", [*validators.__path__, str(tmp_path)])
     assert set(validators.available()) == {*ALL, "largest"}

@@ -22,18 +22,23 @@ X = DRAW.normal(size=(400, 3)) + 2 * np.eye(5)[P.argmax(1), :3]
 LOSSES, WEIGHTS = DRAW.exponential(size=50), DRAW.lognormal(size=50)
 
 
-# --- of unlabelled items -----------------------------------------------------------------------------------------------------
+# --- of unlabelled items
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_entropy():
-    assert entropy(np.array([[0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]])) == pytest.approx(-(np.log(2) + np.log(3)) / 2)
+    assert entropy(np.array([[0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]])) == pytest.approx(
+        -(np.log(2) + np.log(3)) / 2
+    )
     assert entropy(P) == pytest.approx(-entropy_of(P, axis=1).mean())
 
 
 def test_mutual_information():
     half = np.array([[0.9, 0.1], [0.1, 0.9]])
     assert mutual_information(half) == pytest.approx(np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1))
-    assert mutual_information(P) == pytest.approx(rel_entr(P, P.mean(0)).sum(1).mean())  # mean KL divergence to the mean prediction
+    assert mutual_information(P) == pytest.approx(
+        rel_entr(P, P.mean(0)).sum(1).mean()
+    )  # mean KL divergence to the mean prediction
     certain = P.argmax(1)
     assert mutual_information(np.eye(5)[certain]) == pytest.approx(mutual_info_score(np.arange(400), certain))
 
@@ -50,7 +55,9 @@ def snd_as_written(p: np.ndarray, temperature: float) -> float:
     return float(np.mean([entropy_of(each) for each in neighbours]))
 
 
-@pytest.mark.parametrize(("n", "temperature"), [(2, 0.05), (30, 0.05), (30, 1.0), (ROWS, 0.05), (ROWS + 7, 0.05)])
+@pytest.mark.parametrize(
+    ("n", "temperature"), [(2, 0.05), (30, 0.05), (30, 1.0), (ROWS, 0.05), (ROWS + 7, 0.05)]
+)
 def test_snd(n, temperature):
     assert snd(P[:n], temperature) == pytest.approx(snd_as_written(P[:n], temperature), abs=1e-12)
 
@@ -61,7 +68,9 @@ def test_snd_of_two_tight_classes_counts_the_others_of_the_own_class():
 
 def test_class_clustering():
     assert class_clustering(P, X) == pytest.approx(calinski_harabasz_score(X, P.argmax(1)))
-    assert class_clustering(P, 1e4 + 10 * X) == pytest.approx(class_clustering(P, X), rel=1e-6)  # neither place nor scale
+    assert class_clustering(P, 1e4 + 10 * X) == pytest.approx(
+        class_clustering(P, X), rel=1e-6
+    )  # neither place nor scale
     shuffled = P[np.random.default_rng(1).permutation(400)]
     assert class_clustering(shuffled, X) < class_clustering(P, X) / 10
 
@@ -88,7 +97,8 @@ def test_collapse_is_seen_by_some_and_praised_by_others():
     assert entropy(constant) > entropy(P) and snd(constant) > snd(P)
 
 
-# --- of source losses --------------------------------------------------------------------------------------------------------
+# --- of source losses
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_iwcv_is_the_weighted_risk():
@@ -107,11 +117,16 @@ def test_dev_of_equal_weights_or_one_item_is_iwcv():
 
 
 def test_dev_varies_less_than_iwcv_over_samples():
-    """Source N(0, 1), target N(0.5, 1): the ratio at x is exp(x / 2 - 1 / 8). Loss 1 + x² has risk 2.25 on the target."""
+    """Source N(0, 1), target N(0.5, 1): the ratio at x is exp(x / 2 - 1 / 8). Loss 1 + x² has risk 2.25 on
+    the target."""
     x = np.random.default_rng(2).normal(size=(500, 200))
     ratio = np.exp(x / 2 - 1 / 8)
-    estimates = {rule: np.array([rule(1 + row**2, w) for row, w in zip(x, ratio, strict=True)]) for rule in (iwcv, dev)}
-    assert estimates[iwcv].mean() == pytest.approx(-2.25, abs=0.05) and estimates[dev].mean() == pytest.approx(-2.25, abs=0.1)
+    estimates = {
+        rule: np.array([rule(1 + row**2, w) for row, w in zip(x, ratio, strict=True)]) for rule in (iwcv, dev)
+    }
+    assert estimates[iwcv].mean() == pytest.approx(-2.25, abs=0.05) and estimates[
+        dev
+    ].mean() == pytest.approx(-2.25, abs=0.1)
     assert estimates[dev].std() < 0.8 * estimates[iwcv].std()
 
 
@@ -124,9 +139,15 @@ def test_losses_and_weights_must_go_together(validator):
 
 def test_importance_weights_of_two_gaussians():
     draw = np.random.default_rng(3)
-    source, target, at = draw.normal(size=(20000, 1)), draw.normal(0.5, 1, size=(5000, 1)), np.linspace(-1, 2, 7)[:, None]
+    source, target, at = (
+        draw.normal(size=(20000, 1)),
+        draw.normal(0.5, 1, size=(5000, 1)),
+        np.linspace(-1, 2, 7)[:, None],
+    )
     np.testing.assert_allclose(importance_weights(source, target, at), np.exp(at[:, 0] / 2 - 1 / 8), rtol=0.1)
-    assert importance_weights(source, target, draw.normal(size=(5000, 1))).mean() == pytest.approx(1, abs=0.05)
+    assert importance_weights(source, target, draw.normal(size=(5000, 1))).mean() == pytest.approx(
+        1, abs=0.05
+    )
 
 
 def test_importance_weights_refuse_what_they_cannot_use():
@@ -135,7 +156,8 @@ def test_importance_weights_refuse_what_they_cannot_use():
             importance_weights(source, target, at)
 
 
-# --- by training backwards ---------------------------------------------------------------------------------------------------
+# --- by training backwards
+# ---------------------------------------------------------------------------------------------------
 
 
 def nearest_mean(inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray):
@@ -173,7 +195,9 @@ def test_reverse_validation_hands_on_what_the_reverse_direction_may_see():
     guessed = LABELS[::-1].copy()
     backwards(noting, guessed)
     [(inputs, labels, unlabelled)] = calls
-    assert inputs is TARGET and labels is guessed and unlabelled is SOURCE  # no held-out item, no label of the source
+    assert (
+        inputs is TARGET and labels is guessed and unlabelled is SOURCE
+    )  # no held-out item, no label of the source
 
 
 def test_reverse_validation_of_a_collapsed_forward_run_is_the_share_of_its_class():
@@ -187,4 +211,6 @@ def test_reverse_validation_of_a_collapsed_forward_run_is_the_share_of_its_class
 def test_reverse_validation_needs_one_label_an_item(guessed, val):
     target = TARGET[: min(guessed + 1, 200)] if guessed else TARGET[:0]
     with pytest.raises(Refused, match="reverse_validation: .* is needed"):
-        reverse_validation(nearest_mean, target, LABELS[:guessed], SOURCE, VAL if val else VAL[:0], LABELS[:val])
+        reverse_validation(
+            nearest_mean, target, LABELS[:guessed], SOURCE, VAL if val else VAL[:0], LABELS[:val]
+        )

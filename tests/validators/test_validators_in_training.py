@@ -21,7 +21,9 @@ SETTINGS = Settings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cp
 
 
 def draw(size: int, seed: int) -> torch.Tensor:
-    return torch.randint(0, 256, (size, 1, 8, 8), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    return torch.randint(
+        0, 256, (size, 1, 8, 8), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
 
 
 def labelled(size: int, seed: int) -> Labelled:
@@ -29,7 +31,9 @@ def labelled(size: int, seed: int) -> Labelled:
 
 
 TEST, WATCHED = labelled(30, 1), draw(60, 2)
-EVALUATED = {"toy/test": Evaluated(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)}
+EVALUATED = {
+    "toy/test": Evaluated(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
+}
 POOLS = {
     TargetOnly: Pools(target=labelled(10, 3)),
     FeatureExtraction: Pools(target=labelled(10, 3)),
@@ -42,19 +46,38 @@ def made(kind: type[Strategy]) -> Strategy:
     return kind(Classifier(SmallCNN((1, 8, 8)), classes=3))
 
 
-def train(kind: type[Strategy], strategy: Strategy | None = None, watched: torch.Tensor | None = WATCHED, **arguments) -> Outcome:
-    return fit(strategy or made(kind), POOLS[kind], EVALUATED, SETTINGS, (0, "test"), validator_inputs=watched, **arguments)
+def train(
+    kind: type[Strategy],
+    strategy: Strategy | None = None,
+    watched: torch.Tensor | None = WATCHED,
+    **arguments,
+) -> Outcome:
+    return fit(
+        strategy or made(kind),
+        POOLS[kind],
+        EVALUATED,
+        SETTINGS,
+        (0, "test"),
+        validator_inputs=watched,
+        **arguments,
+    )
 
 
 def history(outcome: Outcome, validators_too: bool = True) -> list[dict]:
-    return [{k: v for k, v in row.items() if k != "seconds" and (validators_too or "validator/" not in k)} for row in outcome.history]
+    return [
+        {k: v for k, v in row.items() if k != "seconds" and (validators_too or "validator/" not in k)}
+        for row in outcome.history
+    ]
 
 
 @pytest.mark.parametrize("kind", POOLS)
 def test_watching_changes_neither_weights_nor_probabilities_nor_losses(kind):
     watched, alone = made(kind), made(kind)
     seen, expected = train(kind, watched), train(kind, alone, watched=None)
-    assert all(torch.equal(a, b) for a, b in zip(watched.state_dict().values(), alone.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(watched.state_dict().values(), alone.state_dict().values(), strict=True)
+    )
     for step, p in expected.probabilities["toy/test"].items():
         assert torch.equal(seen.probabilities["toy/test"][step], p)
     assert history(seen, validators_too=False) == history(expected)
@@ -70,9 +93,11 @@ def test_the_last_row_holds_the_values_of_the_trained_network(kind):
         features = strategy.network.backbone(WATCHED)
         p = torch.softmax(strategy.network.head(features), 1)
     expected = validators.read(p.numpy(), features.numpy())
-    assert {key.removeprefix("validator/"): value for key, value in outcome.history[-1].items() if key.startswith("validator/")} == {
-        name: pytest.approx(value, rel=1e-4) for name, value in expected.items()
-    }
+    assert {
+        key.removeprefix("validator/"): value
+        for key, value in outcome.history[-1].items()
+        if key.startswith("validator/")
+    } == {name: pytest.approx(value, rel=1e-4) for name, value in expected.items()}
 
 
 @pytest.mark.parametrize("kind", POOLS)
@@ -105,12 +130,16 @@ def test_a_value_that_is_not_finite_is_left_out():
         def probabilities(self, inputs):
             return super().probabilities(inputs) * (torch.nan if self.steps_done == 8 else 1)
 
-    kept = [[key for key in row if key.startswith("validator/")] for row in train(TargetOnly, made(Undecided)).history]
+    kept = [
+        [key for key in row if key.startswith("validator/")]
+        for row in train(TargetOnly, made(Undecided)).history
+    ]
     assert [len(keys) for keys in kept] == [5, 5, 0, 5]
 
 
 @pytest.mark.parametrize(
-    ("steps", "batch", "evaluations", "items"), [(300, 32, 10, 174), (12, 4, 3, 100), (20_000, 128, 20, 2000), (5000, 32, 10, 2000)]
+    ("steps", "batch", "evaluations", "items"),
+    [(300, 32, 10, 174), (12, 4, 3, 100), (20_000, 128, 20, 2000), (5000, 32, 10, 2000)],
 )
 def test_long_trainings_read_more_items(steps, batch, evaluations, items):
     assert validator_items(SETTINGS._replace(steps=steps, batch_size=batch, evaluations=evaluations)) == items

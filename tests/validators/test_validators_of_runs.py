@@ -21,10 +21,13 @@ from transferscope.training import request
 from transferscope.training.run import run
 
 TINY = (
-    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12", "trainer.source_steps=12",
-    "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01", "trainer.accelerator=cpu", "tracking=off",
+    "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12",
+    "trainer.source_steps=12", "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01",
+    "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
-STRATEGIES = sorted(path.stem for path in (yamls.own_folder() / "strategy").glob("*.yaml") if path.stem != "mixstyle")  # it needs pictures
+STRATEGIES = sorted(
+    path.stem for path in (yamls.own_folder() / "strategy").glob("*.yaml") if path.stem != "mixstyle"
+)  # it needs pictures
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,9 @@ def config() -> Callable[..., DictConfig]:
 def store(config, tmp_path_factory) -> Path:
     """Every strategy once, and three seeds of two."""
     folder = tmp_path_factory.mktemp("store")
-    for choice in [(name, 0) for name in STRATEGIES] + [(name, seed) for name in ("scratch", "dann") for seed in (1, 2)]:
+    for choice in [(name, 0) for name in STRATEGIES] + [
+        (name, seed) for name in ("scratch", "dann") for seed in (1, 2)
+    ]:
         run(config(f"store={folder}", f"strategy={choice[0]}", f"seed={choice[1]}", "keep_features=true"))
     return folder
 
@@ -57,7 +62,9 @@ def test_every_strategy_that_is_handed_source_inputs_has_features_for_dev(store)
     for folder in run_folders(store):
         entry = read_record(folder)
         steps = [int(path.stem) for path in sorted((folder / "features").glob("*.npz"))]
-        assert steps == (entry["result"]["evaluations"] if entry["result"]["samples"]["source"] else []), entry["cell"]["strategy"]
+        assert steps == (entry["result"]["evaluations"] if entry["result"]["samples"]["source"] else []), (
+            entry["cell"]["strategy"]
+        )
 
 
 @pytest.mark.parametrize("rule", ["dev", "iwcv"])
@@ -72,13 +79,20 @@ def test_the_regret_of_every_rule_that_the_runs_hold_is_told(store, rule):
 @pytest.mark.parametrize("protocol", ["inductive", "transductive"])
 def test_they_are_read_of_the_same_training_inputs_for_all_and_of_no_test_input(config, protocol):
     choices = [f"strategy={name}" for name in STRATEGIES]
-    tasks = [request.resolve(config(f"protocol={protocol}", f"seed={seed}", c)).task() for seed, c in enumerate(choices)]
-    tasks += [request.resolve(config("strategy=scratch", f"label_budget={budget}")).task() for budget in (2, "full")]
+    tasks = [
+        request.resolve(config(f"protocol={protocol}", f"seed={seed}", c)).task()
+        for seed, c in enumerate(choices)
+    ]
+    tasks += [
+        request.resolve(config("strategy=scratch", f"label_budget={budget}")).task() for budget in (2, "full")
+    ]
     watched = tasks[0].validator_inputs
     assert all(np.array_equal(task.validator_inputs, watched) for task in tasks)
     test = {row.tobytes() for row in tasks[0].evaluated["blobs/test"].inputs.numpy()}
     train, _ = splits.split(tasks[0].target, 0)
-    assert len(watched) == min(len(train), splits.VALIDATOR_ITEMS) and not test & {row.tobytes() for row in watched.numpy()}
+    assert len(watched) == min(len(train), splits.VALIDATOR_ITEMS) and not test & {
+        row.tobytes() for row in watched.numpy()
+    }
     other = request.resolve(config("strategy=scratch", "split_seed=1")).task().validator_inputs
     assert not np.array_equal(other, watched)
 
@@ -91,7 +105,8 @@ def test_a_large_target_is_cut_to_the_same_items(monkeypatch, config):
 
 
 def test_they_read_no_target_label(config, monkeypatch, tmp_path, store):
-    """Garbage for the training labels of the target, under a split that stays as it is: a run without target labels repeats bit by bit."""
+    """Garbage for the training labels of the target, under a split that stays as it is: a run without target
+    labels repeats bit by bit."""
     target = request.load_domain("target", "blobs", "data")
     train, test = splits.split(target, 0)
     fixed = replace(target, split=np.where(np.isin(np.arange(len(target)), test), "test", "train"))
@@ -100,9 +115,13 @@ def test_they_read_no_target_label(config, monkeypatch, tmp_path, store):
     source = request.load_domain("source", "blobs_shifted", "data")
     histories = []
     for number, domain in enumerate((fixed, replace(fixed, labels=labels))):
-        monkeypatch.setattr(request, "load_domain", lambda key, name, *_, domain=domain: domain if name == "blobs" else source)
+        monkeypatch.setattr(
+            request, "load_domain", lambda key, name, *_, domain=domain: domain if name == "blobs" else source
+        )
         folder = run(config(f"store={tmp_path / str(number)}", "strategy=dann", "label_budget=0"))
-        histories.append([{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(folder)])
+        histories.append(
+            [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(folder)]
+        )
     assert histories[0] == histories[1] and "validator/snd" in histories[0][0]
 
 
@@ -112,18 +131,30 @@ def test_compare_selects_by_them_and_tells_the_regret(store, validator):
     accuracy = []
     for folder in cell.evidence.strategy_runs:
         rows = [row for row in read_history(folder) if row["step"] > 0]
-        accuracy.append(max(rows, key=lambda row: row[f"validator/{validator}"])["blobs/test/accuracy"])  # the first of equals
+        accuracy.append(
+            max(rows, key=lambda row: row[f"validator/{validator}"])["blobs/test/accuracy"]
+        )  # the first of equals
     assert cell.strategy_score == pytest.approx(np.mean(accuracy)) and cell.seeds == 3
     assert all(abs(value) <= 1 for value in cell.regret.values())
 
 
 def test_a_planted_saturated_discriminator_is_in_the_record(config, store, tmp_path):
-    long = ["strategy=dann", "strategy.trade_off=0", "trainer.steps=300", "trainer.batch_size=64", "trainer.optimizer.lr=0.02"]
+    long = [
+        "strategy=dann",
+        "strategy.trade_off=0",
+        "trainer.steps=300",
+        "trainer.batch_size=64",
+        "trainer.optimizer.lr=0.02",
+    ]
     source = request.load_domain("source", "blobs_shifted", "data")
     far = replace(source, inputs=source.inputs + 20)
     with pytest.MonkeyPatch.context() as patch:
         load = request.load_domain
-        patch.setattr(request, "load_domain", lambda key, name, *rest: far if name == source.name else load(key, name, *rest))
+        patch.setattr(
+            request,
+            "load_domain",
+            lambda key, name, *rest: far if name == source.name else load(key, name, *rest),
+        )
         folder = run(config(f"store={tmp_path}", *long))
     assert read_record(folder)["result"]["flags"] == ["saturated discriminator"]
     told = {read_record(f)["cell"]["strategy"]: read_record(f)["result"]["flags"] for f in run_folders(store)}
@@ -140,5 +171,9 @@ def test_the_page_works_when_followed(config, tmp_path, capsys, monkeypatch):
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
     told = capsys.readouterr().out
     best = max(values.values())
-    assert told.startswith(str(best)) and any(f"'trade_off': {name}" in told for name, value in values.items() if value == best)
-    assert all(f"`{name}`" in page for name in (*scores.SELECTIONS, "keep_features=true", "reverse_validation"))
+    assert told.startswith(str(best)) and any(
+        f"'trade_off': {name}" in told for name, value in values.items() if value == best
+    )
+    assert all(
+        f"`{name}`" in page for name in (*scores.SELECTIONS, "keep_features=true", "reverse_validation")
+    )

@@ -9,14 +9,21 @@ import pytest
 from transferscope.cli.main import main
 from transferscope.store.record import read_record
 
-SMALL = ["trainer.steps=20", "trainer.source_steps=20", "trainer.evaluations=2", "trainer.accelerator=cpu", "tracking=off"]
+SMALL = [
+    "trainer.steps=20",
+    "trainer.source_steps=20",
+    "trainer.evaluations=2",
+    "trainer.accelerator=cpu",
+    "tracking=off",
+]
 BLOBS = ["target=blobs", "source=blobs_shifted", "backbone=mlp", *SMALL]
 DIGITS = ["target=handwritten_digits", "source=printed_digits", "image_size=16", *SMALL]
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
-    """A store with the sweep `small` (three runs, of one more the reason why there is none) and two runs outside it that kept a model."""
+    """A store with the sweep `small` (three runs, of one more the reason why there is none) and two runs
+    outside it that kept a model."""
     folder = tmp_path_factory.mktemp("verbs")
     with contextlib.chdir(folder), patch.object(sys, "argv"):
         assert main(["run", "-m", *BLOBS, "strategy=scratch,dann", "label_budget=0,2", "sweep=small"]) == 0

@@ -57,7 +57,10 @@ def test_packages_of_another_version_and_none(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "domains", lambda data_root: iter(()))
     code, found, last = report(capsys)
     assert code == 1 and last == "the demo cannot run, it needs: jinja2, timm"
-    assert found["timm"] == ("missing", f"0.1, but {version('timm')} is what was tested: pip install timm=={version('timm')}")
+    assert found["timm"] == (
+        "missing",
+        f"0.1, but {version('timm')} is what was tested: pip install timm=={version('timm')}",
+    )
     assert found["jinja2"] == ("missing", "not installed: pip install 'jinja2'")
 
 
@@ -68,7 +71,9 @@ def test_torchvision_of_another_release(monkeypatch, capsys):
     monkeypatch.setattr(doctor.importlib, "import_module", fails)
     [finding] = [finding for finding in doctor.packages() if finding.what == "torch with torchvision"]
     assert not finding.ok and finding.needed
-    assert finding.detail.startswith("operator torchvision::nms does not exist; install the two of one release")
+    assert finding.detail.startswith(
+        "operator torchvision::nms does not exist; install the two of one release"
+    )
 
 
 def test_an_api_key_is_found_and_not_shown(monkeypatch, tmp_path, capsys):

@@ -36,7 +36,11 @@ def inputs_of(target: str, ids: np.ndarray) -> torch.Tensor:
 def predictions(text: str) -> tuple[list[str], list[str], np.ndarray]:
     """(files, predicted classes, probabilities) of a CSV."""
     rows = list(csv.reader(io.StringIO(text)))[1:]
-    return [row[0] for row in rows], [row[1] for row in rows], np.array([row[2:] for row in rows], dtype=np.float32)
+    return (
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        np.array([row[2:] for row in rows], dtype=np.float32),
+    )
 
 
 def spoiled(run: Path, folder: Path, section: str, **changes) -> Path:
@@ -88,7 +92,11 @@ def test_sixteen_bit_pictures_are_in_the_scale_of_training_or_in_their_own(digit
     order = {f"{item}.png": number for number, item in enumerate(ids)}
     assert np.array_equal(found, probabilities[[order[file] for file in files]])
     assert "0 to 4095 became 0 to 255; the model was trained on pictures of 8 bits" in said.err
-    assert [white_of_files([tmp_path / files[0]], white) for white in (65535, 4095, None)] == [65535, 4095, 4095]
+    assert [white_of_files([tmp_path / files[0]], white) for white in (65535, 4095, None)] == [
+        65535,
+        4095,
+        4095,
+    ]
 
 
 def test_names_that_are_no_utf8_are_written(digits_run, tmp_path, capsys):
@@ -128,7 +136,11 @@ def test_a_corrupt_picture_is_named(digits_run, tmp_path, capsys):
 
 
 def test_what_cannot_be_predicted_is_refused(trained, blobs_run, digits_run, tmp_path, capsys):
-    plain = next(path.parent for path in trained.glob("*/record.json") if not (path.parent / "model.safetensors").exists())
+    plain = next(
+        path.parent
+        for path in trained.glob("*/record.json")
+        if not (path.parent / "model.safetensors").exists()
+    )
     (tmp_path / "two.csv").write_text("1,2\n")
     (tmp_path / "text.csv").write_text("a,b,c,d\n")
     for arguments, expected in [
@@ -182,7 +194,10 @@ def test_apply_still_answers_and_tells_its_new_name(digits_run, tmp_path, capsys
     Image.new("L", (8, 8), 128).save(tmp_path / "one.png")
     assert main(["apply", str(digits_run), str(tmp_path)]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("file,predicted") and said.err.splitlines()[0] == "transferscope apply is called `transferscope predict` now"
+    assert (
+        said.out.startswith("file,predicted")
+        and said.err.splitlines()[0] == "transferscope apply is called `transferscope predict` now"
+    )
 
 
 def test_a_run_whose_folder_has_an_equals_sign_is_a_run(digits_run, tmp_path, capsys):
@@ -196,4 +211,6 @@ def test_a_run_whose_folder_has_an_equals_sign_is_a_run(digits_run, tmp_path, ca
 @pytest.mark.parametrize("words", [["target=blobs", "source=blobs_shifted"], ["--pairs", "store=runs"]])
 def test_what_ranked_sources_under_this_name_is_named(words, capsys):
     assert main(["predict", *words]) == 2
-    assert capsys.readouterr().err == f"transferscope: predict {words[0]}: what ranks sources before training is `transferscope rank` now\n"
+    assert capsys.readouterr().err == (
+        f"transferscope: predict {words[0]}: what ranks sources before training is `transferscope rank` now\n"
+    )

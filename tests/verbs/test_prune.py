@@ -23,7 +23,9 @@ def begun(store, name, checkpoint):
     """What a killed process leaves of a run."""
     folder = record.running(store) / name
     folder.mkdir(parents=True)
-    (folder / "claim.json").write_text('{"host": "elsewhere", "pid": 1, "since": "2026-01-01T00:00:00+00:00", "step": 10, "steps": 20}')
+    (folder / "claim.json").write_text(
+        '{"host": "elsewhere", "pid": 1, "since": "2026-01-01T00:00:00+00:00", "step": 10, "steps": 20}'
+    )
     if checkpoint:
         (folder / "checkpoint.ckpt").write_bytes(bytes(1500))
     return folder
@@ -42,7 +44,11 @@ def test_work_in_progress_of_a_finished_run_goes_with_yes_alone(store, capsys):
 
 
 def test_records_plans_and_kept_models_stay(store):
-    mine = {path: size for path, size in tree(store).items() if not {"source_models", "features", ".running"} & set(path.parts)}
+    mine = {
+        path: size
+        for path, size in tree(store).items()
+        if not {"source_models", "features", ".running"} & set(path.parts)
+    }
     assert any(path.name == "model.safetensors" for path in mine)
     begun(store, planned(store), checkpoint=True)
     assert main(["prune", str(store), "--yes"]) == 0
@@ -79,12 +85,19 @@ def test_source_models_and_features_stay_while_a_planned_run_is_unfinished(store
     assert all(path.exists() for path in models + features)
     (store.parent / name).rename(store / name)
     assert main(["prune", str(store), "--yes"]) == 0
-    assert not any(path.exists() for path in models + features) and not any((store / ".cache" / "features").iterdir())
+    assert not any(path.exists() for path in models + features) and not any(
+        (store / ".cache" / "features").iterdir()
+    )
 
 
 def test_what_killed_processes_left_half_written(store):
     shared, features = store / ".cache" / "source_models", next((store / ".cache" / "features").glob("*/"))
-    drafts = [record.running(store) / "abcd.draft-12", shared / "abcd.draft-12", shared / "ab.damaged", features / "ab.draft-12"]
+    drafts = [
+        record.running(store) / "abcd.draft-12",
+        shared / "abcd.draft-12",
+        shared / "ab.damaged",
+        features / "ab.draft-12",
+    ]
     old, new = store / "sweeps" / "small" / ".plan.json.12", store / "sweeps" / "small" / ".plan.json.13"
     drafts[0].mkdir(parents=True)
     for path in (*drafts[1:], old, new):
@@ -99,7 +112,9 @@ def test_predictions_go_where_the_data_of_their_domains_have_changed_alone(store
     source, target = {"name": "blobs_shifted"}, {"name": "blobs"}
     runs = [record.read_record(folder)["consumed"] for folder in record.run_folders(store)]
     for one in (target, source):
-        one["digest"] = next(d["digest"] for run in runs for d in (run["target"], *run["sources"]) if d["name"] == one["name"])
+        one["digest"] = next(
+            d["digest"] for run in runs for d in (run["target"], *run["sources"]) if d["name"] == one["name"]
+        )
     unknown = {"name": "of_no_run_yet", "digest": "0"}
     cases = {
         "still": (target, [source]),
@@ -115,7 +130,10 @@ def test_predictions_go_where_the_data_of_their_domains_have_changed_alone(store
     half.write_text("{")
     os.utime(half, (time.time() - 7200,) * 2)
     assert main(["prune", str(store), "--yes"]) == 0
-    assert sorted(path.name for path in (store / "predictions").iterdir()) == ["before_any_run.json", "still.json"]
+    assert sorted(path.name for path in (store / "predictions").iterdir()) == [
+        "before_any_run.json",
+        "still.json",
+    ]
 
 
 def test_lists_of_items_of_data_that_no_run_is_of(store, capsys):

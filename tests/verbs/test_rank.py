@@ -16,7 +16,13 @@ from transferscope.store import record
 from transferscope.training import source_ranking
 from transferscope.training.request import plain
 
-SMALL = ["target=blobs", "backbone=mlp", "trainer.source_steps=40", "trainer.steps=20", "trainer.evaluations=1"]
+SMALL = [
+    "target=blobs",
+    "backbone=mlp",
+    "trainer.source_steps=40",
+    "trainer.steps=20",
+    "trainer.evaluations=1",
+]
 DISTANCES = {"mmd", "coral", "frechet", "sliced_wasserstein", "proxy_a_distance"}
 SCORES = {"logme", "leep", "nce", "h_score", "transrate", "gbc"}
 
@@ -28,19 +34,27 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
-    """A user's shelf of two features and two classes: `near` and `far` differ from `here` by a shift. Beside it, in `poisoned`,
-    the same domains with another test part of `here`."""
+    """A user's shelf of two features and two classes: `near` and `far` differ from `here` by a shift. Beside
+    it, in `poisoned`, the same domains with another test part of `here`."""
 
-    def write(folder: Path, name: str, shift: float, seed: int, test_seed: int = 0, test_scale: float = 1.0) -> None:
+    def write(
+        folder: Path, name: str, shift: float, seed: int, test_seed: int = 0, test_scale: float = 1.0
+    ) -> None:
         draws, test = np.random.default_rng(seed), np.random.default_rng(test_seed)
         labels = np.arange(90) % 2
         inputs = draws.normal(size=(90, 2)) + 2 * labels[:, None] + shift
         is_test = np.arange(90) >= 60
         inputs[is_test] = test_scale * test.normal(size=(30, 2))
         labels[is_test] = test.permutation(labels[is_test])
-        np.savez(folder / f"{name}.npz", inputs=inputs.astype("float32"), labels=labels, split=np.where(is_test, "test", "train"))
+        np.savez(
+            folder / f"{name}.npz",
+            inputs=inputs.astype("float32"),
+            labels=labels,
+            split=np.where(is_test, "test", "train"),
+        )
         (folder / f"{name}.yaml").write_text(
-            f"# {name}\n_target_: transferscope.data.arrays.load\npath: {folder}/{name}.npz\ninputs: inputs\nlabels: labels\nsplit: split\n"
+            f"# {name}\n_target_: transferscope.data.arrays.load\npath: {folder}/{name}.npz\ninputs: "
+            "inputs\nlabels: labels\nsplit: split\n"
         )
 
     for name, poison in (("conf", {}), ("poisoned", {"test_seed": 9, "test_scale": 1e6})):
@@ -71,8 +85,12 @@ def test_every_number_of_every_source_is_there(store: Path, capsys: pytest.Captu
     assert "rank sources" in found["reading"]
 
 
-def test_the_nearer_source_comes_first_in_every_distance(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
-    found = predicted("target=here", "source=far,near", "--config-dir", str(shelf), store=store, capsys=capsys)
+def test_the_nearer_source_comes_first_in_every_distance(
+    shelf: Path, store: Path, capsys: pytest.CaptureFixture
+) -> None:
+    found = predicted(
+        "target=here", "source=far,near", "--config-dir", str(shelf), store=store, capsys=capsys
+    )
     far, near = found["sources"]
     assert (far["source"], near["source"]) == ("far", "near")
     for name in ("mmd", "frechet", "sliced_wasserstein"):
@@ -83,7 +101,15 @@ def test_the_nearer_source_comes_first_in_every_distance(shelf: Path, store: Pat
 
 def test_nothing_of_the_test_part_is_read(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
     rows = [
-        predicted("target=here", "source=near", "label_budget=full", "--config-dir", str(folder), store=store, capsys=capsys)["sources"][0]
+        predicted(
+            "target=here",
+            "source=near",
+            "label_budget=full",
+            "--config-dir",
+            str(folder),
+            store=store,
+            capsys=capsys,
+        )["sources"][0]
         for folder in (shelf, shelf.parent / "poisoned")
     ]
     for row in rows:
@@ -91,7 +117,9 @@ def test_nothing_of_the_test_part_is_read(shelf: Path, store: Path, capsys: pyte
     assert rows[0] == rows[1]
 
 
-def test_a_sources_model_is_trained_once_and_shared_with_runs(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_sources_model_is_trained_once_and_shared_with_runs(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     first = predicted("source=blobs_shifted", store=store, capsys=capsys)
     again = predicted("source=blobs_shifted", store=store, capsys=capsys)
     assert first["sources"][0].pop("source_seconds") > 0 and again["sources"][0].pop("source_seconds") == 0
@@ -103,7 +131,9 @@ def test_a_sources_model_is_trained_once_and_shared_with_runs(store: Path, capsy
     assert record.read_record(folder)["timings"]["source_seconds"] == 0
 
 
-def test_what_the_store_has_is_not_computed_again(store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_store_has_is_not_computed_again(
+    store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = predicted("source=blobs_shifted", store=store, capsys=capsys)
     left = {path: path.stat().st_mtime_ns for path in store.glob("predictions/*")}
     assert sorted(record.read_json(path, "prediction")["kind"] for path in left) == ["distances", "scores"]
@@ -120,7 +150,9 @@ def test_what_the_store_has_is_not_computed_again(store: Path, capsys: pytest.Ca
             predicted("source=blobs_shifted", other, store=store, capsys=capsys)
 
 
-def test_another_budget_needs_other_scores_and_the_same_distances(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_another_budget_needs_other_scores_and_the_same_distances(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     ten = predicted("source=blobs_shifted", store=store, capsys=capsys)["sources"][0]
     five = predicted("source=blobs_shifted", "label_budget=5", store=store, capsys=capsys)["sources"][0]
     assert ten["features"] == five["features"] and ten["scores"] != five["scores"]
@@ -135,22 +167,45 @@ def test_a_changed_function_does_not_find_its_old_values(
         (tmp_path / f"own{value:.0f}.py").write_text(f"def own(source, target):\n    return {value}\n")
         own = importlib.import_module(f"own{value:.0f}").own
         monkeypatch.setattr(distances, "available", lambda own=own: {"own": own})
-        assert predicted("source=blobs_shifted", store=store, capsys=capsys)["sources"][0]["inputs"] == {"own": value}
+        assert predicted("source=blobs_shifted", store=store, capsys=capsys)["sources"][0]["inputs"] == {
+            "own": value
+        }
 
 
-def test_changed_data_do_not_find_their_old_values(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_changed_data_do_not_find_their_old_values(
+    shelf: Path, store: Path, capsys: pytest.CaptureFixture
+) -> None:
     for folder in (shelf, shelf.parent / "poisoned"):
         predicted("target=here", "source=near", "--config-dir", str(folder), store=store, capsys=capsys)
     assert len({one["consumed"]["target"]["digest"] for one in record.read_predictions(store)}) == 2
 
 
 def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
-    """From the runs to the ranking: every source and target, each at its budgets, on one footing, and nothing twice."""
-    quick = ["trainer.source_steps=20", "trainer.steps=4", "trainer.evaluations=1", "backbone=mlp", "tracking=off", f"store={store}"]
+    """From the runs to the ranking: every source and target, each at its budgets, on one footing, and nothing
+    twice."""
+    quick = [
+        "trainer.source_steps=20",
+        "trainer.steps=4",
+        "trainer.evaluations=1",
+        "backbone=mlp",
+        "tracking=off",
+        f"store={store}",
+    ]
     for budget in (2, 5):
-        for source, target, seed in (("near", "here", 1), ("near", "here", 2), ("far", "here", 1), ("near", "far", 1)):
+        for source, target, seed in (
+            ("near", "here", 1),
+            ("near", "here", 2),
+            ("far", "here", 1),
+            ("near", "far", 1),
+        ):
             for strategy in ("scratch", "fine_tuning"):
-                cell = [f"source={source}", f"target={target}", f"seed={seed}", f"strategy={strategy}", f"label_budget={budget}"]
+                cell = [
+                    f"source={source}",
+                    f"target={target}",
+                    f"seed={seed}",
+                    f"strategy={strategy}",
+                    f"label_budget={budget}",
+                ]
                 assert main(["run", *cell, *quick, f"hydra.searchpath=[file://{shelf}]"]) == 0
     pairs = ["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]
     told = []
@@ -158,14 +213,24 @@ def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: py
         capsys.readouterr()
         assert verb.main(pairs) == 0
         told.append(json.loads(capsys.readouterr().out))
-    assert [(one["target"], one["label_budget"], [row["source"] for row in one["sources"]]) for one in told[0]] == [
-        ("far", 2, ["near"]), ("far", 5, ["near"]), ("here", 2, ["far", "near"]), ("here", 5, ["far", "near"]),
+    assert [(one["target"], one["label_budget"],
+        [row["source"] for row in one["sources"]]) for one in told[0]] == [
+        ("far", 2, ["near"]), ("far", 5, ["near"]), ("here", 2, ["far", "near"]),
+        ("here", 5, ["far", "near"]),
     ]  # fmt: skip
-    assert told[0] == told[1] and {one["seed"] for one in told[0]} == {1} and len({one["items"]["source"] for one in told[0]}) == 1
-    assert all(row["source_seconds"] == 0 for one in told[0] for row in one["sources"])  # the runs had trained the models
+    assert (
+        told[0] == told[1]
+        and {one["seed"] for one in told[0]} == {1}
+        and len({one["items"]["source"] for one in told[0]}) == 1
+    )
+    assert all(
+        row["source_seconds"] == 0 for one in told[0] for row in one["sources"]
+    )  # the runs had trained the models
     assert sorted(one["kind"] for one in record.read_predictions(store)) == ["distances"] * 3 + ["scores"] * 6
     for one in compare(store).rankings:
-        assert len(one.points) == 3 and all(point.values.keys() >= {"features/mmd", "scores/logme"} for point in one.points)
+        assert len(one.points) == 3 and all(
+            point.values.keys() >= {"features/mmd", "scores/logme"} for point in one.points
+        )
         assert one.conclusion.startswith("Too few to claim anything: 3 pairs of 3 domains")
 
 
@@ -175,24 +240,33 @@ def test_runs_of_every_backbone_can_be_paired(name: str, tmp_path: Path) -> None
         source_ranking._check_data(tmp_path, {"config": plain(config), "fingerprint": name})
 
 
-def test_pairs_of_a_store_without_runs_are_refused(store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_of_a_store_without_runs_are_refused(
+    store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(VERBS, "rank", "")
-    for words, part in (([f"store={store}"], "holds no run that has a source"), ([f"store={store}", "seed=1"], "seed=1: with --pairs")):
+    for words, part in (
+        ([f"store={store}"], "holds no run that has a source"),
+        ([f"store={store}", "seed=1"], "seed=1: with --pairs"),
+    ):
         assert main(["rank", "--pairs", *words]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and part in error
 
 
 def test_sources_count_with_equally_many_items(store: Path, capsys: pytest.CaptureFixture) -> None:
-    found = predicted("target=handwritten_digits", "source=printed_digits,[printed_digits,handwritten_digits_rotated]", "backbone=small_cnn",
+    found = predicted("target=handwritten_digits",
+        "source=printed_digits,[printed_digits,handwritten_digits_rotated]", "backbone=small_cnn",
                       "trainer.source_steps=2", store=store, capsys=capsys)  # fmt: skip
     alone, both = found["sources"]
     assert both["source"] == "printed_digits+handwritten_digits_rotated"
     assert found["items"]["source"] == alone["training_items"] < both["training_items"]
 
 
-def test_labels_are_compared_where_the_budget_shows_their_shares(store: Path, capsys: pytest.CaptureFixture) -> None:
-    found = predicted("target=handwritten_digits", "source=printed_digits,printed_letters", "backbone=small_cnn",
+def test_labels_are_compared_where_the_budget_shows_their_shares(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
+    found = predicted("target=handwritten_digits", "source=printed_digits,printed_letters",
+        "backbone=small_cnn",
                       "trainer.source_steps=2", "label_budget=full", store=store, capsys=capsys)  # fmt: skip
     digits, letters = found["sources"]
     assert digits["classes_shared"] == "10 of 10" and digits["labels"]["label_total_variation"] < 0.1
@@ -206,7 +280,9 @@ def test_without_labels_there_are_distances_and_no_scores(store: Path, capsys: p
     assert found["sources"][0]["scores"] == {} and found["sources"][0]["features"].keys() == DISTANCES
 
 
-def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(
+    shelf: Path, store: Path, capsys: pytest.CaptureFixture
+) -> None:
     """By itself and from a transductive run; with its labels permuted it is the same prediction."""
     rows = []
     for name, permuted in (("all_here", False), ("permuted_here", True)):
@@ -214,17 +290,35 @@ def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(shelf: Path
             labels = np.random.default_rng(0).permutation(here["labels"]) if permuted else here["labels"]
             np.savez(shelf / "domain" / f"{name}.npz", inputs=here["inputs"], labels=labels)
         (shelf / "domain" / f"{name}.yaml").write_text(
-            f"# Tested on as a whole\n_target_: transferscope.data.arrays.load\npath: {shelf}/domain/{name}.npz\ninputs: inputs\n"
+            "# Tested on as a whole\n_target_: transferscope.data.arrays.load\npath: "
+            f"{shelf}/domain/{name}.npz\ninputs: inputs\n"
             "labels: labels\nwhole: true\n"
         )
-        found = predicted(f"target={name}", "source=near", "--config-dir", str(shelf), store=store, capsys=capsys)
+        found = predicted(
+            f"target={name}", "source=near", "--config-dir", str(shelf), store=store, capsys=capsys
+        )
         rows += [{**found["sources"][0], "source_seconds": 0}]
-        assert found["label_budget"] == 0 and found["items"] == {"source": 54, "target": 90, "target_labelled": 0}
+        assert found["label_budget"] == 0 and found["items"] == {
+            "source": 54,
+            "target": 90,
+            "target_labelled": 0,
+        }
     [row, other] = rows
-    assert row["features"].keys() == DISTANCES and row["scores"] == {} and "for testing" in row["reasons"].pop("scores")
+    assert (
+        row["features"].keys() == DISTANCES
+        and row["scores"] == {}
+        and "for testing" in row["reasons"].pop("scores")
+    )
     assert other["reasons"].pop("scores") and row == other
 
-    cell = ["target=all_here", "source=near", "protocol=transductive", "label_budget=0", "tracking=off", f"store={store}"]
+    cell = [
+        "target=all_here",
+        "source=near",
+        "protocol=transductive",
+        "label_budget=0",
+        "tracking=off",
+        f"store={store}",
+    ]
     for strategy in ("dann", "source_only"):
         assert main(["run", *SMALL, *cell, f"strategy={strategy}", f"hydra.searchpath=[file://{shelf}]"]) == 0
     capsys.readouterr()
@@ -235,22 +329,31 @@ def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(shelf: Path
     assert ranking.points[0].values.keys() >= {"inputs/mmd", "features/mmd"}
 
 
-def test_a_source_model_that_does_not_train_leaves_the_rest(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_source_model_that_does_not_train_leaves_the_rest(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     found = predicted("source=blobs_shifted", "trainer.optimizer.lr=1e30", store=store, capsys=capsys)
     [row] = found["sources"]
     assert row["inputs"].keys() == DISTANCES and row["features"] == row["scores"] == {}
     assert "did not train" in row["reasons"]["features and scores"]
 
 
-def test_one_label_a_class_gives_a_reason_for_what_is_missing(store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_one_label_a_class_gives_a_reason_for_what_is_missing(
+    store: Path, capsys: pytest.CaptureFixture
+) -> None:
     [row] = predicted("source=blobs_shifted", "label_budget=1", store=store, capsys=capsys)["sources"]
     assert row["scores"]["gbc"] is None and "at least 2 a class" in row["reasons"]["scores/gbc"]
     assert isinstance(row["scores"]["logme"], float)
 
 
-def test_the_table_fits_and_marks_the_first(shelf: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_fits_and_marks_the_first(
+    shelf: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    assert verb.main([*SMALL, "target=here", "source=far,near", f"store={store}", "--config-dir", str(shelf)]) == 0
+    assert (
+        verb.main([*SMALL, "target=here", "source=far,near", f"store={store}", "--config-dir", str(shelf)])
+        == 0
+    )
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 100
     assert "2 trained now" in text and "rank sources for one target" in text
@@ -276,7 +379,11 @@ def test_the_table_fits_and_marks_the_first(shelf: Path, store: Path, capsys: py
     ids=lambda value: value[-1] if value and "=" in str(value[-1]) else "",
 )
 def test_a_wrong_request_is_one_line_and_status_2(
-    arguments: list[str], parts: list[str], store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    parts: list[str],
+    store: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(VERBS, "rank", "")
     assert main(["rank", *SMALL, f"store={store}", *arguments]) == 2

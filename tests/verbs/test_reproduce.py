@@ -16,15 +16,16 @@ from transferscope.store.record import read_plans
 
 SURF = "office_caltech_surf"
 ROW = {
-    "source": "printed", "target": "handwritten", "label_budget": "10", "backbone": "small_cnn", "initialisation": "random",
-    "strategy": "dann", "value": "0.8", "unit": "accuracy", "n_test": "300", "seeds": "5", "tolerance": "0.02", "protocol": "inductive",
-    "cited": "table 1",
+    "source": "printed", "target": "handwritten", "label_budget": "10", "backbone": "small_cnn",
+    "initialisation": "random", "strategy": "dann", "value": "0.8", "unit": "accuracy", "n_test": "300",
+    "seeds": "5", "tolerance": "0.02", "protocol": "inductive", "cited": "table 1",
 }  # fmt: skip
 
 
 @pytest.fixture
 def published(tmp_path):
-    """published(row, ...): read back from a file of these rows, each ROW with changes. header: in the place of the columns."""
+    """published(row, ...): read back from a file of these rows, each ROW with changes. header: in the place
+    of the columns."""
 
     def read(*rows: dict, header: tuple[str, ...] = reproduce.COLUMNS) -> list[reproduce.Published]:
         path = tmp_path / "published.csv"
@@ -43,31 +44,49 @@ def ours(store: Path, strategy: str, skill: float, seeds: int = 5, **choices) ->
     scores = []
     for job in jobs:
         with np.load(store / job["fingerprint"] / "evaluations.npz") as members:
-            scores.append(members["handwritten/test/probabilities/000300"].argmax(1) == members["handwritten/test/labels"])
+            scores.append(
+                members["handwritten/test/probabilities/000300"].argmax(1)
+                == members["handwritten/test/labels"]
+            )
     return np.array(scores, dtype=float)
 
 
 def test_a_cell_is_the_mean_over_seeds_with_the_interval_of_the_verdicts(tmp_path, published):
     scores = ours(tmp_path, "dann", 1.0)
     (row,) = reproduce.beside(published({"value": f"{scores.mean() + 0.01:.6f}"}), tmp_path, "paper")
-    assert row["cell"] == {key: ROW[key] for key in reproduce.CELL} | {"label_budget": 10, "protocol": "inductive"}
-    assert row["ours"] == pytest.approx(scores.mean()) and row["ci"] == pytest.approx(estimate(scores).interval(0.05))
+    assert row["cell"] == {key: ROW[key] for key in reproduce.CELL} | {
+        "label_budget": 10,
+        "protocol": "inductive",
+    }
+    assert row["ours"] == pytest.approx(scores.mean()) and row["ci"] == pytest.approx(
+        estimate(scores).interval(0.05)
+    )
     assert row["inside"] and row["tolerance"] == 0.02
 
 
-@pytest.mark.parametrize(("off", "tolerance", "inside"), [(0.02, "0.02", True), (0.021, "0.02", False), (-0.03, "0.02", False), (0, "0", True)])
+@pytest.mark.parametrize(
+    ("off", "tolerance", "inside"),
+    [(0.02, "0.02", True), (0.021, "0.02", False), (-0.03, "0.02", False), (0, "0", True)],
+)
 def test_inside_is_a_distance_of_at_most_the_tolerance(tmp_path, published, off, tolerance, inside):
     scores = ours(tmp_path, "dann", 1.0, seeds=1)
-    (row,) = reproduce.beside(published({"value": repr(float(scores.mean() + off)), "tolerance": tolerance}), tmp_path, "paper")
+    (row,) = reproduce.beside(
+        published({"value": repr(float(scores.mean() + off)), "tolerance": tolerance}), tmp_path, "paper"
+    )
     assert row["inside"] is inside
     assert row["ci"] == pytest.approx(estimate_over_items(scores[0]).interval(0.05))
 
 
 def test_a_mean_is_over_the_cells_of_its_strategy(tmp_path, published):
-    means = [ours(tmp_path, "dann", skill, source=source).mean() for skill, source in ((0.5, "printed"), (1.5, "drawn"))]
+    means = [
+        ours(tmp_path, "dann", skill, source=source).mean()
+        for skill, source in ((0.5, "printed"), (1.5, "drawn"))
+    ]
     ours(tmp_path, "joint", 0.0)
     mean = {"source": "mean", "target": "mean"}
-    rows = reproduce.beside(published({}, {"source": "drawn"}, mean, {"strategy": "joint"}), tmp_path, "paper")
+    rows = reproduce.beside(
+        published({}, {"source": "drawn"}, mean, {"strategy": "joint"}), tmp_path, "paper"
+    )
     assert rows[2]["ours"] == pytest.approx(np.mean(means)) and rows[2]["cell"]["source"] == "mean"
 
 
@@ -75,8 +94,14 @@ def test_a_selection_rule_is_compares_and_an_arm_that_it_cannot_choose_for_says_
     ours(tmp_path, "dann", 1.0, peak=200)  # best at step 200, evaluated to 300
     ours(tmp_path, "scratch", 1.0, source=None, peak=200)
     rows = published({}, {"strategy": "scratch", "source": ""})
-    last, by_oracle, by_source = (reproduce.beside(rows, tmp_path, "paper", rule) for rule in ("last", "oracle", "source_val"))
-    assert [[row["selection"] for row in made] for made in (last, by_oracle, by_source)] == [["last"] * 2, ["oracle"] * 2, ["source_val", "last"]]
+    last, by_oracle, by_source = (
+        reproduce.beside(rows, tmp_path, "paper", rule) for rule in ("last", "oracle", "source_val")
+    )
+    assert [[row["selection"] for row in made] for made in (last, by_oracle, by_source)] == [
+        ["last"] * 2,
+        ["oracle"] * 2,
+        ["source_val", "last"],
+    ]
     assert all(best["ours"] > end["ours"] for best, end in zip(by_oracle, last, strict=True))
     assert by_source[1] == last[1]
     with pytest.raises(Refused, match="line 2: .*strategy=dann .*: snd: "):
@@ -161,7 +186,10 @@ def test_a_cell_that_the_sweep_has_not_or_has_in_two_variants_is_refused(tmp_pat
         (["office_caltech_serf"], f"did you mean '{SURF}'?"),
         ([], f"one experiment is needed, of {', '.join(reproduce.reproducible())}"),
         ([SURF, "--format", "xml"], "--format xml: not one of table, json"),
-        ([SURF, "--selection", "orakel"], "--selection orakel: not one of last, source_val, target_val, oracle"),
+        (
+            [SURF, "--selection", "orakel"],
+            "--selection orakel: not one of last, source_val, target_val, oracle",
+        ),
         ([SURF, "trainer.stops=3"], "trainer.stops: no such key; did you mean 'steps'?"),
         ([SURF, "data_root=nowhere"], "no file nowhere/office_caltech10_surf/"),
     ],
@@ -190,7 +218,9 @@ def test_without_the_data_it_says_where_to_get_it_and_where_it_goes(name, tmp_pa
         (("0.2370", "23.70"), "a fraction between 0 and 1 is needed, not percent: 0.237"),
     ],
 )
-def test_a_damaged_table_is_one_line_before_anything_is_trained(change, said, data_root, tmp_path, monkeypatch, capsys):
+def test_a_damaged_table_is_one_line_before_anything_is_trained(
+    change, said, data_root, tmp_path, monkeypatch, capsys
+):
     text = reproduce.table_of(SURF).read_text()
     (tmp_path / "published.csv").write_text(text.replace(*change, 1))
     monkeypatch.setattr(reproduce, "table_of", lambda name: tmp_path / "published.csv")
@@ -204,11 +234,29 @@ def test_two_strategies_of_the_surf_table_on_one_task(data_root, tmp_path, monke
     """Webcam to dslr, the published table's own lines; the grid is cut to it."""
     lines = reproduce.table_of(SURF).read_text().splitlines()
     task = f"{SURF}_webcam_whole,{SURF}_dslr_whole"
-    chosen = [line for line in lines if line.startswith(task) and line.split(",")[5] in ("source_nearest_neighbour", "pca")]
+    chosen = [
+        line
+        for line in lines
+        if line.startswith(task) and line.split(",")[5] in ("source_nearest_neighbour", "pca")
+    ]
     (tmp_path / "published.csv").write_text("\n".join([lines[0], *chosen]))
     monkeypatch.setattr(reproduce, "table_of", lambda name: tmp_path / "published.csv")
-    grid = f"hydra.sweeper.grids=[{{source:{SURF}_webcam_whole,target:{SURF}_dslr_whole,strategy:'source_nearest_neighbour,pca'}}]"
-    assert main(["reproduce", SURF, grid, f"data_root={data_root}", f"store={tmp_path / 'runs'}", "--format", "json"]) == 0
+    pair = f"source:{SURF}_webcam_whole,target:{SURF}_dslr_whole"
+    grid = f"hydra.sweeper.grids=[{{{pair},strategy:'source_nearest_neighbour,pca'}}]"
+    assert (
+        main(
+            [
+                "reproduce",
+                SURF,
+                grid,
+                f"data_root={data_root}",
+                f"store={tmp_path / 'runs'}",
+                "--format",
+                "json",
+            ]
+        )
+        == 0
+    )
     rows = json.loads(capsys.readouterr().out)
     assert [row["inside"] for row in rows] == [True, True]
     assert [row["ours"] for row in rows] == pytest.approx([93 / 157, 121 / 157])
@@ -228,7 +276,8 @@ MADE = sorted(Path(__file__).parents[2].glob("experiments/*/results/reproduced.j
 
 @pytest.mark.parametrize("path", MADE, ids=[path.parts[-3] for path in MADE])
 def test_a_committed_reproduction_is_of_the_published_values_as_they_are_now(path):
-    """Else: transferscope reproduce NAME --format json > experiments/NAME/results/reproduced.json, and make docs."""
+    """Else: transferscope reproduce NAME --format json > experiments/NAME/results/reproduced.json, and make
+    docs."""
     rows = reproduce.read_published(path.parents[1] / "published.csv")
     made = [(row["cell"], row["published"], row["tolerance"]) for row in json.loads(path.read_text())]
     assert made == [({**row.cell, "protocol": row.protocol}, row.value, row.tolerance) for row in rows]

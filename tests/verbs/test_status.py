@@ -14,7 +14,11 @@ from transferscope.store import record
 def jobs(store):
     """The planned runs with labels, by strategy."""
     [plan] = record.read_plans(store)
-    return {job["cell"]["strategy"]: job for job in plan["jobs"] if job["fingerprint"] and job["cell"]["label_budget"] == 2}
+    return {
+        job["cell"]["strategy"]: job
+        for job in plan["jobs"]
+        if job["fingerprint"] and job["cell"]["label_budget"] == 2
+    }
 
 
 def drop(store, strategy):
@@ -32,7 +36,9 @@ def test_done_and_not_applicable(trained, capsys):
     assert main(["status", str(trained)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "sweep small  3 of 3 done"
-    assert lines[1].startswith("  not applicable: (1) label_budget=0: strategy scratch learns from target labels")
+    assert lines[1].startswith(
+        "  not applicable: (1) label_budget=0: strategy scratch learns from target labels"
+    )
     assert lines[2].startswith("outside sweeps  ") and "of 2 done" in lines[2]
 
 
@@ -45,9 +51,16 @@ def test_a_missing_run_is_named_by_its_cell_and_seeds(store, capsys):
 
 
 def test_a_failed_run_says_why(store, capsys):
-    rewrite(store / jobs(store)["dann"]["fingerprint"] / "record.json", status="failed", reason="RuntimeError: out of memory")
+    rewrite(
+        store / jobs(store)["dann"]["fingerprint"] / "record.json",
+        status="failed",
+        reason="RuntimeError: out of memory",
+    )
     main(["status", str(store)])
-    assert "  failed: dann  blobs_shifted → blobs  2 labels  seed 0: RuntimeError: out of memory\n" in capsys.readouterr().out
+    assert (
+        "  failed: dann  blobs_shifted → blobs  2 labels  seed 0: RuntimeError: out of memory\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_running_says_where_and_which_step_and_crashed_once_nobody_holds_it(store, capsys):
@@ -56,9 +69,15 @@ def test_running_says_where_and_which_step_and_crashed_once_nobody_holds_it(stor
         lease.claim(step=0)
         lease.claim(step=10)
         main(["status", str(store)])
-        assert ": on " in (out := capsys.readouterr().out) and "step 10 of 20" in out and "2 of 3 done, 1 running" in out
+        assert (
+            ": on " in (out := capsys.readouterr().out)
+            and "step 10 of 20" in out
+            and "2 of 3 done, 1 running" in out
+        )
     main(["status", str(store)])
-    assert "  crashed: scratch  blobs  2 labels  seed 0: stopped at step 10 of 20 on" in capsys.readouterr().out
+    assert (
+        "  crashed: scratch  blobs  2 labels  seed 0: stopped at step 10 of 20 on" in capsys.readouterr().out
+    )
 
 
 def test_the_time_left_follows_the_pace_of_the_runs(store, capsys):
@@ -74,7 +93,9 @@ def test_the_time_left_follows_the_pace_of_the_runs(store, capsys):
         main(["status", str(store), "--format", "json"])
     [small, _] = json.loads(capsys.readouterr().out)["sweeps"]
     assert small["counts"] == {"done": 1, "not_applicable": 1, "missing": 1, "running": 1}
-    assert 65 < small["eta_seconds"] < 75  # 40 s for the missing one, 30 of 40 s for the one that has done a quarter of its steps
+    assert (
+        65 < small["eta_seconds"] < 75
+    )  # 40 s for the missing one, 30 of 40 s for the one that has done a quarter of its steps
 
 
 def test_json_has_every_run_once(trained, capsys):

@@ -8,7 +8,8 @@ from hydra.plugins.launcher import Launcher
 
 
 class LocalLauncher(Launcher):
-    """Imports transferscope.sweeps.launcher, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
+    """Imports transferscope.sweeps.launcher, and with it torch, when a sweep starts and not when Hydra looks
+    for plugins."""
 
     def __init__(self, n_jobs: int | str = "auto"):
         self.n_jobs = n_jobs
@@ -29,4 +30,6 @@ class LocalLauncherConfig:
     n_jobs: Any = "auto"
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="transferscope")
+ConfigStore.instance().store(
+    group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="transferscope"
+)

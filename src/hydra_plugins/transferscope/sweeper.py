@@ -8,7 +8,8 @@ from hydra.plugins.sweeper import Sweeper
 
 
 class TransferscopeSweeper(Sweeper):
-    """Imports transferscope.sweeps.sweep, and with it torch, when a sweep starts and not when Hydra looks for plugins."""
+    """Imports transferscope.sweeps.sweep, and with it torch, when a sweep starts and not when Hydra looks for
+    plugins."""
 
     def __init__(
         self,
@@ -57,4 +58,6 @@ class TransferscopeSweeperConfig:
     settle: bool = False
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="transferscope", node=TransferscopeSweeperConfig, provider="transferscope")
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="transferscope", node=TransferscopeSweeperConfig, provider="transferscope"
+)

@@ -11,25 +11,31 @@ from transferscope.errors import NotApplicable, Refused
 class Backbone(nn.Module):
     """Features [N, d] from a batch; the head on top of it belongs to the strategy.
 
-    `features` is d. The constructor takes `input_shape` first, (C, H, W) for images or (d,) for arrays; random initialisation
-    draws from torch's global generator.
-    trunk: the lower layers where they are frozen: training then computes what they give once an item, and batches carry that.
-    """
+    `features` is d. The constructor takes `input_shape` first, (C, H, W) for images or (d,) for arrays;
+    random initialisation draws from torch's global generator. trunk: the lower layers where they are frozen:
+    training then computes what they give once an item, and batches carry that."""
 
     features: int
     trunk: nn.Module | None = None
-    takes: ClassVar[tuple[str, ...]] = ()  # the types of inputs it is made for, such as "uint8" for images; () refuses none
-    weightless: ClassVar[bool] = False  # True: nothing in it is drawn or trained, its features follow from the inputs alone
+    takes: ClassVar[
+        tuple[str, ...]
+    ] = ()  # the types of inputs it is made for, such as "uint8" for images; () refuses none
+    weightless: ClassVar[bool] = (
+        False  # True: nothing in it is drawn or trained, its features follow from the inputs alone
+    )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features [N, d]; scales them itself."""
+        """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features
+        [N, d]; scales them itself."""
         raise NotImplementedError
 
     def freeze_trunk(self) -> None:
-        """Called where the weights were transferred: sets `trunk`, of a backbone that was asked to keep its lower layers as they came."""
+        """Called where the weights were transferred: sets `trunk`, of a backbone that was asked to keep its
+        lower layers as they came."""
 
     def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """Parameters by layer, input side first, each parameter in one group: here one group a child, in the order of definition."""
+        """Parameters by layer, input side first, each parameter in one group: here one group a child, in the
+        order of definition."""
         return by_child(self)
 
 
@@ -47,7 +53,8 @@ def scale_images(images: Tensor) -> Tensor:
 
 
 def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 1) -> tuple[int, int, int]:
-    """(C, H, W) of the inputs, or `NotApplicable` where they are not images or have a side under `smallest` pixels."""
+    """(C, H, W) of the inputs, or `NotApplicable` where they are not images or have a side under `smallest`
+    pixels."""
     if len(input_shape) != 3:
         raise NotApplicable(
             f"backbone={backbone}: takes images (C, H, W), but the inputs have shape {tuple(input_shape)}; "
@@ -55,11 +62,17 @@ def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 
         )
     channels, height, width = input_shape
     if min(height, width) < smallest:
-        raise NotApplicable(f"backbone={backbone}: takes images of {smallest} pixels or more a side, not {height}x{width}; choose a larger size")
+        raise NotApplicable(
+            f"backbone={backbone}: takes images of {smallest} pixels or more a side, not "
+            f"{height}x{width}; "
+            "choose a larger size"
+        )
     return channels, height, width
 
 
 def require_random(backbone: str, weights: str) -> None:
     """`Refused` for any other weights than random ones: nobody publishes any for this network."""
     if weights != "random":
-        raise Refused(f"backbone.weights={weights}: backbone={backbone} has no pretrained weights; allowed: random")
+        raise Refused(
+            f"backbone.weights={weights}: backbone={backbone} has no pretrained weights; allowed: random"
+        )

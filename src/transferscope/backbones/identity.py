@@ -1,4 +1,5 @@
-"""No backbone: the arrays themselves are the features, such as those that another network or a bag of words gave."""
+"""No backbone: the arrays themselves are the features, such as those that another network or a bag of words
+gave."""
 
 from torch import Tensor
 
@@ -7,7 +8,8 @@ from transferscope.errors import NotApplicable
 
 
 class Identity(Backbone):
-    """Arrays [N, d] → [N, d], as they are. It has no weights: nothing is drawn, transferred or trained but what sits on top of it."""
+    """Arrays [N, d] → [N, d], as they are. It has no weights: nothing is drawn, transferred or trained but
+    what sits on top of it."""
 
     takes = ("float32",)
     weightless = True
@@ -17,7 +19,8 @@ class Identity(Backbone):
         if len(input_shape) != 1:
             raise NotApplicable(
                 f"backbone=identity: takes arrays (d,), but the inputs have shape {tuple(input_shape)}; "
-                "for images use backbone=small_cnn, or another that `transferscope list backbones` gives for images"
+                "for images use backbone=small_cnn, or another that `transferscope list backbones` gives "
+                "for images"
             )
         self.features = input_shape[0]
 

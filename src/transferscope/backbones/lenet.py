@@ -7,7 +7,8 @@ from transferscope.backbones.base import Backbone, require_images, require_rando
 
 
 class LeNet(Backbone):
-    """LeCun et al. 1998 in Caffe's 20-50-500 form, as in ADDA (Tzeng et al. 2017); dropout as in CDAN's code (Long et al. 2018).
+    """LeCun et al. 1998 in Caffe's 20-50-500 form, as in ADDA (Tzeng et al. 2017); dropout as in CDAN's code
+    (Long et al. 2018).
 
     Images [N, C, H, W] of 16 pixels or more a side → [N, 500]. Only `weights=random`.
     """
@@ -19,7 +20,9 @@ class LeNet(Backbone):
         super().__init__()
         channels, height, width = require_images("lenet", input_shape, smallest=16)
         require_random("lenet", weights)
-        rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))  # left by two unpadded 5x5 convolutions, each halved
+        rows, columns = (
+            ((side - 4) // 2 - 4) // 2 for side in (height, width)
+        )  # left by two unpadded 5x5 convolutions, each halved
         self.conv1 = nn.Conv2d(channels, 20, kernel_size=5)
         self.conv2 = nn.Conv2d(20, 50, kernel_size=5)
         self.dropout = nn.Dropout2d(0.5)

@@ -1,4 +1,5 @@
-"""The network of PyTorch's MNIST example, which skada-bench calls ShallowConvNet (Lalou et al. 2024, arXiv 2407.11676)."""
+"""The network of PyTorch's MNIST example, which skada-bench calls ShallowConvNet (Lalou et al. 2024, arXiv
+2407.11676)."""
 
 from torch import Tensor, nn
 from torch.nn.functional import relu

@@ -8,12 +8,16 @@ from transferscope.backbones.base import Backbone, require_images, require_rando
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
     """3x3 convolution, BatchNorm, ReLU, halved: [N, inputs, H, W] → [N, outputs, H / 2, W / 2]."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True), nn.MaxPool2d(2)
+        nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
     )
 
 
 class SmallCNN(Backbone):
-    """Three convolutions with BatchNorm and a mean over the image: [N, C, H, W] of 8 pixels or more a side → [N, 64].
+    """Three convolutions with BatchNorm and a mean over the image: [N, C, H, W] of 8 pixels or more a side →
+    [N, 64].
 
     Only `weights=random`.
     """

@@ -1,1 +1,2 @@
-"""The calibration study: does the verdict err as often as it says, and no oftener? One file a study; each yields `Finding`s."""
+"""The calibration study: does the verdict err as often as it says, and no oftener? One file a study; each
+yields `Finding`s."""

@@ -1,4 +1,5 @@
-"""What stands beside the verdict: how often a sentence of the page, the terminal or the trackers is told of experiments in which it is false.
+"""What stands beside the verdict: how often a sentence of the page, the terminal or the trackers is told of
+experiments in which it is false.
 
 Columns `as it was`: the form that each replaced, on the same draws, where that is a line of code.
 """
@@ -36,23 +37,45 @@ def study(size: Size) -> Iterator[Finding]:
 def rate(setting: str, nominal: float, told: int, draws: int, **detail: float | str) -> Finding:
     """Held to the bar of error rates."""
     bar = most_errors(nominal, draws)
-    return Finding("beside", setting, nominal, told / draws, told / draws <= bar, draws, "component-wise t", {"bar": bar} | detail)
+    return Finding(
+        "beside",
+        setting,
+        nominal,
+        told / draws,
+        told / draws <= bar,
+        draws,
+        "component-wise t",
+        {"bar": bar} | detail,
+    )
 
 
 def bias(setting: str, errors: list[float], allowed: float, **detail: float | str) -> Finding:
     """Mean error in points, held to `allowed` and three standard errors."""
     mean, error = float(np.mean(errors)), float(np.std(errors) / math.sqrt(len(errors)))
     detail = {"bar": allowed + 3 * error, "standard_error": error} | detail
-    return Finding("beside", setting, 0.0, mean, abs(mean) <= allowed + 3 * error, len(errors), "mean error, points", detail)
+    return Finding(
+        "beside",
+        setting,
+        0.0,
+        mean,
+        abs(mean) <= allowed + 3 * error,
+        len(errors),
+        "mean error, points",
+        detail,
+    )
 
 
-# --- items, curves -------------------------------------------------------------------------------------------------------------------
+# --- items, curves
+# ------------------------------------------------------------------------------------------------------------
 
 
 def right(rng: np.random.Generator, easy: np.ndarray, subset: np.ndarray, gain: float = 0.0) -> np.ndarray:
-    """Runs [K, n], 1 where right: items by how easy they are, the labelled subset of a seed [K, n], which both arms share, the run's own luck."""
+    """Runs [K, n], 1 where right: items by how easy they are, the labelled subset of a seed [K, n], which
+    both arms share, the run's own luck."""
     seeds = len(subset)
-    return (easy + gain + subset + rng.normal(0, 0.2, (seeds, 1)) + rng.normal(size=subset.shape) > 0).astype(float)
+    return (easy + gain + subset + rng.normal(0, 0.2, (seeds, 1)) + rng.normal(size=subset.shape) > 0).astype(
+        float
+    )
 
 
 def flips(draws: int) -> Iterator[Finding]:
@@ -62,10 +85,18 @@ def flips(draws: int) -> Iterator[Finding]:
         for _ in range(draws):
             easy, subset = rng.normal(1, 1.2, n), rng.normal(0, spread, (seeds, n))
             s, b, better = (right(rng, easy, subset, gain) for gain in (0.0, 0.0, 0.5))
-            ends = lost(s, b, None, ALPHA).ci, lost(1 - s, 1 - b, None, ALPHA).ci, lost(better, b, None, ALPHA).ci
+            ends = (
+                lost(s, b, None, ALPHA).ci,
+                lost(1 - s, 1 - b, None, ALPHA).ci,
+                lost(better, b, None, ALPHA).ci,
+            )
             told += [low > 0 for low, _ in ends]
         where = f"labelled subsets sd {spread:g}, K={seeds} n={n}"
-        for what, count in zip(("lost by an equal arm", "won by an equal arm", "lost by an arm better on every item"), told, strict=True):
+        for what, count in zip(
+            ("lost by an equal arm", "won by an equal arm", "lost by an arm better on every item"),
+            told,
+            strict=True,
+        ):
             yield rate(f"items {what}, {where}", ALPHA / 2, int(count), draws)
 
 
@@ -74,29 +105,48 @@ def times(draws: int) -> Iterator[Finding]:
     for seeds, n in product(SEEDS, (200, 2000)):
         rng, told = generator("calibration", "beside", "time", seeds, n), 0
         for _ in range(draws):
-            low, high = learning.time_to_threshold([(_curve(rng, n), _curve(rng, n)) for _ in range(seeds)], "steps", ALPHA).saved.ci
+            low, high = learning.time_to_threshold(
+                [(_curve(rng, n), _curve(rng, n)) for _ in range(seeds)], "steps", ALPHA
+            ).saved.ci
             told += low > 0 or high < 0
         yield rate(f"steps saved by the baseline itself, K={seeds} n={n}", ALPHA, told, draws)
 
 
 def _curve(rng: np.random.Generator, n: int) -> learning.Run:
     end, pace = rng.normal(0.8, 0.02), 3 * np.exp(rng.normal(0, 0.25))
-    return learning.Run(STEPS, STEPS / 10, rng.binomial(n, 0.1 + (end - 0.1) * (1 - np.exp(-pace * STEPS / STEPS[-1]))) / n, 0, 0.0)
+    return learning.Run(
+        STEPS,
+        STEPS / 10,
+        rng.binomial(n, 0.1 + (end - 0.1) * (1 - np.exp(-pace * STEPS / STEPS[-1]))) / n,
+        0,
+        0.0,
+    )
 
 
-# --- cells ---------------------------------------------------------------------------------------------------------------------------
+# --- cells
+# ------------------------------------------------------------------------------------------------------------
 
 
-def cell(rng: np.random.Generator, seeds: int, n: int, effect: float = 0.0, spread: float = 0.01, lasting: float = 0.02) -> Pair:
+def cell(
+    rng: np.random.Generator,
+    seeds: int,
+    n: int,
+    effect: float = 0.0,
+    spread: float = 0.01,
+    lasting: float = 0.02,
+) -> Pair:
     """Arms that differ for good on a share of the items, by chance on a twentieth of them, and by seed."""
     c = rng.choice([-1.0, 0.0, 1.0], n, p=[lasting / 2, 1 - lasting, lasting / 2])
     shift = effect + spread * rng.normal(size=(seeds, 1))
-    chance = (rng.random((seeds, n)) < 0.025 + np.maximum(shift, 0)) * 1.0 - (rng.random((seeds, n)) < 0.025 + np.maximum(-shift, 0))
+    chance = (rng.random((seeds, n)) < 0.025 + np.maximum(shift, 0)) * 1.0 - (
+        rng.random((seeds, n)) < 0.025 + np.maximum(-shift, 0)
+    )
     return Pair(np.where(c, c, chance), np.zeros(seeds, bool), np.zeros(seeds, bool), n)
 
 
 def reasons(draws: int) -> Iterator[Finding]:
-    """Cells that are undecided for want of test items, "not seeds", of which 100 seeds decide all the same."""
+    """Cells that are undecided for want of test items, "not seeds", of which 100 seeds decide all the
+    same."""
     for n, spread, lasting in ((500, 0.01, 0.02), (2000, 0.005, 0.01), (2000, 0.02, 0.05)):
         rng, told, false = generator("calibration", "beside", "reasons", n, lasting), 0, 0
         for _ in range(draws):
@@ -105,13 +155,24 @@ def reasons(draws: int) -> Iterator[Finding]:
             if "not seeds" in now.reason:
                 told += 1
                 false += judge([everything], MARGIN, ALPHA, 1)[0].verdict != "undecided"
-        yield rate(f"“not seeds” where 100 seeds decide, {lasting:.0%} lasting, K=5 n={n}", ALPHA, false, draws, said=told / draws)
+        yield rate(
+            f"“not seeds” where 100 seeds decide, {lasting:.0%} lasting, K=5 n={n}",
+            ALPHA,
+            false,
+            draws,
+            said=told / draws,
+        )
 
 
 def rates(draws: int) -> Iterator[Finding]:
-    """The sign of a null cell holds at no rates; that of a true effect, whose intervals all err alike, does not change."""
+    """The sign of a null cell holds at no rates; that of a true effect, whose intervals all err alike, does
+    not change."""
     for seeds, rates in product(SEEDS, (3, 5)):
-        rng, told, raw = generator("calibration", "beside", "rates", seeds, rates), np.zeros(2, int), np.zeros(2, int)
+        rng, told, raw = (
+            generator("calibration", "beside", "rates", seeds, rates),
+            np.zeros(2, int),
+            np.zeros(2, int),
+        )
         for _ in range(draws):
             sides, signs = [], []
             for effect in (0.0, 0.01):
@@ -140,18 +201,23 @@ def outlines(draws: int) -> Iterator[Finding]:
         rng, told, before = generator("calibration", "beside", "outlines", seeds, n), 0, 0
         part, names = np.arange(n) % CLASSES, [str(k) for k in range(CLASSES)]
         for _ in range(draws):
-            rows = [parts.effects(cell(rng, seeds, n, spread=0.05, lasting=0.0).d, part, names, None) for _ in range(ROWS)]
+            rows = [
+                parts.effects(cell(rng, seeds, n, spread=0.05, lasting=0.0).d, part, names, None)
+                for _ in range(ROWS)
+            ]
             told += any(one.told for row in parts.judged(rows, ALPHA) for one in row)
             before += any(one.told for row in rows for one in parts.judged([row], ALPHA)[0])
         setting = f"a class outlined on a page of {ROWS} equal rows, K={seeds} n={n}"
         yield rate(setting, ALPHA, told, draws, **{"as it was": before / draws})
 
 
-# --- scores that rank pairs ----------------------------------------------------------------------------------------------------------
+# --- scores that rank pairs
+# ----------------------------------------------------------------------------------------------------------
 
 
 def orders(draws: int) -> Iterator[Finding]:
-    """Scores and Δ that have effects of each domain and nothing in common, of several strategies. As it was: Holm within each of these."""
+    """Scores and Δ that have effects of each domain and nothing in common, of several strategies. As it was:
+    Holm within each of these."""
     for domains, strategies in product((5, 6), (2, 6)):
         rng, told, before = generator("calibration", "beside", "orders", domains, strategies), 0, 0
         pairs = [(f"d{a}", f"d{b}") for a in range(domains) for b in range(domains) if a != b]
@@ -161,7 +227,13 @@ def orders(draws: int) -> Iterator[Finding]:
             for _ in range(strategies):
                 deltas = common + 0.5 * _of_domains(rng, domains, pairs)
                 points = [
-                    ranking.Point(*pair, float(delta), None, "undecided", {name: float(value[k]) for name, value in values.items()})
+                    ranking.Point(
+                        *pair,
+                        float(delta),
+                        None,
+                        "undecided",
+                        {name: float(value[k]) for name, value in values.items()},
+                    )
                     for k, (pair, delta) in enumerate(zip(pairs, deltas, strict=True))
                 ]
                 found.append(({}, points, ranking.all_scores(points)))
@@ -177,17 +249,26 @@ def _of_domains(rng: np.random.Generator, domains: int, pairs: list[tuple[str, s
     return np.array([effect[int(a[1:])] + effect[int(b[1:])] for a, b in pairs]) + rng.normal(size=len(pairs))
 
 
-# --- the best, the largest -----------------------------------------------------------------------------------------------------------
+# --- the best, the largest
+# -----------------------------------------------------------------------------------------------------------
 
 
 def winners(draws: int) -> Iterator[Finding]:
-    """What the best of several strategies gains, in points, less the truth: none has an effect; effects as large as their errors; one star of 5
-    points, which the normal prior pulls back by one or so. As it was: the raw Δ."""
-    for cells, (kind, allowed) in product((5, 12), (("no effects", 0.5), ("effects of one error", 0.5), ("one star", 1.5))):
+    """What the best of several strategies gains, in points, less the truth: none has an effect; effects as
+    large as their errors; one star of 5 points, which the normal prior pulls back by one or so. As it was:
+    the raw Δ."""
+    for cells, (kind, allowed) in product(
+        (5, 12), (("no effects", 0.5), ("effects of one error", 0.5), ("one star", 1.5))
+    ):
         rng, errors, raw = generator("calibration", "beside", "winners", cells, kind), [], []
         for _ in range(draws):
-            gains = {"one star": 0.05 * (np.arange(cells) == 0), "no effects": np.zeros(cells)}.get(kind, rng.normal(0, 0.01, cells))
-            base, *scores = (gain + 0.015 * rng.normal(size=(5, 1)) + 0.15 * rng.normal(size=(5, 200)) for gain in (0.0, *gains))
+            gains = {"one star": 0.05 * (np.arange(cells) == 0), "no effects": np.zeros(cells)}.get(
+                kind, rng.normal(0, 0.01, cells)
+            )
+            base, *scores = (
+                gain + 0.015 * rng.normal(size=(5, 1)) + 0.15 * rng.normal(size=(5, 200))
+                for gain in (0.0, *gains)
+            )
             order = sorted(range(cells), key=lambda k: -scores[k].mean())
             found = [_arm(scores[k], float((scores[k] - base).mean())) for k in order]
             errors.append(100 * (best.corrected(found, "fixed") - gains[order[0]]))
@@ -197,7 +278,14 @@ def winners(draws: int) -> Iterator[Finding]:
 
 def _arm(scores: np.ndarray, delta: float) -> SimpleNamespace:
     ids = np.arange(scores.shape[1])
-    seen = {"seeds": range(len(scores)), "ids": ids, "strategy_scores": scores, "groups": None, "deterministic": False, "labels": ids % 2}
+    seen = {
+        "seeds": range(len(scores)),
+        "ids": ids,
+        "strategy_scores": scores,
+        "groups": None,
+        "deterministic": False,
+        "labels": ids % 2,
+    }
     return SimpleNamespace(evidence=SimpleNamespace(**seen), delta=delta, metric="accuracy")
 
 
@@ -208,12 +296,19 @@ def largest(draws: int) -> Iterator[Finding]:
         for _ in range(draws):
             effects = rng.normal(0, spread, 12)
             pairs = [cell(rng, 5, 500, effect, spread=0.02, lasting=0.0) for effect in effects]
-            cells = [SimpleNamespace(family="one", delta=float(pair.d.mean()), pair=_given(pair)) for pair in pairs]
+            cells = [
+                SimpleNamespace(family="one", delta=float(pair.d.mean()), pair=_given(pair)) for pair in pairs
+            ]
             at = max(range(12), key=lambda k: abs(cells[k].delta))
             sign = np.sign(cells[at].delta)
             errors.append(100 * sign * (best.within_families(cells, "fixed")[at] - effects[at]))
             raw.append(100 * sign * (cells[at].delta - effects[at]))
-        yield bias(f"the largest of 12, true effects of sd {100 * spread:g} points", errors, 0.5, **{"as it was": float(np.mean(raw))})
+        yield bias(
+            f"the largest of 12, true effects of sd {100 * spread:g} points",
+            errors,
+            0.5,
+            **{"as it was": float(np.mean(raw))},
+        )
 
 
 def _given(pair: Pair) -> Callable[[str], Pair]:
@@ -221,7 +316,8 @@ def _given(pair: Pair) -> Callable[[str], Pair]:
 
 
 def regrets(draws: int) -> Iterator[Finding]:
-    """Ten evaluations that are equally good, of which a rule takes one, in points. As it was: the best on the items that score it."""
+    """Ten evaluations that are equally good, of which a rule takes one, in points. As it was: the best on the
+    items that score it."""
     for n in (200, 1000):
         rng, errors, raw = generator("calibration", "beside", "regrets", n), [], []
         for _ in range(draws):
@@ -232,10 +328,13 @@ def regrets(draws: int) -> Iterator[Finding]:
 
 
 def searches(draws: int) -> Iterator[Finding]:
-    """The expected best of k trials, and its band at a quarter of the trials: 90 % and more where 95 is its name."""
+    """The expected best of k trials, and its band at a quarter of the trials: 90 % and more where 95 is its
+    name."""
     for trials in (20, 40):
         rng, k = generator("calibration", "beside", "searches", trials), trials // 4
-        truth = float(generator("calibration", "beside", "searches").normal(size=(200_000, k)).max(axis=1).mean())
+        truth = float(
+            generator("calibration", "beside", "searches").normal(size=(200_000, k)).max(axis=1).mean()
+        )
         errors, missed = [], 0
         for _ in range(draws):
             scores = rng.normal(size=trials)
@@ -246,4 +345,16 @@ def searches(draws: int) -> Iterator[Finding]:
         yield rate(f"the band of the best of {k} of {trials} trials", 0.1, missed, draws)
 
 
-ROWS_OF_THE_STUDY = (flips, times, reasons, rates, crossovers, outlines, orders, winners, largest, regrets, searches)
+ROWS_OF_THE_STUDY = (
+    flips,
+    times,
+    reasons,
+    rates,
+    crossovers,
+    outlines,
+    orders,
+    winners,
+    largest,
+    regrets,
+    searches,
+)

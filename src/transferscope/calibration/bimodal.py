@@ -1,4 +1,5 @@
-"""Baselines of which each run learns or stays at chance: how often a gain is told that is none, where all their runs were at chance."""
+"""Baselines of which each run learns or stays at chance: how often a gain is told that is none, where all
+their runs were at chance."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -25,12 +26,12 @@ def study(size: Size) -> Iterator[Finding]:
 
 
 def false_gains(kind: str, fails: float, seeds: int, draws: int) -> Finding:
-    """measured: share of all experiments in which `positive` is told. all at chance: of them, those whose baseline learnt in no run and whose
-    strategy in all; told of these: also with fewer runs than the rule asks for.
+    """measured: share of all experiments in which `positive` is told. all at chance: of them, those whose
+    baseline learnt in no run and whose strategy in all; told of these: also with fewer runs than the rule
+    asks for.
 
-    Held to the bar where a baseline fails no oftener than the rate that the verdict's flag names: of one that learns in a run of ten, K runs at
-    chance are what one sees, and no rule sees more.
-    """
+    Held to the bar where a baseline fails no oftener than the rate that the verdict's flag names: of one that
+    learns in a run of ten, K runs at chance are what one sees, and no rule sees more."""
     rng = generator("calibration", "bimodal", kind, fails, seeds)
     is_alike = kind == ALIKE
     strategy, baseline = (rng.random((draws, seeds)) < share for share in (fails if is_alike else 0.0, fails))
@@ -42,19 +43,33 @@ def false_gains(kind: str, fails: float, seeds: int, draws: int) -> Finding:
     rate, bar = float(false.sum()) / draws, most_errors(ALPHA / 2, draws)
     promised = fails <= clopper_pearson(seeds, seeds, ALPHA)[0]
     given = float(told[flagged].mean()) if flagged.any() else 0.0
-    detail = {"bar": bar, "promised": "yes" if promised else "no", "all at chance": float(flagged.sum()) / draws, "told of these": given}
+    detail = {
+        "bar": bar,
+        "promised": "yes" if promised else "no",
+        "all at chance": float(flagged.sum()) / draws,
+        "told of these": given,
+    }
     ok, setting = rate <= bar or not promised, f"{kind}, {fails:.0%} of runs fail, K={seeds}"
     return Finding("bimodal", setting, ALPHA / 2, rate, ok, draws, "component-wise t", detail)
 
 
 def is_told(level: float, failed: np.ndarray, rng: np.random.Generator) -> bool:
-    """Whether a gain is told over a baseline whose runs are at chance where `failed` [K], all or none; the strategy's mean accuracy is `level`."""
+    """Whether a gain is told over a baseline whose runs are at chance where `failed` [K], all or none; the
+    strategy's mean accuracy is `level`."""
     difficulty, seeds = rng.random(ITEMS), len(failed)
     ours, theirs = (right(mean, difficulty, seeds, rng) for mean in (level, LEARNT))
     if failed.all():
-        theirs = (np.arange(ITEMS) % CLASSES == rng.integers(CLASSES, size=(seeds, 1))).astype(float)  # one class each
+        theirs = (np.arange(ITEMS) % CLASSES == rng.integers(CLASSES, size=(seeds, 1))).astype(
+            float
+        )  # one class each
     against = theirs if theirs.mean() >= CHANCE else np.full_like(theirs, CHANCE)
-    pair = Pair(ours - against, np.zeros(seeds, bool), failed, ITEMS // CLASSES, baseline_learnt_nothing=bool(failed.all()))
+    pair = Pair(
+        ours - against,
+        np.zeros(seeds, bool),
+        failed,
+        ITEMS // CLASSES,
+        baseline_learnt_nothing=bool(failed.all()),
+    )
     effect = pair.effect()
     return effect.delta > 0 and pair.p_difference(effect) <= ALPHA
 

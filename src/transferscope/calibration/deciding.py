@@ -1,4 +1,5 @@
-"""What verdict.py and sequential.py decide, for many families of cells at once. p-values and decisions are [m, B]: m cells, B families."""
+"""What verdict.py and sequential.py decide, for many families of cells at once. p-values and decisions are
+[m, B]: m cells, B families."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,8 @@ CORRECTIONS = {"holm": by_holm, "bh": by_bh}
 
 @dataclass(frozen=True)
 class Decisions:
-    """Of families of m cells: difference, equivalent (bool) and the sign of Δ's estimate, all [m, B]. truth: the cells' Δ [m]."""
+    """Of families of m cells: difference, equivalent (bool) and the sign of Δ's estimate, all [m, B]. truth:
+    the cells' Δ [m]."""
 
     difference: np.ndarray
     equivalent: np.ndarray
@@ -39,7 +41,9 @@ class Decisions:
 
     @classmethod
     def joined(cls, parts: Sequence["Decisions"]) -> "Decisions":
-        return cls(**{name: np.concatenate([vars(part)[name] for part in parts], axis=1) for name in vars(parts[0])})
+        return cls(
+            **{name: np.concatenate([vars(part)[name] for part in parts], axis=1) for name in vars(parts[0])}
+        )
 
     def false_difference(self, truth: np.ndarray) -> np.ndarray:
         return self.difference & (self.sign != np.sign(truth)[:, None])
@@ -51,7 +55,8 @@ class Decisions:
         return self.false_difference(truth) | self.false_equivalence(truth, margin)
 
     def found(self, truth: np.ndarray, margin: float) -> dict[str, float]:
-        """Shares of the true differences, and of the cells that are inside the margin, that are told as what they are."""
+        """Shares of the true differences, and of the cells that are inside the margin, that are told as what
+        they are."""
         inside, differs = np.abs(truth) < margin, truth != 0
         right = self.difference[differs] & (self.sign[differs] == np.sign(truth)[differs, None])
         found = {"equivalences found": float(self.equivalent[inside].mean())}
@@ -73,7 +78,8 @@ def bh_levels(effects: Effects, margin: float, alpha: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Course:
-    """Of families of m cells: difference, equivalent (bool), seeds (when a cell came to its end), all [m, B]."""
+    """Of families of m cells: difference, equivalent (bool), seeds (when a cell came to its end), all [m,
+    B]."""
 
     difference: np.ndarray
     equivalent: np.ndarray
@@ -88,21 +94,36 @@ class Course:
 def course(effects: Sequence[Effects], margin: float, design: Design, counting: str = "each claim") -> Course:
     """`sequential.look` at every look of many families at once; effects [m, B] of each look.
 
-    counting: what the procedures of a look count. `each claim`: the cells of which it has not been told. Two mistakes: `both claims`, the
-    cells of which neither has been told; `open cells`, those that were not stopped for futility either.
-    """
+    counting: what the procedures of a look count. `each claim`: the cells of which it has not been told. Two
+    mistakes: `both claims`, the cells of which neither has been told; `open cells`, those that were not
+    stopped for futility either."""
     shape = effects[0].delta.shape
     is_open = np.ones(shape, dtype=bool)
-    difference, equivalent, ended = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.full(shape, design.looks[-1])
+    difference, equivalent, ended = (
+        np.zeros(shape, dtype=bool),
+        np.zeros(shape, dtype=bool),
+        np.full(shape, design.looks[-1]),
+    )
     for at, seeds in zip(effects, design.looks, strict=True):
-        told = {"each claim": (difference, equivalent), "both claims": (difference | equivalent,) * 2, "open cells": (~is_open,) * 2}[counting]
+        told = {
+            "each claim": (difference, equivalent),
+            "both claims": (difference | equivalent,) * 2,
+            "open cells": (~is_open,) * 2,
+        }[counting]
         untold = [np.maximum((~claim).sum(axis=0), 1) for claim in told]
         p = (np.where(is_open, claim, 1.0) for claim in claims(at, margin, design.level))
         apart, inside = (by_holm(claim, size, design.level) for claim, size in zip(p, untold, strict=True))
         inside &= ~apart
         difference, equivalent = difference | apart, equivalent | inside
-        left = [np.maximum(size - claim.sum(axis=0), 1) for size, claim in zip(untold, (apart, inside), strict=True)]
-        still = is_open & ~(apart | inside) & ~futile(at, margin, [design.level / number for number in left], design.looks[-1])
+        left = [
+            np.maximum(size - claim.sum(axis=0), 1)
+            for size, claim in zip(untold, (apart, inside), strict=True)
+        ]
+        still = (
+            is_open
+            & ~(apart | inside)
+            & ~futile(at, margin, [design.level / number for number in left], design.looks[-1])
+        )
         ended[is_open & ~still] = seeds
         is_open = still
     return Course(difference, equivalent, ended)

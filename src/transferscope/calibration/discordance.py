@@ -1,9 +1,10 @@
-"""Scores of 0 and 1 in which two arms rarely differ: d in −1, 0, 1, of which only the sums that the interval needs are drawn.
+"""Scores of 0 and 1 in which two arms rarely differ: d in −1, 0, 1, of which only the sums that the interval
+needs are drawn.
 
-An item differs either in every seed (lasting) or at single places (seed, item) by chance (noise). Items that differ nowhere are counted, items
-that differ in one seed are counted by seed and sign, and only those that differ in several are drawn one by one. The sums have exactly the
-distribution that full matrices [B, K, n] would give them.
-"""
+An item differs either in every seed (lasting) or at single places (seed, item) by chance (noise). Items that
+differ nowhere are counted, items that differ in one seed are counted by seed and sign, and only those that
+differ in several are drawn one by one. The sums have exactly the distribution that full matrices [B, K, n]
+would give them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +16,8 @@ from transferscope.calibration.many import Layout, Sums, powers
 
 @dataclass(frozen=True)
 class Kind:
-    """lasting: shares of the items on which d is +1 in every seed, and −1. noise: shares of the other items' places with +1, and with −1."""
+    """lasting: shares of the items on which d is +1 in every seed, and −1. noise: shares of the other items'
+    places with +1, and with −1."""
 
     lasting: tuple[float, float]
     noise: tuple[float, float] = (0.0, 0.0)
@@ -28,8 +30,9 @@ class Kind:
 
 @dataclass(frozen=True)
 class Drawn:
-    """lasting: items with +1, and with −1 [B, 2]. single: items that differ in one seed, by that seed and sign [B, K, 2]. several: d of the items
-    that differ in two seeds or more, int8 [B, K, M], padded with items that do not differ. items: n, an int or [B]."""
+    """lasting: items with +1, and with −1 [B, 2]. single: items that differ in one seed, by that seed and
+    sign [B, K, 2]. several: d of the items that differ in two seeds or more, int8 [B, K, M], padded with
+    items that do not differ. items: n, an int or [B]."""
 
     lasting: np.ndarray
     single: np.ndarray
@@ -62,17 +65,26 @@ def draw(kind: Kind, seeds: int, items: int | np.ndarray, draws: int, rng: np.ra
     is_gain = kind.noise[0] / max(sum(kind.noise), 1e-300)
     by_seed = np.full(seeds, 1 / seeds)
     single = rng.multinomial(number[:, 1], np.outer(by_seed, [is_gain, 1 - is_gain]).ravel())
-    return Drawn(lasting[:, :2], single.reshape(draws, seeds, 2), _several(patterns, several, number[:, 0], is_gain, rng), items)
+    return Drawn(
+        lasting[:, :2],
+        single.reshape(draws, seeds, 2),
+        _several(patterns, several, number[:, 0], is_gain, rng),
+        items,
+    )
 
 
 def _patterns(seeds: int, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Every set of seeds in which an item may differ, bool [2^K, K], and how likely it is where each place differs with probability `share`."""
+    """Every set of seeds in which an item may differ, bool [2^K, K], and how likely it is where each place
+    differs with probability `share`."""
     patterns = (np.arange(2**seeds)[:, None] >> np.arange(seeds)) & 1 == 1
     return patterns, np.where(patterns, share, 1 - share).prod(axis=1)
 
 
-def _several(patterns: np.ndarray, shares: np.ndarray, number: np.ndarray, is_gain: float, rng: np.random.Generator) -> np.ndarray:
-    """int8 [B, K, M]: d of number [B] items each, M the largest, by their patterns' shares, each place +1 with probability `is_gain`."""
+def _several(
+    patterns: np.ndarray, shares: np.ndarray, number: np.ndarray, is_gain: float, rng: np.random.Generator
+) -> np.ndarray:
+    """int8 [B, K, M]: d of number [B] items each, M the largest, by their patterns' shares, each place +1
+    with probability `is_gain`."""
     shape = (len(number), patterns.shape[1], int(number.max(initial=0)))
     if not shape[2]:
         return np.zeros(shape, dtype=np.int8)
@@ -82,19 +94,24 @@ def _several(patterns: np.ndarray, shares: np.ndarray, number: np.ndarray, is_ga
     return differs * np.where(rng.random(shape, dtype=np.float32) < is_gain, np.int8(1), np.int8(-1))
 
 
-# --- cells that share a baseline -------------------------------------------------------------------------------------------------
+# --- cells that share a baseline
+# -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Of every arm alike: shares of the items that it gets wrong in every seed, and of the other places that it gets wrong by chance."""
+    """Of every arm alike: shares of the items that it gets wrong in every seed, and of the other places that
+    it gets wrong by chance."""
 
     lasting: float
     noise: float
 
 
-def against_one_baseline(errors: Errors, cells: int, seeds: int, items: int, draws: int, rng: np.random.Generator) -> Iterator[Sums]:
-    """The cells in turn, d = the baseline's errors − the strategy's: Δ is 0 in all, and their estimates go up and down together."""
+def against_one_baseline(
+    errors: Errors, cells: int, seeds: int, items: int, draws: int, rng: np.random.Generator
+) -> Iterator[Sums]:
+    """The cells in turn, d = the baseline's errors − the strategy's: Δ is 0 in all, and their estimates go up
+    and down together."""
     baseline = _errors(errors, seeds, items, draws, rng)  # [B, K, M]
     wrong_somewhere = baseline.any(axis=1)
     elsewhere = items - wrong_somewhere.sum(axis=1)
@@ -107,10 +124,13 @@ def against_one_baseline(errors: Errors, cells: int, seeds: int, items: int, dra
 
 
 def _errors(errors: Errors, seeds: int, items: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """int8 [B, K, M]: 1 where one arm is wrong, on the items that it gets wrong in some seed; padded with items that are right."""
+    """int8 [B, K, M]: 1 where one arm is wrong, on the items that it gets wrong in some seed; padded with
+    items that are right."""
     lasting = rng.binomial(items, errors.lasting, size=draws)
     patterns, shares = _patterns(seeds, errors.noise)
     shares = shares * patterns.any(axis=1)
     by_chance = _several(patterns, shares, rng.binomial(items - lasting, shares.sum()), 1.0, rng)
     always = np.arange(lasting.max(initial=0)) < lasting[:, None, None]
-    return np.concatenate([np.broadcast_to(always, (draws, seeds, always.shape[2])).astype(np.int8), by_chance], axis=2)
+    return np.concatenate(
+        [np.broadcast_to(always, (draws, seeds, always.shape[2])).astype(np.int8), by_chance], axis=2
+    )

@@ -28,44 +28,71 @@ def study(size: Size) -> Iterator[Finding]:
     for name, budgets in FAMILIES.items():
         pool = runs.differences(runs.STRATEGIES, budgets, range(size.seeds))
         for looks in LOOKS:
-            yield stopping(pool, looks, count, f"nulls until decided, {name}, looks at {', '.join(map(str, looks))}")
+            yield stopping(
+                pool, looks, count, f"nulls until decided, {name}, looks at {', '.join(map(str, looks))}"
+            )
         for seeds in SEEDS:
             yield from discoveries(pool, seeds, count, f"every other cell null, {name}, K={seeds}")
 
 
-# --- seeds until decided ---------------------------------------------------------------------------------------------------------
+# --- seeds until decided
+# ---------------------------------------------------------------------------------------------------------
 
 
 def stopping(pool: np.ndarray, looks: tuple[int, ...], count: int, setting: str) -> Finding:
-    """How often a family of nulls has a false difference at any look, by the rules of sequential.py and where stopped cells leave the family."""
+    """How often a family of nulls has a false difference at any look, by the rules of sequential.py and where
+    stopped cells leave the family."""
     rng, design = generator("calibration", "families", setting), Design(looks, ALPHA)
     items = pool.shape[2]
     courses = {"each claim": [], "open cells": []}
-    for cells in watched(resampled(pool, looks[-1], items, count, rng), setting, total=len(list(chunks(count, looks[-1] * items)))):
-        layouts = [[recentred(Layout(d[:, :seeds]).effects(), cell.mean()) for seeds in looks] for d, cell in zip(cells, pool, strict=True)]
+    for cells in watched(
+        resampled(pool, looks[-1], items, count, rng),
+        setting,
+        total=len(list(chunks(count, looks[-1] * items))),
+    ):
+        layouts = [
+            [recentred(Layout(d[:, :seeds]).effects(), cell.mean()) for seeds in looks]
+            for d, cell in zip(cells, pool, strict=True)
+        ]
         effects = [family(at_look) for at_look in zip(*layouts, strict=True)]
         for name, found in courses.items():
             found.append(course(effects, MARGIN, design, name))
-    rates = {name: float(np.mean(np.concatenate([one.false_difference for one in found]))) for name, found in courses.items()}
+    rates = {
+        name: float(np.mean(np.concatenate([one.false_difference for one in found])))
+        for name, found in courses.items()
+    }
     rate, bar = rates["each claim"], ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / count)
     seeds = float(np.mean(np.concatenate([one.seeds for one in courses["each claim"]], axis=1)))
     detail = {"bar": bar, "mean seeds": seeds, "stopped cells leave the family": rates["open cells"]}
-    return Finding("families", setting, ALPHA, rate, rate <= bar, count, "component-wise t, Holm, looks", detail)
+    return Finding(
+        "families", setting, ALPHA, rate, rate <= bar, count, "component-wise t, Holm, looks", detail
+    )
 
 
-# --- the false discovery rate ----------------------------------------------------------------------------------------------------
+# --- the false discovery rate
+# ----------------------------------------------------------------------------------------------------
 
 
 def discoveries(pool: np.ndarray, seeds: int, count: int, setting: str) -> Iterator[Finding]:
-    """Under `--correction bh`: the share of wrong claims among the decided cells, and of intervals of decided cells that miss the truth.
+    """Under `--correction bh`: the share of wrong claims among the decided cells, and of intervals of decided
+    cells that miss the truth.
 
     Every other cell keeps its true Δ, the rest are made null.
     """
     rng = generator("calibration", "families", setting)
     truth = np.where(np.arange(len(pool)) % 2, 0.0, pool.mean(axis=(1, 2)))[:, None]
     wrong, missed, found = [], [], []
-    for cells in watched(resampled(pool, seeds, pool.shape[2], count, rng), setting, total=len(list(chunks(count, seeds * pool.shape[2])))):
-        effects = family([recentred(Layout(d).effects(), cell.mean() - t) for d, cell, t in zip(cells, pool, truth[:, 0], strict=True)])
+    for cells in watched(
+        resampled(pool, seeds, pool.shape[2], count, rng),
+        setting,
+        total=len(list(chunks(count, seeds * pool.shape[2]))),
+    ):
+        effects = family(
+            [
+                recentred(Layout(d).effects(), cell.mean() - t)
+                for d, cell, t in zip(cells, pool, truth[:, 0], strict=True)
+            ]
+        )
         told = judged(effects, MARGIN, ALPHA, "bh")
         decided = told.difference | told.equivalent
         many = np.maximum(decided.sum(axis=0), 1)
@@ -77,5 +104,12 @@ def discoveries(pool: np.ndarray, seeds: int, count: int, setting: str) -> Itera
         share = np.concatenate(shares)
         rate, bar = float(share.mean()), ALPHA + 3 * float(share.std()) / math.sqrt(count)
         yield Finding(
-            "families", f"{what}, {setting}", ALPHA, rate, rate <= bar, count, "component-wise t, bh", {"bar": bar, "decided cells": decided}
+            "families",
+            f"{what}, {setting}",
+            ALPHA,
+            rate,
+            rate <= bar,
+            count,
+            "component-wise t, bh",
+            {"bar": bar, "decided cells": decided},
         )

@@ -10,13 +10,17 @@ from scipy.stats import binom
 
 ALPHA = 0.05
 MARGIN = 0.01
-LEVELS = {"alpha": ALPHA, "alpha/12": ALPHA / 12, "alpha/36": ALPHA / 36}  # Holm's first step in families of 1, 12, 36
+LEVELS = {
+    "alpha": ALPHA,
+    "alpha/12": ALPHA / 12,
+    "alpha/36": ALPHA / 36,
+}  # Holm's first step in families of 1, 12, 36
 
 
 @dataclass(frozen=True)
 class Size:
-    """draws: simulated experiments a point. seeds: trained runs a cell of the pool that is resampled. comparisons: of scratch with scratch.
-    repeats: comparisons of each shift of known sign."""
+    """draws: simulated experiments a point. seeds: trained runs a cell of the pool that is resampled.
+    comparisons: of scratch with scratch. repeats: comparisons of each shift of known sign."""
 
     draws: int
     seeds: int
@@ -30,9 +34,11 @@ QUICK = Size(draws=1_000, seeds=30, comparisons=10, repeats=2)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was promised (`nominal`), what came out (`measured`, a rate of `n`, or a mean sign), and whether the bar is met.
+    """One line: what was promised (`nominal`), what came out (`measured`, a rate of `n`, or a mean sign), and
+    whether the bar is met.
 
-    detail: further columns of the study, such as the error rates of other methods on the same draws, which are held to no bar.
+    detail: further columns of the study, such as the error rates of other methods on the same draws, which
+    are held to no bar.
     limit: the method is known not to hold here; the row says how far it is off.
     """
 
@@ -47,7 +53,10 @@ class Finding:
     limit: bool = False
 
     def to_dict(self) -> dict:
-        row = {key: getattr(self, key) for key in ("study", "setting", "nominal", "measured", "ok", "method", "n")}
+        row = {
+            key: getattr(self, key)
+            for key in ("study", "setting", "nominal", "measured", "ok", "method", "n")
+        }
         if 0 < self.nominal < 1:  # a rate, not a sign
             row["standard_error"] = math.sqrt(self.measured * (1 - self.measured) / self.n)
         return row | ({"limit": True} if self.limit else {}) | self.detail
@@ -59,13 +68,24 @@ def most_errors(nominal: float, draws: int) -> float:
 
 
 def at_levels(
-    study: str, setting: str, errors: Sequence[float], draws: int, method: str, detail: Sequence[dict] = ({},) * 3,
-    nominal: float = 1.0, limit: bool = False,
+    study: str, setting: str, errors: Sequence[float], draws: int, method: str,
+    detail: Sequence[dict] = ({},) * 3, nominal: float = 1.0, limit: bool = False,
 ) -> Iterator[Finding]:  # fmt: skip
-    """One finding a level of `LEVELS`, its count of `errors` among `draws` held to the bar. nominal: in parts of the level."""
+    """One finding a level of `LEVELS`, its count of `errors` among `draws` held to the bar. nominal: in parts
+    of the level."""
     for place, (level, alpha) in enumerate(LEVELS.items()):
         rate, bar = float(errors[place]) / draws, most_errors(nominal * alpha, draws)
-        yield Finding(study, f"{setting} {level}", nominal * alpha, rate, rate <= bar, draws, method, {"bar": bar} | detail[place], limit)
+        yield Finding(
+            study,
+            f"{setting} {level}",
+            nominal * alpha,
+            rate,
+            rate <= bar,
+            draws,
+            method,
+            {"bar": bar} | detail[place],
+            limit,
+        )
 
 
 def most_alarms(comparisons: int, alpha: float = ALPHA) -> int:

@@ -1,9 +1,10 @@
-"""Small targets: coverage where every item is a test item in one fold of each seed, beside what is usually made of folds.
+"""Small targets: coverage where every item is a test item in one fold of each seed, beside what is usually
+made of folds.
 
-A row of d is one seed with all its folds. Rows are independent and alike, given the items, because each seed draws its folds anew; what the
-items of a fold share (one trained model) is dependence within a row, which leaves both components of the interval unbiased: MS_seed is the
-variance of row means whatever their items share, and it drops out of MS_item − MS_rest.
-"""
+A row of d is one seed with all its folds. Rows are independent and alike, given the items, because each seed
+draws its folds anew; what the items of a fold share (one trained model) is dependence within a row, which
+leaves both components of the interval unbiased: MS_seed is the variance of row means whatever their items
+share, and it drops out of MS_item − MS_rest."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -12,7 +13,15 @@ from itertools import product
 import numpy as np
 
 from transferscope.calibration import runs
-from transferscope.calibration.coverage import BASELINE, ITEM_BY_ARM_SD, ITEM_SD, LEVELS, SEEDS, STRATEGY, latent_truth
+from transferscope.calibration.coverage import (
+    BASELINE,
+    ITEM_BY_ARM_SD,
+    ITEM_SD,
+    LEVELS,
+    SEEDS,
+    STRATEGY,
+    latent_truth,
+)
 from transferscope.calibration.findings import Finding, Size, most_errors, watched
 from transferscope.calibration.many import Layout, t_quantile
 from transferscope.calibration.resampling import chunks
@@ -29,10 +38,14 @@ REAL_SHARE = 2  # a real draw is some dozens of trained classifiers: one for so 
 
 
 def study(size: Size) -> Iterator[Finding]:
-    for seeds, items, model_sd in watched(list(product(SEEDS, ITEMS, MODEL_SD)), "coverage, folds, simulated scores"):
+    for seeds, items, model_sd in watched(
+        list(product(SEEDS, ITEMS, MODEL_SD)), "coverage, folds, simulated scores"
+    ):
         rng = generator("calibration", "folds", seeds, items, model_sd)
         drawn = (latent(seeds, items, model_sd, count, rng) for count in chunks(size.draws, seeds * items))
-        yield from held_against(drawn, latent_truth(np.hypot(SEED_SD, model_sd)), f"K={seeds} n={items} model sd={model_sd}")
+        yield from held_against(
+            drawn, latent_truth(np.hypot(SEED_SD, model_sd)), f"K={seeds} n={items} model sd={model_sd}"
+        )
     for source, seeds in product(SOURCES, SEEDS):
         rng, draws = generator("calibration", "folds", source, seeds), max(1, size.draws // REAL_SHARE)
         setting = f"small data sets: {source}, K={seeds} n={REAL_ITEMS}"
@@ -41,10 +54,13 @@ def study(size: Size) -> Iterator[Finding]:
         yield from held_against([(d, fold_of)], float(d.mean()), setting)
 
 
-# --- experiments: d [B, K, n] and fold_of [B or 1, K, n], which fold of its seed an item is tested in -----------------------------
+# --- experiments: d [B, K, n] and fold_of [B or 1, K, n], which fold of its seed an item is tested in
+# -----------------------------
 
 
-def latent(seeds: int, items: int, model_sd: float, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def latent(
+    seeds: int, items: int, model_sd: float, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """As `coverage.latent`, with a level of its own for either arm in every fold of every seed."""
 
     def normal(*shape: int) -> np.ndarray:
@@ -54,7 +70,9 @@ def latent(seeds: int, items: int, model_sd: float, draws: int, rng: np.random.G
     difficulty, right = np.float32(ITEM_SD) * normal(draws, 1, items), []
     for mean in (STRATEGY, BASELINE):
         level = difficulty + np.float32(ITEM_BY_ARM_SD) * normal(draws, 1, items) + np.float32(mean)
-        model = np.float32(SEED_SD) * normal(draws, seeds, 1) + np.float32(model_sd) * normal(draws, seeds, FOLDS)
+        model = np.float32(SEED_SD) * normal(draws, seeds, 1) + np.float32(model_sd) * normal(
+            draws, seeds, FOLDS
+        )
         level = level + model[:, np.arange(seeds)[:, None], fold_of]
         right.append((normal(draws, seeds, items) > -level).astype(np.int8))
     return right[0] - right[1], fold_of[None]
@@ -67,10 +85,11 @@ def digits(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest_means(source: str, seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One data set of REAL_ITEMS digits, classified in folds by the nearest class mean of REAL_LABELS training items a class.
+    """One data set of REAL_ITEMS digits, classified in folds by the nearest class mean of REAL_LABELS
+    training items a class.
 
-    Each arm of each fold of each seed has a random projection of its own in place of an initialisation; the strategy's means count the
-    source's mean as SOURCE_WEIGHT further items. int8 d [K, n], fold_of [K, n].
+    Each arm of each fold of each seed has a random projection of its own in place of an initialisation; the
+    strategy's means count the source's mean as SOURCE_WEIGHT further items. int8 d [K, n], fold_of [K, n].
     """
     (inputs, labels), (source_inputs, source_labels) = digits("target"), digits(source)
     while True:
@@ -83,7 +102,9 @@ def nearest_means(source: str, seeds: int, rng: np.random.Generator) -> tuple[np
     for row in fold_of:  # each class dealt out over the folds, as `splits.split` does
         row[by_class[np.lexsort((rng.random(REAL_ITEMS), y[by_class]))]] = np.arange(REAL_ITEMS) % FOLDS
     is_test = fold_of[:, None] == np.arange(FOLDS)[:, None]  # [K, F, n]
-    order = np.argsort(10 * y + rng.random(is_test.shape) + 2 * is_test, axis=-1)  # class by class, in each the training items first
+    order = np.argsort(
+        10 * y + rng.random(is_test.shape) + 2 * is_test, axis=-1
+    )  # class by class, in each the training items first
     starts = np.r_[0, np.cumsum(np.bincount(y, minlength=10))[:-1]]
     labelled = order[..., starts[:, None] + np.arange(REAL_LABELS)]  # [K, F, 10, labels]
     known = np.stack([source_inputs[source_labels == c].mean(axis=0) for c in range(10)])  # [10, 64]
@@ -97,7 +118,8 @@ def nearest_means(source: str, seeds: int, rng: np.random.Generator) -> tuple[np
     return right[0].astype(np.int8) - right[1], fold_of
 
 
-# --- what is made of them: centre and half-width of an interval, [B] -------------------------------------------------------------
+# --- what is made of them: centre and half-width of an interval, [B]
+# -------------------------------------------------------------
 
 
 def fold_means(d: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
@@ -117,7 +139,8 @@ def folds_of_all_seeds(layout: Layout, means: np.ndarray, alpha: float) -> tuple
 
 
 def nadeau_bengio(layout: Layout, means: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """The corrected resampled t-test: 1/J + n_test/n_train for 1/J (Nadeau & Bengio 2003; for repeated folds Bouckaert & Frank 2004)."""
+    """The corrected resampled t-test: 1/J + n_test/n_train for 1/J (Nadeau & Bengio 2003; for repeated folds
+    Bouckaert & Frank 2004)."""
     every = means.reshape(layout.draws, -1)
     return _t_interval(every, alpha, 1 / every.shape[1] + 1 / (FOLDS - 1))
 
@@ -136,7 +159,9 @@ def all_results(layout: Layout, means: np.ndarray, alpha: float) -> tuple[np.nda
 
 def _t_interval(values: np.ndarray, alpha: float, factor: float) -> tuple[np.ndarray, np.ndarray]:
     """values [B, J]: their means [B] and t(J − 1) √(factor × variance) [B]."""
-    return values.mean(axis=1), t_quantile(alpha, values.shape[1] - 1) * values.std(axis=1, ddof=1) * np.sqrt(factor)
+    return values.mean(axis=1), t_quantile(alpha, values.shape[1] - 1) * values.std(axis=1, ddof=1) * np.sqrt(
+        factor
+    )
 
 
 HABITS: dict[str, Callable] = {
@@ -148,14 +173,23 @@ HABITS: dict[str, Callable] = {
 }
 
 
-def held_against(drawn: Iterable[tuple[np.ndarray, np.ndarray]], truth: float, setting: str) -> Iterator[Finding]:
-    """Error rates at every level, ours and the habits', of experiments whose Δ is `truth`; and how wide the corrected t-test's intervals are."""
-    missed, widths, draws = {name: np.zeros(len(LEVELS)) for name in ("ours", *HABITS)}, np.zeros((2, len(LEVELS))), 0
+def held_against(
+    drawn: Iterable[tuple[np.ndarray, np.ndarray]], truth: float, setting: str
+) -> Iterator[Finding]:
+    """Error rates at every level, ours and the habits', of experiments whose Δ is `truth`; and how wide the
+    corrected t-test's intervals are."""
+    missed, widths, draws = (
+        {name: np.zeros(len(LEVELS)) for name in ("ours", *HABITS)},
+        np.zeros((2, len(LEVELS))),
+        0,
+    )
     for d, fold_of in drawn:
         layout, means = Layout(d), fold_means(d, fold_of)
         effects, draws = layout.effects(), draws + len(d)
         for place, alpha in enumerate(LEVELS.values()):
-            bounds = {"ours": (effects.delta, effects.half(alpha))} | {name: habit(layout, means, alpha) for name, habit in HABITS.items()}
+            bounds = {"ours": (effects.delta, effects.half(alpha))} | {
+                name: habit(layout, means, alpha) for name, habit in HABITS.items()
+            }
             for name, (centre, half) in bounds.items():
                 missed[name][place] += np.sum(np.abs(centre - truth) > half)
             widths[:, place] += [bounds[name][1].sum() for name in ("ours", "Nadeau-Bengio")]
@@ -163,4 +197,6 @@ def held_against(drawn: Iterable[tuple[np.ndarray, np.ndarray]], truth: float, s
         rates = {name: float(count[place]) / draws for name, count in missed.items()}
         error, bar = rates.pop("ours"), most_errors(alpha, draws)
         detail = {"bar": bar, **rates, "width of Nadeau-Bengio": float(widths[1, place] / widths[0, place])}
-        yield Finding("folds", f"{setting} {level}", alpha, error, error <= bar, draws, "component-wise t", detail)
+        yield Finding(
+            "folds", f"{setting} {level}", alpha, error, error <= bar, draws, "component-wise t", detail
+        )

@@ -1,24 +1,37 @@
-"""Items that come in groups: coverage where the group is the item, as `item_group` has it, and where that is overlooked."""
+"""Items that come in groups: coverage where the group is the item, as `item_group` has it, and where that is
+overlooked."""
 
 from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 
-from transferscope.calibration.coverage import BASELINE, ITEM_BY_ARM_SD, ITEM_SD, SEEDS, STRATEGY, latent_truth
+from transferscope.calibration.coverage import (
+    BASELINE,
+    ITEM_BY_ARM_SD,
+    ITEM_SD,
+    SEEDS,
+    STRATEGY,
+    latent_truth,
+)
 from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels, watched
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import chunks
 from transferscope.data.splits import generator
 
 ITEMS = 400
-SIZES = {"groups of 5": (5,) * 80, "groups of 10": (10,) * 40, "groups of 1 to 19": tuple(range(1, 20, 2)) * 4}
+SIZES = {
+    "groups of 5": (5,) * 80,
+    "groups of 10": (10,) * 40,
+    "groups of 1 to 19": tuple(range(1, 20, 2)) * 4,
+}
 SEED_SD = 0.1
 SHARED = 0.5  # of the items' variance, inside a group
 
 
 def grouped(seeds: int, sizes: tuple[int, ...], draws: int, rng: np.random.Generator) -> np.ndarray:
-    """int8 [draws, seeds, items] as `coverage.latent`, half of either item variance being the group's; items group by group."""
+    """int8 [draws, seeds, items] as `coverage.latent`, half of either item variance being the group's; items
+    group by group."""
 
     def items(sd: float) -> np.ndarray:
         shared = np.repeat(rng.standard_normal((draws, 1, len(sizes)), dtype=np.float32), sizes, axis=2)

@@ -1,8 +1,8 @@
 """Stores that grow: seeds added because a verdict was looked at, and strategies added one command at a time.
 
-Cells are differences of Gaussian arms to a baseline that they share, on test items that stay the same. A reading judges them as `verdict.judge`
-does: each of the two claims by Holm's procedure, p-values times 5 for every reading of the cell before its seeds grew.
-"""
+Cells are differences of Gaussian arms to a baseline that they share, on test items that stay the same. A
+reading judges them as `verdict.judge` does: each of the two claims by Holm's procedure, p-values times 5 for
+every reading of the cell before its seeds grew."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -29,26 +29,50 @@ SEED_SD, ITEM_SD, REST_SD = 0.015, 0.05, 0.25  # of an arm's score: by seed, by 
 ONE_SD = math.sqrt(2 * (SEED_SD**2 + REST_SD**2 / ITEMS))  # of a cell's Δ from seed to seed
 POWER = {1: 0.80, FAMILY: 0.65}  # at least, of a true difference of one sd
 
-Next = Callable[["Reading", np.ndarray], np.ndarray]  # seeds of each cell at the next reading, from the level that is left to it
+Next = Callable[
+    ["Reading", np.ndarray], np.ndarray
+]  # seeds of each cell at the next reading, from the level that is left to it
 
 
 def study(size: Size) -> Iterator[Finding]:
     draws = max(1, size.draws // SHARE)
     for cells in (1, FAMILY):
-        yield nulls(cells, draws, f"nulls, family of {cells}, the advice followed {TIMES} times from {FIRST} seeds", advised, TIMES)
-    yield nulls(1, draws, f"nulls, family of 1, a look at every seed from {FIRST} to {LOOKS[-1]}", one_more, LOOKS[-1] - FIRST)
+        yield nulls(
+            cells,
+            draws,
+            f"nulls, family of {cells}, the advice followed {TIMES} times from {FIRST} seeds",
+            advised,
+            TIMES,
+        )
+    yield nulls(
+        1,
+        draws,
+        f"nulls, family of 1, a look at every seed from {FIRST} to {LOOKS[-1]}",
+        one_more,
+        LOOKS[-1] - FIRST,
+    )
     for seeds in LOOKS[:2]:
         yield one_by_one(seeds, draws, f"{FAMILY} null strategies, one command at a time, K={seeds}")
     for cells in (1, FAMILY):
-        yield found(cells, draws, f"a difference of one sd, family of {cells}, the advice followed {TIMES} times from {FIRST} seeds")
+        yield found(
+            cells,
+            draws,
+            (
+                f"a difference of one sd, family of {cells}, the advice followed {TIMES} times from {FIRST} "
+                "seeds"
+            ),
+        )
 
 
 class Store:
-    """Families of cells whose arms get seeds when they are asked for. Cell 0 is off by `truth`, the others are nulls."""
+    """Families of cells whose arms get seeds when they are asked for. Cell 0 is off by `truth`, the others
+    are nulls."""
 
     def __init__(self, cells: int, families: int, truth: float, rng: np.random.Generator):
         self.rng, self.truth, self.shape = rng, truth, (cells, families)
-        self.scores = np.empty((cells + 1, families, SEEDS_WITHIN_REACH, ITEMS), dtype=np.float32)  # the baseline comes last
+        self.scores = np.empty(
+            (cells + 1, families, SEEDS_WITHIN_REACH, ITEMS), dtype=np.float32
+        )  # the baseline comes last
         self.item = self._normal(cells + 1, families, ITEMS) * np.float32(ITEM_SD)
         self.has = np.zeros((cells + 1, families), dtype=int)
 
@@ -61,7 +85,9 @@ class Store:
         new = np.arange(SEEDS_WITHIN_REACH)[None, None] < wanted[:, :, None]
         new &= np.arange(SEEDS_WITHIN_REACH)[None, None] >= self.has[:, :, None]
         arm, where, seed = np.nonzero(new)
-        scores = self._normal(len(arm), ITEMS) * np.float32(REST_SD) + self._normal(len(arm), 1) * np.float32(SEED_SD)
+        scores = self._normal(len(arm), ITEMS) * np.float32(REST_SD) + self._normal(len(arm), 1) * np.float32(
+            SEED_SD
+        )
         self.scores[arm, where, seed] = scores + self.item[arm, where]
         self.has = np.maximum(self.has, wanted)
 
@@ -74,12 +100,18 @@ class Store:
         """Of all cells with so many seeds, [m, B]."""
         self.grow(np.full(self.shape, seeds))
         every = np.arange(self.shape[1])
-        return family([Layout(self.differences(np.full(len(every), cell), every, seeds)).effects() for cell in range(self.shape[0])])
+        return family(
+            [
+                Layout(self.differences(np.full(len(every), cell), every, seeds)).effects()
+                for cell in range(self.shape[0])
+            ]
+        )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """All cells at the seeds they have [m, B]: p-values of either claim, and the effects of those that have equally many."""
+    """All cells at the seeds they have [m, B]: p-values of either claim, and the effects of those that have
+    equally many."""
 
     seeds: np.ndarray
     apart: np.ndarray
@@ -95,7 +127,9 @@ class Reading:
         """With so many seeds; of cells that have got none, what was found stays."""
         store.grow(seeds)
         apart, inside, grown = self.apart.copy(), self.inside.copy(), seeds > self.seeds
-        groups = [(tuple(index[~grown[at]] for index in at), effects.at(~grown[at])) for at, effects in self.groups]
+        groups = [
+            (tuple(index[~grown[at]] for index in at), effects.at(~grown[at])) for at, effects in self.groups
+        ]
         for number in np.unique(seeds[grown]):
             at = np.nonzero(grown & (seeds == number))
             effects = Layout(store.differences(*at, int(number))).effects()
@@ -105,7 +139,8 @@ class Reading:
 
 
 def advised(reading: Reading, level: np.ndarray) -> np.ndarray:
-    """About so many seeds in all, as `verdict.judge` says for an undecided cell; those it has where other things are wanting."""
+    """About so many seeds in all, as `verdict.judge` says for an undecided cell; those it has where other
+    things are wanting."""
     wanted = reading.seeds.copy()
     for at, effects in reading.groups:
         gap = np.maximum(np.abs(effects.delta), MARGIN - np.abs(effects.delta))
@@ -116,7 +151,8 @@ def advised(reading: Reading, level: np.ndarray) -> np.ndarray:
 
 
 def fewest(effects: Effects, gap: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Seeds [B] with which the half-width is expected below `gap`, at most those within reach, by bisection."""
+    """Seeds [B] with which the half-width is expected below `gap`, at most those within reach, by
+    bisection."""
     low, high = np.ones(gap.shape, dtype=int), np.full(gap.shape, SEEDS_WITHIN_REACH)
     while np.any(high - low > 1):
         middle = np.maximum((low + high) // 2, 2)
@@ -135,11 +171,14 @@ def one_more(reading: Reading, level: np.ndarray) -> np.ndarray:
 
 
 def followed(store: Store, then: Next, times: int, price: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(difference told at the last reading, at any reading, seeds at the last one), each [m, B]. Undecided cells grow after each."""
+    """(difference told at the last reading, at any reading, seeds at the last one), each [m, B]. Undecided
+    cells grow after each."""
     reading, read, cells = Reading.first(store), np.zeros(store.shape), store.shape[0]
     ever = np.zeros(store.shape, dtype=bool)
     for number in range(times + 1):
-        apart, inside = (by_holm(np.minimum(1, p * price**read), cells, ALPHA) for p in (reading.apart, reading.inside))
+        apart, inside = (
+            by_holm(np.minimum(1, p * price**read), cells, ALPHA) for p in (reading.apart, reading.inside)
+        )
         ever |= apart
         if number < times:
             left = ALPHA / np.maximum(cells - apart.sum(axis=0), 1)
@@ -163,12 +202,19 @@ def nulls(cells: int, draws: int, setting: str, then: Next, times: int) -> Findi
             told[name] += followed(store, then, times, price)[1].any(axis=0).tolist()
     rate, bar = float(np.mean(told["priced"])), most_errors(ALPHA, draws)
     return Finding(
-        "growth", setting, ALPHA, rate, rate <= bar, draws, detail={"bar": bar, "at alpha each time": float(np.mean(told["at alpha each time"]))}
+        "growth",
+        setting,
+        ALPHA,
+        rate,
+        rate <= bar,
+        draws,
+        detail={"bar": bar, "at alpha each time": float(np.mean(told["at alpha each time"]))},
     )
 
 
 def one_by_one(seeds: int, draws: int, setting: str) -> Finding:
-    """Null strategies judged in the family of those so far: what stands once all are there, and what was told on the way."""
+    """Null strategies judged in the family of those so far: what stands once all are there, and what was told
+    on the way."""
     stands, ever, alone = [], [], []
     for store in stores(FAMILY, draws, 0.0, setting):
         apart, _ = claims(store.effects(seeds), MARGIN, ALPHA)
@@ -183,7 +229,12 @@ def one_by_one(seeds: int, draws: int, setting: str) -> Finding:
 
 def found(cells: int, draws: int, setting: str) -> Finding:
     """How often the one cell that differs is found; beside it what a plan made beforehand finds."""
-    told = {"priced": [], "at alpha each time": [], f"looks at {', '.join(map(str, LOOKS))}": [], f"one look at {LOOKS[-1]}": []}
+    told = {
+        "priced": [],
+        "at alpha each time": [],
+        f"looks at {', '.join(map(str, LOOKS))}": [],
+        f"one look at {LOOKS[-1]}": [],
+    }
     advice, before, looks, once = told
     seeds = []
     for store in stores(cells, draws, ONE_SD, setting):
@@ -196,4 +247,12 @@ def found(cells: int, draws: int, setting: str) -> Finding:
         told[once] += by_holm(claims(effects[-1], MARGIN, ALPHA)[0], cells, ALPHA)[0].tolist()
     rates = {name: float(np.mean(values)) for name, values in told.items()}
     rate = rates.pop(advice)
-    return Finding("growth", setting, POWER[cells], rate, rate >= POWER[cells], draws, detail={"mean seeds": float(np.mean(seeds)), **rates})
+    return Finding(
+        "growth",
+        setting,
+        POWER[cells],
+        rate,
+        rate >= POWER[cells],
+        draws,
+        detail={"mean seeds": float(np.mean(seeds)), **rates},
+    )

@@ -1,4 +1,5 @@
-"""Macro-F1, balanced accuracy and AUROC of arms that rarely differ: lasting errors, noise, and rare losses against diffuse gains."""
+"""Macro-F1, balanced accuracy and AUROC of arms that rarely differ: lasting errors, noise, and rare losses
+against diffuse gains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,14 +29,16 @@ FEWEST = 4  # items of the smallest class, expected
 
 @dataclass(frozen=True)
 class Errors:
-    """Of one arm: shares of the items that it gets wrong in every seed, and of the places that it gets wrong by chance."""
+    """Of one arm: shares of the items that it gets wrong in every seed, and of the places that it gets wrong
+    by chance."""
 
     lasting: float
     noise: float
 
 
 def kinds(lasting: float) -> dict[str, tuple[Errors, Errors]]:
-    """Strategy and baseline. Where the strategy's lasting errors are as many as the baseline's by chance, Δ is 0."""
+    """Strategy and baseline. Where the strategy's lasting errors are as many as the baseline's by chance, Δ
+    is 0."""
     return {
         "null: two-sided": (Errors(lasting / 2, NOISE), Errors(lasting / 2, NOISE)),
         "one-sided": (Errors(lasting, NOISE), Errors(0.0, NOISE)),
@@ -45,23 +48,35 @@ def kinds(lasting: float) -> dict[str, tuple[Errors, Errors]]:
 
 def study(size: Size) -> Iterator[Finding]:
     grid = list(product(LASTING, ITEMS, SEEDS))
-    for (shares, smallest), (lasting, items, seeds) in watched(list(product(SHARES.items(), grid)), "rare errors, classes"):
+    for (shares, smallest), (lasting, items, seeds) in watched(
+        list(product(SHARES.items(), grid)), "rare errors, classes"
+    ):
         weight = smallest ** (np.arange(CLASSES) / (CLASSES - 1))
         weight /= weight.sum()
         for name, arms in kinds(lasting).items() if items * weight.min() >= FEWEST else ():
             setting = f"{name} {lasting:.1%}, {shares}, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
-            drawn = (classified(arms, weight, seeds, items, count, rng) for count in chunks(round(size.draws / DRAW_SHARE[items]), seeds * items))
-            yield from held_against(setting, drawn, {metric: worth(metric, arms, weight) for metric in INFLUENCE})
+            drawn = (
+                classified(arms, weight, seeds, items, count, rng)
+                for count in chunks(round(size.draws / DRAW_SHARE[items]), seeds * items)
+            )
+            yield from held_against(
+                setting, drawn, {metric: worth(metric, arms, weight) for metric in INFLUENCE}
+            )
     for share, (lasting, items, seeds) in watched(list(product(POSITIVES, grid)), "rare errors, auroc"):
         for name, arms in kinds(lasting).items() if items * share >= FEWEST else ():
             setting = f"{name} {lasting:.1%}, {share:.0%} positive, K={seeds} n={items}"
             rng = generator("calibration", "influence kinds", setting)
-            drawn = (ranked(arms, share, seeds, items, count, rng) for count in chunks(round(size.draws / DRAW_SHARE[items]), seeds * items))
+            drawn = (
+                ranked(arms, share, seeds, items, count, rng)
+                for count in chunks(round(size.draws / DRAW_SHARE[items]), seeds * items)
+            )
             yield from held_against(setting, drawn, {"auroc": area(arms[0]) - area(arms[1])})
 
 
-def held_against(setting: str, drawn: Iterator[tuple[dict[str, np.ndarray], np.ndarray]], truth: dict[str, float]) -> Iterator[Finding]:
+def held_against(
+    setting: str, drawn: Iterator[tuple[dict[str, np.ndarray], np.ndarray]], truth: dict[str, float]
+) -> Iterator[Finding]:
     """drawn: d [B, K, n] of each metric's influence values, and what one changed item makes of one [B]."""
     tallies = {metric: Tally(of_metric) for metric, of_metric in truth.items()}
     for differences, change in drawn:
@@ -72,11 +87,17 @@ def held_against(setting: str, drawn: Iterator[tuple[dict[str, np.ndarray], np.n
         yield from tally.findings("influence_kinds", f"{metric}, {setting}", "component-wise t, influence")
 
 
-# --- classes ---------------------------------------------------------------------------------------------------------------------
+# --- classes
+# ------------------------------------------------------------------------------------------------------------
 
 
 def classified(
-    arms: tuple[Errors, Errors], shares: np.ndarray, seeds: int, items: int, draws: int, rng: np.random.Generator
+    arms: tuple[Errors, Errors],
+    shares: np.ndarray,
+    seeds: int,
+    items: int,
+    draws: int,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """As `held_against` has it. An error names one of the other classes, each as likely."""
     labels = rng.choice(CLASSES, p=shares, size=(draws, items)).astype(np.int8)
@@ -87,7 +108,9 @@ def classified(
         by_chance = rng.random((draws, seeds, items), dtype=np.float32) < arm.noise
         at_chance = np.where(by_chance, other(np.repeat(labels[:, None], seeds, axis=1), rng), named)
         told.append(np.where(lasting, other(labels, rng)[:, None], at_chance))
-    return {metric: psi(told[0], labels) - psi(told[1], labels) for metric, psi in INFLUENCE.items()}, of_one_change(labels)
+    return {
+        metric: psi(told[0], labels) - psi(told[1], labels) for metric, psi in INFLUENCE.items()
+    }, of_one_change(labels)
 
 
 def other(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -108,16 +131,20 @@ def worth(metric: str, arms: tuple[Errors, Errors], shares: np.ndarray) -> float
 
 def of_confusion(metric: str, matrix: np.ndarray) -> float:
     right, labelled, named = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    return float(np.mean(right / labelled if metric == "balanced_accuracy" else 2 * right / (labelled + named)))
+    return float(
+        np.mean(right / labelled if metric == "balanced_accuracy" else 2 * right / (labelled + named))
+    )
 
 
-# --- two classes, ranked ---------------------------------------------------------------------------------------------------------
+# --- two classes, ranked
+# ---------------------------------------------------------------------------------------------------------
 
 
 def ranked(
     arms: tuple[Errors, Errors], share: float, seeds: int, items: int, draws: int, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """As `held_against` has it. An error puts the item at the far end of the other class, beyond all that are right."""
+    """As `held_against` has it. An error puts the item at the far end of the other class, beyond all that are
+    right."""
     positive = rng.random((draws, items)) < share
     positive[:, 0], positive[:, 1] = True, False
     side = np.where(positive, 1, -1)[:, None]

@@ -1,4 +1,5 @@
-"""Kinds of difference between two arms that are right or wrong on each item, alike in little but that they rarely differ."""
+"""Kinds of difference between two arms that are right or wrong on each item, alike in little but that they
+rarely differ."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -28,12 +29,22 @@ AT_THE_MARGIN = {
 
 
 def study(size: Size) -> Iterator[Finding]:
-    for (name, kind), items, seeds in watched(list(product(lasting().items(), ITEMS, SEEDS)), "lasting differences"):
-        yield from held_against("kinds", f"{name}, K={seeds} n={items}", drawn(name, kind, seeds, items, size.draws), kind.truth)
-    for loss, items, seeds in watched(list(product(LOSSES, LOSS_ITEMS, SEEDS)), "rare loss against diffuse gain"):
+    for (name, kind), items, seeds in watched(
+        list(product(lasting().items(), ITEMS, SEEDS)), "lasting differences"
+    ):
+        yield from held_against(
+            "kinds", f"{name}, K={seeds} n={items}", drawn(name, kind, seeds, items, size.draws), kind.truth
+        )
+    for loss, items, seeds in watched(
+        list(product(LOSSES, LOSS_ITEMS, SEEDS)), "rare loss against diffuse gain"
+    ):
         name, kind = f"null: loss on {loss:.1%}, diffuse gain", Kind((0.0, loss), (loss / (1 - loss), 0.0))
-        yield from held_against("kinds", f"{name}, K={seeds} n={items}", drawn(name, kind, seeds, items, size.draws), 0.0)
-    for (name, kind), items, seeds in watched(list(product(AT_THE_MARGIN.items(), MARGIN_ITEMS, SEEDS)), "truth at the margin"):
+        yield from held_against(
+            "kinds", f"{name}, K={seeds} n={items}", drawn(name, kind, seeds, items, size.draws), 0.0
+        )
+    for (name, kind), items, seeds in watched(
+        list(product(AT_THE_MARGIN.items(), MARGIN_ITEMS, SEEDS)), "truth at the margin"
+    ):
         called = np.zeros(len(LEVELS))
         for sums in drawn(name, kind, seeds, items, size.draws):
             called += [equivalent(sums.effects(), alpha).sum() for alpha in LEVELS.values()]
@@ -46,7 +57,9 @@ def lasting() -> dict[str, Kind]:
     for share, noise in product(SHARES, NOISE):
         chance = (noise / 2, noise / 2)
         kinds[f"lasting {share:.1%} one-sided, noise {noise:.0%}"] = Kind((share, 0.0), chance)
-        kinds[f"null: lasting {share:.1%} two-sided, noise {noise:.0%}"] = Kind((share / 2, share / 2), chance)
+        kinds[f"null: lasting {share:.1%} two-sided, noise {noise:.0%}"] = Kind(
+            (share / 2, share / 2), chance
+        )
     return kinds
 
 

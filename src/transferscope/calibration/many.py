@@ -1,4 +1,5 @@
-"""`verdict.estimate` for many experiments at once: the same arithmetic from sums of squares, without a Python loop over draws."""
+"""`verdict.estimate` for many experiments at once: the same arithmetic from sums of squares, without a Python
+loop over draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,9 @@ class Effects:
         return np.sqrt(seed**2 * self.seed_variance + item**2 * self.item_variance)
 
     def minimum_detectable(self, alpha: float) -> np.ndarray:
-        item = t_quantile(alpha, self.item_df) * np.sqrt(self.item_variance) + ndtri(POWER) * np.sqrt(self.raw_item_variance)
+        item = t_quantile(alpha, self.item_df) * np.sqrt(self.item_variance) + ndtri(POWER) * np.sqrt(
+            self.raw_item_variance
+        )
         return np.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance + item**2)
 
     def at(self, chosen: np.ndarray) -> "Effects":
@@ -43,7 +46,8 @@ class Effects:
         return np.abs(self.delta - truth) > self.half(alpha)
 
     def p_value(self, x: float, above: float) -> np.ndarray:
-        """`Effect.p_value`, where it is at most `above`; 1 elsewhere, which no decision at that level can tell from it."""
+        """`Effect.p_value`, where it is at most `above`; 1 elsewhere, which no decision at that level can
+        tell from it."""
         gap, p = np.abs(self.delta - x), np.ones_like(self.delta)
         at = gap >= self.half(above)
         some = self.at(at)
@@ -70,11 +74,11 @@ def family(cells: Sequence[Effects]) -> Effects:
 
 @dataclass(frozen=True)
 class Sums:
-    """All that the interval takes from many two-way layouts d [B, K, n]: sums over items, which add where items do not overlap.
+    """All that the interval takes from many two-way layouts d [B, K, n]: sums over items, which add where
+    items do not overlap.
 
-    row: Σ d of each seed [B, K]. square: Σ d² [B]. columns: Σ over items of the second, third and fourth powers of the items' sums over
-    seeds [3, B]. items: n; those on which all d are 0 count here alone.
-    """
+    row: Σ d of each seed [B, K]. square: Σ d² [B]. columns: Σ over items of the second, third and fourth
+    powers of the items' sums over seeds [3, B]. items: n; those on which all d are 0 count here alone."""
 
     row: np.ndarray
     square: np.ndarray
@@ -92,8 +96,11 @@ class Sums:
     def delta(self) -> np.ndarray:
         return self.row.mean(axis=1) / self.items
 
-    def mean_squares(self, unit: float | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """MS_seed, MS_item, MS_rest [B] and n; with a unit u, after two pseudo-items +u, −u have joined every row."""
+    def mean_squares(
+        self, unit: float | np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """MS_seed, MS_item, MS_rest [B] and n; with a unit u, after two pseudo-items +u, −u have joined every
+        row."""
         n, added = (self.items, 0.0) if unit is None else (self.items + 2, 2 * unit**2)
         row = self.row / n
         grand = row.mean(axis=1)
@@ -116,7 +123,8 @@ class Sums:
         return replace(raw, item_df=df, item_variance=np.maximum(raw.item_variance, least))
 
     def plain(self) -> Effects:
-        """The same interval without pseudo-items, n − 1 degrees of freedom for the items: to hold the one under test against."""
+        """The same interval without pseudo-items, n − 1 degrees of freedom for the items: to hold the one
+        under test against."""
         return self._effects(None, 0.0)
 
     def _centred(self) -> np.ndarray:
@@ -166,4 +174,6 @@ class Layout:
 def powers(column: np.ndarray) -> np.ndarray:
     """Items' sums over seeds [B, n] -> sums over items of their second, third and fourth powers [3, B]."""
     square = column**2
-    return np.stack([square.sum(axis=1), np.einsum("bn,bn->b", square, column), np.einsum("bn,bn->b", square, square)])
+    return np.stack(
+        [square.sum(axis=1), np.einsum("bn,bn->b", square, column), np.einsum("bn,bn->b", square, square)]
+    )

@@ -1,4 +1,5 @@
-"""Metrics that are no mean over items: coverage of the interval of their influence values (statistics/influence.py), many draws at once."""
+"""Metrics that are no mean over items: coverage of the interval of their influence values
+(statistics/influence.py), many draws at once."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -21,7 +22,10 @@ LABELS = 5  # a class, of the real runs
 DRAW_SHARE = 2
 SHARES = {"balanced": 1.0, "classes from 17 to 3 %": 0.2}  # the smallest class's share of the largest one's
 POSITIVES = (0.5, 0.1)
-SEPARATION, SEPARATION_SD = (1.6, 1.9), 0.2  # of the two classes, baseline and strategy; its spread between seeds
+SEPARATION, SEPARATION_SD = (
+    (1.6, 1.9),
+    0.2,
+)  # of the two classes, baseline and strategy; its spread between seeds
 SHARED_SD, BY_ARM_SD, REST_SD = 0.7, 0.5, 0.5  # of an item's score: in both arms, in one, in one run
 
 
@@ -34,14 +38,20 @@ def study(size: Size) -> Iterator[Finding]:
         for seeds, items in watched(list(product(SEEDS, ITEMS)), f"coverage, {metric}, {shares}"):
             rng = generator("calibration", "metrics", metric, shares, seeds, items)
             drawn = (pool.draw(metric, seeds, items, count, rng) for count in chunks(draws, seeds * items))
-            yield from held_against(metric, drawn, pool.truth(metric), f"{metric}, real, {shares}, K={seeds} n={items}")
+            yield from held_against(
+                metric, drawn, pool.truth(metric), f"{metric}, real, {shares}, K={seeds} n={items}"
+            )
     for share, seeds, items in watched(list(product(POSITIVES, SEEDS, ITEMS)), "coverage, auroc"):
         rng = generator("calibration", "metrics", "auroc", share, seeds, items)
         drawn = (binormal(share, seeds, items, count, rng) for count in chunks(draws, seeds * items))
-        yield from held_against("auroc", drawn, binormal_truth(), f"auroc, simulated, {share:.0%} positive, K={seeds} n={items}")
+        yield from held_against(
+            "auroc", drawn, binormal_truth(), f"auroc, simulated, {share:.0%} positive, K={seeds} n={items}"
+        )
 
 
-def held_against(metric: str, drawn: Iterator[tuple[np.ndarray, np.ndarray]], truth: float, setting: str) -> Iterator[Finding]:
+def held_against(
+    metric: str, drawn: Iterator[tuple[np.ndarray, np.ndarray]], truth: float, setting: str
+) -> Iterator[Finding]:
     """drawn: d [B, K, n] of influence values and what one changed item makes of one [B]."""
     missed, draws = np.zeros(len(LEVELS)), 0
     for d, change in drawn:
@@ -50,17 +60,21 @@ def held_against(metric: str, drawn: Iterator[tuple[np.ndarray, np.ndarray]], tr
     yield from at_levels("metrics", setting, missed, draws, "component-wise t, influence")
 
 
-# --- real predictions, resampled -------------------------------------------------------------------------------------------------
+# --- real predictions, resampled
+# -------------------------------------------------------------------------------------------------
 
 
 def thinned(labels: np.ndarray, smallest: float) -> np.ndarray:
     """Positions of items: of each class a share that falls geometrically from 1 to `smallest`."""
     share = smallest ** (np.arange(CLASSES) / (CLASSES - 1))
-    return np.concatenate([np.flatnonzero(labels == c)[: round(share[c] * np.sum(labels == c))] for c in range(CLASSES)])
+    return np.concatenate(
+        [np.flatnonzero(labels == c)[: round(share[c] * np.sum(labels == c))] for c in range(CLASSES)]
+    )
 
 
 class Pool:
-    """Classes named by either arm, [S, N], and the labels [N]: the whole population, from which seeds and items are drawn."""
+    """Classes named by either arm, [S, N], and the labels [N]: the whole population, from which seeds and
+    items are drawn."""
 
     def __init__(self, strategy: np.ndarray, baseline: np.ndarray, labels: np.ndarray):
         self.arms, self.labels = (strategy, baseline), labels
@@ -69,7 +83,9 @@ class Pool:
         strategy, baseline = (INFLUENCE[metric](arm[None], self.labels[None]).mean() for arm in self.arms)
         return float(strategy - baseline)
 
-    def draw(self, metric: str, seeds: int, items: int, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, metric: str, seeds: int, items: int, draws: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         row = rng.integers(len(self.arms[0]), size=(draws, seeds, 1))
         column = rng.integers(len(self.labels), size=(draws, items))
         labels = self.labels[column]
@@ -89,11 +105,22 @@ def macro_f1(named: np.ndarray, labels: np.ndarray) -> np.ndarray:
     truth = np.broadcast_to(labels[:, None], named.shape)
     right = named == truth
     is_there = _counts(labels, CLASSES)[:, None] > 0  # [B, 1, C]
-    hit = _counts(np.where(right, truth, CLASSES).reshape(-1, n), CLASSES + 1)[:, :CLASSES].reshape(draws, seeds, CLASSES) / n
-    size = (_counts(labels, CLASSES)[:, None] + _counts(named.reshape(-1, n), CLASSES).reshape(draws, seeds, CLASSES)) / n
+    hit = (
+        _counts(np.where(right, truth, CLASSES).reshape(-1, n), CLASSES + 1)[:, :CLASSES].reshape(
+            draws, seeds, CLASSES
+        )
+        / n
+    )
+    size = (
+        _counts(labels, CLASSES)[:, None]
+        + _counts(named.reshape(-1, n), CLASSES).reshape(draws, seeds, CLASSES)
+    ) / n
     size = np.where(is_there, size, 1.0)
     f = 2 * hit / size
-    gain, loss = np.where(is_there, 2 / size, 0.0), np.where(is_there, f / size, 0.0)  # of a class, for who is right, for who is of it
+    gain, loss = (
+        np.where(is_there, 2 / size, 0.0),
+        np.where(is_there, f / size, 0.0),
+    )  # of a class, for who is right, for who is of it
     present = is_there.sum(axis=2, keepdims=True)
     psi = _of(gain, truth) * right - _of(loss, truth) - _of(loss, named)
     return (f.sum(axis=2, keepdims=True) + psi) / present
@@ -105,7 +132,9 @@ def balanced_accuracy(named: np.ndarray, labels: np.ndarray) -> np.ndarray:
     truth = np.broadcast_to(labels[:, None], named.shape)
     right = named == truth
     count = _counts(labels, CLASSES)[:, None]
-    hit = _counts(np.where(right, truth, CLASSES).reshape(-1, n), CLASSES + 1)[:, :CLASSES].reshape(draws, seeds, CLASSES)
+    hit = _counts(np.where(right, truth, CLASSES).reshape(-1, n), CLASSES + 1)[:, :CLASSES].reshape(
+        draws, seeds, CLASSES
+    )
     recall = hit / np.maximum(count, 1)
     weight = np.broadcast_to(n / np.maximum(count, 1), recall.shape)
     present = (count > 0).sum(axis=2, keepdims=True)
@@ -126,7 +155,8 @@ def _of(by_class: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.take_along_axis(by_class, classes.astype(np.intp), axis=2)
 
 
-# --- scores of two classes, simulated --------------------------------------------------------------------------------------------
+# --- scores of two classes, simulated
+# --------------------------------------------------------------------------------------------
 
 
 def binormal_truth() -> float:
@@ -136,11 +166,13 @@ def binormal_truth() -> float:
     return float(strategy - baseline)
 
 
-def binormal(share: float, seeds: int, items: int, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def binormal(
+    share: float, seeds: int, items: int, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """d [draws, K, n] of AUROC's influence values, and what one change makes of one [draws].
 
-    score = separation of the seed and arm (where positive) + item + item by arm + rest, all Gaussian; each class has an item at least.
-    """
+    score = separation of the seed and arm (where positive) + item + item by arm + rest, all Gaussian; each
+    class has an item at least."""
     positive = rng.random((draws, items)) < share
     positive[:, 0], positive[:, 1] = True, False
     item = SHARED_SD * rng.standard_normal((draws, 1, items), dtype=np.float32)
@@ -148,19 +180,24 @@ def binormal(share: float, seeds: int, items: int, draws: int, rng: np.random.Ge
     for mean in SEPARATION:
         score = item + BY_ARM_SD * rng.standard_normal((draws, 1, items), dtype=np.float32)
         score = score + REST_SD * rng.standard_normal((draws, seeds, items), dtype=np.float32)
-        apart = np.float32(mean) + np.float32(SEPARATION_SD) * rng.standard_normal((draws, seeds, 1), dtype=np.float32)
+        apart = np.float32(mean) + np.float32(SEPARATION_SD) * rng.standard_normal(
+            (draws, seeds, 1), dtype=np.float32
+        )
         psi.append(auroc(score + apart * positive[:, None], positive))
     return psi[1] - psi[0], of_one_change(positive.astype(int), 2)
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Influence values of scores [B, K, n] without ties, positive bool [B, n]: `influence.values` for two classes, [B, K, n]."""
+    """Influence values of scores [B, K, n] without ties, positive bool [B, n]: `influence.values` for two
+    classes, [B, K, n]."""
     order = np.argsort(score, axis=2)
     is_positive = np.take_along_axis(np.broadcast_to(positive[:, None], score.shape), order, axis=2)
     positives = positive.sum(axis=1)[:, None, None]
     negatives = positive.shape[1] - positives
     below = np.cumsum(~is_positive, axis=2) / negatives  # share of the negatives at or below
-    above = 1 - (np.cumsum(is_positive, axis=2) - is_positive) / positives  # share of the positives at or above
+    above = (
+        1 - (np.cumsum(is_positive, axis=2) - is_positive) / positives
+    )  # share of the positives at or above
     placement = np.empty(score.shape)
     np.put_along_axis(placement, order, np.where(is_positive, below, above), axis=2)
     of_class = np.where(positive[:, None], positives, negatives)

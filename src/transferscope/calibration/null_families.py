@@ -1,8 +1,9 @@
-"""Families of cells whose arms rarely differ: false claims, and what is found, by the rules of verdict.py and sequential.py.
+"""Families of cells whose arms rarely differ: false claims, and what is found, by the rules of verdict.py and
+sequential.py.
 
-1 % of the items differ in every seed, half of them in either direction where Δ is 0, and 2 % of the other places by chance. In mixed families
-Δ is 0, the margin or twice the margin, by thirds, the lasting gains being so many more.
-"""
+1 % of the items differ in every seed, half of them in either direction where Δ is 0, and 2 % of the other
+places by chance. In mixed families Δ is 0, the margin or twice the margin, by thirds, the lasting gains being
+so many more."""
 
 import math
 from collections.abc import Iterator
@@ -35,8 +36,12 @@ def study(size: Size) -> Iterator[Finding]:
     count = max(1, size.draws // SHARE)
     for m, items, seeds in watched(list(product(SIZES, ITEMS, SEEDS)), "families of rare differences"):
         setting = f"family of {m}, K={seeds} n={items}"
-        yield from errors(f"null, {setting}", independent([NULL] * m, seeds, items, count, setting), np.zeros(m))
-        yield from errors(f"null, one baseline, {setting}", shared(m, seeds, items, count, setting), np.zeros(m))
+        yield from errors(
+            f"null, {setting}", independent([NULL] * m, seeds, items, count, setting), np.zeros(m)
+        )
+        yield from errors(
+            f"null, one baseline, {setting}", shared(m, seeds, items, count, setting), np.zeros(m)
+        )
         truth = np.resize(GAINS, m)
         kinds = [Kind((LASTING / 2 + gain, LASTING / 2), NULL.noise) for gain in truth]
         yield from errors(f"mixed, {setting}", independent(kinds, seeds, items, count, setting), truth)
@@ -58,22 +63,37 @@ def shared(m: int, seeds: int, items: int, count: int, setting: str) -> Iterator
 
 
 def errors(setting: str, families: Iterator[Effects], truth: np.ndarray) -> Iterator[Finding]:
-    """Under Holm: families with a false difference, and with any false claim. Under BH: the share of false claims among those made."""
+    """Under Holm: families with a false difference, and with any false claim. Under BH: the share of false
+    claims among those made."""
     by_holm, by_bh = [], []
     for effects in families:
         by_holm.append(judged(effects, MARGIN, ALPHA))
         by_bh.append(judged(effects, MARGIN, ALPHA, "bh"))
     holm, bh = (Decisions.joined(found) for found in (by_holm, by_bh))
     detail = holm.found(truth, MARGIN)
-    yield held(f"false difference, {setting}", holm.false_difference(truth).any(axis=0), ALPHA, "holm", detail)
+    yield held(
+        f"false difference, {setting}", holm.false_difference(truth).any(axis=0), ALPHA, "holm", detail
+    )
     yield held(f"any false claim, {setting}", holm.false(truth, MARGIN).any(axis=0), ANY_CLAIM, "holm")
     if truth.any():
-        shares = {"difference": bh.false_difference(truth).sum(axis=0) / np.maximum(bh.difference.sum(axis=0), 1)}
-        shares["equivalence"] = bh.false_equivalence(truth, MARGIN).sum(axis=0) / np.maximum(bh.equivalent.sum(axis=0), 1)
+        shares = {
+            "difference": bh.false_difference(truth).sum(axis=0) / np.maximum(bh.difference.sum(axis=0), 1)
+        }
+        shares["equivalence"] = bh.false_equivalence(truth, MARGIN).sum(axis=0) / np.maximum(
+            bh.equivalent.sum(axis=0), 1
+        )
         for claim, share in shares.items():
-            yield held(f"false among claims of {claim}, {setting}", share, ALPHA, "bh", bh.found(truth, MARGIN))
+            yield held(
+                f"false among claims of {claim}, {setting}", share, ALPHA, "bh", bh.found(truth, MARGIN)
+            )
     else:
-        yield held(f"false difference, {setting}", bh.false_difference(truth).any(axis=0), ALPHA, "bh", bh.found(truth, MARGIN))
+        yield held(
+            f"false difference, {setting}",
+            bh.false_difference(truth).any(axis=0),
+            ALPHA,
+            "bh",
+            bh.found(truth, MARGIN),
+        )
 
 
 def looked_at(m: int, items: int, count: int) -> Finding:
@@ -84,14 +104,41 @@ def looked_at(m: int, items: int, count: int) -> Finding:
         effects = [family([cell.sums(seeds).effects() for cell in cells]) for seeds in LOOKS]
         for counting, courses in found.items():
             courses.append(course(effects, MARGIN, design, counting))
-    false, of_one_count = (np.concatenate([one.false_difference for one in courses]) for courses in found.values())
-    equivalent, seeds = (np.concatenate([getattr(one, name) for one in found["each claim"]], axis=1) for name in ("equivalent", "seeds"))
-    detail = {"equivalences found": float(equivalent.mean()), "mean seeds": float(seeds.mean()), "one count": float(of_one_count.mean())}
-    return held(f"false difference, looks at {', '.join(map(str, LOOKS))}, null, family of {m}, n={items}", false, ALPHA, "holm, looks", detail)
+    false, of_one_count = (
+        np.concatenate([one.false_difference for one in courses]) for courses in found.values()
+    )
+    equivalent, seeds = (
+        np.concatenate([getattr(one, name) for one in found["each claim"]], axis=1)
+        for name in ("equivalent", "seeds")
+    )
+    detail = {
+        "equivalences found": float(equivalent.mean()),
+        "mean seeds": float(seeds.mean()),
+        "one count": float(of_one_count.mean()),
+    }
+    return held(
+        f"false difference, looks at {', '.join(map(str, LOOKS))}, null, family of {m}, n={items}",
+        false,
+        ALPHA,
+        "holm, looks",
+        detail,
+    )
 
 
-def held(setting: str, wrong: np.ndarray, nominal: float, correction: str, detail: dict | None = None) -> Finding:
-    """wrong [B]: whether, or how far, each family is. The bar: nominal and three Monte-Carlo standard errors."""
+def held(
+    setting: str, wrong: np.ndarray, nominal: float, correction: str, detail: dict | None = None
+) -> Finding:
+    """wrong [B]: whether, or how far, each family is. The bar: nominal and three Monte-Carlo standard
+    errors."""
     rate, count = float(wrong.mean()), len(wrong)
     bar = nominal + 3 * math.sqrt(nominal * (1 - nominal) / count)
-    return Finding("null_families", setting, nominal, rate, rate <= bar, count, f"component-wise t, {correction}", {"bar": bar} | (detail or {}))
+    return Finding(
+        "null_families",
+        setting,
+        nominal,
+        rate,
+        rate <= bar,
+        count,
+        f"component-wise t, {correction}",
+        {"bar": bar} | (detail or {}),
+    )

@@ -1,9 +1,9 @@
-"""P(Δ > margin) and P(Δ < −margin) of families whose effects are known: do they come true as often as they say?
+"""P(Δ > margin) and P(Δ < −margin) of families whose effects are known: do they come true as often as they
+say?
 
-Calibration slope: Cox's (1958, Biometrika 45:562-565), the b of logit P(outcome) = a + b logit P, fitted by maximum
-likelihood, P kept within 0.001 and 0.999. Below 1 P is surer than right, above 1 less sure. Brier score: over that of a
-forecaster who knows how often the kind exceeds the margin.
-"""
+Calibration slope: Cox's (1958, Biometrika 45:562-565), the b of logit P(outcome) = a + b logit P, fitted by
+maximum likelihood, P kept within 0.001 and 0.999. Below 1 P is surer than right, above 1 less sure. Brier
+score: over that of a forecaster who knows how often the kind exceeds the margin."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,8 @@ ONE_FAMILY = "the effects of one family"
 
 @dataclass(frozen=True)
 class Forecasts:
-    """P and outcome (bool) of every cell, harm and gain apart; is_gain (bool); family, the number of the cell's. All [N]."""
+    """P and outcome (bool) of every cell, harm and gain apart; is_gain (bool); family, the number of the
+    cell's. All [N]."""
 
     p: np.ndarray
     outcome: np.ndarray
@@ -88,7 +89,8 @@ def of_kind(kind: Kind, cells: int, seeds: int, count: int, rng: np.random.Gener
     drawn = simulated(kind, cells, seeds, count, rng)
     columns = drawn.delta, drawn.seed_variance, drawn.item_variance, drawn.covariance
     found = [
-        probabilities(*figures, seeds, drawn.item_df, 1.0, shared) for *figures, shared in zip(*columns, strict=True)
+        probabilities(*figures, seeds, drawn.item_df, 1.0, shared)
+        for *figures, shared in zip(*columns, strict=True)
     ]
     return Forecasts.of(drawn.truth, np.array(found))
 
@@ -118,7 +120,9 @@ def study(size: Size) -> Iterator[Finding]:
         for seeds, side in product(SEEDS, ("harm", "gain")):
             pooled = Forecasts.joined([found[kind, seeds] for kind in KINDS]).of_side(side)
             slope, error = pooled.slope()
-            yield finding(f"slope, all kinds, {side}, m={m} K={seeds}", slope, POOLED, pooled, {"error": error})
+            yield finding(
+                f"slope, all kinds, {side}, m={m} K={seeds}", slope, POOLED, pooled, {"error": error}
+            )
         for kind in KINDS:
             for side in ("harm", "gain") if kind.one_sided else ("both",):
                 by_seeds = {seeds: found[kind, seeds].of_side(side) for seeds in SEEDS}

@@ -14,12 +14,13 @@ def chunks(draws: int, places: int) -> Iterator[int]:
         yield min(size, draws - start)
 
 
-def resampled(pool: np.ndarray, seeds: int, items: int, draws: int, rng: np.random.Generator) -> Iterator[Iterator[np.ndarray]]:
+def resampled(
+    pool: np.ndarray, seeds: int, items: int, draws: int, rng: np.random.Generator
+) -> Iterator[Iterator[np.ndarray]]:
     """Chunk by chunk, the cells of pool [cells, S, N] in turn, each [draws of the chunk, seeds, items].
 
-    Seeds and items are drawn with replacement, the same for all cells: they share a baseline. The pool is then the whole population, and
-    its mean the truth.
-    """
+    Seeds and items are drawn with replacement, the same for all cells: they share a baseline. The pool is
+    then the whole population, and its mean the truth."""
     for size in chunks(draws, seeds * items):
         row = rng.integers(pool.shape[1], size=(size, seeds, 1))
         column = rng.integers(pool.shape[2], size=(size, 1, items))

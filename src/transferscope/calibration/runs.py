@@ -1,7 +1,8 @@
-"""Small real trainings for the study: scikit-learn's digits as 64 numbers, one hidden layer, through `splits` and `training.fit`, no store.
+"""Small real trainings for the study: scikit-learn's digits as 64 numbers, one hidden layer, through `splits`
+and `training.fit`, no store.
 
-A cell of the pool is a matrix of seeds × test items: what each run names, and whether rightly. One run takes about 0.06 s on one core.
-"""
+A cell of the pool is a matrix of seeds × test items: what each run names, and whether rightly. One run takes
+about 0.06 s on one core."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,9 +37,8 @@ NOISE = (0.0, 0.25, 0.5, 0.75, 1.0)
 class Arm:
     """One strategy with its source.
 
-    noise: share of the source labels that is permuted. weight: of joint training's source loss, of dann's adversarial one. twin: the same
-    subsets, other initialisation.
-    """
+    noise: share of the source labels that is permuted. weight: of joint training's source loss, of dann's
+    adversarial one. twin: the same subsets, other initialisation."""
 
     strategy: type[Strategy]
     source: str | None = None
@@ -49,7 +49,11 @@ class Arm:
     def __str__(self) -> str:
         noise = f", {self.noise:.0%} of the source labels permuted" if self.noise else ""
         noise += f", weight {self.weight:g}" if self.weight != 1 else ""
-        return f"{self.strategy.__name__}({self.source}{noise})" if self.source else "scratch" + ", twin" * self.twin
+        return (
+            f"{self.strategy.__name__}({self.source}{noise})"
+            if self.source
+            else "scratch" + ", twin" * self.twin
+        )
 
 
 SCRATCH = Arm(TargetOnly)
@@ -87,17 +91,20 @@ def tested(task: Task) -> dict:
 
 @cache
 def domain(name: str) -> Domain:
-    """target: one half of the digits; sources: the other half as it is or turned, or printed letters, all as float [N, 64] in 0..1.
+    """target: one half of the digits; sources: the other half as it is or turned, or printed letters, all as
+    float [N, 64] in 0..1.
 
-    The letters A to J bear the digits' names, so that their head comes along: an unrelated source that does harm.
-    """
+    The letters A to J bear the digits' names, so that their head comes along: an unrelated source that does
+    harm."""
     if name == "letters":
         made = printed.load(name, "ABCDEFGHIJ", test_fraction=0.0)
         made = replace(made, inputs=fit_images(made.inputs, 8, 1), classes=domain("target").classes)
     elif name == "target":
         made = handwritten.load(name, "first", test_fraction=0.8)
     else:
-        made = handwritten.load(name, "second", {"same": 0.0, "rotated": 15.0, "quarter turn": 90.0}[name], test_fraction=0.0)
+        made = handwritten.load(
+            name, "second", {"same": 0.0, "rotated": 15.0, "quarter turn": 90.0}[name], test_fraction=0.0
+        )
     return replace(made, inputs=made.inputs.flatten(1).float() / 255)
 
 
@@ -121,7 +128,9 @@ def labels() -> np.ndarray:
 def run(arm: Arm, budget: int, seed: int) -> np.ndarray:
     """Train one arm at one seed: the classes it names [n]."""
     sources = (domain(arm.source),) if arm.source else ()
-    task = prepare(domain("target"), sources, arm.strategy.sees, budget, seed, split_seed=0, source_label_noise=arm.noise)
+    task = prepare(
+        domain("target"), sources, arm.strategy.sees, budget, seed, split_seed=0, source_label_noise=arm.noise
+    )
     stream = (seed, arm.strategy.__name__, *(["twin"] if arm.twin else []))
     network = initialised(MLP, task, stream, hidden=(HIDDEN,))
     if arm.source and "source_inputs" not in arm.strategy.sees:
@@ -144,4 +153,6 @@ def matrix(arm: Arm, budget: int, seeds: range) -> np.ndarray:
 
 def differences(arms: Sequence[Arm], budgets: Sequence[int], seeds: range) -> np.ndarray:
     """int8 [cells, seeds, items]: arm − scratch of the same seed and budget, budgets outermost."""
-    return np.stack([matrix(arm, budget, seeds) - matrix(SCRATCH, budget, seeds) for budget in budgets for arm in arms])
+    return np.stack(
+        [matrix(arm, budget, seeds) - matrix(SCRATCH, budget, seeds) for budget in budgets for arm in arms]
+    )

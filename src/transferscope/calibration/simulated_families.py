@@ -1,8 +1,8 @@
-"""Families of cells whose true effects are known, by kind, as the figures that a cell is judged by and not as scores.
+"""Families of cells whose true effects are known, by kind, as the figures that a cell is judged by and not as
+scores.
 
-The row means of the seeds are normal (of one kind skewed), the mean squares of the items chi-square; the item part of
-the cells' covariance is taken as known. Everything is in margins.
-"""
+The row means of the seeds are normal (of one kind skewed), the mean squares of the items chi-square; the item
+part of the cells' covariance is taken as known. Everything is in margins."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +16,9 @@ Effects = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]  # genera
 class Kind:
     """effects: the true Δ. one_sided: harm and gain are not alike.
 
-    seed_sd, item_sd: of one seed's mean and of the items' mean. items n. shared: of either variance, common to all
-    cells. unequal: sd of the log of a cell's noise. grows: noise grows with |Δ|. skewed: seed effects are exponential,
-    few and bad. limit: why probabilities of this kind cannot be held to every bar.
-    """
+    seed_sd, item_sd: of one seed's mean and of the items' mean. items n. shared: of either variance, common
+    to all cells. unequal: sd of the log of a cell's noise. grows: noise grows with |Δ|. skewed: seed effects
+    are exponential, few and bad. limit: why probabilities of this kind cannot be held to every bar."""
 
     name: str
     effects: Effects
@@ -36,7 +35,8 @@ class Kind:
 
 @dataclass(frozen=True)
 class Families:
-    """truth, delta, seed_variance, item_variance [B, m]; covariance [B], the estimated mean of the cells'; item_df."""
+    """truth, delta, seed_variance, item_variance [B, m]; covariance [B], the estimated mean of the cells';
+    item_df."""
 
     truth: np.ndarray
     delta: np.ndarray
@@ -83,7 +83,9 @@ KINDS = (
     Kind("heavy tails: t(3)", lambda rng, shape: 1.5 * rng.standard_t(3, shape)),
     Kind("two groups, ±2", either_sign(normal(1, 2)), limit=APART),
     Kind("half null, half gain", sparse(0.5, normal(1, 3)), one_sided=True, limit=APART),
-    Kind("harm alone: half-normal", lambda rng, shape: -np.abs(3 * rng.standard_normal(shape)), one_sided=True),
+    Kind(
+        "harm alone: half-normal", lambda rng, shape: -np.abs(3 * rng.standard_normal(shape)), one_sided=True
+    ),
     Kind(
         "skewed effects: harm to 1.5",
         lambda rng, shape: rng.exponential(2, shape) - 1.5,
@@ -118,7 +120,9 @@ def simulated(kind: Kind, cells: int, seeds: int, count: int, rng: np.random.Gen
     """The rest's variance at one place of d is taken to be the items' own, and part of seed_sd."""
     shape, item_df = (count, cells), kind.items - 1
     truth = kind.effects(rng, shape)
-    noise = np.exp(kind.unequal * rng.standard_normal(shape)) * (0.4 + 0.4 * np.abs(truth) if kind.grows else 1)
+    noise = np.exp(kind.unequal * rng.standard_normal(shape)) * (
+        0.4 + 0.4 * np.abs(truth) if kind.grows else 1
+    )
 
     def errors(*places: int) -> np.ndarray:
         common = np.sqrt(kind.shared) * rng.standard_normal((count, 1, *places))

@@ -1,4 +1,5 @@
-"""What stands on a shelf, and what its files say of it. Reads yamls and sources, imports none of them: that would take seconds of torch."""
+"""What stands on a shelf, and what its files say of it. Reads yamls and sources, imports none of them: that
+would take seconds of torch."""
 
 import ast
 import re
@@ -9,8 +10,18 @@ from pathlib import Path
 from transferscope.catalog import yamls
 from transferscope.errors import Refused
 
-SHELVES = {"strategies": "strategy", "domains": "domain", "backbones": "backbone", "experiments": "experiment", "trainers": "trainer"}
-MODULES = ("distances", "transferability", "validators")  # shelves of functions: being a file of the folder is being on it
+SHELVES = {
+    "strategies": "strategy",
+    "domains": "domain",
+    "backbones": "backbone",
+    "experiments": "experiment",
+    "trainers": "trainer",
+}
+MODULES = (
+    "distances",
+    "transferability",
+    "validators",
+)  # shelves of functions: being a file of the folder is being on it
 IDEAS = (
     "baselines",
     "frozen features",
@@ -26,11 +37,20 @@ IDEAS = (
 
 
 def shelf(group: str, config_dir: str | None = None) -> dict[str, Path]:
-    """The yaml of every choice, by name. Of equal names the project's own holds, as in Hydra's search path."""
+    """The yaml of every choice, by name. Of equal names the project's own holds, as in Hydra's search
+    path."""
     if config_dir is not None and not Path(config_dir).is_dir():
-        raise Refused(f"--config-dir {config_dir}: no such folder; give one with shelves (strategy/, domain/, ...) in it")
+        raise Refused(
+            f"--config-dir {config_dir}: no such folder; give one with shelves (strategy/, domain/, "
+            "...) in "
+            "it"
+        )
     folders = [Path(config_dir)] if config_dir is not None else []
-    paths = {path.stem: path for folder in (*folders, yamls.own_folder()) for path in (folder / group).glob("*.yaml")}
+    paths = {
+        path.stem: path
+        for folder in (*folders, yamls.own_folder())
+        for path in (folder / group).glob("*.yaml")
+    }
     return dict(sorted(paths.items()))
 
 
@@ -40,10 +60,17 @@ def functions(module: str) -> dict[str, Path]:
 
 
 def describe(path: Path) -> str:
-    """The first comment line of a yaml; Hydra's own `@package` line is none. Of a source the first line of its docstring."""
+    """The first comment line of a yaml; Hydra's own `@package` line is none. Of a source the first line of
+    its docstring."""
     if path.suffix == ".py":
-        return (ast.get_docstring(ast.parse(path.read_text("utf-8", "replace"))) or "(no description)").split("\n")[0]
-    lines = (line.removeprefix("#").strip() for line in path.read_text("utf-8", "replace").splitlines() if line.startswith("#"))
+        return (ast.get_docstring(ast.parse(path.read_text("utf-8", "replace"))) or "(no description)").split(
+            "\n"
+        )[0]
+    lines = (
+        line.removeprefix("#").strip()
+        for line in path.read_text("utf-8", "replace").splitlines()
+        if line.startswith("#")
+    )
     return next((line for line in lines if line and not line.startswith("@package")), "(no description)")
 
 
@@ -70,19 +97,30 @@ def value(path: Path, key: str) -> str:
 
 
 def sights(path: Path) -> list[str] | None:
-    """What a strategy sees, the source's model first where that is how it knows of the source; None where no source says so."""
+    """What a strategy sees, the source's model first where that is how it knows of the source; None where no
+    source says so."""
     node = declared(value(path, "_target_"), "sees")
     if node is None:
         return None
     seen = sorted(word.value for word in ast.walk(node) if isinstance(word, ast.Constant))
-    return (["model of the source"] if value(path, "starts_from") == "source" and "source_labels" not in seen else []) + seen
+    return (
+        ["model of the source"]
+        if value(path, "starts_from") == "source" and "source_labels" not in seen
+        else []
+    ) + seen
 
 
 def declared(target: str, attribute: str) -> ast.expr | None:
     """What the class of this dotted name, or the first of its bases that says so, sets this attribute to."""
     for node in _lineage(target):
         for line in node.body:
-            goals = line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) and line.value else []
+            goals = (
+                line.targets
+                if isinstance(line, ast.Assign)
+                else [line.target]
+                if isinstance(line, ast.AnnAssign) and line.value
+                else []
+            )
             if any(isinstance(goal, ast.Name) and goal.id == attribute for goal in goals):
                 return line.value
     return None
@@ -101,7 +139,9 @@ def _lineage(target: str) -> list[ast.ClassDef]:
     if name not in classes:
         return []
     bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
-    return [classes[name]] + [node for base in bases for node in _lineage(imported.get(base, f"{module}.{base}"))]
+    return [classes[name]] + [
+        node for base in bases for node in _lineage(imported.get(base, f"{module}.{base}"))
+    ]
 
 
 @cache
@@ -112,5 +152,10 @@ def _classes(module: str) -> tuple[dict[str, ast.ClassDef], dict[str, str]]:
     except (ImportError, AttributeError, TypeError, ValueError, OSError, SyntaxError):
         return {}, {}
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    imported = {a.asname or a.name: f"{n.module}.{a.name}" for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    imported = {
+        a.asname or a.name: f"{n.module}.{a.name}"
+        for n in tree.body
+        if isinstance(n, ast.ImportFrom)
+        for a in n.names
+    }
     return classes, imported

@@ -43,7 +43,8 @@ def backbone_yaml(config: "DictConfig") -> str | None:
 
 
 def astray(group: str, name: str, *more: Path) -> str:
-    """What to do about a yaml of this name that lies where no choice is looked for, here or in `more` folders; "" where there is none."""
+    """What to do about a yaml of this name that lies where no choice is looked for, here or in `more`
+    folders; "" where there is none."""
     for folder in dict.fromkeys((*more, *folders())):
         if path := next((path for path in (folder / group).glob("*.yml") if path.stem == name), None):
             return f"{path} is not read: the name of a yaml ends in .yaml; rename it"
@@ -76,7 +77,10 @@ def read(path: Path) -> "DictConfig":
 
 def mistake(error: "YAMLError", path: Path | None = None) -> str:
     """A mistake of syntax in one line: file, line, what is wrong."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error).splitlines()[0]
+    mark, problem = (
+        getattr(error, "problem_mark", None),
+        getattr(error, "problem", None) or str(error).splitlines()[0],
+    )
     where = f"{path or (mark.name if mark else 'a yaml')}" + (f", line {mark.line + 1}" if mark else "")
     mend = ""
     if "escape" in problem:
@@ -87,8 +91,13 @@ def mistake(error: "YAMLError", path: Path | None = None) -> str:
 
 
 def targets(group: str, *more: Path) -> set[str]:
-    """What the yamls of a group name as `_target_`, here and in `more` folders: a record may have nothing else built."""
-    return {read(path).get("_target_") for folder in (*folders(), *more) for path in (folder / group).glob("*.yaml")}
+    """What the yamls of a group name as `_target_`, here and in `more` folders: a record may have nothing
+    else built."""
+    return {
+        read(path).get("_target_")
+        for folder in (*folders(), *more)
+        for path in (folder / group).glob("*.yaml")
+    }
 
 
 def names(group: str) -> list[str]:

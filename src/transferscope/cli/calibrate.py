@@ -15,42 +15,50 @@ from transferscope.errors import Refused, nearest
 
 STUDIES = (
     "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "bad_seeds", "alarms",
-    "bimodal", "families", "null_families", "growth", "power", "probabilities", "signs", "unfinished", "beside",
+    "bimodal", "families", "null_families", "growth", "power", "probabilities", "signs", "unfinished",
+    "beside",
 )  # fmt: skip
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
 
-HELP = """The study that shows the verdict's error rates: simulated and real experiments whose truth is known, judged as `compare` judges.
+HELP = """The study that shows the verdict's error rates: simulated and real experiments whose truth is known,
+judged as `compare` judges.
 
 usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format table|json] [-o FOLDER]
 
   --study NAME   one of these (default: all of them)
                    coverage  how often the interval misses the truth, beside what published work uses
-                   folds     the same where every item is tested in one fold of each seed, beside the usual tests of folds
+                   folds     the same where every item is tested in one fold of each seed, beside the usual
+                             tests of folds
                    groups    the same where items come in groups
                    metrics   the same of macro-F1, balanced accuracy and AUROC
-                   kinds     the same of arms that are right or wrong and rarely differ, and of truths at the margin
-                   scores    the same of NLL, Brier and other real-valued scores, rare losses, and decisions in any unit
+                   kinds     the same of arms that are right or wrong and rarely differ, and of truths at the
+                             margin
+                   scores    the same of NLL, Brier and other real-valued scores, rare losses, and decisions
+                             in any unit
                    influence_kinds  the same of macro-F1, balanced accuracy and AUROC where arms rarely differ
                    bad_seeds skewed effects of seeds and rare bad ones: limits, with their numbers
-                   alarms    false alarms: scratch against scratch in real training, and families of recentred real pairs
+                   alarms    false alarms: scratch against scratch in real training, and families of recentred
+                             real pairs
                    bimodal   false gains over baselines that stay at chance in some of their runs
                    families  false claims where seeds are added until decided, and under --correction bh
                    null_families  false claims in families of equal and mixed cells on large test sets
-                   growth    false claims, and true ones, where seeds are added because a verdict was read, strategies one by one
+                   growth    false claims, and true ones, where seeds are added because a verdict was read,
+                             strategies one by one
                    power     planted harm of known size: how often it is called negative
                    probabilities  whether P(harm) and P(gain) come true as often as they say
                    signs     shifts whose sign follows from their construction
-                   beside    false sentences beside the verdict: flips, time saved, rates, classes, orders, the best of several
+                   beside    false sentences beside the verdict: flips, time saved, rates, classes, orders,
+                             the best of several
                    unfinished  false claims and gaps told where training had not finished, and after --settle
-  --draws N      simulated experiments a point of coverage (default: 10000); families, growth and power take a fifth of them, metrics and
-                 small real data sets in folds a half, unfinished a twentieth
+  --draws N      simulated experiments a point of coverage (default: 10000); families, growth and power take a
+                 fifth of them, metrics and small real data sets in folds a half, unfinished a twentieth
   --quick        1000 draws and few trainings: some minutes, too coarse to judge by
   --format NAME  table | json (default: table)
   -o FOLDER      also write STUDY.csv there, one row a finding
 
-The full study takes half an hour to an hour on one core; nothing goes to the store. A finding outside its bar is a finding: the exit status is 0,
-and the closing line names it.
+The full study takes half an hour to an hour on one core; nothing goes to the store. A finding outside its bar
+is a finding: the exit status is 0, and the closing line names it.
 """
 
 
@@ -66,7 +74,9 @@ def main(argv: list[str]) -> int:
         if value is not None and value not in allowed:
             raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     if options.draws is not None and options.draws < FEWEST_DRAWS:
-        raise Refused(f"--draws {options.draws}: at least {FEWEST_DRAWS} are needed (10000 for a rate of 0.05/36)")
+        raise Refused(
+            f"--draws {options.draws}: at least {FEWEST_DRAWS} are needed (10000 for a rate of 0.05/36)"
+        )
     if options.folder:
         if options.folder.exists() and not options.folder.is_dir():
             raise Refused(f"-o {options.folder}: is a file, a folder is needed")
@@ -80,7 +90,10 @@ def main(argv: list[str]) -> int:
     size = replace(size, draws=options.draws) if options.draws else size
     began, rows = time.monotonic(), []
     for name in [options.study] if options.study else STUDIES:
-        found = [finding.to_dict() for finding in importlib.import_module(f"transferscope.calibration.{name}").study(size)]
+        found = [
+            finding.to_dict()
+            for finding in importlib.import_module(f"transferscope.calibration.{name}").study(size)
+        ]
         if options.folder:
             write_csv(options.folder / f"{name}.csv", found)
         rows += found
@@ -88,7 +101,10 @@ def main(argv: list[str]) -> int:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
         print_tables(rows)
-    print(f"{closing(rows)} ({(time.monotonic() - began) / 60:.1f} minutes)", file=sys.stderr if options.format == "json" else sys.stdout)
+    print(
+        f"{closing(rows)} ({(time.monotonic() - began) / 60:.1f} minutes)",
+        file=sys.stderr if options.format == "json" else sys.stdout,
+    )
     return 0
 
 
@@ -128,8 +144,14 @@ def print_tables(rows: list[dict]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 240)
     for study, group in groupby(rows, key=lambda row: row["study"]):
         found = list(group)
-        columns = [key for key in dict.fromkeys(key for row in found for key in row) if key not in ("study", "argument", "method")]
+        columns = [
+            key
+            for key in dict.fromkeys(key for row in found for key in row)
+            if key not in ("study", "argument", "method")
+        ]
         table = Table(*columns, title=study, box=SIMPLE_HEAD, title_justify="left")
         for row in found:
-            table.add_row(*(str(shown(row.get(key, ""), 3)) for key in columns), style=None if row["ok"] else "bold red")
+            table.add_row(
+                *(str(shown(row.get(key, ""), 3)) for key in columns), style=None if row["ok"] else "bold red"
+            )
         console.print(table)

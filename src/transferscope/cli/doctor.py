@@ -47,7 +47,9 @@ def main(argv: list[str]) -> int:
     for word in argv:
         key, sign, value = word.partition("=")
         if not sign or key not in KEYS or not value:
-            raise Refused(f"doctor: {word}: only data_root=DIR and store=DIR are understood{nearest(key, KEYS)}")
+            raise Refused(
+                f"doctor: {word}: only data_root=DIR and store=DIR are understood{nearest(key, KEYS)}"
+            )
         keys[key] = value
     sections = {
         "packages": packages,
@@ -64,7 +66,11 @@ def main(argv: list[str]) -> int:
             say(finding)
             if finding.needed and not finding.ok:
                 lacking.append(finding.what)
-    print(f"the demo cannot run, it needs: {', '.join(lacking)}" if lacking else "everything that `transferscope demo` needs is here")
+    print(
+        f"the demo cannot run, it needs: {', '.join(lacking)}"
+        if lacking
+        else "everything that `transferscope demo` needs is here"
+    )
     return int(bool(lacking))
 
 
@@ -80,7 +86,10 @@ def say(finding: Finding) -> None:
     columns = shutil.get_terminal_size((1000, 40)).columns  # in a pipe a line stays a line
     head = f"  {'ok' if finding.ok else 'missing':<8} {finding.what:<26} "
     unbroken = {"break_on_hyphens": False, "break_long_words": False}
-    print(textwrap.fill(finding.detail, columns, initial_indent=head, subsequent_indent=" " * 13, **unbroken), flush=True)
+    print(
+        textwrap.fill(finding.detail, columns, initial_indent=head, subsequent_indent=" " * 13, **unbroken),
+        flush=True,
+    )
 
 
 def packages() -> Iterator[Finding]:
@@ -94,7 +103,9 @@ def packages() -> Iterator[Finding]:
             yield Finding(False, name, f"not installed: pip install '{requirement}'", needed=True)
             continue
         if pin and found.partition("+")[0] != pin:
-            yield Finding(False, name, f"{found}, but {pin} is what was tested: pip install {requirement}", needed=True)
+            yield Finding(
+                False, name, f"{found}, but {pin} is what was tested: pip install {requirement}", needed=True
+            )
         else:
             yield Finding(True, name, found)
     try:
@@ -115,7 +126,9 @@ def devices() -> Iterator[Finding]:
     for number in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(number)
         memory = f"{device.total_memory / 2**30:.0f} GiB"
-        yield Finding(True, f"gpu {number}", f"{device.name}, {memory}; runs take it unless trainer.accelerator=cpu")
+        yield Finding(
+            True, f"gpu {number}", f"{device.name}, {memory}; runs take it unless trainer.accelerator=cpu"
+        )
 
 
 def tracking() -> Iterator[Finding]:
@@ -124,12 +137,17 @@ def tracking() -> Iterator[Finding]:
     said = os.environ.get("WANDB_MODE")
     why = f"WANDB_MODE={said}" if said else "the default; tracking=online or tracking=off changes it"
     yield Finding(True, "mode", f"{effective_mode('offline')} ({why})")
-    key = "found" if has_api_key() else "none, and none is needed but for tracking=online: run `wandb login` or set WANDB_API_KEY"
+    key = (
+        "found"
+        if has_api_key()
+        else "none, and none is needed but for tracking=online: run `wandb login` or set WANDB_API_KEY"
+    )
     yield Finding(True, "api key", key)
 
 
 def has_api_key() -> bool:
-    """In the environment, or for W&B's host in the netrc file that `wandb login` writes. It is never shown."""
+    """In the environment, or for W&B's host in the netrc file that `wandb login` writes. It is never
+    shown."""
     import netrc
     from urllib.parse import urlsplit
 
@@ -150,7 +168,11 @@ def launchers() -> Iterator[Finding]:
     yield Finding(True, "local", "runs side by side in forked processes, one a core; the default")
     for name, choice, what in (
         ("joblib", "joblib", "runs side by side in processes of their own"),
-        ("submitit", "submitit_slurm", f"runs on a Slurm cluster{'' if shutil.which('sbatch') else ' (none here: no sbatch)'}; optional"),
+        (
+            "submitit",
+            "submitit_slurm",
+            f"runs on a Slurm cluster{'' if shutil.which('sbatch') else ' (none here: no sbatch)'}; optional",
+        ),
     ):
         package, needed = f"hydra-{name}-launcher", name == "joblib"
         if find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{name}_launcher"):
@@ -165,10 +187,20 @@ def store(folder: Path) -> Iterator[Finding]:
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        yield Finding(False, str(folder), f"cannot be written: {error.strerror}; give another folder with store=FOLDER", needed=True)
+        yield Finding(
+            False,
+            str(folder),
+            f"cannot be written: {error.strerror}; give another folder with store=FOLDER",
+            needed=True,
+        )
         return
     runs = len(list(folder.glob("[0-9a-f]*/record.json")))
-    yield Finding(True, str(folder), f"writable, {runs} runs in it" if folder.exists() else "can be made by the first run", needed=True)
+    yield Finding(
+        True,
+        str(folder),
+        f"writable, {runs} runs in it" if folder.exists() else "can be made by the first run",
+        needed=True,
+    )
 
 
 def domains(data_root: str) -> Iterator[Finding]:
@@ -181,15 +213,25 @@ def domains(data_root: str) -> Iterator[Finding]:
         try:
             domain = load_domain("target", name, data_root)
         except Exception as error:  # a loader of a user's own raises anything
-            mend = "" if isinstance(error, Refused) else f" ({type(error).__name__}); mend conf/domain/{name}.yaml or its data"
-            finding = Finding(False, name, first_line(error).removeprefix(f"target={name}: ") + mend, name in demo)
+            mend = (
+                ""
+                if isinstance(error, Refused)
+                else f" ({type(error).__name__}); mend conf/domain/{name}.yaml or its data"
+            )
+            finding = Finding(
+                False, name, first_line(error).removeprefix(f"target={name}: ") + mend, name in demo
+            )
             missing.setdefault(shelves.value(yamls.find("domain", name), "_target_"), []).append(finding)
         else:
             shape = "×".join(map(str, domain.inputs.shape[1:]))
-            yield Finding(True, name, f"{len(domain)} items of {shape}, {len(domain.classes)} classes", name in demo)
+            yield Finding(
+                True, name, f"{len(domain)} items of {shape}, {len(domain.classes)} classes", name in demo
+            )
     for first, *others in missing.values():
         alike = f"; likewise {', '.join(other.what for other in others)}" if others else ""
-        yield Finding(False, first.what, first.detail + alike, any(finding.needed for finding in (first, *others)))
+        yield Finding(
+            False, first.what, first.detail + alike, any(finding.needed for finding in (first, *others))
+        )
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,5 @@
-"""What Hydra, OmegaConf and the reader of yamls complain of, each in one line: the key, the value, the nearest that is allowed."""
+"""What Hydra, OmegaConf and the reader of yamls complain of, each in one line: the key, the value, the
+nearest that is allowed."""
 
 import contextlib
 import re
@@ -8,7 +9,9 @@ from pathlib import Path
 from transferscope.catalog import yamls
 from transferscope.errors import Refused, nearest
 
-GROUP_WITHOUT_NAME = re.compile(r"(?i)[+~]*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?")
+GROUP_WITHOUT_NAME = re.compile(
+    r"(?i)[+~]*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?"
+)
 
 
 @contextlib.contextmanager
@@ -34,7 +37,11 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
         if not str(error).startswith("Config group override"):
             raise
         word = next((w for w in overrides if GROUP_WITHOUT_NAME.fullmatch(w)), "experiment=null")
-        raise Refused(f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for the usual one") from error
+        raise Refused(
+            f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for "
+            "the "
+            "usual one"
+        ) from error
 
 
 def explain(error: Exception, *config_dirs: Path) -> str:
@@ -53,11 +60,20 @@ def explain(error: Exception, *config_dirs: Path) -> str:
         parent = next((e.parent_node for e in chain if getattr(e, "parent_node", None) is not None), None)
         keys = [str(k) for k in parent] if parent is not None and hasattr(parent, "keys") else []
         near = nearest(key.rpartition(".")[2], [k for k in keys if k != "hydra"])
-        return f"{key}: no such key{near}{' among ' + ', '.join(k for k in keys if k != 'hydra') if keys and not near else ''}"
+        return (
+            f"{key}: no such "
+            f"key{near}{' among ' + ', '.join(k for k in keys if k != 'hydra') if keys and not near else ''}"
+        )
     if str(error).startswith("Ambiguous value"):
         return f"{str(error).splitlines()[0]}; add -m to sweep over the values, or write [a,b] for a list"
     lines = [str(e).strip().split("\n")[0] for e in chain]
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
-        lines = [error.override, f"cannot be read; a text with other signs than letters, digits and ./-_ stands in quotes, '{key}=\"{value}\"'"]
+        lines = [
+            error.override,
+            (
+                "cannot be read; a text with other signs than letters, digits and ./-_ stands in quotes, "
+                f"'{key}=\"{value}\"'"
+            ),
+        ]
     return ": ".join(dict.fromkeys(line for line in lines if line))

@@ -1,4 +1,5 @@
-"""transferscope list: what stands on a shelf, one line each. Reads yamls and sources, imports none of them."""
+"""transferscope list: what stands on a shelf, one line each. Reads yamls and sources, imports none of
+them."""
 
 import shutil
 import sys
@@ -28,8 +29,17 @@ are grouped by idea; in a pipe each is one whole line, for grep.
   --format markdown  of strategies: the page docs/strategies.md, with equations,
                      keys, published and reproduced numbers
 """
-SHORT = {"source_inputs": "Sx", "source_labels": "Sy", "target_inputs": "Tx", "target_labels": "Ty", "model of the source": "M"}
-LEGEND = "sees: S source, T target, x inputs, y labels, M a model trained on the source. Papers, equations, keys: docs/strategies.md"
+SHORT = {
+    "source_inputs": "Sx",
+    "source_labels": "Sy",
+    "target_inputs": "Tx",
+    "target_labels": "Ty",
+    "model of the source": "M",
+}
+LEGEND = (
+    "sees: S source, T target, x inputs, y labels, M a model trained on the source. Papers, equations, "
+    "keys: docs/strategies.md"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -40,10 +50,16 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     known = [*SHELVES, *MODULES]
     if arguments.shelf not in known:
-        said = f"{arguments.shelf}: no such shelf{nearest(arguments.shelf, known)}" if arguments.shelf else "list: of what"
+        said = (
+            f"{arguments.shelf}: no such shelf{nearest(arguments.shelf, known)}"
+            if arguments.shelf
+            else "list: of what"
+        )
         raise Refused(f"{said} ({', '.join(known)})")
     if arguments.format == "markdown" and arguments.shelf != "strategies":
-        raise Refused(f"list: --format markdown is for strategies; of {arguments.shelf} there is --format text alone")
+        raise Refused(
+            f"list: --format markdown is for strategies; of {arguments.shelf} there is --format text alone"
+        )
     if arguments.shelf in MODULES:
         choices = shelves.functions(arguments.shelf)
     else:
@@ -67,17 +83,27 @@ def lines(choices: dict[str, Path], columns: int, in_full: bool) -> None:
         text = shelves.describe(path)
         if in_full:
             said = {key: shelves.header(path, key) for key in ("idea", "paper")}
-            text += "".join(f"; {key}: {words}" for key, words in said.items() if words) + f"; sees {', '.join(sight(path))}"
+            text += (
+                "".join(f"; {key}: {words}" for key, words in said.items() if words)
+                + f"; sees {', '.join(sight(path))}"
+            )
         print(hanging(name.ljust(margin), text, columns))
 
 
 def by_idea(choices: dict[str, Path], columns: int) -> None:
     """Strategies under headings; what each sees in a column of its own."""
     margin = max(map(len, choices), default=0) + 4
-    for idea, group in groupby(sorted(choices, key=lambda name: shelves.place(choices[name])), lambda name: shelves.idea(choices[name])):
+    for idea, group in groupby(
+        sorted(choices, key=lambda name: shelves.place(choices[name])),
+        lambda name: shelves.idea(choices[name]),
+    ):
         print(idea)
         for name in group:
-            seen = "".join(SHORT.get(word, word) + " " for word in sight(choices[name])).replace("Sx Sy", "Sxy").replace("Tx Ty", "Txy")
+            seen = (
+                "".join(SHORT.get(word, word) + " " for word in sight(choices[name]))
+                .replace("Sx Sy", "Sxy")
+                .replace("Tx Ty", "Txy")
+            )
             first = f"  {name}".ljust(margin) + f"{seen:9}"
             print(hanging(first, shelves.describe(choices[name]), columns))
         print()
@@ -86,7 +112,9 @@ def by_idea(choices: dict[str, Path], columns: int) -> None:
 
 def hanging(first: str, text: str, columns: int) -> str:
     """Text beside what its first line begins with."""
-    return textwrap.fill(text, columns, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
+    return textwrap.fill(
+        text, columns, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+    )
 
 
 def sight(path: Path) -> list[str]:

@@ -1,4 +1,5 @@
-"""The console command: `transferscope COMMAND ...`. Each command is a file beside this one, which imports what it needs when called."""
+"""The console command: `transferscope COMMAND ...`. Each command is a file beside this one, which imports
+what it needs when called."""
 
 import importlib
 import os
@@ -23,12 +24,18 @@ VERBS = {
     "prune": "what in store and cache nothing refers to",
     "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",
 }
-USAGE = "usage: transferscope VERB [...]\n\n" + "".join(f"  {verb:<9} {what}\n" for verb, what in VERBS.items())
-USAGE += "\n`transferscope VERB --help` explains each. Tab completion: eval \"$(transferscope run -sc install=bash)\""
+USAGE = "usage: transferscope VERB [...]\n\n" + "".join(
+    f"  {verb:<9} {what}\n" for verb, what in VERBS.items()
+)
+USAGE += (
+    '\n`transferscope VERB --help` explains each. Tab completion: eval "$(transferscope run -sc '
+    'install=bash)"'
+)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted; a sweep that is told to end (SIGTERM) 143."""
+    """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted; a sweep that is told to end (SIGTERM)
+    143."""
     argv = sys.argv[1:] if argv is None else argv
     terminal.write_any_text()
     terminal.quiet_libraries()

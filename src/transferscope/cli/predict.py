@@ -42,7 +42,9 @@ def main(argv: list[str]) -> int:
         raise Refused(f"predict {argv[0]}: what ranks sources before training is `transferscope rank` now")
     arguments = parser.parse_args(argv)
     if not (arguments.run / "record.json").is_file():
-        raise Refused(f"{arguments.run}: no run's folder; give one that holds a record.json, such as runs/FINGERPRINT")
+        raise Refused(
+            f"{arguments.run}: no run's folder; give one that holds a record.json, such as runs/FINGERPRINT"
+        )
     entry = record.read_record(arguments.run)
     if not (arguments.run / "model.safetensors").is_file():
         why = f" (it is {entry['status']}: {entry['reason']})" if entry["reason"] else ""
@@ -77,11 +79,16 @@ def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
 
     files = find_pictures(folder)
     own_shape = loaded.record["result"].get("own_shape", loaded.input_shape)
-    white = white_of_files(files, loaded.record["result"].get("own_white", DEEPEST))  # runs of before had that one
+    white = white_of_files(
+        files, loaded.record["result"].get("own_white", DEEPEST)
+    )  # runs of before had that one
     for start in range(0, len(files), CHUNK):
         part = files[start : start + CHUNK]
         probabilities = loaded.predict(read_pictures(part, own_shape, loaded.input_shape, white)).numpy()
-        names = [printable_name(file.name if file == folder else file.relative_to(folder).as_posix()) for file in part]
+        names = [
+            printable_name(file.name if file == folder else file.relative_to(folder).as_posix())
+            for file in part
+        ]
         yield from zip(names, probabilities, strict=True)
 
 
@@ -92,8 +99,16 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
 
     target = loaded.record["cell"]["target"]
     folders = [*yamls.folders(), *([config_dir] if config_dir else [])]
-    yaml = next((path for shelf in folders for path in (shelf / "domain").glob("*.yaml") if path.stem == target), None)
+    yaml = next(
+        (path for shelf in folders for path in (shelf / "domain").glob("*.yaml") if path.stem == target), None
+    )
     if yaml is None:
-        raise Refused(f"target={target}: its yaml, which says how to read arrays, is on no shelf; give --config-dir DIR that holds it")
+        raise Refused(
+            f"target={target}: its yaml, which says how to read arrays, is on no shelf; give "
+            "--config-dir "
+            "DIR that holds it"
+        )
     probabilities = loaded.predict(read_array(file, yamls.read(yaml), loaded.input_shape[0])).numpy()
-    yield from ((f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities))
+    yield from (
+        (f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities)
+    )

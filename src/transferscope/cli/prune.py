@@ -34,7 +34,9 @@ Records, plans, kept models and W&B runs are never touched, and a killed run's
 checkpoint is kept: the same command resumes it. While a run is at work in the
 store, nothing is removed, nor what lies behind a link that leads out of it.
 """
-TEMPORARY_SECONDS = 3600  # plans, predictions and probes are written in a moment; one this old has lost its process
+TEMPORARY_SECONDS = (
+    3600  # plans, predictions and probes are written in a moment; one this old has lost its process
+)
 
 
 class Find(NamedTuple):
@@ -70,16 +72,25 @@ def main(argv: list[str]) -> int:
 
 
 def refuse_if_at_work(store: Path) -> None:
-    held = [path.stem for path in record.running(store).glob("*.lock") if lease.Lease.is_held(store, path.stem)]
+    held = [
+        path.stem for path in record.running(store).glob("*.lock") if lease.Lease.is_held(store, path.stem)
+    ]
     if held:
-        raise Refused(f"{store}: {len(held)} at work ({', '.join(held)}); prune when it is finished (transferscope status {store})")
+        raise Refused(
+            f"{store}: {len(held)} at work ({', '.join(held)}); prune when it is finished (transferscope "
+            f"status {store})"
+        )
 
 
 def survey(store: Path) -> tuple[list[Find], list[Find]]:
     """(what may go, what stays though nobody is at work on it)."""
-    planned = {job["fingerprint"] for plan in record.read_plans(store) for job in plan["jobs"] if job["fingerprint"]}
+    planned = {
+        job["fingerprint"] for plan in record.read_plans(store) for job in plan["jobs"] if job["fingerprint"]
+    }
     removable, kept = [], []
-    for folder in sorted(path for path in record.running(store).glob("*") if path.is_dir() and "." not in path.name):
+    for folder in sorted(
+        path for path in record.running(store).glob("*") if path.is_dir() and "." not in path.name
+    ):
         status, detail = lease.state(store, folder.name)
         lock = folder.with_name(f"{folder.name}.lock")
         find = Find([folder, *([lock] if lock.exists() else [])], f"work in progress of {folder.name[:8]}")
@@ -97,24 +108,51 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
         unfinished = sum(lease.state(store, name)[0] not in record.ANSWERS for name in planned)
         what = f"source models ({len(models)}) and features of frozen backbones ({len(features)})"
         if unfinished or kept:
-            kept.append(Find(shared, f"{what}: {unfinished} planned runs are unfinished, {len(kept)} killed runs can be resumed"))
+            kept.append(
+                Find(
+                    shared,
+                    (
+                        f"{what}: {unfinished} planned runs are unfinished, {len(kept)} killed runs can be "
+                        "resumed"
+                    ),
+                )
+            )
         else:
             locks = [lock for path in shared if (lock := path.with_suffix(".lock")).exists()]
             removable.append(Find([*shared, *locks], f"{what}: no planned run needs them any more"))
     consumed = [record.read_record(folder)["consumed"] for folder in record.run_folders(store)]
     if outdated := list(_outdated(store, consumed)):
-        removable.append(Find(outdated, f"{len(outdated)} predictions of domains whose data have changed since"))
+        removable.append(
+            Find(outdated, f"{len(outdated)} predictions of domains whose data have changed since")
+        )
     targets = {one["target"]["digest"] for one in consumed}
-    used = {"thumbnails": targets, "datasets": targets | {source["digest"] for one in consumed for source in one["sources"]}}
+    used = {
+        "thumbnails": targets,
+        "datasets": targets | {source["digest"] for one in consumed for source in one["sources"]},
+    }
     for kind, what in (("thumbnails", "pictures"), ("datasets", "lists of items")):
-        if unused := [path for path in sorted((store / ".cache" / kind).glob("*")) if path.name.split(".")[0] not in used[kind]]:
+        if unused := [
+            path
+            for path in sorted((store / ".cache" / kind).glob("*"))
+            if path.name.split(".")[0] not in used[kind]
+        ]:
             removable.append(Find(unused, f"{what} of {len(unused)} states of the data that no run is of"))
-    if decoded := [path for path in sorted(files.decoded_pictures().glob("*.safetensors")) if not _origin(path).exists()]:
-        removable.append(Find(decoded, f"decoded pictures of {len(decoded)} folders that are gone, in {files.decoded_pictures()}"))
+    if decoded := [
+        path for path in sorted(files.decoded_pictures().glob("*.safetensors")) if not _origin(path).exists()
+    ]:
+        removable.append(
+            Find(
+                decoded,
+                f"decoded pictures of {len(decoded)} folders that are gone, in {files.decoded_pictures()}",
+            )
+        )
     if (cached := store / ".cache" / "wandb").is_dir():
         removable.append(Find([cached], "cached by W&B's client"))
     owned = [folder.resolve() for folder in (store, files.decoded_pictures())]
-    within = [[path for path in find.paths if any(path.parent.resolve().is_relative_to(own) for own in owned)] for find in removable]
+    within = [
+        [path for path in find.paths if any(path.parent.resolve().is_relative_to(own) for own in owned)]
+        for find in removable
+    ]
     return [find._replace(paths=paths) for find, paths in zip(removable, within, strict=True) if paths], kept
 
 
@@ -126,7 +164,8 @@ def _origin(decoded: Path) -> Path:
 
 
 def _outdated(store: Path, consumed: list[dict]) -> Iterator[Path]:
-    """Predictions of a domain that the runs know by another content alone. One that no run knows yet may still be wanted."""
+    """Predictions of a domain that the runs know by another content alone. One that no run knows yet may
+    still be wanted."""
 
     def domains(one: dict) -> set[tuple[str, str]]:
         return {(domain["name"], domain["digest"]) for domain in (one["target"], *one["sources"])}
@@ -134,16 +173,26 @@ def _outdated(store: Path, consumed: list[dict]) -> Iterator[Path]:
     known = {domain for one in consumed for domain in domains(one)}
     names = {name for name, _ in known}
     for path in sorted(store.glob("predictions/*.json")):
-        if any(name in names for name, _ in domains(record.read_json(path, "prediction")["consumed"]) - known):
+        if any(
+            name in names for name, _ in domains(record.read_json(path, "prediction")["consumed"]) - known
+        ):
             yield path
 
 
 def _left_behind(store: Path) -> Iterator[Path]:
-    """Drafts of records and source models are written under a lease, and none is held; the others are told by their age."""
+    """Drafts of records and source models are written under a lease, and none is held; the others are told by
+    their age."""
     for pattern in ("*.draft-*", "*.damaged"):
         yield from sorted(record.running(store).glob(pattern))
-    yield from (lock for lock in sorted(record.running(store).glob("*.lock")) if not lock.with_suffix("").exists())
-    for pattern in ("source_models/*.draft-*", "source_models/*.damaged", "features/*/*.draft-*", "features/*/*.damaged"):
+    yield from (
+        lock for lock in sorted(record.running(store).glob("*.lock")) if not lock.with_suffix("").exists()
+    )
+    for pattern in (
+        "source_models/*.draft-*",
+        "source_models/*.damaged",
+        "features/*/*.draft-*",
+        "features/*/*.damaged",
+    ):
         yield from sorted((store / ".cache").glob(pattern))
     yield from (*sorted(store.glob("wandb.damaged")), *sorted(files.decoded_pictures().glob("*.damaged")))
     aged = [

@@ -16,7 +16,8 @@ from transferscope.training import paths
 
 FORMATS = ("table", "json")
 RANKS_ONLY = (
-    "These numbers rank sources for one target and backbone, nothing more: a lower distance is a nearer source, a higher score a source "
+    "These numbers rank sources for one target and backbone, nothing more: a lower distance is a nearer "
+    "source, a higher score a source "
     "expected to transfer better. Whether transfer helps or hurts is a question for `transferscope compare`."
 )
 FIXED = {"strategy": "fine_tuning", "initialisation": "source", "protocol": "inductive"}
@@ -80,30 +81,46 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config-dir", type=Path)
     arguments = parser.parse_intermixed_args(argv)
     if arguments.format not in FORMATS:
-        raise Refused(f"--format {arguments.format}: not one of {', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}")
+        raise Refused(
+            f"--format {arguments.format}: not one of "
+            f"{', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}"
+        )
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
-        raise Refused(f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, backbone/, ...) in it")
+        raise Refused(
+            f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, "
+            "backbone/, ...) in it"
+        )
     compose = of_the_store if arguments.pairs else one_source_each
-    is_budget_given = any(word.lstrip("+").startswith(("label_budget=", "experiment=")) for word in arguments.overrides)
+    is_budget_given = any(
+        word.lstrip("+").startswith(("label_budget=", "experiment=")) for word in arguments.overrides
+    )
     with composed(compose(paths.for_hydra(arguments.overrides)), arguments.config_dir) as configs:
         from transferscope.training.source_ranking import rank, rank_pairs
 
-        rankings = rank_pairs(configs[0]) if arguments.pairs else [rank(configs, is_budget_given=is_budget_given)]
+        rankings = (
+            rank_pairs(configs[0]) if arguments.pairs else [rank(configs, is_budget_given=is_budget_given)]
+        )
     rankings = [{**ranking, "reading": RANKS_ONLY} for ranking in rankings]
     if arguments.format == "json":
-        print(json.dumps(rankings if arguments.pairs else rankings[0], indent=1, allow_nan=False, ensure_ascii=False))
+        print(
+            json.dumps(
+                rankings if arguments.pairs else rankings[0], indent=1, allow_nan=False, ensure_ascii=False
+            )
+        )
     else:
         for ranking in rankings:
             say(ranking)
     return 0
 
 
-# --- the request -----------------------------------------------------------------------------------------------------------------
+# --- the request
+# ------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list]:
-    """One config for each list of overrides. Hydra's own state, which tells catalog/ of further shelves, lasts as long as the context."""
+    """One config for each list of overrides. Hydra's own state, which tells catalog/ of further shelves,
+    lasts as long as the context."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
 
@@ -113,7 +130,11 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
         with in_one_line(choices[0], *([config_dir] if config_dir else [])):
             with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
                 configs = [
-                    compose("config", [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves], return_hydra_config=True)
+                    compose(
+                        "config",
+                        [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves],
+                        return_hydra_config=True,
+                    )
                     for words in choices
                 ]
             HydraConfig.instance().set_config(configs[0])
@@ -130,15 +151,23 @@ def one_source_each(overrides: list[str]) -> list[list[str]]:
     for override in OverridesParser.create().parse_overrides(overrides):
         key, word = override.key_or_group, override.input_line
         if key.split(".")[0] in FIXED:
-            raise Refused(f"{word}: no strategy is trained here; leave {key.split('.')[0]} to `transferscope run`")
+            raise Refused(
+                f"{word}: no strategy is trained here; leave {key.split('.')[0]} to `transferscope run`"
+            )
         if key == "source":
-            sources = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.get_value_element_as_str()]
+            sources = (
+                list(override.sweep_string_iterator())
+                if override.is_sweep_override()
+                else [override.get_value_element_as_str()]
+            )
         elif override.is_sweep_override():
             raise Refused(f"{word}: one value is needed; only source takes several")
         else:
             words.append(word)
     if not sources or "null" in sources:
-        raise Refused("source: a domain is needed, or several, such as source=a,b (transferscope list domains)")
+        raise Refused(
+            "source: a domain is needed, or several, such as source=a,b (transferscope list domains)"
+        )
     return [[*words, f"source={source}"] for source in dict.fromkeys(sources)]
 
 
@@ -146,11 +175,16 @@ def of_the_store(overrides: list[str]) -> list[list[str]]:
     """The overrides that go with --pairs."""
     for word in overrides:
         if (key := word.lstrip("+").partition("=")[0]) not in OF_THE_STORE:
-            raise Refused(f"{word}: with --pairs the records say what {key} is; only {', '.join(OF_THE_STORE)} can be given")
+            raise Refused(
+                f"{word}: with --pairs the records say what {key} is; only {', '.join(OF_THE_STORE)} "
+                "can be "
+                "given"
+            )
     return [overrides]
 
 
-# --- the table -------------------------------------------------------------------------------------------------------------------
+# --- the table
+# ------------------------------------------------------------------------------------------------------------
 
 
 def say(prediction: dict) -> None:
@@ -159,24 +193,58 @@ def say(prediction: dict) -> None:
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     console = Console(
-        file=sys.stdout, width=shutil.get_terminal_size((140, 40)).columns, force_terminal=colour, no_color=not colour, highlight=False
+        file=sys.stdout,
+        width=shutil.get_terminal_size((140, 40)).columns,
+        force_terminal=colour,
+        no_color=not colour,
+        highlight=False,
     )
     rows, items, budget = prediction["sources"], prediction["items"], prediction["label_budget"]
     labels = "all labels" if budget == "full" else f"{budget} labels a class"
-    console.print(Text(f"Before any training on {prediction['target']}: {prediction['backbone']}, {labels}, seed {prediction['seed']}"))
+    console.print(
+        Text(
+            f"Before any training on {prediction['target']}: {prediction['backbone']}, {labels}, seed "
+            f"{prediction['seed']}"
+        )
+    )
     now = [row["source_seconds"] for row in rows if row["source_seconds"]]
     stored = sum(row["source_seconds"] == 0 for row in rows)
-    models = [f"{len(now)} trained now in {sum(now):.0f} s"] * bool(now) + [f"{stored} from the store"] * bool(stored)
-    console.print(Text(f"Models of the sources: {', '.join(models) or 'none'}. Items: {items['source']} of each source, {items['target']} of "
+    models = [f"{len(now)} trained now in {sum(now):.0f} s"] * bool(now) + [
+        f"{stored} from the store"
+    ] * bool(stored)
+    console.print(Text(f"Models of the sources: {', '.join(models) or 'none'}. Items: {items['source']} of "
+        f"each source, {items['target']} of "
                        f"the target, and of these {items['target_labelled']} with their label."))  # fmt: skip
     best = min if len(rows) > 1 else None
     shift = ": label shift (lower = more alike)" if budget == "full" else ""
-    console.print(_table(f"Classes{shift}", rows, "labels", best, {"training items": "training_items", "classes shared": "classes_shared"}))
+    console.print(
+        _table(
+            f"Classes{shift}",
+            rows,
+            "labels",
+            best,
+            {"training items": "training_items", "classes shared": "classes_shared"},
+        )
+    )
     console.print(_table("Distances of inputs (lower = nearer)", rows, "inputs", best))
     if any(row["features"] for row in rows):
-        console.print(_table(f"Distances of features from {prediction['features_of']} (lower = nearer)", rows, "features", best))
+        console.print(
+            _table(
+                f"Distances of features from {prediction['features_of']} (lower = nearer)",
+                rows,
+                "features",
+                best,
+            )
+        )
     if any(row["scores"] for row in rows):
-        console.print(_table("Scores of each source's model (higher = expected to transfer better)", rows, "scores", best and max))
+        console.print(
+            _table(
+                "Scores of each source's model (higher = expected to transfer better)",
+                rows,
+                "scores",
+                best and max,
+            )
+        )
     console.print()
     reasons: dict[str, list[str]] = {}
     for row in rows:
@@ -188,7 +256,8 @@ def say(prediction: dict) -> None:
 
 
 def _table(title: str, rows: list[dict], group: str, best, facts: dict[str, str] | None = None):
-    """A title and a table, one row a source; `best` is min or max, and marks the first of a column, or None."""
+    """A title and a table, one row a source; `best` is min or max, and marks the first of a column, or
+    None."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
@@ -197,7 +266,11 @@ def _table(title: str, rows: list[dict], group: str, best, facts: dict[str, str]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("source", overflow="fold")
     columns = [[str(row[key]) for row in rows] for key in (facts or {}).values()]
-    names = [name for name in dict.fromkeys(name for row in rows for name in row[group]) if any(row[group].get(name) is not None for row in rows)]
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row[group])
+        if any(row[group].get(name) is not None for row in rows)
+    ]
     for name in names:
         values = [row[group].get(name) for row in rows]
         known = [_estimate(value) for value in values if value is not None]

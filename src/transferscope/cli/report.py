@@ -1,22 +1,26 @@
 """transferscope report: the verdicts as one self-contained page."""
 
-
 from transferscope.cli.parser import Parser
 
 HELP = """
-usage: transferscope report [RUNS] [-o report.html] [--baseline scratch] [--metric accuracy] [--selection last] [--margin 0.01]
-                            [--alpha 0.05] [--items random] [--correction holm] [--protocol NAME]
+usage: transferscope report [RUNS] [-o report.html] [--baseline scratch] [--metric accuracy]
+                            [--selection last] [--margin 0.01] [--alpha 0.05] [--items random]
+                            [--correction holm] [--protocol NAME]
 
-Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of every cell. It needs no other
-file, no network and no JavaScript for reading.
+Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of
+every cell. It needs no other file, no network and no JavaScript for reading.
 
-  RUNS             a store of runs, or one sweep of it, runs/sweeps/NAME (default: runs); wandb:ENTITY/PROJECT[/GROUP]; a folder of
-                   offline W&B runs, runs/wandb
+  RUNS             a store of runs, or one sweep of it, runs/sweeps/NAME (default: runs);
+                   wandb:ENTITY/PROJECT[/GROUP]; a folder of offline W&B runs, runs/wandb
   -o FILE          the page (default: report.html)
-  --baseline NAME  what a cell is held against        --metric NAME     the score
-  --selection NAME which labels chose the checkpoint  --margin 0.01     the smallest difference that matters
-  --alpha 0.05     level of each family of cells      --items NAME      random, or fixed: these test items alone
-  --correction holm, or bh                            --protocol NAME   inductive, transductive, or both for a mix
+  --baseline NAME  what a cell is held against
+  --metric NAME    the score
+  --selection NAME which labels chose the checkpoint
+  --margin 0.01    the smallest difference that matters
+  --alpha 0.05     level of each family of cells
+  --items NAME     random, or fixed: these test items alone
+  --correction     holm, or bh
+  --protocol NAME  inductive, transductive, or both for a mix
 The options are those of `transferscope compare`. Exit status: 0 done, 2 the request was wrong.
 """
 

@@ -20,20 +20,32 @@ if TYPE_CHECKING:
 HELP = """
 usage: transferscope reproduce NAME [key=value ...] [--selection RULE] [--format table|json]
 
-Run the experiment NAME (conf/experiment/NAME.yaml) and put what comes out beside experiments/NAME/published.csv: ours, its 95 % interval,
-whether it is within the tolerance. Every published cell is looked up in the grid before anything is trained; runs that are there already
-are not run again. A miss is stamped and no failure: exit status 0.
+Run the experiment NAME (conf/experiment/NAME.yaml) and put what comes out beside
+experiments/NAME/published.csv: ours, its 95 % interval, whether it is within the tolerance. Every published
+cell is looked up in the grid before anything is trained; runs that are there already are not run again. A
+miss is stamped and no failure: exit status 0.
 
   transferscope reproduce office_caltech_surf data_root=FOLDER
   transferscope reproduce office_caltech_surf data_root=FOLDER store=FOLDER --format json
 
-  --selection RULE  which evaluation of a run counts, as in compare: last | source_val | target_val | oracle | ... (default: last; oracle
-                    reads the test labels). An arm that sees nothing to choose by is judged by its last, and its line says so
-  --format json     [{"cell", "published", "ours", "ci", "selection", "tolerance", "inside"}], inside: |ours - published| <= tolerance
+  --selection RULE  which evaluation of a run counts, as in compare: last | source_val | target_val | oracle |
+                    ... (default: last; oracle reads the test labels). An arm that sees nothing to choose by
+                    is judged by its last, and its line says so
+  --format json     [{"cell", "published", "ours", "ci", "selection", "tolerance", "inside"}],
+                    inside: |ours - published| <= tolerance
 """
 
 CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy")
-COLUMNS = (*CELL, "value", "unit", "n_test", "seeds", "tolerance", "protocol", "source")  # the second `source`: where the value stands
+COLUMNS = (
+    *CELL,
+    "value",
+    "unit",
+    "n_test",
+    "seeds",
+    "tolerance",
+    "protocol",
+    "source",
+)  # the second `source`: where the value stands
 MEAN = "mean"  # in the place of source and target: over all the file's cells of that strategy
 ALPHA = 0.05
 FORMATS = ("table", "json")
@@ -51,7 +63,10 @@ class Published:
     protocol: str
 
     def __str__(self) -> str:
-        return f"published.csv, line {self.line}: {' '.join(f'{key}={value}' for key, value in self.cell.items())} protocol={self.protocol}"
+        return (
+            f"published.csv, line {self.line}: "
+            f"{' '.join(f'{key}={value}' for key, value in self.cell.items())} protocol={self.protocol}"
+        )
 
     def is_of(self, cell: dict) -> bool:
         return {key: cell[key] for key in CELL} == self.cell and cell["protocol"] == self.protocol
@@ -62,16 +77,28 @@ class Published:
 
     def members(self, published: "list[Published]") -> "list[Published]":
         """The lines of single cells that it speaks of: itself, or those that a mean is over."""
-        return [row for row in published if not row.is_mean and row.without_task() == self.without_task()] if self.is_mean else [self]
+        return (
+            [row for row in published if not row.is_mean and row.without_task() == self.without_task()]
+            if self.is_mean
+            else [self]
+        )
 
     def without_task(self) -> tuple:
-        return tuple(value for key, value in self.cell.items() if key not in ("source", "target")) + (self.protocol,)
+        return tuple(value for key, value in self.cell.items() if key not in ("source", "target")) + (
+            self.protocol,
+        )
 
 
 def main(argv: list[str]) -> int:
     name, overrides, selection, form = parse(argv)
     published = read_published(table_of(name))
-    check_cells(published, [(job.request.cell, tested_items(job.request)) for job in run.planned([f"experiment={name}", *overrides])])
+    check_cells(
+        published,
+        [
+            (job.request.cell, tested_items(job.request))
+            for job in run.planned([f"experiment={name}", *overrides])
+        ],
+    )
     stdout = sys.stdout
     sys.stdout = sys.stderr  # what the sweep says is no part of the table
     try:
@@ -100,9 +127,16 @@ def parse(argv: list[str]) -> tuple[str, list[str], str, str]:
     names = [word for word in words if "=" not in word]
     known = reproducible()
     if len(names) != 1:
-        raise Refused(f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value (transferscope reproduce --help)")
+        raise Refused(
+            f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value "
+            "(transferscope "
+            "reproduce --help)"
+        )
     if names[0] not in known:
-        raise Refused(f"reproduce {names[0]}: no experiment with published values{nearest(names[0], known)} ({', '.join(known)})")
+        raise Refused(
+            f"reproduce {names[0]}: no experiment with published values{nearest(names[0], known)} "
+            f"({', '.join(known)})"
+        )
     return names[0], [word for word in words if "=" in word], selection, form
 
 
@@ -126,15 +160,19 @@ def reproducible() -> list[str]:
     return [name for name in yamls.names("experiment") if table_of(name).is_file()]
 
 
-# --- the published table ---------------------------------------------------------------------------------------------------------
+# --- the published table
+# ---------------------------------------------------------------------------------------------------------
 
 
 def read_published(path: Path) -> list[Published]:
-    """Raises Refused, with the line, for a missing column, a value that is no fraction, a unit or protocol that there is not."""
+    """Raises Refused, with the line, for a missing column, a value that is no fraction, a unit or protocol
+    that there is not."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     header = lines[0] if lines else []
-    if missing := [column for column in dict.fromkeys(COLUMNS) if header.count(column) < COLUMNS.count(column)]:
+    if missing := [
+        column for column in dict.fromkeys(COLUMNS) if header.count(column) < COLUMNS.count(column)
+    ]:
         raise Refused(f"{path}: column {missing[0]} is missing; needed: {','.join(COLUMNS)}")
     if tuple(header) != COLUMNS:
         raise Refused(f"{path}: columns {','.join(header)}; needed, in this order: {','.join(COLUMNS)}")
@@ -157,27 +195,43 @@ def _published(path: Path, number: int, line: list[str]) -> Published:
         except ValueError:
             raise Refused(f"{where}: {key}={given[key]}; a number is needed") from None
         if not 0 <= numbers[key] <= 1:
-            raise Refused(f"{where}: {key}={given[key]}; a fraction between 0 and 1 is needed, not percent: {numbers[key] / 100:g}")
+            raise Refused(
+                f"{where}: {key}={given[key]}; a fraction between 0 and 1 is needed, not percent: "
+                f"{numbers[key] / 100:g}"
+            )
     if not given["n_test"].isdigit():
         raise Refused(f"{where}: n_test={given['n_test']}; the number of test items is needed")
     if (given["source"] == MEAN) != (given["target"] == MEAN):
-        raise Refused(f"{where}: source={given['source']}, target={given['target']}; {MEAN} stands for both or for neither")
+        raise Refused(
+            f"{where}: source={given['source']}, target={given['target']}; {MEAN} stands for both or for "
+            "neither"
+        )
     cell = {key: given[key] or None for key in CELL}
-    cell["label_budget"] = int(cell["label_budget"]) if (cell["label_budget"] or "").isdigit() else cell["label_budget"]
-    return Published(number, cell, numbers["value"], numbers["tolerance"], int(given["n_test"]), given["protocol"])
+    cell["label_budget"] = (
+        int(cell["label_budget"]) if (cell["label_budget"] or "").isdigit() else cell["label_budget"]
+    )
+    return Published(
+        number, cell, numbers["value"], numbers["tolerance"], int(given["n_test"]), given["protocol"]
+    )
 
 
 def check_cells(published: list[Published], cells: list[tuple[dict, int]]) -> None:
-    """Raises Refused, before anything is trained, for a line that is no cell of the experiment, has another number of test items, or is a mean of
-    no cell. cells: with their numbers of test items."""
+    """Raises Refused, before anything is trained, for a line that is no cell of the experiment, has another
+    number of test items, or is a mean of no cell. cells: with their numbers of test items."""
     for row in published:
         items = {number for cell, number in cells if row.is_of(cell)}
         if not row.is_mean and not items:
             raise Refused(f"{row}: the experiment has no such cell")
         if not row.is_mean and items != {row.n_test}:
-            raise Refused(f"{row}: n_test={row.n_test}, and the experiment tests on {' or '.join(map(str, sorted(items)))} items")
+            raise Refused(
+                f"{row}: n_test={row.n_test}, and the experiment tests on "
+                f"{' or '.join(map(str, sorted(items)))} items"
+            )
         if not row.members(published):
-            raise Refused(f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, backbone and protocol")
+            raise Refused(
+                f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, "
+                "backbone and protocol"
+            )
 
 
 def tested_items(request: "Request") -> int:
@@ -190,12 +244,13 @@ def tested_items(request: "Request") -> int:
     return len(split(request.target, request.config["split_seed"])[1])
 
 
-# --- ours ------------------------------------------------------------------------------------------------------------------------
+# --- ours
+# ------------------------------------------------------------------------------------------------------------
 
 
 def beside(published: list[Published], store: Path, sweep: str, selection: str = "last") -> list[dict]:
-    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in several variants, or in which
-    `selection` has nothing to choose by."""
+    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in
+    several variants, or in which `selection` has nothing to choose by."""
     from transferscope.comparison.arms import read_store
     from transferscope.comparison.paired_scores import Reader
 
@@ -206,8 +261,8 @@ def beside(published: list[Published], store: Path, sweep: str, selection: str =
 
 
 def found(row: Published, arms: list["Arm"], reader: "Reader") -> "tuple[Effect, str] | None":
-    """Our accuracy in a cell with its components of variance (with a single seed, that of the items alone), and the rule that selected it. None
-    without a result."""
+    """Our accuracy in a cell with its components of variance (with a single seed, that of the items alone),
+    and the rule that selected it. None without a result."""
     import numpy as np
 
     from transferscope.comparison.scores import NotSelectable
@@ -215,7 +270,9 @@ def found(row: Published, arms: list["Arm"], reader: "Reader") -> "tuple[Effect,
 
     fitting = [arm for arm in arms if row.is_of(arm.cell)]
     if len(fitting) != 1:
-        raise Refused(f"{row}: the sweep has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}")
+        raise Refused(
+            f"{row}: the sweep has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}"
+        )
     try:
         read = [reader.row(runs) for runs in fitting[0].runs.values()]
     except NotSelectable as reason:
@@ -225,18 +282,36 @@ def found(row: Published, arms: list["Arm"], reader: "Reader") -> "tuple[Effect,
     scores = np.stack([seed.scores for seed in read])  # [K, n]
     units = group_means(scores, read[0].groups)
     effect = estimate(units) if len(units) > 1 else estimate_over_items(units[0])
-    return replace(effect, delta=float(scores.mean())), read[0].selection  # as published: every item counts once, whatever its group
+    return replace(effect, delta=float(scores.mean())), read[
+        0
+    ].selection  # as published: every item counts once, whatever its group
 
 
 def _row(row: Published, cells: "list[tuple[Effect, str] | None]") -> dict:
     shown = {"cell": {**row.cell, "protocol": row.protocol}, "published": row.value}
     if None in cells:
-        return {**shown, "ours": None, "ci": None, "selection": None, "tolerance": row.tolerance, "inside": False}
+        return {
+            **shown,
+            "ours": None,
+            "ci": None,
+            "selection": None,
+            "tolerance": row.tolerance,
+            "inside": False,
+        }
     ours = sum(effect.delta for effect, _ in cells) / len(cells)
-    half = sum(effect.half(ALPHA) for effect, _ in cells) / len(cells)  # of a mean: as if its tasks erred together, for they share items
+    half = sum(effect.half(ALPHA) for effect, _ in cells) / len(
+        cells
+    )  # of a mean: as if its tasks erred together, for they share items
     rules = ", ".join(dict.fromkeys(rule for _, rule in cells))
     inside = abs(ours - row.value) <= row.tolerance + 1e-9  # what a decimal fraction loses as a float
-    return {**shown, "ours": ours, "ci": [ours - half, ours + half], "selection": rules, "tolerance": row.tolerance, "inside": inside}
+    return {
+        **shown,
+        "ours": ours,
+        "ci": [ours - half, ours + half],
+        "selection": rules,
+        "tolerance": row.tolerance,
+        "inside": inside,
+    }
 
 
 def print_table(rows: list[dict]) -> None:
@@ -253,7 +328,11 @@ def print_table(rows: list[dict]) -> None:
     for row in rows:
         cell, ours = row["cell"], ["no result", "", ""]
         if row["ours"] is not None:
-            ours = [f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), f"{row['ours'] - row['published']:+.3f}"]
+            ours = [
+                f"{row['ours']:.3f}",
+                "{:.3f} to {:.3f}".format(*row["ci"]),
+                f"{row['ours'] - row['published']:+.3f}",
+            ]
         task = "mean" if cell["source"] == MEAN else f"{cell['source'] or '∅'} → {cell['target']}"
         verdict = "inside" if row["inside"] else "miss"
         style = None if row["inside"] else "red"

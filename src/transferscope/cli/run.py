@@ -18,50 +18,69 @@ if TYPE_CHECKING:
 HELP = """
 usage: transferscope run key=value ... [-m] [--until-decided | --search | --settle] [--dry-run]
 
-Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not run again, a killed one is taken
-up where it stood.
+Train one run, or with -m (--multirun) one for every combination of the values given. A finished run is not
+run again, a killed one is taken up where it stood.
 
   transferscope run target=handwritten_digits source=printed_digits strategy=fine_tuning label_budget=10
-  transferscope run -m target=handwritten_digits source=printed_digits strategy=scratch,fine_tuning,dann label_budget=2,10 'seed=range(0,5)'
+  transferscope run -m target=handwritten_digits source=printed_digits label_budget=2,10 'seed=range(0,5)' \\
+                       strategy=scratch,fine_tuning,dann
   transferscope run experiment=demo
 
-choices (transferscope list ...): strategy=, backbone=, trainer=, tracking=, experiment=, target=, source= (null, one, or [a,b])
+choices (`transferscope list ...`):
+  target=, source= (null, one, or [a,b]), strategy=, backbone=, trainer=, tracking=, experiment=
+
 keys:
   label_budget=10          labelled target items a class, validation included; 0 or full
-  initialisation=auto      auto | random | pretrained (the backbone's weights) | source (a model trained on the source)
-                           | rotation, simclr (a backbone pre-trained on the source's pictures without their labels)
-  protocol=inductive       inductive | transductive (unlabelled test inputs visible)
+  initialisation=auto      auto | random | pretrained (the backbone's weights)
+                           | source (a model trained on the source)
+                           | rotation, simclr (pre-trained on the source's pictures without their labels)
+  protocol=inductive       inductive | transductive (the test items are seen in training, without labels)
   source_label_noise=0.0   share of source labels permuted; 1 is the shuffled-source control
-  image_size=null          pixels; null = the target's own          channels=null   null = the target's own
-  seed=0                   subset, initialisation, batches          split_seed=0    train/test splits
-  fold=null                small targets: 'fold=range(0,5)' with -m tests every labelled item in one fold of each seed; folds=null: 5
-  copies=keep              keep | drop_train: leave out training items, of target and source, that are bit-equal copies of test items
+  image_size=null          pixels; null = the target's own
+  channels=null            null = the target's own
+  seed=0                   subset, initialisation, batches
+  split_seed=0             train/test splits
+  fold=null                small targets: 'fold=range(0,5)' with -m tests every labelled item in one fold of
+                           each seed; folds=null: 5
+  copies=keep              keep | drop_train: leave out training items, of target and source, that are
+                           bit-equal copies of test items
   twin=false               true: the A/A twin, same labels with another initialisation and other batches
-  keep=none                none | selected: keep a model            selection=last  last | source_val | target_val | a validator (snd, ...)
+  keep=none                none | selected: keep a model
+  selection=last           the evaluation whose model is kept:
+                           last | source_val | target_val | a validator (snd, ...)
   keep_features=false      true: store features, for `compare --selection dev` and `iwcv`
   reverse_validation=false true: train backwards as well, for a value to choose hyper-parameters by
-  store=runs               where records go                         data_root=data  where data files are
+  store=runs               where records go
+  data_root=data           where data files are
   trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
-  trainer.augmentation=none  crop, affine (digits, too) | crop_flip, crop_flip_color (photographs)
-  trainer.label_smoothing=0.0                                       share of each given label that is spread over all classes
-  trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training ends
-  strategy.KEY, backbone.KEY                                        what the yaml of that choice holds
-  +notes.KEY=VALUE         a note: kept in the record, read by nothing; a finished run keeps those it was made with. Any other
-                           key that nothing reads is refused
+  trainer.augmentation=none
+                           crop, affine (digits, too) | crop_flip, crop_flip_color (photographs)
+  trainer.label_smoothing=0.0
+                           share of each given label that is spread over all classes
+  trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training
+                           ends
+  strategy.KEY, backbone.KEY
+                           what the yaml of that choice holds
+  +notes.KEY=VALUE         a note: kept in the record, read by nothing; a finished run keeps those it was made
+                           with. Any other key that nothing reads is refused
 
 flags:
   -m, --multirun           a sweep; values separated by commas, 'seed=range(0,5)'
-  --until-decided          with -m: each cell and its baseline get seeds until the cell is decided, at looks of 5, 7 and 10 seeds; leave
-                           seed out. Keys: 'until_decided.looks=[5,10,20]', until_decided.baseline, .metric, .margin, .alpha
-  --search                 with -m: every strategy is tuned with the same number of trials, its best values run on fresh seeds; the space:
-                           'trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))' strategy.KEY=choice(a,b). Keys: search.trials=20, .seeds,
-                           .selection, .sampler, .runs, .baseline
-  --settle                 with -m: where training that had not finished keeps a cell from a claim, both of its arms are trained for 2, then 4
-                           times the steps, and compare takes the longest pair. Keys: 'settle.lengths=[2,4]', settle.baseline, .metric,
-                           .margin, .alpha
+  --until-decided          with -m: each cell and its baseline get seeds until the cell is decided, at looks
+                           of 5, 7 and 10 seeds; leave seed out. Keys: 'until_decided.looks=[5,10,20]',
+                           until_decided.baseline, .metric, .margin, .alpha
+  --search                 with -m: every strategy is tuned with the same number of trials, its best values
+                           run on fresh seeds; the space:
+                             'trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))' strategy.KEY=choice(a,b)
+                           Keys: search.trials=20, .seeds, .selection, .sampler, .runs, .baseline
+  --settle                 with -m: where training that had not finished keeps a cell from a claim, both of
+                           its arms are trained for 2, then 4 times the steps, and compare takes the longest
+                           pair. Keys: 'settle.lengths=[2,4]', settle.baseline, .metric, .margin, .alpha
   --dry-run                what would run, what is done, what is refused and why, ETA
-  --cfg job                print the composed config               --config-dir DIR   a folder with shelves of your own (domain/, strategy/, ...)
-  hydra.launcher.n_jobs=4  processes side by side (auto: one a core)  hydra/launcher=NAME  local, basic, joblib, submitit_local, submitit_slurm
+  --cfg job                print the composed config
+  --config-dir DIR         a folder of yamls of your own (domain/, strategy/, ...)
+  hydra.launcher.n_jobs=4  processes side by side (auto: one a core)
+  hydra/launcher=NAME      local, basic, joblib, submitit_local, submitit_slurm
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
 """
 
@@ -71,7 +90,14 @@ FLAGS = {
     "--search": "hydra.sweeper.search=true",
     "--settle": "hydra.sweeper.settle=true",
 }
-WITH_A_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")  # options of Hydra; a folder's name may hold =
+WITH_A_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+)  # options of Hydra; a folder's name may hold =
 # of the config, that only this flag reads, and what the flag does
 SECTIONS = {
     "--search": ("search.", "finds values"),
@@ -83,7 +109,8 @@ outcome: list[Path | Exception] = []  # of a single run: its record folder, or w
 
 
 def task(config) -> None:
-    """What Hydra calls for each job. A single run's exception takes a way around Hydra, which would print its own line on it."""
+    """What Hydra calls for each job. A single run's exception takes a way around Hydra, which would print its
+    own line on it."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -137,7 +164,11 @@ def main(argv: list[str]) -> int:
     for before, word in zip(["", *arguments], arguments, strict=False):
         is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
         (overrides if is_override and before not in WITH_A_VALUE else flags).append(word)
-    sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]  # Hydra's parser takes no flag between two overrides
+    sys.argv = [
+        "transferscope",
+        *flags,
+        *paths.for_hydra(overrides),
+    ]  # Hydra's parser takes no flag between two overrides
     import hydra
     from hydra._internal.utils import get_args_parser
 
@@ -146,7 +177,9 @@ def main(argv: list[str]) -> int:
         parser.error = refuse_flags  # where Hydra would print its own usage
         own = [Path(folder)] if (folder := parser.parse_args(sys.argv[1:]).config_dir) else []
         with in_one_line(overrides, *own):
-            hydra.main(version_base="1.3", config_path=str(yamls.own_folder().resolve()), config_name="config")(task)()
+            hydra.main(
+                version_base="1.3", config_path=str(yamls.own_folder().resolve()), config_name="config"
+            )(task)()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
     match outcome:
@@ -167,7 +200,9 @@ def planned(overrides: list[str]) -> "list[Job]":
         in_one_line(overrides), initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"),
         contextlib.redirect_stdout(io.StringIO()),
     ):  # fmt: skip
-        return GlobalHydra.instance().hydra.multirun("config", task, [*paths.for_hydra(overrides), FLAGS["--dry-run"]])
+        return GlobalHydra.instance().hydra.multirun(
+            "config", task, [*paths.for_hydra(overrides), FLAGS["--dry-run"]]
+        )
 
 
 def refuse_flags(message: str) -> None:
@@ -190,7 +225,8 @@ def say_finished(folder: Path) -> int:
 
 
 def complete(argv: list[str], verbs: list[str]) -> int:
-    """Hydra's completion calls the program without its verb: `-sc query=bash` with COMP_LINE. Take the verb out and let Hydra answer."""
+    """Hydra's completion calls the program without its verb: `-sc query=bash` with COMP_LINE. Take the verb
+    out and let Hydra answer."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):

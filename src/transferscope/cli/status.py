@@ -72,7 +72,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", default="table")
     arguments = parser.parse_args(argv)
     if arguments.format not in FORMATS:
-        raise Refused(f"--format {arguments.format}: not one of {', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}")
+        raise Refused(
+            f"--format {arguments.format}: not one of "
+            f"{', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}"
+        )
     if arguments.watch and arguments.format == "json":
         raise Refused("--watch: shows the table; call status --format json again instead")
     if not arguments.store.is_dir():
@@ -80,7 +83,13 @@ def main(argv: list[str]) -> int:
     view = Store(arguments.store)
     if arguments.format == "json":
         sweeps = [
-            {"name": s.name, "created": s.created, "counts": s.counts, "eta_seconds": s.eta_seconds, "jobs": [vars(job) for job in s.jobs]}
+            {
+                "name": s.name,
+                "created": s.created,
+                "counts": s.counts,
+                "eta_seconds": s.eta_seconds,
+                "jobs": [vars(job) for job in s.jobs],
+            }
             for s in view.sweeps()
         ]
         print(json.dumps({"sweeps": sweeps, "unreadable": view.unreadable}, indent=1))
@@ -118,7 +127,10 @@ class Store:
             except Refused as refusal:
                 self.unreadable.append(str(refusal))
         plans.sort(key=lambda plan: (plan["created"], plan["name"]))
-        self.seen = [self._sweep(plan["name"], plan["created"], [self._planned(job) for job in plan["jobs"]]) for plan in plans]
+        self.seen = [
+            self._sweep(plan["name"], plan["created"], [self._planned(job) for job in plan["jobs"]])
+            for plan in plans
+        ]
         planned = {job["fingerprint"] for plan in plans for job in plan["jobs"]}
         names = {folder.name for folder in record.run_folders(self.folder)}
         names |= {path.parent.name for path in record.running(self.folder).glob("*/claim.json")}
@@ -144,7 +156,11 @@ class Store:
                 self.unreadable.append(str(refusal))
                 return Job(name, cell, seed, "unreadable", str(refusal))
         if cell is None and (claim := lease.claim(self.folder, name)):
-            cell, seed = (claim.get("cell"), claim.get("seed")) if schema.misfit(claim.get("cell"), schema.CELL) is None else (None, None)
+            cell, seed = (
+                (claim.get("cell"), claim.get("seed"))
+                if schema.misfit(claim.get("cell"), schema.CELL) is None
+                else (None, None)
+            )
         if status not in record.ANSWERS:
             return Job(name, cell, seed, status, detail)
         self.answers[name] = Job(name, cell, seed, status, detail, seconds)
@@ -154,7 +170,8 @@ class Store:
         return Sweep(name, created, jobs, self._seconds_left(jobs))
 
     def _seconds_left(self, jobs: list[Job]) -> float | None:
-        """By the median of this sweep's own runs; before there is one by the pace of those at work, else by the store's other runs."""
+        """By the median of this sweep's own runs; before there is one by the pace of those at work, else by
+        the store's other runs."""
         from transferscope.sweeps.progress import estimate
 
         waiting = sum(job.status in ("missing", "crashed") for job in jobs)

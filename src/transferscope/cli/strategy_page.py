@@ -1,4 +1,5 @@
-"""docs/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments that hold numbers of it."""
+"""docs/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments that hold
+numbers of it."""
 
 import ast
 import csv
@@ -11,20 +12,27 @@ from transferscope.catalog import shelves, yamls
 TOP = """\
 # The strategies
 
-Written by `make docs` from the yamls in `conf/strategy`, the classes they name, and the experiments. E_S: mean over labelled source items,
-E_T: over labelled target items, E_U: over unlabelled target items; p(x) are class probabilities, f(x) features, H is the entropy. *Labels*:
-whether it needs labelled target items, or works at `label_budget=0` too. *Classes*: whether source and target must have the same. The keys
-are those of the yaml: `strategy.KEY=VALUE` sets one. *The labelled target items of `Adaptation`*: papers on unsupervised adaptation have
-none; here, with labels in the budget, their cross-entropy is added with weight 1. `ramp`: 2 / (1 + exp(-10 p)) - 1, p the share of steps
-done. *Published* and *ours* are accuracies, *inside* means at most the tolerance apart: `transferscope reproduce EXPERIMENT`.
+Written by `make docs` from the yamls in `conf/strategy`, the classes they name, and the experiments. E_S:
+mean over labelled source items, E_T: over labelled target items, E_U: over unlabelled target items; p(x) are
+class probabilities, f(x) features, H is the entropy. *Labels*: whether it needs labelled target items, or
+works at `label_budget=0` too. *Classes*: whether source and target must have the same. The keys are those of
+the yaml: `strategy.KEY=VALUE` sets one. *The labelled target items of `Adaptation`*: papers on unsupervised
+adaptation have none; here, with labels in the budget, their cross-entropy is added with weight 1. `ramp`: 2 /
+(1 + exp(-10 p)) - 1, p the share of steps done. *Published* and *ours* are accuracies, *inside* means at most
+the tolerance apart: `transferscope reproduce EXPERIMENT`.
 
-`strategy.backbone_rate`, a key of all that train the backbone, is the share of the learning rate that pretrained weights and those of a
-source model have: 0.1 unless it is set, as in the references of DAN, CDAN, MDD, MCC and SHOT; random ones have 1. With one rate for all, a
-step that suits the new parts can undo what was transferred, which then looks like negative transfer.
+`strategy.backbone_rate`, a key of all that train the backbone, is the share of the learning rate that
+pretrained weights and those of a source model have: 0.1 unless it is set, as in the references of DAN, CDAN,
+MDD, MCC and SHOT; random ones have 1. With one rate for all, a step that suits the new parts can undo what
+was transferred, which then looks like negative transfer.
 """
 TOLD_ONCE = ("#", "_target_:", "name:", "starts_from:", "backbone_rate:")  # lines of a yaml
 CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
-STARTS = {"random": "random weights", "weights": "the backbone's own weights", "source": "a model trained on the source"}
+STARTS = {
+    "random": "random weights",
+    "weights": "the backbone's own weights",
+    "source": "a model trained on the source",
+}
 WITHOUT = "; with `source=null`, the backbone's own weights"
 
 
@@ -32,8 +40,13 @@ def page(choices: dict[str, Path]) -> str:
     """The whole page, as Markdown."""
     order = sorted(choices, key=lambda name: shelves.place(choices[name]))
     groups = [(idea, list(names)) for idea, names in groupby(order, lambda name: shelves.idea(choices[name]))]
-    contents = "\n".join(f"- {idea}: " + ", ".join(f"[{name}](#{name})" for name in names) for idea, names in groups)
-    sections = (f"## {idea[0].upper()}{idea[1:]}\n\n" + "\n".join(section(name, choices[name]) for name in names) for idea, names in groups)
+    contents = "\n".join(
+        f"- {idea}: " + ", ".join(f"[{name}](#{name})" for name in names) for idea, names in groups
+    )
+    sections = (
+        f"## {idea[0].upper()}{idea[1:]}\n\n" + "\n".join(section(name, choices[name]) for name in names)
+        for idea, names in groups
+    )
     return "\n".join([TOP, contents, "", *sections])
 
 
@@ -47,7 +60,9 @@ def section(name: str, path: Path) -> str:
     if compared := shelves.header(path, "compared"):
         parts.append(f"Compared: {compared}.")
     parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
-    if keys := [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(TOLD_ONCE)]:
+    if keys := [
+        line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(TOLD_ONCE)
+    ]:
         parts.append("```yaml\n" + "\n".join(keys) + "\n```")
     parts.append(numbers(name))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -56,40 +71,69 @@ def section(name: str, path: Path) -> str:
 def facts(path: Path, target: str) -> str:
     """What a strategy sees and asks for."""
     sees = ", ".join(f"`{word}`" for word in shelves.sights(path) or [] if word != "model of the source")
-    needs = [shelves.declared(target, attribute) for attribute in ("needs_target_labels", "shares_classes", "needs_source_model")]
+    needs = [
+        shelves.declared(target, attribute)
+        for attribute in ("needs_target_labels", "shares_classes", "needs_source_model")
+    ]
     labels, classes, model = (isinstance(node, ast.Constant) and node.value for node in needs)
     start = shelves.value(path, "starts_from")
     return (
-        f"Sees {sees}. Starts from {STARTS.get(start, '?')}{WITHOUT if start == 'source' and not model else ''}. "
-        f"Labels: {'needed' if labels else 'works without'}. Classes: {'must be shared' if classes else 'may differ'}."
+        f"Sees {sees}. Starts from "
+        f"{STARTS.get(start, '?')}{WITHOUT if start == 'source' and not model else ''}. "
+        f"Labels: {'needed' if labels else 'works without'}. Classes: "
+        f"{'must be shared' if classes else 'may differ'}."
     )
 
 
 def numbers(name: str) -> str:
-    """What was published for a strategy and what came out here, as a table, or "". Of an experiment's tasks their mean, where it holds one."""
+    """What was published for a strategy and what came out here, as a table, or "". Of an experiment's tasks
+    their mean, where it holds one."""
     lines = []
-    for folder in sorted(path.parent for path in (yamls.own_folder().parent / "experiments").glob("*/published.csv")):
+    for folder in sorted(
+        path.parent for path in (yamls.own_folder().parent / "experiments").glob("*/published.csv")
+    ):
         rows = [row for row in reproduction(folder) if row["cell"]["strategy"] == name]
         means = [row for row in rows if row["cell"]["source"] == "mean"]
-        lines += [[f"[{folder.name}](../experiments/{folder.name})", *line(row, rows)] for row in means or rows]
+        lines += [
+            [f"[{folder.name}](../experiments/{folder.name})", *line(row, rows)] for row in means or rows
+        ]
     head = ["experiment", "task", "labels a class", "backbone", "published", "ours", "95 % interval", ""]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *lines]) if lines else ""
+    return (
+        "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *lines])
+        if lines
+        else ""
+    )
 
 
 def reproduction(folder: Path) -> list[dict]:
-    """The rows of an experiment's results/reproduced.json; before there is one, those of its published.csv, without ours."""
+    """The rows of an experiment's results/reproduced.json; before there is one, those of its published.csv,
+    without ours."""
     if (made := folder / "results" / "reproduced.json").is_file():
         return json.loads(made.read_text("utf-8"))
     with (folder / "published.csv").open(newline="", encoding="utf-8") as file:
-        columns = [*next(csv.reader(file))[:-1], "cited"]  # the last column is called `source` too: where the value stands
-        return [{"cell": {key: row[key] for key in CELL}, "published": float(row["value"])} for row in csv.DictReader(file, columns)]
+        columns = [
+            *next(csv.reader(file))[:-1],
+            "cited",
+        ]  # the last column is called `source` too: where the value stands
+        return [
+            {"cell": {key: row[key] for key in CELL}, "published": float(row["value"])}
+            for row in csv.DictReader(file, columns)
+        ]
 
 
 def line(row: dict, rows: list[dict]) -> list[str]:
-    """task, labels, backbone, published, ours, interval, verdict; rows: all of that strategy, to count a mean's tasks."""
+    """task, labels, backbone, published, ours, interval, verdict; rows: all of that strategy, to count a
+    mean's tasks."""
     cell = row["cell"]
-    tasks = [other for other in rows if other is not row and other["cell"] | {"source": "mean", "target": "mean"} == cell]  # of no mean: none
-    told = [f"mean of {len(tasks)}" if tasks else f"{cell['source'] or '∅'} → {cell['target']}", str(cell["label_budget"] or 0)]
+    tasks = [
+        other
+        for other in rows
+        if other is not row and other["cell"] | {"source": "mean", "target": "mean"} == cell
+    ]  # of no mean: none
+    told = [
+        f"mean of {len(tasks)}" if tasks else f"{cell['source'] or '∅'} → {cell['target']}",
+        str(cell["label_budget"] or 0),
+    ]
     told += [cell["backbone"], f"{row['published']:.3f}"]
     if row.get("ours") is None:
         return [*told, "", "", "no result" if "ours" in row else "not reproduced yet"]

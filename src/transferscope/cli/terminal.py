@@ -1,4 +1,5 @@
-"""What is printed: in any encoding, that of the terminal or of the file that output goes to, and without the logs of libraries."""
+"""What is printed: in any encoding, that of the terminal or of the file that output goes to, and without the
+logs of libraries."""
 
 import codecs
 import logging
@@ -6,13 +7,15 @@ import sys
 import unicodedata
 
 ASCII = {
-    "→": "->", "←": "<-", "↑": "^", "↓": "v", "−": "-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": ".", "…": "...", "Δ": "delta",
-    "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "α": "alpha", "★": "*", "✓": "ok", "✗": "x", "“": '"', "”": '"', "‘": "'", "’": "'",
+    "→": "->", "←": "<-", "↑": "^", "↓": "v", "−": "-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": ".",
+    "…": "...", "Δ": "delta", "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "α": "alpha", "★": "*", "✓": "ok",
+    "✗": "x", "“": '"', "”": '"', "‘": "'", "’": "'",
 }  # fmt: skip
 
 
 def write_any_text() -> None:
-    """From here on stdout and stderr write a sign that their encoding lacks as its nearest in ASCII, or as `?`."""
+    """From here on stdout and stderr write a sign that their encoding lacks as its nearest in ASCII, or as
+    `?`."""
     codecs.register_error("transferscope", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not one that a test or a notebook has put there
@@ -20,7 +23,8 @@ def write_any_text() -> None:
 
 
 def quiet_libraries() -> None:
-    """matplotlib, which others import, warns on the way that the user's home cannot be written to. Nothing here draws with it."""
+    """matplotlib, which others import, warns on the way that the user's home cannot be written to. Nothing
+    here draws with it."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
@@ -32,4 +36,6 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
 
 
 def _plain(sign: str) -> str:
-    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or ("-" if unicodedata.name(sign, "").startswith("BOX") else "?")
+    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or (
+        "-" if unicodedata.name(sign, "").startswith("BOX") else "?"
+    )

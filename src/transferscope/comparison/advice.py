@@ -7,13 +7,23 @@ FIRST_LOOK = 5  # seeds, at least
 
 
 def advice(cells) -> list[str]:
-    """The better command first, then what it means to add seeds to these runs; nothing where no cell wants seeds."""
-    wanted = [int(found[1]) for cell in cells if (found := re.match(r"more seeds: about (\d+) in all", cell.reason))]
+    """The better command first, then what it means to add seeds to these runs; nothing where no cell wants
+    seeds."""
+    wanted = [
+        int(found[1]) for cell in cells if (found := re.match(r"more seeds: about (\d+) in all", cell.reason))
+    ]
     if not wanted:
         return []
     first = max(FIRST_LOOK, math.ceil(max(wanted) / 4))
     looks = f"until_decided.looks=[{first},{2 * first},{4 * first}]"
     return [
-        f"more seeds, best: transferscope run -m ... --until-decided '{looks}' store=ANOTHER, its looks planned before any is taken",
-        "or added here, all at once: the next reading is judged at a fifth of this one's level, for which their number is computed",
+        (
+            f"more seeds, best: transferscope run -m ... --until-decided '{looks}' store=ANOTHER, its looks "
+            "planned before any is taken"
+        ),
+        (
+            "or added here, all at once: the next reading is judged at a fifth of this one's level, for "
+            "which "
+            "their number is computed"
+        ),
     ]

@@ -1,4 +1,5 @@
-"""From a store's records and plans to arms: the runs of one cell over seeds, and which plan asked for them."""
+"""From a store's records and plans to arms: the runs of one cell over seeds, and which plan asked for
+them."""
 
 import json
 import re
@@ -17,7 +18,9 @@ FOLDS = "folds"
 BACKBONE_RATE = "strategy.backbone_rate"
 SOURCE_RATE = "source_backbone_rate"  # of the source model: the same, unless an arm has no rate of its own
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
-LENGTHENS = "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
+LENGTHENS = (
+    "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
+)
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
 _NO_CHOICE = ("seed=", "fold=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
 
@@ -26,11 +29,12 @@ _NO_CHOICE = ("seed=", "fold=", "store=", "sweep=", "tracking", "hydra")  # over
 class Arm:
     """The runs of one cell and one variant, over seeds.
 
-    cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less seed and fold; for an arm without any record
-    only what its plan says. runs: (folder, record) by seed, those that can be scored: one a seed, or all its folds in order. asked: the seeds
-    of it in each plan, the earliest plan first. plan: whose family it is in, that of the earliest. searches: the plans that tuned it.
-    longer: by times the steps, what `run --settle` trained for longer; such an arm is no row and no baseline of its own.
-    """
+    cell: the contract's cell keys. consumed: what the runs consume, flat (`trainer.steps`), less seed and
+    fold; for an arm without any record only what its plan says. runs: (folder, record) by seed, those that
+    can be scored: one a seed, or all its folds in order. asked: the seeds of it in each plan, the earliest
+    plan first. plan: whose family it is in, that of the earliest. searches: the plans that tuned it.
+    longer: by times the steps, what `run --settle` trained for longer; such an arm is no row and no baseline
+    of its own."""
 
     cell: dict
     consumed: dict[str, object]
@@ -47,7 +51,8 @@ class Arm:
 
     @property
     def is_twin(self) -> bool:
-        """An A/A twin: the same run with another initialisation and other batches. Neither a row nor a baseline."""
+        """An A/A twin: the same run with another initialisation and other batches. Neither a row nor a
+        baseline."""
         return bool(self.consumed.get(TWIN))
 
     @property
@@ -74,8 +79,8 @@ class Arm:
 
 @dataclass
 class Records:
-    """A store as `compare` sees it. plans: oldest first. arms: without the A/A twins, which are in `twins`. missing, failed, not_applicable: one
-    dict a run, with `plans`, the plans that asked for it."""
+    """A store as `compare` sees it. plans: oldest first. arms: without the A/A twins, which are in `twins`.
+    missing, failed, not_applicable: one dict a run, with `plans`, the plans that asked for it."""
 
     plans: list[dict] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
@@ -90,8 +95,8 @@ class Records:
 
 
 def read_store(store: Path) -> Records:
-    """Every record and plan of a store. A record that cannot be read is listed in `failed`; Refused for a plan that cannot, for it is the
-    family of the verdicts."""
+    """Every record and plan of a store. A record that cannot be read is listed in `failed`; Refused for a
+    plan that cannot, for it is the family of the verdicts."""
     plans = read_plans(store)
     asked = defaultdict(list)
     for plan in plans:
@@ -119,7 +124,8 @@ def read_store(store: Path) -> Records:
 
 
 def _join_lengths(plans: list[dict], records: Records, by_fingerprint: dict[str, Arm | None]) -> None:
-    """Make what `run --settle` trained for longer a part of the arm that it lengthens; what a plan asks for by itself stays an arm as well."""
+    """Make what `run --settle` trained for longer a part of the arm that it lengthens; what a plan asks for
+    by itself stays an arm as well."""
     jobs = [job for plan in plans for job in plan["jobs"]]
     asked = {job["fingerprint"] for job in jobs if LENGTHENS not in job}
     joined = set()
@@ -134,7 +140,13 @@ def _join_lengths(plans: list[dict], records: Records, by_fingerprint: dict[str,
     records.arms = [arm for arm in records.arms if arm not in joined]
 
 
-def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str, Arm | None], by_content: dict[tuple, Arm]) -> None:
+def _take(
+    folder: Path,
+    record: dict,
+    records: Records,
+    by_fingerprint: dict[str, Arm | None],
+    by_content: dict[tuple, Arm],
+) -> None:
     """Put a record where it belongs: a run of an arm, failed, or not applicable."""
     name, seed, status = record["fingerprint"], record["seed"], record["status"]
     if record["role"] == "trial":
@@ -159,8 +171,11 @@ def _take(folder: Path, record: dict, records: Records, by_fingerprint: dict[str
 
 
 def consumed_of(record: dict) -> dict[str, object]:
-    """What a run consumed, flat, less seed and fold; with the rate of its backbone where transferred weights are trained at one."""
-    consumed = flat({key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)})
+    """What a run consumed, flat, less seed and fold; with the rate of its backbone where transferred weights
+    are trained at one."""
+    consumed = flat(
+        {key: value for key, value in record["consumed"].items() if key not in ("seed", "role", FOLD)}
+    )
     rate = record.get("backbone_rate", 1.0)  # a record that does not know of it was made at 1
     if rate is not None and record["cell"]["initialisation"] != "random":
         rate = consumed.setdefault(BACKBONE_RATE, rate)
@@ -170,7 +185,8 @@ def consumed_of(record: dict) -> dict[str, object]:
 
 
 def _without_incomplete(arms: list[Arm]) -> list[dict]:
-    """Take the seeds that lack a fold out of their arms: what is left of their items is another test set. One listed row each."""
+    """Take the seeds that lack a fold out of their arms: what is left of their items is another test set. One
+    listed row each."""
     rows = []
     for arm in arms:
         folds = range(arm.consumed.get(FOLDS, 1))
@@ -208,7 +224,8 @@ def _listed(fingerprint: str | None, cell: dict, seed: int | None, status: str, 
 
 
 def _name_variants(arms: list[Arm]) -> None:
-    """Arms of one cell differ in what they consume: those keys are their variant. A non-zero label noise is always told."""
+    """Arms of one cell differ in what they consume: those keys are their variant. A non-zero label noise is
+    always told."""
     cells = defaultdict(list)
     for arm in arms:
         cells[tuple(arm.cell.values())].append(arm)
@@ -220,8 +237,11 @@ def _name_variants(arms: list[Arm]) -> None:
             arm.variant = ", ".join(f"{key}={arm.consumed[key]}" for key in told if key in arm.consumed)
 
 
-def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | None], wanted: dict[str, Arm]) -> None:
-    """Note which arms the plan asked for, and what is missing; plans come oldest first. wanted: arms of missing runs by fingerprint."""
+def _follow_plan(
+    plan: dict, records: Records, by_fingerprint: dict[str, Arm | None], wanted: dict[str, Arm]
+) -> None:
+    """Note which arms the plan asked for, and what is missing; plans come oldest first. wanted: arms of
+    missing runs by fingerprint."""
     jobs = [job for job in plan["jobs"] if job["role"] != "trial"]
     same: dict[str, Arm] = {}
     for job in jobs:
@@ -234,7 +254,10 @@ def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | N
         if job["status"] == "not_applicable":
             if _identity(job) not in listed:
                 records.not_applicable.append(
-                    {**_listed(name, job["cell"], job["seed"], "not_applicable", job["reason"]), "overrides": job["overrides"]}
+                    {
+                        **_listed(name, job["cell"], job["seed"], "not_applicable", job["reason"]),
+                        "overrides": job["overrides"],
+                    }
                 )
             continue
         if by_fingerprint.get(name) or name in {row["fingerprint"] for row in records.not_applicable}:
@@ -250,7 +273,9 @@ def _follow_plan(plan: dict, records: Records, by_fingerprint: dict[str, Arm | N
             _ask(arm, plan, job["seed"])
         if name not in by_fingerprint and name not in listed:
             why = f"planned in '{plan['name']}', no record"
-            records.missing.append({**_listed(name, job["cell"], job["seed"], "missing", why), "overrides": job["overrides"]})
+            records.missing.append(
+                {**_listed(name, job["cell"], job["seed"], "missing", why), "overrides": job["overrides"]}
+            )
 
 
 def _identity(row: dict) -> str:
@@ -259,7 +284,8 @@ def _identity(row: dict) -> str:
 
 
 def family_plan(plan: dict) -> str:
-    """The name under which a plan makes families. One that was given none grows with the next command, unless its looks were planned."""
+    """The name under which a plan makes families. One that was given none grows with the next command, unless
+    its looks were planned."""
     return UNNAMED if _BY_HASH.fullmatch(plan["name"]) and "sequential" not in plan else plan["name"]
 
 
@@ -273,5 +299,9 @@ def _ask(arm: Arm, plan: dict, seed: int) -> None:
 
 def _key(job: dict) -> str:
     """Equal for the seeds of one arm: the cell, and whatever else was asked for on the command line."""
-    asked = [text for text in job["overrides"].split() if not text.startswith(_NO_CHOICE) and text.partition("=")[0] not in CELL_KEYS]
+    asked = [
+        text
+        for text in job["overrides"].split()
+        if not text.startswith(_NO_CHOICE) and text.partition("=")[0] not in CELL_KEYS
+    ]
     return json.dumps([job["cell"], job["variant"], sorted(asked)], sort_keys=True)

@@ -7,8 +7,8 @@ NEGATIVE_TRANSFER = "negative transfer"
 
 @dataclass(frozen=True)
 class Words:
-    """isolates: what a difference to it tells. against: what it is. subject, gains, loses, same: "transfer helps in 3 cells, hurts in 2".
-    negative_transfer: whether a loss against it may be called that."""
+    """isolates: what a difference to it tells. against: what it is. subject, gains, loses, same: "transfer
+    helps in 3 cells, hurts in 2". negative_transfer: whether a loss against it may be called that."""
 
     isolates: str
     against: str
@@ -43,7 +43,9 @@ WORDS = {
         loses="falls short",
     ),
     "target_only_long": Words(
-        isolates="what the source is worth at equal compute: the steps of its training are spent on the target",
+        isolates=(
+            "what the source is worth at equal compute: the steps of its training are spent on the target"
+        ),
         against="target-only training of equal compute",
         subject="the source",
         loses="falls short",
@@ -70,7 +72,9 @@ WORDS = {
         loses="loses",
     ),
     "naive": Words(
-        isolates="what has been learnt beyond the most frequent class, or the class shares, of the labelled items",
+        isolates=(
+            "what has been learnt beyond the most frequent class, or the class shares, of the labelled items"
+        ),
         against="one constant answer from the labelled items' classes",
         subject="learning",
     ),
@@ -94,4 +98,6 @@ WORDS = {
 
 def of(names: list[str]) -> Words:
     """Of the baselines that a page shows: one, unless it shows no cell."""
-    return WORDS[names[0]] if len(names) == 1 else Words("", " and ".join(names) or "the baseline", "transfer")
+    return (
+        WORDS[names[0]] if len(names) == 1 else Words("", " and ".join(names) or "the baseline", "transfer")
+    )

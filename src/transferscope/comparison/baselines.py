@@ -8,7 +8,11 @@ from transferscope.comparison.naive import NAME as NAIVE
 from transferscope.errors import Refused, nearest
 
 BASELINES = tuple(WORDS)
-SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm")  # all that they learn, they learn from the source
+SOURCE_ONLY = (
+    "source_only",
+    "source_nearest_neighbour",
+    "source_svm",
+)  # all that they learn, they learn from the source
 TARGET_ONLY = tuple(name for name, words in WORDS.items() if words.negative_transfer)
 
 STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
@@ -17,7 +21,11 @@ STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
 _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
 # save for what shallow strategies and their baselines can have alike, each of it worth points of its own
 _ALIKE = ("strategy.scaling", "strategy.classifier", "strategy.C", "strategy.unit_length")
-_LEARNT_FROM_SOURCE = ("source", "rotation", "simclr")  # initialisations that there are none of without a source
+_LEARNT_FROM_SOURCE = (
+    "source",
+    "rotation",
+    "simclr",
+)  # initialisations that there are none of without a source
 _WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
 
@@ -30,7 +38,9 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     for part in filter(None, rest.split(",")):
         key, equals, value = part.strip().partition("=")
         if not equals:
-            raise Refused(f"--baseline {text}: '{part}' is not KEY=VALUE, as in {name}:trainer.optimizer.lr=0.01")
+            raise Refused(
+                f"--baseline {text}: '{part}' is not KEY=VALUE, as in {name}:trainer.optimizer.lr=0.01"
+            )
         pinned[key] = value
     if name == NAIVE and pinned:
         raise Refused(f"--baseline {text}: the naive predictor has no settings; give --baseline {NAIVE}")
@@ -56,7 +66,8 @@ def is_row(arm: Arm, name: str) -> bool:
 
 
 def able(arms: list[Arm], name: str) -> list[Arm]:
-    """Those that could be the baseline of some arm: few beside many, which `find` looks through for each arm."""
+    """Those that could be the baseline of some arm: few beside many, which `find` looks through for each
+    arm."""
     if name == "shuffled_source":
         return [arm for arm in arms if arm.noise == 1]
     alone = ("scratch", "target_only")
@@ -65,24 +76,36 @@ def able(arms: list[Arm], name: str) -> list[Arm]:
 
 
 def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[tuple[Arm, int | str | None]]:
-    """(baseline arm, label budget of the row), one for each budget the baseline has where the arm itself has none. Empty: there is none.
+    """(baseline arm, label budget of the row), one for each budget the baseline has where the arm itself has
+    none. Empty: there is none.
 
-    arms: all, or those that are `able`. The naive predictor is an arm without runs, of the arm's own labels. Raises Refused where several arms
-    could be the baseline.
-    """
+    arms: all, or those that are `able`. The naive predictor is an arm without runs, of the arm's own labels.
+    Raises Refused where several arms could be the baseline."""
     if name == NAIVE:
         return [(Arm(arm.cell | {"strategy": NAIVE}, {}), arm.cell["label_budget"])]
     by_budget = defaultdict(list)
     for candidate in arms:
-        if _serves(arm, candidate, name) and all(_equal(candidate.consumed.get(key), value) for key, value in pinned.items()):
+        if _serves(arm, candidate, name) and all(
+            _equal(candidate.consumed.get(key), value) for key, value in pinned.items()
+        ):
             by_budget[candidate.cell["label_budget"]].append(candidate)
     own = arm.cell["label_budget"]
-    return [(_choose(arm, candidates, name), budget if own is None else own) for budget, candidates in by_budget.items()]
+    return [
+        (_choose(arm, candidates, name), budget if own is None else own)
+        for budget, candidates in by_budget.items()
+    ]
 
 
 def twin_of(arm: Arm, twins: list[Arm]) -> Arm | None:
     """The arm's A/A twin: the same labels and settings, another initialisation and other batches."""
-    return next((twin for twin in twins if twin.cell == arm.cell and _without(twin.consumed, TWIN) == _without(arm.consumed, TWIN)), None)
+    return next(
+        (
+            twin
+            for twin in twins
+            if twin.cell == arm.cell and _without(twin.consumed, TWIN) == _without(arm.consumed, TWIN)
+        ),
+        None,
+    )
 
 
 def unlike(arm: Arm, baseline: Arm, name: str) -> list[str]:
@@ -106,7 +129,10 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
         return False
     if name == "shuffled_source":
         return candidate.noise == 1 and all(a[key] == b[key] for key in CELL_KEYS)
-    if name in SOURCE_ONLY[1:] and (a["initialisation"], a["label_budget"]) != (b["initialisation"], b["label_budget"]):
+    if name in SOURCE_ONLY[1:] and (a["initialisation"], a["label_budget"]) != (
+        b["initialisation"],
+        b["label_budget"],
+    ):
         return False
     if name in SOURCE_ONLY:
         return candidate.noise == 0 and b["strategy"] == name and a["source"] == b["source"]
@@ -117,8 +143,17 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
     if name == "scratch":
         return b["strategy"] == "scratch"
     if name == "target_ssl":
-        return b["strategy"] == "target_ssl" and a["protocol"] == b["protocol"] and b["initialisation"] == _start(arm)
-    if name == "target_only_long" and arm.runs and candidate.runs and candidate.consumed.get(STEPS) != _compute(arm):
+        return (
+            b["strategy"] == "target_ssl"
+            and a["protocol"] == b["protocol"]
+            and b["initialisation"] == _start(arm)
+        )
+    if (
+        name == "target_only_long"
+        and arm.runs
+        and candidate.runs
+        and candidate.consumed.get(STEPS) != _compute(arm)
+    ):
         return False
     return _without_source(arm, candidate)
 
@@ -126,11 +161,14 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
 def _without_source(arm: Arm, candidate: Arm) -> bool:
     """A(∅, T) from the arm's own start."""
     start, strategy = _start(arm), candidate.cell["strategy"]
-    return (strategy == "scratch" and start == "random") or (strategy == "target_only" and candidate.cell["initialisation"] == start)
+    return (strategy == "scratch" and start == "random") or (
+        strategy == "target_only" and candidate.cell["initialisation"] == start
+    )
 
 
 def _start(arm: Arm) -> str:
-    """Where the arm's weights come from once the source is taken away: pretrained where the backbone has them, else random ones."""
+    """Where the arm's weights come from once the source is taken away: pretrained where the backbone has
+    them, else random ones."""
     start = arm.cell["initialisation"]
     if start not in _LEARNT_FROM_SOURCE:
         return start
@@ -144,7 +182,9 @@ def _compute(arm: Arm) -> int:
 
 def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
     candidates = [c for c in candidates if c.runs] or candidates
-    candidates = [c for c in candidates if c.searches & arm.searches] or candidates  # tuned beside it, with the same number of trials
+    candidates = [
+        c for c in candidates if c.searches & arm.searches
+    ] or candidates  # tuned beside it, with the same number of trials
     if not arm.runs:  # nothing to compare yet
         return candidates[0]
     if name != "target_only_long":  # whose steps are those of another arm's baseline
@@ -152,7 +192,9 @@ def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
     own = (NOISE,) if name == "shuffled_source" else _OWN
     keys = sorted({key for c in candidates for key in c.consumed})
     differing = [key for key in keys if len({str(c.consumed.get(key)) for c in candidates}) > 1]
-    shared = [key for key in differing if key in arm.consumed and (key == BACKBONE_RATE or not key.startswith(own))]
+    shared = [
+        key for key in differing if key in arm.consumed and (key == BACKBONE_RATE or not key.startswith(own))
+    ]
     agreeing = [c for c in candidates if all(c.consumed.get(key) == arm.consumed[key] for key in shared)]
     chosen = agreeing if agreeing else candidates
     if len(chosen) == 1:
@@ -166,13 +208,16 @@ def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
 
 
 def _of_length(arm: Arm, candidates: list[Arm]) -> list[Arm]:
-    """Those trained for as many steps as the arm, if any; an arm without steps on the target goes by those of its source model, and where
-    these decide nothing by the shortest, for longer ones are there for equal compute."""
+    """Those trained for as many steps as the arm, if any; an arm without steps on the target goes by those of
+    its source model, and where these decide nothing by the shortest, for longer ones are there for equal
+    compute."""
     lengths = [candidate.consumed.get(STEPS) for candidate in candidates]
     wanted = arm.consumed.get(STEPS) or arm.consumed.get(SOURCE_STEPS)
     if wanted not in lengths and not arm.consumed.get(STEPS):
         wanted = min((length for length in lengths if length), default=None)
-    return [candidate for candidate, length in zip(candidates, lengths, strict=True) if length == wanted] or candidates
+    return [
+        candidate for candidate, length in zip(candidates, lengths, strict=True) if length == wanted
+    ] or candidates
 
 
 def _without(consumed: dict, key: str) -> dict:

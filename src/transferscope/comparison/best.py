@@ -1,4 +1,5 @@
-"""Which strategy for a target: the set that cannot be told from the best, and what the best gains once its being chosen is allowed for."""
+"""Which strategy for a target: the set that cannot be told from the best, and what the best gains once its
+being chosen is allowed for."""
 
 import json
 from collections import defaultdict
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Best:
-    """Of the `among` cells of one target, budget, protocol and baseline arm: the one with the highest score, then those that cannot be told from
-    it.
+    """Of the `among` cells of one target, budget, protocol and baseline arm: the one with the highest score,
+    then those that cannot be told from it.
 
-    arm: what the baseline arm is called where one target, budget and protocol has several, else ''. delta, ci_simultaneous: of the first against
-    its baseline. corrected: its Δ once its score is drawn towards the others' (normal-normal empirical Bayes), for the highest of several is
-    overstated; None where there are no others, or no two seeds that all have. gains: whether any of them scores above the baseline.
-    """
+    arm: what the baseline arm is called where one target, budget and protocol has several, else ''. delta,
+    ci_simultaneous: of the first against its baseline. corrected: its Δ once its score is drawn towards the
+    others' (normal-normal empirical Bayes), for the highest of several is overstated; None where there are no
+    others, or no two seeds that all have. gains: whether any of them scores above the baseline."""
 
     target: str
     label_budget: int | str | None
@@ -43,12 +44,15 @@ class Best:
     def to_dict(self) -> dict:
         keys = ("source", "backbone", "initialisation", "strategy", "variant", "strategy_score", "delta")
         strategies = [{key: getattr(cell, key) for key in keys} for cell in self.cells]
-        return {**{key: getattr(self, key) for key in self.__dataclass_fields__ if key != "cells"}, "strategies": strategies}
+        return {
+            **{key: getattr(self, key) for key in self.__dataclass_fields__ if key != "cells"},
+            "strategies": strategies,
+        }
 
 
 def best(cells: "list[Cell]", settings: dict) -> list[Best]:
-    """One a target, label budget, protocol and baseline arm. Controls are no candidates, nor are cells with a single seed; against the shuffled
-    source, where every cell has a baseline of its own, there is no best."""
+    """One a target, label budget, protocol and baseline arm. Controls are no candidates, nor are cells with a
+    single seed; against the shuffled source, where every cell has a baseline of its own, there is no best."""
     if settings["baseline"].partition(":")[0] == "shuffled_source":
         return []
     choices = defaultdict(lambda: defaultdict(list))
@@ -59,17 +63,24 @@ def best(cells: "list[Cell]", settings: dict) -> list[Best]:
     found = []
     for arms in choices.values():
         backbones = [cells[0].backbone for cells in arms.values()]
-        names = backbones if len(set(backbones)) == len(arms) else [f"{name}, baseline {k}" for k, name in enumerate(backbones, start=1)]
+        names = (
+            backbones
+            if len(set(backbones)) == len(arms)
+            else [f"{name}, baseline {k}" for k, name in enumerate(backbones, start=1)]
+        )
         for cells, name in zip(arms.values(), names, strict=True):
             found.append(_best(cells, name if len(arms) > 1 else "", settings["items"], settings["alpha"]))
     return found
 
 
 def _arm(cell: "Cell") -> str:
-    """What the cell's baseline is and consumes, whichever seeds there are; strategies with one baseline are one choice."""
+    """What the cell's baseline is and consumes, whichever seeds there are; strategies with one baseline are
+    one choice."""
     runs = cell.evidence.baseline_runs
     consumed = cell.evidence.records[runs[0]]["consumed"] if runs else {}
-    return json.dumps({key: value for key, value in consumed.items() if key not in ("seed", "role", "fold")}, sort_keys=True)
+    return json.dumps(
+        {key: value for key, value in consumed.items() if key not in ("seed", "role", "fold")}, sort_keys=True
+    )
 
 
 def _best(cells: list["Cell"], arm: str, items: str, alpha: float) -> Best:
@@ -96,20 +107,24 @@ def _best(cells: list["Cell"], arm: str, items: str, alpha: float) -> Best:
 def corrected(cells: list["Cell"], items: str) -> float | None:
     """Δ of the first of these, its score drawn towards the mean of them all.
 
-    What the strategies differ by is shrunk, not their Δ, which share the baseline's luck: that would pull a true star back by 1.5 to 2.7 points.
-    The seeds' part of the variance is pooled over the strategies.
-    """
+    What the strategies differ by is shrunk, not their Δ, which share the baseline's luck: that would pull a
+    true star back by 1.5 to 2.7 points. The seeds' part of the variance is pooled over the strategies."""
     seeds = [seed for seed in cells[0].evidence.seeds if all(seed in cell.evidence.seeds for cell in cells)]
     if len(cells) < 2 or len(seeds) < 2:
         return None
     scores = np.stack([_scores(cell.evidence, seeds) for cell in cells])  # [m, K, n]
     apart = [_effect(d, cells, items) for d in scores - scores.mean(axis=0)]
-    variances = np.mean([effect.seed_variance for effect in apart]) + np.array([effect.item_variance for effect in apart])
-    return float(np.mean([cell.delta for cell in cells]) + shrink([effect.delta for effect in apart], variances)[0])
+    variances = np.mean([effect.seed_variance for effect in apart]) + np.array(
+        [effect.item_variance for effect in apart]
+    )
+    return float(
+        np.mean([cell.delta for cell in cells]) + shrink([effect.delta for effect in apart], variances)[0]
+    )
 
 
 def within_families(cells: list["Cell"], items: str) -> list[float | None]:
-    """Δ of each cell drawn towards those of its family; None where it is alone, or has a single seed. items: as for the comparison."""
+    """Δ of each cell drawn towards those of its family; None where it is alone, or has a single seed. items:
+    as for the comparison."""
     families = defaultdict(list)
     effects = [cell.pair(items).effect() for cell in cells]
     for k, (cell, effect) in enumerate(zip(cells, effects, strict=True)):
@@ -118,8 +133,12 @@ def within_families(cells: list["Cell"], items: str) -> list[float | None]:
     found: list[float | None] = [None] * len(cells)
     for family in families.values():
         if len(family) > 1:
-            pooled = np.mean([effects[k].seed_variance for k in family])  # of few seeds each: by itself it makes the weights
-            drawn = shrink([cells[k].delta for k in family], [pooled + effects[k].item_variance for k in family])
+            pooled = np.mean(
+                [effects[k].seed_variance for k in family]
+            )  # of few seeds each: by itself it makes the weights
+            drawn = shrink(
+                [cells[k].delta for k in family], [pooled + effects[k].item_variance for k in family]
+            )
             for k, value in zip(family, drawn, strict=True):
                 found[k] = float(value)
     return found
@@ -134,13 +153,19 @@ def _told_apart(leader: "Cell", other: "Cell", level: float, items: str) -> bool
 
 def _scores(evidence: Evidence, seeds: list[int]) -> np.ndarray:
     """Of the strategy [K, n], items in the order of their ids."""
-    return evidence.strategy_scores[np.ix_([evidence.seeds.index(seed) for seed in seeds], np.argsort(evidence.ids))]
+    return evidence.strategy_scores[
+        np.ix_([evidence.seeds.index(seed) for seed in seeds], np.argsort(evidence.ids))
+    ]
 
 
 def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:
-    """Of differences [K, n] between the strategies of cells with the same test items, in the order of their ids."""
+    """Of differences [K, n] between the strategies of cells with the same test items, in the order of their
+    ids."""
     seen = cells[0].evidence
-    none, deterministic = np.zeros(len(d), bool), all(cell.evidence.deterministic for cell in cells) and len(d)
+    none, deterministic = (
+        np.zeros(len(d), bool),
+        all(cell.evidence.deterministic for cell in cells) and len(d),
+    )
     chance = "seeds" if items == "fixed" else "items" if deterministic else "both"
     means = verdict.group_means(d, None if seen.groups is None else seen.groups[np.argsort(seen.ids)])
     return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen.labels)).effect()

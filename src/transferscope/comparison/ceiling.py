@@ -19,7 +19,8 @@ NAME = "target_full"
 
 @dataclass(frozen=True)
 class Ceiling:
-    """score: of `target_full` over the seeds it shares with the cell. share: of the way to it; else why_not. All empty where it was not run."""
+    """score: of `target_full` over the seeds it shares with the cell. share: of the way to it; else why_not.
+    All empty where it was not run."""
 
     score: float | None = None
     share: Share | None = None
@@ -30,7 +31,9 @@ class Ceiling:
         return [f"share of the way to {NAME} not told: {self.why_not}"] if self.why_not else []
 
 
-def ceiling(arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: Reader, items: str, alpha: float) -> Ceiling:
+def ceiling(
+    arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: Reader, items: str, alpha: float
+) -> Ceiling:
     """full: the arms that could be `target_full` (`baselines.able`)."""
     if not baselines.is_row(arm, NAME):
         return Ceiling()
@@ -49,18 +52,29 @@ def _shared(evidence: Evidence, above: Evidence, metric: str, items: str, alpha:
     seeds = [seed for seed in evidence.seeds if seed in above.seeds]
     if not seeds:
         return Ceiling(why_not=f"no seed in common with {NAME}")
-    own, its = (np.ix_([one.seeds.index(seed) for seed in seeds], np.argsort(one.ids)) for one in (evidence, above))
+    own, its = (
+        np.ix_([one.seeds.index(seed) for seed in seeds], np.argsort(one.ids)) for one in (evidence, above)
+    )
     groups = None if evidence.groups is None else evidence.groups[np.argsort(evidence.ids)]
     strategy, baseline, full = (
         verdict.group_means(scores, groups)
         for scores in (evidence.strategy_scores[own], evidence.held_against[own], above.baseline_scores[its])
     )
     is_fixed = evidence.deterministic and above.deterministic
-    template = replace(tested(evidence, metric, items), chance="seeds" if items == "fixed" else "items" if is_fixed else "both")
+    template = replace(
+        tested(evidence, metric, items),
+        chance="seeds" if items == "fixed" else "items" if is_fixed else "both",
+    )
 
     def effect(d: np.ndarray) -> Effect | None:
         return replace(template, d=d).effect()
 
     share = share_of_way(strategy - baseline, full - baseline, effect, alpha)
-    why_not = "" if share else "one seed" if len(seeds) == 1 and not is_fixed else f"{NAME} is not surely above the baseline"
+    why_not = (
+        ""
+        if share
+        else "one seed"
+        if len(seeds) == 1 and not is_fixed
+        else f"{NAME} is not surely above the baseline"
+    )
     return Ceiling(float(full.mean()), share, why_not)

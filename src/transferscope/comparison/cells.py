@@ -13,20 +13,24 @@ from transferscope.statistics.verdict import Pair
 
 @dataclass(frozen=True)
 class Cell:
-    """One row: a cell against its baseline. Scores and Δ are fractions, or have their sign flipped (nll, brier): higher is better.
+    """One row: a cell against its baseline. Scores and Δ are fractions, or have their sign flipped (nll,
+    brier): higher is better.
 
-    seeds, items: how many; items are groups where `item_unit` is "group", and scores then means of group means. ci is pointwise at
-    1 − alpha, ci_simultaneous holds for the family at once; p_difference, p_equivalence, p_adjusted, overruled, seed_half, item_half: of
-    `verdict.Judgement`. probability_harm, _within, _gain: of Δ below −margin, within ±margin, above it; None in families of fewer than three
-    cells. seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this does not
-    exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off. collapse_rate: Clopper-Pearson, of the strategy's
-    runs. without_collapse: Δ of the seeds without one, for reading only. share_of_way: Δ over what `target_full` scores more than the baseline,
-    with Fieller's interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its seeds grew.
-    strategy_rise, baseline_rise: how their trainings end (`plateau.Rise`). barred: undecided, and decided had both arms finished training.
-    times_steps: the planned length that the pair was trained for, 1 but where `run --settle` went on. by_looks: the verdict is what the looks of
-    its sweep found. rates: of cells that differ in their learning rate alone, Δ by rate, and rates_sign what that tells of the sign. copies: of
-    test items among the training items (`Copies`), None where the record does not say. evidence is not part of `to_dict`.
-    """
+    seeds, items: how many; items are groups where `item_unit` is "group", and scores then means of group
+    means. ci is pointwise at 1 − alpha, ci_simultaneous holds for the family at once; p_difference,
+    p_equivalence, p_adjusted, overruled, seed_half, item_half: of `verdict.Judgement`. probability_harm,
+    _within, _gain: of Δ below −margin, within ±margin, above it; None in families of fewer than three cells.
+    seeds_ahead: how many have the sign of Δ; failure_rate: the largest share of seeds without it that this
+    does not exclude (95 %). clipped: share of an arm's scores that the metric's cap has cut off.
+    collapse_rate: Clopper-Pearson, of the strategy's runs. without_collapse: Δ of the seeds without one, for
+    reading only. share_of_way: Δ over what `target_full` scores more than the baseline, with Fieller's
+    interval at 1 − alpha, where that was run and is surely more. readings: how often it was read before its
+    seeds grew. strategy_rise, baseline_rise: how their trainings end (`plateau.Rise`). barred: undecided, and
+    decided had both arms finished training. times_steps: the planned length that the pair was trained for, 1
+    but where `run --settle` went on. by_looks: the verdict is what the looks of its sweep found. rates: of
+    cells that differ in their learning rate alone, Δ by rate, and rates_sign what that tells of the sign.
+    copies: of test items among the training items (`Copies`), None where the record does not say. evidence is
+    not part of `to_dict`."""
 
     source: str | None
     target: str
@@ -97,20 +101,34 @@ class Cell:
 
     def pair(self, items: str) -> Pair:
         """What its verdict is made of. items: as for the comparison."""
-        ends = {"strategy_remaining": self.strategy_rise["remaining"], "baseline_remaining": self.baseline_rise["remaining"]}
+        ends = {
+            "strategy_remaining": self.strategy_rise["remaining"],
+            "baseline_remaining": self.baseline_rise["remaining"],
+        }
         rising = self.strategy_rise["is_rising"], self.baseline_rise["is_rising"]
-        return replace(tested(self.evidence, self.metric, items), **ends, rising=rising, readings=self.readings)
+        return replace(
+            tested(self.evidence, self.metric, items), **ends, rising=rising, readings=self.readings
+        )
 
     def side(self, level: float, items: str) -> int:
-        """1 or −1 where it may claim at this level that Δ is on that side of zero. What looks have left open is no claim."""
+        """1 or −1 where it may claim at this level that Δ is on that side of zero. What looks have left open
+        is no claim."""
         return 0 if self.by_looks and self.verdict == "undecided" else self.pair(items).side(level)
 
     @cached_property
     def regret(self) -> dict[str, float]:
-        """Mean test score that selecting on test labels would add (`scores.regret`), of either arm that has runs; reads every evaluation."""
+        """Mean test score that selecting on test labels would add (`scores.regret`), of either arm that has
+        runs; reads every evaluation."""
         arms = {"strategy": self.evidence.strategy_runs, "baseline": self.evidence.baseline_runs}
         return {
-            arm: float(np.mean([scores.regret(folder, self.evidence.records[folder], self.metric, self.selection) for folder in folders]))
+            arm: float(
+                np.mean(
+                    [
+                        scores.regret(folder, self.evidence.records[folder], self.metric, self.selection)
+                        for folder in folders
+                    ]
+                )
+            )
             for arm, folders in arms.items()
             if folders
         }

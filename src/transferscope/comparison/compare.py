@@ -6,7 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.comparison import baseline_words, baselines, ceiling, interim, naive, pairing, probability, scores, wording
+from transferscope.comparison import (
+    baseline_words,
+    baselines,
+    ceiling,
+    interim,
+    naive,
+    pairing,
+    probability,
+    scores,
+    wording,
+)
 from transferscope.comparison.arms import Arm, Records, read_store
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.comparison import Comparison
@@ -47,21 +57,30 @@ def compare(
 ) -> Comparison:
     """Verdicts from run records.
 
-    runs: a store, `wandb:ENTITY/PROJECT`, or a folder of offline W&B runs; or one sweep of these (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`):
-    then only that plan's cells are shown; families stay what the store's plans made them, so a verdict does not depend on the view. selection: a
-    rule, or `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation, where the rule alone is refused.
-    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that matters, in the metric's unit (None: the
-    metric's own), or `relative:0.1`, a share of the baseline's risk. items: `random` for a claim about other items too, `fixed` for one about this
-    test set only. correction: `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes them; None is
-    refused where there would be both. Raises Refused.
-    """
+    runs: a store, `wandb:ENTITY/PROJECT`, or a folder of offline W&B runs; or one sweep of these
+    (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`): then only that plan's cells are shown; families stay
+    what the store's plans made them, so a verdict does not depend on the view. selection: a rule, or
+    `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation,
+    where the rule alone is refused.
+    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that
+    matters, in the metric's unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk.
+    items: `random` for a claim about other items too, `fixed` for one about this test set only. correction:
+    `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes
+    them; None is refused where there would be both. Raises Refused."""
     name, pinned = baselines.parse(baseline)
     if metric in METRICS and not METRICS[metric].judged:
-        raise Refused(f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; give nll or brier")
+        raise Refused(
+            f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; "
+            "give "
+            "nll or brier"
+        )
     selection, _, otherwise = selection.partition(",")
     choices = ("metric", metric, JUDGED), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
     choices += (("selection", f"{selection},{otherwise}", (f"{selection},last",)),) if otherwise else ()
-    choices += ("correction", correction, tuple(verdict.CORRECTIONS)), ("protocol", protocol, (None, *PROTOCOLS))
+    choices += (
+        ("correction", correction, tuple(verdict.CORRECTIONS)),
+        ("protocol", protocol, (None, *PROTOCOLS)),
+    )
     for key, value, allowed in choices:
         if value not in allowed:
             allowed = [name for name in allowed if name]
@@ -77,9 +96,9 @@ def compare(
     protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
     reader = Reader(metric, selection)
     settings = {
-        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates, "metric": metric, "selection": selection,
-        "margin": smallest.setting, "alpha": alpha, "items": items, "correction": correction,
-        **({"protocol": protocol} if protocol else {}),
+        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates,
+        "metric": metric, "selection": selection, "margin": smallest.setting, "alpha": alpha, "items": items,
+        "correction": correction, **({"protocol": protocol} if protocol else {}),
     }  # fmt: skip
     looked = {entry["name"] for entry in records.plans if interim.as_planned(entry, settings)}
     history = History.of(store, records.plans)
@@ -88,16 +107,31 @@ def compare(
     for arm in records.arms:
         if baselines.is_row(arm, name) and arm.cell["protocol"] in protocols:
             families[work.family(arm)].append(arm)
-    paired = [work.collect(name, arms, plan) for name, arms in families.items() if plan is None or any(plan in arm.plans for arm in arms)]
+    paired = [
+        work.collect(name, arms, plan)
+        for name, arms in families.items()
+        if plan is None or any(plan in arm.plans for arm in arms)
+    ]
     shown = [row for family in paired for row in family.rows if row.shown]
-    if protocol is None and len({row.arm.cell["protocol"] for row in shown}) > 1:  # before anything is judged, which is a reading
-        raise Refused("--protocol: inductive and transductive cells are never ranked together; give inductive, transductive, or both for a mix")
+    if (
+        protocol is None and len({row.arm.cell["protocol"] for row in shown}) > 1
+    ):  # before anything is judged, which is a reading
+        raise Refused(
+            "--protocol: inductive and transductive cells are never ranked together; give inductive, "
+            "transductive, or both for a mix"
+        )
     if any(row.evidence.mixes_rules for row in shown) and not otherwise:
-        raise Refused(f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by their last evaluation")
+        raise Refused(
+            f"--selection {selection}: some arms see nothing to choose by; {selection},last judges "
+            "these by "
+            "their last evaluation"
+        )
     for family in paired:
         work.judge(family)
     pins = pinned if name in baselines.TARGET_ONLY else {}
-    apart = contrasts(records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols))
+    apart = contrasts(
+        records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols)
+    )
     settings["families"] = {cell.family: cell.family_size for cell in work.cells}
     settings["other_plans"] = records.others({family.split("/")[0] for family in settings["families"]})
     predictions, unread = _predictions(store)
@@ -119,13 +153,16 @@ def compare(
 
 
 def locate(runs: str | Path) -> tuple[Path, str | None]:
-    """(store, name of the sweep or None) of a RUNS argument; what W&B holds is made a store first. Raises Refused where there are no runs."""
+    """(store, name of the sweep or None) of a RUNS argument; what W&B holds is made a store first. Raises
+    Refused where there are no runs."""
     if is_tracked(runs):
         return rebuild(runs)
     path = Path(runs)
     if not path.is_dir():
         raise Refused(
-            f"RUNS={runs}: no such folder; give a store of runs (`transferscope run ... store=FOLDER` makes one) or FOLDER/sweeps/NAME"
+            f"RUNS={runs}: no such folder; give a store of runs (`transferscope run ... store=FOLDER` "
+            "makes "
+            "one) or FOLDER/sweeps/NAME"
         )
     is_sweep = (path / "plan.json").is_file()
     store = path.resolve().parent.parent if is_sweep else path
@@ -136,8 +173,8 @@ def locate(runs: str | Path) -> tuple[Path, str | None]:
 
 @dataclass
 class _Work:
-    """One comparison in progress: the settings, the arms that could be a baseline, and what has come of it so far. looked: the plans whose looks
-    have judged their cells, whatever was read between these."""
+    """One comparison in progress: the settings, the arms that could be a baseline, and what has come of it so
+    far. looked: the plans whose looks have judged their cells, whatever was read between these."""
 
     records: Records
     history: History
@@ -157,9 +194,11 @@ class _Work:
         self.full = baselines.able(self.records.arms, ceiling.NAME)
 
     def family(self, arm: Arm) -> str:
-        """Target × baseline × metric as the earliest plan had it; protocols are not mixed, controls are a family of their own."""
+        """Target × baseline × metric as the earliest plan had it; protocols are not mixed, controls are a
+        family of their own."""
         control = "/controls" if arm.noise else ""
-        return f"{arm.plan}/{arm.cell['target']}/{self.baseline}/{self.reader.metric}/{arm.cell['protocol']}{control}"
+        target, protocol = arm.cell["target"], arm.cell["protocol"]
+        return f"{arm.plan}/{target}/{self.baseline}/{self.reader.metric}/{protocol}{control}"
 
     def collect(self, name: str, arms: list[Arm], plan: str | None) -> "_Family":
         """The evidence of one family. Shown are the cells of `plan`, all where it is None."""
@@ -169,17 +208,31 @@ class _Work:
             found = baselines.find(arm, self.able, self.baseline, self.pinned)
             family.size += len(found)
             if not found and shown:
-                self._miss(arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against")
+                self._miss(
+                    arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against"
+                )
             for base, budget in found:
                 trained, against, length = longest(arm, base)
                 try:
-                    evidence = pair(trained, against, self.reader, baselines.twin_of(against, self.records.twins))
+                    evidence = pair(
+                        trained, against, self.reader, baselines.twin_of(against, self.records.twins)
+                    )
                 except NotSelectable as why:
                     if shown:
                         self._miss(arm, budget, str(why))
                 else:
                     margin = self.margin.of(evidence.mean(evidence.held_against), self.reader.metric)
-                    row = _Row(arm, base, (trained, against), length, budget, evidence, margin, rises(evidence, self.reader), shown)
+                    row = _Row(
+                        arm,
+                        base,
+                        (trained, against),
+                        length,
+                        budget,
+                        evidence,
+                        margin,
+                        rises(evidence, self.reader),
+                        shown,
+                    )
                     family.rows.append(row)
         return family
 
@@ -187,29 +240,51 @@ class _Work:
         """The verdicts of one family, its cells of now noted as read."""
         rows, size, shown = family.rows, family.size, [row.shown for row in family.rows]
         read = self.history.count([(row.arm, row.base, row.evidence) for row in rows], family.name, shown)
-        readings = [0 if row.arm.plan in self.looked else times for row, times in zip(rows, read, strict=True)]
+        readings = [
+            0 if row.arm.plan in self.looked else times for row, times in zip(rows, read, strict=True)
+        ]
         pairs = [
             replace(tested(row.evidence, self.reader.metric, self.items, row.ends), readings=times)
             for row, times in zip(rows, readings, strict=True)
         ]
         margins = [row.margin for row in rows]
         judgements = verdict.judge(pairs, margins, self.alpha, size, self.correction)
-        finished = [replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, rising=(False, False)) for pair in pairs]
-        had_finished = verdict.judge(finished, margins, self.alpha, size, self.correction) if any(pair.unfinished for pair in pairs) else judgements
+        finished = [
+            replace(pair, strategy_remaining=0.0, baseline_remaining=0.0, rising=(False, False))
+            for pair in pairs
+        ]
+        had_finished = (
+            verdict.judge(finished, margins, self.alpha, size, self.correction)
+            if any(pair.unfinished for pair in pairs)
+            else judgements
+        )
         chances = probability.of_family(pairs, [row.evidence for row in rows], margins)
-        for row, evidence, judged, other, chance in zip(rows, pairs, judgements, had_finished, chances, strict=True):
+        for row, evidence, judged, other, chance in zip(
+            rows, pairs, judgements, had_finished, chances, strict=True
+        ):
             if row.shown:
-                barred = evidence.unfinished and judged.verdict == "undecided" != other.verdict  # by training that had not finished alone
-                found = {"family": family.name, "family_size": size, "readings": evidence.readings, "barred": barred}
+                barred = (
+                    evidence.unfinished and judged.verdict == "undecided" != other.verdict
+                )  # by training that had not finished alone
+                found = {
+                    "family": family.name,
+                    "family_size": size,
+                    "readings": evidence.readings,
+                    "barred": barred,
+                }
                 self.cells.append(self._cell(row, judged, chance, found))
 
-    def _cell(self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, found: dict) -> Cell:
+    def _cell(
+        self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, found: dict
+    ) -> Cell:
         """found: what only the family tells."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
         above = ceiling.ceiling(row.arm, row.base, evidence, self.full, self.reader, self.items, self.alpha)
-        factors = [factor for record in evidence.records.values() for factor in record.get("conditional_on", [])]
+        factors = [
+            factor for record in evidence.records.values() for factor in record.get("conditional_on", [])
+        ]
         return Cell(
             **row.arm.cell | {"label_budget": row.budget},
             variant=row.arm.variant,
@@ -229,7 +304,9 @@ class _Work:
             p_equivalence=judged.p_equivalence,
             overruled=judged.overruled,
             reason=judged.reason,
-            conditional_on=list(dict.fromkeys([*factors, *(factor for factor, holds in given.items() if holds)])),
+            conditional_on=list(
+                dict.fromkeys([*factors, *(factor for factor, holds in given.items() if holds)])
+            ),
             **found,
             margin=row.margin,
             no_harm=judged.no_harm,
@@ -263,7 +340,10 @@ class _Work:
             times_steps=row.length,
             by_looks=False,
             copies=_copies(evidence),
-            flags=self._flags(row, judged) + self.history.flags(found["readings"]) + evidence.notes + above.flags,
+            flags=self._flags(row, judged)
+            + self.history.flags(found["readings"])
+            + evidence.notes
+            + above.flags,
             evidence=evidence,
         )
 
@@ -274,15 +354,25 @@ class _Work:
         if judged.agreement and judged.agreement.outliers:
             outlying = pairing.seeds_named([row.evidence.seeds[at] for at in judged.agreement.outliers])
             flags.append(f"outlying {outlying}: Δ is unlike that of the others")
-        for who, found in (("strategy", row.evidence.strategy_scores), ("baseline", row.evidence.baseline_scores)):
+        for who, found in (
+            ("strategy", row.evidence.strategy_scores),
+            ("baseline", row.evidence.baseline_scores),
+        ):
             if (share := METRICS[self.reader.metric].clipped(found)) > CLIPPED_SHARE:
                 flags.append(f"{share:.0%} of the {who}'s losses are clipped at the metric's cap")
         if judged.by_step_down:
-            flags.append("decided by a later step of Holm's procedure; the simultaneous interval is cut where that decision ends it")
+            flags.append(
+                "decided by a later step of Holm's procedure; the simultaneous interval is cut where that "
+                "decision ends it"
+            )
         if differences := baselines.unlike(*row.pair, self.baseline):
             flags.append(f"unlike baseline: {', '.join(differences)}")
         if row.length > 1:
-            flags.append(f"both arms trained for {row.length} times the steps planned: at that length they had not finished (--settle)")
+            flags.append(
+                f"both arms trained for {row.length} times the steps planned: at that length they had "
+                "not "
+                "finished (--settle)"
+            )
         if copies := _copies(row.evidence):
             flags += Copies(**copies).told(row.arm.cell["target"])
         flags += wording.unfinished(row.ends)
@@ -300,17 +390,29 @@ class _Work:
 
     def broken(self) -> list[dict]:
         """Runs whose evaluations turned out to be unreadable."""
-        runs = {record["fingerprint"]: record for arm in self.records.arms for runs in arm.runs.values() for _, record in runs}
+        runs = {
+            record["fingerprint"]: record
+            for arm in self.records.arms
+            for runs in arm.runs.values()
+            for _, record in runs
+        }
         return [
-            {**runs[name]["cell"], "seed": runs[name]["seed"], "fingerprint": name, "status": "unreadable", "reason": reason}
+            {
+                **runs[name]["cell"],
+                "seed": runs[name]["seed"],
+                "fingerprint": name,
+                "status": "unreadable",
+                "reason": reason,
+            }
             for name, reason in self.reader.broken.items()
         ]
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A pair of arms before its verdict. arm, base: as planned. pair: the two as they are compared, `length` times the planned steps long. ends:
-    of their trainings. shown: whether it is asked for; the others of its family count in it."""
+    """A pair of arms before its verdict. arm, base: as planned. pair: the two as they are compared, `length`
+    times the planned steps long. ends: of their trainings. shown: whether it is asked for; the others of its
+    family count in it."""
 
     arm: Arm
     base: Arm
@@ -347,7 +449,11 @@ def _is_shown(arm: Arm, plan: str | None, protocols: tuple[str, ...]) -> bool:
 
 
 def _shown(rows: list[dict], plan: str | None, protocols: tuple[str, ...]) -> list[dict]:
-    found = [row for row in rows if (plan is None or plan in row["plans"]) and row.get("protocol") in (None, *protocols)]
+    found = [
+        row
+        for row in rows
+        if (plan is None or plan in row["plans"]) and row.get("protocol") in (None, *protocols)
+    ]
     return [{key: value for key, value in row.items() if key != "plans"} for row in found]
 
 
@@ -365,10 +471,13 @@ def _warnings(cells: list[Cell]) -> list[str]:
     revisions = {str((record.get("git") or {}).get("revision")) for record in records}
     warnings = [f"runs of mixed package versions: {mixed}"] if (mixed := mixed_versions(records)) else []
     if len(revisions) > 1:
-        warnings.append(f"runs of mixed git revisions: {', '.join(sorted(revision[:7] for revision in revisions))}")
+        warnings.append(
+            f"runs of mixed git revisions: {', '.join(sorted(revision[:7] for revision in revisions))}"
+        )
     if len(splits := _split_seeds(cells)) > 1:
         warnings.append(
-            f"cells that differ in split_seed alone ({', '.join(map(str, splits))}): each is judged by itself, their test sets overlap and their "
+            f"cells that differ in split_seed alone ({', '.join(map(str, splits))}): each is judged by "
+            "itself, their test sets overlap and their "
             "agreement is no evidence; with fold=range(0,5) every item is a test item, in one cell"
         )
     return warnings
@@ -380,10 +489,21 @@ def _split_seeds(cells: list[Cell]) -> list[int]:
     for cell in cells:
         consumed = cell.evidence.records[cell.evidence.strategy_runs[0]]["consumed"]
         rest = {key: value for key, value in consumed.items() if key not in ("seed", "role", "split_seed")}
-        found[str([consumed["target"], cell.strategy, cell.label_budget, sorted(rest.items())])].add(consumed.get("split_seed", 0))
+        found[str([consumed["target"], cell.strategy, cell.label_budget, sorted(rest.items())])].add(
+            consumed.get("split_seed", 0)
+        )
     return sorted(set().union(*(seeds for seeds in found.values() if len(seeds) > 1)))
 
 
 def _order(cell: Cell | Contrast) -> tuple:
     budget = {None: -1, "full": float("inf")}.get(cell.label_budget, cell.label_budget)
-    return cell.target, budget, cell.source or "", cell.strategy, cell.backbone, cell.initialisation, cell.protocol, cell.variant
+    return (
+        cell.target,
+        budget,
+        cell.source or "",
+        cell.strategy,
+        cell.backbone,
+        cell.initialisation,
+        cell.protocol,
+        cell.variant,
+    )

@@ -12,12 +12,13 @@ from transferscope.comparison.ranking import Ranking, rankings
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates over its cells.
+    """Cells in the order of target, budget, source, strategy; what could not be compared, and why. Iterates
+    over its cells.
 
-    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run. predictions: what `rank` left in
-    the store (`record.read_predictions`). searches: the plans of sweeps that tuned what is shown. taken_back: what was claimed at an earlier
-    reading and stands no more, with more seeds or in a larger family.
-    """
+    contrasts: what the source's labels, and the rest of it, are worth, where a shuffled source was run.
+    predictions: what `rank` left in the store (`record.read_predictions`). searches: the plans of sweeps that
+    tuned what is shown. taken_back: what was claimed at an earlier reading and stands no more, with more
+    seeds or in a larger family."""
 
     cells: list[Cell]
     missing: list[dict]
@@ -37,7 +38,8 @@ class Comparison:
 
     @cached_property
     def rankings(self) -> list[Ranking]:
-        """How what was predicted beforehand ranks Δ, one entry for all cells that differ in source and target alone."""
+        """How what was predicted beforehand ranks Δ, one entry for all cells that differ in source and target
+        alone."""
         return rankings(self.cells, self.predictions, self.settings["alpha"])
 
     def __iter__(self):

@@ -1,8 +1,8 @@
-"""Differences that take a gain apart: strategy − shuffled source, and shuffled source − target alone, each with its own interval.
+"""Differences that take a gain apart: strategy − shuffled source, and shuffled source − target alone, each
+with its own interval.
 
-"The strategy beats its baseline and the shuffled source does not" is no test of the source's labels; their difference is (Gelman & Stern
-2006).
-"""
+"The strategy beats its baseline and the shuffled source does not" is no test of the source's labels; their
+difference is (Gelman & Stern 2006)."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,15 +21,19 @@ from transferscope.statistics import verdict
 LABELS = "strategy − shuffled_source"
 REST = "shuffled_source − target_only"
 WORTH = {LABELS: "the source's labels", REST: "the source's inputs, compute and scale"}
-PLANTED_HARM = "the strategy trains on source labels beside the target's: shuffled ones are noise in its loss, a planted harm, no placebo"
+PLANTED_HARM = (
+    "the strategy trains on source labels beside the target's: shuffled ones are noise in its "
+    "loss, a planted harm, no placebo"
+)
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One row. worth: what the difference is the worth of. delta, intervals and p as in `Cell`; a family of their own, corrected together.
+    """One row. worth: what the difference is the worth of. delta, intervals and p as in `Cell`; a family of
+    their own, corrected together.
 
-    verdict: `decided` where the difference is told from 0, else `undecided`, and then reason says what would decide it.
-    """
+    verdict: `decided` where the difference is told from 0, else `undecided`, and then reason says what would
+    decide it."""
 
     source: str | None
     target: str
@@ -69,14 +73,19 @@ def contrasts(
     correction: str,
     shown: Callable[[Arm], bool],
 ) -> list[Contrast]:
-    """Of every arm that has a shuffled control. pinned: choice among several target-only arms. shown: whose rows are kept; families are
-    as planned all the same. What cannot be paired (no run yet, other test items) counts in its family and gives no row.
-    """
-    families, shuffled, alone = defaultdict(list), *(baselines.able(records.arms, name) for name in ("shuffled_source", "target_only"))
+    """Of every arm that has a shuffled control. pinned: choice among several target-only arms. shown: whose
+    rows are kept; families are as planned all the same. What cannot be paired (no run yet, other test items)
+    counts in its family and gives no row."""
+    families, shuffled, alone = (
+        defaultdict(list),
+        *(baselines.able(records.arms, name) for name in ("shuffled_source", "target_only")),
+    )
     for arm in records.arms if shuffled else ():
         if arm.noise == 0 and arm.cell["source"] is not None:
             for name, first, second in _planned(arm, shuffled, alone, pinned):
-                families[f"{arm.plan}/{arm.cell['target']}/contrasts/{reader.metric}/{arm.cell['protocol']}"].append((arm, name, first, second))
+                families[
+                    f"{arm.plan}/{arm.cell['target']}/contrasts/{reader.metric}/{arm.cell['protocol']}"
+                ].append((arm, name, first, second))
     rows = []
     for family, planned in families.items():
         found = []
@@ -85,7 +94,11 @@ def contrasts(
                 found.append((arm, name, first, second, pair(*longest(first, second)[:2], reader)))
             except (NotSelectable, Refused):
                 continue
-        readings = history.count([(first, second, evidence) for *_, first, second, evidence in found], family, [shown(arm) for arm, *_ in found])
+        readings = history.count(
+            [(first, second, evidence) for *_, first, second, evidence in found],
+            family,
+            [shown(arm) for arm, *_ in found],
+        )
         pairs = [
             replace(tested(evidence, reader.metric, items, rises(evidence, reader)), readings=times)
             for (*_, evidence), times in zip(found, readings, strict=True)
@@ -98,7 +111,9 @@ def contrasts(
     return rows
 
 
-def _planned(arm: Arm, shuffled: list[Arm], alone: list[Arm], pinned: dict[str, str]) -> list[tuple[str, Arm, Arm]]:
+def _planned(
+    arm: Arm, shuffled: list[Arm], alone: list[Arm], pinned: dict[str, str]
+) -> list[tuple[str, Arm, Arm]]:
     control = _one(arm, shuffled, "shuffled_source", {})
     if control is None:
         return []
@@ -115,7 +130,14 @@ def _one(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> Arm | 
 
 
 def _row(
-    arm: Arm, name: str, evidence: Evidence, judged: verdict.Judgement, metric: str, family: str, size: int, notes: list[str]
+    arm: Arm,
+    name: str,
+    evidence: Evidence,
+    judged: verdict.Judgement,
+    metric: str,
+    family: str,
+    size: int,
+    notes: list[str],
 ) -> Contrast:
     in_the_loss = arm.cell["initialisation"] != "source"
     groups = evidence.groups

@@ -11,17 +11,37 @@ from transferscope.comparison.formatting import interval, signed
 from transferscope.comparison.wording import IDENTITY, heading, told
 from transferscope.tasks.metrics import METRICS
 
-WIDE, FOR_ECE = 140, 20  # columns from which the reason has a column of its own; more beside calibration errors
+WIDE, FOR_ECE = (
+    140,
+    20,
+)  # columns from which the reason has a column of its own; more beside calibration errors
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
-IN_UNIT = ("delta", "mde", "margin", "seed_half", "item_half", "strategy_score", "baseline_score", "target_full_score")
+IN_UNIT = (
+    "delta",
+    "mde",
+    "margin",
+    "seed_half",
+    "item_half",
+    "strategy_score",
+    "baseline_score",
+    "target_full_score",
+)
 CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
 
 def to_json(comparison) -> str:
-    listed = {key: getattr(comparison, key) for key in ("taken_back", "missing", "failed", "not_applicable", "warnings", "settings")}
-    judged = {"cells": comparison.cells, "contrasts": comparison.contrasts, "best": comparison.best, "rankings": comparison.rankings}
+    listed = {
+        key: getattr(comparison, key)
+        for key in ("taken_back", "missing", "failed", "not_applicable", "warnings", "settings")
+    }
+    judged = {
+        "cells": comparison.cells,
+        "contrasts": comparison.contrasts,
+        "best": comparison.best,
+        "rankings": comparison.rankings,
+    }
     rows = {key: [row.to_dict() for row in found] for key, found in judged.items()}
     return json.dumps({**rows, **listed}, indent=1, allow_nan=False, ensure_ascii=False)
 
@@ -33,7 +53,9 @@ def to_csv(comparison) -> str:
     """
     table = rows(comparison)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]) if table else ["source", "target", "verdict"], lineterminator="\n")
+    writer = csv.DictWriter(
+        text, list(table[0]) if table else ["source", "target", "verdict"], lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(table)
     return text.getvalue()
@@ -92,19 +114,34 @@ def to_table(comparison, width: int, colour: bool) -> str:
     from rich.text import Text
 
     text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=colour, no_color=not colour, color_system="truecolor" if colour else None)
+    console = Console(
+        file=text,
+        width=width,
+        force_terminal=colour,
+        no_color=not colour,
+        color_system="truecolor" if colour else None,
+    )
     for line in wording.opening(comparison):
         console.print(Text(line), soft_wrap=False)
     notes = _Notes(comparison)
-    columns = _columns(comparison, notes, wide=width >= WIDE + FOR_ECE * METRICS[comparison.settings["metric"]].is_loss)
+    columns = _columns(
+        comparison, notes, wide=width >= WIDE + FOR_ECE * METRICS[comparison.settings["metric"]].is_loss
+    )
     if len(comparison):
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for name, _ in columns:
             wraps = name in ("target", "source", "strategy", "why undecided")
-            table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=not wraps)
+            table.add_column(
+                name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=not wraps
+            )
         for row in zip(comparison, *(values for _, values in columns), strict=True):
             style = STYLES[row[0].verdict]
-            table.add_row(*(Text(v, style=style if n == "verdict" else "") for (n, _), v in zip(columns, row[1:], strict=True)))
+            table.add_row(
+                *(
+                    Text(v, style=style if n == "verdict" else "")
+                    for (n, _), v in zip(columns, row[1:], strict=True)
+                )
+            )
         console.print(table)
     for line in _below(comparison, notes):
         console.print(Text(line))
@@ -115,7 +152,13 @@ def to_table(comparison, width: int, colour: bool) -> str:
 
 def _below(comparison, notes: "_Notes") -> list[str]:
     apart = [*wording.contrasts(comparison), *ranking.line(comparison.rankings, comparison.settings["alpha"])]
-    return [*notes.lines(), *wording.finished(comparison), *advice(comparison), *apart, *wording.listing(comparison)]
+    return [
+        *notes.lines(),
+        *wording.finished(comparison),
+        *advice(comparison),
+        *apart,
+        *wording.listing(comparison),
+    ]
 
 
 class _Notes:
@@ -125,7 +168,10 @@ class _Notes:
         self.numbers: dict[str, int] = {}
         self.of = []
         for cell in comparison:
-            told = [self.numbers.setdefault(note, len(self.numbers) + 1) for note in [*_collapse(cell, comparison), *cell.flags]]
+            told = [
+                self.numbers.setdefault(note, len(self.numbers) + 1)
+                for note in [*_collapse(cell, comparison), *cell.flags]
+            ]
             self.of.append("".join(f" [{number}]" for number in told))
 
     def lines(self) -> list[str]:
@@ -133,20 +179,33 @@ class _Notes:
 
 
 def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
-    """(heading, one text a cell). Narrow: the source stands under the strategy, what would decide under the verdict."""
+    """(heading, one text a cell). Narrow: the source stands under the strategy, what would decide under the
+    verdict."""
     cells, keys = list(comparison), varying(comparison)
-    columns = [(heading(key), [told(cell, key) for cell in cells]) for key in keys if wide or key not in ("source", "initialisation")]
+    columns = [
+        (heading(key), [told(cell, key) for cell in cells])
+        for key in keys
+        if wide or key not in ("source", "initialisation")
+    ]
     strategies, verdicts = [], []
     for cell, mark in zip(cells, notes.of, strict=True):
-        below = [] if wide else [f"{heading(key)} {told(cell, key)}" for key in ("source", "initialisation") if key in keys]
+        below = (
+            []
+            if wide
+            else [f"{heading(key)} {told(cell, key)}" for key in ("source", "initialisation") if key in keys]
+        )
         strategies.append("\n".join([cell.strategy, *below, *filter(None, cell.variant.split(", "))]))
-        verdicts.append(_verdict(cell) + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else ""))
+        verdicts.append(
+            _verdict(cell) + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else "")
+        )
     where = [place for place, (key, _) in enumerate(columns) if key in ("seeds", "items")]
     at = where[0] if where else len(columns)
     s = comparison.settings
     metric = s["metric"]
     answer = [("strategy", strategies), ("verdict", verdicts)]
-    gains = [f"{signed(cell.delta, metric)} {interval(cell.ci_simultaneous, metric)}".strip() for cell in cells]
+    gains = [
+        f"{signed(cell.delta, metric)} {interval(cell.ci_simultaneous, metric)}".strip() for cell in cells
+    ]
     answer.append((f"Δ {formatting.unit(metric)} [{formatting.level(s['alpha'])}]", gains))
     if any(cell.seeds_ahead is not None for cell in cells):
         answer.append(("ahead", [wording.ahead(cell) for cell in cells]))
@@ -172,14 +231,21 @@ def _verdict(cell) -> str:
 
 def _calibration(cell) -> str:
     """Of strategy and baseline; shown, never judged."""
-    return " vs ".join("–" if value is None else f"{value:.3f}" for value in (cell.strategy_ece, cell.baseline_ece))
+    return " vs ".join(
+        "–" if value is None else f"{value:.3f}" for value in (cell.strategy_ece, cell.baseline_ece)
+    )
 
 
 def varying(comparison) -> list[str]:
-    """Keys that tell cells apart; where a strategy starts from only where one strategy starts from several."""
+    """Keys that tell cells apart; where a strategy starts from only where one strategy starts from
+    several."""
     found = [key for key in IDENTITY if len({getattr(cell, key) for cell in comparison}) > 1]
     starts = {(cell.strategy, cell.initialisation) for cell in comparison}
-    return [key for key in found if key != "initialisation" or len(starts) > len({strategy for strategy, _ in starts})]
+    return [
+        key
+        for key in found
+        if key != "initialisation" or len(starts) > len({strategy for strategy, _ in starts})
+    ]
 
 
 def _collapse(cell, comparison) -> list[str]:
@@ -188,8 +254,20 @@ def _collapse(cell, comparison) -> list[str]:
     low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
     level = formatting.level(comparison.settings["alpha"])
     rest = cell.without_collapse
-    given = f"; Δ of the seeds without: {signed(rest['delta'], cell.metric)} {interval(rest['ci'], cell.metric)} ({level}, alone)" if rest else ""
-    return [f"{cell.collapsed} of {cell.seeds} strategy runs collapsed or diverged (rate {low} to {high} %, {level} interval){given}"]
+    given = (
+        (
+            f"; Δ of the seeds without: {signed(rest['delta'], cell.metric)} "
+            f"{interval(rest['ci'], cell.metric)} ({level}, alone)"
+        )
+        if rest
+        else ""
+    )
+    return [
+        (
+            f"{cell.collapsed} of {cell.seeds} strategy runs collapsed or diverged (rate {low} to {high} %, "
+            f"{level} interval){given}"
+        )
+    ]
 
 
 def _short(reason: str) -> str:

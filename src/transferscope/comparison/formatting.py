@@ -1,4 +1,5 @@
-"""Numbers as text, the same in terminal, page, Markdown and trackers. Metrics in points are told in hundredths, others with three decimals."""
+"""Numbers as text, the same in terminal, page, Markdown and trackers. Metrics in points are told in
+hundredths, others with three decimals."""
 
 import math
 

@@ -1,4 +1,5 @@
-"""What earlier readings of a store make of today's: how often a cell was read before its seeds grew, and which claims are taken back."""
+"""What earlier readings of a store make of today's: how often a cell was read before its seeds grew, and
+which claims are taken back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,19 @@ from transferscope.store.record import fingerprint
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
 
-RULES = ("metric", "selection", "margin", "alpha", "items", "correction")  # a claim by others is another claim
+RULES = (
+    "metric",
+    "selection",
+    "margin",
+    "alpha",
+    "items",
+    "correction",
+)  # a claim by others is another claim
 
 
 def identity(arm: Arm, baseline: Arm) -> str:
-    """Of a cell in the log: what its arms are and consume, wherever it stands in a table and whichever plan asked for it."""
+    """Of a cell in the log: what its arms are and consume, wherever it stands in a table and whichever plan
+    asked for it."""
     return fingerprint({"strategy": [arm.cell, arm.consumed], "baseline": [baseline.cell, baseline.consumed]})
 
 
@@ -35,11 +44,14 @@ class History:
         log = open_log(store)
         return cls(log, {plan["name"] for plan in plans if plan["created"] < log.began})
 
-    def count(self, cells: Sequence[tuple[Arm, Arm, Evidence]], family: str, shown: Sequence[bool]) -> list[int]:
-        """How often each cell was read before its seeds grew. Those that are shown are noted as read, before anything is told of them.
+    def count(
+        self, cells: Sequence[tuple[Arm, Arm, Evidence]], family: str, shown: Sequence[bool]
+    ) -> list[int]:
+        """How often each cell was read before its seeds grew. Those that are shown are noted as read, before
+        anything is told of them.
 
-        A reading in any metric counts, whichever selection or margin: seeds that were added after it were added in its knowledge.
-        """
+        A reading in any metric counts, whichever selection or margin: seeds that were added after it were
+        added in its knowledge."""
         names = [identity(arm, baseline) for arm, baseline, _ in cells]
         self.identities |= {evidence: name for name, (_, _, evidence) in zip(names, cells, strict=True)}
         self.log.note(
@@ -60,16 +72,26 @@ class History:
         return [f"read {often} before its seeds grew{doubt}: judged at alpha / {PRICE_OF_A_READING**times}"]
 
     def tell(self, cells: Sequence["Cell"], settings: dict) -> list[dict]:
-        """Note what is claimed. Handed back: what was claimed before by the same rules, with other seeds or in another family, and stands no
-        more."""
+        """Note what is claimed. Handed back: what was claimed before by the same rules, with other seeds or
+        in another family, and stands no more."""
         rules = {key: settings[key] for key in RULES}
         found, told = [], []
         for cell in cells:
             name = self.identities[cell.evidence]
-            before = {claim["verdict"]: claim for claim in self.log.claims[name] if rules.items() <= claim.items()}
+            before = {
+                claim["verdict"]: claim for claim in self.log.claims[name] if rules.items() <= claim.items()
+            }
             found += [_taken_back(cell, claim) for claim in before.values() if not _stands(cell, claim)]
             if cell.verdict != "undecided":
-                told.append({"told": name, "verdict": cell.verdict, **rules, "seeds": cell.seeds, "cells": cell.family_size})
+                told.append(
+                    {
+                        "told": name,
+                        "verdict": cell.verdict,
+                        **rules,
+                        "seeds": cell.seeds,
+                        "cells": cell.family_size,
+                    }
+                )
         self.log.note(told, "a claim of now is not listed where it is taken back")
         return found
 
@@ -77,9 +99,13 @@ class History:
 def _stands(cell: "Cell", claim: dict) -> bool:
     if (claim["seeds"], claim["cells"]) == (cell.seeds, cell.family_size):
         return True
-    return claim["verdict"] == cell.verdict or (claim["verdict"] == "equivalent" and cell.no_harm and cell.no_gain)
+    return claim["verdict"] == cell.verdict or (
+        claim["verdict"] == "equivalent" and cell.no_harm and cell.no_gain
+    )
 
 
 def _taken_back(cell: "Cell", claim: dict) -> dict:
     then = {"told": claim["verdict"], "told_seeds": claim["seeds"], "told_family_size": claim["cells"]}
-    return {key: getattr(cell, key) for key in (*CELL_KEYS, "variant", "verdict", "seeds", "family_size")} | then
+    return {
+        key: getattr(cell, key) for key in (*CELL_KEYS, "variant", "verdict", "seeds", "family_size")
+    } | then

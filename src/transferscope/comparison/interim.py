@@ -1,4 +1,5 @@
-"""What a sweep that was run until decided (docs/until-decided.md) found at its looks: final, however many seeds came later."""
+"""What a sweep that was run until decided (docs/until-decided.md) found at its looks: final, however many
+seeds came later."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,21 +21,25 @@ _OF_NOW = {
 
 
 def hold(cells: Sequence[Cell], plans: Sequence[dict], settings: dict) -> list[Cell]:
-    """The cells with the findings of their sweep's last look in place of a verdict of now; others as they are.
+    """The cells with the findings of their sweep's last look in place of a verdict of now; others as they
+    are.
 
-    plans: of the store, those with looks hold a part `sequential`. settings: of the comparison; where they are not those of the plan, a
-    cell keeps its verdict and says that it is an interim one.
-    """
+    plans: of the store, those with looks hold a part `sequential`. settings: of the comparison; where they
+    are not those of the plan, a cell keeps its verdict and says that it is an interim one."""
     by_name = {plan["name"]: plan for plan in plans}
     return [_held(cell, by_name.get(cell.family.split("/")[0], {}), settings) for cell in cells]
 
 
 def as_planned(plan: dict, settings: dict) -> bool:
-    """Whether a plan has looks and they were taken as the comparison is made, so that what they found is final."""
+    """Whether a plan has looks and they were taken as the comparison is made, so that what they found is
+    final."""
     planned = plan.get("sequential")
     if not planned:
         return False
-    return all(planned[key] == settings[key] for key in PLANNED) and (settings["items"], settings["correction"]) == ("random", "holm")
+    return all(planned[key] == settings[key] for key in PLANNED) and (
+        settings["items"],
+        settings["correction"],
+    ) == ("random", "holm")
 
 
 def _at_look(cell: Cell, planned: dict, entry: dict) -> dict:
@@ -43,7 +48,9 @@ def _at_look(cell: Cell, planned: dict, entry: dict) -> dict:
     pair = replace(tested(evidence, cell.metric, "random"), readings=entry.get("readings", 0))
     if pair.chance != "items":
         runs = {*zip(entry["runs"][:seeds], entry["baseline_runs"][:seeds], strict=False)}
-        pairs = zip(evidence.strategy_runs, evidence.baseline_runs, strict=True)  # one run a seed: no folds here
+        pairs = zip(
+            evidence.strategy_runs, evidence.baseline_runs, strict=True
+        )  # one run a seed: no folds here
         pair = replace(pair, d=pair.d[[(one.name, other.name) in runs for one, other in pairs]])
     if (effect := pair.effect()) is None:
         return {}
@@ -61,22 +68,33 @@ def _held(cell: Cell, plan: dict, settings: dict) -> Cell:
     runs = {folder.name for folder in cell.evidence.strategy_runs}
     planned = plan.get("sequential")
     entries = planned["cells"] if planned else []
-    entry = next((e for e in entries if runs & set(e["runs"]) and e["cell"]["label_budget"] == cell.label_budget), None)
+    entry = next(
+        (e for e in entries if runs & set(e["runs"]) and e["cell"]["label_budget"] == cell.label_budget), None
+    )
     if entry is None:
         return cell
     if not as_planned(plan, settings):
         asked = ", ".join(f"{key} {planned[key]}" for key in PLANNED)
-        return replace(cell, flags=[*cell.flags, f"interim: its sweep looks at {asked}; error rates hold for that"])
+        return replace(
+            cell, flags=[*cell.flags, f"interim: its sweep looks at {asked}; error rates hold for that"]
+        )
     number = len(planned["looks"])
     if not entry["looks"] or entry["looks"][-1]["state"] == "open":
-        return replace(cell, **_OF_NOW, verdict="undecided", reason=f"interim: look {len(entry['looks']) + 1} of {number} is to come")
+        return replace(
+            cell,
+            **_OF_NOW,
+            verdict="undecided",
+            reason=f"interim: look {len(entry['looks']) + 1} of {number} is to come",
+        )
     found = entry["looks"][-1]
     if found["delta"] is None:
         return replace(cell, **_OF_NOW, verdict="undecided", reason=f"{found['limit']}; {found['reason']}")
     when = f"look {found['look']} of {number}, {found['seeds']} seeds"
     return replace(
         cell,
-        **_OF_NOW | {"material": cell.material and found["state"] == "decided"} | _at_look(cell, planned, entry),
+        **_OF_NOW
+        | {"material": cell.material and found["state"] == "decided"}
+        | _at_look(cell, planned, entry),
         verdict=found["verdict"],
         delta=found["delta"],
         ci_simultaneous=tuple(found["ci_simultaneous"]) if found["ci_simultaneous"] else None,

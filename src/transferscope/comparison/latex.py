@@ -3,27 +3,42 @@
 from transferscope.comparison import formatting, wording
 from transferscope.comparison.formats import varying
 
-ARROWS = {"positive": r"$\uparrow$", "negative": r"$\downarrow$", "equivalent": r"$\approx$", "undecided": "?"}
+ARROWS = {
+    "positive": r"$\uparrow$",
+    "negative": r"$\downarrow$",
+    "equivalent": r"$\approx$",
+    "undecided": "?",
+}
 _SIGNS = {
-    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}", "→": r"$\to$", "−": r"$-$", "±": r"$\pm$", "Δ": r"$\Delta$", "–": "--", "·": r"$\cdot$", "≥": r"$\geq$",
-    "≤": r"$\leq$", "×": r"$\times$", "α": r"$\alpha$", "<": r"$<$", ">": r"$>$",
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "→": r"$\to$", "−": r"$-$", "±": r"$\pm$", "Δ": r"$\Delta$", "–": "--",
+    "·": r"$\cdot$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$", "α": r"$\alpha$", "<": r"$<$",
+    ">": r"$>$",
 }  # fmt: skip
 
 
 def to_latex(comparison) -> str:
-    """A `table` environment for \\usepackage{booktabs}. The caption says what the numbers are and what the arrows mean."""
+    """A `table` environment for \\usepackage{booktabs}. The caption says what the numbers are and what the
+    arrows mean."""
     s = comparison.settings
     keys = [key for key in varying(comparison) if key != "initialisation"]
     unit, level = formatting.unit(s["metric"]), formatting.level(s["alpha"])
     heads = [wording.heading(key) for key in keys] + ["strategy", "", f"Δ {s['metric']}, {unit} [{level}]"]
-    rows = [[*(wording.told(cell, key) for key in keys), _strategy(cell), ARROWS[cell.verdict], _difference(cell)] for cell in comparison]
+    rows = [
+        [*(wording.told(cell, key) for key in keys), _strategy(cell), ARROWS[cell.verdict], _difference(cell)]
+        for cell in comparison
+    ]
     marks = [len(heads) - 2]  # the arrows are LaTeX already
-    body = [" & ".join(text if place in marks else escaped(text) for place, text in enumerate(row)) + r" \\" for row in rows]
+    body = [
+        " & ".join(text if place in marks else escaped(text) for place, text in enumerate(row)) + r" \\"
+        for row in rows
+    ]
     return "\n".join([
-        r"\begin{table}", r"  \centering", rf"  \begin{{tabular}}{{{'l' * (len(heads) - 1)}r}}", r"    \toprule",
-        f"    {' & '.join(map(escaped, heads))} \\\\", r"    \midrule", *(f"    {line}" for line in body), r"    \bottomrule",
-        r"  \end{tabular}", rf"  \caption{{{_caption(comparison)}}}", r"\end{table}",
+        r"\begin{table}", r"  \centering", rf"  \begin{{tabular}}{{{'l' * (len(heads) - 1)}r}}",
+        r"    \toprule", f"    {' & '.join(map(escaped, heads))} \\\\", r"    \midrule",
+        *(f"    {line}" for line in body), r"    \bottomrule", r"  \end{tabular}",
+        rf"  \caption{{{_caption(comparison)}}}", r"\end{table}",
     ]) + "\n"  # fmt: skip
 
 
@@ -32,13 +47,24 @@ def _strategy(cell) -> str:
 
 
 def _difference(cell) -> str:
-    return f"{formatting.signed(cell.delta, cell.metric)} {formatting.interval(cell.ci_simultaneous, cell.metric)}".strip()
+    return (
+        f"{formatting.signed(cell.delta, cell.metric)} "
+        f"{formatting.interval(cell.ci_simultaneous, cell.metric)}"
+    ).strip()
 
 
 def _caption(comparison) -> str:
     s = comparison.settings
-    what, margin = escaped(wording.opening(comparison)[0]), escaped(formatting.margin(s["margin"], s["metric"]))
-    kinds = ["scores higher than the baseline", "scores lower", rf"the difference is within $\pm${margin}", "undecided"]
+    what, margin = (
+        escaped(wording.opening(comparison)[0]),
+        escaped(formatting.margin(s["margin"], s["metric"])),
+    )
+    kinds = [
+        "scores higher than the baseline",
+        "scores lower",
+        rf"the difference is within $\pm${margin}",
+        "undecided",
+    ]
     told = ", ".join(f"{arrow} {kind}" for arrow, kind in zip(ARROWS.values(), kinds, strict=True))
     return f"{what}. Intervals {escaped(wording.holds(s, 'cells of a family'))}. {told}."
 

@@ -31,8 +31,10 @@ class Margin:
         if not 0 <= value < most:
             hint = "0.01 is one point" if judged.display == "points" else f"in {judged.display}"
             raise Refused(
-                f"--margin {margin}: the smallest difference that matters, at least 0 and below {most:.3g}, is needed "
-                f"({hint if not relative else 'a share of the risk'}), or relative:0.1 for a tenth of the baseline's risk"
+                f"--margin {margin}: the smallest difference that matters, at least 0 and below {most:.3g}, "
+                "is needed "
+                f"({hint if not relative else 'a share of the risk'}), or relative:0.1 for a tenth of the "
+                "baseline's risk"
             )
         return cls(value, relative)
 

@@ -1,4 +1,5 @@
-"""The naive predictor: one answer for every test item, from the classes of the labelled training items alone. It needs no run."""
+"""The naive predictor: one answer for every test item, from the classes of the labelled training items alone.
+It needs no run."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
     from transferscope.comparison.paired_scores import Evidence, Reader
 
 NAME = "naive"
-LEAST_RUNS = 5  # of a baseline at chance: one that fails in half of its runs fails in three of three in one experiment of eight
+# of a baseline at chance: one that fails in half of its runs fails in three of three in one experiment of
+# eight
+LEAST_RUNS = 5
 
 
 def class_counts(record: dict, classes: np.ndarray) -> list[int]:
-    """Labelled items [C] that a run may learn from: the target's within its budget; where it sees none, the source's.
+    """Labelled items [C] that a run may learn from: the target's within its budget; where it sees none, the
+    source's.
 
-    Only their ratios count: k labels a class are one of each, and none of a class without items. Raises NotSelectable.
-    """
+    Only their ratios count: k labels a class are one of each, and none of a class without items. Raises
+    NotSelectable."""
     budget, sees = record["cell"]["label_budget"], record["sees"]
     if "target_labels" in sees and budget not in (None, 0):
         domain = "target"
@@ -39,20 +43,33 @@ def class_counts(record: dict, classes: np.ndarray) -> list[int]:
     if domain == "target" and budget != "full":  # the same of each that it has items of
         return [int((counts or {}).get(printable(str(name)), budget) != 0) for name in classes]
     if counts is None:
-        raise NotSelectable(f"{NAME}: not told: the record does not say the class shares (made by an earlier version)")
+        raise NotSelectable(
+            f"{NAME}: not told: the record does not say the class shares (made by an earlier version)"
+        )
     names = [printable(str(name)) for name in classes]
     if counts.keys() != set(names):
-        raise NotSelectable(f"{NAME}: the {domain}'s classes are not those of the test items, of which its class shares say nothing")
+        raise NotSelectable(
+            f"{NAME}: the {domain}'s classes are not those of the test items, of which its class shares "
+            "say "
+            "nothing"
+        )
     if min(counts.values()) < 0 or not any(counts.values()):
         raise NotSelectable(f"{NAME}: the record's class counts are no counts of items")
     return [counts[name] for name in names]
 
 
-def item_scores(counts: list[list[int]], fold: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
-    """Class counts [C] of each fold, fold and label of each item [n] -> expected scores [n], as `scores.item_scores` has those of a run.
+def item_scores(
+    counts: list[list[int]],
+    fold: np.ndarray,
+    labels: np.ndarray,
+    metric: str,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """Class counts [C] of each fold, fold and label of each item [n] -> expected scores [n], as
+    `scores.item_scores` has those of a run.
 
-    Metrics of the probabilities take the class shares; the others the most frequent class, the mean over all where several are. AUROC is 1/2.
-    """
+    Metrics of the probabilities take the class shares; the others the most frequent class, the mean over all
+    where several are. AUROC is 1/2."""
     if metric == "auroc":
         return np.full(len(labels), 0.5)
     if metric in ("nll", "brier"):
@@ -64,15 +81,16 @@ def item_scores(counts: list[list[int]], fold: np.ndarray, labels: np.ndarray, m
 
 
 def _answers(most: list[list[int]]) -> Iterator[tuple[float, list[int]]]:
-    """The tied classes of each fold -> (weight, the class named in each fold). One draw breaks the ties of all folds, so that folds with the same
-    ties name the same class."""
+    """The tied classes of each fold -> (weight, the class named in each fold). One draw breaks the ties of
+    all folds, so that folds with the same ties name the same class."""
     cuts = sorted({Fraction(k, len(tied)) for tied in most for k in range(len(tied) + 1)})
     for low, high in pairwise(cuts):
         yield float(high - low), [tied[int(low * len(tied))] for tied in most]
 
 
 def _constant(told: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None) -> np.ndarray:
-    """Scores [n] of the classes told [n], of which there are few. All others stand as one, for they add nothing but to the number of classes."""
+    """Scores [n] of the classes told [n], of which there are few. All others stand as one, for they add
+    nothing but to the number of classes."""
     if metric == "accuracy":
         return (told == labels).astype(float)
     named, told = np.unique(told, return_inverse=True)
@@ -81,11 +99,13 @@ def _constant(told: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndar
     return influence.values(np.eye(len(named) + 1)[told], merged, metric, groups) * number
 
 
-# --- from runs -----------------------------------------------------------------------------------------------------------------------
+# --- from runs
+# ------------------------------------------------------------------------------------------------------------
 
 
 def of_runs(evidence: "Evidence", runs: list[Path], reader: "Reader", metric: str) -> np.ndarray:
-    """Scores [K, n] with the labels of these runs, which are of one arm of the evidence. reader: of any metric, tells their items.
+    """Scores [K, n] with the labels of these runs, which are of one arm of the evidence. reader: of any
+    metric, tells their items.
 
     Raises NotSelectable where a record does not tell its class shares.
     """
@@ -101,11 +121,13 @@ def of_runs(evidence: "Evidence", runs: list[Path], reader: "Reader", metric: st
     return np.stack(rows)
 
 
-# --- in place of a baseline that learnt nothing --------------------------------------------------------------------------------------
+# --- in place of a baseline that learnt nothing
+# --------------------------------------------------------------------------------------
 
 
 def learnt_nothing(evidence: "Evidence") -> bool:
-    """Whether all runs of the baseline, at least five different ones, are at chance, and the strategy scores more without a collapse."""
+    """Whether all runs of the baseline, at least five different ones, are at chance, and the strategy scores
+    more without a collapse."""
     runs = set(evidence.baseline_runs)
     records = [evidence.records[run] for run in runs]
     return bool(
@@ -119,13 +141,22 @@ def learnt_nothing(evidence: "Evidence") -> bool:
 def standing_in(evidence: "Evidence", reader: "Reader") -> "Evidence":
     """With the scores of the naive predictor that has the baseline's labels, or a note why there are none."""
     try:
-        return replace(evidence, naive_scores=of_runs(evidence, evidence.baseline_runs, reader, reader.metric))
+        return replace(
+            evidence, naive_scores=of_runs(evidence, evidence.baseline_runs, reader, reader.metric)
+        )
     except NotSelectable as why:
-        return replace(evidence, notes=[*evidence.notes, f"the baseline learnt nothing; whether the strategy did is not judged: {why}"])
+        return replace(
+            evidence,
+            notes=[
+                *evidence.notes,
+                f"the baseline learnt nothing; whether the strategy did is not judged: {why}",
+            ],
+        )
 
 
 def flags(evidence: "Evidence", metric: str, alpha: float) -> list[str]:
-    """What a reader must know where the baseline learnt nothing, with the failure rate that its runs do not exclude (Clopper-Pearson)."""
+    """What a reader must know where the baseline learnt nothing, with the failure rate that its runs do not
+    exclude (Clopper-Pearson)."""
     if evidence.naive_scores is None:
         return []
     runs = len(evidence.seeds)
@@ -133,5 +164,8 @@ def flags(evidence: "Evidence", metric: str, alpha: float) -> list[str]:
     flag = f"the baseline learnt nothing in these steps (failure rate ≥ {100 * rate:.0f} %, {runs} of {runs})"
     if evidence.held_against is evidence.baseline_scores:
         return [flag]
-    told, own = (formatting.score(evidence.mean(scores), metric) for scores in (evidence.naive_scores, evidence.baseline_scores))
+    told, own = (
+        formatting.score(evidence.mean(scores), metric)
+        for scores in (evidence.naive_scores, evidence.baseline_scores)
+    )
     return [f"{flag}; held against the naive predictor, whose {told} are more than its {own}"]

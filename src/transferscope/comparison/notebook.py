@@ -23,7 +23,12 @@ def lines(comparison) -> str:
 def _cell(cell) -> str:
     parts = [cell.verdict, cell.strategy, cell.variant, " → ".join(filter(None, (cell.source, cell.target)))]
     parts += ["" if cell.label_budget is None else f"{cell.label_budget} labels"]
-    parts += [f"Δ {formatting.signed(cell.delta, cell.metric)} {formatting.interval(cell.ci_simultaneous, cell.metric)}"]
+    parts += [
+        (
+            f"Δ {formatting.signed(cell.delta, cell.metric)} "
+            f"{formatting.interval(cell.ci_simultaneous, cell.metric)}"
+        )
+    ]
     return "  ".join(filter(None, parts)).rstrip()
 
 
@@ -36,15 +41,20 @@ def html(comparison) -> str:
     for cell, *values in zip(comparison, *(values for _, values in columns), strict=True):
         colour = formats.STYLES[cell.verdict].split()[-1].replace("dim", "gray")
         styles = [f' style="color: {colour}"' if name == "verdict" else "" for name in names]
-        rows.append("".join(f"<td{style}>{escape(value)}</td>" for style, value in zip(styles, values, strict=True)))
+        rows.append(
+            "".join(f"<td{style}>{escape(value)}</td>" for style, value in zip(styles, values, strict=True))
+        )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     above = "".join(f"<div>{escape(line)}</div>" for line in wording.opening(comparison))
-    below = "".join(f"<p>{escape(line)}</p>" for line in [wording.sentence(comparison), *wording.best(comparison)])
+    below = "".join(
+        f"<p>{escape(line)}</p>" for line in [wording.sentence(comparison), *wording.best(comparison)]
+    )
     return f"{above}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
 def frame(comparison):
-    """One row a cell: the columns of the CSV, with scores and differences in the unit that `unit` names. Refused where pandas is missing."""
+    """One row a cell: the columns of the CSV, with scores and differences in the unit that `unit` names.
+    Refused where pandas is missing."""
     try:
         import pandas
     except ModuleNotFoundError as error:

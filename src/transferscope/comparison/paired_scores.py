@@ -17,14 +17,15 @@ from transferscope.store.record import read_history
 class Evidence:
     """The paired scores under a cell.
 
-    seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K, n] (influence values for
-    metrics that are no mean over items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
-    folders [K · folds], seed by seed: none of the naive predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their
-    order. records by folder. folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
-    either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor, given where the baseline learnt
-    nothing (`naive.learnt_nothing`). mixes_rules: an arm is judged by its last evaluation, as it sees nothing that the rule could choose by.
-    tuned: the strategy's values come from a search.
-    """
+    seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K,
+    n] (influence values for metrics that are no mean over items), calibration errors [K] (nan where there is
+    none), collapsed or diverged runs (bool) [K], run folders [K · folds], seed by seed: none of the naive
+    predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
+    folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
+    either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor,
+    given where the baseline learnt nothing (`naive.learnt_nothing`). mixes_rules: an arm is judged by its
+    last evaluation, as it sees nothing that the rule could choose by. tuned: the strategy's values come from
+    a search."""
 
     seeds: list[int]
     ids: np.ndarray
@@ -50,7 +51,8 @@ class Evidence:
 
     @property
     def held_against(self) -> np.ndarray:
-        """Scores [K, n] that Δ is taken to: the baseline's; where it learnt nothing, those of the naive predictor if their mean is higher."""
+        """Scores [K, n] that Δ is taken to: the baseline's; where it learnt nothing, those of the naive
+        predictor if their mean is higher."""
         both = [self.baseline_scores, *([] if self.naive_scores is None else [self.naive_scores])]
         return max(both, key=self.mean)
 
@@ -87,24 +89,35 @@ class Reader:
         return None if any(fold is None for fold in read) else scores.stacked(read, self.metric)
 
     def curve(self, runs: list[tuple[Path, dict]], metric: str) -> Curve:
-        """Test scores of a seed's every evaluation, the mean of its folds; without any where these have none or not the same number."""
+        """Test scores of a seed's every evaluation, the mean of its folds; without any where these have none
+        or not the same number."""
         curves = [self._curve(*run, metric) for run in runs]
         if len({len(curve.scores) for curve in curves}) > 1:
             return Curve([], [])
         return curves[0]._replace(scores=np.mean([curve.scores for curve in curves], axis=0).tolist())
 
     def _curve(self, folder: Path, record: dict, metric: str) -> Curve:
-        """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none of them (an old store)."""
+        """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none
+        of them (an old store)."""
         if (folder, metric) not in self.curves:
-            column, trainer = f"{record['cell']['target']}/test/accuracy", record["consumed"].get("trainer", {})
+            column, trainer = (
+                f"{record['cell']['target']}/test/accuracy",
+                record["consumed"].get("trainer", {}),
+            )
             try:
                 if metric == "accuracy":
-                    by_step = {row["step"]: row[column] for row in read_history(folder) if column in row and row["step"] >= 0}
+                    by_step = {
+                        row["step"]: row[column]
+                        for row in read_history(folder)
+                        if column in row and row["step"] >= 0
+                    }
                 else:
                     by_step = scores.read_curve(folder, record, metric)
             except (OSError, ValueError, TypeError, NotSelectable):
                 by_step = {}
             steps = max([trainer.get("steps") or trainer.get("source_steps") or 1, *by_step])
             found = [(by_step[step], step / steps) for step in sorted(by_step)]
-            self.curves[folder, metric] = Curve([score for score, _ in found], [at for _, at in found], str(trainer.get("schedule")))
+            self.curves[folder, metric] = Curve(
+                [score for score, _ in found], [at for _, at in found], str(trainer.get("schedule"))
+            )
         return self.curves[folder, metric]

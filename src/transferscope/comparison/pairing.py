@@ -19,7 +19,8 @@ COLLAPSED = ("collapsed", "diverged")
 
 
 def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Evidence:
-    """Raises NotSelectable where there is nothing to pair, Refused where the two were not tested on the same items."""
+    """Raises NotSelectable where there is nothing to pair, Refused where the two were not tested on the same
+    items."""
     if baseline.cell["strategy"] == naive.NAME:
         return _with_naive(arm, reader)
     arm, baseline = _for_every_seed(arm, baseline), _for_every_seed(baseline, arm)
@@ -29,18 +30,33 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         if reader.row(arm.runs[seed]) is not None and reader.row(baseline.runs[seed]) is not None
     ]
     if not seeds:
-        readable = {who: any(reader.row(runs) is not None for runs in it.runs.values()) for who, it in (("cell", arm), ("baseline", baseline))}
+        readable = {
+            who: any(reader.row(runs) is not None for runs in it.runs.values())
+            for who, it in (("cell", arm), ("baseline", baseline))
+        }
         absent = [who for who, some in readable.items() if not some]
-        raise NotSelectable(f"no readable run of the {' and of the '.join(absent)}" if absent else "cell and baseline have no seed in common")
+        raise NotSelectable(
+            f"no readable run of the {' and of the '.join(absent)}"
+            if absent
+            else "cell and baseline have no seed in common"
+        )
     first, folds = reader.row(arm.runs[seeds[0]]), len(arm.runs[seeds[0]])
     rows = {}
     for who, it in (("strategy", arm), ("baseline", baseline)):
         read = [reader.row(it.runs[seed]) for seed in seeds]
         rows[who] = {
-            "scores": np.stack([_aligned(first, arm.runs[seeds[0]][0], other, it.runs[seed][0]) for seed, other in zip(seeds, read, strict=True)]),
+            "scores": np.stack(
+                [
+                    _aligned(first, arm.runs[seeds[0]][0], other, it.runs[seed][0])
+                    for seed, other in zip(seeds, read, strict=True)
+                ]
+            ),
             "ece": np.array([np.nan if s.ece is None else s.ece for s in read]),
             "collapsed": np.array(
-                [not s.finite or any(record["status"] in COLLAPSED for _, record in it.runs[seed]) for seed, s in zip(seeds, read, strict=True)]
+                [
+                    not s.finite or any(record["status"] in COLLAPSED for _, record in it.runs[seed])
+                    for seed, s in zip(seeds, read, strict=True)
+                ]
             ),
             "runs": [folder for seed in seeds for folder, _ in it.runs[seed]],
         }
@@ -52,11 +68,23 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
         classes=first.classes,
         groups=first.groups,
         **{f"{who}_{key}": value for who, row in rows.items() for key, value in row.items()},
-        twin_runs=[folder for seed in seeds if seed in twin.runs for folder, _ in twin.runs[seed]] if twin else [],
-        records={folder: record for it in (arm, baseline) for seed in seeds for folder, record in it.runs[seed]},
+        twin_runs=[folder for seed in seeds if seed in twin.runs for folder, _ in twin.runs[seed]]
+        if twin
+        else [],
+        records={
+            folder: record for it in (arm, baseline) for seed in seeds for folder, record in it.runs[seed]
+        },
         deterministic=folds == 1
-        and all(record.get("deterministic") for it in (arm, baseline) for seed in seeds for _, record in it.runs[seed])
-        and all(np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape)) for row in rows.values()),
+        and all(
+            record.get("deterministic")
+            for it in (arm, baseline)
+            for seed in seeds
+            for _, record in it.runs[seed]
+        )
+        and all(
+            np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape))
+            for row in rows.values()
+        ),
         notes=_notes(arm, baseline, seeds, reader),
         folds=folds,
         tuned=bool(arm.searches),
@@ -82,7 +110,8 @@ def _with_naive(arm: Arm, reader: Reader) -> Evidence:
 
 
 def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -> verdict.Pair:
-    """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant. ends: of both arms' training."""
+    """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant. ends: of
+    both arms' training."""
     chance = "seeds" if items == "fixed" else "items" if evidence.deterministic else "both"
     rows = slice(1) if chance == "items" else slice(None)
     return verdict.Pair(
@@ -113,7 +142,8 @@ def common_seeds(arm: Arm, baseline: Arm) -> set[int]:
 
 
 def _for_every_seed(arm: Arm, other: Arm) -> Arm:
-    """One run of a deterministic arm is enough: where its training set is the same for every seed, it stands beside every run of the other."""
+    """One run of a deterministic arm is enough: where its training set is the same for every seed, it stands
+    beside every run of the other."""
     if len(arm.runs) == 1 and arm.cell["label_budget"] in (None, 0, "full") and FOLDS not in arm.consumed:
         ([run],) = arm.runs.values()
         if run[1].get("deterministic"):
@@ -122,16 +152,26 @@ def _for_every_seed(arm: Arm, other: Arm) -> Arm:
 
 
 def _check_subsets(arm: Arm, baseline: Arm, seeds: list[int]) -> None:
-    """What pairs two runs of a seed is their labelled subset. A run that stands for other seeds has its own."""
+    """What pairs two runs of a seed is their labelled subset. A run that stands for other seeds has its
+    own."""
     if arm.cell["label_budget"] != baseline.cell["label_budget"]:
         return
     pairs = [(seed, runs) for seed in seeds for runs in zip(arm.runs[seed], baseline.runs[seed], strict=True)]
-    own = [(seed, {record.get("subset") for _, record in runs if record["seed"] == seed} - {None}) for seed, runs in pairs]
+    own = [
+        (seed, {record.get("subset") for _, record in runs if record["seed"] == seed} - {None})
+        for seed, runs in pairs
+    ]
     if differing := list(dict.fromkeys(seed for seed, subsets in own if len(subsets) > 1)):
-        raise NotSelectable(f"cell and baseline saw different labelled subsets: {seeds_named(differing)}; compare runs of one state of the data")
+        raise NotSelectable(
+            f"cell and baseline saw different labelled subsets: {seeds_named(differing)}; compare runs "
+            "of "
+            "one state of the data"
+        )
 
 
-def _aligned(first: Scores, run: tuple[Path, dict], other: Scores, other_run: tuple[Path, dict]) -> np.ndarray:
+def _aligned(
+    first: Scores, run: tuple[Path, dict], other: Scores, other_run: tuple[Path, dict]
+) -> np.ndarray:
     """Scores of `other` [n] in the item order of `first`."""
     if np.array_equal(first.ids, other.ids):
         order = slice(None)
@@ -141,18 +181,25 @@ def _aligned(first: Scores, run: tuple[Path, dict], other: Scores, other_run: tu
     else:
         only = [len(np.setdiff1d(a, b)) for a, b in ((first.ids, other.ids), (other.ids, first.ids))]
         raise Refused(
-            f"{_named(run)} and {_named(other_run)} were not tested on the same items: {only[0]} only in the first, {only[1]} only in the "
+            f"{_named(run)} and {_named(other_run)} were not tested on the same items: {only[0]} only in "
+            f"the first, {only[1]} only in the "
             "second; compare runs of one split_seed and one state of the data"
         )
     if not np.array_equal(first.classes[first.labels], other.classes[other.labels[order]]):
-        raise Refused(f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data has changed between them")
+        raise Refused(
+            f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data "
+            "has changed between them"
+        )
     return other.scores[order]
 
 
 def _named(run: tuple[Path, dict]) -> str:
     folder, record = run
     cell = record["cell"]
-    where = f"{cell['strategy']}, {' → '.join(filter(None, (cell['source'], cell['target'])))}, labels {cell['label_budget']}"
+    where = (
+        f"{cell['strategy']}, {' → '.join(filter(None, (cell['source'], cell['target'])))}, labels "
+        f"{cell['label_budget']}"
+    )
     return f"run {folder.name} ({where}, seed {record['seed']})"
 
 
@@ -165,10 +212,18 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> 
     """baseline: None where it needs no run."""
     notes, arms = [], {"strategy": arm} | ({"baseline": baseline} if baseline else {})
     if (folds := len(arm.runs[seeds[0]])) > 1:
-        notes.append(f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of its folds did")
+        notes.append(
+            f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of "
+            "its "
+            "folds did"
+        )
     for who, it in arms.items():
         if absent := sorted(it.planned - it.runs.keys()):
-            notes.append(f"interim: planned {seeds_named(absent)}{' of the baseline' if who == 'baseline' else ''} without a result")
+            notes.append(
+                "interim: planned "
+                f"{seeds_named(absent)}{' of the baseline' if who == 'baseline' else ''} "
+                "without a result"
+            )
     if baseline and (alone := sorted(arm.runs.keys() - set(seeds))):
         notes.append(f"{seeds_named(alone)} left out: no run of the baseline to pair with")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):
@@ -181,7 +236,9 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> 
             notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")
         if any(reader.row(it.runs[seed]).step is None for seed in seeds):
             notes.append(f"{who}: a run without a finite evaluation scores chance")
-    if mixed := mixed_versions([record for it in arms.values() for seed in seeds for _, record in it.runs[seed]]):
+    if mixed := mixed_versions(
+        [record for it in arms.values() for seed in seeds for _, record in it.runs[seed]]
+    ):
         notes.append(f"made by several versions: {mixed}")
     return notes
 
@@ -192,7 +249,11 @@ def mixed_versions(records: list[dict]) -> str:
     for record in records:
         for package, number in (record.get("versions") or {}).items():
             versions[package].add(str(number))
-    return "; ".join(f"{package} {', '.join(sorted(numbers))}" for package, numbers in sorted(versions.items()) if len(numbers) > 1)
+    return "; ".join(
+        f"{package} {', '.join(sorted(numbers))}"
+        for package, numbers in sorted(versions.items())
+        if len(numbers) > 1
+    )
 
 
 def seeds_named(seeds: list[int]) -> str:

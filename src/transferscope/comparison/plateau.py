@@ -1,10 +1,11 @@
-"""Whether an arm had finished training when it stopped, and how much it might still have risen. Pure functions of the curves of one arm.
+"""Whether an arm had finished training when it stopped, and how much it might still have risen. Pure
+functions of the curves of one arm.
 
-An arm that had not finished makes its rival look good: a slow strategy with the baseline's own asymptote looks like harm, a slow baseline
-like a gain. Training is measured by the learning rate it has spent, not by its steps: under a cosine schedule the last third of the steps
-has 4 % of the learning rate, and every curve ends flat however far it had still to go. The projection takes what is missing to fall by
-the same share with each such third: exact for an exponential approach, too small for a slower one (a power law).
-"""
+An arm that had not finished makes its rival look good: a slow strategy with the baseline's own asymptote
+looks like harm, a slow baseline like a gain. Training is measured by the learning rate it has spent, not by
+its steps: under a cosine schedule the last third of the steps has 4 % of the learning rate, and every curve
+ends flat however far it had still to go. The projection takes what is missing to fall by the same share with
+each such third: exact for an exponential approach, too small for a slower one (a power law)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +23,9 @@ STEADIEST = 0.9  # what a third may leave of what was missing; closer to 1 the p
 
 
 class Curve(NamedTuple):
-    """One run: its score at every evaluation, the one before training first; when that was, as a share of the planned steps; the schedule of
-    its learning rate (`cosine` falls to 0 over the planned steps, whatever else is taken for constant)."""
+    """One run: its score at every evaluation, the one before training first; when that was, as a share of the
+    planned steps; the schedule of its learning rate (`cosine` falls to 0 over the planned steps, whatever
+    else is taken for constant)."""
 
     scores: Sequence[float]
     at: Sequence[float]
@@ -46,11 +48,11 @@ def evenly(scores: Sequence[float], schedule: str = "constant") -> Curve:
 class Rise:
     """How the curves of an arm end, in their own unit (accuracy: a fraction).
 
-    metric: of the curves. runs: with a curve; evaluations: of the shortest. share: of the steps, that the last third of the learning rate took.
-    mean: rise over it, averaged over runs; error: its standard error; upper: its one-sided 95 % bound. projected: what would still come if
-    training went on. All of these are None where it cannot be told: fewer than LEAST_EVALUATIONS or LEAST_RUNS. is_rising: by more than the
-    margin and than chance.
-    """
+    metric: of the curves. runs: with a curve; evaluations: of the shortest. share: of the steps, that the
+    last third of the learning rate took.
+    mean: rise over it, averaged over runs; error: its standard error; upper: its one-sided 95 % bound.
+    projected: what would still come if training went on. All of these are None where it cannot be told: fewer
+    than LEAST_EVALUATIONS or LEAST_RUNS. is_rising: by more than the margin and than chance."""
 
     runs: int
     evaluations: int
@@ -64,8 +66,9 @@ class Rise:
 
     @property
     def remaining(self) -> float:
-        """What a claim against this arm must exceed: the projection of an arm that still rises. The noise of one that has finished projects
-        to several points as well, and would cost claims without guarding any."""
+        """What a claim against this arm must exceed: the projection of an arm that still rises. The noise of
+        one that has finished projects to several points as well, and would cost claims without guarding
+        any."""
         return self.projected or 0.0 if self.is_rising else 0.0
 
     def to_dict(self) -> dict:
@@ -83,8 +86,8 @@ UNKNOWN = Rises(Rise(0, 0), Rise(0, 0))
 
 
 def rise(curves: Sequence[Curve], margin: float = MARGIN, best: float = 1.0) -> Rise:
-    """How the curves of an arm end. Runs that stopped early have fewer evaluations; runs without any are not counted. best: the largest score
-    there is; no projection leads beyond it."""
+    """How the curves of an arm end. Runs that stopped early have fewer evaluations; runs without any are not
+    counted. best: the largest score there is; no projection leads beyond it."""
     curves = [curve for curve in curves if len(curve.scores)]
     runs, evaluations = len(curves), min((len(curve.scores) for curve in curves), default=0)
     if runs < LEAST_RUNS or evaluations < LEAST_EVALUATIONS:
@@ -107,9 +110,9 @@ def rise(curves: Sequence[Curve], margin: float = MARGIN, best: float = 1.0) -> 
 def project(last: float, before: float, ratio: float = 1.0) -> float:
     """Rises over the last third and over the part before, `ratio` times as long -> what is still to come.
 
-    Where the last third leaves a share q of what was missing before it, last / before = (1 − q) / (q^−ratio − 1), which grows with q, and
-    last · q / (1 − q) is left; with equal parts q = last / before. q is at most STEADIEST.
-    """
+    Where the last third leaves a share q of what was missing before it, last / before = (1 − q) / (q^−ratio −
+    1), which grows with q, and last · q / (1 − q) is left; with equal parts q = last / before. q is at most
+    STEADIEST."""
     if last <= 0:
         return 0.0
 
@@ -125,11 +128,16 @@ def project(last: float, before: float, ratio: float = 1.0) -> float:
 
 
 def _thirds(curve: Curve) -> tuple[float, float, float, float]:
-    """(rise over the last third of the learning rate, rise over the part before, how many times as long that is, share of the steps that the last
-    third took), at the evaluations that come nearest."""
+    """(rise over the last third of the learning rate, rise over the part before, how many times as long that
+    is, share of the steps that the last third took), at the evaluations that come nearest."""
     spent = curve.spent
     middle = 1 + int(np.argmin(np.abs(spent[1:-1] - 2 / 3)))
     start = int(np.argmin(np.abs(spent[:middle] - (2 * spent[middle] - 1))))
     ratio = min((spent[middle] - spent[start]) / max(1 - spent[middle], np.finfo(float).tiny), LARGEST_RATIO)
     scores = curve.scores
-    return scores[-1] - scores[middle], scores[middle] - scores[start], ratio, 1 - curve.at[middle] / curve.at[-1]
+    return (
+        scores[-1] - scores[middle],
+        scores[middle] - scores[start],
+        ratio,
+        1 - curve.at[middle] / curve.at[-1],
+    )

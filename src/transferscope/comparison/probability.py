@@ -1,4 +1,5 @@
-"""How probable harm and gain are in each cell of a family: beside the verdict, never in place of it (statistics/probabilities.py)."""
+"""How probable harm and gain are in each cell of a family: beside the verdict, never in place of it
+(statistics/probabilities.py)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +10,9 @@ from transferscope.statistics.probabilities import LARGEST_DF, Probabilities, me
 from transferscope.statistics.verdict import Pair
 
 
-def of_family(pairs: Sequence[Pair], evidence: Sequence[Evidence], margins: Sequence[float]) -> list[Probabilities | None]:
+def of_family(
+    pairs: Sequence[Pair], evidence: Sequence[Evidence], margins: Sequence[float]
+) -> list[Probabilities | None]:
     """One a cell, None where its family or it tells too little."""
     effects = [pair.effect() if pair.chance != "items" else None for pair in pairs]
     known = [at for at, effect in enumerate(effects) if effect]
@@ -19,7 +22,10 @@ def of_family(pairs: Sequence[Pair], evidence: Sequence[Evidence], margins: Sequ
         None if pairs and pairs[0].chance == "seeds" else [_units(evidence[at]) for at in known],
     )
     columns = ("delta", "seed_variance", "item_variance", "seeds", "item_df")
-    told = [[np.nan_to_num(getattr(effect, name, np.nan), nan=np.nan, posinf=LARGEST_DF) for effect in effects] for name in columns]
+    told = [
+        [np.nan_to_num(getattr(effect, name, np.nan), nan=np.nan, posinf=LARGEST_DF) for effect in effects]
+        for name in columns
+    ]
     return probabilities(*told, margins, covariance)
 
 

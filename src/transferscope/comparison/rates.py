@@ -22,8 +22,8 @@ class Rate(NamedTuple):
 
 
 def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"]:
-    """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and what they tell of the sign, also as a flag; a harm
-    seen at one rate alone is flagged as that."""
+    """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and what they tell
+    of the sign, also as a flag; a harm seen at one rate alone is flagged as that."""
     siblings = defaultdict(dict)
     for cell in cells:
         rate, rest = _consumed(cell)
@@ -37,10 +37,18 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
             rates = {_named(rate, found): found[rate] for rate in sorted(found)}
             sign = _sign({rate: one.side(alpha / len(rates), items) for rate, one in rates.items()})
             flags = [*cell.flags, f"{sign} (intervals at alpha / {len(rates)})"]
-            cell = replace(cell, rates={rate: one.delta for rate, one in rates.items()}, rates_sign=sign, flags=flags)
+            cell = replace(
+                cell, rates={rate: one.delta for rate, one in rates.items()}, rates_sign=sign, flags=flags
+            )
         elif rate is not None and cell.verdict == "negative" and not cell.evidence.tuned:
             three = ",".join(f"{rate.of_all * share:.1g}" for share in (0.1, 0.3)) + f",{rate.of_all:g}"
-            cell = replace(cell, flags=[*cell.flags, f"one rate tried: add '{RATE}={three}' to the command, for both arms, or --search"])
+            cell = replace(
+                cell,
+                flags=[
+                    *cell.flags,
+                    f"one rate tried: add '{RATE}={three}' to the command, for both arms, or --search",
+                ],
+            )
         told.append(cell)
     return told
 
@@ -56,7 +64,9 @@ def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
 def _named(rate: Rate, among: Iterable[Rate]) -> str:
     """By what tells it from the others."""
     told = [f"{rate.of_all:g}"] if len({one.of_all for one in among}) > 1 else []
-    return ", ".join(told + ([f"backbone × {rate.backbone:g}"] if len({one.backbone for one in among}) > 1 else []))
+    return ", ".join(
+        told + ([f"backbone × {rate.backbone:g}"] if len({one.backbone for one in among}) > 1 else [])
+    )
 
 
 def _sign(sides: dict[str, int]) -> str:

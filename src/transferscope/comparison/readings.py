@@ -1,9 +1,10 @@
-"""The log of a store's readings: which cells were judged, with which seeds, and what was claimed of them. Imports no torch.
+"""The log of a store's readings: which cells were judged, with which seeds, and what was claimed of them.
+Imports no torch.
 
-Whoever looks at a verdict and then adds seeds has two chances of a false one, so a cell that was read pays where it is judged with more
-seeds (`verdict.Pair.readings`). The log knows what was read: files of JSON lines in the store's folder `readings`, one a family
-that had anything new, written beside and renamed, never written again. It travels with the store.
-"""
+Whoever looks at a verdict and then adds seeds has two chances of a false one, so a cell that was read pays
+where it is judged with more seeds (`verdict.Pair.readings`). The log knows what was read: files of JSON lines
+in the store's folder `readings`, one a family that had anything new, written beside and renamed, never
+written again. It travels with the store."""
 
 import contextlib
 import errno
@@ -25,17 +26,16 @@ ONCE_MORE = "every cell is judged as if it had been read once more"
 def times(seeds: Iterable[int], earlier: Iterable[Iterable[int]]) -> int:
     """How often a cell was read before its seeds grew to `seeds`.
 
-    earlier: of every reading the seeds it had and those that were planned then. One that lacks none of today's came before no growth; equal
-    ones are one.
-    """
+    earlier: of every reading the seeds it had and those that were planned then. One that lacks none of
+    today's came before no growth; equal ones are one."""
     return min(MOST, len({frozenset(reading) for reading in earlier if not set(seeds) <= set(reading)}))
 
 
 @dataclass
 class Log:
-    """What a store's log holds. began: when it was begun, '' where it was not; what was read before is not in it. read: of every cell, the
-    seeds of each reading with those planned then. claims: of every cell what was told, the oldest first. trouble: why the log cannot be
-    relied on, else ''."""
+    """What a store's log holds. began: when it was begun, '' where it was not; what was read before is not in
+    it. read: of every cell, the seeds of each reading with those planned then. claims: of every cell what was
+    told, the oldest first. trouble: why the log cannot be relied on, else ''."""
 
     folder: Path
     began: str = ""
@@ -45,11 +45,13 @@ class Log:
     known: set[str] = field(default_factory=set, repr=False)
 
     def before(self, cell: str, seeds: Iterable[int], presumed: Iterable[Iterable[int]] = ()) -> int:
-        """How often a cell was read before its seeds grew; once more where the log has trouble. presumed: readings older than the log."""
+        """How often a cell was read before its seeds grew; once more where the log has trouble. presumed:
+        readings older than the log."""
         return times(seeds, [*self.read[cell], *presumed]) + bool(self.trouble)
 
     def note(self, lines: Iterable[dict], otherwise: str = ONCE_MORE) -> None:
-        """Write down what is not there yet. Where it cannot be written that is `trouble`, and what comes of it `otherwise`."""
+        """Write down what is not there yet. Where it cannot be written that is `trouble`, and what comes of
+        it `otherwise`."""
         new = [line for line in lines if _content(line) not in self.known]
         for line in new:
             self._take(line)
@@ -76,7 +78,8 @@ def begin(store: Path) -> None:
 
 
 def open_log(store: Path) -> Log:
-    """The log of a store, begun where there is none; what is left of one that is damaged or cannot be written, with its `trouble`."""
+    """The log of a store, begun where there is none; what is left of one that is damaged or cannot be
+    written, with its `trouble`."""
     log = Log(Path(store) / FOLDER)
     try:
         _check_own(log.folder)
@@ -96,7 +99,9 @@ def open_log(store: Path) -> Log:
 def _lines(folder: Path) -> Iterator[tuple[Path, dict | None]]:
     """Every line of a log with its file, None where it is none."""
     for path in sorted(folder.glob("*.jsonl")):
-        for line in (path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else []) or [b""]:
+        for line in (path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else []) or [
+            b""
+        ]:
             yield path, _parsed(line)
 
 

@@ -1,4 +1,5 @@
-"""From one run's stored probabilities to one score an item: which evaluation is taken, and by which metric."""
+"""From one run's stored probabilities to one score an item: which evaluation is taken, and by which
+metric."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ from transferscope.tasks.metrics import METRICS
 
 T = TypeVar("T")
 HALVES = 10  # ways to halve the test items for a regret
-VALIDATORS = ("entropy", "mutual_information", "bnm", "snd", "class_clustering")  # label-free; training left their values in history.csv
+VALIDATORS = (
+    "entropy",
+    "mutual_information",
+    "bnm",
+    "snd",
+    "class_clustering",
+)  # label-free; training left their values in history.csv
 SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored_validators.VALIDATORS)
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
@@ -30,10 +37,11 @@ class NotSelectable(Exception):
 class Scores:
     """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C].
 
-    step: of the evaluation taken, None where none is finite and the scores are those of chance. finite: whether the last evaluation is.
-    selection: the rule that was applied; `last` where an arm does not see what would choose. ece: expected calibration
-    error, None where no evaluation is finite. probabilities [n, C]: of a fold alone, and where an evaluation is finite.
-    """
+    step: of the evaluation taken, None where none is finite and the scores are those of chance. finite:
+    whether the last evaluation is.
+    selection: the rule that was applied; `last` where an arm does not see what would choose. ece: expected
+    calibration error, None where no evaluation is finite. probabilities [n, C]: of a fold alone, and where an
+    evaluation is finite."""
 
     ids: np.ndarray
     labels: np.ndarray
@@ -48,17 +56,25 @@ class Scores:
 
 
 def stacked(folds: list[Scores], metric: str) -> Scores:
-    """The folds of one seed as one run on all their items; metrics that are no mean over items are those of all items together.
+    """The folds of one seed as one run on all their items; metrics that are no mean over items are those of
+    all items together.
 
-    Raises Refused where the folds are not of one state of the data. Where a fold has no finite evaluation, step is None.
-    """
+    Raises Refused where the folds are not of one state of the data. Where a fold has no finite evaluation,
+    step is None."""
     if len(folds) == 1:
         return folds[0]
     first = folds[0]
-    ids, labels, scores = (np.concatenate([getattr(fold, part) for fold in folds]) for part in ("ids", "labels", "scores"))
+    ids, labels, scores = (
+        np.concatenate([getattr(fold, part) for fold in folds]) for part in ("ids", "labels", "scores")
+    )
     groups = None if first.groups is None else np.concatenate([fold.groups for fold in folds])
-    if len(np.unique(ids)) != len(ids) or any(not np.array_equal(fold.classes, first.classes) for fold in folds):
-        raise Refused("folds of one seed share test items or differ in their classes; compare runs of one state of the data")
+    if len(np.unique(ids)) != len(ids) or any(
+        not np.array_equal(fold.classes, first.classes) for fold in folds
+    ):
+        raise Refused(
+            "folds of one seed share test items or differ in their classes; compare runs of one state of "
+            "the data"
+        )
     is_finite = all(fold.probabilities is not None for fold in folds)
     eces = [fold.ece for fold in folds if fold.ece is not None]
     ece = float(np.mean(eces)) if eces else None
@@ -67,16 +83,22 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
         scores, ece = item_scores(p, labels, metric, groups), calibration_error(p, labels)
     step = first.step if is_finite else None
     selection = next((fold.selection for fold in folds if fold.selection != first.selection), first.selection)
-    return Scores(ids, labels, first.classes, groups, scores, ece, step, all(fold.finite for fold in folds), selection)
+    return Scores(
+        ids, labels, first.classes, groups, scores, ece, step, all(fold.finite for fold in folds), selection
+    )
 
 
-def item_scores(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
-    """Class probabilities [n, C], labels [n], groups [n] -> scores [n] of a judged metric, higher is better (`metrics.Metric`)."""
+def item_scores(
+    probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Class probabilities [n, C], labels [n], groups [n] -> scores [n] of a judged metric, higher is better
+    (`metrics.Metric`)."""
     return METRICS[metric].per_item(probabilities, labels, groups)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017, eq. 3): mean |accuracy − confidence| over bins of equal width, weighed by their items.
+    """Expected calibration error (Guo et al. 2017, eq. 3): mean |accuracy − confidence| over bins of equal
+    width, weighed by their items.
 
     Biased upwards and no mean over items: shown, never judged.
     """
@@ -89,19 +111,25 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
 def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scores:
     """Reads only the members of evaluations.npz that the selection needs.
 
-    Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose by, or the
-    metric no value.
-    """
+    Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose
+    by, or the metric no value."""
     if metric in ("nll", "brier") and not record.get("calibrated", True):
-        raise NotSelectable(f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes")
+        raise NotSelectable(
+            f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
+        )
     if selection in stored_validators.VALIDATORS and not record["result"]["samples"]["source"]:
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
-    validated = _validated(Path(folder), record, selection) if selection in (*VALIDATORS, *stored_validators.VALIDATORS) else {}
+    validated = (
+        _validated(Path(folder), record, selection)
+        if selection in (*VALIDATORS, *stored_validators.VALIDATORS)
+        else {}
+    )
     return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
 
 
 def read_curve(folder: Path, record: dict, metric: str) -> dict[int, float]:
-    """The metric on the test items by step, of every finite evaluation; groups count once. Reads them all. Raises as `read_scores`."""
+    """The metric on the test items by step, of every finite evaluation; groups count once. Reads them all.
+    Raises as `read_scores`."""
     by_step = _item_curve(folder, record, metric)
     return {step: float(items.mean()) for step, items in by_step.items()}
 
@@ -132,23 +160,27 @@ def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluatio
     except NotSelectable:
         raise
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(f"{path}: not a file of evaluations: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        raise Refused(
+            f"{path}: not a file of evaluations: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def regret(folder: Path, record: dict, metric: str, selection: str) -> float:
     """What the best evaluation of a run scores more than the selected one; see `cross_fitted`."""
     selected = read_scores(folder, record, metric, selection)
-    curve = np.stack(list(_item_curve(folder, record, metric).values()) or [selected.scores])  # [evaluations, n]
+    curve = np.stack(
+        list(_item_curve(folder, record, metric).values()) or [selected.scores]
+    )  # [evaluations, n]
     return cross_fitted(curve, group_means(selected.scores[None], selected.groups)[0])
 
 
 def cross_fitted(curve: np.ndarray, taken: np.ndarray) -> float:
-    """Scores of every evaluation [e, n] and of the one that was taken [n] -> what the best of them scores more, chosen on one half of the items
-    and scored on the other, over HALVES ways to halve them.
+    """Scores of every evaluation [e, n] and of the one that was taken [n] -> what the best of them scores
+    more, chosen on one half of the items and scored on the other, over HALVES ways to halve them.
 
-    Chosen and scored on the same items, evaluations that are equally good seem to cost 2.8 points with 200 items, 0.5 with 5,000. Below 0 by
-    chance where the one that was taken is as good as any.
-    """
+    Chosen and scored on the same items, evaluations that are equally good seem to cost 2.8 points with 200
+    items, 0.5 with 5,000. Below 0 by chance where the one that was taken is as good as any."""
     draws, found = np.random.default_rng(0), []
     for _ in range(HALVES):
         chooses = draws.permutation(len(taken)) < len(taken) // 2
@@ -159,8 +191,13 @@ def cross_fitted(curve: np.ndarray, taken: np.ndarray) -> float:
 
 
 def _validated(folder: Path, record: dict, validator: str) -> dict[int, float]:
-    """A validator's finite values by step. Step 0, of the untrained network, counts only where there is no other."""
-    value = _of_features(folder, record, validator) if validator in stored_validators.VALIDATORS else _of_history(folder, validator)
+    """A validator's finite values by step. Step 0, of the untrained network, counts only where there is no
+    other."""
+    value = (
+        _of_features(folder, record, validator)
+        if validator in stored_validators.VALIDATORS
+        else _of_history(folder, validator)
+    )
     value = {step: number for step, number in value.items() if np.isfinite(number)}
     return {step: number for step, number in value.items() if step > 0} or value
 
@@ -170,8 +207,14 @@ def _of_features(folder: Path, record: dict, validator: str) -> dict[int, float]
         return value
     metrics = record["result"]["metrics"]
     if metrics and not any(f"{name}/val/accuracy" in metrics for name in record["cell"]["source"].split("+")):
-        raise NotSelectable(f"{validator}: the source's classes are not the target's, so there is no risk on its items to weigh")
-    raise NotSelectable(f"{validator}: run {folder.name} stored no features; run it again with keep_features=true")
+        raise NotSelectable(
+            f"{validator}: the source's classes are not the target's, so there is no risk on its items "
+            "to "
+            "weigh"
+        )
+    raise NotSelectable(
+        f"{validator}: run {folder.name} stored no features; run it again with keep_features=true"
+    )
 
 
 def _of_history(folder: Path, validator: str) -> dict[int, float]:
@@ -184,7 +227,8 @@ def _of_history(folder: Path, validator: str) -> dict[int, float]:
 
 
 class _Evaluations:
-    """The members of one evaluations.npz, read when asked for; `validated`: the values, by step, that a validator chooses by."""
+    """The members of one evaluations.npz, read when asked for; `validated`: the values, by step, that a
+    validator chooses by."""
 
     def __init__(self, members: np.lib.npyio.NpzFile, validated: dict[int, float]):
         self.members, self.validated = members, validated
@@ -207,7 +251,12 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
     test = f"{record['cell']['target']}/test"
     ids, labels, classes = (evaluations.members[f"{test}/{part}"] for part in ("ids", "labels", "classes"))
     steps = evaluations.steps(test)
-    if labels.dtype.kind not in "iu" or ids.dtype.kind != "U" or classes.dtype.kind != "U" or not set(labels.tolist()) <= set(range(len(classes))):
+    if (
+        labels.dtype.kind not in "iu"
+        or ids.dtype.kind != "U"
+        or classes.dtype.kind != "U"
+        or not set(labels.tolist()) <= set(range(len(classes)))
+    ):
         raise ValueError(f"{test}: ids and names of classes, and labels that count these, are needed")
     if len(ids) == 0 or len(np.unique(ids)) != len(ids) or labels.shape != ids.shape or not steps:
         raise ValueError(f"{test}: unique ids, labels and at least one evaluation are needed")
@@ -215,13 +264,25 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
     if selection in SEES and not validation:
         selection = "last"
     groups = evaluations.get(f"{test}/groups")
-    scores, ece, step, kept = np.full(len(ids), METRICS[metric].chance(labels, len(classes))), None, None, None
+    scores, ece, step, kept = (
+        np.full(len(ids), METRICS[metric].chance(labels, len(classes))),
+        None,
+        None,
+        None,
+    )
     for candidate in _best_first(evaluations, validation, test, steps, labels, metric, selection):
         p = evaluations.probabilities(test, candidate)
         if p is not None:
             if p.shape != (len(ids), len(classes)):
-                raise ValueError(f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} classes")
-            scores, ece, step = item_scores(p, labels, metric, groups), calibration_error(p, labels), candidate
+                raise ValueError(
+                    f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} "
+                    "classes"
+                )
+            scores, ece, step = (
+                item_scores(p, labels, metric, groups),
+                calibration_error(p, labels),
+                candidate,
+            )
             kept = p if FOLD in record["consumed"] else None
             break
     finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None
@@ -229,35 +290,58 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
 
 
 def _validation_sets(evaluations: _Evaluations, record: dict, selection: str) -> list[str]:
-    """Prefixes of the sets that choose; none where the run does not see that domain's labels, so that nothing of it could be set aside."""
+    """Prefixes of the sets that choose; none where the run does not see that domain's labels, so that nothing
+    of it could be set aside."""
     side, labels = SEES[selection]
-    sets = [f"{name}/val" for name in (record["cell"][side] or "").split("+") if f"{name}/val/labels" in evaluations.names]
+    sets = [
+        f"{name}/val"
+        for name in (record["cell"][side] or "").split("+")
+        if f"{name}/val/labels" in evaluations.names
+    ]
     if sets or labels not in record["sees"]:
         return sets
     if side == "target":
         raise NotSelectable("target_val: nothing set aside below 5 labels a class")
-    raise NotSelectable("source_val: the source's classes are not the target's, so there is no accuracy on its items")
+    raise NotSelectable(
+        "source_val: the source's classes are not the target's, so there is no accuracy on its items"
+    )
 
 
 def _best_first(
-    evaluations: _Evaluations, validation: list[str], test: str, steps: list[int], labels: np.ndarray, metric: str, selection: str
+    evaluations: _Evaluations,
+    validation: list[str],
+    test: str,
+    steps: list[int],
+    labels: np.ndarray,
+    metric: str,
+    selection: str,
 ) -> list[int]:
-    """Steps in the order of the selection's preference; the earliest of equals comes first, those that are not finite are left out."""
+    """Steps in the order of the selection's preference; the earliest of equals comes first, those that are
+    not finite are left out."""
     if selection == "last":
         return steps[::-1]
     if selection in VALIDATORS or selection in stored_validators.VALIDATORS:
-        if not evaluations.validated and any(evaluations.probabilities(test, step) is not None for step in steps):
+        if not evaluations.validated and any(
+            evaluations.probabilities(test, step) is not None for step in steps
+        ):
             why = "history.csv has no value of it; a run of an earlier transferscope has none"
-            raise NotSelectable(f"{selection}: {why if selection in VALIDATORS else 'no finite value at any evaluation'}")
+            raise NotSelectable(
+                f"{selection}: {why if selection in VALIDATORS else 'no finite value at any evaluation'}"
+            )
         return _descending(evaluations.validated)
     value = {}
     for step in steps:
         if selection == "oracle":
             by_set = [(evaluations.probabilities(test, step), labels, metric)]
         else:  # accuracy on the validation items; with several sources the mean over their sets
-            by_set = [(evaluations.probabilities(name, step), evaluations.members[f"{name}/labels"], "accuracy") for name in validation]
+            by_set = [
+                (evaluations.probabilities(name, step), evaluations.members[f"{name}/labels"], "accuracy")
+                for name in validation
+            ]
         if all(p is not None for p, _, _ in by_set):
-            value[step] = round(float(np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])), 12)
+            value[step] = round(
+                float(np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])), 12
+            )
     return _descending(value)
 
 

@@ -1,4 +1,5 @@
-"""Validators made on demand from the features that a run stored with `keep_features=true`. Imports no torch."""
+"""Validators made on demand from the features that a run stored with `keep_features=true`. Imports no
+torch."""
 
 import contextlib
 import json
@@ -16,7 +17,8 @@ VERSION = 1  # raised when the numbers change: what was made before is then made
 
 
 def values(folder: Path, validator: str) -> dict[int, float] | None:
-    """A validator's value by step, NaN where features or losses are not finite; None where the run stored no features.
+    """A validator's value by step, NaN where features or losses are not finite; None where the run stored no
+    features.
 
     Made once, as it takes about a second a run, and left beside the features.
     """
@@ -25,7 +27,9 @@ def values(folder: Path, validator: str) -> dict[int, float] | None:
         return None
     made = features / f"values-{VERSION}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {int(step): float(value) for step, value in json.loads(made.read_text("utf-8"))[validator].items()}
+        return {
+            int(step): float(value) for step, value in json.loads(made.read_text("utf-8"))[validator].items()
+        }
     by_step = {int(path.stem): _read(path) for path in sorted(features.glob("[0-9]*.npz"))}
     found = {name: {step: value[name] for step, value in by_step.items()} for name in VALIDATORS}
     with contextlib.suppress(OSError):  # a store that can only be read
@@ -36,9 +40,14 @@ def values(folder: Path, validator: str) -> dict[int, float] | None:
 def _read(path: Path) -> dict[str, float]:
     try:
         with np.load(path, allow_pickle=False) as members:
-            source, val, target, losses = (members[name] for name in ("source", "source_val", "target", "losses"))
+            source, val, target, losses = (
+                members[name] for name in ("source", "source_val", "target", "losses")
+            )
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(f"{path}: not a file of features: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        raise Refused(
+            f"{path}: not a file of features: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
     if not all(np.isfinite(part).all() for part in (source, val, target, losses)):
         return dict.fromkeys(VALIDATORS, float("nan"))
     weights = importance_weights(source, target, at=val)

@@ -12,8 +12,8 @@ from transferscope.tasks.metrics import METRICS
 
 
 def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
-    """The two at the longest training that has every seed they share, and how many times the planned steps that is. `run --settle` makes longer
-    ones; half of one is no evidence yet."""
+    """The two at the longest training that has every seed they share, and how many times the planned steps
+    that is. `run --settle` makes longer ones; half of one is no evidence yet."""
     seeds = common_seeds(arm, baseline)
     for times in sorted(arm.longer.keys() & baseline.longer.keys(), reverse=True):
         pair = arm.longer[times], baseline.longer[times]
@@ -23,15 +23,20 @@ def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
 
 
 def rises(evidence: Evidence, reader: Reader) -> Rises:
-    """Whether an arm still rises is judged by its accuracy; how far, by the metric itself, whose curves are read only then."""
-    return Rises(*(_rise(evidence, runs, reader) for runs in (evidence.strategy_runs, evidence.baseline_runs)))
+    """Whether an arm still rises is judged by its accuracy; how far, by the metric itself, whose curves are
+    read only then."""
+    return Rises(
+        *(_rise(evidence, runs, reader) for runs in (evidence.strategy_runs, evidence.baseline_runs))
+    )
 
 
 def _rise(evidence: Evidence, runs: list[Path], reader: Reader) -> Rise:
     rows = dict.fromkeys(map(tuple, evidence.rows(runs)))  # a deterministic run may stand for several seeds
 
     def of(metric: str) -> Rise:
-        curves = [reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows]
+        curves = [
+            reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows
+        ]
         return plateau.rise(curves, best=METRICS[metric].best)
 
     found = of("accuracy")

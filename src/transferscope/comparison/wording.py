@@ -26,7 +26,10 @@ _WANTS = {
     "the strategy was still improving": "because the strategy was still improving",
     "both arms were still improving": "because both arms were still improving",
 }
-_CORRECTION = {"holm": "Holm", "bh": "Benjamini-Hochberg: false discovery rate, simultaneous intervals at the FCR level"}
+_CORRECTION = {
+    "holm": "Holm",
+    "bh": "Benjamini-Hochberg: false discovery rate, simultaneous intervals at the FCR level",
+}
 
 
 def opening(comparison) -> list[str]:
@@ -34,18 +37,35 @@ def opening(comparison) -> list[str]:
     cells = list(comparison)
     margin = formatting.margin(s["margin"], s["metric"])
     lines = [
-        f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin ±{margin} · alpha {s['alpha']:g}",
+        (
+            f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin "
+            f"±{margin} · "
+            f"alpha {s['alpha']:g}"
+        ),
         f"Δ tells {s['isolates']}",
     ]
     lines += families(s)
-    same = [f"{heading(key)} {told(cells[0], key)}" for key in IDENTITY if cells and len({getattr(c, key) for c in cells}) == 1]
+    same = [
+        f"{heading(key)} {told(cells[0], key)}"
+        for key in IDENTITY
+        if cells and len({getattr(c, key) for c in cells}) == 1
+    ]
     if same:
         lines.append(f"everywhere: {', '.join(same)}")
-    lines.append(f"intervals {holds(s, 'cells of a family')}" + "; * beyond the margin with the whole of it" * any(c.material for c in cells))
+    lines.append(
+        f"intervals {holds(s, 'cells of a family')}"
+        + "; * beyond the margin with the whole of it" * any(c.material for c in cells)
+    )
     if any(cell.seeds_ahead is not None and cell.verdict in ("positive", "negative") for cell in cells):
-        lines.append("ahead: seeds on the side of Δ, and the largest share of seeds that are not which this does not exclude (95 %)")
+        lines.append(
+            "ahead: seeds on the side of Δ, and the largest share of seeds that are not which this does not "
+            "exclude (95 %)"
+        )
     if any(cell.probability_harm is not None for cell in cells):
-        lines.append("P(harm / gain): of a loss, and of a gain, larger than the margin; beside the verdict, never in place of it")
+        lines.append(
+            "P(harm / gain): of a loss, and of a gain, larger than the margin; beside the verdict, never in "
+            "place of it"
+        )
     return lines + _stamps(s, cells)
 
 
@@ -66,7 +86,10 @@ def families(settings: dict) -> list[str]:
         lines.append(f"cells in each family ({_CORRECTION[settings['correction']]}): {told}")
     if len(closed) < len(sizes):
         told = "; ".join(f"{size} cells in {family}" for family, size in sizes.items() if may_grow(family))
-        why = "commands without a name are one family, which the next of them makes larger; sweep=NAME gives one of its own"
+        why = (
+            "commands without a name are one family, which the next of them makes larger; sweep=NAME "
+            "gives one of its own"
+        )
         lines.append(f"so far, {told} ({_CORRECTION[settings['correction']]}; {why})")
     others = other_plans(settings)
     return lines + ([f"other plans in this store, with families of their own: {others}"] if others else [])
@@ -85,9 +108,14 @@ def may_grow(family: str) -> bool:
 def taken_back(row: dict) -> str:
     """Of `Comparison.taken_back`, in one line."""
     larger = row["family_size"] > row["told_family_size"]
-    then, now = (f" in a family of {row[key]}" if larger else "" for key in ("told_family_size", "family_size"))
+    then, now = (
+        f" in a family of {row[key]}" if larger else "" for key in ("told_family_size", "family_size")
+    )
     more = f" at {row['seeds']}" if row["seeds"] != row["told_seeds"] else ""
-    return f"{_described(row)}: {row['told']} at {row['told_seeds']} seeds{then}, {row['verdict']} now{more}{now}"
+    return (
+        f"{_described(row)}: {row['told']} at {row['told_seeds']} seeds{then}, {row['verdict']} "
+        f"now{more}{now}"
+    )
 
 
 def _stamps(settings: dict, cells: list) -> list[str]:
@@ -99,11 +127,16 @@ def _stamps(settings: dict, cells: list) -> list[str]:
         stamps.append("ORACLE: evaluations were chosen on the test labels; a bound, no result")
     if mixes_rules(cells):
         rule = settings["selection"]
-        stamps.append(f"MIXED RULES: arms that see nothing {rule} could choose by are judged by their last evaluation, see the notes")
+        stamps.append(
+            f"MIXED RULES: arms that see nothing {rule} could choose by are judged by their last "
+            "evaluation, see the notes"
+        )
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "all cells" if len(protocols) == 1 else "cells so marked"
-        stamps.append(f"TRANSDUCTIVE: {which} saw the unlabelled test inputs; never to be ranked with inductive ones")
+        stamps.append(
+            f"TRANSDUCTIVE: {which} saw the unlabelled test inputs; never to be ranked with inductive ones"
+        )
     return stamps
 
 
@@ -117,30 +150,58 @@ def unfinished(ends) -> list[str]:
     said = []
     for arm, end in ends._asdict().items():
         if end.is_rising:
-            rise, left = (f"{formatting.signed(value, end.metric)} {formatting.unit(end.metric)}" for value in (end.mean or 0.0, end.remaining))
-            said.append(f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its steps, {left} more projected")
+            rise, left = (
+                f"{formatting.signed(value, end.metric)} {formatting.unit(end.metric)}"
+                for value in (end.mean or 0.0, end.remaining)
+            )
+            said.append(
+                f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its "
+                "steps, "
+                f"{left} more projected"
+            )
         elif 0 < end.evaluations < LEAST_EVALUATIONS and end.runs >= LEAST_RUNS:
-            what = f"{end.evaluations} evaluations, {LEAST_EVALUATIONS} are needed (trainer.evaluations={LEAST_EVALUATIONS - 1})"
+            what = (
+                f"{end.evaluations} evaluations, {LEAST_EVALUATIONS} are needed "
+                f"(trainer.evaluations={LEAST_EVALUATIONS - 1})"
+            )
             said.append(f"whether the {arm} had finished training cannot be told: {what}")
     return said
 
 
 def finished(comparison) -> list[str]:
     """How sure it is of the arms that are not flagged that they had finished training."""
-    ends = [end for cell in comparison for end in (cell.strategy_rise, cell.baseline_rise) if end["mean"] is not None and not end["is_rising"]]
+    ends = [
+        end
+        for cell in comparison
+        for end in (cell.strategy_rise, cell.baseline_rise)
+        if end["mean"] is not None and not end["is_rising"]
+    ]
     if not ends:
         return []
     upper = max(end["upper"] for end in ends)
-    return [f"arms not flagged as still improving rose by at most {100 * max(upper, 0):.1f} points over the end of their training (95 % bound)"]
+    return [
+        (
+            f"arms not flagged as still improving rose by at most {100 * max(upper, 0):.1f} points over the "
+            "end "
+            "of their training (95 % bound)"
+        )
+    ]
 
 
 def told(cell, key: str) -> str:
     value = getattr(cell, key)
-    return "–" if value is None else f"{value} groups" if key == "items" and cell.item_unit == "group" else str(value)
+    return (
+        "–"
+        if value is None
+        else f"{value} groups"
+        if key == "items" and cell.item_unit == "group"
+        else str(value)
+    )
 
 
 def ahead(cell) -> str:
-    """`5/5`: seeds on the side of Δ; beside a claim also what share of seeds that are not is left possible."""
+    """`5/5`: seeds on the side of Δ; beside a claim also what share of seeds that are not is left
+    possible."""
     if cell.seeds_ahead is None:
         return ""
     rate = f" (≤{100 * cell.failure_rate:.0f} %)" if cell.verdict in ("positive", "negative") else ""
@@ -151,7 +212,9 @@ def probable(cell) -> str:
     """`2 / 81 %`: of a loss and of a gain beyond the margin."""
     if cell.probability_harm is None:
         return ""
-    harm, _, gain = display(Probabilities(cell.probability_harm, cell.probability_within, cell.probability_gain))
+    harm, _, gain = display(
+        Probabilities(cell.probability_harm, cell.probability_within, cell.probability_gain)
+    )
     return f"{harm.removesuffix(' %')} / {gain}"
 
 
@@ -180,7 +243,9 @@ def listing(comparison) -> list[str]:
         found = []
         for (what, reason), seeds in together.items():
             seeds = sorted(seed for seed in seeds if seed is not None)
-            found.append(f"{key.replace('_', ' ')}: {what}{f', seed {_commas(seeds)}' if seeds else ''}: {reason}")
+            found.append(
+                f"{key.replace('_', ' ')}: {what}{f', seed {_commas(seeds)}' if seeds else ''}: {reason}"
+            )
         lines += _shortened(found, key.replace("_", " "))
     return lines
 
@@ -189,7 +254,16 @@ def contrasts(comparison) -> list[str]:
     """One line a cell: what the source's labels, and the rest of the source, are worth."""
     together = defaultdict(list)
     for row in comparison.contrasts:
-        names = "source", "target", "label_budget", "backbone", "initialisation", "strategy", "variant", "protocol"
+        names = (
+            "source",
+            "target",
+            "label_budget",
+            "backbone",
+            "initialisation",
+            "strategy",
+            "variant",
+            "protocol",
+        )
         together[tuple(getattr(row, name) for name in names)].append(row)
     lines = []
     for rows in together.values():
@@ -199,15 +273,25 @@ def contrasts(comparison) -> list[str]:
         return []
     unit = formatting.unit(comparison.settings["metric"])
     head = (
-        f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of their own; "
+        f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of "
+        "their own; "
         f"intervals {holds(comparison.settings, 'of them')}):"
     )
-    notes = list(dict.fromkeys(f"  {note}" for row in comparison.contrasts for note in row.notes if note.startswith("the strategy trains")))
+    notes = list(
+        dict.fromkeys(
+            f"  {note}"
+            for row in comparison.contrasts
+            for note in row.notes
+            if note.startswith("the strategy trains")
+        )
+    )
     return [head, *(f"  {line}" for line in _shortened(lines, "  contrasts")), *notes]
 
 
 def _difference(row) -> str:
-    return f"{formatting.signed(row.delta, row.metric)} {formatting.interval(row.ci_simultaneous, row.metric)}".strip()
+    return (
+        f"{formatting.signed(row.delta, row.metric)} {formatting.interval(row.ci_simultaneous, row.metric)}"
+    ).strip()
 
 
 def sentence(comparison) -> str:
@@ -216,14 +300,19 @@ def sentence(comparison) -> str:
     settings = comparison.settings
     baseline = settings["baseline"].partition(":")[0]
     if not cells:
-        return f"Nothing could be compared with {baseline}: see what is missing or failed, or give another --baseline."
+        return (
+            f"Nothing could be compared with {baseline}: see what is missing or failed, or give another "
+            "--baseline."
+        )
     count = Counter(cell.verdict for cell in cells)
     words = baseline_words.WORDS[baseline]
     margin = formatting.margin(settings["margin"], settings["metric"])
     equivalent = f"{words.same} beyond ±{margin} in {count['equivalent']}"
     undecided = f"undecided in {count['undecided']}"
     if count["undecided"]:
-        why = Counter(cell.reason.partition(":")[0].partition(";")[0] for cell in cells if cell.verdict == "undecided")
+        why = Counter(
+            cell.reason.partition(":")[0].partition(";")[0] for cell in cells if cell.verdict == "undecided"
+        )
         undecided += f": {', '.join(f'{n} {_WANTS.get(reason, reason)}' for reason, n in why.most_common())}"
     controls = len(comparison) - len(cells)
     aside = f" Controls, not counted here: {controls}." if controls else ""
@@ -235,15 +324,27 @@ def sentence(comparison) -> str:
 
 def best(comparison) -> list[str]:
     """A sentence a target and budget where there was something to choose from."""
-    targets, protocols = ({getattr(found, key) for found in comparison.best} for key in ("target", "protocol"))
+    targets, protocols = (
+        {getattr(found, key) for found in comparison.best} for key in ("target", "protocol")
+    )
     lines = []
     for found in comparison.best:
         if found.among < 2:
             continue
         budget = found.label_budget
-        where = "with all labels" if budget == "full" else "without labels" if budget in (None, 0) else f"at {budget} label{'s' * (budget != 1)}"
+        where = (
+            "with all labels"
+            if budget == "full"
+            else "without labels"
+            if budget in (None, 0)
+            else f"at {budget} label{'s' * (budget != 1)}"
+        )
         where = f"{found.target}, {where}" if len(targets) > 1 else where[0].upper() + where[1:]
-        where += f" ({', '.join(apart)})" if (apart := [found.protocol] * (len(protocols) > 1) + [found.arm] * bool(found.arm)) else ""
+        where += (
+            f" ({', '.join(apart)})"
+            if (apart := [found.protocol] * (len(protocols) > 1) + [found.arm] * bool(found.arm))
+            else ""
+        )
         lines.append(f"{where}: {_best(found)}")
     return lines
 
@@ -255,9 +356,20 @@ def _best(found) -> str:
     leader, *others = (_named(cell, backbones) for cell in found.cells)
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     metric = found.metric
-    corrected = "" if found.corrected is None else f", {formatting.signed(found.corrected, metric)} once its being chosen is allowed for"
-    gain = f"{formatting.signed(found.delta, metric)}{corrected}, simultaneous interval {formatting.interval(found.ci_simultaneous, metric)}"
-    rest = f"{', '.join(others[:NAMED])}{more} cannot be told from it" if others else "every other is told from it"
+    corrected = (
+        ""
+        if found.corrected is None
+        else f", {formatting.signed(found.corrected, metric)} once its being chosen is allowed for"
+    )
+    gain = (
+        f"{formatting.signed(found.delta, metric)}{corrected}, simultaneous interval "
+        f"{formatting.interval(found.ci_simultaneous, metric)}"
+    )
+    rest = (
+        f"{', '.join(others[:NAMED])}{more} cannot be told from it"
+        if others
+        else "every other is told from it"
+    )
     return f"{leader} scores highest of {found.among} ({gain}); {rest}."
 
 
@@ -277,7 +389,9 @@ def _described(row: dict) -> str:
 
 
 def _shortened(lines: list[str], what: str) -> list[str]:
-    more = [f"{what}: {len(lines) - LISTED} more lines (--format json has all)"] if len(lines) > LISTED else []
+    more = (
+        [f"{what}: {len(lines) - LISTED} more lines (--format json has all)"] if len(lines) > LISTED else []
+    )
     return lines[:LISTED] + more
 
 

@@ -1,4 +1,5 @@
-"""Reviews of four kinds of products at Amazon (Blitzer, Dredze & Pereira 2007), positive or negative, as bags of words."""
+"""Reviews of four kinds of products at Amazon (Blitzer, Dredze & Pereira 2007), positive or negative, as bags
+of words."""
 
 import tarfile
 from collections import Counter
@@ -37,15 +38,17 @@ def load(
     whole: bool = False,
     download: bool = False,
 ) -> Domain:
-    """inputs float32 [2000, words], how often each word or pair of words occurs; classes negative, positive; ids such as "negative-0042".
+    """inputs float32 [2000, words], how often each word or pair of words occurs; classes negative, positive;
+    ids such as "negative-0042".
 
-    The vocabulary is what occurs in the most reviews of all four domains, of equals the first by name: the rule of Ganin et al. 2016 (arXiv
-    1505.07818), read off the order of the columns in their files. It rests on inputs alone. Theirs counts the unlabelled reviews too, which
-    are not read here. Reviews that are there twice or more within a domain are one group. whole: see Domain.
+    The vocabulary is what occurs in the most reviews of all four domains, of equals the first by name: the
+    rule of Ganin et al. 2016 (arXiv 1505.07818), read off the order of the columns in their files. It rests
+    on inputs alone. Theirs counts the unlabelled reviews too, which are not read here. Reviews that are there
+    twice or more within a domain are one group. whole: see Domain.
 
-    Reads `data_root/amazon_reviews/processed_acl.tar.gz`, else `processed_acl_labelled.tar.gz`, the same without the unlabelled reviews;
-    neither is unpacked. download: fetch the authors' archive if neither is there. Raises Refused for a missing or damaged archive.
-    """
+    Reads `data_root/amazon_reviews/processed_acl.tar.gz`, else `processed_acl_labelled.tar.gz`, the same
+    without the unlabelled reviews; neither is unpacked. download: fetch the authors' archive if neither is
+    there. Raises Refused for a missing or damaged archive."""
     if domain not in DOMAINS:
         raise Refused(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
     path = official_file(data_root, ARCHIVES, ADDRESS, _fetch if download else None)
@@ -59,7 +62,9 @@ def load(
                 row[vocabulary[word]] = count
         groups.append(first.setdefault(frozenset(zip(review.words, review.counts, strict=True)), review.item))
     items, labels = zip(*((review.item, review.label) for review in reviews[domain]), strict=True)
-    return Domain.build(name, torch.from_numpy(inputs), labels, items, test_fraction=test_fraction, groups=groups, whole=whole)
+    return Domain.build(
+        name, torch.from_numpy(inputs), labels, items, test_fraction=test_fraction, groups=groups, whole=whole
+    )
 
 
 def _fetch(folder: Path) -> None:
@@ -70,16 +75,26 @@ def _fetch(folder: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _read(path: Path, changed: int) -> dict[str, list[Review]]:
-    """All four domains, once a process, for each needs the others' words. changed: when the file was, in ns."""
+    """All four domains, once a process, for each needs the others' words. changed: when the file was, in
+    ns."""
     reviews = {}
     try:
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
                 inner = PurePosixPath(member.name)  # processed_acl/books/negative.review
-                if member.isfile() and inner.suffix == ".review" and inner.stem in CLASSES and inner.parts[-3:-2] == ("processed_acl",):
+                if (
+                    member.isfile()
+                    and inner.suffix == ".review"
+                    and inner.stem in CLASSES
+                    and inner.parts[-3:-2] == ("processed_acl",)
+                ):
                     lines = archive.extractfile(member).read().decode().splitlines()
-                    reviews[inner.parent.name, inner.stem] = [_review(f"{inner.stem}-{i:04d}", inner.stem, line) for i, line in enumerate(lines)]
-        if absent := [f"processed_acl/{d}/{c}.review" for d in DOMAINS for c in CLASSES if not reviews.get((d, c))]:
+                    reviews[inner.parent.name, inner.stem] = [
+                        _review(f"{inner.stem}-{i:04d}", inner.stem, line) for i, line in enumerate(lines)
+                    ]
+        if absent := [
+            f"processed_acl/{d}/{c}.review" for d in DOMAINS for c in CLASSES if not reviews.get((d, c))
+        ]:
             raise ValueError(f"no reviews in {absent[0]}")
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
         raise Refused(f"{path}: damaged ({error}); delete it and fetch it again from {ADDRESS}") from error
@@ -98,7 +113,9 @@ def _review(item: str, label: str, line: str) -> Review:
 @lru_cache(maxsize=1)
 def _vocabulary(path: Path, changed: int, words: int) -> dict[str, int]:
     """The column of each word."""
-    frequency = Counter(chain.from_iterable(review.words for own in _read(path, changed).values() for review in own))
+    frequency = Counter(
+        chain.from_iterable(review.words for own in _read(path, changed).values() for review in own)
+    )
     if not 1 <= words <= len(frequency):
         raise Refused(f"words={words}; allowed: 1 to {len(frequency)}, as many as there are in {path}")
     chosen = nsmallest(words, frequency, key=lambda word: (-frequency[word], word))

@@ -19,7 +19,9 @@ def existing(path: str, origin: str | None) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
         whence = f"it comes from {origin}; " if origin else ""
-        raise Refused(f"no file {path}; {whence}mend `path` in the domain's yaml or pass data_root=FOLDER that holds it")
+        raise Refused(
+            f"no file {path}; {whence}mend `path` in the domain's yaml or pass data_root=FOLDER that holds it"
+        )
     return file
 
 
@@ -29,7 +31,10 @@ def read_members(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
     A file of scipy.sparse.save_npz holds one matrix and no name of it: the first key is taken for that.
     Raises Refused for a file of another kind, one that cannot be read, and a missing key.
     """
-    readers = {".npz": lambda: np.load(file, allow_pickle=False), ".mat": lambda: nullcontext(scipy.io.loadmat(file))}
+    readers = {
+        ".npz": lambda: np.load(file, allow_pickle=False),
+        ".mat": lambda: nullcontext(scipy.io.loadmat(file)),
+    }
     if file.suffix not in readers:
         raise Refused(f"path={file}; allowed: a .npz or .mat file")
     try:
@@ -51,14 +56,17 @@ def read_members(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
 def read_csv(file: Path, header: bool | None = None) -> np.ndarray:
     """float64 [N, columns]: numbers between commas. Lines that begin with # are comments.
 
-    header: whether the first line names the columns. Where that is not said, names that are no numbers, and the numbers 0, 1, 2 … that pandas
-    writes, are refused. Raises Refused for whatever else is no number and for rows of other lengths.
-    """
+    header: whether the first line names the columns. Where that is not said, names that are no numbers, and
+    the numbers 0, 1, 2 … that pandas writes, are refused. Raises Refused for whatever else is no number and
+    for rows of other lengths."""
     try:
         text = file.read_text(encoding="utf-8-sig")
         lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
         if header is None and _names_columns(lines):
-            raise Refused(f"{file}: the first line, {lines[0][:40]!r}, names columns; say header: true, or header: false if it is an item")
+            raise Refused(
+                f"{file}: the first line, {lines[0][:40]!r}, names columns; say header: true, or header: "
+                "false if it is an item"
+            )
         rows = lines[1:] if header else lines
         if not rows:
             raise ValueError("no row of numbers")
@@ -66,18 +74,26 @@ def read_csv(file: Path, header: bool | None = None) -> np.ndarray:
     except Refused:
         raise
     except ValueError as error:
-        raise Refused(f"{file}: {' '.join(str(error).split())}; allowed: numbers between commas, no header") from error
+        raise Refused(
+            f"{file}: {' '.join(str(error).split())}; allowed: numbers between commas, no header"
+        ) from error
 
 
 def as_matrix(path: str, key: str, array: np.ndarray) -> np.ndarray:
     """float32 [N, d], finite. A line on stderr says where whole numbers are rounded."""
     if array.ndim != 2 or not array.size or array.dtype.kind not in "biuf":
-        raise Refused(f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: numbers [items, features]")
+        raise Refused(
+            f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: numbers [items, features]"
+        )
     with np.errstate(over="ignore"):  # told below, with its place
         values = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise Refused(f"{key} in {path} has {values[row, column]} in row {row}, column {column}; all values must be finite")
+        raise Refused(
+            f"{key} in {path} has {values[row, column]} in row {row}, column {column}; all values must "
+            "be "
+            "finite"
+        )
     _tell_rounded(path, key, array, values)
     return values
 
@@ -86,7 +102,11 @@ def as_column(path: str, key: str, array: np.ndarray, items: int, missing: bool 
     """One text an item; 3.0 becomes "3". missing: whether NaN may be among them, which becomes "nan"."""
     flat = array.ravel()
     if len(flat) != items or max(array.shape, default=0) != items or array.dtype.kind not in "biufU":
-        raise Refused(f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: a number or text an item, {items}")
+        raise Refused(
+            f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: a number or text an "
+            "item, "
+            f"{items}"
+        )
     if flat.dtype.kind != "f":
         return [str(value) for value in flat.tolist()]
     odd = flat[np.isinf(flat) | np.isfinite(flat) & (flat != np.round(flat)) | np.isnan(flat) & (not missing)]
@@ -116,10 +136,13 @@ def _is_number(cell: str) -> bool:
 
 
 def _tell_rounded(path: str, key: str, array: np.ndarray, values: np.ndarray) -> None:
-    """Ids and times lose their last digits in float32; of measured numbers these do not matter, so it is not refused."""
+    """Ids and times lose their last digits in float32; of measured numbers these do not matter, so it is not
+    refused."""
     large = np.abs(values) >= EXACT
     was, became = array[large].astype(np.longdouble), values[large]
-    rounded = (was == np.trunc(was)) & (was != became) & ((array.dtype.kind != "f") | (np.abs(was) < 2**53))  # larger floats are whole by nature
+    rounded = (
+        (was == np.trunc(was)) & (was != became) & ((array.dtype.kind != "f") | (np.abs(was) < 2**53))
+    )  # larger floats are whole by nature
     if rounded.any():
         (row, column), first = np.argwhere(large)[rounded][0], np.flatnonzero(rounded)[0]
         told = f"the first {int(was[first])} to {int(became[first])} in row {row}, column {column}"

@@ -35,22 +35,28 @@ def load(
     """inputs float32 [N, d]; classes the labels as text; ids FILE-00042 by row unless the file names them.
 
     path: a .npz or .mat file (MATLAB 5 to 7.2); sparse matrices are read as dense ones.
-    inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train", "test" or ""), [N].
-    scale: l1 divides every row by the sum of its absolute values. whole: see Domain. origin: where the file is to be had, for the message.
-    unlabelled: the label of items that have none, such as -1 or "nan"; "none" where these are classes.
-    labels_path: the file of all but the inputs, where `path` holds them alone, as what scipy.sparse.save_npz writes does.
-    Raises Refused for a missing file or key, a shape that does not fit, a value that is not finite, fewer than two classes, a label that looks
-    like none where `unlabelled` does not say what it is.
-    """
+    inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train",
+    "test" or ""), [N]. scale: l1 divides every row by the sum of its absolute values. whole: see Domain.
+    origin: where the file is to be had, for the message. unlabelled: the label of items that have none, such
+    as -1 or "nan"; "none" where these are classes. labels_path: the file of all but the inputs, where `path`
+    holds them alone, as what scipy.sparse.save_npz writes does. Raises Refused for a missing file or key, a
+    shape that does not fit, a value that is not finite, fewer than two classes, a label that looks like none
+    where `unlabelled` does not say what it is."""
     if scale not in ("none", "l1"):
         raise Refused(f"scale={scale}; allowed: none, l1{nearest(scale, ('none', 'l1'))}")
     keys = [key for key in (labels, ids, split, groups) if key is not None]
     if labels_path is None:
         arrays = read_members(existing(path, origin), [inputs, *keys])
     else:
-        arrays = {**read_members(existing(labels_path, origin), keys), **read_members(existing(path, origin), [inputs])}
+        arrays = {
+            **read_members(existing(labels_path, origin), keys),
+            **read_members(existing(path, origin), [inputs]),
+        }
     values = as_matrix(path, inputs, arrays[inputs])
-    columns = {key: as_column(labels_path or path, key, arrays[key], len(values), missing=key == labels) for key in keys}
+    columns = {
+        key: as_column(labels_path or path, key, arrays[key], len(values), missing=key == labels)
+        for key in keys
+    }
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return build(
@@ -76,8 +82,8 @@ def load_csv(
 ) -> Domain:
     """inputs float32 [N, d] from a .csv file of numbers, the label in the last column; ids FILE-00042 by row.
 
-    header: whether the first line names the columns; refused where it seems to and this is not said. unlabelled: see `load`.
-    """
+    header: whether the first line names the columns; refused where it seems to and this is not said.
+    unlabelled: see `load`."""
     table = read_csv(existing(path, origin), header)
     if table.shape[1] < 2:
         raise Refused(f"{path} has {table.shape[1]} columns; at least one feature and the label are needed")
@@ -87,17 +93,27 @@ def load_csv(
 
 
 def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | None) -> list[str | None]:
-    """The class of each item, or None. A label that other programs write for none is refused until `unlabelled` says what it is."""
+    """The class of each item, or None. A label that other programs write for none is refused until
+    `unlabelled` says what it is."""
     if unlabelled is None:
         found = set(labels)
-        suspects = [] if found == {"-1", "1"} else sorted(found.intersection(NO_LABEL))  # -1 and 1 are the two classes of many files
+        suspects = (
+            [] if found == {"-1", "1"} else sorted(found.intersection(NO_LABEL))
+        )  # -1 and 1 are the two classes of many files
         for suspect in suspects:
             told = suspect or "''"
-            raise Refused(f"{key} in {path} has {told}; say unlabelled: {told} if such an item has no label, unlabelled: none if it is a class")
+            raise Refused(
+                f"{key} in {path} has {told}; say unlabelled: {told} if such an item has no label, "
+                "unlabelled: none if it is a class"
+            )
         return list(labels)
-    marker = str(int(unlabelled)) if isinstance(unlabelled, float) and unlabelled.is_integer() else str(unlabelled)
+    marker = (
+        str(int(unlabelled)) if isinstance(unlabelled, float) and unlabelled.is_integer() else str(unlabelled)
+    )
     if marker != "none" and marker not in labels:
-        raise Refused(f"unlabelled={marker}: {key} in {path} has no such label{nearest(marker, sorted(set(labels)))}")
+        raise Refused(
+            f"unlabelled={marker}: {key} in {path} has no such label{nearest(marker, sorted(set(labels)))}"
+        )
     return [None if label == marker else label for label in labels]
 
 
@@ -105,8 +121,14 @@ def refuse_odd_split(path: str, split: list[str], classes: list[str | None]) -> 
     """Of each item: which part of the split it is of, and its class or None."""
     for odd in sorted(set(split) - set(SPLITS)):
         raise Refused(f"the split in {path} has {odd!r}; allowed: train, test or empty{nearest(odd, SPLITS)}")
-    for row in [i for i, (c, part) in enumerate(zip(classes, split, strict=True)) if c is None and part == "test"]:
-        raise Refused(f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train or leave it out")
+    for row in [
+        i for i, (c, part) in enumerate(zip(classes, split, strict=True)) if c is None and part == "test"
+    ]:
+        raise Refused(
+            f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train "
+            "or "
+            "leave it out"
+        )
 
 
 def build(
@@ -127,5 +149,9 @@ def build(
     if ids is None:
         ids = [f"{normal(Path(path).stem)}-{i:05d}" for i in range(len(values))]
     elif len(set(ids)) < len(ids):
-        raise Refused(f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more")
-    return Domain.build(name, torch.from_numpy(values), classes, ids, split, test_fraction, groups, whole=whole)
+        raise Refused(
+            f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more"
+        )
+    return Domain.build(
+        name, torch.from_numpy(values), classes, ids, split, test_fraction, groups, whole=whole
+    )

@@ -1,9 +1,10 @@
-"""Random changes of image batches in memory, on the device where they lie: crops and flips of torch alone, the others by kornia.
+"""Random changes of image batches in memory, on the device where they lie: crops and flips of torch alone,
+the others by kornia.
 
-On one core, batches of 64 images, torchvision on PIL images = 1. Grey, 28 px: crop_flip 42 (kornia's own crop and flip 6, torchvision.transforms.v2
-on tensors 39 but with one draw for the whole batch, and 2.7 with one an image), affine 4.8. Colour, 64 px: crop_flip 8.4, affine 1.7,
-crop_flip_color 1.7. kornia's RandAugment is left out: it draws its operations once a batch.
-"""
+On one core, batches of 64 images, torchvision on PIL images = 1. Grey, 28 px: crop_flip 42 (kornia's own crop
+and flip 6, torchvision.transforms.v2 on tensors 39 but with one draw for the whole batch, and 2.7 with one an
+image), affine 4.8. Colour, 64 px: crop_flip 8.4, affine 1.7, crop_flip_color 1.7. kornia's RandAugment is
+left out: it draws its operations once a batch."""
 
 from functools import cache
 
@@ -18,28 +19,41 @@ REACH = 8  # a crop moves an image by up to an eighth of its side, as padding 4 
 
 
 def augment(images: Tensor, draws: Tensor, augmentation: str) -> Tensor:
-    """Each image [C, H, W] of uint8 [N, C, H, W] changed by its own draw, its border repeated to where it leaves off.
+    """Each image [C, H, W] of uint8 [N, C, H, W] changed by its own draw, its border repeated to where it
+    leaves off.
 
-    `crop` moves it; `crop_flip` mirrors half of them, too; `crop_flip_color` then changes brightness, contrast, saturation and hue; `affine`
-    turns, scales and moves it, between pixels.
+    `crop` moves it; `crop_flip` mirrors half of them, too; `crop_flip_color` then changes brightness,
+    contrast, saturation and hue; `affine` turns, scales and moves it, between pixels.
 
     draws: uniform in [0, 1), [N, 3]: down, right, mirrored. What kornia draws follows from the first of them.
     """
     if augmentation != "affine":
         images = _crop(images, draws, flip=augmentation != "crop")
-    return _by_kornia(images, float(draws[0, 0]), kornia_module(augmentation)) if augmentation in BY_KORNIA else images
+    return (
+        _by_kornia(images, float(draws[0, 0]), kornia_module(augmentation))
+        if augmentation in BY_KORNIA
+        else images
+    )
 
 
 @cache
 def kornia_module(augmentation: str) -> nn.Module:
-    """float [N, C, H, W] in 0..1 → the same, each image by a draw of its own. Raises Refused where kornia is not installed."""
+    """float [N, C, H, W] in 0..1 → the same, each image by a draw of its own. Raises Refused where kornia is
+    not installed."""
     try:
         from kornia.augmentation import ColorJitter, RandomAffine
     except ImportError as error:
-        raise Refused(f"trainer.augmentation={augmentation}: kornia is not installed; pip install 'transferscope[augmentation]'") from error
+        raise Refused(
+            f"trainer.augmentation={augmentation}: kornia is not installed; pip install "
+            "'transferscope[augmentation]'"
+        ) from error
     if augmentation == "affine":
-        return RandomAffine(degrees=10, translate=(1 / REACH, 1 / REACH), scale=(0.9, 1.1), padding_mode="border", p=1)
-    return ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=1)  # the formulas, and usual strengths, of torchvision's
+        return RandomAffine(
+            degrees=10, translate=(1 / REACH, 1 / REACH), scale=(0.9, 1.1), padding_mode="border", p=1
+        )
+    return ColorJitter(
+        brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=1
+    )  # the formulas, and usual strengths, of torchvision's
 
 
 def _by_kornia(images: Tensor, draw: float, module: nn.Module) -> Tensor:

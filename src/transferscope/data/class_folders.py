@@ -21,14 +21,16 @@ class Item(NamedTuple):
 
 
 def read_layout(base: Path, unlabelled: str, nested: bool) -> tuple[list[Item], Counter[str]]:
-    """(items in the order of split, class and file, those without label last; how many files of which kind were left out).
+    """(items in the order of split, class and file, those without label last; how many files of which kind
+    were left out).
 
-    base: holds CLASS/…, or two folders whose names say train and test, such as Training/CLASS/… and Testing/CLASS/…
-    unlabelled: folder of `base` whose pictures have no label. nested: every folder of `base`, or of its two parts, is a class, whatever the
-    folders inside are called.
-    Raises Refused for a split of which a part is missing, doubled or neither train nor test; for classes whose folders are named like parts of
-    a split, or are the same ones, as where the root is one level too high; for pictures in no class folder and class folders without a picture.
-    """
+    base: holds CLASS/…, or two folders whose names say train and test, such as Training/CLASS/… and
+    Testing/CLASS/…
+    unlabelled: folder of `base` whose pictures have no label. nested: every folder of `base`, or of its two
+    parts, is a class, whatever the folders inside are called. Raises Refused for a split of which a part is
+    missing, doubled or neither train nor test; for classes whose folders are named like parts of a split, or
+    are the same ones, as where the root is one level too high; for pictures in no class folder and class
+    folders without a picture."""
     level = look_into(base)
     left_out, items, without_label = level.left_out, [], []
     if pool := _pop(level.folders, unlabelled):
@@ -63,14 +65,21 @@ def _part(folder: Path) -> str | None:
 
 
 def _parts(base: Path, level: Level, nested: bool) -> list[tuple[str, Level]]:
-    """("train" or "test", what is in that folder) by their names, or ("", what is in `base`) where there is no split."""
+    """("train" or "test", what is in that folder) by their names, or ("", what is in `base`) where there is
+    no split."""
     named = [f for f in level.folders if _part(f)]
-    if not named or len(named) < len(level.folders) and (nested or not any(look_into(f).folders for f in named)):
+    if (
+        not named
+        or len(named) < len(level.folders)
+        and (nested or not any(look_into(f).folders for f in named))
+    ):
         return [("", level)]
     _refuse_loose(level)
     sides = [SIDES.get(_part(f)) for f in level.folders]
     if sorted(map(str, sides)) != ["test", "train"]:
-        odd = next((f for f, side in zip(level.folders, sides, strict=True) if _part(f) and side is None), None)
+        odd = next(
+            (f for f, side in zip(level.folders, sides, strict=True) if _part(f) and side is None), None
+        )
         rename = f"; name {odd.name} train or test, or set it aside" if odd else ""
         found = ", ".join(sorted(f.name for f in level.folders))
         raise Refused(f"{base} has {found}; allowed: train and test, or class folders alone{rename}")
@@ -78,7 +87,8 @@ def _parts(base: Path, level: Level, nested: bool) -> list[tuple[str, Level]]:
 
 
 def _innermost(folder: Path) -> Level:
-    """What is in train, or in train/train, as archives are unpacked. Raises Refused where the folders inside are parts of a split again."""
+    """What is in train, or in train/train, as archives are unpacked. Raises Refused where the folders inside
+    are parts of a split again."""
     level = look_into(folder)
     parts = [_part(f) for f in level.folders]
     if level.folders and all(parts):
@@ -92,22 +102,41 @@ def _innermost(folder: Path) -> Level:
 
 def _refuse_loose(level: Level) -> None:
     if level.pictures:
-        raise Refused(f"{level.pictures[0]} lies in no class folder; move it into one, or into the folder of unlabelled pictures")
+        raise Refused(
+            f"{level.pictures[0]} lies in no class folder; move it into one, or into the folder of "
+            "unlabelled pictures"
+        )
 
 
 def _refuse_domains(base: Path, folders: list[Path]) -> None:
-    """Where the root is one level too high, its folders are domains, or data sets, and the classes are inside."""
+    """Where the root is one level too high, its folders are domains, or data sets, and the classes are
+    inside."""
     inside = {folder: _where_it_forks(folder) for folder in folders}
     names = {folder: [normal(f.name) for f in level.folders] for folder, level in inside.items()}
-    split = next((f for f, level in inside.items() if level.folders and not level.pictures and all(map(_part, level.folders))), None)
+    split = next(
+        (
+            f
+            for f, level in inside.items()
+            if level.folders and not level.pictures and all(map(_part, level.folders))
+        ),
+        None,
+    )
     is_flat = any(level.pictures or not level.folders for level in inside.values())
     shared = [] if is_flat or not names else sorted(set.intersection(*map(set, names.values())))
     if split or len(shared) > 1:
         one = split or folders[0]
         held, below = _some(names[one] if split else shared), inside[one].folders[0].parent
         others = "" if split or len(folders) == 1 else f" and in {_some([f.name for f in folders[1:]])}"
-        way = f"nested=true if {_some([f.name for f in folders])} are the classes" if len(folders) > 1 else "two classes are needed"
-        raise Refused(f"root={base}: {held} are in {one.name}{others}; give root={below} to read what is in there, or {way}")
+        way = (
+            f"nested=true if {_some([f.name for f in folders])} are the classes"
+            if len(folders) > 1
+            else "two classes are needed"
+        )
+        raise Refused(
+            f"root={base}: {held} are in {one.name}{others}; give root={below} to read what is in "
+            "there, or "
+            f"{way}"
+        )
 
 
 def _where_it_forks(folder: Path) -> Level:

@@ -1,7 +1,8 @@
-"""Coloured MNIST (Arjovsky et al. 2019, arXiv 1907.02893, section 5.2): colour tells the class, and in one domain the other way round.
+"""Coloured MNIST (Arjovsky et al. 2019, arXiv 1907.02893, section 5.2): colour tells the class, and in one
+domain the other way round.
 
-Three domains as in DomainBed (Gulrajani & Lopez-Paz 2021, arXiv 2007.01434): thirds of MNIST, so that no digit is in two of them.
-"""
+Three domains as in DomainBed (Gulrajani & Lopez-Paz 2021, arXiv 2007.01434): thirds of MNIST, so that no
+digit is in two of them."""
 
 import torch
 
@@ -18,9 +19,9 @@ CLASSES = ("0 to 4", "5 to 9")
 def load(name: str, data_root: str, third: int, colour_flips: float, download: bool = False) -> Domain:
     """inputs uint8 [23333 or 23334, 3, 28, 28]; classes "0 to 4" and "5 to 9"; ids as in mnist.
 
-    A quarter of the labels are flipped, so that the shape of a digit is right in 75 %. The colour is red for the first class and green for
-    the second, flipped in a share `colour_flips`; blue stays empty. third: 0, 1 or 2. The official split is not kept.
-    """
+    A quarter of the labels are flipped, so that the shape of a digit is right in 75 %. The colour is red for
+    the first class and green for the second, flipped in a share `colour_flips`; blue stays empty. third: 0, 1
+    or 2. The official split is not kept."""
     if third not in range(DOMAINS):
         raise Refused(f"third={third}; allowed: 0, 1, 2")
     if not 0 <= colour_flips <= 1:

@@ -20,12 +20,18 @@ ITEMS_A_VALUE = 4  # at least: a column of more values names items
 @lru_cache(maxsize=8)
 def count(target: Domain, sources: tuple[Domain, ...], split_seed: int, fold: Fold | None) -> Copies:
     train, test = split(target, split_seed, fold)
-    return Copies(len(test), _shared(target, test, target, train), {s.name: _shared(target, test, s, np.arange(len(s))) for s in sources})
+    return Copies(
+        len(test),
+        _shared(target, test, target, train),
+        {s.name: _shared(target, test, s, np.arange(len(s))) for s in sources},
+    )
 
 
-def dropped(target: Domain, sources: tuple[Domain, ...], split_seed: int) -> tuple[Domain, tuple[Domain, ...]]:
-    """The domains without the items that are copies of the target's test items, which stay those they are; the domains themselves where there is
-    none. Raises Refused where that cannot be known."""
+def dropped(
+    target: Domain, sources: tuple[Domain, ...], split_seed: int
+) -> tuple[Domain, tuple[Domain, ...]]:
+    """The domains without the items that are copies of the target's test items, which stay those they are;
+    the domains themselves where there is none. Raises Refused where that cannot be known."""
     kept = [_without(domain, target, split_seed) for domain in (target, *sources)]
     return kept[0], tuple(kept[1:])
 
@@ -35,7 +41,10 @@ def _without(domain: Domain, target: Domain, split_seed: int) -> Domain:
     test = split(target, split_seed)[1]
     mine, theirs = _hashes(domain), _hashes(target)
     if mine is None or theirs is None:
-        raise Refused(f"copies=drop_train: pictures of {domain.name} or {target.name} stay on disk and have no hashes; give copies=keep")
+        raise Refused(
+            f"copies=drop_train: pictures of {domain.name} or {target.name} stay on disk and have no "
+            "hashes; give copies=keep"
+        )
     is_copy = np.isin(mine, theirs[test])
     if domain is target:
         is_copy[test] = False
@@ -60,25 +69,31 @@ def _shared(target: Domain, test: np.ndarray, other: Domain, items: np.ndarray) 
 
 @lru_cache(maxsize=8)
 def _hashes(domain: Domain) -> np.ndarray | None:
-    """uint64 [N] of the inputs alone, whatever they are called; None where they stay on disk and a loader of the user's own made no hashes."""
+    """uint64 [N] of the inputs alone, whatever they are called; None where they stay on disk and a loader of
+    the user's own made no hashes."""
     return domain.inputs.hashes if isinstance(domain.inputs, OnDisk) else item_hashes(domain.inputs.numpy())
 
 
 def say(tested: Iterable[tuple[Domain, tuple[Domain, ...], int, Fold | None]]) -> None:
-    """What leaks from training to test, a line each on stderr: copies, and columns that tell the labels. tested: of runs, as `count` takes it."""
+    """What leaks from training to test, a line each on stderr: copies, and columns that tell the labels.
+    tested: of runs, as `count` takes it."""
     lines = {}
     for target, sources, split_seed, fold in tested:
         copied = count(target, sources, split_seed, fold).told(target.name)
         columns = leaking_columns(target, split_seed, fold)
         lines |= {f"{line}; copies=drop_train leaves those out": None for line in copied}
-        lines |= {f"{target.name}: its {column} nearly tells the label, and test items share its values": None for column in columns}
+        lines |= {
+            f"{target.name}: its {column} nearly tells the label, and test items share its values": None
+            for column in columns
+        }
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
 
 
 @lru_cache(maxsize=8)
 def leaking_columns(domain: Domain, split_seed: int, fold: Fold | None) -> list[str]:
-    """Metadata columns, or "group", whose value nearly tells the label of a training item, and whose values all test items share."""
+    """Metadata columns, or "group", whose value nearly tells the label of a training item, and whose values
+    all test items share."""
     columns = domain.metadata | ({} if domain.groups is None else {"group": domain.groups})
     train, test = split(domain, split_seed, fold)
     labels = domain.labels.numpy()

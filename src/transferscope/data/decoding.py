@@ -22,12 +22,14 @@ Encoded = tuple[str, Callable[[], BinaryIO]]  # name for messages, function that
 def decode_squares(pictures: Iterable[Encoded], size: int, channels: int, white: int = DEEPEST) -> Tensor:
     """Encoded pictures → uint8 [N, channels, size, size].
 
-    Turned upright by EXIF, scaled so that the shorter side is `size`, cropped to the middle. What is transparent shows a white ground, or a
-    black one where nothing would be seen on white. Greys of 16 bits: 0 to `white`, a number that `white_of` gives, become 0 to 255.
-    Raises Refused naming the first picture that cannot be decoded.
-    """
+    Turned upright by EXIF, scaled so that the shorter side is `size`, cropped to the middle. What is
+    transparent shows a white ground, or a black one where nothing would be seen on white. Greys of 16 bits: 0
+    to `white`, a number that `white_of` gives, become 0 to 255. Raises Refused naming the first picture that
+    cannot be decoded."""
     check_shape(size, channels)
-    return torch.from_numpy(np.stack(_of_each(partial(square, size=size, channels=channels, white=white), pictures)))
+    return torch.from_numpy(
+        np.stack(_of_each(partial(square, size=size, channels=channels, white=white), pictures))
+    )
 
 
 def square(image: Image.Image, size: int, channels: int, white: int = DEEPEST) -> np.ndarray:
@@ -45,12 +47,14 @@ def check_shape(size: int, channels: int) -> None:
 
 
 def white_of(pictures: Iterable[Encoded]) -> int | None:
-    """The white of all 16-bit greys among the pictures: the largest value that the fewest bits which hold every one of them can have.
+    """The white of all 16-bit greys among the pictures: the largest value that the fewest bits which hold
+    every one of them can have.
 
-    255, 511 … 65535: a camera's depth, which does not depend on the brightest pixel. None where no picture has more than 8 bits.
-    Raises Refused naming the first picture that cannot be decoded.
-    """
-    largest = max(_of_each(lambda image: int(_deep(image).max()) if _is_deep(image) else -1, pictures), default=-1)
+    255, 511 … 65535: a camera's depth, which does not depend on the brightest pixel. None where no picture
+    has more than 8 bits. Raises Refused naming the first picture that cannot be decoded."""
+    largest = max(
+        _of_each(lambda image: int(_deep(image).max()) if _is_deep(image) else -1, pictures), default=-1
+    )
     return None if largest < 0 else 2 ** max(8, largest.bit_length()) - 1
 
 
@@ -65,9 +69,13 @@ def _of_each(function: Callable[[Image.Image], object], pictures: Iterable[Encod
                 with Image.open(stream) as image:
                     return function(image)
         except UnidentifiedImageError as error:
-            raise Refused(f"{label}: cannot be decoded (of no known picture format); mend or remove the file") from error
+            raise Refused(
+                f"{label}: cannot be decoded (of no known picture format); mend or remove the file"
+            ) from error
         except Exception as error:  # decoders of foreign bytes raise anything, from OSError to SyntaxError
-            raise Refused(f"{label}: cannot be decoded ({' '.join(str(error).split())}); mend or remove the file") from error
+            raise Refused(
+                f"{label}: cannot be decoded ({' '.join(str(error).split())}); mend or remove the file"
+            ) from error
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
         return list(pool.map(decode, pictures))
@@ -88,7 +96,9 @@ def _deep(image: Image.Image) -> np.ndarray:
 def _eight_bits(image: Image.Image, white: int) -> Image.Image:
     """Pillow's own conversion cuts deeper greys off at 255."""
     if _is_deep(image):
-        return Image.fromarray((_deep(image) >> max(0, white.bit_length() - 8)).clip(max=255).astype(np.uint8))
+        return Image.fromarray(
+            (_deep(image) >> max(0, white.bit_length() - 8)).clip(max=255).astype(np.uint8)
+        )
     if image.mode == "F":
         raise ValueError("32 bits a pixel, where no value stands for white")
     return image

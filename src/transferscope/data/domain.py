@@ -22,16 +22,19 @@ UNLABELLED = -1
 class Domain:
     """A named distribution.
 
-    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts items; images may stay on disk.
+    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts
+    items; images may stay on disk.
     labels: int64 [N], index into `classes`; -1 where an item has no label.
-    classes: class names, sorted, so that equal sets of classes give equal indices in every domain. One may have no item (some_classes.py).
+    classes: class names, sorted, so that equal sets of classes give equal indices in every domain. One may
+    have no item (some_classes.py).
     ids: str [N], unique and stable: items are paired by id across runs.
-    split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes to test).
-    whole: as a source all labelled items are trained on, as a target all are tested on, as many published tables have it; protocol=inductive
-        then leaves a target no training items.
+    split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes
+    to test).
+    whole: as a source all labelled items are trained on, as a target all are tested on, as many published
+        tables have it; protocol=inductive then leaves a target no training items.
     groups: str [N], the unit of the statistics where items are not independent (writer, font, patient).
-    white: value that became 255 where pictures of 16 bits are among the inputs, so that a model of theirs is given others in the same scale.
-    """
+    white: value that became 255 where pictures of 16 bits are among the inputs, so that a model of theirs is
+    given others in the same scale."""
 
     name: str
     inputs: Tensor | OnDisk
@@ -61,9 +64,9 @@ class Domain:
     ) -> "Domain":
         """From the class *name* of each item (None = unlabelled); sorts the classes and numbers the labels.
 
-        Names of classes are compared in one form of Unicode (NFC); those that differ by case or space at an end alone are pointed out on stderr.
-        Raises Refused for ids and class names that no file can hold as UTF-8, ValueError for ids that are not unique.
-        """
+        Names of classes are compared in one form of Unicode (NFC); those that differ by case or space at an
+        end alone are pointed out on stderr. Raises Refused for ids and class names that no file can hold as
+        UTF-8, ValueError for ids that are not unique."""
         class_of = [None if c is None else normalize("NFC", c) for c in class_of]
         classes = tuple(sorted({c for c in class_of if c is not None}))
         index = {c: i for i, c in enumerate(classes)} | {None: UNLABELLED}
@@ -112,7 +115,10 @@ def _refuse_unwritable(name: str, texts: list[str]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise Refused(f"domain {name}: {ascii(text)} is an id or class that cannot be written as UTF-8; give another name") from error
+            raise Refused(
+                f"domain {name}: {ascii(text)} is an id or class that cannot be written as UTF-8; give "
+                "another name"
+            ) from error
 
 
 def _point_out_twins(name: str, classes: tuple[str, ...]) -> None:
@@ -122,11 +128,15 @@ def _point_out_twins(name: str, classes: tuple[str, ...]) -> None:
         alike.setdefault(c.strip().casefold(), []).append(c)
     if twins := [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]:
         told = f"{', '.join(twins[:5])}{' …' if len(twins) > 5 else ''}"
-        print(f"domain {name}: classes {told} differ in case or space alone; rename where they are one class", file=sys.stderr)
+        print(
+            f"domain {name}: classes {told} differ in case or space alone; rename where they are one class",
+            file=sys.stderr,
+        )
 
 
 def fit_images(inputs: Tensor, size: int, channels: int) -> Tensor:
-    """Images [N, C, H, W] uint8 → [N, channels, size, size] uint8: bilinear with antialiasing; grey is repeated, colour is averaged (ITU-R 601)."""
+    """Images [N, C, H, W] uint8 → [N, channels, size, size] uint8: bilinear with antialiasing; grey is
+    repeated, colour is averaged (ITU-R 601)."""
     if inputs.shape[1] == 3 and channels == 1:
         weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
         inputs = (inputs.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)  # [N, 1, H, W]
@@ -135,7 +145,10 @@ def fit_images(inputs: Tensor, size: int, channels: int) -> Tensor:
     if inputs.shape[-2:] == (size, size):
         return inputs.contiguous()
     chunks = [
-        interpolate(chunk.float(), size=(size, size), mode="bilinear", antialias=True).round().clamp(0, 255).to(torch.uint8)
+        interpolate(chunk.float(), size=(size, size), mode="bilinear", antialias=True)
+        .round()
+        .clamp(0, 255)
+        .to(torch.uint8)
         for chunk in inputs.split(64)
     ]
     return torch.cat(chunks)

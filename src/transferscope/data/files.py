@@ -1,5 +1,5 @@
-"""Official files under a data root: found where they lie, fetched where that was asked for, refused in one line where they are missing; and
-where pictures lie that were decoded once."""
+"""Official files under a data root: found where they lie, fetched where that was asked for, refused in one
+line where they are missing; and where pictures lie that were decoded once."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +14,12 @@ def decoded_pictures() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "transferscope" / "pictures"
 
 
-def official_file(data_root: str | Path, candidates: Sequence[str], origin: str, fetch: Callable[[Path], object] | None = None) -> Path:
+def official_file(
+    data_root: str | Path,
+    candidates: Sequence[str],
+    origin: str,
+    fetch: Callable[[Path], object] | None = None,
+) -> Path:
     """The first of `candidates` (paths relative to `data_root`) that exists.
 
     origin: where the file comes from, for the message.
@@ -50,4 +55,6 @@ def _fetch_whole(root: Path, fetch: Callable[[Path], object], origin: str) -> No
                 os.replace(file, goal)
     except (OSError, RuntimeError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Refused(f"download=true: {origin}: {first_line}; pass data_root=FOLDER that holds the files") from error
+        raise Refused(
+            f"download=true: {origin}: {first_line}; pass data_root=FOLDER that holds the files"
+        ) from error

@@ -1,7 +1,8 @@
-"""The 1797 handwritten digits that ship with scikit-learn (UCI, Alpaydin and Kaynak 1998), 8×8 grey, in two halves that share no item.
+"""The 1797 handwritten digits that ship with scikit-learn (UCI, Alpaydin and Kaynak 1998), 8×8 grey, in two
+halves that share no item.
 
-One half as it is and the other under a stated change make a source and a target that are related by construction.
-"""
+One half as it is and the other under a stated change make a source and a target that are related by
+construction."""
 
 from typing import Literal
 
@@ -22,7 +23,8 @@ def load(
     contrast: float = 1.0,
     test_fraction: float = 0.5,
 ) -> Domain:
-    """inputs uint8 [~898, 1, 8, 8], white on black; classes "0" to "9"; ids such as "digit-0123", the place in scikit-learn's set.
+    """inputs uint8 [~898, 1, 8, 8], white on black; classes "0" to "9"; ids such as "digit-0123", the place
+    in scikit-learn's set.
 
     half: which half, equal shares of every class.
     rotation: degrees, counter-clockwise, about the centre, bilinear.

@@ -1,4 +1,5 @@
-"""A folder that `save_to_disk` of Hugging Face's `datasets` wrote: pictures, or features as columns. Needs that package."""
+"""A folder that `save_to_disk` of Hugging Face's `datasets` wrote: pictures, or features as columns. Needs
+that package."""
 
 import io
 from functools import partial
@@ -33,41 +34,69 @@ def load(
     test_fraction: float = 0.5,
     unlabelled: str | float | None = None,
 ) -> Domain:
-    """Pictures where a column holds them: inputs uint8 [N, channels, size, size], made as in image_folders. Else float32 [N, d], see `from_frame`
-    of tables. classes: the labels as text, or their names where the column is a ClassLabel. ids: FOLDER-00042 by row, train before test.
+    """Pictures where a column holds them: inputs uint8 [N, channels, size, size], made as in image_folders.
+    Else float32 [N, d], see `from_frame` of tables. classes: the labels as text, or their names where the
+    column is a ClassLabel. ids: FOLDER-00042 by row, train before test.
 
     picture: the column, where several hold pictures. size: see `image_folders.load`.
-    train, test: the parts of a DatasetDict that are its split, ["train"] and ["test"] where it has these two alone.
-    split, groups, leave_out, unlabelled: see `tables.from_frame`; split is not for a DatasetDict.
-    Raises Refused for a missing package, a folder of another kind, a missing part or column, pictures without `size`, the first picture that
-    cannot be decoded, and whatever `from_frame` refuses.
-    """
+    train, test: the parts of a DatasetDict that are its split, ["train"] and ["test"] where it has these two
+    alone. split, groups, leave_out, unlabelled: see `tables.from_frame`; split is not for a DatasetDict.
+    Raises Refused for a missing package, a folder of another kind, a missing part or column, pictures without
+    `size`, the first picture that cannot be decoded, and whatever `from_frame` refuses."""
     dataset = _read(path, train, test)
     if PART in dataset.column_names:
         if split is not None:
             raise Refused(f"split={split}: {path} has parts, which are its split; leave the key out")
         split = PART
     columns, kinds = dataset.column_names, dataset.features
-    for missing in [c for c in (label, picture, split, groups, *(leave_out or [])) if c is not None and c not in columns]:
-        raise Refused(f"no column '{missing}' in {path}; there are: {', '.join(columns)}{nearest(missing, columns)}")
+    for missing in [
+        c for c in (label, picture, split, groups, *(leave_out or [])) if c is not None and c not in columns
+    ]:
+        raise Refused(
+            f"no column '{missing}' in {path}; there are: {', '.join(columns)}{nearest(missing, columns)}"
+        )
     pictures = [c for c in columns if type(kinds[c]).__name__ == "Image" and c not in (leave_out or [])]
     others = dataset.remove_columns(pictures).to_pandas()
     if type(kinds[label]).__name__ == "ClassLabel":  # -1 is its way to say that there is none
-        others[label] = [kinds[label].int2str(number) if number >= 0 else str(number) for number in others[label].fillna(-1).astype(int)]
+        others[label] = [
+            kinds[label].int2str(number) if number >= 0 else str(number)
+            for number in others[label].fillna(-1).astype(int)
+        ]
     if not pictures:
-        return tables.from_frame(name, others, label, None, split, groups, leave_out, test_fraction, unlabelled, path)
+        return tables.from_frame(
+            name, others, label, None, split, groups, leave_out, test_fraction, unlabelled, path
+        )
     if picture not in pictures and (picture or len(pictures) > 1):
-        raise Refused(f"picture={picture}; allowed: {', '.join(pictures)}, the columns of {path} that hold pictures")
+        raise Refused(
+            f"picture={picture}; allowed: {', '.join(pictures)}, the columns of {path} that hold pictures"
+        )
     if size is None:
-        raise Refused(f"size=None; {path} holds pictures: give the number of pixels of the squares they become")
+        raise Refused(
+            f"size=None; {path} holds pictures: give the number of pixels of the squares they become"
+        )
     texts = tables.texts_of(path, others, label, None, split, groups)
-    classes, parts = class_of(path, label, texts[label], unlabelled), texts[split] if split else [""] * len(others)
+    classes, parts = (
+        class_of(path, label, texts[label], unlabelled),
+        texts[split] if split else [""] * len(others),
+    )
     refuse_odd_split(path, parts, classes)
     require_two_classes(set(classes) - {None}, path)
-    encoded, base = _encoded(dataset, picture or pictures[0], f"{normal(Path(path).stem)}-"), Path(path).expanduser()
+    encoded, base = (
+        _encoded(dataset, picture or pictures[0], f"{normal(Path(path).stem)}-"),
+        Path(path).expanduser(),
+    )
     part = " ".join([picture or pictures[0], *(train or []), *(test or [])])
     decoded = decoded_once(base, sorted(base.rglob("*.arrow")), size, channels, lambda: encoded, part)
-    return Domain.build(name, decoded.squares, classes, decoded.names, parts, test_fraction, texts.get(groups), white=decoded.white)
+    return Domain.build(
+        name,
+        decoded.squares,
+        classes,
+        decoded.names,
+        parts,
+        test_fraction,
+        texts.get(groups),
+        white=decoded.white,
+    )
 
 
 def _read(path: str, train: list[str] | None, test: list[str] | None) -> "Dataset":
@@ -75,28 +104,51 @@ def _read(path: str, train: list[str] | None, test: list[str] | None) -> "Datase
     try:
         from datasets import DatasetDict, concatenate_datasets, load_from_disk
     except ImportError as error:
-        raise Refused(f"{path}: a package is missing that reads it; pip install 'transferscope[datasets]'") from error
+        raise Refused(
+            f"{path}: a package is missing that reads it; pip install 'transferscope[datasets]'"
+        ) from error
     try:
         found = load_from_disk(str(Path(path).expanduser()))
     except FileNotFoundError as error:
-        raise Refused(f"path={path} is no folder that save_to_disk wrote; datasets.load_dataset(...).save_to_disk(FOLDER) makes one") from error
+        raise Refused(
+            f"path={path} is no folder that save_to_disk wrote; "
+            "datasets.load_dataset(...).save_to_disk(FOLDER) makes one"
+        ) from error
     except Exception as error:  # readers of foreign bytes raise anything
         raise Refused(f"{path} cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(found, DatasetDict):
         if train or test:
-            raise Refused(f"train={train}, test={test}: {path} has no parts; name the column of its split, or leave the keys out")
+            raise Refused(
+                f"train={train}, test={test}: {path} has no parts; name the column of its split, or "
+                "leave "
+                "the keys out"
+            )
         return found
     if not (train and test) and set(found) != {"train", "test"}:
-        raise Refused(f"{path} has the parts {', '.join(found)}; say which are which, such as train: [train], test: [validation]")
-    sides = [(part, side) for side, names in (("train", train or ["train"]), ("test", test or ["test"])) for part in names]
+        raise Refused(
+            f"{path} has the parts {', '.join(found)}; say which are which, such as train: [train], "
+            "test: "
+            "[validation]"
+        )
+    sides = [
+        (part, side)
+        for side, names in (("train", train or ["train"]), ("test", test or ["test"]))
+        for part in names
+    ]
     if odd := [part for part, _ in sides if part not in found]:
-        raise Refused(f"no part '{odd[0]}' in {path}; there are: {', '.join(found)}{nearest(odd[0], list(found))}")
+        raise Refused(
+            f"no part '{odd[0]}' in {path}; there are: {', '.join(found)}{nearest(odd[0], list(found))}"
+        )
     if len(dict(sides)) < len(sides):
         raise Refused(f"train={train}, test={test}: a part of {path} is named twice")
     try:
-        return concatenate_datasets([found[part].add_column(PART, [side] * len(found[part])) for part, side in sides])
+        return concatenate_datasets(
+            [found[part].add_column(PART, [side] * len(found[part])) for part, side in sides]
+        )
     except ValueError as error:
-        raise Refused(f"{path}: its parts have other columns ({' '.join(str(error).split())[:200]})") from error
+        raise Refused(
+            f"{path}: its parts have other columns ({' '.join(str(error).split())[:200]})"
+        ) from error
 
 
 def _encoded(dataset: "Dataset", picture: str, stem: str) -> "dict[str, partial[BinaryIO]]":

@@ -41,22 +41,31 @@ def load(
 ) -> Domain:
     """inputs uint8 [N, channels, size, size]; classes the names of the folders; ids the paths below `root`.
 
-    root: holds `CLASS/*.jpg` …, or `train/CLASS/*` and `test/CLASS/*`; folders below a class folder belong to that class, links are followed.
-        Hidden files and folders and what is no picture (picture_files.py) do not count; one line on stderr says how many.
-    size: every picture is scaled so that its shorter side has this many pixels, then cropped to the square in the middle.
-    test_fraction: share of the labelled items that goes to test; not used where there are `train/` and `test/`.
+    root: holds `CLASS/*.jpg` …, or `train/CLASS/*` and `test/CLASS/*`; folders below a class folder belong to
+        that class, links are followed. Hidden files and folders and what is no picture (picture_files.py) do
+        not count; one line on stderr says how many.
+    size: every picture is scaled so that its shorter side has this many pixels, then cropped to the square in
+    the middle.
+    test_fraction: share of the labelled items that goes to test; not used where there are `train/` and
+    `test/`.
     unlabelled: folder of `root` whose pictures have no label; they belong to the training side.
-    nested: see `class_folders.read_layout`.
-    Raises Refused for a missing folder, a layout that is none of these, fewer than two classes, a class without pictures, and the first picture
-    that cannot be decoded.
-    """
+    nested: see `class_folders.read_layout`. Raises Refused for a missing folder, a layout that is none of
+    these, fewer than two classes, a class without pictures, and the first picture that cannot be decoded."""
     base = Path(root).expanduser()
     if not base.is_dir():
         raise Refused(f"root={root} is no folder; give the folder that holds one folder a class")
     items, left_out = read_layout(base, unlabelled, nested)
     require_two_classes({item.class_name for item in items if item.class_name is not None}, str(base))
-    files = dict(zip(item_ids(base, [item.file for item in items]), [item.file for item in items], strict=True))
-    decoded = decoded_once(base, list(files.values()), size, channels, lambda: {i: partial(open, f, "rb") for i, f in files.items()})
+    files = dict(
+        zip(item_ids(base, [item.file for item in items]), [item.file for item in items], strict=True)
+    )
+    decoded = decoded_once(
+        base,
+        list(files.values()),
+        size,
+        channels,
+        lambda: {i: partial(open, f, "rb") for i, f in files.items()},
+    )
     tell_left_out(base, left_out)
     return Domain.build(
         name,
@@ -70,15 +79,21 @@ def load(
 
 
 def decoded_once(
-    origin: Path, files: Iterable[Path], size: int, channels: int, pictures: Callable[[], dict[str, Callable[[], BinaryIO]]], part: str = ""
+    origin: Path,
+    files: Iterable[Path],
+    size: int,
+    channels: int,
+    pictures: Callable[[], dict[str, Callable[[], BinaryIO]]],
+    part: str = "",
 ) -> Decoded:
-    """Pictures, decoded by the first process that asks and found by all others, until one of the files is another.
+    """Pictures, decoded by the first process that asks and found by all others, until one of the files is
+    another.
 
-    origin: the folder or archive that `files` are, or are in; told by their paths, sizes and times. pictures: by name, what opens the encoded
-    bytes; called only if they have to be decoded. part: which of the archive's pictures. One file of the user's cache, at most, is kept of each
-    origin, part, size and number of channels. Squares of IN_MEMORY bytes or fewer are a tensor, more stay in that file. Where the cache cannot
-    be written, the former are decoded each time, the latter Refused.
-    """
+    origin: the folder or archive that `files` are, or are in; told by their paths, sizes and times. pictures:
+    by name, what opens the encoded bytes; called only if they have to be decoded. part: which of the
+    archive's pictures. One file of the user's cache, at most, is kept of each origin, part, size and number
+    of channels. Squares of IN_MEMORY bytes or fewer are a tensor, more stay in that file. Where the cache
+    cannot be written, the former are decoded each time, the latter Refused."""
     h = hashlib.blake2b(repr((str(origin.resolve()), part, size, channels)).encode(), digest_size=16)
     path = data_files.decoded_pictures() / f"{h.hexdigest()}.safetensors"
     stats = [(str(f), s.st_size, s.st_mtime_ns) for f in files for s in [f.stat()]]
@@ -86,7 +101,11 @@ def decoded_once(
 
     def kept() -> Decoded | None:
         images, facts = on_disk.open_file(path, IN_MEMORY) or (None, {"state": None})
-        return Decoded(json.loads(facts["names"]), images, json.loads(facts["white"])) if facts["state"] == state else None
+        return (
+            Decoded(json.loads(facts["names"]), images, json.loads(facts["white"]))
+            if facts["state"] == state
+            else None
+        )
 
     with contextlib.suppress(OSError):
         if found := kept():
@@ -98,7 +117,10 @@ def decoded_once(
     def pieces() -> Iterator[Tensor]:
         labelled = [(str(origin / part / name), opened) for name, opened in encoded.items()]
         step = max(1, PIECE // max(1, channels * size * size))
-        return (decode_squares(labelled[start : start + step], size, channels, white or DEEPEST) for start in range(0, len(labelled), step))
+        return (
+            decode_squares(labelled[start : start + step], size, channels, white or DEEPEST)
+            for start in range(0, len(labelled), step)
+        )
 
     try:
         facts = {"origin": printable_name(str(origin.resolve())), "state": state, "white": json.dumps(white)}
@@ -108,7 +130,10 @@ def decoded_once(
         raise OSError("another process replaced it")
     except OSError as error:
         if octets > IN_MEMORY:
-            why = f"{path.parent}: {error.strerror or error}; {octets / 1e9:.1f} GB of decoded pictures are kept there"
+            why = (
+                f"{path.parent}: {error.strerror or error}; {octets / 1e9:.1f} GB of decoded pictures are "
+                "kept there"
+            )
             raise Refused(f"{why}; make room, or name another folder in XDG_CACHE_HOME") from error
     return _told(origin, Decoded(list(encoded), torch.cat(list(pieces())), white))
 

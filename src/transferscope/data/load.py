@@ -1,4 +1,5 @@
-"""A domain from its yaml: read, checked as a strategy's is, loaded. Whatever is wrong with it is one line that names the domain."""
+"""A domain from its yaml: read, checked as a strategy's is, loaded. Whatever is wrong with it is one line
+that names the domain."""
 
 import traceback
 from functools import lru_cache
@@ -20,11 +21,12 @@ LOADER = "transferscope.data.image_folders.load"
 
 
 def load_domain(key: str, name: str, data_root: str, download: bool = False) -> Domain:
-    """The domain of conf/domain/NAME.yaml, loaded once a process. The yaml may use ${data_root} and ${download}.
+    """The domain of conf/domain/NAME.yaml, loaded once a process. The yaml may use ${data_root} and
+    ${download}.
 
-    key: what asks for it, "target" or "source". Raises Refused for a name that is on no shelf, a yaml that cannot be read, keys that its loader
-    does not take or that are of another type, and whatever the loader raises.
-    """
+    key: what asks for it, "target" or "source". Raises Refused for a name that is on no shelf, a yaml that
+    cannot be read, keys that its loader does not take or that are of another type, and whatever the loader
+    raises."""
     return _load_domain(key, name, data_root, download, yamls.folders())
 
 
@@ -32,7 +34,10 @@ def load_domain(key: str, name: str, data_root: str, download: bool = False) -> 
 def _load_domain(key: str, name: str, data_root: str, download: bool, folders: tuple[Path, ...]) -> Domain:
     path = yamls.find("domain", name)
     if path is None:
-        hint = yamls.astray("domain", name) or f"no such domain{nearest(name, yamls.names('domain'))} (transferscope list domains)"
+        hint = (
+            yamls.astray("domain", name)
+            or f"no such domain{nearest(name, yamls.names('domain'))} (transferscope list domains)"
+        )
         raise Refused(f"{key}={name}: {hint}")
     try:
         domain = _loaded(path, name, data_root, download)
@@ -46,11 +51,15 @@ def _loaded(path: Path, name: str, data_root: str, download: bool) -> Any:
     config = OmegaConf.create({"data_root": data_root, "download": download, "domain": yamls.read(path)})
     try:
         arguments = OmegaConf.to_container(config, resolve=True)["domain"]
-    except OmegaConfBaseException as error:  # a variable of the environment that is not set, a key that is not there
+    except (
+        OmegaConfBaseException
+    ) as error:  # a variable of the environment that is not set, a key that is not there
         raise Refused(f"{path}: {_first_line(error)}") from error
     loader = _loader(path, arguments.get("_target_"))
     if "name" in arguments:
-        raise Refused(f"{path}: name={arguments['name']}: the name of the file is its name; leave the key out")
+        raise Refused(
+            f"{path}: name={arguments['name']}: the name of the file is its name; leave the key out"
+        )
     try:
         check_arguments("", loader, arguments, given={"name"})
     except Refused as refusal:
@@ -58,12 +67,16 @@ def _loaded(path: Path, name: str, data_root: str, download: bool) -> Any:
     try:
         return instantiate(arguments, name=name, _convert_="all")
     except Exception as error:
-        cause = error.__cause__ or error if isinstance(error, InstantiationException) else error  # Hydra wraps what the loader raised
+        cause = (
+            error.__cause__ or error if isinstance(error, InstantiationException) else error
+        )  # Hydra wraps what the loader raised
         if isinstance(cause, Refused):
             raise cause from error
         *_, last = traceback.extract_tb(cause.__traceback__)
         where = f"{last.filename}, line {last.lineno}"
-        raise Refused(f"{arguments['_target_']} raised {type(cause).__name__}: {_first_line(cause)} ({where})") from error
+        raise Refused(
+            f"{arguments['_target_']} raised {type(cause).__name__}: {_first_line(cause)} ({where})"
+        ) from error
 
 
 def _loader(path: Path, target: object) -> Any:
@@ -73,9 +86,14 @@ def _loader(path: Path, target: object) -> Any:
         loader = get_object(target)
     except Exception as error:  # Hydra says with several types that an import failed
         why = _first_line(error.__cause__ or error)
-        raise Refused(f"{path}: _target_={target}: cannot be imported ({why}); for a file of the current folder: export PYTHONPATH=.") from error
+        raise Refused(
+            f"{path}: _target_={target}: cannot be imported ({why}); for a file of the current folder: "
+            "export PYTHONPATH=."
+        ) from error
     if not callable(loader):
-        raise Refused(f"{path}: _target_={target}: a function that returns a Domain is needed, such as {LOADER}")
+        raise Refused(
+            f"{path}: _target_={target}: a function that returns a Domain is needed, such as {LOADER}"
+        )
     return loader
 
 
@@ -85,8 +103,15 @@ def _check(domain: object) -> None:
         raise Refused(f"its loader returned {type(domain).__name__}, not a transferscope.data.domain.Domain")
     lengths = {key: len(getattr(domain, key)) for key in ("inputs", "labels", "ids", "split")}
     if len(set(lengths.values())) > 1:
-        raise Refused(f"one of each is needed for every item, there are {', '.join(f'{n} {key}' for key, n in lengths.items())}")
-    if domain.labels.dtype != torch.int64 or len(domain) and not UNLABELLED <= domain.labels.min() <= domain.labels.max() < len(domain.classes):
+        raise Refused(
+            "one of each is needed for every item, there are "
+            f"{', '.join(f'{n} {key}' for key, n in lengths.items())}"
+        )
+    if (
+        domain.labels.dtype != torch.int64
+        or len(domain)
+        and not UNLABELLED <= domain.labels.min() <= domain.labels.max() < len(domain.classes)
+    ):
         raise Refused(f"labels must be int64 from 0 to {len(domain.classes) - 1}, or {UNLABELLED} for none")
 
 

@@ -16,7 +16,8 @@ ORIGIN = "http://yann.lecun.com/exdb/mnist (torchvision.datasets.MNIST fetches i
 
 
 def load(name: str, data_root: str, download: bool = False) -> Domain:
-    """inputs uint8 [70000, 1, 28, 28]; classes "0" to "9"; ids such as "train-00042", numbered as in the files.
+    """inputs uint8 [70000, 1, 28, 28]; classes "0" to "9"; ids such as "train-00042", numbered as in the
+    files.
 
     Reads `data_root/mnist/*-ubyte.gz`, or torchvision's own folder `data_root/MNIST/raw`.
     download: let torchvision fetch what is missing. Raises Refused for a missing or damaged file.
@@ -44,7 +45,8 @@ def _fetch(folder: Path) -> None:
 
 
 def _idx(path: Path, axes: int) -> np.ndarray:
-    """An idx file of bytes: two zeros, type 8 (uint8), number of axes, one big-endian int32 an axis, then the values."""
+    """An idx file of bytes: two zeros, type 8 (uint8), number of axes, one big-endian int32 an axis, then the
+    values."""
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if raw[:4] != bytes((0, 0, 8, axes)):

@@ -23,10 +23,10 @@ ARCHIVES = ["mnist_m/mnist_m.tar.gz", "mnist_m/mnist_m_train10k_test9001.tar.gz"
 def load(name: str, data_root: str, download: bool = False) -> Domain:
     """inputs uint8 [N, 3, 32, 32]; classes "0" to "9"; ids such as "train-00000042", the name of the picture.
 
-    Reads `data_root/mnist_m/mnist_m.tar.gz` (59001 + 9001), else the shortened `mnist_m_train10k_test9001.tar.gz` (10000 + 9001); neither
-    is unpacked. In both, a picture has the same id.
-    download: fetch the authors' archive if neither is there. Raises Refused for a missing or damaged archive.
-    """
+    Reads `data_root/mnist_m/mnist_m.tar.gz` (59001 + 9001), else the shortened
+    `mnist_m_train10k_test9001.tar.gz` (10000 + 9001); neither is unpacked. In both, a picture has the same
+    id. download: fetch the authors' archive if neither is there. Raises Refused for a missing or damaged
+    archive."""
     path = official_file(data_root, ARCHIVES, ORIGIN, _fetch if download else None)
     try:
         pictures, digits = _read(path)
@@ -34,7 +34,11 @@ def load(name: str, data_root: str, download: bool = False) -> Domain:
         raise Refused(f"{path}: damaged ({error}); delete it and fetch it again: {ORIGIN}") from error
     items = sorted(digits)
     if set(items) != set(pictures) or not items:
-        raise Refused(f"{path}: {len(pictures)} pictures and {len(digits)} labels that do not match; fetch it again: {ORIGIN}")
+        raise Refused(
+            f"{path}: {len(pictures)} pictures and {len(digits)} labels that do not match; fetch it "
+            "again: "
+            f"{ORIGIN}"
+        )
     inputs = np.stack([pictures[item] for item in items]).transpose(0, 3, 1, 2)  # [N, 3, 32, 32]
     return Domain.build(
         name,

@@ -1,4 +1,5 @@
-"""Office-Caltech10 (Gong et al. 2012): the ten classes that Office-31 and Caltech-256 share, as pictures, in four domains.
+"""Office-Caltech10 (Gong et al. 2012): the ten classes that Office-31 and Caltech-256 share, as pictures, in
+four domains.
 
 The SURF features of the same pictures are plain arrays: see conf/domain/office_caltech_surf_*.yaml.
 """
@@ -18,7 +19,10 @@ from transferscope.errors import Refused, nearest
 DOMAINS = ("amazon", "caltech10", "dslr", "webcam")
 FOLDER = "office_caltech10_images"
 ARCHIVE = f"{FOLDER}/office_caltech10_images.tar.gz"
-ORIGIN = "https://github.com/jindongwang/transferlearning/blob/master/data/dataset.md (Office+Caltech, original images)"
+ORIGIN = (
+    "https://github.com/jindongwang/transferlearning/blob/master/data/dataset.md (Office+Caltech, "
+    "original images)"
+)
 
 
 def load(
@@ -29,11 +33,12 @@ def load(
     channels: int = 3,
     test_fraction: float = 0.5,
 ) -> Domain:
-    """inputs uint8 [N, channels, size, size], N = 958, 1123, 157, 295; ten classes; ids such as "bike/frame_0001.jpg".
+    """inputs uint8 [N, channels, size, size], N = 958, 1123, 157, 295; ten classes; ids such as
+    "bike/frame_0001.jpg".
 
-    Reads `data_root/office_caltech10_images/images/DOMAIN/CLASS/*.jpg`, or the archive office_caltech10_images.tar.gz in that folder; it
-    need not be unpacked. Pictures are made square as in image_folders. Raises Refused where neither is there or a picture is damaged.
-    """
+    Reads `data_root/office_caltech10_images/images/DOMAIN/CLASS/*.jpg`, or the archive
+    office_caltech10_images.tar.gz in that folder; it need not be unpacked. Pictures are made square as in
+    image_folders. Raises Refused where neither is there or a picture is damaged."""
     if domain not in DOMAINS:
         raise Refused(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
     root = Path(data_root).expanduser()
@@ -46,8 +51,12 @@ def load(
             f"data_root={data_root}: neither {ARCHIVE} nor {FOLDER}/images/{domain}/CLASS/*.jpg there; "
             f"they come from {ORIGIN}; pass data_root=FOLDER that holds them"
         )
-    items, squares, _ = decoded_once(archive, [archive], size, channels, lambda: _read(archive, domain), f"images/{domain}")
-    return Domain.build(name, squares, [item.split("/")[0] for item in items], items, test_fraction=test_fraction)
+    items, squares, _ = decoded_once(
+        archive, [archive], size, channels, lambda: _read(archive, domain), f"images/{domain}"
+    )
+    return Domain.build(
+        name, squares, [item.split("/")[0] for item in items], items, test_fraction=test_fraction
+    )
 
 
 def _read(path: Path, domain: str) -> dict[str, Callable[[], BinaryIO]]:

@@ -1,8 +1,8 @@
 """Pictures that stay on disk: one file of decoded pixels, read by index into the batch that asks.
 
-No worker processes and nothing read ahead: a batch costs one read an item from a file that needs no decoding, which is what indexing a tensor
-costs while the system has the file in its own cache (docs/speed.md). The file is read, not mapped: mapped pages would count as the process's.
-"""
+No worker processes and nothing read ahead: a batch costs one read an item from a file that needs no decoding,
+which is what indexing a tensor costs while the system has the file in its own cache (docs/speed.md). The file
+is read, not mapped: mapped pages would count as the process's."""
 
 import hashlib
 import json
@@ -27,10 +27,11 @@ PIECE = 2**24  # bytes read at once where a whole file is
 
 @dataclass(frozen=True, eq=False)
 class OnDisk:
-    """Images uint8 [N, C, H, W] as training asks a tensor for them: a slice is a view, an array of indices reads its items.
+    """Images uint8 [N, C, H, W] as training asks a tensor for them: a slice is a view, an array of indices
+    reads its items.
 
-    read: rows [n] → uint8 [n, *item_shape]. rows: int64 [N], those that these items are. hashes: uint64 [N], see `item_hashes`.
-    """
+    read: rows [n] → uint8 [n, *item_shape]. rows: int64 [N], those that these items are. hashes: uint64 [N],
+    see `item_hashes`."""
 
     read: Callable[[np.ndarray], Tensor]
     rows: np.ndarray
@@ -57,12 +58,16 @@ class OnDisk:
 
     def view(self, items: "slice | Sequence[int] | np.ndarray") -> "OnDisk":
         """Some of the items; nothing is read."""
-        return replace(self, rows=self.rows[items], digest="", hashes=None if self.hashes is None else self.hashes[items])
+        return replace(
+            self, rows=self.rows[items], digest="", hashes=None if self.hashes is None else self.hashes[items]
+        )
 
     def selected(self, items: np.ndarray) -> "OnDisk":
         """Some of the items, with a digest of their own; nothing is read."""
         chosen = self.rows[items]
-        digest = hashlib.blake2b(self.digest.encode() + chosen.astype(np.int64).tobytes(), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(
+            self.digest.encode() + chosen.astype(np.int64).tobytes(), digest_size=16
+        ).hexdigest()
         return replace(self.view(items), digest=digest)
 
     def split(self, size: int) -> Iterator[Tensor]:
@@ -71,7 +76,13 @@ class OnDisk:
 
     def mapped(self, function: Callable[[Tensor], Tensor], item_shape: tuple[int, ...]) -> "OnDisk":
         """`function` of every batch that is read: [n, ...] → [n, *item_shape]."""
-        return replace(self, read=lambda rows: function(self.read(rows)), item_shape=tuple(item_shape), digest="", hashes=None)
+        return replace(
+            self,
+            read=lambda rows: function(self.read(rows)),
+            item_shape=tuple(item_shape),
+            digest="",
+            hashes=None,
+        )
 
     def to(self, device: torch.device | str) -> "OnDisk":
         """Batches are moved to the device as they are read."""
@@ -85,7 +96,10 @@ def joined(parts: Sequence[Tensor | OnDisk]) -> Tensor | OnDisk:
     ends = np.cumsum([len(part) for part in parts])
 
     def read(rows: np.ndarray) -> Tensor:
-        images, of_part = torch.empty(len(rows), *parts[0].shape[1:], dtype=torch.uint8), np.searchsorted(ends, rows, side="right")
+        images, of_part = (
+            torch.empty(len(rows), *parts[0].shape[1:], dtype=torch.uint8),
+            np.searchsorted(ends, rows, side="right"),
+        )
         for number in np.unique(of_part):
             here = np.flatnonzero(of_part == number)
             images[here] = parts[number][rows[here] - (ends[number] - len(parts[number]))]
@@ -98,21 +112,36 @@ def item_hashes(items: np.ndarray) -> np.ndarray:
     """uint64 [n] of items [n, ...]: equal for items of the same bits, shape and type."""
     key = f"{items.dtype}{items.shape[1:]}".encode()[:64]
     rows = np.ascontiguousarray(items).reshape(len(items), -1).view(np.uint8)
-    return np.array([int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=key).digest(), "little") for row in rows], np.uint64)
+    return np.array(
+        [
+            int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=key).digest(), "little")
+            for row in rows
+        ],
+        np.uint64,
+    )
 
 
-# --- the file: that of safetensors, which cannot write one piece by piece -------------------------------------------------------------
+# --- the file: that of safetensors, which cannot write one piece by piece
+# -------------------------------------------------------------
 
 
-def write(path: Path, names: list[str], pieces: Iterable[Tensor], item_shape: tuple[int, ...], facts: dict[str, str]) -> None:
-    """Leave `names` and their images, given as pieces [n, *item_shape], in a file that is whole or absent; no two pieces are in memory.
+def write(
+    path: Path, names: list[str], pieces: Iterable[Tensor], item_shape: tuple[int, ...], facts: dict[str, str]
+) -> None:
+    """Leave `names` and their images, given as pieces [n, *item_shape], in a file that is whole or absent; no
+    two pieces are in memory.
 
-    The file keeps a hash of names and pixels, and one of each item. Its time of change is set to one that it names: while the two agree, nobody
-    wrote into it.
-    """
+    The file keeps a hash of names and pixels, and one of each item. Its time of change is set to one that it
+    names: while the two agree, nobody wrote into it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft, shape = path.with_suffix(f".draft-{os.getpid()}"), (len(names), *item_shape)
-    facts = {**facts, "names": json.dumps(names), "written": str(int(time.time())), "digest": "0" * 32, "hashed": "0" * 32}
+    facts = {
+        **facts,
+        "names": json.dumps(names),
+        "written": str(int(time.time())),
+        "digest": "0" * 32,
+        "hashed": "0" * 32,
+    }
     h, hashes = _hash(facts["names"], shape), []
     try:
         with open(draft, "w+b") as file:
@@ -133,10 +162,11 @@ def write(path: Path, names: list[str], pieces: Iterable[Tensor], item_shape: tu
 
 
 def open_file(path: Path, in_memory: int) -> tuple[Tensor | OnDisk, dict[str, str]] | None:
-    """(images, facts) of a file that `write` left: mapped as a tensor where they are `in_memory` bytes or fewer, else left on disk.
+    """(images, facts) of a file that `write` left: mapped as a tensor where they are `in_memory` bytes or
+    fewer, else left on disk.
 
-    None where there is no such file. A damaged one is named on stderr and set aside as NAME.damaged, and there is none.
-    """
+    None where there is no such file. A damaged one is named on stderr and set aside as NAME.damaged, and
+    there is none."""
     try:
         with safe_open(path, "pt") as content:  # which wants the length that the header tells
             facts, shape = content.metadata() or {}, tuple(content.get_slice("squares").get_shape())
@@ -167,7 +197,12 @@ def _is_untouched(path: Path, facts: dict[str, str], shape: tuple[int, ...]) -> 
     with open(path, "rb") as file:
         file.seek(_offset(path))
         octets = math.prod(shape)
-        if _digest(facts, shape, (file.read(min(PIECE, octets - start)) for start in range(0, octets, PIECE))) != facts["digest"]:
+        if (
+            _digest(
+                facts, shape, (file.read(min(PIECE, octets - start)) for start in range(0, octets, PIECE))
+            )
+            != facts["digest"]
+        ):
             return False
     with suppress(OSError, ValueError):
         os.utime(path, (int(facts["written"]),) * 2)

@@ -13,13 +13,16 @@ from PIL import Image, UnidentifiedImageError
 from transferscope.errors import Refused
 from transferscope.store.schema import printable
 
-# The last three are tried like the others: where Pillow cannot read them, that is said rather than the picture left out.
+# The last three are tried like the others: where Pillow cannot read them, that is said rather than the
+# picture left out.
 SUFFIXES = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".heic", ".heif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+    ".avif", ".heic", ".heif",
 }  # fmt: skip
 # What systems and programs leave in the folders they visit, beside all that begins with a dot.
 SERVICE = {
-    "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found", "__pycache__",
+    "__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information",
+    "lost+found", "__pycache__",
     "thumbs.db", "ehthumbs.db", "desktop.ini",
 }  # fmt: skip
 TOLD = 6  # kinds of files that the closing line names
@@ -36,7 +39,8 @@ class Level:
 
 
 def look_into(folder: Path) -> Level:
-    """The folders and pictures in a folder. Hidden ones and those of services do not count, nor do links to nothing.
+    """The folders and pictures in a folder. Hidden ones and those of services do not count, nor do links to
+    nothing.
 
     Raises Refused for a folder that cannot be read.
     """
@@ -65,8 +69,8 @@ def look_into(folder: Path) -> Level:
 def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     """(every picture at any depth, sorted by name; how many files of which kind were left out).
 
-    Links to folders are followed after all others, and a folder is read once: a picture has the path without links, and a loop ends.
-    """
+    Links to folders are followed after all others, and a folder is read once: a picture has the path without
+    links, and a loop ends."""
     pictures, left_out, read = [], Counter(), set()
     waiting, links = deque([folder]), deque()
     while waiting or links:
@@ -81,7 +85,9 @@ def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
         left_out += level.left_out
         waiting += [f for f in level.folders if f not in level.links]
         links += level.links
-    return sorted(pictures, key=lambda f: ([normal(part) for part in f.relative_to(folder).parts], f)), left_out
+    return sorted(
+        pictures, key=lambda f: ([normal(part) for part in f.relative_to(folder).parts], f)
+    ), left_out
 
 
 def is_picture(file: Path) -> bool:
@@ -100,14 +106,19 @@ def is_picture(file: Path) -> bool:
 def tell_left_out(where: Path, left_out: Counter[str]) -> None:
     """One line on stderr, such as "pictures: 16 files left out: 12 .txt, 3 hidden, 1 dangling link"."""
     if left_out:
-        tell(f"{where}: {left_out.total()} file{'' if left_out.total() == 1 else 's'} left out: {kinds(left_out)}")
+        tell(
+            f"{where}: {left_out.total()} file{'' if left_out.total() == 1 else 's'} left out: "
+            f"{kinds(left_out)}"
+        )
 
 
 def kinds(left_out: Counter[str]) -> str:
     """Such as "12 .txt, 3 hidden", the most frequent first."""
     told = left_out.most_common(TOLD)
     others = left_out.total() - sum(count for _, count in told)
-    return ", ".join(f"{count} {kind}" for kind, count in told) + (f", {others} of other kinds" if others else "")
+    return ", ".join(f"{count} {kind}" for kind, count in told) + (
+        f", {others} of other kinds" if others else ""
+    )
 
 
 @cache
@@ -122,7 +133,8 @@ def printable_name(name: str) -> str:
 
 
 def normal(name: str) -> str:
-    """`printable_name` in the one form of Unicode (NFC) in which names are compared: disks and archives of macOS write another."""
+    """`printable_name` in the one form of Unicode (NFC) in which names are compared: disks and archives of
+    macOS write another."""
     return normalize("NFC", printable_name(name))
 
 
@@ -131,5 +143,9 @@ def item_ids(base: Path, files: list[Path]) -> list[str]:
     ids = [normal(f.relative_to(base).as_posix()) for f in files]
     if len(set(ids)) < len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
-        raise Refused(f"{twice} in {base} is there twice, its name written in two forms of Unicode; rename or remove one")
+        raise Refused(
+            f"{twice} in {base} is there twice, its name written in two forms of Unicode; rename or "
+            "remove "
+            "one"
+        )
     return ids

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from transferscope.data.domain import Domain
 
-# Named one by one: the other bundled faces lack digits or hold other symbols at their places (cmsy10, cmex10, LastResort).
+# Named one by one: the other bundled faces lack digits or hold other symbols at their places (cmsy10, cmex10,
+# LastResort).
 FACES = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique",
     "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
@@ -22,10 +23,11 @@ SIZE = 16
 
 
 def load(name: str, characters: str, per_face: int = 3, test_fraction: float = 0.2) -> Domain:
-    """inputs uint8 [21 faces · per_face · characters, 1, 16, 16], white on black; classes the characters; groups the font face.
+    """inputs uint8 [21 faces · per_face · characters, 1, 16, 16], white on black; classes the characters;
+    groups the font face.
 
-    per_face: images of each character in each face; they differ a little in size, place and angle, always in the same way.
-    """
+    per_face: images of each character in each face; they differ a little in size, place and angle, always in
+    the same way."""
     images, class_of, ids, groups = [], [], [], []
     for face in FACES:
         for character in characters:
@@ -34,11 +36,19 @@ def load(name: str, characters: str, per_face: int = 3, test_fraction: float = 0
                 class_of.append(character)
                 ids.append(f"{face}-{character}-{variant}")
                 groups.append(face)
-    return Domain.build(name, torch.from_numpy(np.stack(images)[:, None]), class_of, ids, test_fraction=test_fraction, groups=groups)
+    return Domain.build(
+        name,
+        torch.from_numpy(np.stack(images)[:, None]),
+        class_of,
+        ids,
+        test_fraction=test_fraction,
+        groups=groups,
+    )
 
 
 def _render(face: str, character: str, variant: int) -> np.ndarray:
-    """uint8 [16, 16]; the variation is drawn from what the image shows, so that one image never depends on another."""
+    """uint8 [16, 16]; the variation is drawn from what the image shows, so that one image never depends on
+    another."""
     generator = np.random.default_rng([FACES.index(face), ord(character), variant])
     extent = generator.uniform(44, 55)  # of the character's longer side, in canvas pixels
     angle = generator.uniform(-5, 5)  # degrees

@@ -1,4 +1,5 @@
-"""Synthetic: Gaussian classes and the same classes moved by a known distance. For tests and documents, never evidence about a method."""
+"""Synthetic: Gaussian classes and the same classes moved by a known distance. For tests and documents, never
+evidence about a method."""
 
 import numpy as np
 import torch

@@ -1,8 +1,8 @@
 """Which items of which domain one run may touch, and what a strategy is handed of them.
 
-Every draw has a generator of its own: splits from `split_seed` (equal for all seeds; folds from `seed` too), the labelled subset from `seed`
-and the class alone, so that subsets are nested over budgets and the same for every strategy of a seed.
-"""
+Every draw has a generator of its own: splits from `split_seed` (equal for all seeds; folds from `seed` too),
+the labelled subset from `seed` and the class alone, so that subsets are nested over budgets and the same for
+every strategy of a seed."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,9 @@ from transferscope.errors import NotApplicable, Refused
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
 VALIDATOR_ITEMS = 2000  # unlabelled target items that label-free validators may read
-FEATURE_ITEMS = 2000  # of the source's training items, and of its held-out ones, whose features a run may store
+FEATURE_ITEMS = (
+    2000  # of the source's training items, and of its held-out ones, whose features a run may store
+)
 
 
 class Labelled(NamedTuple):
@@ -30,16 +32,20 @@ class Labelled(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """All that a strategy is handed. A pool it does not see is None; target labels come with `target` alone."""
+    """All that a strategy is handed. A pool it does not see is None; target labels come with `target`
+    alone."""
 
     source: Labelled | None = None
     target: Labelled | None = None
     unlabelled: Tensor | OnDisk | None = None  # target inputs [n, ...]
-    validation: Labelled | None = None  # the labelled target items set aside within the budget; never in a batch
+    validation: Labelled | None = (
+        None  # the labelled target items set aside within the budget; never in a batch
+    )
 
 
 class Fold(NamedTuple):
-    """One of `of` parts that a seed cuts a target into, which is its test set: over the folds of a seed every labelled item is tested once."""
+    """One of `of` parts that a seed cuts a target into, which is its test set: over the folds of a seed every
+    labelled item is tested once."""
 
     number: int
     of: int
@@ -47,7 +53,8 @@ class Fold(NamedTuple):
 
 
 class FeatureItems(NamedTuple):
-    """The items whose features `keep_features` stores, which is what `dev` and `iwcv` are made of; no target label, no test input."""
+    """The items whose features `keep_features` stores, which is what `dev` and `iwcv` are made of; no target
+    label, no test input."""
 
     source: Tensor  # [n, ...], training items
     source_val: Tensor  # [v, ...], held out
@@ -62,7 +69,8 @@ def generator(*key: object) -> np.random.Generator:
 
 
 def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each class goes to test, or the fold.
+    """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each
+    class goes to test, or the fold.
 
     Items of one group stay together; unlabelled items are always train.
     """
@@ -90,25 +98,34 @@ def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np
 
 
 def _of_fold(domain: Domain, open_items: np.ndarray, split_seed: int, fold: Fold) -> np.ndarray:
-    """Items of one fold: each class, or else the groups, dealt out over the folds in an order of the seed's own."""
+    """Items of one fold: each class, or else the groups, dealt out over the folds in an order of the seed's
+    own."""
     if np.any(domain.split == "test"):
-        raise NotApplicable(f"fold={fold.number}: target {domain.name} has an official test split; leave fold out")
+        raise NotApplicable(
+            f"fold={fold.number}: target {domain.name} has an official test split; leave fold out"
+        )
     key = "fold", split_seed, fold.seed, domain.name
     if domain.groups is None:
         labels = domain.labels.numpy()[open_items]
         by_class = [open_items[labels == c] for c in range(len(domain.classes))]
-        dealt = [generator(*key, name).permutation(items) for name, items in zip(domain.classes, by_class, strict=True)]
+        dealt = [
+            generator(*key, name).permutation(items)
+            for name, items in zip(domain.classes, by_class, strict=True)
+        ]
         return np.sort(np.concatenate(dealt)[fold.number :: fold.of])
     groups = domain.groups[open_items]
     return open_items[np.isin(groups, generator(*key).permutation(np.unique(groups))[fold.number :: fold.of])]
 
 
-def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(train, validation) items within a budget of `budget` labels a class ("full": all). Nested over budgets.
+def labelled_subset(
+    domain: Domain, train: np.ndarray, budget: int | str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(train, validation) items within a budget of `budget` labels a class ("full": all). Nested over
+    budgets.
 
-    From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too. Raises NotApplicable for a budget
-    that a class cannot meet, Refused for a class that has no label in training. A class that the domain has no item of is passed over.
-    """
+    From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too.
+    Raises NotApplicable for a budget that a class cannot meet, Refused for a class that has no label in
+    training. A class that the domain has no item of is passed over."""
     labels = domain.labels.numpy()
     chosen, aside = [], []
     for c in _with_items(domain):
@@ -117,8 +134,11 @@ def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: 
             raise Refused(f"target={domain.name}: class '{name}' has no labelled training item")
         count = len(items) if budget == "full" else budget
         if count > len(items):
-            raise NotApplicable(f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled training items; "
-                                f"give at most {smallest_class(domain, train)} or 'full'")
+            raise NotApplicable(
+                f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled "
+                "training items; "
+                f"give at most {smallest_class(domain, train)} or 'full'"
+            )
         drawn = items[generator("labels", seed, domain.name, name).permutation(len(items))[:count]]
         is_aside = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
         chosen.append(drawn[~is_aside])
@@ -127,20 +147,23 @@ def labelled_subset(domain: Domain, train: np.ndarray, budget: int | str, seed: 
 
 
 def smallest_class(domain: Domain, train: np.ndarray) -> int:
-    """How many labelled items the class has that has fewest of them, of those that the domain has items of: the largest label budget there is."""
+    """How many labelled items the class has that has fewest of them, of those that the domain has items of:
+    the largest label budget there is."""
     labels = domain.labels.numpy()[train]
     return min(int(np.sum(labels == c)) for c in _with_items(domain))
 
 
 def _with_items(domain: Domain) -> list[int]:
-    """The classes that have an item, for all that is known: where an item has no label it may be of any class."""
+    """The classes that have an item, for all that is known: where an item has no label it may be of any
+    class."""
     there = domain.labels.unique().tolist()
     return list(range(len(domain.classes))) if UNLABELLED in there else there
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Items that are scored: training hands the inputs to the network, only the record ever reads the labels."""
+    """Items that are scored: training hands the inputs to the network, only the record ever reads the
+    labels."""
 
     inputs: Tensor | OnDisk
     labels: Tensor
@@ -162,8 +185,12 @@ class Task:
     pools: Pools
     evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
-    validator_inputs: Tensor | OnDisk | None = None  # target training inputs, if any, in an order that is the same for all strategies and seeds
-    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)  # labelled items of `target` and `source`, those set aside as well
+    validator_inputs: Tensor | OnDisk | None = (
+        None  # target training inputs, if any, in an order that is the same for all strategies and seeds
+    )
+    class_counts: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # labelled items of `target` and `source`, those set aside as well
 
     @property
     def samples(self) -> dict[str, int]:
@@ -177,26 +204,42 @@ class Task:
         }
 
     def held_out(self) -> tuple[Tensor | OnDisk, Tensor]:
-        """Inputs [v, ...] and labels [v] of all the sources' validation items, where source and target share their classes."""
-        held = [self.evaluated[name] for name in (f"{source.name}/val" for source in self.sources) if name in self.evaluated]
+        """Inputs [v, ...] and labels [v] of all the sources' validation items, where source and target share
+        their classes."""
+        held = [
+            self.evaluated[name]
+            for name in (f"{source.name}/val" for source in self.sources)
+            if name in self.evaluated
+        ]
         if not held:
-            raise Refused(f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few to hold one out")
+            raise Refused(
+                f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few "
+                "to "
+                "hold one out"
+            )
         return joined([items.inputs for items in held]), torch.cat([items.labels for items in held])
 
     def feature_items(self, split_seed: int) -> FeatureItems:
-        """At most 2,000 of each kind, the same for every seed; for a strategy that is handed the source's inputs."""
+        """At most 2,000 of each kind, the same for every seed; for a strategy that is handed the source's
+        inputs."""
         val, labels = self.held_out()
         drawn = [
             torch.from_numpy(generator("feature_items", split_seed, part).permutation(size)[:FEATURE_ITEMS])
             for part, size in (("train", len(self.pools.source.labels)), ("val", len(labels)))
         ]
-        return FeatureItems(self.pools.source.inputs[drawn[0]], val[drawn[1]], labels[drawn[1]], self.validator_inputs)
+        return FeatureItems(
+            self.pools.source.inputs[drawn[0]], val[drawn[1]], labels[drawn[1]], self.validator_inputs
+        )
 
 
 def input_shape(target: Domain, image_size: int | None, channels: int | None) -> tuple[int, ...]:
     """(C, H, W) or (d,) of what a network takes."""
     shape = tuple(target.inputs.shape[1:])
-    return (channels or shape[0], image_size or shape[-1], image_size or shape[-1]) if target.is_images else shape
+    return (
+        (channels or shape[0], image_size or shape[-1], image_size or shape[-1])
+        if target.is_images
+        else shape
+    )
 
 
 def prepare(
@@ -214,17 +257,21 @@ def prepare(
 ) -> Task:
     """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
 
-    image_size, channels: None takes the target's own. Where source and target share their classes, a tenth of each source is evaluated too,
-    also for a strategy that only starts from the source model: what it forgets is told by it.
-    """
+    image_size, channels: None takes the target's own. Where source and target share their classes, a tenth of
+    each source is evaluated too, also for a strategy that only starts from the source model: what it forgets
+    is told by it."""
     shape = input_shape(target, image_size, channels)
     train, test, tested, watched = _of_every_seed(target, split_seed, fold, shape)
     evaluated = {f"{target.name}/test": tested}
     labelled, validation, subset, class_counts = None, None, None, {}
     if "target_labels" in sees:
         chosen, aside = labelled_subset(target, train, label_budget, seed)
-        labelled = Labelled(fitted(target, chosen, shape), target.labels[chosen], torch.zeros(len(chosen), dtype=torch.int64))
-        subset = hashlib.blake2b("\n".join(sorted(target.ids[np.r_[chosen, aside]])).encode(), digest_size=8).hexdigest()
+        labelled = Labelled(
+            fitted(target, chosen, shape), target.labels[chosen], torch.zeros(len(chosen), dtype=torch.int64)
+        )
+        subset = hashlib.blake2b(
+            "\n".join(sorted(target.ids[np.r_[chosen, aside]])).encode(), digest_size=8
+        ).hexdigest()
         class_counts["target"] = _counts(target.labels[np.r_[chosen, aside]], target.classes)
         if len(aside):
             held = evaluated[f"{target.name}/val"] = _evaluated(target, aside, shape)
@@ -235,7 +282,9 @@ def prepare(
     source_classes = tuple(sorted({c for source in sources for c in source.classes}))
     source = None
     if sources:
-        source, source_evaluated = source_pool(sources, source_classes, seed, split_seed, source_label_noise, shape)
+        source, source_evaluated = source_pool(
+            sources, source_classes, seed, split_seed, source_label_noise, shape
+        )
         set_aside = [held.labels for held in source_evaluated.values()]
         class_counts["source"] = _counts(torch.cat([source.labels, *set_aside]), source_classes)
         if source_classes == target.classes:
@@ -245,35 +294,57 @@ def prepare(
     elif "source_labels" not in sees:
         source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
     pools = Pools(source, labelled, unlabelled, validation)
-    return Task(target, sources, target.classes, source_classes, tuple(shape), pools, evaluated, subset, watched, class_counts)
+    return Task(
+        target,
+        sources,
+        target.classes,
+        source_classes,
+        tuple(shape),
+        pools,
+        evaluated,
+        subset,
+        watched,
+        class_counts,
+    )
 
 
 def _counts(labels: Tensor, classes: tuple[str, ...]) -> dict[str, int]:
     """Items without a label, −1, are not counted; without any, labels are empty and of whatever type."""
-    return dict(zip(classes, torch.bincount(labels[labels >= 0].long(), minlength=len(classes)).tolist(), strict=True))
+    return dict(
+        zip(classes, torch.bincount(labels[labels >= 0].long(), minlength=len(classes)).tolist(), strict=True)
+    )
 
 
 @lru_cache(maxsize=1)
 def _of_every_seed(
     target: Domain, split_seed: int, fold: Fold | None, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray, Evaluated, Tensor | None]:
-    """Training items, test items, the latter as they are evaluated, and the inputs that label-free validators read: cut out once for the runs of
-    a process that share them."""
+    """Training items, test items, the latter as they are evaluated, and the inputs that label-free validators
+    read: cut out once for the runs of a process that share them."""
     train, test = split(target, split_seed, fold)
     if len(test) == 0:
         raise Refused(f"target={target.name}: no labelled item is left to test on")
     watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
-    return train, test, _evaluated(target, test, shape), fitted(target, watched, shape) if len(watched) else None
+    return (
+        train,
+        test,
+        _evaluated(target, test, shape),
+        fitted(target, watched, shape) if len(watched) else None,
+    )
 
 
 def source_pool(
-    sources: tuple[Domain, ...], classes: tuple[str, ...], seed: int, split_seed: int, label_noise: float, shape: tuple[int, ...]
+    sources: tuple[Domain, ...],
+    classes: tuple[str, ...],
+    seed: int,
+    split_seed: int,
+    label_noise: float,
+    shape: tuple[int, ...],
 ) -> tuple[Labelled, dict[str, Evaluated]]:
     """The labelled training items of all sources together, and a tenth of each kept for validation.
 
-    label_noise: this share of the labels is permuted among themselves, another permutation for each seed; 1 leaves inputs, class sizes and
-    compute as they are and takes the labels' meaning.
-    """
+    label_noise: this share of the labels is permuted among themselves, another permutation for each seed; 1
+    leaves inputs, class sizes and compute as they are and takes the labels' meaning."""
     parts, evaluated = [], {}
     for number, source in enumerate(sources):
         kept, val = _set_aside(source, _train_of_source(source, split_seed), split_seed)
@@ -290,12 +361,19 @@ def source_pool(
 
 
 def unlabelled_source_pool(sources: tuple[Domain, ...], split_seed: int, shape: tuple[int, ...]) -> Labelled:
-    """The training items of all sources together without their labels, those that never had one among them, less those kept for validation."""
+    """The training items of all sources together without their labels, those that never had one among them,
+    less those kept for validation."""
     parts = []
     for number, source in enumerate(sources):
         train = _train_of_source(source, split_seed)
         kept = np.setdiff1d(train, _set_aside(source, train, split_seed)[1])
-        parts.append(Labelled(fitted(source, kept, shape), torch.full((len(kept),), UNLABELLED), torch.full((len(kept),), number)))
+        parts.append(
+            Labelled(
+                fitted(source, kept, shape),
+                torch.full((len(kept),), UNLABELLED),
+                torch.full((len(kept),), number),
+            )
+        )
     return _together(parts)
 
 
@@ -317,7 +395,14 @@ def _set_aside(source: Domain, train: np.ndarray, split_seed: int) -> tuple[np.n
 def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Evaluated:
     groups = None if domain.groups is None else domain.groups[items]
     metadata = {name: column[items] for name, column in domain.metadata.items()}
-    return Evaluated(fitted(domain, items, shape), domain.labels[items], domain.ids[items], domain.classes, groups, metadata)
+    return Evaluated(
+        fitted(domain, items, shape),
+        domain.labels[items],
+        domain.ids[items],
+        domain.classes,
+        groups,
+        metadata,
+    )
 
 
 def _together(parts: list[Labelled]) -> Labelled:
@@ -326,11 +411,17 @@ def _together(parts: list[Labelled]) -> Labelled:
 
 
 def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor | OnDisk:
-    """The inputs of some items, images brought to (channels, size, size): those that stay on disk whenever they are read."""
+    """The inputs of some items, images brought to (channels, size, size): those that stay on disk whenever
+    they are read."""
     if domain.is_images and len(shape) == 3:
         if isinstance(domain.inputs, OnDisk):
-            return domain.inputs.view(items).mapped(lambda images: fit_images(images, shape[-1], shape[0]), shape)
+            return domain.inputs.view(items).mapped(
+                lambda images: fit_images(images, shape[-1], shape[0]), shape
+            )
         return fit_images(domain.inputs[items], shape[-1], shape[0])
     if domain.inputs.shape[1:] != tuple(shape):
-        raise Refused(f"source={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of shape {tuple(shape)}")
+        raise Refused(
+            f"source={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of "
+            f"shape {tuple(shape)}"
+        )
     return domain.inputs[items]

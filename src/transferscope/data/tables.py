@@ -1,4 +1,5 @@
-"""Features as columns of a table: a .csv or Parquet file, or a pandas DataFrame at hand. Needs pandas, and pyarrow for Parquet."""
+"""Features as columns of a table: a .csv or Parquet file, or a pandas DataFrame at hand. Needs pandas, and
+pyarrow for Parquet."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -29,8 +30,8 @@ def load(
 ) -> Domain:
     """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file.
 
-    Raises Refused for a missing file, one that cannot be read, a missing package, and whatever `from_frame` refuses.
-    """
+    Raises Refused for a missing file, one that cannot be read, a missing package, and whatever `from_frame`
+    refuses."""
     file = existing(path, None)
     if file.suffix.lower() not in SUFFIXES:
         raise Refused(f"path={path}; allowed: a {' or '.join(SUFFIXES)} file")
@@ -39,7 +40,9 @@ def load(
 
         frame = pandas.read_csv(file) if file.suffix.lower() == ".csv" else pandas.read_parquet(file)
     except ImportError as error:
-        raise Refused(f"{path}: a package is missing that reads it; pip install 'transferscope[tables]'") from error
+        raise Refused(
+            f"{path}: a package is missing that reads it; pip install 'transferscope[tables]'"
+        ) from error
     except Exception as error:  # readers of foreign bytes raise anything
         raise Refused(f"{path} cannot be read ({' '.join(str(error).split())})") from error
     return from_frame(name, frame, label, ids, split, groups, leave_out, test_fraction, unlabelled, path)
@@ -57,19 +60,28 @@ def from_frame(
     unlabelled: str | float | None = None,
     path: str | None = None,
 ) -> Domain:
-    """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels as text. Where each
-    cell of a column is a list of k numbers, these are k features.
+    """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels
+    as text. Where each cell of a column is a list of k numbers, these are k features.
 
-    label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out: columns that are no features.
-    unlabelled: see `arrays.load`. path: where the frame is from, for messages.
-    Raises Refused for a missing column, a feature that is no number or not finite, and whatever `arrays.load` refuses.
-    """
-    where, taken = path or f"the frame of {name}", [column for column in (label, ids, split, groups) if column is not None]
+    label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out:
+    columns that are no features. unlabelled: see `arrays.load`. path: where the frame is from, for messages.
+    Raises Refused for a missing column, a feature that is no number or not finite, and whatever `arrays.load`
+    refuses."""
+    where, taken = (
+        path or f"the frame of {name}",
+        [column for column in (label, ids, split, groups) if column is not None],
+    )
     known = [str(column) for column in frame.columns]
     for missing in [column for column in [*taken, *(leave_out or [])] if column not in known]:
-        raise Refused(f"no column '{missing}' in {where}; there are: {', '.join(known[:20])}{nearest(missing, known)}")
+        raise Refused(
+            f"no column '{missing}' in {where}; there are: {', '.join(known[:20])}{nearest(missing, known)}"
+        )
     features = [column for column in frame.columns if str(column) not in {*taken, *(leave_out or [])}]
-    values = as_matrix(where, "the features", np.hstack([np.empty((len(frame), 0)), *(_numbers(where, frame[column]) for column in features)]))
+    values = as_matrix(
+        where,
+        "the features",
+        np.hstack([np.empty((len(frame), 0)), *(_numbers(where, frame[column]) for column in features)]),
+    )
     columns = texts_of(where, frame, label, ids, split, groups)
     return arrays.build(
         name,
@@ -88,15 +100,28 @@ def _numbers(where: str, series: "Series") -> np.ndarray:
     if getattr(series.dtype, "kind", "O") in "biuf":
         return series.to_numpy(np.float64, na_value=np.nan).reshape(-1, 1)
     with suppress(ValueError, TypeError):
-        if series.dtype == object and len(series) and (rows := np.array(series.tolist())).ndim == 2 and rows.dtype.kind in "biuf":
+        if (
+            series.dtype == object
+            and len(series)
+            and (rows := np.array(series.tolist())).ndim == 2
+            and rows.dtype.kind in "biuf"
+        ):
             return rows.astype(np.float64)
-    raise Refused(f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or name it in leave_out")
+    raise Refused(
+        f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or "
+        "name "
+        "it in leave_out"
+    )
 
 
-def texts_of(where: str, frame: "DataFrame", label: str, ids: str | None, split: str | None, groups: str | None) -> dict[str, list[str]]:
+def texts_of(
+    where: str, frame: "DataFrame", label: str, ids: str | None, split: str | None, groups: str | None
+) -> dict[str, list[str]]:
     """By column, one text an item; of the label "nan" and of the split "" where there is none."""
     named = [column for column in (label, ids, split, groups) if column is not None]
-    columns = {column: _texts(where, column, frame[column], missing=column in (label, split)) for column in named}
+    columns = {
+        column: _texts(where, column, frame[column], missing=column in (label, split)) for column in named
+    }
     if split is not None:
         columns[split] = ["" if part == "nan" else part for part in columns[split]]
     return columns

@@ -14,7 +14,8 @@ from torch import Tensor
 
 
 def write(path: Path, tensors: dict[str, Tensor], facts: dict[str, str] | None = None) -> None:
-    """Leave tensors, and facts about them, in a file that holds their checksum. Several processes may write the same file at once."""
+    """Leave tensors, and facts about them, in a file that holds their checksum. Several processes may write
+    the same file at once."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".draft-{os.getpid()}")
@@ -28,10 +29,11 @@ def write(path: Path, tensors: dict[str, Tensor], facts: dict[str, str] | None =
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """(tensors, facts), the tensors mapped: processes share their pages, and what is written to them stays with the writer.
+    """(tensors, facts), the tensors mapped: processes share their pages, and what is written to them stays
+    with the writer.
 
-    None where there is no such file. A damaged one is named on stderr and set aside as NAME.damaged, and there is none.
-    """
+    None where there is no such file. A damaged one is named on stderr and set aside as NAME.damaged, and
+    there is none."""
     try:
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}

@@ -19,7 +19,8 @@ ARRAY_SUFFIXES = (".npz", ".mat", ".csv")
 
 
 def find_pictures(path: Path) -> list[Path]:
-    """The one picture it is, or every picture below a folder, as training finds them; one line on stderr says what was left out."""
+    """The one picture it is, or every picture below a folder, as training finds them; one line on stderr says
+    what was left out."""
     if path.is_file():
         return [path]
     pictures, left_out = picture_files.find_pictures(path)
@@ -31,15 +32,19 @@ def find_pictures(path: Path) -> list[Path]:
 
 
 def white_of_files(files: Sequence[Path], of_training: int | None) -> int:
-    """The white of 16-bit greys: that of the training pictures; where they had none, that of these, and a line on stderr says it."""
+    """The white of 16-bit greys: that of the training pictures; where they had none, that of these, and a
+    line on stderr says it."""
     if of_training is None and (own := white_of(_encoded(files))):
         tell(f"16-bit greys: 0 to {own} became 0 to 255; the model was trained on pictures of 8 bits")
         return own
     return of_training or DEEPEST
 
 
-def read_pictures(files: Sequence[Path], own_shape: Sequence[int], input_shape: Sequence[int], white: int = DEEPEST) -> Tensor:
-    """uint8 [N, *input_shape]: brought to the shape (C, H, W) that the target domain holds its pictures in, then to that of the run.
+def read_pictures(
+    files: Sequence[Path], own_shape: Sequence[int], input_shape: Sequence[int], white: int = DEEPEST
+) -> Tensor:
+    """uint8 [N, *input_shape]: brought to the shape (C, H, W) that the target domain holds its pictures in,
+    then to that of the run.
 
     white: of 16-bit greys. Raises Refused naming the first picture that cannot be decoded.
     """
@@ -60,8 +65,14 @@ def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
     from_arrays = loader.get("_target_") == "transferscope.data.arrays.load"
     key = loader.get("inputs", "inputs") if from_arrays else "inputs"
     if file.suffix not in ARRAY_SUFFIXES:
-        raise Refused(f"{file}: the model takes arrays of {features} features; give a {', '.join(ARRAY_SUFFIXES)} file")
-    table = array_files.read_csv(file, loader.get("header")) if file.suffix == ".csv" else array_files.read_members(file, [key])[key]
+        raise Refused(
+            f"{file}: the model takes arrays of {features} features; give a {', '.join(ARRAY_SUFFIXES)} file"
+        )
+    table = (
+        array_files.read_csv(file, loader.get("header"))
+        if file.suffix == ".csv"
+        else array_files.read_members(file, [key])[key]
+    )
     values = array_files.as_matrix(str(file), key, table)
     if values.shape[1] != features:
         raise Refused(f"{file}: {values.shape[1]} columns; the model takes {features} features and no label")

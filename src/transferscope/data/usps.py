@@ -1,4 +1,5 @@
-"""USPS (Hull 1994): 7291 + 2007 digits from envelopes, 16×16 grey, official split, from the LIBSVM text that torchvision reads too."""
+"""USPS (Hull 1994): 7291 + 2007 digits from envelopes, 16×16 grey, official split, from the LIBSVM text that
+torchvision reads too."""
 
 import bz2
 from pathlib import Path
@@ -11,19 +12,28 @@ from transferscope.data.domain import Domain
 from transferscope.data.files import official_file
 from transferscope.errors import Refused
 
-ORIGIN = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps (torchvision.datasets.USPS fetches it)"
+ORIGIN = (
+    "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps "
+    "(torchvision.datasets.USPS fetches it)"
+)
 PIXELS = 256
 
 
 def load(
-    name: str, data_root: str, download: bool = False, pad: int = 0, parts: Literal["both", "train"] = "both", test_fraction: float = 0.5
+    name: str,
+    data_root: str,
+    download: bool = False,
+    pad: int = 0,
+    parts: Literal["both", "train"] = "both",
+    test_fraction: float = 0.5,
 ) -> Domain:
-    """inputs uint8 [9298, 1, 16, 16], the values torchvision.datasets.USPS gives; classes "0" to "9"; ids such as "test-0042", by line.
+    """inputs uint8 [9298, 1, 16, 16], the values torchvision.datasets.USPS gives; classes "0" to "9"; ids
+    such as "test-0042", by line.
 
-    Reads `data_root/usps/usps.bz2` and `usps.t.bz2` (also from `data_root` itself, where torchvision puts them).
-    download: let torchvision fetch what is missing. pad: pixels of black on every side. parts: train leaves the official test part out; of
-    the 7291 others `test_fraction` is tested on. Raises Refused for a missing or damaged file.
-    """
+    Reads `data_root/usps/usps.bz2` and `usps.t.bz2` (also from `data_root` itself, where torchvision puts
+    them). download: let torchvision fetch what is missing. pad: pixels of black on every side. parts: train
+    leaves the official test part out; of the 7291 others `test_fraction` is tested on. Raises Refused for a
+    missing or damaged file."""
     if pad < 0:
         raise Refused(f"pad={pad}: a whole number of pixels from 0 is needed")
     if parts not in ("both", "train"):
@@ -48,9 +58,12 @@ def _fetch(folder: Path) -> None:
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """LIBSVM text with every pixel: `label 1:value ... 256:value`, labels 1 to 10, values -1 to 1 → uint8 [N, 1, 16, 16], digits [N]."""
+    """LIBSVM text with every pixel: `label 1:value ... 256:value`, labels 1 to 10, values -1 to 1 → uint8 [N,
+    1, 16, 16], digits [N]."""
     try:
-        numbers = np.fromstring(bz2.decompress(path.read_bytes()).replace(b":", b" ").decode("ascii"), dtype=np.float32, sep=" ")
+        numbers = np.fromstring(
+            bz2.decompress(path.read_bytes()).replace(b":", b" ").decode("ascii"), dtype=np.float32, sep=" "
+        )
         rows = numbers.reshape(-1, 1 + 2 * PIXELS)
     except (OSError, EOFError, ValueError) as error:
         raise Refused(f"{path}: damaged ({error}); delete it and fetch it again from {ORIGIN}") from error

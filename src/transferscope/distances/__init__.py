@@ -1,4 +1,5 @@
-"""Distances between two domains. Being public in this folder is being registered; docs/adding-a-distance.md says how to add one."""
+"""Distances between two domains. Being public in this folder is being registered; docs/adding-a-distance.md
+says how to add one."""
 
 import importlib
 import inspect
@@ -12,11 +13,16 @@ def available() -> dict[str, Callable]:
 
 
 def public_functions(package: str) -> dict[str, Callable]:
-    """The functions that the modules of a package define and whose names, like their modules', start with no underscore."""
+    """The functions that the modules of a package define and whose names, like their modules', start with no
+    underscore."""
     found = {}
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if not entry.name.startswith("_"):
             module = importlib.import_module(f"{package}.{entry.name}")
             functions = inspect.getmembers(module, inspect.isfunction)
-            found |= {name: f for name, f in functions if f.__module__ == module.__name__ and not name.startswith("_")}
+            found |= {
+                name: f
+                for name, f in functions
+                if f.__module__ == module.__name__ and not name.startswith("_")
+            }
     return dict(sorted(found.items()))

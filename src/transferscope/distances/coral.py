@@ -10,8 +10,8 @@ VERSION = "ec263bd6"  # part of the keys of kept rankings: change it when the nu
 def coral(source: Tensor, target: Tensor) -> Tensor:
     """|C_S - C_T|_F² / (4 d²), with the covariances C over N - 1 and M - 1   (section 3.1)
 
-    source [N, d], target [M, d] → scalar; at least two items each. Not finite where an input is not. Differentiable. Blind to the means:
-    a shift of all items is no distance.
+    source [N, d], target [M, d] → scalar; at least two items each. Not finite where an input is not.
+    Differentiable. Blind to the means: a shift of all items is no distance.
 
     >>> import torch
     >>> coral(torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [4.0]]))  # variances 2 and 8: (2 - 8)² / 4

@@ -1,4 +1,5 @@
-"""Maximum mean discrepancy (Gretton et al. 2012, JMLR 13; several bandwidths as in DAN, Long et al. 2015, arXiv 1502.02791)."""
+"""Maximum mean discrepancy (Gretton et al. 2012, JMLR 13; several bandwidths as in DAN, Long et al. 2015,
+arXiv 1502.02791)."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,16 +14,22 @@ VERSION = "28662e4a"  # part of the keys of kept rankings: change it when the nu
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # bandwidths in units of the median
 
 
-def mmd(source: Tensor, target: Tensor, kernel: Literal["gaussian", "linear"] = "gaussian", unbiased: bool = False) -> Tensor:
+def mmd(
+    source: Tensor, target: Tensor, kernel: Literal["gaussian", "linear"] = "gaussian", unbiased: bool = False
+) -> Tensor:
     """MMD² = E k(s, s') + E k(t, t') - 2 E k(s, t)   (Gretton et al., lemma 6)
 
-    source [N, d], target [M, d] → scalar. Not finite where an input is not. Differentiable.
-    kernel: "gaussian" is the mean of exp(-|x - y|² / γ) over γ = (1/4, 1/2, 1, 2, 4) times the median squared distance of all distinct pairs
-        of the pooled sample (their mean where more than half of them coincide); "linear" is x·y, so that MMD² = |mean s - mean t|².
-    unbiased: False averages over all pairs (their MMD_b): never negative, 0 for equal samples, and for equal domains about 1/N + 1/M times
-        the kernel's mean drop from k(x, x) too large. True leaves out the pairs of an item with itself (their MMD_u): right on average,
-        negative by chance; needs two items of each domain.
-    Deviations: Long et al. learn the weights of the bandwidths, here they are equal; the bandwidths are constants to the gradient.
+    source [N, d], target [M, d] → scalar. Not finite where an input is not. Differentiable. kernel:
+    "gaussian" is the mean of exp(-|x - y|² / γ) over γ = (1/4, 1/2, 1, 2, 4) times the median squared
+    distance of all distinct pairs
+        of the pooled sample (their mean where more than half of them coincide); "linear" is x·y, so that MMD²
+        = |mean s - mean t|².
+    unbiased: False averages over all pairs (their MMD_b): never negative, 0 for equal samples, and for equal
+        domains about 1/N + 1/M times the kernel's mean drop from k(x, x) too large. True leaves out the pairs
+        of an item with itself (their MMD_u): right on average, negative by chance; needs two items of each
+        domain.
+    Deviations: Long et al. learn the weights of the bandwidths, here they are equal; the bandwidths are
+    constants to the gradient.
 
     >>> mmd(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [5.0]]), kernel="linear")  # (1 - 3)²
     tensor(4.)
@@ -33,7 +40,9 @@ def mmd(source: Tensor, target: Tensor, kernel: Literal["gaussian", "linear"] = 
         return _contrast(pooled @ pooled.T, len(source), unbiased)
     squared = _squared_distances(pooled)
     bandwidth = _bandwidth(squared.detach())
-    terms = [_contrast(torch.exp(-squared / (factor * bandwidth)), len(source), unbiased) for factor in FACTORS]
+    terms = [
+        _contrast(torch.exp(-squared / (factor * bandwidth)), len(source), unbiased) for factor in FACTORS
+    ]
     return torch.stack(terms).mean()
 
 
@@ -60,4 +69,6 @@ def _bandwidth(squared: Tensor) -> Tensor:
     median = pairs.median()
     if median == 0:
         median = pairs.mean()
-    return torch.where(median == 0, torch.ones_like(median), median)  # all items are one point: any bandwidth gives 0
+    return torch.where(
+        median == 0, torch.ones_like(median), median
+    )  # all items are one point: any bandwidth gives 0

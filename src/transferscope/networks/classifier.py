@@ -14,21 +14,31 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(backbone.features, classes)
-        self.to(memory_format=torch.channels_last)  # on a CPU convolutions train 1.4 times and predict 2.6 times as fast
-        self.source_classes = classes  # S, how many the sources have together; set where that is another number
-        self.source_head: dict[str, Tensor] | None = None  # weight [S, d] and bias [S] of the source model that this started from
-        self.scratch: dict[str, Tensor] | None = None  # the weights that the seed's scratch run starts from, for a strategy `beside_scratch`
+        self.to(
+            memory_format=torch.channels_last
+        )  # on a CPU convolutions train 1.4 times and predict 2.6 times as fast
+        self.source_classes = (
+            classes  # S, how many the sources have together; set where that is another number
+        )
+        self.source_head: dict[str, Tensor] | None = (
+            None  # weight [S, d] and bias [S] of the source model that this started from
+        )
+        self.scratch: dict[str, Tensor] | None = (
+            None  # the weights that the seed's scratch run starts from, for a strategy `beside_scratch`
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.backbone(inputs))
 
     def reachable(self) -> list[nn.Module]:
-        """Its modules less those of a frozen trunk: what a batch passes in training, and what a strategy can change."""
+        """Its modules less those of a frozen trunk: what a batch passes in training, and what a strategy can
+        change."""
         below = set() if self.backbone.trunk is None else set(self.backbone.trunk.modules())
         return [module for module in self.modules() if module not in below]
 
     def load_source(self, state: dict[str, Tensor], keep_head: bool) -> None:
-        """Start from a source model's weights. The head comes along only where source and target share their classes."""
+        """Start from a source model's weights. The head comes along only where source and target share their
+        classes."""
         self.source_head = {part: state[f"head.{part}"] for part in ("weight", "bias")}
         if not keep_head:
             state = {key: value for key, value in state.items() if not key.startswith("head.")}
@@ -36,17 +46,26 @@ class Classifier(nn.Module):
         self.load_state_dict(state)
 
 
-CHUNK_VALUES = 2**23  # of inputs: a network's first maps hold several times as many values, in four bytes each
+CHUNK_VALUES = (
+    2**23
+)  # of inputs: a network's first maps hold several times as many values, in four bytes each
 
 
 @torch.no_grad()
-def in_chunks(function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | str, size: int = 512) -> Tensor:
-    """function(inputs) without gradients, `size` items at a time or as many as CHUNK_VALUES allows, on the CPU: [N, ...]."""
+def in_chunks(
+    function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | str, size: int = 512
+) -> Tensor:
+    """function(inputs) without gradients, `size` items at a time or as many as CHUNK_VALUES allows, on the
+    CPU: [N, ...]."""
     size = max(1, min(size, CHUNK_VALUES // math.prod(inputs.shape[1:])))
     whole, done = None, 0
     for chunk in inputs.split(size):
         part = function(chunk.to(device)).float().cpu()
-        if whole is None:  # in one piece: small ones would settle in the holes that large maps leave, which grow from chunk to chunk
+        if (
+            whole is None
+            # in one piece: small ones would settle in the holes that large maps leave, which grow
+            # from chunk to chunk
+        ):
             whole = part.new_empty(len(inputs), *part.shape[1:])
         whole[done : done + len(part)] = part
         done += len(part)

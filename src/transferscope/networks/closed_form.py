@@ -19,8 +19,8 @@ def principal_axes(items: np.ndarray, dimensions: int) -> np.ndarray:
 
 
 def gaussian_kernel(items: np.ndarray, bandwidth: float) -> tuple[np.ndarray, float]:
-    """exp(-|x - y|² / b) of all pairs, [N, d] -> [N, N], and b: `bandwidth` times the median squared distance of distinct pairs; times their
-    mean where more than half of them coincide."""
+    """exp(-|x - y|² / b) of all pairs, [N, d] -> [N, N], and b: `bandwidth` times the median squared distance
+    of distinct pairs; times their mean where more than half of them coincide."""
     items = items - items.mean(0)  # |x|² + |y|² - 2 x·y loses digits far from the origin
     norms = (items**2).sum(1)
     squared = (norms[:, None] + norms - 2 * (items @ items.T)).clip(0)

@@ -1,4 +1,5 @@
-"""Parts of adversarial adaptation: gradient reversal and the domain discriminator (Ganin et al. 2016, arXiv 1505.07818)."""
+"""Parts of adversarial adaptation: gradient reversal and the domain discriminator (Ganin et al. 2016, arXiv
+1505.07818)."""
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,17 @@ class DomainDiscriminator(nn.Sequential):
 
 
 def domain_loss(source: Tensor, target: Tensor, weights: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """Cross-entropy of a discriminator's logits of source [n] and target [m] items: a mean for each domain, and half the sum of the two.
+    """Cross-entropy of a discriminator's logits of source [n] and target [m] items: a mean for each domain,
+    and half the sum of the two.
 
-    Neither domain outweighs the other where one batch is smaller. weights: of the items [n] and [m], in units of their mean in the domain.
-    """
+    Neither domain outweighs the other where one batch is smaller. weights: of the items [n] and [m], in units
+    of their mean in the domain."""
     of_items = [None, None] if weights is None else [part / part.mean() for part in weights]
     parts = zip((source, target), (1.0, 0.0), of_items, strict=True)
-    return sum(binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), weight) for logits, label, weight in parts) / 2
+    return (
+        sum(
+            binary_cross_entropy_with_logits(logits, torch.full_like(logits, label), weight)
+            for logits, label, weight in parts
+        )
+        / 2
+    )

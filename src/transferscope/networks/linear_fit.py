@@ -8,11 +8,12 @@ from torch import Tensor
 
 
 def fit_standardised(model: ClassifierMixin, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Fit `model` to standardised features; (weight [C, d], bias [C]), float32 on the CPU, give its margins on the features as they are.
+    """Fit `model` to standardised features; (weight [C, d], bias [C]), float32 on the CPU, give its margins
+    on the features as they are.
 
-    features [n, d], labels [n] with every class of 0 to C - 1 among them. Of two classes the model has one margin z, which becomes the pair
-    (-z / 2, z / 2): softmax of it is the sigmoid of z. Features that are not finite give weights that are not.
-    """
+    features [n, d], labels [n] with every class of 0 to C - 1 among them. Of two classes the model has one
+    margin z, which becomes the pair (-z / 2, z / 2): softmax of it is the sigmoid of z. Features that are not
+    finite give weights that are not."""
     x, y = features.double().cpu().numpy(), labels.cpu().numpy()
     if not np.isfinite(x).all():
         return torch.full((y.max() + 1, x.shape[1]), torch.nan), torch.full((y.max() + 1,), torch.nan)

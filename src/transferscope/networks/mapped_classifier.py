@@ -16,11 +16,11 @@ UnitLength = Literal["none", "inputs", "outputs", "both"]
 
 
 class MappedClassifier(SizedOnLoad):
-    """(x - mean) / scale, then @ projection, or k(x, anchors) @ projection with k the gaussian kernel of this bandwidth, or neither; then one
-    nearest neighbour among `items` (Euclidean; of equals the first), a linear SVM (hinge, one class against another, votes: libsvm's) or logistic
-    regression. C weighs the loss of the latter two against |w|² / 2. unit_length: rows at length 1, after the scaling (inputs), after the
-    mapping (outputs). Double precision.
-    """
+    """(x - mean) / scale, then @ projection, or k(x, anchors) @ projection with k the gaussian kernel of this
+    bandwidth, or neither; then one nearest neighbour among `items` (Euclidean; of equals the first), a linear
+    SVM (hinge, one class against another, votes: libsvm's) or logistic regression. C weighs the loss of the
+    latter two against |w|² / 2. unit_length: rows at length 1, after the scaling (inputs), after the mapping
+    (outputs). Double precision."""
 
     def __init__(self, classes: int, classifier: ClassifierName, C: float, unit_length: UnitLength):
         super().__init__()
@@ -34,12 +34,17 @@ class MappedClassifier(SizedOnLoad):
         setattr(self, name, torch.as_tensor(np.array(value), dtype=old.dtype, device=old.device))
 
     def fit(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> None:
-        """The classifier, from mapped inputs [n, k], labels [n], weights [n] of the items' losses, 1 where None."""
+        """The classifier, from mapped inputs [n, k], labels [n], weights [n] of the items' losses, 1 where
+        None."""
         if self.classifier == "nearest_neighbour":
             self.remember("items", inputs)
             self.remember("labels", labels)
             return
-        model = SVC(C=self.C, kernel="linear") if self.classifier == "svm" else LogisticRegression(C=self.C, max_iter=1000)
+        model = (
+            SVC(C=self.C, kernel="linear")
+            if self.classifier == "svm"
+            else LogisticRegression(C=self.C, max_iter=1000)
+        )
         model.fit(inputs, labels, weights)
         if len(model.classes_) > 2 or self.classifier == "svm":
             self.remember("weight", model.coef_)
@@ -67,7 +72,8 @@ class MappedClassifier(SizedOnLoad):
         return one_hot(self.labels[nearest], self.classes).double()
 
     def _votes(self, margins: Tensor) -> Tensor:
-        """How many of its pairs each class wins, [N, C]; the margin of a pair of two classes alone is positive for the second."""
+        """How many of its pairs each class wins, [N, C]; the margin of a pair of two classes alone is
+        positive for the second."""
         first, second = torch.triu_indices(self.classes, self.classes, 1, device=margins.device)
         first, second = (second, first) if self.classes == 2 else (first, second)
         winners = torch.where(margins > 0, first, second)  # [N, pairs]

@@ -1,16 +1,17 @@
-"""The map that joins features and predictions for a conditional discriminator (CDAN: Long et al. 2018, arXiv 1705.10667)."""
+"""The map that joins features and predictions for a conditional discriminator (CDAN: Long et al. 2018, arXiv
+1705.10667)."""
 
 import torch
 from torch import Tensor, nn
 
 
 class MultilinearMap(nn.Module):
-    """features f [N, d] and predictions g [N, C] → f ⊗ g [N, d C], every product of one entry of f and one of g
+    """features f [N, d] and predictions g [N, C] → f ⊗ g [N, d C], every product of one entry of f and one of
+    g
 
-    Where d C is over `largest` (4096 in the paper) it would be too wide and is replaced by the randomised map (R_f f) ⊙ (R_g g) / √width
-    [N, width], whose inner products are right on average; R_f and R_g are standard normal, drawn here once from torch's global generator.
-    `outputs` is the width of what comes out.
-    """
+    Where d C is over `largest` (4096 in the paper) it would be too wide and is replaced by the randomised map
+    (R_f f) ⊙ (R_g g) / √width [N, width], whose inner products are right on average; R_f and R_g are standard
+    normal, drawn here once from torch's global generator. `outputs` is the width of what comes out."""
 
     def __init__(self, features: int, classes: int, largest: int = 4096, width: int = 1024):
         super().__init__()

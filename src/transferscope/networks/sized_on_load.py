@@ -1,4 +1,5 @@
-"""Tensors whose shape is a fact of the data: unknown when a kept or interrupted model is built anew, known from what is loaded."""
+"""Tensors whose shape is a fact of the data: unknown when a kept or interrupted model is built anew, known
+from what is loaded."""
 
 from typing import Any
 

@@ -10,7 +10,8 @@ from transferscope.report.layout import View
 
 
 def answer(views: Sequence[View], shown: int = 3) -> dict:
-    """{headline: [(text, verdict or None)], plain, counts, controls, ordered, findings} for the views of a page; controls are not counted."""
+    """{headline: [(text, verdict or None)], plain, counts, controls, ordered, findings} for the views of a
+    page; controls are not counted."""
     everything = views
     views = [view for view in everything if not layout.is_control(view.cell)] or everything
     tally = Counter(view.cell.verdict for view in views)
@@ -57,8 +58,16 @@ def _headline(counts: dict[str, int], cells: int, baselines: list[str]) -> list[
 
 
 def _finding(views: Sequence[View], verdict: str, title: str, none: str, shown: int) -> dict:
-    here = sorted((view for view in views if view.cell.verdict == verdict), key=lambda view: -abs(view.cell.delta))
-    note = none if not here else f"and {words.count(len(here) - shown, 'more cell')}" if len(here) > shown else ""
+    here = sorted(
+        (view for view in views if view.cell.verdict == verdict), key=lambda view: -abs(view.cell.delta)
+    )
+    note = (
+        none
+        if not here
+        else f"and {words.count(len(here) - shown, 'more cell')}"
+        if len(here) > shown
+        else ""
+    )
     return {"verdict": verdict, "title": title, "views": here[:shown], "note": note}
 
 
@@ -67,13 +76,20 @@ def _open(views: Sequence[View], shown: int) -> dict:
     here = [view for view in views if view.cell.verdict == "undecided"]
     reasons = Counter(kind(view.cell.reason) for view in here)
     note = f"{len(here)} cells, the nearest to a decision first; " * (len(here) > 1)
-    note += "; ".join(f"{n} × {reason}" for reason, n in reasons.most_common(4)) if here else "Every cell is decided."
-    nearest = sorted((v for v in here if v.cell.p_adjusted is not None), key=lambda view: view.cell.p_adjusted)
+    note += (
+        "; ".join(f"{n} × {reason}" for reason, n in reasons.most_common(4))
+        if here
+        else "Every cell is decided."
+    )
+    nearest = sorted(
+        (v for v in here if v.cell.p_adjusted is not None), key=lambda view: view.cell.p_adjusted
+    )
     return {"verdict": "undecided", "title": "What is open", "views": nearest[: shown - 1], "note": note}
 
 
 def losing_parts(views: Sequence[View], shown: int = 3) -> list[tuple[View, str, Part]]:
-    """(view, what it is a value of, part): classes and subgroups that lose in cells that are not negative as a whole, the surest first."""
+    """(view, what it is a value of, part): classes and subgroups that lose in cells that are not negative as
+    a whole, the surest first."""
     found = []
     for view in views:
         tables = {"class": view.classes, **view.subgroups} if view.classes else {}

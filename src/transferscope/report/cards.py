@@ -17,7 +17,8 @@ from transferscope.store import record
 
 
 def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs: Mapping[str, float]) -> None:
-    """Fill every view of a target with what stands beside its mean. costs: seconds of source models (`learning.source_costs`)."""
+    """Fill every view of a target with what stands beside its mean. costs: seconds of source models
+    (`learning.source_costs`)."""
     read = _histories(f"{target.name}/test/accuracy")
     lines: list[tuple[View, str, list]] = []
     for view in target.views:
@@ -40,7 +41,12 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs:
         target.curve_steps, target.curve_scores = figures.curve_axes(line for _, _, line in lines)
     for view, arm, line in lines:
         view.curves[arm] = figures.curve_shape(target.curve_steps, target.curve_scores, line)
-    if shares := [share for view in target.views if view.flips for share in (view.flips.lost.value, view.flips.won.value, view.flips.hidden)]:
+    if shares := [
+        share
+        for view in target.views
+        if view.flips
+        for share in (view.flips.lost.value, view.flips.won.value, view.flips.hidden)
+    ]:
         reach = max(*shares, 0.01)
         target.flip_axis = figures.Axis(-reach, reach, figures.round_ticks(-reach, reach))
 
@@ -61,7 +67,9 @@ def notes(cell: Cell) -> list[str]:
     """Half-verdicts and flags, in words."""
     said = []
     if cell.verdict in ("positive", "negative"):
-        said.append("beyond the margin" if cell.material else "a difference; that it exceeds the margin is not shown")
+        said.append(
+            "beyond the margin" if cell.material else "a difference; that it exceeds the margin is not shown"
+        )
     elif cell.verdict == "undecided" and cell.no_harm:
         said.append("no harm: not worse by the margin or more")
     elif cell.verdict == "undecided" and cell.no_gain:
@@ -72,7 +80,10 @@ def notes(cell: Cell) -> list[str]:
 def seeds(view: View) -> dict:
     """Scores of both arms, a row a seed."""
     seen = view.cell.evidence
-    arms = [effect.group_means(scores, seen.groups).mean(axis=1).tolist() for scores in (seen.strategy_scores, seen.held_against)]
+    arms = [
+        effect.group_means(scores, seen.groups).mean(axis=1).tolist()
+        for scores in (seen.strategy_scores, seen.held_against)
+    ]
     return figures.seed_pairs(seen.seeds, *arms)
 
 
@@ -82,11 +93,18 @@ def shown_parts(found: Sequence[parts.Part]) -> dict | None:
         return None
     axis = figures.difference_axis([part.delta for part in found], [part.ci for part in found], 0.0)
     rows = [{**asdict(part), "bar": figures.bar(axis, part.ci)} for part in found]
-    return {"rows": rows, "by_name": {row["name"]: row for row in rows}, "axis": axis, "worst": parts.worst(found), "family": found[0].family}
+    return {
+        "rows": rows,
+        "by_name": {row["name"]: row for row in rows},
+        "axis": axis,
+        "worst": parts.worst(found),
+        "family": found[0].family,
+    }
 
 
 def _deepen(tables: Sequence[dict]) -> None:
-    """size of each row: |Δ| as a share of the largest that is shown beside it, for the depth of its colour."""
+    """size of each row: |Δ| as a share of the largest that is shown beside it, for the depth of its
+    colour."""
     rows = [row for table in tables for row in table["rows"]]
     largest = max((abs(row["delta"]) for row in rows), default=0.0) or 1.0
     for row in rows:
@@ -101,7 +119,11 @@ def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]
         if str(run) not in known:
             try:
                 rows = record.read_history(Path(run))
-            except (OSError, ValueError, Refused):  # a run without a history (closed form, old store) has no curve
+            except (
+                OSError,
+                ValueError,
+                Refused,
+            ):  # a run without a history (closed form, old store) has no curve
                 rows = []
             known[str(run)] = [(row["step"], row[column]) for row in rows if "step" in row and column in row]
         return known[str(run)]
@@ -110,5 +132,9 @@ def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]
 
 
 def _spoken(view: View, found: dict[str, Sequence]) -> str:
-    ends = [f"{getattr(view.cell, arm)} ends at {formatting.score(line[-1][1], 'accuracy')}" for arm, line in found.items() if line]
+    ends = [
+        f"{getattr(view.cell, arm)} ends at {formatting.score(line[-1][1], 'accuracy')}"
+        for arm, line in found.items()
+        if line
+    ]
     return "; ".join(ends)

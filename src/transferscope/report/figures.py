@@ -1,7 +1,8 @@
-"""Where everything goes in the figures: pure functions from plain numbers to positions, drawn by figures.html.j2.
+"""Where everything goes in the figures: pure functions from plain numbers to positions, drawn by
+figures.html.j2.
 
-Horizontal positions are percentages of the figure's width, so that text keeps its size on any screen; heights are pixels.
-"""
+Horizontal positions are percentages of the figure's width, so that text keeps its size on any screen; heights
+are pixels."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -40,8 +41,11 @@ def round_ticks(lo: float, hi: float, about: int = 5) -> tuple[float, ...]:
     return tuple(round(k * step, 10) for k in range(first, last + 1))
 
 
-def difference_axis(deltas: Iterable[float], intervals: Iterable[Interval], margin: float, about: int = 5) -> Axis:
-    """Holds zero, the margin and every difference. An interval far wider than the rest is cut (with an arrow): it would flatten them."""
+def difference_axis(
+    deltas: Iterable[float], intervals: Iterable[Interval], margin: float, about: int = 5
+) -> Axis:
+    """Holds zero, the margin and every difference. An interval far wider than the rest is cut (with an
+    arrow): it would flatten them."""
     deltas = list(deltas)
     pairs = [(d, i) for d, i in zip(deltas, intervals, strict=True) if i is not None]
     widths = sorted(hi - lo for _, (lo, hi) in pairs)
@@ -59,7 +63,12 @@ def bar(axis: Axis, bounds: Interval) -> dict | None:
     if bounds is None:
         return None
     cut_left, cut_right = axis.beyond(bounds)
-    return {"left": axis.percent(bounds[0]), "right": axis.percent(bounds[1]), "cut_left": cut_left, "cut_right": cut_right}
+    return {
+        "left": axis.percent(bounds[0]),
+        "right": axis.percent(bounds[1]),
+        "cut_left": cut_left,
+        "cut_right": cut_right,
+    }
 
 
 def forest_row(axis: Axis, delta: float, ci: Interval, simultaneous: Interval) -> dict:
@@ -69,9 +78,9 @@ def forest_row(axis: Axis, delta: float, ci: Interval, simultaneous: Interval) -
 def budget_panel(axis: Axis, budgets: Sequence, points: dict, band: dict, pixels: float) -> dict:
     """Δ against label budget for one strategy, budgets at equal distances.
 
-    `points`: {budget: (delta, ci)}; budgets without a point break the line. `band`: {budget: interval} that holds at all of them at once.
-    Gives {points: [...], segments: [...], bands: SVG points of each unbroken piece in a box 100 wide and `pixels` high}.
-    """
+    `points`: {budget: (delta, ci)}; budgets without a point break the line. `band`: {budget: interval} that
+    holds at all of them at once. Gives {points: [...], segments: [...], bands: SVG points of each unbroken
+    piece in a box 100 wide and `pixels` high}."""
     placed, segments, before = [], [], None
     pieces: list[tuple[list[str], list[str]]] = []  # lower and upper edge
     for k, at in enumerate(budgets):
@@ -98,8 +107,11 @@ def budget_panel(axis: Axis, budgets: Sequence, points: dict, band: dict, pixels
     return {"points": placed, "segments": segments, "bands": bands}
 
 
-def curve(runs: Sequence[Sequence[tuple[float, float]]], most: int = 60) -> list[tuple[float, float, float, float]]:
-    """[(step, mean, lowest, highest)] over runs of (step, value), at the steps all runs share, thinned to about `most`."""
+def curve(
+    runs: Sequence[Sequence[tuple[float, float]]], most: int = 60
+) -> list[tuple[float, float, float, float]]:
+    """[(step, mean, lowest, highest)] over runs of (step, value), at the steps all runs share, thinned to
+    about `most`."""
     tables = [dict(run) for run in runs if run]
     if not tables:
         return []

@@ -20,8 +20,8 @@ KEYS = (*PLACE, "variant", *_CHOICES)
 
 @dataclass
 class View:
-    """One cell, ready to draw; `place` holds its positions on the target's axis, shrunken its Δ drawn towards those of its family (None where
-    it is alone); the rest is filled by cards.py."""
+    """One cell, ready to draw; `place` holds its positions on the target's axis, shrunken its Δ drawn towards
+    those of its family (None where it is alone); the rest is filled by cards.py."""
 
     cell: Cell
     id: str
@@ -111,13 +111,21 @@ def line_label(place: dict, varying: dict[str, list[str]]) -> str:
 
 
 def short_variants(variants: Iterable[str]) -> dict[str, str]:
-    """Each variant with its keys cut to their last part, where that stays clear: `trainer.optimizer.lr=0.01` -> `lr=0.01`."""
-    parts = {variant: [part.partition("=") for part in variant.split(", ")] for variant in variants if variant}
+    """Each variant with its keys cut to their last part, where that stays clear: `trainer.optimizer.lr=0.01`
+    -> `lr=0.01`."""
+    parts = {
+        variant: [part.partition("=") for part in variant.split(", ")] for variant in variants if variant
+    }
     keys = {key for found in parts.values() for key, _, _ in found}
     last = Counter(key.rpartition(".")[2] for key in keys)
     short = {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in keys}
-    told = {variant: ", ".join(f"{short[key]}{equals}{value}" for key, equals, value in found) for variant, found in parts.items()}
-    return {variant: text.replace("source_label_noise=1.0", "shuffled source") for variant, text in told.items()}
+    told = {
+        variant: ", ".join(f"{short[key]}{equals}{value}" for key, equals, value in found)
+        for variant, found in parts.items()
+    }
+    return {
+        variant: text.replace("source_label_noise=1.0", "shuffled source") for variant, text in told.items()
+    }
 
 
 def is_control(cell: Cell) -> bool:
@@ -130,14 +138,20 @@ def source_name(source: str | None) -> str:
 
 
 def build(cells: Sequence[Cell], absent: Sequence[tuple[dict, str]]) -> list[Target]:
-    """Cells of a comparison and (place, word) of cells that never came -> the targets of the page, in a steady order."""
-    varying = {strategy: _varying([cell for cell in cells if cell.strategy == strategy]) for strategy in {cell.strategy for cell in cells}}
+    """Cells of a comparison and (place, word) of cells that never came -> the targets of the page, in a
+    steady order."""
+    varying = {
+        strategy: _varying([cell for cell in cells if cell.strategy == strategy])
+        for strategy in {cell.strategy for cell in cells}
+    }
     short = short_variants(cell.variant for cell in cells)
     views: dict[str, dict] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for number, cell in enumerate(cells, start=1):
         place = {key: getattr(cell, key) for key in KEYS}
         label = line_label(place | {"variant": short.get(cell.variant)}, varying)
-        views[cell.target][cell.source][label][cell.label_budget] = View(cell, f"cell-{number}", label, _spoken(cell, label))
+        views[cell.target][cell.source][label][cell.label_budget] = View(
+            cell, f"cell-{number}", label, _spoken(cell, label)
+        )
     taken = {tuple(getattr(cell, key) for key in PLACE) for cell in cells}
     baselines = {cell.baseline for cell in cells}
     gone: dict[str, dict] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
@@ -155,7 +169,8 @@ def _varying(cells: Sequence[Cell]) -> list[str]:
 def _spoken(cell: Cell, label: str) -> str:
     where = f"{label} {source_name(cell.source)}, {words.budget(cell.label_budget)}"
     return (
-        f"{where}: {cell.verdict}, {formatting.signed(cell.delta, cell.metric)} {formatting.unit(cell.metric)}, "
+        f"{where}: {cell.verdict}, {formatting.signed(cell.delta, cell.metric)} "
+        f"{formatting.unit(cell.metric)}, "
         f"simultaneous interval {formatting.interval(cell.ci_simultaneous, cell.metric) or 'none'}"
     )
 
@@ -169,11 +184,15 @@ def _target(name: str, found: dict, gone: dict) -> Target:
             here = {b: found[source][label][b] for b in sorted(found[source][label], key=budget_order)}
             lines.append(Line(label, here, {b: w for b, w in gone[source][label].items() if b not in here}))
         sources.append(Source(source, lines))
-    budgets = sorted({b for s in sources for line in s.lines for b in (*line.views, *line.absent)}, key=budget_order)
+    budgets = sorted(
+        {b for s in sources for line in s.lines for b in (*line.views, *line.absent)}, key=budget_order
+    )
     views = [view for source in sources for view in source.views]
     deltas = [view.cell.delta for view in views]
     margins = {view.cell.margin for view in views}
-    margin = margins.pop() if len(margins) == 1 else 0.0  # a share of the risk is another margin for every baseline: no band
+    margin = (
+        margins.pop() if len(margins) == 1 else 0.0
+    )  # a share of the risk is another margin for every baseline: no band
     axis = figures.difference_axis(deltas, [view.cell.ci_simultaneous for view in views], margin, about=7)
     budget_axis = figures.difference_axis(deltas, [view.cell.ci for view in views], margin)
     largest = max(map(abs, deltas), default=0.0) or 1.0

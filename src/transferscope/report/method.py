@@ -12,8 +12,8 @@ from transferscope.report import layout, words
 
 @dataclass
 class Gaps:
-    """Claims that stand no more, and cells and runs that never came: `lists` of (title, lines) to print, `places` of (cell keys, word) for the
-    matrix."""
+    """Claims that stand no more, and cells and runs that never came: `lists` of (title, lines) to print,
+    `places` of (cell keys, word) for the matrix."""
 
     lists: list[tuple[str, list[str]]]
     places: list[tuple[dict, str]]
@@ -32,7 +32,10 @@ def gaps(comparison: Comparison) -> Gaps:
             if entry["strategy"] is not None:  # None: a record that cannot be read
                 key = tuple(entry[k] for k in layout.PLACE)
                 places.setdefault(key, ({k: entry.get(k) for k in layout.KEYS}, word))
-    return Gaps([("Taken back", [wording.taken_back(row) for row in comparison.taken_back]), *lists], list(places.values()))
+    return Gaps(
+        [("Taken back", [wording.taken_back(row) for row in comparison.taken_back]), *lists],
+        list(places.values()),
+    )
 
 
 def _lines(entries: Sequence[dict]) -> list[str]:
@@ -42,7 +45,10 @@ def _lines(entries: Sequence[dict]) -> list[str]:
         if entry["strategy"] is None:
             where = f"run {entry['fingerprint']}"
         else:
-            where = f"{entry['strategy']} {layout.source_name(entry['source'])} to {entry['target']}, {words.budget(entry['label_budget'])}"
+            where = (
+                f"{entry['strategy']} {layout.source_name(entry['source'])} to {entry['target']}, "
+                f"{words.budget(entry['label_budget'])}"
+            )
         seeds.setdefault((where, entry["reason"]), []).append(entry["seed"])
     return [f"{where}{_seeds(found)}: {reason}" for (where, reason), found in seeds.items()]
 
@@ -56,7 +62,10 @@ def settings_line(cells: Sequence[Cell], settings: dict, margin: str) -> list[tu
     families = {cell.family: cell.family_size for cell in cells}
     seeds = sorted({cell.seeds for cell in cells})
     largest = sorted(families, key=families.get, reverse=True)
-    sizes = [("so far, " if wording.may_grow(family) else "") + words.count(families[family], "cell") for family in largest]
+    sizes = [
+        ("so far, " if wording.may_grow(family) else "") + words.count(families[family], "cell")
+        for family in largest
+    ]
     of = f"{sizes[0]} each" if len(sizes) > 1 and len(set(sizes)) == 1 else ", ".join(sizes)
     span = "" if not seeds else str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return [
@@ -76,13 +85,22 @@ def stamps(cells: Sequence[Cell]) -> list[str]:
     """What a reader must not overlook."""
     out = []
     if any(cell.selection == "oracle" for cell in cells):
-        out.append("Oracle selection: checkpoints were chosen on the target’s test labels. These numbers are no result, only a bound.")
+        out.append(
+            "Oracle selection: checkpoints were chosen on the target’s test labels. These numbers are no "
+            "result, only a bound."
+        )
     if wording.mixes_rules(cells):
-        out.append(f"Mixed rules: arms that see nothing {cells[0].selection} could choose by are judged by their last evaluation.")
+        out.append(
+            f"Mixed rules: arms that see nothing {cells[0].selection} could choose by are judged by "
+            "their "
+            "last evaluation."
+        )
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "the runs" if len(protocols) == 1 else "rows so marked"
-        out.append(f"Transductive: {which} saw the unlabelled test inputs. Do not rank them with inductive ones.")
+        out.append(
+            f"Transductive: {which} saw the unlabelled test inputs. Do not rank them with inductive ones."
+        )
     return out
 
 
@@ -94,7 +112,10 @@ def collapses(cells: Sequence[Cell]) -> list[str]:
             continue
         low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
         line = f"{cell.strategy} {layout.source_name(cell.source)}, {words.budget(cell.label_budget)}: "
-        line += f"{cell.collapsed} of {cell.seeds} runs (rate {low} to {high} %), {cell.baseline_collapsed} of {cell.baseline}"
+        line += (
+            f"{cell.collapsed} of {cell.seeds} runs (rate {low} to {high} %), {cell.baseline_collapsed} "
+            f"of {cell.baseline}"
+        )
         given = without_collapse(cell)
         out.append(f"{line}; Δ without them {given}" if given else line)
     return out
@@ -104,7 +125,10 @@ def without_collapse(cell: Cell) -> str:
     given = cell.without_collapse
     if not given:
         return ""
-    delta, interval = formatting.signed(given["delta"], cell.metric), formatting.interval(given["ci"], cell.metric)
+    delta, interval = (
+        formatting.signed(given["delta"], cell.metric),
+        formatting.interval(given["ci"], cell.metric),
+    )
     return f"{delta} {interval}, {words.count(given['seeds'], 'seed')}"
 
 
@@ -113,34 +137,52 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
     any_groups = any(cell.item_unit == "group" for cell in cells)
     grouped = ", which come in groups and count once a group" if any_groups else ""
     sources = {
-        "random": f"The interval allows for both sources of chance: other seeds, and other test items{grouped}. Each variance component gets "
-        "its own t quantile, that of the items by how many of them carry Δ, so that the interval holds at every level, also with few seeds.",
+        "random": "The interval allows for both sources of chance: other seeds, and other test "
+        f"items{grouped}. Each variance component gets "
+        "its own t quantile, that of the items by how many of them carry Δ, so that the interval holds at "
+        "every level, also with few seeds.",
         "fixed": "The interval allows for other seeds alone: it speaks of these very test items.",
     }
     corrections = {
-        "holm": "Holm’s method adjusts the p-values of differences, and by itself those of equivalences; the simultaneous interval is widened "
+        "holm": "Holm’s method adjusts the p-values of differences, and by itself those of equivalences; "
+        "the simultaneous interval is widened "
         "for the whole family.",
-        "bh": "Benjamini and Hochberg’s method adjusts the p-values of differences, and by itself those of equivalences: a share of α of either "
+        "bh": "Benjamini and Hochberg’s method adjusts the p-values of differences, and by itself those of "
+        "equivalences: a share of α of either "
         "is expected to be wrong, and of the simultaneous intervals of decided cells to miss.",
     }
     return [
-        "Δ is the score of the strategy minus the score of the baseline, averaged over seeds and test items. A seed draws the labelled "
-        "subset, the initialisation, the batches and the source model; both arms share the labelled subset of a seed and are paired on the "
+        "Δ is the score of the strategy minus the score of the baseline, averaged over seeds and test "
+        "items. A seed draws the labelled "
+        "subset, the initialisation, the batches and the source model; both arms share the labelled subset "
+        "of a seed and are paired on the "
         "same test items.",
         sources[settings["items"]],
         "All comparisons of one target, baseline and metric, as they were planned, form a family. "
         f"{corrections[settings['correction']]} Equivalent: two one-sided tests place Δ inside ±{margin}.",
-        f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of these may give another answer.",
-        "Classes, and the subgroups of each metadata column, are told in accuracy, and those of all cells of this page are one family: Holm over "
-        "all of them, intervals at α divided by their number. The worst one, and the best strategy, are drawn towards the others (normal-normal "
+        (
+            f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of "
+            "these "
+            "may give another answer."
+        ),
+        "Classes, and the subgroups of each metadata column, are told in accuracy, and those of all cells "
+        "of this page are one family: Holm over "
+        "all of them, intervals at α divided by their number. The worst one, and the best strategy, are "
+        "drawn towards the others (normal-normal "
         "empirical Bayes).",
-        "Items that change sides are counted between runs of different seeds, and what two runs of the baseline exchange is taken off; the "
-        "interval of a row alone adds a jackknife over seeds to the part of the items. Single items are listed by Fisher’s exact test between the "
+        "Items that change sides are counted between runs of different seeds, and what two runs of the "
+        "baseline exchange is taken off; the "
+        "interval of a row alone adds a jackknife over seeds to the part of the items. Single items are "
+        "listed by Fisher’s exact test between the "
         "runs of the two arms, Benjamini–Hochberg over the items of a cell.",
-        "P(harm / gain) is the probability that Δ lies below minus the margin, and above it, given the whole family: beside the verdict, never in "
-        "its place. Seeds ahead are those on the side of Δ; in brackets the largest share of seeds that are not which this leaves possible.",
-        "Where an arm’s accuracy still rose at the end of its training, what it would yet have gained is projected, and a difference is told only "
-        "beyond that. Otherwise training curves enter no decision. Their measures (Taylor & Stone 2009) have a t interval over seeds, "
+        "P(harm / gain) is the probability that Δ lies below minus the margin, and above it, given the "
+        "whole family: beside the verdict, never in "
+        "its place. Seeds ahead are those on the side of Δ; in brackets the largest share of seeds that are "
+        "not which this leaves possible.",
+        "Where an arm’s accuracy still rose at the end of its training, what it would yet have gained is "
+        "projected, and a difference is told only "
+        "beyond that. Otherwise training curves enter no decision. Their measures (Taylor & Stone 2009) "
+        "have a t interval over seeds, "
         "for these test items.",
     ]
 
@@ -154,7 +196,9 @@ def versions(cells: Sequence[Cell]) -> list[tuple[str, str]]:
             found.setdefault(name, set()).add(str(version))
         git = entry.get("git") or {}
         if git.get("revision"):
-            found.setdefault("revision", set()).add(git["revision"][:10] + (" with changes" if git.get("dirty") else ""))
+            found.setdefault("revision", set()).add(
+                git["revision"][:10] + (" with changes" if git.get("dirty") else "")
+            )
         if entry.get("device"):
             found.setdefault("device", set()).add(str(entry["device"]))
     return [(name, ", ".join(sorted(values))) for name, values in sorted(found.items())]
@@ -163,7 +207,9 @@ def versions(cells: Sequence[Cell]) -> list[tuple[str, str]]:
 def command(settings: dict) -> str:
     """The line that makes this page again."""
     keys = ("baseline", "metric", "selection", "margin", "alpha", "items", "correction")
-    options = " ".join(f"--{key} {shlex.quote(str(settings[key]))}" for key in (*keys, "protocol") if key in settings)
+    options = " ".join(
+        f"--{key} {shlex.quote(str(settings[key]))}" for key in (*keys, "protocol") if key in settings
+    )
     return f"transferscope report {shlex.quote(str(settings['runs']))} {options} -o report.html"
 
 

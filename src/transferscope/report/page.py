@@ -45,7 +45,9 @@ def render(comparison: Comparison) -> str:
     """The page of a comparison. Reads history.csv of the runs for the curves."""
     cells, settings = comparison.cells, comparison.settings
     seen = [cell.evidence for cell in cells]
-    for folder in dict.fromkeys(run for one in seen for run in (*one.strategy_runs, *one.baseline_runs, *one.twin_runs)):
+    for folder in dict.fromkeys(
+        run for one in seen for run in (*one.strategy_runs, *one.baseline_runs, *one.twin_runs)
+    ):
         check(folder)
     gaps = method.gaps(comparison)
     targets = layout.build(cells, gaps.places)
@@ -57,7 +59,9 @@ def render(comparison: Comparison) -> str:
             _draw_budgets(target, line, settings)
     cards.add_parts(targets, settings["alpha"], reader)
     views = [view for target in targets for view in target.views]
-    for view, drawn in zip(views, best.within_families([view.cell for view in views], settings["items"]), strict=True):
+    for view, drawn in zip(
+        views, best.within_families([view.cell for view in views], settings["items"]), strict=True
+    ):
         view.shrunken = drawn
     found = standing.standing(comparison, views)
     searches = search.views(comparison.searches)
@@ -75,51 +79,55 @@ def render(comparison: Comparison) -> str:
     baselines = sorted({cell.baseline for cell in cells})
     margin = formatting.margin(settings["margin"], metric)
     script = _asset("page.js")
-    return _environment().get_template("page.html.j2").render(
-        answer=answer(views),
-        losing=losing_parts(views),
-        targets=targets,
-        metric=metric,
-        unit=formatting.unit(metric),
-        margin=margin,
-        confidence=f"{100 * (1 - settings['alpha']):g} %",
-        holds=wording.holds(settings, "of them"),
-        alpha_percent=f"{100 * settings['alpha']:g} %",
-        baseline_names=" or ".join(baselines) or "baseline",
-        hidden=words.hidden(baselines),
-        meanings=words.explanations(baselines, margin),
-        settings=method.settings_line(cells, settings, margin),
-        stamps=method.stamps(cells),
-        sections=[(id, name) for id, name in SECTIONS.items() if shown.get(id, True)],
-        **{f"with_{id}": there for id, there in shown.items()},
-        with_probabilities=any(cell.probability_harm is not None for cell in cells),
-        with_learning=any(view.learning for view in views),
-        parts=next((view.classes["family"] for view in views if view.classes), 0),
-        with_subgroups=any(view.subgroups for view in views),
-        with_forgetting=any(view.forgetting for view in views),
-        with_twin=any(view.flips and view.flips.twin is not None for view in views),
-        regrets=regret.of(cells),
-        standing=found,
-        isolates=settings["isolates"],
-        all_baselines={name: said.isolates for name, said in WORDS.items()},
-        large=len(cells) > LARGE,
-        panel_height=PANEL_HEIGHT,
-        rankings=ranking.views(comparison.rankings),
-        ranking_height=ranking.HEIGHT,
-        searches=searches,
-        search_height=search.HEIGHT,
-        gutter=figures.GUTTER,
-        collapses=method.collapses(cells),
-        gaps=gaps.lists,
-        advice=advice(comparison),
-        warnings=list(comparison.warnings),
-        method=method.paragraphs(cells, settings, margin),
-        command=method.command(settings),
-        versions=method.versions(cells),
-        version=transferscope.__version__,
-        style=Markup(_asset("page.css")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            answer=answer(views),
+            losing=losing_parts(views),
+            targets=targets,
+            metric=metric,
+            unit=formatting.unit(metric),
+            margin=margin,
+            confidence=f"{100 * (1 - settings['alpha']):g} %",
+            holds=wording.holds(settings, "of them"),
+            alpha_percent=f"{100 * settings['alpha']:g} %",
+            baseline_names=" or ".join(baselines) or "baseline",
+            hidden=words.hidden(baselines),
+            meanings=words.explanations(baselines, margin),
+            settings=method.settings_line(cells, settings, margin),
+            stamps=method.stamps(cells),
+            sections=[(id, name) for id, name in SECTIONS.items() if shown.get(id, True)],
+            **{f"with_{id}": there for id, there in shown.items()},
+            with_probabilities=any(cell.probability_harm is not None for cell in cells),
+            with_learning=any(view.learning for view in views),
+            parts=next((view.classes["family"] for view in views if view.classes), 0),
+            with_subgroups=any(view.subgroups for view in views),
+            with_forgetting=any(view.forgetting for view in views),
+            with_twin=any(view.flips and view.flips.twin is not None for view in views),
+            regrets=regret.of(cells),
+            standing=found,
+            isolates=settings["isolates"],
+            all_baselines={name: said.isolates for name, said in WORDS.items()},
+            large=len(cells) > LARGE,
+            panel_height=PANEL_HEIGHT,
+            rankings=ranking.views(comparison.rankings),
+            ranking_height=ranking.HEIGHT,
+            searches=searches,
+            search_height=search.HEIGHT,
+            gutter=figures.GUTTER,
+            collapses=method.collapses(cells),
+            gaps=gaps.lists,
+            advice=advice(comparison),
+            warnings=list(comparison.warnings),
+            method=method.paragraphs(cells, settings, margin),
+            command=method.command(settings),
+            versions=method.versions(cells),
+            version=transferscope.__version__,
+            style=Markup(_asset("page.css")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
     )
 
 
@@ -130,7 +138,10 @@ def _draw_budgets(target: layout.Target, line: layout.Line, settings: dict) -> N
     if len(labelled) > 1:
         band = budgets.of(labelled, settings["alpha"], settings["items"])
         bounds = dict(zip(band.budgets, band.ci, strict=True))
-        line.crossings = [f"turns into a {side} between {words.budget(a)} and {words.budget(b)}" for a, b, side in band.crossovers()]
+        line.crossings = [
+            f"turns into a {side} between {words.budget(a)} and {words.budget(b)}"
+            for a, b, side in band.crossovers()
+        ]
     points = {budget: (view.cell.delta, view.cell.ci) for budget, view in line.views.items()}
     at = sorted({view.cell.label_budget for view in target.views}, key=layout.budget_order)
     line.panel = figures.budget_panel(target.budget_axis, at, points, bounds, PANEL_HEIGHT)
@@ -147,7 +158,11 @@ def _asset(name: str) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("transferscope.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("transferscope.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "signed": formatting.signed,
@@ -175,4 +190,6 @@ def _environment() -> Environment:
 
 def _tally(views: Sequence[layout.View]) -> str:
     verdicts = [view.cell.verdict for view in views]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in words.VERDICTS if verdict in verdicts)
+    return ", ".join(
+        f"{verdicts.count(verdict)} {verdict}" for verdict in words.VERDICTS if verdict in verdicts
+    )

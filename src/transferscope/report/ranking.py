@@ -1,4 +1,5 @@
-"""What was predicted before training, against what came of it: figures and numbers of `comparison.ranking`."""
+"""What was predicted before training, against what came of it: figures and numbers of
+`comparison.ranking`."""
 
 from collections.abc import Sequence
 
@@ -8,7 +9,12 @@ from transferscope.report import figures, words
 
 HEIGHT = 110
 LEAST_DRAWN = 3  # points
-HEADINGS = {"inputs": "Distances of inputs", "features": "Distances of features", "labels": "Label shift", "scores": "Transferability scores"}
+HEADINGS = {
+    "inputs": "Distances of inputs",
+    "features": "Distances of features",
+    "labels": "Label shift",
+    "scores": "Transferability scores",
+}
 
 
 def views(rankings: Sequence[Ranking]) -> list[dict]:
@@ -17,21 +23,35 @@ def views(rankings: Sequence[Ranking]) -> list[dict]:
 
 
 def _view(one: Ranking) -> dict:
-    deltas = figures.difference_axis([point.delta for point in one.points], [None] * len(one.points), 0.0, about=3)
+    deltas = figures.difference_axis(
+        [point.delta for point in one.points], [None] * len(one.points), 0.0, about=3
+    )
     groups = []
     for group, sign in DIRECTIONS.items():
         scores = [score for score in one.scores if score.name.partition("/")[0] == group]
         if scores:
             panels = [_panel(score, one.points, deltas) for score in scores if score.pairs >= LEAST_DRAWN]
-            groups.append({"heading": f"{HEADINGS[group]} (larger: {EXPECTED[sign]} expected)", "scores": scores, "panels": panels})
+            groups.append(
+                {
+                    "heading": f"{HEADINGS[group]} (larger: {EXPECTED[sign]} expected)",
+                    "scores": scores,
+                    "panels": panels,
+                }
+            )
     return {
-        "title": " · ".join(filter(None, [one.strategy, one.variant])) + f", {words.budget(one.label_budget)}",
-        "aside": f"{one.backbone}, {one.initialisation} initialisation, {words.count(one.pairs, 'pair')} of {words.count(one.domains, 'domain')}",
+        "title": " · ".join(filter(None, [one.strategy, one.variant]))
+        + f", {words.budget(one.label_budget)}",
+        "aside": (
+            f"{one.backbone}, {one.initialisation} initialisation, {words.count(one.pairs, 'pair')} of "
+            f"{words.count(one.domains, 'domain')}"
+        ),
         "conclusion": one.conclusion,
         "metric": one.metric,
         "deltas": deltas,
         "groups": groups,
-        "scores": [(score, short(score.name), number(score.tau), number(score.auroc)) for score in one.scores],
+        "scores": [
+            (score, short(score.name), number(score.tau), number(score.auroc)) for score in one.scores
+        ],
         "several": any(score.p_anywhere is not None for score in one.scores),
         "reasons": _reasons(one.scores),
         "points": [_row(point, one.scores) for point in one.points],
@@ -39,8 +59,8 @@ def _view(one: Ranking) -> dict:
 
 
 def _panel(score: Score, points: Sequence[Point], deltas: figures.Axis) -> dict:
-    """Δ against a score. marks: (verdict, x in percent, y in pixels); whiskers: the intervals, cut at the edge, as one SVG path in a box
-    100 wide."""
+    """Δ against a score. marks: (verdict, x in percent, y in pixels); whiskers: the intervals, cut at the
+    edge, as one SVG path in a box 100 wide."""
     having = [point for point in points if point.values.get(score.name) is not None]
     values = [point.values[score.name] for point in having]
     lo, hi = min(values), max(values)
@@ -56,9 +76,16 @@ def _panel(score: Score, points: Sequence[Point], deltas: figures.Axis) -> dict:
         "tau": number(score.tau),
         "p": formatting.probability(score.p_adjusted if score.p_anywhere is None else score.p_anywhere),
         "bounds": [(across(value), f"{value:.3g}".replace("-", "−")) for value in (lo, hi)],
-        "marks": [(point.verdict, across(point.values[score.name]), deltas.height(point.delta, HEIGHT)) for point in having],
+        "marks": [
+            (point.verdict, across(point.values[score.name]), deltas.height(point.delta, HEIGHT))
+            for point in having
+        ],
         "whiskers": "".join(
-            f"M{across(p.values[score.name]):g} {deltas.height(ci[0], HEIGHT):g}V{deltas.height(ci[1], HEIGHT):g}" for p, ci in bars
+            (
+                f"M{across(p.values[score.name]):g} "
+                f"{deltas.height(ci[0], HEIGHT):g}V{deltas.height(ci[1], HEIGHT):g}"
+            )
+            for p, ci in bars
         ),
     }
 
@@ -69,7 +96,10 @@ def _reasons(scores: Sequence[Score]) -> list[str]:
     for score in scores:
         for reason in score.reasons:
             found.setdefault(reason, []).append(short(score.name))
-    return [reason if len(names) == len(scores) else f"{reason} ({', '.join(names)})" for reason, names in found.items()]
+    return [
+        reason if len(names) == len(scores) else f"{reason} ({', '.join(names)})"
+        for reason, names in found.items()
+    ]
 
 
 def _row(point: Point, scores: Sequence[Score]) -> dict:

@@ -1,4 +1,5 @@
-"""What a search with equal budgets found: the expected best score against the number of trials, a strategy each."""
+"""What a search with equal budgets found: the expected best score against the number of trials, a strategy
+each."""
 
 from collections.abc import Sequence
 
@@ -9,7 +10,11 @@ from transferscope.statistics.expected_best import band, best_so_far, expected_b
 
 HEIGHT = 110
 NOMINAL = 0.05  # of the band, which is one of 90 %
-LINES = {"random": "expected best of so many trials; band: 90 % for each number by itself, up to a quarter of the trials"}
+LINES = {
+    "random": (
+        "expected best of so many trials; band: 90 % for each number by itself, up to a quarter of the trials"
+    )
+}
 AT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # trials that the table tells
 MEANS = {
     "target_val": "accuracy on the part of the label budget that is set aside",
@@ -19,7 +24,11 @@ MEANS = {
 
 def views(searches: Sequence[dict]) -> list[dict]:
     """One a planned search (`plan["search"]`) of which some trial has a score."""
-    return [_view(plan["name"], plan["search"]) for plan in searches if any(map(_scores, plan["search"]["studies"]))]
+    return [
+        _view(plan["name"], plan["search"])
+        for plan in searches
+        if any(map(_scores, plan["search"]["studies"]))
+    ]
 
 
 def _view(name: str, search: dict) -> dict:
@@ -36,7 +45,9 @@ def _view(name: str, search: dict) -> dict:
         "heights": heights,
         "last": last,
         "baseline": baseline,
-        "panels": [_panel(study, curve, found, baseline, trials, heights) for study, curve in found if last > 1],
+        "panels": [
+            _panel(study, curve, found, baseline, trials, heights) for study, curve in found if last > 1
+        ],
         "at": [number for number in AT if number < last] + [last],
         "rows": [_row(study, curve) for study, curve in found],
         "lacking": sum(score is None for study, _ in found for score in _told(study)),
@@ -57,18 +68,32 @@ def _scores(study: dict) -> list[float]:
 
 
 def _curve(study: dict, sampler: str) -> list[tuple[float, float, float, float]]:
-    """As `figures.curve` has them: (trials, value, lower bound, upper bound), the bounds being the value where there is no band."""
+    """As `figures.curve` has them: (trials, value, lower bound, upper bound), the bounds being the value
+    where there is no band."""
     scores = _scores(study)
     best = expected_best(scores) if sampler == "random" else best_so_far(scores)
     bounds = np.stack([best, best])
     if sampler == "random" and len(scores) > 1:
         bounds[:, : len(scores) // 4] = band(scores, NOMINAL)
-    return [(float(number), *map(float, row)) for number, row in enumerate(zip(best, *bounds, strict=True), start=1)]
+    return [
+        (float(number), *map(float, row))
+        for number, row in enumerate(zip(best, *bounds, strict=True), start=1)
+    ]
 
 
-def _panel(study: dict, curve: list, found: list[tuple[dict, list]], baseline: str, trials: figures.Axis, heights: figures.Axis) -> dict:
+def _panel(
+    study: dict,
+    curve: list,
+    found: list[tuple[dict, list]],
+    baseline: str,
+    trials: figures.Axis,
+    heights: figures.Axis,
+) -> dict:
     cell = study["cell"]
-    held = next((line for other, line in found if other is not study and _is_baseline(other["cell"], cell, baseline)), None)
+    held = next(
+        (line for other, line in found if other is not study and _is_baseline(other["cell"], cell, baseline)),
+        None,
+    )
     lines = {"tuned": curve, **({"baseline": held} if held else {})}
     return {
         "strategy": cell["strategy"],

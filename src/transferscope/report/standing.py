@@ -48,15 +48,27 @@ def _where(row: Cell | Contrast, several: bool) -> str:
 
 
 def _place(row: Contrast) -> tuple:
-    return row.target, row.source or "", row.strategy, row.variant, layout.budget_order(row.label_budget), row.contrast
+    return (
+        row.target,
+        row.source or "",
+        row.strategy,
+        row.variant,
+        layout.budget_order(row.label_budget),
+        row.contrast,
+    )
 
 
 def _rates(cells: Sequence[Cell], several: bool) -> list[dict]:
-    """One row for the cells that differ in their learning rate alone: Δ at each rate, and whether its sign holds."""
+    """One row for the cells that differ in their learning rate alone: Δ at each rate, and whether its sign
+    holds."""
     rows = {}
     for cell in cells:
         if cell.rates:
             where = _where(cell, several)
             rates = [(rate, formatting.signed(delta, cell.metric)) for rate, delta in cell.rates.items()]
-            rows[where, str(cell.rates)] = {"where": where, "rates": rates, "sign": cell.rates_sign.removeprefix("sign ")}
+            rows[where, str(cell.rates)] = {
+                "where": where,
+                "rates": rates,
+                "sign": cell.rates_sign.removeprefix("sign "),
+            }
     return list(rows.values())

@@ -41,8 +41,21 @@ def explanations(baselines: list[str], margin: str) -> list[tuple[str, str]]:
     said = baseline_words.of(baselines)
     named = f": {said.harm}" if said.negative_transfer else ""
     return [
-        ("positive", "The strategy scores higher than the baseline, beyond what seeds and test items could produce by chance."),
+        (
+            "positive",
+            (
+                "The strategy scores higher than the baseline, beyond what seeds and test items could "
+                "produce "
+                "by chance."
+            ),
+        ),
         ("negative", f"The strategy scores lower than the baseline, beyond chance{named}."),
-        ("equivalent", f"The difference is shown to be smaller than the margin ({margin}), in either direction."),
-        ("undecided", "These runs cannot tell. It does not mean “no effect”; the reason says what would decide it."),
+        (
+            "equivalent",
+            f"The difference is shown to be smaller than the margin ({margin}), in either direction.",
+        ),
+        (
+            "undecided",
+            "These runs cannot tell. It does not mean “no effect”; the reason says what would decide it.",
+        ),
     ]

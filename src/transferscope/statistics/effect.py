@@ -1,10 +1,11 @@
-"""The mean difference of two arms and how sure one may be of it. Pure functions of arrays; nothing here knows of runs or files.
+"""The mean difference of two arms and how sure one may be of it. Pure functions of arrays; nothing here knows
+of runs or files.
 
-The design is fully crossed, random seeds × random test items, and paired: d[s, i] = score of the strategy − score of the baseline for
-seed s on item i. It is the multi-reader multi-case design of radiology (Dorfman, Berbaum & Metz 1992; Obuchowski & Rockette 1995; Hillis
-2007). The interval adds the two components with a t quantile each (Banerjee 1960): its coverage is at least nominal at every level, and
-verdicts are made at levels far below 0.05, where Satterthwaite's degrees of freedom fail.
-"""
+The design is fully crossed, random seeds × random test items, and paired: d[s, i] = score of the strategy −
+score of the baseline for seed s on item i. It is the multi-reader multi-case design of radiology (Dorfman,
+Berbaum & Metz 1992; Obuchowski & Rockette 1995; Hillis 2007). The interval adds the two components with a t
+quantile each (Banerjee 1960): its coverage is at least nominal at every level, and verdicts are made at
+levels far below 0.05, where Satterthwaite's degrees of freedom fail."""
 
 import math
 from dataclasses import dataclass, replace
@@ -15,17 +16,19 @@ from scipy.special import betaincinv, chdtri, nctdtrinc, ndtri, stdtrit
 SMALLEST_P = 1e-15  # smaller p-values are reported as this
 SEEDS_WITHIN_REACH = 100  # where more would be needed, the reason is the budget
 POWER = 0.8  # of the minimum detectable effect
-SPREAD_QUANTILE = 0.35  # of the χ² that the seeds' spread is taken to have come from: at the median, experiments find 0.70 to 0.78, not 0.8
+# of the χ² that the seeds' spread is taken to have come from: at the median, experiments find 0.70 to 0.78,
+# not 0.8
+SPREAD_QUANTILE = 0.35
 
 
 @dataclass(frozen=True)
 class Effect:
     """Δ of one cell with its two components of variance.
 
-    delta: mean of d, raw. seed_variance A and item_variance C: the shares of the variance of `delta` that fall with more seeds and with
-    more items; one of them is 0 where only the other is left to chance. seeds K. items n: items (or groups), pseudo-items not counted.
-    item_df ν: how many items carry Δ, as far as degrees of freedom go. raw_item_variance: C without pseudo-items.
-    """
+    delta: mean of d, raw. seed_variance A and item_variance C: the shares of the variance of `delta` that
+    fall with more seeds and with more items; one of them is 0 where only the other is left to chance. seeds
+    K. items n: items (or groups), pseudo-items not counted. item_df ν: how many items carry Δ, as far as
+    degrees of freedom go. raw_item_variance: C without pseudo-items."""
 
     delta: float
     seed_variance: float
@@ -36,7 +39,8 @@ class Effect:
     raw_item_variance: float = 0.0
 
     def half(self, alpha: float) -> float:
-        """Half-width at level 1 − alpha: h² = t²(1 − α/2; K − 1) A + t²(1 − α/2; ν) C. Always positive for alpha < 1."""
+        """Half-width at level 1 − alpha: h² = t²(1 − α/2; K − 1) A + t²(1 − α/2; ν) C. Always positive for
+        alpha < 1."""
         return math.hypot(self.seed_half(alpha), self.item_half(alpha))
 
     def seed_half(self, alpha: float) -> float:
@@ -52,7 +56,8 @@ class Effect:
         return self.delta - half, self.delta + half
 
     def p_value(self, x: float = 0.0) -> float:
-        """Of "the true difference is x", two-sided: the alpha at which the interval just reaches x, by bisection."""
+        """Of "the true difference is x", two-sided: the alpha at which the interval just reaches x, by
+        bisection."""
         gap = abs(self.delta - x)
         low, high = math.log(SMALLEST_P), 0.0
         if gap >= self.half(SMALLEST_P):
@@ -70,25 +75,41 @@ class Effect:
         return max(self.p_value(-margin), self.p_value(margin)) if abs(self.delta) < margin else 1.0
 
     def minimum_detectable(self, alpha: float) -> float:
-        """The true |Δ| that a repetition of this experiment (same seeds, same items) would tell from 0 at level alpha with probability 0.8.
+        """The true |Δ| that a repetition of this experiment (same seeds, same items) would tell from 0 at
+        level alpha with probability 0.8.
 
-        Seeds: the noncentrality at which a t test has that power in place of the quantile, for the repetition estimates its spread anew, and
-        A (K − 1) / χ² at its 0.35 quantile, for A is more often too small than too large. Items: the quantile times √C, which pseudo-items
-        widen, and z at that power times what really varies.
-        """
-        seed_part = math.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance) if self.seed_variance else 0.0
-        return math.hypot(seed_part, self.item_half(alpha) + float(ndtri(POWER)) * math.sqrt(self.raw_item_variance))
+        Seeds: the noncentrality at which a t test has that power in place of the quantile, for the repetition
+        estimates its spread anew, and A (K − 1) / χ² at its 0.35 quantile, for A is more often too small than
+        too large. Items: the quantile times √C, which pseudo-items widen, and z at that power times what
+        really varies."""
+        seed_part = (
+            math.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance)
+            if self.seed_variance
+            else 0.0
+        )
+        return math.hypot(
+            seed_part, self.item_half(alpha) + float(ndtri(POWER)) * math.sqrt(self.raw_item_variance)
+        )
 
     def seeds_needed(self, gap: float, alpha: float) -> int | None:
-        """Seeds, more than now, at which half(alpha) is expected below `gap`; None where SEEDS_WITHIN_REACH do not suffice."""
-        return next((seeds for seeds in range(self.seeds + 1, SEEDS_WITHIN_REACH + 1) if self.with_seeds(seeds).half(alpha) < gap), None)
+        """Seeds, more than now, at which half(alpha) is expected below `gap`; None where SEEDS_WITHIN_REACH
+        do not suffice."""
+        return next(
+            (
+                seeds
+                for seeds in range(self.seeds + 1, SEEDS_WITHIN_REACH + 1)
+                if self.with_seeds(seeds).half(alpha) < gap
+            ),
+            None,
+        )
 
     def with_seeds(self, seeds: int) -> "Effect":
         """As is to be expected with another number of seeds and the same spread."""
         return replace(self, seed_variance=self.seed_variance * self.seeds / seeds, seeds=seeds)
 
     def items_needed(self, gap: float, alpha: float) -> float:
-        """Test items below which the interval stays wider than ±gap however many seeds are run, C falling with 1/n and ν rising with n."""
+        """Test items below which the interval stays wider than ±gap however many seeds are run, C falling
+        with 1/n and ν rising with n."""
         if not (gap and self.item_variance):
             return math.inf if self.item_variance else 0.0
         low, high = -20.0, 40.0  # log of the number of items over that of now
@@ -101,24 +122,26 @@ class Effect:
 
 
 def detectable_factor(alpha: float, df: float) -> float:
-    """By which a variance estimated with df degrees of freedom is multiplied for the square of the seeds' part of the minimum detectable
-    effect: the square of the noncentrality at which a two-sided t test at level alpha rejects with probability POWER, times df over χ²."""
+    """By which a variance estimated with df degrees of freedom is multiplied for the square of the seeds'
+    part of the minimum detectable effect: the square of the noncentrality at which a two-sided t test at
+    level alpha rejects with probability POWER, times df over χ²."""
     return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)) ** 2 * df / chdtri(df, 1 - SPREAD_QUANTILE))
 
 
 def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -> Effect:
     """d [K, n], differences of seeds and items (or of groups: `group_means`), K ≥ 2, n ≥ 1, all finite.
 
-    unit u: of the metric, 1 for scores of 0 and 1, else half the largest possible |difference|. Two pseudo-items +u, −u join every seed's
-    row: what a bounded score may yet show on items like none of these. The item part has the degrees of freedom
-    ν = min(n + 1, (2u² + Σc²)² / (2u⁴ + Σc⁴)), c the means of d over seeds: Satterthwaite's number for a sum of squares that few items
-    carry. The same data in another unit (d and u both multiplied) give the same p-values.
-    Equal row means happen by chance, scores being multiples of u/n, and would give A = 0: A is at least what rounding hides, (u/N)²/12 a seed.
+    unit u: of the metric, 1 for scores of 0 and 1, else half the largest possible |difference|. Two
+    pseudo-items +u, −u join every seed's row: what a bounded score may yet show on items like none of these.
+    The item part has the degrees of freedom ν = min(n + 1, (2u² + Σc²)² / (2u⁴ + Σc⁴)), c the means of d over
+    seeds: Satterthwaite's number for a sum of squares that few items carry. The same data in another unit (d
+    and u both multiplied) give the same p-values. Equal row means happen by chance, scores being multiples of
+    u/n, and would give A = 0: A is at least what rounding hides, (u/N)²/12 a seed.
 
-    influence w: given where d are differences of influence values, and then what one changed item makes of one (`influence.of_one_change`).
-    They get no pseudo-items; C is at least what two changed items would make it, or arms that never differ on few items would pass for equal,
-    and ν counts those two: min(n − 1, (2w² + Σc²)² / (2w⁴ + Σc⁴)), c less their mean.
-    """
+    influence w: given where d are differences of influence values, and then what one changed item makes of
+    one (`influence.of_one_change`). They get no pseudo-items; C is at least what two changed items would make
+    it, or arms that never differ on few items would pass for equal, and ν counts those two: min(n − 1, (2w² +
+    Σc²)² / (2w⁴ + Σc⁴)), c less their mean."""
     d = _finite(d)
     if d.ndim != 2 or d.shape[0] < 2 or d.shape[1] < 1:
         raise ValueError(f"differences of at least 2 seeds and 1 item are needed, got shape {d.shape}")
@@ -144,7 +167,8 @@ def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -
 
 
 def estimate_over_seeds(d: np.ndarray, unit: float = 1.0) -> Effect:
-    """d [K, n], K ≥ 2: for these very items, the t interval over seed means. It says nothing of other items."""
+    """d [K, n], K ≥ 2: for these very items, the t interval over seed means. It says nothing of other
+    items."""
     d = _finite(d)
     seeds, n = d.shape
     means = d.mean(axis=1)
@@ -153,7 +177,8 @@ def estimate_over_seeds(d: np.ndarray, unit: float = 1.0) -> Effect:
 
 
 def estimate_over_items(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -> Effect:
-    """d [n] of two arms that no seed changes: for this very training set, the t interval over items; unit and influence as in `estimate`."""
+    """d [n] of two arms that no seed changes: for this very training set, the t interval over items; unit and
+    influence as in `estimate`."""
     d = _finite(d)
     n, raw = len(d), float(d.var(ddof=1)) / len(d) if len(d) > 1 else 0.0
     variance = max(raw, _least_item_variance(n, influence))
@@ -202,7 +227,8 @@ def interval(d: np.ndarray, alpha: float, unit: float = 1.0) -> tuple[float, flo
 
 
 def group_means(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """scores [K, n], groups [n] -> [K, G], groups sorted: items that come in groups (writer, font, patient) count once together."""
+    """scores [K, n], groups [n] -> [K, G], groups sorted: items that come in groups (writer, font, patient)
+    count once together."""
     if groups is None:
         return scores
     names, place = np.unique(groups, return_inverse=True)
@@ -212,7 +238,8 @@ def group_means(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 
 def smallest_class(labels: np.ndarray, groups: np.ndarray | None) -> int:
-    """Items (groups where given) in the class that has fewest; classes without a test item are not counted."""
+    """Items (groups where given) in the class that has fewest; classes without a test item are not
+    counted."""
     units = np.arange(len(labels)) if groups is None else groups
     return min(len(np.unique(units[labels == c])) for c in np.unique(labels))
 
@@ -225,5 +252,6 @@ def clopper_pearson(count: int, n: int, alpha: float) -> tuple[float, float]:
 
 
 def _t(alpha: float, df: float) -> float:
-    """The 1 − alpha/2 quantile of Student's t, taken in the lower tail, where small alphas keep their digits; df = inf is the normal."""
+    """The 1 − alpha/2 quantile of Student's t, taken in the lower tail, where small alphas keep their digits;
+    df = inf is the normal."""
     return -float(stdtrit(min(df, 1e10), alpha / 2))

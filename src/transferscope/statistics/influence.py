@@ -1,23 +1,30 @@
-"""Metrics that are no mean over items, written as one: each item's influence value ψ, whose mean over the items is the metric.
+"""Metrics that are no mean over items, written as one: each item's influence value ψ, whose mean over the
+items is the metric.
 
-ψ is the metric plus the first-order effect of that item (Hampel 1974); differences of ψ enter the same interval as scores do. Classes
-without a test item are left out of every mean over classes.
-"""
+ψ is the metric plus the first-order effect of that item (Hampel 1974); differences of ψ enter the same
+interval as scores do. Classes without a test item are left out of every mean over classes."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 METRICS = ("macro_f1", "balanced_accuracy", "auroc")
-SCALES = {"macro_f1": "influence", "balanced_accuracy": "influence", "auroc": "unit"}  # as what `effect.estimate` takes `of_one_change`
+SCALES = {
+    "macro_f1": "influence",
+    "balanced_accuracy": "influence",
+    "auroc": "unit",
+}  # as what `effect.estimate` takes `of_one_change`
 
 
 class Undefined(Exception):
     """The metric has no value on these items."""
 
 
-def values(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None) -> np.ndarray:
-    """Class probabilities [n, C], labels [n] -> ψ [n]. With groups [n] the mean of the group means is the metric. Raises Undefined."""
+def values(
+    probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Class probabilities [n, C], labels [n] -> ψ [n]. With groups [n] the mean of the group means is the
+    metric. Raises Undefined."""
     psi = _FORMULAS[metric](probabilities, labels)
     if groups is None:
         return psi
@@ -26,8 +33,9 @@ def values(probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: n
 
 
 def of_one_change(labels: np.ndarray) -> float:
-    """What changes in ψ of an item of the smallest class that comes to be wrong: 1 / (classes × share of that class), 1 where classes are
-    balanced. In auroc, where an item may fall behind all others by any number of places: half of the largest change."""
+    """What changes in ψ of an item of the smallest class that comes to be wrong: 1 / (classes × share of that
+    class), 1 where classes are balanced. In auroc, where an item may fall behind all others by any number of
+    places: half of the largest change."""
     present, counts = np.unique(labels, return_counts=True)
     return len(labels) / (len(present) * counts.min())
 
@@ -52,7 +60,8 @@ def _balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndar
 
 
 def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """ψ = mean_c [ F_c + (2·1[y = c, p = c] − F_c (1[y = c] + 1[p = c])) / (mean 1[y = c] + mean 1[p = c]) ]."""
+    """ψ = mean_c [ F_c + (2·1[y = c, p = c] − F_c (1[y = c] + 1[p = c])) / (mean 1[y = c] + mean 1[p = c])
+    ]."""
     truth, told = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
     size = truth.mean(0) + told.mean(0)
     f = 2 * (truth * told).mean(0) / size
@@ -69,7 +78,8 @@ def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """ψ = AUC + (V − AUC) / π; V, the placement value, is the share of the other class on the right side of the item, ties counting half."""
+    """ψ = AUC + (V − AUC) / π; V, the placement value, is the share of the other class on the right side of
+    the item, ties counting half."""
     placement = np.empty(len(score))
     placement[positive] = _share_below(score[positive], score[~positive])
     placement[~positive] = 1 - _share_below(score[~positive], score[positive])
@@ -79,7 +89,9 @@ def _one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
 
 def _share_below(score: np.ndarray, others: np.ndarray) -> np.ndarray:
     others = np.sort(others)
-    return (np.searchsorted(others, score, "left") + np.searchsorted(others, score, "right")) / (2 * len(others))
+    return (np.searchsorted(others, score, "left") + np.searchsorted(others, score, "right")) / (
+        2 * len(others)
+    )
 
 
 def _one_hot(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -87,4 +99,8 @@ def _one_hot(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (classes[:, None] == np.unique(labels)).astype(float)
 
 
-_FORMULAS: dict[str, Callable] = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy, "auroc": _auroc}
+_FORMULAS: dict[str, Callable] = {
+    "macro_f1": _macro_f1,
+    "balanced_accuracy": _balanced_accuracy,
+    "auroc": _auroc,
+}

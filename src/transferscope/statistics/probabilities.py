@@ -1,11 +1,12 @@
-"""How probable it is that the true difference of a cell lies beyond the margin. Beside the verdict, never in place of it.
+"""How probable it is that the true difference of a cell lies beyond the margin. Beside the verdict, never in
+place of it.
 
-The cells of a family inform one another. In margins, Δ of a cell comes from π0 δ₀ + (1 − π0) F(μ, τ), a share of
-nulls and a distribution of the others (as in Stephens 2017, Biostatistics 18:275-294). Its estimate is t-distributed
-about Δ and a shift that all cells share, for they share a baseline. π0, μ, τ, the shape of F and the shift are
-integrated over, weighted by the family's marginal likelihood: of a dozen cells they cannot be estimated well enough
-to be taken for known. Without μ a family in which every cell gains would look like a shift of its baseline.
-"""
+The cells of a family inform one another. In margins, Δ of a cell comes from π0 δ₀ + (1 − π0) F(μ, τ), a share
+of nulls and a distribution of the others (as in Stephens 2017, Biostatistics 18:275-294). Its estimate is
+t-distributed about Δ and a shift that all cells share, for they share a baseline. π0, μ, τ, the shape of F
+and the shift are integrated over, weighted by the family's marginal likelihood: of a dozen cells they cannot
+be estimated well enough to be taken for known. Without μ a family in which every cell gains would look like a
+shift of its baseline."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,9 +17,13 @@ from scipy.special import gammaln, ndtr, stdtr
 
 FEWEST_CELLS = 3  # fewer say nothing of how effects are spread
 NULL_SHARES, NULL_SHARE_WEIGHTS = np.array([0.0, 0.5, 0.8, 0.95]), np.array([0.4, 0.3, 0.2, 0.1])  # π0
-SPREADS = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 64.0])  # τ in margins; the last is for effects that dwarf the margin
+SPREADS = np.array(
+    [0.5, 1.0, 2.0, 4.0, 8.0, 64.0]
+)  # τ in margins; the last is for effects that dwarf the margin
 SPREAD_WEIGHTS = np.array([0.19, 0.19, 0.19, 0.19, 0.19, 0.05])
-ELSEWHERE = np.array([-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0])  # μ in margins; the other half of its prior is 0
+ELSEWHERE = np.array(
+    [-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0]
+)  # μ in margins; the other half of its prior is 0
 FINEST = 0.05  # in margins: bins narrow up to this distance from the margin
 FARTHEST = 1000.0  # in margins: the outermost edges
 MOST_SHARED = 0.9  # of the cells' mean variance, by their covariance
@@ -44,12 +49,13 @@ def probabilities(
     margin: float | None | Sequence[float | None],
     covariance: float,
 ) -> list[Probabilities | None]:
-    """One family of m cells, in order. delta, margin and the square roots of the variances are in one unit, whichever.
+    """One family of m cells, in order. delta, margin and the square roots of the variances are in one unit,
+    whichever.
 
-    delta, seed_variance A, item_variance C, seeds K, item_df ν: [m], of `effect.Effect`. margin: one, or one a cell.
-    covariance: `mean_covariance` of the cells. A cell without an effect (None or nan), with fewer than 2 seeds or
-    without a margin gets None and is left out of the family; all get None where fewer than 3 cells are left.
-    """
+    delta, seed_variance A, item_variance C, seeds K, item_df ν: [m], of `effect.Effect`. margin: one, or one
+    a cell. covariance: `mean_covariance` of the cells. A cell without an effect (None or nan), with fewer
+    than 2 seeds or without a margin gets None and is left out of the family; all get None where fewer than 3
+    cells are left."""
     given = delta, seed_variance, item_variance, seeds, item_df, margin
     columns = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in given))
     usable = np.all(np.isfinite(columns), axis=0) & (columns[3] >= 2) & (columns[5] > 0)
@@ -61,12 +67,15 @@ def probabilities(
     return found
 
 
-def mean_covariance(cells: Sequence[np.ndarray], seeds: Sequence[Sequence], items: Sequence[Sequence] | None) -> float:
-    """Mean covariance of the Δ of two cells of a family, from the two components that their variances have (`effect`).
+def mean_covariance(
+    cells: Sequence[np.ndarray], seeds: Sequence[Sequence], items: Sequence[Sequence] | None
+) -> float:
+    """Mean covariance of the Δ of two cells of a family, from the two components that their variances have
+    (`effect`).
 
-    cells: d [K, n] of each, K ≥ 2, without pseudo-items. seeds: names [K] of each cell's runs; items: names [n] of each
-    cell's items (groups, where these are the items); cells covary by the seeds and items that they share. items None:
-    these very items are meant, seeds alone vary. 0 with fewer than two cells.
+    cells: d [K, n] of each, K ≥ 2, without pseudo-items. seeds: names [K] of each cell's runs; items: names
+    [n] of each cell's items (groups, where these are the items); cells covary by the seeds and items that
+    they share. items None: these very items are meant, seeds alone vary. 0 with fewer than two cells.
 
     Where all cells share all seeds and items it is (V(Σ d) − Σ V(d)) / (m (m − 1)), without bounds, with
     V = MS_seed/(Kn) + (MS_item − MS_rest)/(Kn).
@@ -87,7 +96,9 @@ def mean_covariance(cells: Sequence[np.ndarray], seeds: Sequence[Sequence], item
 
 def display(found: Probabilities) -> tuple[str, str, str]:
     """(harm, within, gain) as a reader is shown them. P(within) is calibrated least and shown in tens."""
-    harm, gain = ("<1 %" if p < 0.01 else ">99 %" if p > 0.99 else f"{100 * p:.0f} %" for p in (found.harm, found.gain))
+    harm, gain = (
+        "<1 %" if p < 0.01 else ">99 %" if p > 0.99 else f"{100 * p:.0f} %" for p in (found.harm, found.gain)
+    )
     tens = min(max(round(10 * found.within), 1), 9)
     within = "<5 %" if found.within < 0.05 else ">95 %" if found.within > 0.95 else f"about {10 * tens} %"
     return harm, within, gain
@@ -105,7 +116,8 @@ def _edges() -> np.ndarray:
 
 
 def _prior() -> tuple[np.ndarray, np.ndarray]:
-    """Mass [240, 60] of each F(μ, τ) in each bin, and their weights [60]. F is normal, about 0 half normal and half t(3)."""
+    """Mass [240, 60] of each F(μ, τ) in each bin, and their weights [60]. F is normal, about 0 half normal
+    and half t(3)."""
     shapes = [
         (ndtr, 0.0, 1 / 4),
         (partial(stdtr, 3), 0.0, 1 / 4),
@@ -144,10 +156,11 @@ def _of_family(
 
 
 def _moderated(a: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """A with one more degree of freedom, K in all, at the family's median: with few seeds some cell's is far too small.
+    """A with one more degree of freedom, K in all, at the family's median: with few seeds some cell's is far
+    too small.
 
-    A moderated variance (Smyth 2004, Stat Appl Genet Mol Biol 3:3). The median, since one erratic arm must not lend its spread to all.
-    """
+    A moderated variance (Smyth 2004, Stat Appl Genet Mol Biol 3:3). The median, since one erratic arm must
+    not lend its spread to all."""
     return (np.median(seeds * a) / seeds + (seeds - 1) * a) / seeds
 
 
@@ -161,7 +174,9 @@ def _shifts(share: float, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [H] and weights [H] of N(0, 1), close enough to sum over the posterior, were every Δ known."""
     if share == 0:
         return np.zeros(1), np.ones(1)
-    least = 1 / np.sqrt(1 + cells * share / (1 - share))  # standard deviation of that posterior over the prior's
+    least = 1 / np.sqrt(
+        1 + cells * share / (1 - share)
+    )  # standard deviation of that posterior over the prior's
     count = min(int(np.ceil(4 / (1.5 * least))), MOST_SHIFTS)
     z = np.linspace(-4, 4, 2 * count + 1)
     weights = np.exp(-(z**2) / 2)
@@ -203,7 +218,8 @@ def _places(names: Sequence[Sequence]) -> list[np.ndarray]:
 
 
 def _scaled_parts(d: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """d [K, n] -> seed [K], item [n], rest [K, n]; their sums of squares are MS_seed/(Kn), MS_item/(Kn), MS_rest/(Kn)."""
+    """d [K, n] -> seed [K], item [n], rest [K, n]; their sums of squares are MS_seed/(Kn), MS_item/(Kn),
+    MS_rest/(Kn)."""
     seeds, n = d.shape
     row, column, grand = d.mean(axis=1), d.mean(axis=0), d.mean()
     by_seed, by_item = np.sqrt(seeds * (seeds - 1)), np.sqrt(n * max(n - 1, 1))

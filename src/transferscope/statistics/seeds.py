@@ -1,4 +1,5 @@
-"""How the seeds of a cell agree. No interval guards against seeds that fail rarely and badly: what was seen of each is said beside the verdict."""
+"""How the seeds of a cell agree. No interval guards against seeds that fail rarely and badly: what was seen
+of each is said beside the verdict."""
 
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ LEAST = 4  # seeds below which no outlier can be told
 
 @dataclass(frozen=True)
 class Agreement:
-    """ahead: seeds whose Δ has the sign of the mean. failure_rate: the largest share of seeds without it that this number does not exclude.
-    outliers: positions of the seeds that do not fit the others."""
+    """ahead: seeds whose Δ has the sign of the mean. failure_rate: the largest share of seeds without it that
+    this number does not exclude. outliers: positions of the seeds that do not fit the others."""
 
     ahead: int
     failure_rate: float
@@ -29,8 +30,8 @@ def agreement(means: np.ndarray) -> Agreement:
 
 
 def outliers(values: np.ndarray) -> tuple[int, ...]:
-    """Positions, by the generalised extreme studentised deviate test (Rosner 1983) for up to a quarter of the values, so that one outlier does
-    not hide behind another."""
+    """Positions, by the generalised extreme studentised deviate test (Rosner 1983) for up to a quarter of the
+    values, so that one outlier does not hide behind another."""
     if len(values) < LEAST:
         return ()
     rest, taken, found = np.asarray(values, dtype=float), [], 0

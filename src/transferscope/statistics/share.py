@@ -18,20 +18,24 @@ class Share:
     ci: tuple[float, float]
 
 
-def share_of_way(gain: np.ndarray, way: np.ndarray, effect: Callable[[np.ndarray], Effect | None], alpha: float) -> Share | None:
-    """gain, way [K, n]: differences of two arms to one baseline, paired by seed and item. effect: of such differences.
+def share_of_way(
+    gain: np.ndarray, way: np.ndarray, effect: Callable[[np.ndarray], Effect | None], alpha: float
+) -> Share | None:
+    """gain, way [K, n]: differences of two arms to one baseline, paired by seed and item. effect: of such
+    differences.
 
-    A share θ belongs to the interval where that of the mean of gain − θ · way, at level 1 − alpha, holds 0 (Fieller 1954): both parts of chance
-    are in it, and the two arms share a baseline. That is bounded where the way's own interval lies above 0; None where it does not, or where
-    there is no interval.
-    """
+    A share θ belongs to the interval where that of the mean of gain − θ · way, at level 1 − alpha, holds 0
+    (Fieller 1954): both parts of chance are in it, and the two arms share a baseline. That is bounded where
+    the way's own interval lies above 0; None where it does not, or where there is no interval."""
     whole = effect(way)
     if whole is None or whole.interval(alpha)[0] <= 0:
         return None
     value = float(gain.mean() / way.mean())
 
     def holds(theta: float) -> bool:
-        rest = effect((gain - theta * way) / max(1.0, abs(theta), abs(1 - theta)))  # on the scale of the score, whose unit `effect` knows
+        rest = effect(
+            (gain - theta * way) / max(1.0, abs(theta), abs(1 - theta))
+        )  # on the scale of the score, whose unit `effect` knows
         return abs(rest.delta) <= rest.half(alpha)
 
     return Share(value, (_end(holds, value, -1.0), _end(holds, value, 1.0)))

@@ -1,13 +1,15 @@
-"""Normal-normal empirical Bayes: the extreme one of several estimates is overstated, shrinking takes that back (Morris 1983)."""
+"""Normal-normal empirical Bayes: the extreme one of several estimates is overstated, shrinking takes that
+back (Morris 1983)."""
 
 import numpy as np
 
 
 def shrink(estimates: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """Estimates [m] and their variances [m] (> 0) -> each drawn towards their common mean, the more the less is known of it.
+    """Estimates [m] and their variances [m] (> 0) -> each drawn towards their common mean, the more the less
+    is known of it.
 
-    The variance between the true values is DerSimonian and Laird's moment estimate; where it is 0 all become the common mean.
-    """
+    The variance between the true values is DerSimonian and Laird's moment estimate; where it is 0 all become
+    the common mean."""
     estimates, variances = np.asarray(estimates, dtype=float), np.asarray(variances, dtype=float)
     if len(estimates) < 2:
         return estimates

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def state(store: Path, name: str) -> tuple[str, str]:
-    """(status, detail) of one fingerprint: a record's status, or `running`, `crashed` (begun, nobody holds it), `missing`."""
+    """(status, detail) of one fingerprint: a record's status, or `running`, `crashed` (begun, nobody holds
+    it), `missing`."""
     folder = Path(store) / name
     if (folder / "record.json").exists():
         try:
@@ -31,15 +32,26 @@ def state(store: Path, name: str) -> tuple[str, str]:
         status = "missing", ""
     if owner := claim(store, name):
         if Lease.is_held(store, name):
-            return "running", f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step {owner['step']} of {owner['steps']}"
+            return (
+                "running",
+                (
+                    f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step "
+                    f"{owner['step']} "
+                    f"of {owner['steps']}"
+                ),
+            )
         if status[0] == "missing":
             how = str(owner.get("ended", "stopped"))
-            return "crashed", f"{how} at step {owner['step']} of {owner['steps']} on {owner['host']}; resumes there"
+            return (
+                "crashed",
+                f"{how} at step {owner['step']} of {owner['steps']} on {owner['host']}; resumes there",
+            )
     return status
 
 
 def claim(store: Path, name: str) -> dict | None:
-    """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step, steps."""
+    """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step,
+    steps."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         found = schema.printable(json.loads((running(store) / name / "claim.json").read_text("utf-8")))
         return found if schema.misfit(found, schema.CLAIM) is None else None
@@ -53,16 +65,22 @@ def note_death(store: Path, name: str, how: str) -> None:
 
 
 class Lease:
-    """Who works on a run. Held through the operating system's file lock, which dies with its process; it only saves waste: that
-    two workers cannot corrupt a run rests on renaming alone.
+    """Who works on a run. Held through the operating system's file lock, which dies with its process; it only
+    saves waste: that two workers cannot corrupt a run rests on renaming alone.
 
-    `with Lease(store, fingerprint, cell, seed, steps) as lease:` waits while another process works on the same run.
-    """
+    `with Lease(store, fingerprint, cell, seed, steps) as lease:` waits while another process works on the
+    same run."""
 
     def __init__(self, store: Path, name: str, cell: dict, seed: int, steps: int):
         self.folder = running(store) / name
         self.lock_path = running(store) / f"{name}.lock"
-        self.claimed = {"cell": cell, "seed": seed, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
+        self.claimed = {
+            "cell": cell,
+            "seed": seed,
+            "steps": steps,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+        }
 
     def __enter__(self) -> "Lease":
         self.lock_path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +95,9 @@ class Lease:
         self.folder.mkdir(exist_ok=True)
         if step == 0:
             self.claimed["since"] = now()
-            step = (claim(self.folder.parents[1], self.folder.name) or {"step": 0})["step"]  # where another process left it
+            step = (claim(self.folder.parents[1], self.folder.name) or {"step": 0})[
+                "step"
+            ]  # where another process left it
         write_atomically(self.folder / "claim.json", json.dumps({**self.claimed, "step": step}))
 
     def finish(self) -> None:
@@ -106,10 +126,13 @@ class Lease:
 
 
 def clear_finished(store: Path) -> None:
-    """Remove what killed processes left of runs that have their answer; what they left of others is resumed, or `prune` removes it."""
+    """Remove what killed processes left of runs that have their answer; what they left of others is resumed,
+    or `prune` removes it."""
     from filelock import Timeout
 
-    for name in {path.name.partition(".")[0] for path in running(store).glob("[0-9a-f]*") if path.suffix != ".damaged"}:
+    for name in {
+        path.name.partition(".")[0] for path in running(store).glob("[0-9a-f]*") if path.suffix != ".damaged"
+    }:
         if state(store, name)[0] in ANSWERS:
             lease = Lease(store, name, {}, 0, 0)
             with contextlib.suppress(Timeout), _lock(lease.lock_path).acquire(timeout=0):
@@ -128,7 +151,8 @@ def _lock(path: Path) -> "FileLock":
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time computes what is shared (training/source_models.py); the lock dies with its process."""
+    """One process at a time computes what is shared (training/source_models.py); the lock dies with its
+    process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         yield

@@ -1,8 +1,8 @@
 """What a store says of a dataset that its runs read, not the data themselves.
 
-`.cache/datasets/{digest}/`: `summary.json` (digest, items, classes, items by class and split, shape and type of an input) and `items.csv`
-(id, class, split, group), one row an item. One folder for each state of the data.
-"""
+`.cache/datasets/{digest}/`: `summary.json` (digest, items, classes, items by class and split, shape and type
+of an input) and `items.csv` (id, class, split, group), one row an item. One folder for each state of the
+data."""
 
 import csv
 import json
@@ -32,9 +32,10 @@ def write_manifest(store: Path, domain: "Domain") -> None:
     groups = [""] * len(domain) if domain.groups is None else domain.groups.tolist()
     rows = list(zip(domain.ids.tolist(), names, domain.split.tolist(), groups, strict=True))
     summary = {
-        "digest": domain.digest, "items": len(domain), "classes": list(domain.classes), "items_by_class": Counter(names),
-        "items_by_split": Counter(row[2] or "drawn" for row in rows), "test_fraction": domain.test_fraction,
-        "input_shape": list(domain.inputs.shape[1:]), "input_type": str(domain.inputs.dtype),
+        "digest": domain.digest, "items": len(domain), "classes": list(domain.classes),
+        "items_by_class": Counter(names), "items_by_split": Counter(row[2] or "drawn" for row in rows),
+        "test_fraction": domain.test_fraction, "input_shape": list(domain.inputs.shape[1:]),
+        "input_type": str(domain.inputs.dtype),
     }  # fmt: skip
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:

@@ -1,4 +1,5 @@
-"""RunRecord <-> files: the fingerprint and the store. Imports no torch: whatever compares reads through here."""
+"""RunRecord <-> files: the fingerprint and the store. Imports no torch: whatever compares reads through
+here."""
 
 import contextlib
 import csv
@@ -20,11 +21,23 @@ from transferscope.errors import Refused
 from transferscope.store.schema import PLAN, PREDICTION, RECORD, misfit, printable
 
 SCHEMA = 1
-BESIDE = ("model.safetensors", "features", "reverse_validation.json")  # what a run may keep that is no part of its results
+BESIDE = (
+    "model.safetensors",
+    "features",
+    "reverse_validation.json",
+)  # what a run may keep that is no part of its results
 FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
 SHAPES = {"run record": RECORD, "sweep plan": PLAN, "prediction": PREDICTION}
-AT_CHANCE = CONSTANT, CHANCE_LEVEL = "constant predictor", "chance-level predictor"  # begin of the reason why a run counts as collapsed
-ANSWERS = ("done", "diverged", "collapsed", "not_applicable")  # the other states, failed and crashed, are tried again
+AT_CHANCE = CONSTANT, CHANCE_LEVEL = (
+    "constant predictor",
+    "chance-level predictor",
+)  # begin of the reason why a run counts as collapsed
+ANSWERS = (
+    "done",
+    "diverged",
+    "collapsed",
+    "not_applicable",
+)  # the other states, failed and crashed, are tried again
 
 
 def fingerprint(consumed: dict) -> str:
@@ -32,11 +45,13 @@ def fingerprint(consumed: dict) -> str:
     return hashlib.blake2b(json.dumps(consumed, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------------------
+# --- reading
+# ------------------------------------------------------------------------------------------------------------
 
 
 def read_json(path: Path, what: str) -> dict:
-    """A `run record`, `sweep plan` or `prediction`, of its shape and without characters that steer a terminal. Else Refused, which names it."""
+    """A `run record`, `sweep plan` or `prediction`, of its shape and without characters that steer a
+    terminal. Else Refused, which names it."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError(errno.EINVAL, "not a file")
@@ -49,7 +64,11 @@ def read_json(path: Path, what: str) -> dict:
     if not isinstance(content, dict):
         raise Refused(f"{path}: not a {what}: an object was expected")
     if content.get("schema") != SCHEMA:
-        raise Refused(f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope reads version {SCHEMA}")
+        raise Refused(
+            f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope "
+            "reads "
+            f"version {SCHEMA}"
+        )
     if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
         content = printable(content)
     if (wrong := misfit(content, SHAPES[what])) is not None:
@@ -58,22 +77,29 @@ def read_json(path: Path, what: str) -> dict:
 
 
 def read_record(folder: Path) -> dict:
-    """record.json of a run folder. Refused for another schema version or an unreadable file, which it names, and for links: a store's runs
-    lie in the store."""
+    """record.json of a run folder. Refused for another schema version or an unreadable file, which it names,
+    and for links: a store's runs lie in the store."""
     folder = Path(folder)
-    if link := next((path for path in (folder, *(folder / name for name in FILES)) if path.is_symlink()), None):
+    if link := next(
+        (path for path in (folder, *(folder / name for name in FILES)) if path.is_symlink()), None
+    ):
         raise Refused(f"{link}: a symbolic link; a run is read from its own folder alone")
     return read_json(folder / "record.json", "run record")
 
 
 def check_schema(folder: Path) -> None:
-    """Refused where the record is another version's, which must not be written over; an unreadable one may be made again."""
+    """Refused where the record is another version's, which must not be written over; an unreadable one may be
+    made again."""
     try:
         schema = json.loads((folder / "record.json").read_text("utf-8"))["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if schema != SCHEMA:
-        raise Refused(f"{folder}: a record of schema version {schema!r}; this transferscope writes version {SCHEMA}: give another store=FOLDER")
+        raise Refused(
+            f"{folder}: a record of schema version {schema!r}; this transferscope writes version "
+            f"{SCHEMA}: "
+            "give another store=FOLDER"
+        )
 
 
 def run_folders(store: Path) -> list[Path]:
@@ -105,7 +131,10 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     path = Path(folder) / "history.csv"
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+            rows = [
+                {key: float(value) for key, value in row.items() if value != ""}
+                for row in csv.DictReader(file)
+            ]
     except (ValueError, TypeError, csv.Error) as error:
         raise Refused(f"{path}: not a history: {printable(str(error))[:100]}") from error
     for row in rows:
@@ -123,7 +152,8 @@ def read_reverse_validation(folder: Path) -> float | None:
     return None
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------------------
+# --- writing
+# ------------------------------------------------------------------------------------------------------------
 
 
 def running(store: Path) -> Path:
@@ -139,14 +169,18 @@ def check_writable(store: Path) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise Refused(f"store={store}: cannot be written: {error.strerror}; give another folder with store=FOLDER") from error
+        raise Refused(
+            f"store={store}: cannot be written: {error.strerror}; give another folder with store=FOLDER"
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # a store's text may hold what no encoding has
+        temporary.write_text(
+            text, encoding="utf-8", errors="replace"
+        )  # a store's text may hold what no encoding has
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -156,12 +190,18 @@ def write_plan(store: Path, plan: dict) -> None:
     write_atomically(plan_path(store, plan["name"]), json.dumps({"schema": SCHEMA, **plan}, indent=1))
 
 
-def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], history: list[dict], beside: dict[str, Path] | None = None) -> Path:
-    """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer is replaced.
+def write_record(
+    store: Path,
+    record: dict,
+    evaluations: dict[str, np.ndarray],
+    history: list[dict],
+    beside: dict[str, Path] | None = None,
+) -> Path:
+    """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer
+    is replaced.
 
-    beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of them is replaced as well, by
-    the same results, and what it had beside them stays.
-    """
+    beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of
+    them is replaced as well, by the same results, and what it had beside them stays."""
     beside = beside or {}
     target = Path(store) / record["fingerprint"]
     draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
@@ -182,7 +222,10 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
                 return target  # another process was quicker; its record is the same
             if "model.safetensors" not in beside and (target / "model.safetensors").exists():
                 old = read_record(target)["config"]  # tells which evaluation's model it is
-                record = {**record, "config": record["config"] | {key: old.get(key) for key in ("keep", "selection")}}
+                record = {
+                    **record,
+                    "config": record["config"] | {key: old.get(key) for key in ("keep", "selection")},
+                }
         (draft / "record.json").write_text(json.dumps({"schema": SCHEMA, **record}, indent=1, default=_plain))
         if target.exists() or target.is_symlink():
             os.rename(target, draft / "replaced")
@@ -197,7 +240,8 @@ def write_record(store: Path, record: dict, evaluations: dict[str, np.ndarray], 
 
 
 def _write_members(path: Path, members: dict[str, np.ndarray]) -> None:
-    """As numpy's savez, but that probabilities, which packing makes a seventh smaller in ten times the time, are stored as they are."""
+    """As numpy's savez, but that probabilities, which packing makes a seventh smaller in ten times the time,
+    are stored as they are."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, values in members.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # of no date: equal members are equal bytes
@@ -212,11 +256,13 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-# --- whole or damaged ------------------------------------------------------------------------------------------------------------
+# --- whole or damaged
+# ------------------------------------------------------------------------------------------------------------
 
 
 def has_beside(folder: Path, names: list[str], config: dict) -> bool:
-    """Whether a run folder holds these of `BESIDE`; a model that was chosen by another `selection` is another model."""
+    """Whether a run folder holds these of `BESIDE`; a model that was chosen by another `selection` is another
+    model."""
     if "model.safetensors" in names and read_record(folder)["config"].get("selection") != config["selection"]:
         return False
     return all((folder / name).exists() for name in names)
@@ -249,11 +295,14 @@ def _safetensors_size(path: Path) -> int:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
-    return 8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+    return (
+        8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+    )
 
 
 def set_aside(store: Path, name: str) -> None:
-    """Move a damaged run folder out of the way of the run that is made again, and say so; `prune` removes it."""
+    """Move a damaged run folder out of the way of the run that is made again, and say so; `prune` removes
+    it."""
     if (Path(store) / name / "record.json").exists() and (wrong := damage(Path(store) / name)):
         aside = running(store) / f"{name}.damaged"
         remove(aside)
@@ -284,7 +333,9 @@ def git_revision() -> dict:
     try:
         call = {"cwd": here, "capture_output": True, "text": True, "timeout": 5, "check": True}
         revision = subprocess.run(["git", "rev-parse", "HEAD"], **call).stdout.strip()
-        dirty = bool(subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **call).stdout.strip())
+        dirty = bool(
+            subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **call).stdout.strip()
+        )
     except (OSError, subprocess.SubprocessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision, "dirty": dirty}

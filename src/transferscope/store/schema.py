@@ -1,8 +1,9 @@
-"""What records, sweep plans, predictions, readings and claims look like. They may come from anywhere: they are data, checked before they are used.
+"""What records, sweep plans, predictions, readings and claims look like. They may come from anywhere: they
+are data, checked before they are used.
 
-A shape is a type or several, NUMBER, a pattern of the whole text, a list with the one shape of its items, or a dict of shapes by key, where a key
-that ends in `?` may be absent, `*` is every key, and other keys may be there.
-"""
+A shape is a type or several, NUMBER, a pattern of the whole text, a list with the one shape of its items, or
+a dict of shapes by key, where a key that ends in `?` may be absent, `*` is every key, and other keys may be
+there."""
 
 import math
 import re
@@ -11,12 +12,13 @@ NOTHING = type(None)
 NUMBER = "a finite number"
 DOMAIN = {"name": str, "digest": re.compile(r"\w+")}  # a digest names files
 CELL = {
-    "source": (str, NOTHING), "target": str, "label_budget": (int, re.compile("full"), NOTHING), "backbone": str, "initialisation": str,
-    "strategy": str, "protocol": str,
+    "source": (str, NOTHING), "target": str, "label_budget": (int, re.compile("full"), NOTHING),
+    "backbone": str, "initialisation": str, "strategy": str, "protocol": str,
 }  # fmt: skip
 CONSUMED = {
-    "target": DOMAIN, "sources": [DOMAIN], "trainer?": {"steps?": int, "source_steps?": int}, "backbone?": dict, "source_label_noise?": NUMBER,
-    "seed?": (int, NOTHING), "split_seed?": int, "fold?": int, "folds?": int,
+    "target": DOMAIN, "sources": [DOMAIN], "trainer?": {"steps?": int, "source_steps?": int},
+    "backbone?": dict, "source_label_noise?": NUMBER, "seed?": (int, NOTHING), "split_seed?": int,
+    "fold?": int, "folds?": int,
 }  # fmt: skip
 RESULT = {
     "metrics?": {"*": (int, float)}, "samples?": {"source?": int}, "class_counts?": {"*": {"*": int}},
@@ -26,20 +28,30 @@ RESULT = {
 }  # fmt: skip
 CONFIG = {"backbone?": dict, "strategy?": dict, "trainer?": dict}
 RECORD = {
-    "fingerprint": str, "status": str, "reason": str, "cell": CELL, "seed": int, "role": str, "sees": [str], "consumed": CONSUMED, "config": CONFIG,
-    "result": RESULT, "conditional_on?": [str], "timings": {"wall_seconds?": NUMBER, "source_seconds?": NUMBER}, "versions?": dict,
+    "fingerprint": str, "status": str, "reason": str, "cell": CELL, "seed": int, "role": str, "sees": [str],
+    "consumed": CONSUMED, "config": CONFIG, "result": RESULT, "conditional_on?": [str],
+    "timings": {"wall_seconds?": NUMBER, "source_seconds?": NUMBER}, "versions?": dict,
     "source_model?": {"key": re.compile("[0-9a-f]+"), "made": bool}, "git?": {"revision": (str, NOTHING)},
     "weights?": {"*": int},
 }  # fmt: skip
 LOOK = {
-    "look": int, "state": str, "verdict": re.compile("positive|negative|equivalent|undecided"), "limit": str, "reason": str, "seeds": int,
-    "delta": (NUMBER, NOTHING), "ci_simultaneous": ([NUMBER], NOTHING), "p_adjusted": (NUMBER, NOTHING),
+    "look": int, "state": str, "verdict": re.compile("positive|negative|equivalent|undecided"), "limit": str,
+    "reason": str, "seeds": int, "delta": (NUMBER, NOTHING), "ci_simultaneous": ([NUMBER], NOTHING),
+    "p_adjusted": (NUMBER, NOTHING),
 }  # fmt: skip
-JOB = {"seed": int, "role": str, "variant": dict, "reason": str, "overrides": str, "lengthens?": {"run": str, "times": int}}
+JOB = {
+    "seed": int,
+    "role": str,
+    "variant": dict,
+    "reason": str,
+    "overrides": str,
+    "lengthens?": {"run": str, "times": int},
+}
 PLANNED = {"status": re.compile("planned"), "fingerprint": re.compile(r"[0-9a-f]+"), "cell": CELL}
 RULED_OUT = {
     "status": re.compile("not_applicable"), "fingerprint": NOTHING,
-    "cell": {"label_budget?": (str, int, NOTHING)} | {f"{key}?": (str, NOTHING) for key in CELL if key != "label_budget"},
+    "cell": {"label_budget?": (str, int, NOTHING)} | {f"{key}?": (str,
+    NOTHING) for key in CELL if key != "label_budget"},
 }  # fmt: skip
 PLAN = {
     "name": str,
@@ -47,21 +59,23 @@ PLAN = {
     "jobs": [(JOB | PLANNED, JOB | RULED_OUT)],
     "sequential?": {
         **dict.fromkeys(("baseline", "metric", "selection", "margin", "alpha"), (str, NUMBER)),
-        "looks": [int], "taken": int, "cells": [{"runs": [str], "baseline_runs": [str], "cell": CELL, "looks": [LOOK], "readings?": int}],
+        "looks": [int], "taken": int, "cells": [{"runs": [str], "baseline_runs": [str], "cell": CELL,
+        "looks": [LOOK], "readings?": int}],
     },
     "settle?": {**dict.fromkeys(("baseline", "metric", "margin", "alpha"), (str, NUMBER)), "lengths": [int]},
 }  # fmt: skip
 ESTIMATE = (NUMBER, NOTHING, {"estimate": NUMBER, "lo": NUMBER, "hi": NUMBER})
 PREDICTION = {
-    "kind": str, "created": str, "consumed": {**CONSUMED, "seed": int}, "values": {"*": {"*": ESTIMATE}}, "reasons": {"*": str},
-    "source_seconds?": (NUMBER, NOTHING),
+    "kind": str, "created": str, "consumed": {**CONSUMED, "seed": int}, "values": {"*": {"*": ESTIMATE}},
+    "reasons": {"*": str}, "source_seconds?": (NUMBER, NOTHING),
 }  # fmt: skip
 READING = (  # the lines of a log of readings: its beginning, a cell that was read, a claim that was told
     {"began": str},
     {"read": re.compile("[0-9a-f]+"), "family": str, "seeds": [int], "planned": [int], "when": str},
     {
-        "told": re.compile("[0-9a-f]+"), "verdict": re.compile("positive|negative|equivalent"), "metric": str, "selection": str,
-        "margin": (str, NUMBER), "alpha": NUMBER, "items": str, "correction": str, "seeds": int, "cells": int, "when": str,
+        "told": re.compile("[0-9a-f]+"), "verdict": re.compile("positive|negative|equivalent"), "metric": str,
+        "selection": str, "margin": (str, NUMBER), "alpha": NUMBER, "items": str, "correction": str,
+        "seeds": int, "cells": int, "when": str,
     },
 )  # fmt: skip
 CLAIM = {"host": str, "pid": int, "since": str, "step": int, "steps": int}
@@ -82,7 +96,14 @@ def misfit(value: object, shape: object, at: str = "") -> str | None:
                         return wrong
             return None
         case list() if isinstance(value, list):
-            return next((wrong for number, item in enumerate(value) if (wrong := misfit(item, shape[0], f"{at}[{number}]")) is not None), None)
+            return next(
+                (
+                    wrong
+                    for number, item in enumerate(value)
+                    if (wrong := misfit(item, shape[0], f"{at}[{number}]")) is not None
+                ),
+                None,
+            )
         case tuple():
             fits = any(misfit(value, one, at) is None for one in shape)
         case re.Pattern():
@@ -95,12 +116,15 @@ def misfit(value: object, shape: object, at: str = "") -> str | None:
 
 
 def printable(value: object) -> object:
-    """The same with � in place of what could steer a terminal or break a line, in texts and keys at any depth."""
+    """The same with � in place of what could steer a terminal or break a line, in texts and keys at any
+    depth."""
     match value:
         case str():
             return value if value.isprintable() else "".join(c if c.isprintable() else "�" for c in value)
         case dict():
-            return {printable(key): item if key == "traceback" else printable(item) for key, item in value.items()}
+            return {
+                printable(key): item if key == "traceback" else printable(item) for key, item in value.items()
+            }
         case list():
             return [printable(item) for item in value]
         case _:

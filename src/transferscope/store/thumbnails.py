@@ -1,7 +1,7 @@
 """Small pictures of test items, one file for each state of the data, shared by all runs of a store.
 
-`.cache/thumbnails/{digest}.npz`: `ids` [n] str, `images` [n, h, w] or [n, h, w, 3] uint8, at most 32 pixels a side.
-"""
+`.cache/thumbnails/{digest}.npz`: `ids` [n] str, `images` [n, h, w] or [n, h, w, 3] uint8, at most 32 pixels a
+side."""
 
 import io
 import os
@@ -22,8 +22,11 @@ def path(store: Path, digest: str) -> Path:
     return Path(store) / ".cache" / "thumbnails" / f"{digest}.npz"
 
 
-def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Callable[[list[str]], Iterable[np.ndarray]]) -> None:
-    """Adds the pictures of `ids` that the store does not have yet; `images(ids)` gives uint8 arrays [H, W] or [H, W, 3]."""
+def write_thumbnails(
+    store: Path, digest: str, ids: Sequence[str], images: Callable[[list[str]], Iterable[np.ndarray]]
+) -> None:
+    """Adds the pictures of `ids` that the store does not have yet; `images(ids)` gives uint8 arrays [H, W] or
+    [H, W, 3]."""
     file = path(store, digest)
     if not _missing(store, digest, ids):
         return
@@ -35,7 +38,9 @@ def write_thumbnails(store: Path, digest: str, ids: Sequence[str], images: Calla
             return
         added = {item: _small(image) for item, image in zip(missing, images(missing), strict=True)}
         shape = next(iter(added.values())).shape
-        known = {item: image for item, image in read_thumbnails(store, digest).items() if image.shape == shape} | added
+        known = {
+            item: image for item, image in read_thumbnails(store, digest).items() if image.shape == shape
+        } | added
         temporary = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             with open(temporary, "wb") as stream:

@@ -1,4 +1,5 @@
-"""AaD: attracting what lies near and dispersing the rest, from a source model without the source (Yang et al. 2022, arXiv 2205.04183)."""
+"""AaD: attracting what lies near and dispersing the rest, from a source model without the source (Yang et al.
+2022, arXiv 2205.04183)."""
 
 import copy
 
@@ -13,18 +14,20 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class AaD(Strategy):
-    """min E_U [ -Σ_{j near x} p(x)·p_j + λ Σ_{m ≠ x in the batch} p(x)·p(m) ],  λ = (1 + 10 t)^(-β)   (section 3.2)
+    """min E_U [ -Σ_{j near x} p(x)·p_j + λ Σ_{m ≠ x in the batch} p(x)·p(m) ],  λ = (1 + 10 t)^(-β)
+    (section 3.2)
 
-    near x: the `neighbours` items of the whole unlabelled pool whose features lie nearest by cosine, x itself left out; p_j their predictions,
-    which no gradient reaches; t the share of steps done. The first term makes neighbours one class and sure of it, the second keeps the items of
-    a batch apart. It is a sum over the batch: the fewer classes there are the more it weighs, and it asks for equal class shares. All weights
-    are trained, the head's too.
-    Deviations: features and p_j of the pool are those of the network as it was when the evaluation interval began, where the paper renews them
-    with each batch; the source model is the one that all strategies share here, without label smoothing, bottleneck or weight normalisation;
-    with labels in the budget, their cross-entropy is added with weight 1.
+    near x: the `neighbours` items of the whole unlabelled pool whose features lie nearest by cosine, x itself
+    left out; p_j their predictions, which no gradient reaches; t the share of steps done. The first term
+    makes neighbours one class and sure of it, the second keeps the items of a batch apart. It is a sum over
+    the batch: the fewer classes there are the more it weighs, and it asks for equal class shares. All weights
+    are trained, the head's too. Deviations: features and p_j of the pool are those of the network as it was
+    when the evaluation interval began, where the paper renews them with each batch; the source model is the
+    one that all strategies share here, without label smoothing, bottleneck or weight normalisation; with
+    labels in the budget, their cross-entropy is added with weight 1.
 
-    neighbours, decay (β): the paper chooses both by data set; 3 and 1 are ours. t is taken of the training's steps.
-    """
+    neighbours, decay (β): the paper chooses both by data set; 3 and 1 are ours. t is taken of the training's
+    steps."""
 
     sees = frozenset({"target_inputs", "target_labels"})
     needs_target_labels = False
@@ -34,9 +37,14 @@ class AaD(Strategy):
     def __init__(self, network: Classifier, neighbours: int = 3, decay: float = 1.0):
         super().__init__(network)
         if neighbours < 1 or decay < 0:
-            raise Refused(f"strategy.neighbours={neighbours} strategy.decay={decay}: at least 1 and at least 0 are needed")
+            raise Refused(
+                f"strategy.neighbours={neighbours} strategy.decay={decay}: at least 1 and at least 0 are "
+                "needed"
+            )
         self.neighbours, self.decay = neighbours, decay
-        self.teacher = copy.deepcopy(network.backbone).requires_grad_(False)  # the features by which neighbours are found
+        self.teacher = copy.deepcopy(network.backbone).requires_grad_(
+            False
+        )  # the features by which neighbours are found
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {"all": [{"params": list(self.network.parameters())}]}

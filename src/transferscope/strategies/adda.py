@@ -1,4 +1,5 @@
-"""ADDA: a target encoder that a discriminator cannot tell from the source model's (Tzeng et al. 2017, arXiv 1702.05464)."""
+"""ADDA: a target encoder that a discriminator cannot tell from the source model's (Tzeng et al. 2017, arXiv
+1702.05464)."""
 
 import copy
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ class ADDA(Strategy):
     """min over D    of  -E_S [ log D(M_s(x)) ] - E_U [ log(1 - D(M_t(x))) ]
     min over M_t  of  -E_U [ log D(M_t(x)) ]   (section 4)
 
-    Two updates a step, from a source model that is trained beforehand. M_s(x) [N, d] is the source model's backbone, frozen; M_t starts as
-    its copy; the source model's head predicts for both and stays as it is. The paper uses no source label in this stage, so none reaches
-    it. Nothing ties classes together: M_t may put the target's items on the wrong class's features, and does so under label shift.
-    Deviations: domains pass separately (each has an encoder of its own), D's cross-entropy is a mean over both domains; with labels in the
-    budget, their cross-entropy is added to M_t's update with weight 1.
+    Two updates a step, from a source model that is trained beforehand. M_s(x) [N, d] is the source model's
+    backbone, frozen; M_t starts as its copy; the source model's head predicts for both and stays as it is.
+    The paper uses no source label in this stage, so none reaches it. Nothing ties classes together: M_t may
+    put the target's items on the wrong class's features, and does so under label shift. Deviations: domains
+    pass separately (each has an encoder of its own), D's cross-entropy is a mean over both domains; with
+    labels in the budget, their cross-entropy is added to M_t's update with weight 1.
 
     hidden: width of the discriminator's two hidden layers, 500 in the paper's digits.
     """

@@ -1,25 +1,27 @@
 """The base of every strategy: what it sees, what it minimises, which parameters move.
 
-A strategy is a LightningModule that writes `losses(batch)` and, where needed, `parameter_groups()`. The base owns stepping, schedules and
-the bookkeeping of losses; evaluation, batches, checkpoints and resume live in training/fit.py. One `training_step` takes a block of optimiser
-steps (manual optimisation), because Lightning's own cost is per `training_step`.
+A strategy is a LightningModule that writes `losses(batch)` and, where needed, `parameter_groups()`. The base
+owns stepping, schedules and the bookkeeping of losses; evaluation, batches, checkpoints and resume live in
+training/fit.py. One `training_step` takes a block of optimiser steps (manual optimisation), because
+Lightning's own cost is per `training_step`.
 
 How methods of other kinds sit on it:
-- two classifiers, several optimisers (MCD): `parameter_groups` returns {"generator": ..., "classifiers": ...}; `updates` yields
-  (("generator", "classifiers"), source loss), then ("classifiers", source loss less discrepancy), then k times ("generator",
-  discrepancy). `updates` is a generator, so each loss is computed after the step before it.
-- ADDA: initialisation `source`; `__init__` keeps a frozen copy of the source backbone; `updates` yields ("discriminator", ...) and
-  ("target", ...).
-- without source data (SHOT): `sees = {"target_inputs"}`, initialisation `source`; `begin_interval(pools)` recomputes pseudo-labels for the
-  unlabelled pool; the head stays out of `parameter_groups`.
-- adapting on test inputs (Tent): protocol transductive, `sees = {"target_inputs"}`, `parameter_groups` lists the normalisation layers' affine
-  parameters, the loss is the entropy of `batch.unlabelled`.
-- closed form on features (TCA): `precompute` gives frozen features, `fit_features(pools)`, called once before the first step, solves, `logits`
-  uses the solution, and `updates` yields nothing.
-- several tasks: `batch.source` and `batch.target` come side by side; a second head of `network.source_classes` outputs is a module made
-  in `__init__`; PCGrad overrides `backward(terms)`.
-- gradual unfreezing: `parameter_groups` names all groups, `begin_interval` sets `requires_grad` from `self.progress` alone, so a resumed run
-  is at the same place.
+- two classifiers, several optimisers (MCD): `parameter_groups` returns {"generator": ..., "classifiers":
+  ...}; `updates` yields (("generator", "classifiers"), source loss), then ("classifiers", source loss less
+  discrepancy), then k times ("generator", discrepancy). `updates` is a generator, so each loss is computed
+  after the step before it.
+- ADDA: initialisation `source`; `__init__` keeps a frozen copy of the source backbone; `updates` yields
+  ("discriminator", ...) and ("target", ...).
+- without source data (SHOT): `sees = {"target_inputs"}`, initialisation `source`; `begin_interval(pools)`
+  recomputes pseudo-labels for the unlabelled pool; the head stays out of `parameter_groups`.
+- adapting on test inputs (Tent): protocol transductive, `sees = {"target_inputs"}`, `parameter_groups` lists
+  the normalisation layers' affine parameters, the loss is the entropy of `batch.unlabelled`.
+- closed form on features (TCA): `precompute` gives frozen features, `fit_features(pools)`, called once before
+  the first step, solves, `logits` uses the solution, and `updates` yields nothing.
+- several tasks: `batch.source` and `batch.target` come side by side; a second head of
+  `network.source_classes` outputs is a module made in `__init__`; PCGrad overrides `backward(terms)`.
+- gradual unfreezing: `parameter_groups` names all groups, `begin_interval` sets `requires_grad` from
+  `self.progress` alone, so a resumed run is at the same place.
 """
 
 import inspect
@@ -37,8 +39,13 @@ from transferscope.data.splits import Labelled, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import frozen_features
 
-TRANSFERRED_RATE = 0.1  # of the learning rate: what DAN, CDAN, MDD, MCC and SHOT give a pretrained backbone beside its new parts
-COMMON_KEYS = ("name", "starts_from", "backbone_rate")  # of a strategy's yaml: what its constructor is not given
+# of the learning rate: what DAN, CDAN, MDD, MCC and SHOT give a pretrained backbone beside its new parts
+TRANSFERRED_RATE = 0.1
+COMMON_KEYS = (
+    "name",
+    "starts_from",
+    "backbone_rate",
+)  # of a strategy's yaml: what its constructor is not given
 SIGHTS = ("source_inputs", "source_labels", "target_inputs", "target_labels")
 
 
@@ -65,15 +72,24 @@ class Strategy(pl.LightningModule):
     shares_classes: ClassVar[bool] = False  # True: source and target must have the same classes
     needs_source_model: ClassVar[bool] = False  # True: starts from a source model and from nothing else
     closed_form: ClassVar[bool] = False  # True: solved before the first step, nothing drawn at random
-    trains_head_alone: ClassVar[bool] = False  # True: nothing but the head is trained, on features computed once, and nothing drawn at random
-    beside_scratch: ClassVar[bool] = False  # True: trains the seed's scratch run beside its own (`network.scratch`), with the draws of that run
+    trains_head_alone: ClassVar[bool] = (
+        False  # True: nothing but the head is trained, on features computed once, and nothing drawn at random
+    )
+    beside_scratch: ClassVar[bool] = (
+        # True: trains the seed's scratch run beside its own (`network.scratch`), with the draws of that run
+        False
+    )
     rates_of_its_own: ClassVar[bool] = False  # True: `backbone_rate` is not for it
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it
-    backbone_rate: float = 1.0  # of the learning rate, for the backbone's weights: the yaml's key, TRANSFERRED_RATE where that is null and they
+    # of the learning rate, for the backbone's weights: the yaml's key, TRANSFERRED_RATE where that is null
+    # and they
+    backbone_rate: float = 1.0
     # were learnt elsewhere. Weights of random values always learn at 1
-    frozen_features: Callable[[nn.Module, Tensor, torch.device], Tensor] = staticmethod(frozen_features)  # a run sets one that keeps them
+    frozen_features: Callable[[nn.Module, Tensor, torch.device], Tensor] = staticmethod(
+        frozen_features
+    )  # a run sets one that keeps them
 
     def __init__(self, network: Classifier):
         super().__init__()
@@ -86,7 +102,8 @@ class Strategy(pl.LightningModule):
         """Whether it trains a backbone at the trainer's rate."""
         return not (cls.closed_form or cls.trains_head_alone or cls.rates_of_its_own)
 
-    # --- what a strategy writes ----------------------------------------------------------------------------------------------
+    # --- what a strategy writes
+    # ----------------------------------------------------------------------------------------------
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms whose sum is minimised, by name; each a scalar."""
@@ -101,22 +118,25 @@ class Strategy(pl.LightningModule):
         return {"all": [{"params": list(self.parameters())}]}
 
     def fit_features(self, pools: Pools) -> None:
-        """Called once before the first step, after the evaluation of step 0, with the precomputed pools: closed-form fits.
+        """Called once before the first step, after the evaluation of step 0, with the precomputed pools:
+        closed-form fits.
 
-        A resumed fit calls it again: it must then come to the same, or leave things as they are (`steps_done`).
-        """
+        A resumed fit calls it again: it must then come to the same, or leave things as they are
+        (`steps_done`)."""
 
     def begin_interval(self, pools: Pools) -> None:
-        """Called before each evaluation interval; everything it sets must follow from weights and `progress`."""
+        """Called before each evaluation interval; everything it sets must follow from weights and
+        `progress`."""
 
     def begin_evaluation(self, pools: Pools) -> dict[str, float]:
-        """Called before each evaluation, in evaluation mode; what it returns goes into the history. It must follow from weights and pools."""
+        """Called before each evaluation, in evaluation mode; what it returns goes into the history. It must
+        follow from weights and pools."""
         return {}
 
     def precompute(self, inputs: Tensor) -> Tensor:
-        """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set, e.g. frozen features:
-        `self.frozen_features(backbone.eval(), inputs, self.device)`, which in a run computes only what its store does not have. Here what a
-        frozen trunk gives."""
+        """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set,
+        e.g. frozen features: `self.frozen_features(backbone.eval(), inputs, self.device)`, which in a run
+        computes only what its store does not have. Here what a frozen trunk gives."""
         trunk = self.network.backbone.trunk
         return inputs if trunk is None else self.frozen_features(trunk, inputs, self.device)
 
@@ -125,24 +145,35 @@ class Strategy(pl.LightningModule):
         return self.network(inputs)
 
     def logits_of(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Logits of several batches that pass the network as one, so that normalisation layers see them together."""
+        """Logits of several batches that pass the network as one, so that normalisation layers see them
+        together."""
         return self.logits(torch.cat(inputs)).split([len(part) for part in inputs])
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, with the trainer's label smoothing."""
+        """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, with the trainer's
+        label smoothing."""
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def backward(self, terms: dict[str, Tensor]) -> None:
         torch.stack(list(terms.values())).sum().backward()
 
     def acts_on(self) -> dict[str, tuple[int, int]]:
-        """What of the network it changes, and of how much, for the record: parameters that it trains and a batch passes."""
-        reachable = {parameter for module in self.network.reachable() for parameter in module.parameters(recurse=False)}
-        moved = {parameter for groups in self.parameter_groups().values() for group in groups for parameter in group["params"]}
+        """What of the network it changes, and of how much, for the record: parameters that it trains and a
+        batch passes."""
+        reachable = {
+            parameter for module in self.network.reachable() for parameter in module.parameters(recurse=False)
+        }
+        moved = {
+            parameter
+            for groups in self.parameter_groups().values()
+            for group in groups
+            for parameter in group["params"]
+        }
         trained = sum(parameter.numel() for parameter in moved & reachable if parameter.requires_grad)
         return {"parameters": (trained, sum(parameter.numel() for parameter in self.network.parameters()))}
 
-    # --- what the base does --------------------------------------------------------------------------------------------------
+    # --- what the base does
+    # --------------------------------------------------------------------------------------------------
 
     def set_length(self, steps: int, optimizer: Callable[..., torch.optim.Optimizer], schedule: str) -> None:
         """The training's length and optimiser, the same for every strategy of a comparison."""
@@ -167,12 +198,16 @@ class Strategy(pl.LightningModule):
         return list(self._named_optimizers.values())
 
     def _at_their_rates(self, group: dict, rate: float) -> list[dict]:
-        """A group of `parameter_groups` as torch takes it, the backbone's parameters apart where they have a rate of their own."""
+        """A group of `parameter_groups` as torch takes it, the backbone's parameters apart where they have a
+        rate of their own."""
         rate, parameters = rate * group.pop("lr_scale", 1.0), list(group.pop("params"))
         if self.backbone_rate == 1:
             return [{"lr": rate, "params": parameters, **group}]
         backbone = set(self.network.backbone.parameters())
-        parts = {factor: [p for p in parameters if (p in backbone) == is_slow] for factor, is_slow in ((self.backbone_rate, True), (1.0, False))}
+        parts = {
+            factor: [p for p in parameters if (p in backbone) == is_slow]
+            for factor, is_slow in ((self.backbone_rate, True), (1.0, False))
+        }
         return [{"lr": rate * factor, "params": part, **group} for factor, part in parts.items() if part]
 
     def on_fit_start(self) -> None:  # after a checkpoint is loaded, before anything asks for the progress
@@ -185,7 +220,9 @@ class Strategy(pl.LightningModule):
         for batch in block:
             self._set_rates()
             for names, terms in self.updates(batch):
-                optimizers = [self._named_optimizers[name] for name in ([names] if isinstance(names, str) else names)]
+                optimizers = [
+                    self._named_optimizers[name] for name in ([names] if isinstance(names, str) else names)
+                ]
                 for optimizer in optimizers:
                     optimizer.zero_grad(set_to_none=True)
                 self.backward(terms)
@@ -221,7 +258,9 @@ class Strategy(pl.LightningModule):
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * factor
 
-    def transfer_batch_to_device(self, batch: Iterable[Batch], device: torch.device, dataloader_idx: int) -> Iterable[Batch]:
+    def transfer_batch_to_device(
+        self, batch: Iterable[Batch], device: torch.device, dataloader_idx: int
+    ) -> Iterable[Batch]:
         return batch  # a block is made of items that lie on the device already
 
     def probabilities(self, inputs: Tensor) -> Tensor:
@@ -230,6 +269,10 @@ class Strategy(pl.LightningModule):
 
 
 def in_one_pass(optimizer: partial) -> partial:
-    """An optimiser that takes its steps in one pass over the weights, where torch has it so: AdamW is then five times as fast on a CPU."""
-    can = "fused" in inspect.signature(optimizer.func).parameters and not {"fused", "foreach"} & optimizer.keywords.keys()
+    """An optimiser that takes its steps in one pass over the weights, where torch has it so: AdamW is then
+    five times as fast on a CPU."""
+    can = (
+        "fused" in inspect.signature(optimizer.func).parameters
+        and not {"fused", "foreach"} & optimizer.keywords.keys()
+    )
     return partial(optimizer, fused=True) if can else optimizer

@@ -1,4 +1,5 @@
-"""Consistency: FixMatch on the target alone, the stronger of the two controls without a source (Sohn et al. 2020, arXiv 2001.07685)."""
+"""Consistency: FixMatch on the target alone, the stronger of the two controls without a source (Sohn et al.
+2020, arXiv 2001.07685)."""
 
 import torch
 from torch import Tensor
@@ -11,14 +12,17 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class Consistency(Strategy):
-    """min E_T [ -log p_y(α(x)) ] + λ E_U [ 1[max p(α(x)) ≥ τ] (-log p_ŷ(A(x))) ],  ŷ = argmax p(α(x))   (FixMatch, section 2.2)
+    """min E_T [ -log p_y(α(x)) ] + λ E_U [ 1[max p(α(x)) ≥ τ] (-log p_ŷ(A(x))) ],  ŷ = argmax p(α(x))
+    (FixMatch, section 2.2)
 
-    α, A: a weak and a strong view of an item, each by draws of its own; no gradient reaches ŷ or the indicator, and the second mean is over all
-    items of the batch, sure or not. It sees what target_ssl sees and no source. Of pictures α is a shift by up to an eighth of a side (of
-    photographs mirrored too: flip), A such a shift, then contrast times 0.5 to 1.5, brightness up to a quarter up or down and a grey square of
-    half a side somewhere (Cutout: DeVries & Taylor 2017, arXiv 1708.04552). Of arrays, and of what a frozen trunk gives, α is the item itself, A
-    adds Gaussian noise of `noise` standard deviations of each feature over the batch. `trainer.augmentation` comes on top of both.
-    Deviations: these views in place of RandAugment; as many unlabelled items a step as labelled ones at most (batch_size), where the paper has
+    α, A: a weak and a strong view of an item, each by draws of its own; no gradient reaches ŷ or the
+    indicator, and the second mean is over all items of the batch, sure or not. It sees what target_ssl sees
+    and no source. Of pictures α is a shift by up to an eighth of a side (of photographs mirrored too: flip),
+    A such a shift, then contrast times 0.5 to 1.5, brightness up to a quarter up or down and a grey square of
+    half a side somewhere (Cutout: DeVries & Taylor 2017, arXiv 1708.04552). Of arrays, and of what a frozen
+    trunk gives, α is the item itself, A adds Gaussian noise of `noise` standard deviations of each feature
+    over the batch. `trainer.augmentation` comes on top of both. Deviations: these views in place of
+    RandAugment; as many unlabelled items a step as labelled ones at most (batch_size), where the paper has
     seven times as many; no average of the weights over the steps; all views pass the network in one batch.
 
     trade_off: λ, and threshold: τ, are the paper's. noise, flip: ours.
@@ -26,7 +30,14 @@ class Consistency(Strategy):
 
     sees = frozenset({"target_inputs", "target_labels"})
 
-    def __init__(self, network: Classifier, trade_off: float = 1.0, threshold: float = 0.95, noise: float = 0.5, flip: bool = False):
+    def __init__(
+        self,
+        network: Classifier,
+        trade_off: float = 1.0,
+        threshold: float = 0.95,
+        noise: float = 0.5,
+        flip: bool = False,
+    ):
         super().__init__(network)
         if not 0 <= threshold <= 1:
             raise Refused(f"strategy.threshold={threshold}: a probability is needed")
@@ -46,7 +57,9 @@ class Consistency(Strategy):
         """α"""
         if not is_pictures(inputs):
             return inputs
-        return augment(inputs, torch.rand(len(inputs), 3, device=inputs.device), "crop_flip" if self.flip else "crop")
+        return augment(
+            inputs, torch.rand(len(inputs), 3, device=inputs.device), "crop_flip" if self.flip else "crop"
+        )
 
     def strong(self, inputs: Tensor) -> Tensor:
         """A"""
@@ -64,14 +77,25 @@ def recoloured(images: Tensor) -> Tensor:
     contrast, brightness = torch.rand(2, len(images), 1, 1, 1, device=images.device)
     values = images.float()
     mean = values.mean((1, 2, 3), keepdim=True)
-    return ((values - mean) * (0.5 + contrast) + mean + 255 * (brightness - 0.5) / 2).round().clamp(0, 255).to(torch.uint8)
+    return (
+        ((values - mean) * (0.5 + contrast) + mean + 255 * (brightness - 0.5) / 2)
+        .round()
+        .clamp(0, 255)
+        .to(torch.uint8)
+    )
 
 
 def cut_out(images: Tensor) -> Tensor:
-    """uint8 [N, C, H, W] → the same with a square of half the shorter side in grey, all of it within the image."""
+    """uint8 [N, C, H, W] → the same with a square of half the shorter side in grey, all of it within the
+    image."""
     height, width = images.shape[2:]
     side = min(height, width) // 2
-    top, left = ((torch.rand(len(images), 1, device=images.device) * (size - side + 1)).floor() for size in (height, width))
+    top, left = (
+        (torch.rand(len(images), 1, device=images.device) * (size - side + 1)).floor()
+        for size in (height, width)
+    )
     rows, columns = (torch.arange(size, device=images.device) for size in (height, width))
-    inside = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[:, None, :]
+    inside = ((rows >= top) & (rows < top + side))[:, :, None] & (
+        (columns >= left) & (columns < left + side)
+    )[:, None, :]
     return images.masked_fill(inside[:, None], 127)

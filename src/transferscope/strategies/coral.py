@@ -9,11 +9,12 @@ from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAda
 
 
 class CORAL(ShallowAdaptation):
-    """source z = Aᵀ x, target z = x,  A = (C_S + λ I)^(-1/2) (C_T + λ I)^(1/2),  C_S and C_T the domains' covariances   (algorithm 1)
+    """source z = Aᵀ x, target z = x,  A = (C_S + λ I)^(-1/2) (C_T + λ I)^(1/2),  C_S and C_T the domains'
+    covariances   (algorithm 1)
 
-    λ = regularisation, 1 in the paper. It aligns no means: scaling=domain does, as the paper's z-scores did. The paper's classifier is a
-    linear SVM. The covariance of a domain is also that of its classes' shares: under label shift it aligns what was aligned, and can lose.
-    """
+    λ = regularisation, 1 in the paper. It aligns no means: scaling=domain does, as the paper's z-scores did.
+    The paper's classifier is a linear SVM. The covariance of a domain is also that of its classes' shares:
+    under label shift it aligns what was aligned, and can lose."""
 
     def __init__(
         self,

@@ -9,13 +9,14 @@ from transferscope.strategies.base import Batch
 
 
 class DAN(Adaptation):
-    """min E_S [ -log p_y(x) ] + λ Σ_l MMD²(S_l, T_l) over the layers l = features [N, d], logits [N, C]   (section 3)
+    """min E_S [ -log p_y(x) ] + λ Σ_l MMD²(S_l, T_l) over the layers l = features [N, d], logits [N, C]
+    (section 3)
 
-    λ = trade_off; the paper chooses it per task, its range ends at 2. Under label shift it fails by its assumption: equal marginals of
-    domains with other class shares mean that some items lie with the wrong class. Deviations: the two layers every network has here, where
-    the paper takes AlexNet's last three; the unbiased estimate over all pairs in place of the one in linear time; five bandwidths of
-    equal weight, see distances/mmd.py; the labelled target items of `Adaptation`.
-    """
+    λ = trade_off; the paper chooses it per task, its range ends at 2. Under label shift it fails by its
+    assumption: equal marginals of domains with other class shares mean that some items lie with the wrong
+    class. Deviations: the two layers every network has here, where the paper takes AlexNet's last three; the
+    unbiased estimate over all pairs in place of the one in linear time; five bandwidths of equal weight, see
+    distances/mmd.py; the labelled target items of `Adaptation`."""
 
     def __init__(self, network: Classifier, trade_off: float = 1.0):
         super().__init__(network)

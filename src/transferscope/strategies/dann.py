@@ -11,13 +11,15 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class DANN(Strategy):
-    """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D   (eq. 10)
+    """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D
+    (eq. 10)
 
-    L_D = ( E_S [ -log D(f(x)) ] + E_U [ -log(1 - D(f(x))) ] ) / 2, D(f(x)) the discriminator's probability of the source. λ grows as 2 / (1 +
-    exp(-10 p)) - 1 with the share p of steps done (section 5.2.2), times `trade_off`. Source and target pass the network in one batch, as in
-    most implementations. Deviations: half of the paper's L_D, which is the sum of the two means, as in most implementations; with labels in the
-    budget, their cross-entropy is added with weight 1, where the paper has none. (Version 1 took one mean over both batches, which differs where
-    a pool is smaller than a batch.)
+    L_D = ( E_S [ -log D(f(x)) ] + E_U [ -log(1 - D(f(x))) ] ) / 2, D(f(x)) the discriminator's probability of
+    the source. λ grows as 2 / (1 + exp(-10 p)) - 1 with the share p of steps done (section 5.2.2), times
+    `trade_off`. Source and target pass the network in one batch, as in most implementations. Deviations: half
+    of the paper's L_D, which is the sum of the two means, as in most implementations; with labels in the
+    budget, their cross-entropy is added with weight 1, where the paper has none. (Version 1 took one mean
+    over both batches, which differs where a pool is smaller than a batch.)
 
     hidden: width of the discriminator's two hidden layers.
     """

@@ -11,10 +11,10 @@ from transferscope.strategies.base import Batch
 class DeepCORAL(Adaptation):
     """min E_S [ -log p_y(x) ] + λ CORAL(Z_S, Z_T)   (sections 3.1 and 3.2)
 
-    Z: logits [N, C], where the paper puts its one CORAL layer. λ = trade_off; the paper tunes it per task, so that both terms are about
-    equal at the end. Blind to the means: a shift that moves all items alike is not undone by it. By its assumption of equal class shares it
-    draws minority classes to where the source has mass when the label shares differ. Deviation: the labelled target items of `Adaptation`.
-    """
+    Z: logits [N, C], where the paper puts its one CORAL layer. λ = trade_off; the paper tunes it per task, so
+    that both terms are about equal at the end. Blind to the means: a shift that moves all items alike is not
+    undone by it. By its assumption of equal class shares it draws minority classes to where the source has
+    mass when the label shares differ. Deviation: the labelled target items of `Adaptation`."""
 
     def __init__(self, network: Classifier, trade_off: float = 1.0):
         super().__init__(network)
@@ -22,4 +22,6 @@ class DeepCORAL(Adaptation):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         _, logits = self.passed(batch)
-        return self.supervised(batch, logits) | {"coral": self.trade_off * coral(logits.source, logits.unlabelled)}
+        return self.supervised(batch, logits) | {
+            "coral": self.trade_off * coral(logits.source, logits.unlabelled)
+        }

@@ -6,10 +6,11 @@ from transferscope.strategies.fine_tuning import FineTuning
 
 
 class Discriminative(FineTuning):
-    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = η^l / divisor   (Howard & Ruder 2018, section 3.2)
+    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = η^l / divisor
+    (Howard & Ruder 2018, section 3.2)
 
-    The head is the last layer L and takes the trainer's rate η^L; of G groups the first takes η^L / divisor^G.
-    """
+    The head is the last layer L and takes the trainer's rate η^L; of G groups the first takes η^L /
+    divisor^G."""
 
     rates_of_its_own = True
 
@@ -20,18 +21,26 @@ class Discriminative(FineTuning):
         self.divisor = divisor
 
     def parameter_groups(self) -> dict[str, list[dict]]:
-        layers = [parameters for _, parameters in self.network.backbone.layer_groups()] + [list(self.network.head.parameters())]
+        layers = [parameters for _, parameters in self.network.backbone.layer_groups()] + [
+            list(self.network.head.parameters())
+        ]
         depths = range(len(layers) - 1, -1, -1)  # layers above it
-        return {"all": [{"params": layer, "lr_scale": self.divisor**-depth} for layer, depth in zip(layers, depths, strict=True)]}
+        return {
+            "all": [
+                {"params": layer, "lr_scale": self.divisor**-depth}
+                for layer, depth in zip(layers, depths, strict=True)
+            ]
+        }
 
 
 class LayerDecay(Discriminative):
-    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = decay * η^l   (ELECTRA: Clark et al. 2020, appendix B)
+    """min E_T [ -log p_y(x) ] with a rate for each layer group: η^(l-1) = decay * η^l
+    (ELECTRA: Clark et al. 2020, appendix B)
 
     The same as a factor, and BEiT's (Bao et al. 2022, arXiv 2106.08254).
 
-    decay: 0.75 is the usual one for vision transformers of base size. Deviation: a norm after the last block is part of that block's group
-    where the backbone's layer groups say so, and goes with the head in BEiT.
+    decay: 0.75 is the usual one for vision transformers of base size. Deviation: a norm after the last block
+    is part of that block's group where the backbone's layer groups say so, and goes with the head in BEiT.
     """
 
     def __init__(self, network: Classifier, decay: float = 0.75):

@@ -1,4 +1,5 @@
-"""Feature extraction (linear probe): the transferred backbone stays as it is, a linear head is trained on its features."""
+"""Feature extraction (linear probe): the transferred backbone stays as it is, a linear head is trained on its
+features."""
 
 from collections.abc import Iterator
 
@@ -11,7 +12,8 @@ from transferscope.strategies.base import Batch, Diverged, Strategy
 
 
 class FeatureExtraction(Strategy):
-    """min over the head W of E_T [ -log softmax(W f(x))_y ], f fixed: its normalisation statistics too. f(x) is computed once an item."""
+    """min over the head W of E_T [ -log softmax(W f(x))_y ], f fixed: its normalisation statistics too. f(x)
+    is computed once an item."""
 
     sees = frozenset({"target_labels"})
     trains_head_alone = True
@@ -23,7 +25,9 @@ class FeatureExtraction(Strategy):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         state = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {name: value for name, value in state.items() if not name.startswith("network.backbone.")}
+        checkpoint["state_dict"] = {
+            name: value for name, value in state.items() if not name.startswith("network.backbone.")
+        }
 
     def train(self, mode: bool = True) -> "FeatureExtraction":
         self.training = mode
@@ -31,7 +35,9 @@ class FeatureExtraction(Strategy):
         return self
 
     def precompute(self, inputs: Tensor) -> Tensor:
-        return self.frozen_features(self.network.backbone.eval(), super().precompute(inputs), self.device)  # [N, d]
+        return self.frozen_features(
+            self.network.backbone.eval(), super().precompute(inputs), self.device
+        )  # [N, d]
 
     def logits(self, features: Tensor) -> Tensor:
         return self.network.head(features)
@@ -44,8 +50,9 @@ class FeatureExtraction(Strategy):
 
 
 class FittedHead(FeatureExtraction):
-    """A head fitted to the features of the labelled items once, before the first step: no optimiser step follows, all evaluations after it
-    are equal, and nothing is drawn at random, so that twins are equal too."""
+    """A head fitted to the features of the labelled items once, before the first step: no optimiser step
+    follows, all evaluations after it are equal, and nothing is drawn at random, so that twins are equal
+    too."""
 
     closed_form = True
 

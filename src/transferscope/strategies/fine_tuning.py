@@ -1,4 +1,5 @@
-"""Fine-tuning: start from the source model or pretrained weights and train everything on the labelled target."""
+"""Fine-tuning: start from the source model or pretrained weights and train everything on the labelled
+target."""
 
 from torch import Tensor
 
@@ -6,7 +7,8 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class FineTuning(Strategy):
-    """min E_T [ -log p_y(x) ] from transferred weights. The head comes along where source and target share their classes."""
+    """min E_T [ -log p_y(x) ] from transferred weights. The head comes along where source and target share
+    their classes."""
 
     sees = frozenset({"target_labels"})
 

@@ -7,17 +7,21 @@ from transferscope.strategies.shallow import Adapted, Items, Subspace
 
 
 class GeodesicFlowKernel(Subspace):
-    """k(x, x') = xᵀ G x',  G = ∫ Φ(t) Φ(t)ᵀ dt over t from 0 to 1, Φ the geodesic from the source's principal subspace to the target's   (eq. 5)
+    """k(x, x') = xᵀ G x',  G = ∫ Φ(t) Φ(t)ᵀ dt over t from 0 to 1, Φ the geodesic from the source's principal
+    subspace to the target's   (eq. 5)
 
-    With A, B the principal vectors of the two subspaces and θ their angles, Φ_i(t) = A_i cos(t θ_i) + R_i sin(t θ_i), R_i the part of B_i that
-    is orthogonal to A_i, at length 1. The integral is in closed form; z = Lᵀ x with G = L Lᵀ, so that distances of z are those of the kernel.
-    Deviations: the paper chooses the number of dimensions by its subspace disagreement measure, here it is a key; its variant with partial
-    least squares for the source's subspace is left out. Classes that lie in directions of little variance are cut off with them.
-    """
+    With A, B the principal vectors of the two subspaces and θ their angles, Φ_i(t) = A_i cos(t θ_i) + R_i
+    sin(t θ_i), R_i the part of B_i that is orthogonal to A_i, at length 1. The integral is in closed form; z
+    = Lᵀ x with G = L Lᵀ, so that distances of z are those of the kernel. Deviations: the paper chooses the
+    number of dimensions by its subspace disagreement measure, here it is a key; its variant with partial
+    least squares for the source's subspace is left out. Classes that lie in directions of little variance are
+    cut off with them."""
 
     def adapt(self, items: Items) -> Adapted:
         dimensions = min(self.dimensions, len(items.source) - 1, len(items.target) - 1)
-        factor = geodesic_factor(principal_axes(items.source, dimensions), principal_axes(items.target, dimensions))
+        factor = geodesic_factor(
+            principal_axes(items.source, dimensions), principal_axes(items.target, dimensions)
+        )
         return Adapted(items.source @ factor, factor)
 
 
@@ -27,8 +31,13 @@ def geodesic_factor(of_source: np.ndarray, of_target: np.ndarray) -> np.ndarray:
     principal, angles = of_source @ left, np.arccos(np.clip(cosines, 0, 1))  # [d, k], [k]
     across = of_target @ right.T - principal * cosines
     norms = np.linalg.norm(across, axis=0)
-    across = np.divide(across, norms, out=np.zeros_like(across), where=norms > 1e-12)  # where the subspaces meet there is none
-    cos_cos, sin_sin = (1 + np.sinc(2 * angles / np.pi)) / 2, (1 - np.sinc(2 * angles / np.pi)) / 2  # ∫ cos², ∫ sin²
+    across = np.divide(
+        across, norms, out=np.zeros_like(across), where=norms > 1e-12
+    )  # where the subspaces meet there is none
+    cos_cos, sin_sin = (
+        (1 + np.sinc(2 * angles / np.pi)) / 2,
+        (1 - np.sinc(2 * angles / np.pi)) / 2,
+    )  # ∫ cos², ∫ sin²
     cos_sin = angles / 2 * np.sinc(angles / np.pi) ** 2  # ∫ cos sin = sin²(θ) / (2 θ)
     flow = np.stack([np.stack([cos_cos, cos_sin], 1), np.stack([cos_sin, sin_sin], 1)], 1)  # [k, 2, 2]
     values, vectors = np.linalg.eigh(flow)

@@ -11,12 +11,14 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class GroupDRO(Strategy):
-    """min over θ, max over q of Σ_g q_g L_g,  L_g = E_g [ -log p_y(x) ];  at each step q_g ← q_g exp(η L_g), to sum 1   (algorithm 1)
+    """min over θ, max over q of Σ_g q_g L_g,  L_g = E_g [ -log p_y(x) ];  at each step q_g ← q_g exp(η L_g),
+    to sum 1   (algorithm 1)
 
-    The groups g [G] are the source domains and, with labels in the budget, the target's labelled items. With a single group it is the plain
-    cross-entropy. L_g is the mean over the group's items of a batch, 0 where it has none, as in the authors' code. Deviations: items are drawn
-    from all sources together rather than each group equally often (the algorithm's weights answer to losses alone), and the adjustment by
-    group size is left out. A group whose labels are noise has the worst loss for good and takes the weight.
+    The groups g [G] are the source domains and, with labels in the budget, the target's labelled items. With
+    a single group it is the plain cross-entropy. L_g is the mean over the group's items of a batch, 0 where
+    it has none, as in the authors' code. Deviations: items are drawn from all sources together rather than
+    each group equally often (the algorithm's weights answer to losses alone), and the adjustment by group
+    size is left out. A group whose labels are noise has the worst loss for good and takes the weight.
 
     step: η, the authors' value.
     """
@@ -29,7 +31,9 @@ class GroupDRO(Strategy):
         super().__init__(network)
         self.step = step
         self.groups = SizedOnLoad()
-        self.groups.register_buffer("weights", torch.ones(1))  # q [G]: how many there are is known from the pools
+        self.groups.register_buffer(
+            "weights", torch.ones(1)
+        )  # q [G]: how many there are is known from the pools
 
     def fit_features(self, pools: Pools) -> None:
         if not int(self.steps_done):  # else resumed, with the weights it had
@@ -42,7 +46,9 @@ class GroupDRO(Strategy):
         labels = torch.cat([part.labels for part in parts])
         losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
         size = len(self.groups.weights)
-        group = torch.cat([batch.source.domain] + ([torch.full_like(batch.target.domain, size - 1)] if batch.target else []))
+        group = torch.cat(
+            [batch.source.domain] + ([torch.full_like(batch.target.domain, size - 1)] if batch.target else [])
+        )
         member = one_hot(group, size).to(losses.dtype)  # [N, G]
         by_group = losses @ member / member.sum(0).clamp_min(1)  # L [G]
         grown = self.groups.weights * torch.exp(self.step * by_group.detach())

@@ -13,12 +13,13 @@ from transferscope.strategies.tca import TCA, Eigenvectors, Kernel, contrast
 class JDA(TCA):
     """min over W of tr(Wᵀ K (M_0 + Σ_c M_c) Kᵀ W) + λ |W|²  with  Wᵀ K H Kᵀ W = I   (eq. 8)
 
-    TCA's problem, with the classes' means held against each other beside those of the domains. M_0 = e eᵀ as in TCA; M_c = e_c e_cᵀ with
-    1/n_c on the source's items of class c and -1/m_c on the target's that the classifier gives to c, in rounds: the first without M_c, each
-    later one with the classes that the one before it gave (algorithm 1). Deviations: those of TCA; the sum of the M is divided by its norm;
-    M_0 may have a weight, domain_weight (1 in the equation, the number of classes in the published tables); rows have length 1 before and
-    after the mapping (unit_length), as in those tables. The rounds build on the first guesses: where these are wrong, as they can be under
-    label shift, they draw the wrong classes together.
+    TCA's problem, with the classes' means held against each other beside those of the domains. M_0 = e eᵀ as
+    in TCA; M_c = e_c e_cᵀ with 1/n_c on the source's items of class c and -1/m_c on the target's that the
+    classifier gives to c, in rounds: the first without M_c, each later one with the classes that the one
+    before it gave (algorithm 1). Deviations: those of TCA; the sum of the M is divided by its norm; M_0 may
+    have a weight, domain_weight (1 in the equation, the number of classes in the published tables); rows have
+    length 1 before and after the mapping (unit_length), as in those tables. The rounds build on the first
+    guesses: where these are wrong, as they can be under label shift, they draw the wrong classes together.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class JDA(TCA):
         scaling: Scaling = "domain",
         unit_length: UnitLength = "both",
     ):
-        super().__init__(network, dimensions, penalty, kernel, bandwidth, eigenvectors, classifier, C, scaling, unit_length)
+        super().__init__(
+            network, dimensions, penalty, kernel, bandwidth, eigenvectors, classifier, C, scaling, unit_length
+        )
         if rounds < 1:
             raise Refused(f"strategy.rounds={rounds}: at least 1 is needed")
         if domain_weight <= 0:

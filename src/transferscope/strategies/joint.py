@@ -7,9 +7,11 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class Joint(Strategy):
-    """min E_T [ -log p_y(x) ] + source_weight * E_S [ -log p_y(x) ]: the weighted errors of Ben-David et al. 2010, Machine Learning 79.
+    """min E_T [ -log p_y(x) ] + source_weight * E_S [ -log p_y(x) ]: the weighted errors of Ben-David et al.
+    2010, Machine Learning 79.
 
-    It takes one rule to fit both domains: where a source's labels say something else, few target labels do not outweigh it.
+    It takes one rule to fit both domains: where a source's labels say something else, few target labels do
+    not outweigh it.
 
     source_weight: 0 leaves the target alone at equal steps.
     """

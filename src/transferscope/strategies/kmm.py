@@ -10,14 +10,16 @@ from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAda
 
 
 class KernelMeanMatching(ShallowAdaptation):
-    """min over β of ½ βᵀ K β - κᵀ β,  κ_i = n/m Σ_j k(x_i, t_j),  0 ≤ β_i ≤ bound,  |Σ β_i - n| ≤ n (√n - 1)/√n   (eq. 11)
+    """min over β of ½ βᵀ K β - κᵀ β,  κ_i = n/m Σ_j k(x_i, t_j),  0 ≤ β_i ≤ bound,  |Σ β_i - n| ≤ n (√n -
+    1)/√n   (eq. 11)
 
-    K the gaussian kernel of the n source items x, t the m target items: the weighted mean of the source in the kernel's space comes as near to
-    the target's as weights can bring it. β weighs the source's items in the classifier's loss, svm or logistic. Labelled target items have the
-    weight 1. It mends a shift of the inputs' density where the source has items wherever the target has them, and no other:
-    where p(y | x) differs it trusts most the items that mislead. Both domains are scaled by the source's moments: z-scores of each by its own
-    would take away the very shift that the weights are for. bandwidth: in units of the median squared distance.
-    """
+    K the gaussian kernel of the n source items x, t the m target items: the weighted mean of the source in
+    the kernel's space comes as near to the target's as weights can bring it. β weighs the source's items in
+    the classifier's loss, svm or logistic. Labelled target items have the weight 1. It mends a shift of the
+    inputs' density where the source has items wherever the target has them, and no other: where p(y | x)
+    differs it trusts most the items that mislead. Both domains are scaled by the source's moments: z-scores
+    of each by its own would take away the very shift that the weights are for. bandwidth: in units of the
+    median squared distance."""
 
     def __init__(
         self,
@@ -31,7 +33,10 @@ class KernelMeanMatching(ShallowAdaptation):
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
         if classifier == "nearest_neighbour":
-            raise Refused("strategy.classifier=nearest_neighbour: weights of items are nothing to it; allowed: svm, logistic")
+            raise Refused(
+                "strategy.classifier=nearest_neighbour: weights of items are nothing to it; allowed: svm, "
+                "logistic"
+            )
         for key, value in (("bandwidth", bandwidth), ("bound", bound)):
             if value <= 0:
                 raise Refused(f"strategy.{key}={value}: a value above 0 is needed")
@@ -41,11 +46,17 @@ class KernelMeanMatching(ShallowAdaptation):
         n = len(items.source)
         kernel, _ = gaussian_kernel(np.concatenate([items.source, items.target]), self.bandwidth)
         kappa = n * kernel[:n, n:].mean(1)
-        return Adapted(items.source, weights=matching_weights(kernel[:n, :n], kappa, self.bound, (np.sqrt(n) - 1) / np.sqrt(n)))
+        return Adapted(
+            items.source,
+            weights=matching_weights(kernel[:n, :n], kappa, self.bound, (np.sqrt(n) - 1) / np.sqrt(n)),
+        )
 
 
-def matching_weights(kernel: np.ndarray, kappa: np.ndarray, bound: float, slack: float, steps: int = 10_000) -> np.ndarray:
-    """argmin over β [n] of ½ βᵀ K β - κᵀ β,  0 ≤ β ≤ bound, |Σ β - n| ≤ n slack: projected gradients with momentum, taken back where it climbs."""
+def matching_weights(
+    kernel: np.ndarray, kappa: np.ndarray, bound: float, slack: float, steps: int = 10_000
+) -> np.ndarray:
+    """argmin over β [n] of ½ βᵀ K β - κᵀ β,  0 ≤ β ≤ bound, |Σ β - n| ≤ n slack: projected gradients with
+    momentum, taken back where it climbs."""
     n = len(kappa)
     low, high = n * max(1 - slack, 0), min(n * (1 + slack), n * bound)
     rate = 1 / np.linalg.eigvalsh(kernel)[-1]

@@ -1,4 +1,5 @@
-"""L2-SP (Li, Grandvalet & Davoine 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", arXiv 1802.01483)."""
+"""L2-SP (Li, Grandvalet & Davoine 2018, "Explicit Inductive Bias for Transfer Learning with Convolutional
+Networks", arXiv 1802.01483)."""
 
 import copy
 
@@ -12,9 +13,10 @@ from transferscope.strategies.fine_tuning import FineTuning
 class L2SP(FineTuning):
     """min E_T [ -log p_y(x) ] + α / 2 |w_S - w_S⁰|² + β / 2 |w_S̄|²   (L2-SP)
 
-    w_S: the backbone's parameters, biases and those of normalisation layers included; w_S⁰ their values before the first step; w_S̄: the
-    head's. It takes the place of the optimiser's weight decay, which is off. Deviation: a head that comes along from a source with the same
-    classes decays towards 0 as a new one does, where the paper's is always new.
+    w_S: the backbone's parameters, biases and those of normalisation layers included; w_S⁰ their values
+    before the first step; w_S̄: the head's. It takes the place of the optimiser's weight decay, which is off.
+    Deviation: a head that comes along from a source with the same classes decays towards 0 as a new one does,
+    where the paper's is always new.
 
     alpha, beta: those of the authors' experiments on Stanford Dogs.
     """
@@ -29,7 +31,9 @@ class L2SP(FineTuning):
         return {
             "target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels),
             "start": self.alpha / 2 * sum((now - then).square().sum() for now, then in pairs),
-            "head": self.beta / 2 * sum(parameter.square().sum() for parameter in self.network.head.parameters()),
+            "head": self.beta
+            / 2
+            * sum(parameter.square().sum() for parameter in self.network.head.parameters()),
         }
 
     def parameter_groups(self) -> dict[str, list[dict]]:

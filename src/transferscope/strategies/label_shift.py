@@ -1,4 +1,5 @@
-"""Label shift: the source model, re-weighted by class shares estimated on the target (Saerens et al. 2002, Neural Computation 14)."""
+"""Label shift: the source model, re-weighted by class shares estimated on the target (Saerens et al. 2002,
+Neural Computation 14)."""
 
 from collections.abc import Iterator
 
@@ -13,19 +14,21 @@ from transferscope.strategies.base import Batch, Diverged, Strategy
 
 
 class LabelShift(Strategy):
-    """p(y|x) ∝ (q_y / π_y) p_S(y|x);  q = argmax_q E_U [ log Σ_y (q_y / π_y) p_S(y|x) ], by q_y ← E_U [ p(y|x) ] from q = π on   (section 2.2)
+    """p(y|x) ∝ (q_y / π_y) p_S(y|x);  q = argmax_q E_U [ log Σ_y (q_y / π_y) p_S(y|x) ], by q_y ← E_U [
+    p(y|x) ] from q = π on   (section 2.2)
 
-    p_S(x) = softmax(s z(x) + b) [N, C]: z the source model's logits, s and b of the least E_S [ -log p_S(y|x) ] (bias-corrected temperature
-    scaling, Alexandari et al. 2020, arXiv 1901.06852: without it a source model that is too sure or not sure enough spoils the shares); π [C]:
-    E_S [ p_S(x) ], so that a target like the source is left alone; q [C]: the target's shares. No weight is trained. Right where p(x|y) is the
-    same in both domains and the shares of classes differ; where the classes look different it explains what is wrong with p_S by shares, and
-    can end in one class. Labels of the budget say nothing of the shares, being drawn class by class, and are not used.
-    Deviation: s and b are fitted to the items that the source model has learnt from, as none are held out that a strategy may see; a network that
-    knows these by heart stays too sure.
+    p_S(x) = softmax(s z(x) + b) [N, C]: z the source model's logits, s and b of the least E_S [ -log p_S(y|x)
+    ] (bias-corrected temperature scaling, Alexandari et al. 2020, arXiv 1901.06852: without it a source model
+    that is too sure or not sure enough spoils the shares); π [C]: E_S [ p_S(x) ], so that a target like the
+    source is left alone; q [C]: the target's shares. No weight is trained. Right where p(x|y) is the same in
+    both domains and the shares of classes differ; where the classes look different it explains what is wrong
+    with p_S by shares, and can end in one class. Labels of the budget say nothing of the shares, being drawn
+    class by class, and are not used. Deviation: s and b are fitted to the items that the source model has
+    learnt from, as none are held out that a strategy may see; a network that knows these by heart stays too
+    sure.
 
-    In the history `shares/moved` is Σ_y |q_y - π_y| / 2.
-    calibrate: false leaves s = 1, b = 0, as Saerens et al. have it. iterations: of the EM algorithm at most; it ends once no share moves by 1e-9.
-    """
+    In the history `shares/moved` is Σ_y |q_y - π_y| / 2. calibrate: false leaves s = 1, b = 0, as Saerens et
+    al. have it. iterations: of the EM algorithm at most; it ends once no share moves by 1e-9."""
 
     sees = frozenset({"source_inputs", "source_labels", "target_inputs"})
     needs_target_labels = False
@@ -41,17 +44,33 @@ class LabelShift(Strategy):
         network.requires_grad_(False)
         even = torch.full((network.head.out_features,), 1 / network.head.out_features, dtype=torch.float64)
         self.register_buffer("sharpness", torch.ones((), dtype=torch.float64))  # s
-        for name, value in (("bias", torch.zeros_like(even)), ("source_shares", even), ("target_shares", even.clone())):  # b, π, q
+        for name, value in (
+            ("bias", torch.zeros_like(even)),
+            ("source_shares", even),
+            ("target_shares", even.clone()),
+        ):  # b, π, q
             self.register_buffer(name, value)
 
     def fit_features(self, pools: Pools) -> None:
-        source, target = (in_chunks(self.network.eval(), part, self.device).double() for part in (pools.source.inputs, pools.unlabelled))
+        source, target = (
+            in_chunks(self.network.eval(), part, self.device).double()
+            for part in (pools.source.inputs, pools.unlabelled)
+        )
         if not (torch.isfinite(source).all() and torch.isfinite(target).all()):
             raise Diverged("a logit of the source model is not finite")
-        sharpness, bias = calibrated(source, pools.source.labels.cpu()) if self.calibrate else (torch.ones(()), torch.zeros(source.shape[1]))
+        sharpness, bias = (
+            calibrated(source, pools.source.labels.cpu())
+            if self.calibrate
+            else (torch.ones(()), torch.zeros(source.shape[1]))
+        )
         shares = softmax(sharpness * source + bias, dim=1).mean(0)
         found = estimated_shares(softmax(sharpness * target + bias, dim=1), shares, self.iterations)
-        for kept, value in ((self.sharpness, sharpness), (self.bias, bias), (self.source_shares, shares), (self.target_shares, found)):
+        for kept, value in (
+            (self.sharpness, sharpness),
+            (self.bias, bias),
+            (self.source_shares, shares),
+            (self.target_shares, found),
+        ):
             kept.copy_(value)
 
     def begin_evaluation(self, pools: Pools) -> dict[str, float]:
@@ -70,9 +89,19 @@ class LabelShift(Strategy):
 
 
 def calibrated(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """(s, b [C]) of the least cross-entropy of softmax(s z + b) of logits z [n, C], labels [n]; s is positive, b sums to 0."""
-    log_s, bias = torch.zeros((), dtype=logits.dtype, requires_grad=True), torch.zeros(logits.shape[1], dtype=logits.dtype, requires_grad=True)
-    search = torch.optim.LBFGS([log_s, bias], max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe")
+    """(s, b [C]) of the least cross-entropy of softmax(s z + b) of logits z [n, C], labels [n]; s is
+    positive, b sums to 0."""
+    log_s, bias = (
+        torch.zeros((), dtype=logits.dtype, requires_grad=True),
+        torch.zeros(logits.shape[1], dtype=logits.dtype, requires_grad=True),
+    )
+    search = torch.optim.LBFGS(
+        [log_s, bias],
+        max_iter=200,
+        tolerance_grad=1e-9,
+        tolerance_change=1e-12,
+        line_search_fn="strong_wolfe",
+    )
 
     def loss() -> Tensor:
         search.zero_grad()
@@ -86,7 +115,8 @@ def calibrated(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def estimated_shares(p: Tensor, shares: Tensor, iterations: int = 1000) -> Tensor:
-    """p_S [n, C] of target items, its class shares [C] → the target's [C], of the largest likelihood, by EM from the source's on."""
+    """p_S [n, C] of target items, its class shares [C] → the target's [C], of the largest likelihood, by EM
+    from the source's on."""
     weights, found = p / shares.clamp_min(1e-12), shares
     for _ in range(iterations):
         joint = weights * found

@@ -9,12 +9,13 @@ from transferscope.strategies.feature_extraction import FittedHead
 
 
 class LinearSVM(FittedHead):
-    """min over w, b of (|w|² + b²) / 2 + C Σ_T max(0, 1 - s m(x))²,  m = w z(x) + b, s = ±1, for each class against the rest
+    """min over w, b of (|w|² + b²) / 2 + C Σ_T max(0, 1 - s m(x))²,  m = w z(x) + b, s = ±1, for each class
+    against the rest
 
-    z: the features standardised by the labelled items. Solved by scikit-learn's LinearSVC, whose loss is the squared hinge and which
-    penalises b too. What stands as probabilities is the softmax of the margins m: the class of the largest margin is first, but margins are
-    no log-odds, so nll, Brier score and calibration error say nothing of it (`calibrated`).
-    """
+    z: the features standardised by the labelled items. Solved by scikit-learn's LinearSVC, whose loss is the
+    squared hinge and which penalises b too. What stands as probabilities is the softmax of the margins m: the
+    class of the largest margin is first, but margins are no log-odds, so nll, Brier score and calibration
+    error say nothing of it (`calibrated`)."""
 
     calibrated = False
 

@@ -9,15 +9,17 @@ from transferscope.strategies.feature_extraction import FittedHead
 
 
 class LogisticRegression(FittedHead):
-    """min over W, b of Σ_T -log softmax(W z(x) + b)_y + |W|² / (2 C), z the features standardised by the labelled items; b is not penalised.
+    """min over W, b of Σ_T -log softmax(W z(x) + b)_y + |W|² / (2 C), z the features standardised by the
+    labelled items; b is not penalised.
 
-    Solved by scikit-learn's L-BFGS, the linear evaluation of Kornblith et al. 2019 (arXiv 1805.08974). With two classes it is the sigmoid of
-    one w z(x) + b, as scikit-learn has it.
-    """
+    Solved by scikit-learn's L-BFGS, the linear evaluation of Kornblith et al. 2019 (arXiv 1805.08974). With
+    two classes it is the sigmoid of one w z(x) + b, as scikit-learn has it."""
 
     def __init__(self, network: Classifier, C: float = 1.0):
         super().__init__(network)
         self.C = C
 
     def fit_head(self, features: Tensor, labels: Tensor) -> None:
-        self.set_head(*fit_standardised(linear_model.LogisticRegression(C=self.C, max_iter=1000), features, labels))
+        self.set_head(
+            *fit_standardised(linear_model.LogisticRegression(C=self.C, max_iter=1000), features, labels)
+        )

@@ -1,4 +1,5 @@
-"""LP-FT: linear probing, then fine-tuning (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features", arXiv 2202.10054)."""
+"""LP-FT: linear probing, then fine-tuning (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features",
+arXiv 2202.10054)."""
 
 from collections.abc import Iterator
 
@@ -11,11 +12,13 @@ from transferscope.strategies.fine_tuning import FineTuning
 
 
 class LPFT(FineTuning):
-    """min over the head of E_T [ -log p_y(x) ] on frozen features first, then over everything from there   (section 3.4)
+    """min over the head of E_T [ -log p_y(x) ] on frozen features first, then over everything from there
+    (section 3.4)
 
-    While it probes, the backbone is in evaluation mode: its features are those of `feature_extraction`. Deviations: both phases share the
-    trainer's rate and its one schedule, where the paper tunes a rate for each; the probe takes `probe_share` of the steps rather than going
-    on until it has converged, so that all strategies of a comparison take the same number.
+    While it probes, the backbone is in evaluation mode: its features are those of `feature_extraction`.
+    Deviations: both phases share the trainer's rate and its one schedule, where the paper tunes a rate for
+    each; the probe takes `probe_share` of the steps rather than going on until it has converged, so that all
+    strategies of a comparison take the same number.
 
     probe_share: from 0 (fine-tuning) to 1 (a linear probe).
     """

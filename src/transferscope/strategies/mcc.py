@@ -1,4 +1,5 @@
-"""MCC: predictions on the target that do not waver between two classes (Jin et al. 2020, arXiv 1912.03699)."""
+"""MCC: predictions on the target that do not waver between two classes (Jin et al. 2020, arXiv
+1912.03699)."""
 
 import torch
 from torch import Tensor
@@ -11,12 +12,13 @@ from transferscope.strategies.base import Batch
 
 
 class MCC(Adaptation):
-    """min E_S [ -log p_y(x) ] + μ / C Σ_{c ≠ c'} K_cc' / Σ_c'' K_cc'',  K = Pᵀ W P, P the probabilities of the unlabelled items   (L_MCC)
+    """min E_S [ -log p_y(x) ] + μ / C Σ_{c ≠ c'} K_cc' / Σ_c'' K_cc'',  K = Pᵀ W P, P the probabilities of
+    the unlabelled items   (L_MCC)
 
-    μ = trade_off; temperature: T of the probabilities; W: see `class_confusion`. The normalisation makes every class weigh the same, present in
-    the batch or not: with many more classes than items a batch, or classes that the target lacks, it rests on noise. Deviations: no bottleneck
-    before the head; the labelled target items of `Adaptation`.
-    """
+    μ = trade_off; temperature: T of the probabilities; W: see `class_confusion`. The normalisation makes
+    every class weigh the same, present in the batch or not: with many more classes than items a batch, or
+    classes that the target lacks, it rests on noise. Deviations: no bottleneck before the head; the labelled
+    target items of `Adaptation`."""
 
     version = 2
 
@@ -31,11 +33,12 @@ class MCC(Adaptation):
 
 
 def class_confusion(logits: Tensor) -> Tensor:
-    """logits [M, C] → mean over classes of the share of a class's correlation that is with other classes, 0 to 1 - 1/C
+    """logits [M, C] → mean over classes of the share of a class's correlation that is with other classes, 0
+    to 1 - 1/C
 
-    K = Pᵀ W P with the probabilities P [M, C] and W = diag(w), w_i = M (1 + exp(-H_i)) / Σ_j (1 + exp(-H_j)): sure items weigh more. Each row of
-    K [C, C] is divided by its sum; L_MCC = 1/C Σ of what is off the diagonal. w is a constant to the gradient, as in the authors' code.
-    """
+    K = Pᵀ W P with the probabilities P [M, C] and W = diag(w), w_i = M (1 + exp(-H_i)) / Σ_j (1 + exp(-H_j)):
+    sure items weigh more. Each row of K [C, C] is divided by its sum; L_MCC = 1/C Σ of what is off the
+    diagonal. w is a constant to the gradient, as in the authors' code."""
     p = softmax(logits, dim=1)
     weights = 1 + torch.exp(-entropy(logits.detach()))
     correlation = p.T @ (p * (len(p) * weights / weights.sum())[:, None])  # [C, C]

@@ -1,4 +1,5 @@
-"""MDD: an adversarial classifier that disagrees on the target and agrees on the source (Zhang et al. 2019, arXiv 1904.05801)."""
+"""MDD: an adversarial classifier that disagrees on the target and agrees on the source (Zhang et al. 2019,
+arXiv 1904.05801)."""
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +12,17 @@ from transferscope.strategies.base import Batch
 
 
 class MDD(Adaptation):
-    """min over ψ, f of  E_S [ -log σ_y(f) ] + η D;  max over f' of  D = γ E_S [ log σ_h(f') ] + E_U [ log(1 - σ_h(f')) ]
+    """min over ψ, f of  E_S [ -log σ_y(f) ] + η D;  max over f' of  D = γ E_S [ log σ_h(f') ] + E_U [ log(1 -
+    σ_h(f')) ]
 
-    The paper's combination with cross-entropy losses. ψ(x) [N, d] the backbone, f its head, f' the adversary, another linear layer on ψ(x); h(x)
-    = argmax f(ψ(x)), constant to the gradient; σ the softmax. γ = margin, the exponential of the paper's ρ. η = trade_off times `ramp`. f' moves
-    with weight 1, by gradient reversal; its term `disparity` is -D. Like every method that makes the domains' disagreement small, it trusts h on
-    the target: where the source model is wrong about a class as a whole, so is the adversary. Deviations: linear classifiers and no bottleneck,
-    where the paper has two layers; with initialisation=source f is the source model's head while f' is drawn at random; η grows over the run's
-    steps, not over a fixed number; the labelled target items of `Adaptation`.
-    """
+    The paper's combination with cross-entropy losses. ψ(x) [N, d] the backbone, f its head, f' the adversary,
+    another linear layer on ψ(x); h(x) = argmax f(ψ(x)), constant to the gradient; σ the softmax. γ = margin,
+    the exponential of the paper's ρ. η = trade_off times `ramp`. f' moves with weight 1, by gradient
+    reversal; its term `disparity` is -D. Like every method that makes the domains' disagreement small, it
+    trusts h on the target: where the source model is wrong about a class as a whole, so is the adversary.
+    Deviations: linear classifiers and no bottleneck, where the paper has two layers; with
+    initialisation=source f is the source model's head while f' is drawn at random; η grows over the run's
+    steps, not over a fixed number; the labelled target items of `Adaptation`."""
 
     def __init__(self, network: Classifier, trade_off: float = 0.1, margin: float = 4.0):
         super().__init__(network)
@@ -36,6 +39,7 @@ class MDD(Adaptation):
 
 
 def other_class_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """E [ -log(1 - softmax(logits)_label) ] of logits [M, C], from the logits of the other classes: exact where the label's share is all but 1."""
+    """E [ -log(1 - softmax(logits)_label) ] of logits [M, C], from the logits of the other classes: exact
+    where the label's share is all but 1."""
     own = one_hot(labels, logits.shape[1]).bool()
     return (torch.logsumexp(logits, 1) - torch.logsumexp(logits.masked_fill(own, -torch.inf), 1)).mean()

@@ -1,4 +1,5 @@
-"""MixStyle (Zhou et al. 2021, arXiv 2104.02008): styles of feature maps mixed between items, so that the classifier does not rest on them."""
+"""MixStyle (Zhou et al. 2021, arXiv 2104.02008): styles of feature maps mixed between items, so that the
+classifier does not rest on them."""
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +11,16 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class MixStyle(Strategy):
-    """min E_S [ -log p_y(x) ] (+ the same of labelled target items), where maps a [N, K, H, W] become γ (a - μ(a)) / σ(a) + β   (section 2.2)
+    """min E_S [ -log p_y(x) ] (+ the same of labelled target items), where maps a [N, K, H, W] become γ (a -
+    μ(a)) / σ(a) + β   (section 2.2)
 
-    μ(a), σ(a) [N, K]: mean and deviation over an image's map; γ = λ σ(a) + (1 - λ) σ(ã), β = λ μ(a) + (1 - λ) μ(ã), ã the batch in another
-    order, λ ~ Beta(α, α) for each item. No gradient passes μ and σ. It is done after the first `stages` stages of a convolutional backbone,
-    or of what lies above a frozen trunk, but never after the last one; each with probability 1/2 a step, in training alone. Items are mixed with
-    any of the batch, the paper's variant without domain labels, so that it serves with one source and with several. Deviation: with labels in
-    the budget, their cross-entropy is added with weight 1 and their styles are mixed too; the paper has none. Where brightness or contrast
-    tells the class, mixing takes it away.
+    μ(a), σ(a) [N, K]: mean and deviation over an image's map; γ = λ σ(a) + (1 - λ) σ(ã), β = λ μ(a) + (1 - λ)
+    μ(ã), ã the batch in another order, λ ~ Beta(α, α) for each item. No gradient passes μ and σ. It is done
+    after the first `stages` stages of a convolutional backbone, or of what lies above a frozen trunk, but
+    never after the last one; each with probability 1/2 a step, in training alone. Items are mixed with any of
+    the batch, the paper's variant without domain labels, so that it serves with one source and with several.
+    Deviation: with labels in the budget, their cross-entropy is added with weight 1 and their styles are
+    mixed too; the paper has none. Where brightness or contrast tells the class, mixing takes it away.
 
     alpha: α; the paper's 0.1 takes nearly all of one style. stages: 2, as in the paper's ResNets.
     Raises NotApplicable for a backbone without two stages of convolutions.
@@ -35,13 +38,17 @@ class MixStyle(Strategy):
         self.mixed = above[:-1][:stages]
         if not self.mixed:
             raise NotApplicable(
-                "strategy=mixstyle: the backbone has no two stages of convolutions above what is frozen; allowed: one that has, such as small_cnn"
+                "strategy=mixstyle: the backbone has no two stages of convolutions above what is frozen; "
+                "allowed: one that has, such as small_cnn"
             )
         for stage in self.mixed:
             stage.register_forward_hook(self._mix)
 
     def acts_on(self) -> dict[str, tuple[int, int]]:
-        return {"stages": (len(self.mixed), len(convolutional_stages(self.network.backbone))), **super().acts_on()}
+        return {
+            "stages": (len(self.mixed), len(convolutional_stages(self.network.backbone))),
+            **super().acts_on(),
+        }
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         if batch.target is None:
@@ -60,7 +67,8 @@ class MixStyle(Strategy):
 
 
 def mixed_styles(maps: Tensor, order: Tensor, share: Tensor) -> Tensor:
-    """Maps [N, K, H, W] with `share` [N, 1, 1, 1] of their own style and the rest of that of the maps in another order [N]."""
+    """Maps [N, K, H, W] with `share` [N, 1, 1, 1] of their own style and the rest of that of the maps in
+    another order [N]."""
     mean = maps.detach().mean((2, 3), keepdim=True)
     deviation = (maps.detach().var((2, 3), unbiased=False, keepdim=True) + 1e-6).sqrt()
     scale, shift = (share * style + (1 - share) * style[order] for style in (deviation, mean))
@@ -68,7 +76,8 @@ def mixed_styles(maps: Tensor, order: Tensor, share: Tensor) -> Tensor:
 
 
 def convolutional_stages(module: nn.Module, among: set[nn.Module] | None = None) -> list[nn.Module]:
-    """The parts of a network that hold convolutions, input side first, less the bare convolution of a stem; empty where there are none.
+    """The parts of a network that hold convolutions, input side first, less the bare convolution of a stem;
+    empty where there are none.
 
     among: modules that count; all where it is not given.
     """

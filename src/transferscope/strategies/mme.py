@@ -1,4 +1,5 @@
-"""MME: class prototypes that go to the target, features that gather around them (Saito et al. 2019, arXiv 1904.06487)."""
+"""MME: class prototypes that go to the target, features that gather around them (Saito et al. 2019, arXiv
+1904.06487)."""
 
 from torch import Tensor
 from torch.nn.functional import linear, normalize
@@ -13,12 +14,12 @@ from transferscope.strategies.base import Batch
 class MME(Adaptation):
     """min over F of  L + λ H;  min over W of  L - λ H   (section 3: minimax entropy)
 
-    p(x) = softmax( W F(x) / (‖F(x)‖₂ T) ): rows of W [C, d], the head's weights without its bias, are the classes' prototypes. L: the
-    cross-entropies of labelled source and labelled target. H = E_U [ H(p(x)) ], one pass with the gradient reversed between W and F. λ =
-    trade_off, T = temperature. Semi-supervised: the paper's prototypes need a few target labels to go by, so label_budget=0 is refused.
-    Many unlabelled items of one class can pull the prototype of another to them under strong label shift. Deviation: L is the sum of both
-    domains' means.
-    """
+    p(x) = softmax( W F(x) / (‖F(x)‖₂ T) ): rows of W [C, d], the head's weights without its bias, are the
+    classes' prototypes. L: the cross-entropies of labelled source and labelled target. H = E_U [ H(p(x)) ],
+    one pass with the gradient reversed between W and F. λ = trade_off, T = temperature. Semi-supervised: the
+    paper's prototypes need a few target labels to go by, so label_budget=0 is refused. Many unlabelled items
+    of one class can pull the prototype of another to them under strong label shift. Deviation: L is the sum
+    of both domains' means."""
 
     needs_target_labels = True
 

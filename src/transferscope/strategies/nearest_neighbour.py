@@ -10,11 +10,12 @@ from transferscope.strategies.feature_extraction import FittedHead
 
 
 class NearestNeighbour(FittedHead):
-    """ŷ(x) = y_i,  i = argmin |f(x) - f(x_i)| over the labelled items, of equals the first   (Cover & Hart 1967)
+    """ŷ(x) = y_i,  i = argmin |f(x) - f(x_i)| over the labelled items, of equals the first   (Cover & Hart
+    1967)
 
-    Its probabilities are 0 and 1: nll and calibration error say nothing of it (`calibrated`). The labelled items are kept with the model,
-    as features [n, d] and labels [n]; before there are any it predicts by the transferred head.
-    """
+    Its probabilities are 0 and 1: nll and calibration error say nothing of it (`calibrated`). The labelled
+    items are kept with the model, as features [n, d] and labels [n]; before there are any it predicts by the
+    transferred head."""
 
     calibrated = False
 
@@ -30,5 +31,7 @@ class NearestNeighbour(FittedHead):
     def probabilities(self, features: Tensor) -> Tensor:
         if not len(self.memory.labels):
             return super().probabilities(features)
-        distances = torch.cdist(features, self.memory.features, compute_mode="donot_use_mm_for_euclid_dist")  # [N, n]
+        distances = torch.cdist(
+            features, self.memory.features, compute_mode="donot_use_mm_for_euclid_dist"
+        )  # [N, n]
         return one_hot(self.memory.labels[distances.argmin(1)], self.network.head.out_features).float()

@@ -1,4 +1,5 @@
-"""Safe choice: fine-tuning and the seed's scratch run side by side; validation labels say which of the two answers."""
+"""Safe choice: fine-tuning and the seed's scratch run side by side; validation labels say which of the two
+answers."""
 
 import copy
 from collections.abc import Iterator
@@ -13,16 +14,19 @@ from transferscope.strategies.base import Batch, Strategy
 
 
 class SafeChoice(Strategy):
-    """p = p_transfer if mean(g) > sd(g) / √v, else p_scratch;  g_i = |e_y - p_scratch(x_i)|² - |e_y - p_transfer(x_i)|²  over v validation items
+    """p = p_transfer if mean(g) > sd(g) / √v, else p_scratch;  g_i = |e_y - p_scratch(x_i)|² - |e_y -
+    p_transfer(x_i)|²  over v validation items
 
-    Both arms minimise E_T [ -log p_y(x) ]: `transfer` from transferred weights, as fine_tuning does, `scratch` from the weights, and with the
-    batches, of the seed's scratch run. Where it falls back it gives that run's probabilities bit for bit, so a loss against scratch can only
-    come from a wrong choice of transfer. Transfer must therefore be better by more than one standard error (the one-standard-error rule of
-    Breiman et al. 1984, scratch being the simpler model). g [v] is a paired difference of Brier scores: a proper score, to which a single
-    item adds at most 2, and finer than a count of hits with few validation items. These are within the label budget and no other strategy
-    chooses by more; below 5 labels a class there are none, and it is scratch. The choice is made anew at each evaluation from the weights
-    alone and is `choice/transfer` (1 or 0) in the history. Two networks are trained: the record counts the steps of both.
-    """
+    Both arms minimise E_T [ -log p_y(x) ]: `transfer` from transferred weights, as fine_tuning does,
+    `scratch` from the weights, and with the batches, of the seed's scratch run. Where it falls back it gives
+    that run's probabilities bit for bit, so a loss against scratch can only come from a wrong choice of
+    transfer. Transfer must therefore be better by more than one standard error (the one-standard-error rule
+    of Breiman et al. 1984, scratch being the simpler model). g [v] is a paired difference of Brier scores: a
+    proper score, to which a single item adds at most 2, and finer than a count of hits with few validation
+    items. These are within the label budget and no other strategy chooses by more; below 5 labels a class
+    there are none, and it is scratch. The choice is made anew at each evaluation from the weights alone and
+    is `choice/transfer` (1 or 0) in the history. Two networks are trained: the record counts the steps of
+    both."""
 
     sees = frozenset({"target_labels"})
     beside_scratch = True
@@ -37,12 +41,17 @@ class SafeChoice(Strategy):
     def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:
         inputs, labels = batch.target.inputs, batch.target.labels
         yield "alone", {"scratch": self.classification_loss(self.alone(inputs), labels)}
-        with torch.random.fork_rng():  # what dropout draws here is not missing from the scratch run's own draws
+        with (
+            torch.random.fork_rng()
+        ):  # what dropout draws here is not missing from the scratch run's own draws
             loss = self.classification_loss(self.network(inputs), labels)
         yield "transfer", {"target": loss}
 
     def parameter_groups(self) -> dict[str, list[dict]]:
-        return {"alone": [{"params": list(self.alone.parameters())}], "transfer": [{"params": list(self.network.parameters())}]}
+        return {
+            "alone": [{"params": list(self.alone.parameters())}],
+            "transfer": [{"params": list(self.network.parameters())}],
+        }
 
     def begin_evaluation(self, pools: Pools) -> dict[str, float]:
         if pools.validation is not None:

@@ -1,4 +1,5 @@
-"""SAR: Tent of sure predictions alone and for flat minima, against its end in one class (Niu et al. 2023, arXiv 2302.12400)."""
+"""SAR: Tent of sure predictions alone and for flat minima, against its end in one class (Niu et al. 2023,
+arXiv 2302.12400)."""
 
 import math
 from collections.abc import Iterator
@@ -14,14 +15,16 @@ from transferscope.strategies.tent import Tent
 
 
 class SAR(Tent):
-    """min over w, max over |ε| ≤ ρ of  E_U [ H(p(x; w + ε)) | H(p(x; w)) < E_0 ]   (reliable entropy and sharpness-aware steps, section 3)
+    """min over w, max over |ε| ≤ ρ of  E_U [ H(p(x; w + ε)) | H(p(x; w)) < E_0 ]   (reliable entropy and
+    sharpness-aware steps, section 3)
 
-    w: the scales and shifts of the normalisation layers. E_0 = threshold · log C. The inner maximum is taken at ε = ρ g / |g|, g the gradient at
-    w of the mean entropy of the items let through; the step is the gradient at w + ε, taken from w. Everything else is Tent's, its deviations
-    too. An item that the source model is sure and wrong about passes the filter.
-    Deviations: the paper also leaves the normalisation of the last stage as it is, and sets w back to the source model's once a running mean of
-    the loss falls below 0.2 nats, a sign of collapse among 1,000 classes; here, with few classes and several passes over the items, a low
-    entropy is where a good adaptation ends, so it is not done.
+    w: the scales and shifts of the normalisation layers. E_0 = threshold · log C. The inner maximum is taken
+    at ε = ρ g / |g|, g the gradient at w of the mean entropy of the items let through; the step is the
+    gradient at w + ε, taken from w. Everything else is Tent's, its deviations too. An item that the source
+    model is sure and wrong about passes the filter. Deviations: the paper also leaves the normalisation of
+    the last stage as it is, and sets w back to the source model's once a running mean of the loss falls below
+    0.2 nats, a sign of collapse among 1,000 classes; here, with few classes and several passes over the
+    items, a low entropy is where a good adaptation ends, so it is not done.
 
     threshold, radius (ρ): the paper's values.
     """
@@ -29,7 +32,10 @@ class SAR(Tent):
     def __init__(self, network: Classifier, threshold: float = 0.4, radius: float = 0.05):
         super().__init__(network)
         if threshold <= 0 or radius < 0:
-            raise Refused(f"strategy.threshold={threshold} strategy.radius={radius}: above 0, and at least 0, are needed")
+            raise Refused(
+                f"strategy.threshold={threshold} strategy.radius={radius}: above 0, and at least 0, are "
+                "needed"
+            )
         self.threshold, self.radius, self.pushed = threshold * math.log(network.head.out_features), radius, []
 
     def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:

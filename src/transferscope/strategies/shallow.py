@@ -1,4 +1,5 @@
-"""Shallow adaptation: the features of a frozen backbone, brought together in closed form, and a classifier fitted to what comes of it."""
+"""Shallow adaptation: the features of a frozen backbone, brought together in closed form, and a classifier
+fitted to what comes of it."""
 
 from typing import Literal, NamedTuple
 
@@ -18,8 +19,8 @@ Scaling = Literal["domain", "source", "none"]
 
 
 class Items(NamedTuple):
-    """Both domains as a method gets them, scaled, in double precision: source [n, d], its labels [n], all target inputs [m, d]; the labelled
-    ones among these again, known [l, d], with their labels [l]."""
+    """Both domains as a method gets them, scaled, in double precision: source [n, d], its labels [n], all
+    target inputs [m, d]; the labelled ones among these again, known [l, d], with their labels [l]."""
 
     source: np.ndarray
     labels: np.ndarray
@@ -29,9 +30,10 @@ class Items(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """What a method gives: the source's items as the classifier is fitted to them, [n, k], and how a target item is mapped there, also one that
-    came later: x @ projection, x as it is where that is None, or k(x, anchors) @ projection, k the gaussian kernel of this bandwidth. weights
-    [n]: of the source's items in the classifier's loss."""
+    """What a method gives: the source's items as the classifier is fitted to them, [n, k], and how a target
+    item is mapped there, also one that came later: x @ projection, x as it is where that is None, or k(x,
+    anchors) @ projection, k the gaussian kernel of this bandwidth. weights [n]: of the source's items in the
+    classifier's loss."""
 
     source: np.ndarray
     projection: np.ndarray | None = None
@@ -43,14 +45,14 @@ class Adapted(NamedTuple):
 class ShallowAdaptation(FittedHead):
     """The frame of the shallow methods, each of which writes `adapt`.
 
-    The classifier learns from the source's mapped items and, at a label budget of 1 or more, from the labelled target items too. Several
-    sources are one. Evaluated items are mapped as the target's, those of the source too; none needs to have been there when the mapping was
-    fitted, so protocol=inductive is as good as transductive. Solved in double precision on the CPU.
+    The classifier learns from the source's mapped items and, at a label budget of 1 or more, from the
+    labelled target items too. Several sources are one. Evaluated items are mapped as the target's, those of
+    the source too; none needs to have been there when the mapping was fitted, so protocol=inductive is as
+    good as transductive. Solved in double precision on the CPU.
 
-    classifier, C, unit_length: as `MappedClassifier` has them. scaling: z-scores by each domain's own mean and deviation (the
-    target's are those of the unlabelled inputs handed over), by the source's, or none. The first is a part of the adaptation, and counts as
-    such beside the baselines, which scale by the source.
-    """
+    classifier, C, unit_length: as `MappedClassifier` has them. scaling: z-scores by each domain's own mean
+    and deviation (the target's are those of the unlabelled inputs handed over), by the source's, or none. The
+    first is a part of the adaptation, and counts as such beside the baselines, which scale by the source."""
 
     sees = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
     needs_target_labels = False
@@ -76,7 +78,11 @@ class ShallowAdaptation(FittedHead):
         raise NotImplementedError
 
     def fit_features(self, pools: Pools) -> None:
-        for which, pool in (("source's", pools.source.inputs), ("target's", pools.unlabelled), ("labelled", pools.target and pools.target.inputs)):
+        for which, pool in (
+            ("source's", pools.source.inputs),
+            ("target's", pools.unlabelled),
+            ("labelled", pools.target and pools.target.inputs),
+        ):
             if pool is not None and not torch.isfinite(pool).all():
                 raise Diverged(f"a feature of the {which} items is not finite")
         items = self._scaled(pools)
@@ -87,11 +93,15 @@ class ShallowAdaptation(FittedHead):
         for name in ("projection", "anchors", "bandwidth"):
             self.memory.remember(name, [] if getattr(adapted, name) is None else getattr(adapted, name))
         known = self.mapped(items.known).cpu().numpy()
-        inputs = np.concatenate([self.memory.unit(torch.from_numpy(adapted.source), "outputs").numpy(), known])
+        inputs = np.concatenate(
+            [self.memory.unit(torch.from_numpy(adapted.source), "outputs").numpy(), known]
+        )
         weights = None if adapted.weights is None else np.r_[adapted.weights, np.ones(len(known))]
         self.fit_classifier(inputs, np.r_[items.labels, items.known_labels], weights)
 
-    def fit_classifier(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> None:
+    def fit_classifier(
+        self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+    ) -> None:
         """inputs [n, k], labels [n], weights [n] of the items' losses, 1 where None."""
         self.memory.fit(inputs, labels, weights)
 
@@ -120,14 +130,18 @@ class ShallowAdaptation(FittedHead):
             mean, scale = torch.zeros_like(mean), torch.ones_like(scale)
         self.memory.remember("mean", mean)
         self.memory.remember("scale", scale)
-        scaled = (self.memory.unit(rows, "inputs").numpy() for rows in (source, (target - mean) / scale, (known - mean) / scale))
+        scaled = (
+            self.memory.unit(rows, "inputs").numpy()
+            for rows in (source, (target - mean) / scale, (known - mean) / scale)
+        )
         source, target, known = scaled
         known_labels = pools.target.labels.cpu().numpy() if pools.target else np.zeros(0, dtype=np.int64)
         return Items(source, pools.source.labels.cpu().numpy(), target, known, known_labels)
 
 
 class Subspace(ShallowAdaptation):
-    """A shallow method on principal components. dimensions: how many, or as many as the smaller domain has."""
+    """A shallow method on principal components. dimensions: how many, or as many as the smaller domain
+    has."""
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAda
 class SourceClassifier(ShallowAdaptation):
     """z = x, no mapping: the classifier learns from the source's scaled features and is used on the target's.
 
-    The baseline of the shallow methods, with their keys. It scales both domains by the source's moments: z-scores by the target's own mean and
-    deviation are adaptation already. With scaling=domain, as in many published tables, a method that takes them too is not credited for them.
-    """
+    The baseline of the shallow methods, with their keys. It scales both domains by the source's moments:
+    z-scores by the target's own mean and deviation are adaptation already. With scaling=domain, as in many
+    published tables, a method that takes them too is not credited for them."""
 
     def __init__(
         self,

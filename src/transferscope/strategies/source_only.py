@@ -1,4 +1,5 @@
-"""Train on the source and use it on the target as it is: the floor of unsupervised adaptation, and the source model of others."""
+"""Train on the source and use it on the target as it is: the floor of unsupervised adaptation, and the source
+model of others."""
 
 from torch import Tensor
 

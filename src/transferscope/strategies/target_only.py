@@ -1,4 +1,5 @@
-"""Train on the labelled target alone: A(∅, T) of Wang et al. 2019 (arXiv 1811.09751). `scratch` is this from random weights."""
+"""Train on the labelled target alone: A(∅, T) of Wang et al. 2019 (arXiv 1811.09751). `scratch` is this from
+random weights."""
 
 from torch import Tensor
 

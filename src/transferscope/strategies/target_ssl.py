@@ -11,10 +11,9 @@ from transferscope.strategies.base import Batch, Strategy
 class TargetSSL(Strategy):
     """min E_T [ -log p_y(x) ] + λ E_U [ H(p(x)) ]: entropy minimisation (Grandvalet & Bengio 2004).
 
-    It has the labels and the unlabelled inputs that adaptation has, and no source: a gain of adaptation over this owes something to the
-    source. λ = entropy_weight grows linearly over the steps, so that an untrained network does not fix its first guesses. Labelled and
-    unlabelled items pass the network in one batch.
-    """
+    It has the labels and the unlabelled inputs that adaptation has, and no source: a gain of adaptation over
+    this owes something to the source. λ = entropy_weight grows linearly over the steps, so that an untrained
+    network does not fix its first guesses. Labelled and unlabelled items pass the network in one batch."""
 
     sees = frozenset({"target_inputs", "target_labels"})
 

@@ -1,7 +1,8 @@
-"""Jobs that hydra-submitit-launcher starts, on a Slurm cluster or here: one that is lost is an outcome like the others.
+"""Jobs that hydra-submitit-launcher starts, on a Slurm cluster or here: one that is lost is an outcome like
+the others.
 
-The launcher asks submitit for one result after another, and would raise at the first job without one while those after it go on.
-"""
+The launcher asks submitit for one result after another, and would raise at the first job without one while
+those after it go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ def is_submitit(launcher: Launcher) -> bool:
 
 @contextmanager
 def lost_jobs_are_outcomes() -> Iterator[None]:
-    """Inside, submitit answers for a job that was killed, cancelled or ran out of time with a failed `JobReturn`."""
+    """Inside, submitit answers for a job that was killed, cancelled or ran out of time with a failed
+    `JobReturn`."""
     from submitit.core.core import Job
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
@@ -31,7 +33,14 @@ def lost_jobs_are_outcomes() -> Iterator[None]:
             trace = [line for line in job._get_outcome_and_result()[1].splitlines() if line.strip()]
             return [_failed(JobFailed(trace[-1] if trace else str(error)))]
         except UncompletedJobError:
-            return [_failed(ProcessDied(f"job {job.job_id} ended without a result (state {job.state}; its output: {job.paths.stderr})"))]
+            return [
+                _failed(
+                    ProcessDied(
+                        f"job {job.job_id} ended without a result (state {job.state}; its output: "
+                        f"{job.paths.stderr})"
+                    )
+                )
+            ]
         for answer in answers:
             if isinstance(answer, JobReturn) and is_order_to_stop(answer._return_value):
                 answer._return_value = ProcessDied(f"job {job.job_id}: {answer._return_value}")

@@ -1,5 +1,5 @@
-"""Composing the jobs of a sweep. Hydra composes once for each set of group choices; plain values are then set on copies, which is what
-it would do itself, at a hundredth of the time."""
+"""Composing the jobs of a sweep. Hydra composes once for each set of group choices; plain values are then set
+on copies, which is what it would do itself, at a hundredth of the time."""
 
 import copy
 from collections.abc import Sequence
@@ -19,12 +19,17 @@ class Composer:
     def __init__(self, loader: ConfigLoaderImpl, config: DictConfig):
         self.loader, self.config = loader, config
         parser = OverridesParser.create(config_loader=loader)
-        self.parse = cache(lambda text: parser.parse_overrides([text])[0])  # the words of a sweep come again in many of its jobs
-        self.is_group = cache(lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra"))  # Hydra copies its config to answer
+        self.parse = cache(
+            lambda text: parser.parse_overrides([text])[0]
+        )  # the words of a sweep come again in many of its jobs
+        self.is_group = cache(
+            lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra")
+        )  # Hydra copies its config to answer
         self.composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
     def task_config(self, point: Sequence[str]) -> DictConfig:
-        """What the job's function is given: everything but Hydra's own node. Hydra's errors for what cannot be composed."""
+        """What the job's function is given: everything but Hydra's own node. Hydra's errors for what cannot
+        be composed."""
         config, _ = self._compose(point)
         return config
 
@@ -49,12 +54,18 @@ class Composer:
         return config, hydra
 
     def _base(self, point: Sequence[str], overrides: list[Override]) -> tuple[DictConfig, DictConfig]:
-        groups = tuple(text for text, override in zip(point, overrides, strict=True) if self.is_group(override.key_or_group))
+        groups = tuple(
+            text
+            for text, override in zip(point, overrides, strict=True)
+            if self.is_group(override.key_or_group)
+        )
         if groups not in self.composed:
             whole = self.loader.load_sweep_config(self.config, list(groups))
             task = OmegaConf.masked_copy(whole, [name for name in whole if name != "hydra"])
             if isinstance(task.get("backbone"), DictConfig) and "name" not in task.backbone:
-                with open_dict(task):  # told here: the choices that the process knows are those of the sweep, not of its points
+                with open_dict(
+                    task
+                ):  # told here: the choices that the process knows are those of the sweep, not of its points
                     task.backbone.name = yamls.backbone_yaml(whole)
             self.composed[groups] = task, whole.hydra
         return self.composed[groups]

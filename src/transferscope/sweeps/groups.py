@@ -14,23 +14,31 @@ MOST = 64  # runs of a group: more gain nothing
 
 
 def groups(jobs: list["Job"]) -> list[list["Job"]]:
-    """The jobs in order, those together that are asked for in the same words but for values that may differ."""
+    """The jobs in order, those together that are asked for in the same words but for values that may
+    differ."""
     found = defaultdict(list)
     for number, job in enumerate(jobs):
-        words = tuple(word.partition("=")[0] if word.startswith(MAY_DIFFER) else word for word in job.overrides)
+        words = tuple(
+            word.partition("=")[0] if word.startswith(MAY_DIFFER) else word for word in job.overrides
+        )
         found[words if can_join(job.request) else number].append(job)
     return [group[start : start + MOST] for group in found.values() for start in range(0, len(group), MOST)]
 
 
 def beside(group: list["Job"]) -> list[str]:
-    """The override that tells the first job of a group about the others: what is different in their configs."""
+    """The override that tells the first job of a group about the others: what is different in their
+    configs."""
     first, *others = (job.request.config for job in group)
-    told = [", ".join(f"{key}: {json.dumps(value)}" for key, value in _differences(first, other).items()) for other in others]
+    told = [
+        ", ".join(f"{key}: {json.dumps(value)}" for key, value in _differences(first, other).items())
+        for other in others
+    ]
     return [f"+beside=[{', '.join(f'{{{one}}}' for one in told)}]"] if others else []
 
 
 def _differences(first: dict[str, Any], other: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"trainer.optimizer.lr": 0.1}: of two configs with the same keys, where they differ, as the other has it."""
+    """{"trainer.optimizer.lr": 0.1}: of two configs with the same keys, where they differ, as the other has
+    it."""
     found = {}
     for key, value in other.items():
         if isinstance(value, dict):

@@ -34,12 +34,21 @@ def rules(section: str, values: dict[str, Any]) -> dict[str, Any]:
         raise Refused(f"{section}.alpha={alpha}: between 0 and 1 is needed")
     with own_words(section):
         baselines.parse(str(values["baseline"]))
-        return {"baseline": str(values["baseline"]), "metric": metric, "margin": Margin.parse(values["margin"], metric), "alpha": float(alpha)}
+        return {
+            "baseline": str(values["baseline"]),
+            "metric": metric,
+            "margin": Margin.parse(values["margin"], metric),
+            "alpha": float(alpha),
+        }
 
 
 def increasing(key: str, numbers: object, what: str, example: str) -> tuple[int, ...]:
     """Whole numbers of at least 2. Raises Refused."""
-    if not isinstance(numbers, list) or not numbers or not all(type(number) is int and number >= 2 for number in numbers):
+    if (
+        not isinstance(numbers, list)
+        or not numbers
+        or not all(type(number) is int and number >= 2 for number in numbers)
+    ):
         raise Refused(f"{key}={numbers}: {what}, each at least 2, are needed, such as {example}")
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise Refused(f"{key}={numbers}: each must be larger than the one before, such as {example}")
@@ -51,4 +60,6 @@ def check_given_once(section: str, points: Iterable[list[str]], example: str) ->
     given = {word for point in points for word in point if word.startswith(f"{section}.")}
     for key, number in Counter(word.partition("=")[0] for word in given).items():
         if number > 1:
-            raise Refused(f"{key}: one value holds for the whole sweep, {number} are given; a list is written {example}")
+            raise Refused(
+                f"{key}: one value holds for the whole sweep, {number} are given; a list is written {example}"
+            )

@@ -1,8 +1,7 @@
 """The launcher of local sweeps: worker processes forked after the import, each given one job after another.
 
-A fork costs milliseconds where a new process costs the imports. A job that ends its process (a signal, memory that ran out, os._exit) is
-reported as such and the others go on.
-"""
+A fork costs milliseconds where a new process costs the imports. A job that ends its process (a signal, memory
+that ran out, os._exit) is reported as such and the others go on."""
 
 import os
 import signal
@@ -34,13 +33,17 @@ class Launcher(BasicLauncher):
 
     def __init__(self, n_jobs: int | str = "auto"):
         if n_jobs != "auto" and (type(n_jobs) is not int or n_jobs < 1):
-            raise Refused(f"hydra.launcher.n_jobs={n_jobs}: a number of processes of at least 1, or auto, is needed")
+            raise Refused(
+                f"hydra.launcher.n_jobs={n_jobs}: a number of processes of at least 1, or auto, is needed"
+            )
         super().__init__()
         self.n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        torch.set_num_threads(1)  # OpenMP's threads do not pass a fork: those started before it would be waited for in vain
+        torch.set_num_threads(
+            1
+        )  # OpenMP's threads do not pass a fork: those started before it would be waited for in vain
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         if device(self.config.trainer.accelerator) != "cpu":
@@ -68,7 +71,9 @@ class Launcher(BasicLauncher):
                         worker.give(waiting.popleft())
                     else:
                         busy.pop(pipe).end()
-        except SystemExit:  # the workers of a terminal get an interrupt too, an order to end comes to this process alone
+        except (
+            SystemExit
+        ):  # the workers of a terminal get an interrupt too, an order to end comes to this process alone
             for worker in busy.values():
                 worker.process.terminate()
             raise
@@ -80,13 +85,17 @@ class Launcher(BasicLauncher):
 
     def _work(self, pipe: connection.Connection) -> None:
         """What a worker does until it is handed nothing."""
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # not through the display of the process it was forked from
+        sys.stdout, sys.stderr = (
+            sys.__stdout__,
+            sys.__stderr__,
+        )  # not through the display of the process it was forked from
         with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
             while job := pipe.recv():
                 number, overrides = job
                 done = run_job(
-                    hydra_context=self.hydra_context, task_function=self.task_function, config=self.composer.job_config(overrides, number),
-                    job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+                    hydra_context=self.hydra_context, task_function=self.task_function,
+                    config=self.composer.job_config(overrides, number), job_dir_key="hydra.sweep.dir",
+                    job_subdir_key="hydra.sweep.subdir",
                 )  # fmt: skip
                 error = done._return_value if done.status == JobStatus.FAILED else None
                 pipe.send(None if error is None else str(error) or type(error).__name__)
@@ -105,7 +114,10 @@ class _Worker:
 
         def begin() -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            for pipe in (self.pipe, *others):  # held open here as well, they would never tell that the sweep's process was killed
+            for pipe in (
+                self.pipe,
+                *others,
+            ):  # held open here as well, they would never tell that the sweep's process was killed
                 pipe.close()
             work(theirs)
 
@@ -125,7 +137,11 @@ class _Worker:
         except (EOFError, ConnectionResetError):
             self.process.join()
             code = self.process.exitcode
-            error = ProcessDied(f"process ended by {signal.Signals(-code).name}" if code < 0 else f"process ended itself with status {code}")
+            error = ProcessDied(
+                f"process ended by {signal.Signals(-code).name}"
+                if code < 0
+                else f"process ended itself with status {code}"
+            )
         status = JobStatus.COMPLETED if error is None else JobStatus.FAILED
         return JobReturn(overrides=self.overrides, status=status, _return_value=error)
 
@@ -136,7 +152,8 @@ class _Worker:
         self.pipe.close()
 
     def stop(self) -> None:
-        """After an interrupt, which the workers of a terminal have got too. What a killed one was at is resumed another time."""
+        """After an interrupt, which the workers of a terminal have got too. What a killed one was at is
+        resumed another time."""
         self.process.join(PATIENCE)
         self.process.kill()
         self.process.join()

@@ -1,4 +1,5 @@
-"""The grid of a sweep before anything is run: its arms, which of them are compared with which, and what they cost."""
+"""The grid of a sweep before anything is run: its arms, which of them are compared with which, and what they
+cost."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -34,13 +35,16 @@ class Branch:
     def with_runs(self, store: Path, seeds: Sequence[int]) -> Arm:
         """The arm with the records of these seeds alone, whatever else the store holds."""
         folders = dict(zip(seeds, (store / name for name in self.prints(seeds)), strict=True))
-        return replace(self.arm, runs={seed: [(folder, record.read_record(folder))] for seed, folder in folders.items()})
+        return replace(
+            self.arm, runs={seed: [(folder, record.read_record(folder))] for seed, folder in folders.items()}
+        )
 
 
 @dataclass(eq=False)
 class Cell:
-    """A branch against its baseline at a label budget. looks: what each look so far has found, `sequential.Finding` as plain values. readings:
-    how often it had been read, with fewer seeds than the last look will have, when its looks were planned."""
+    """A branch against its baseline at a label budget. looks: what each look so far has found,
+    `sequential.Finding` as plain values. readings: how often it had been read, with fewer seeds than the last
+    look will have, when its looks were planned."""
 
     branch: Branch
     baseline: Branch
@@ -72,8 +76,12 @@ def branches(planned: list[Job]) -> list[Branch]:
         consumed = {key: value for key, value in request.consumed.items() if key not in ("seed", "role")}
         key = json.dumps([request.cell, consumed], sort_keys=True)
         if key not in found:
-            differing = [word for word in job.overrides if word not in same and word.partition("=")[0] not in _LABELLED]
-            found[key] = Branch(Arm({key: request.cell[key] for key in CELL_KEYS}, flat(consumed)), " ".join(differing))
+            differing = [
+                word for word in job.overrides if word not in same and word.partition("=")[0] not in _LABELLED
+            ]
+            found[key] = Branch(
+                Arm({key: request.cell[key] for key in CELL_KEYS}, flat(consumed)), " ".join(differing)
+            )
         seed = request.config["seed"]
         found[key].jobs[seed] = job
         found[key].arm.runs[seed] = [(request.store / request.fingerprint, {})]
@@ -86,11 +94,16 @@ def branches(planned: list[Job]) -> list[Branch]:
 
 
 def cells(grid: list[Branch], baseline: str, metric: str, section: str = "until_decided") -> list[Cell]:
-    """Raises Refused, in the words of a section of the config, where the grid holds no baseline for a cell, or several."""
+    """Raises Refused, in the words of a section of the config, where the grid holds no baseline for a cell,
+    or several."""
     with own_words(section):
         name, pinned = baselines.parse(baseline)
         if name == baselines.NAIVE:
-            raise Refused(f"--baseline {name}: it has no runs; give one that the grid holds, and {name} to `compare` afterwards")
+            raise Refused(
+                f"--baseline {name}: it has no runs; give one that the grid holds, and {name} to "
+                "`compare` "
+                "afterwards"
+            )
         by_arm = {branch.arm: branch for branch in grid if not branch.arm.is_twin}
         found = []
         for arm, branch in by_arm.items():
@@ -98,8 +111,13 @@ def cells(grid: list[Branch], baseline: str, metric: str, section: str = "until_
                 continue
             held_against = baselines.find(arm, list(by_arm), name, pinned)
             if not held_against:
-                raise Refused(f"--baseline {baseline}: the grid holds none for {progress.label(arm.cell)}; add it, or choose another")
-            family = f"{arm.cell['target']}/{name}/{metric}/{arm.cell['protocol']}{'/controls' if arm.noise else ''}"
+                raise Refused(
+                    f"--baseline {baseline}: the grid holds none for {progress.label(arm.cell)}; add "
+                    "it, or "
+                    "choose another"
+                )
+            control = "/controls" if arm.noise else ""
+            family = f"{arm.cell['target']}/{name}/{metric}/{arm.cell['protocol']}{control}"
             found += [Cell(branch, by_arm[base], budget, family) for base, budget in held_against]
         if not found:
             raise Refused(f"--baseline {baseline}: the grid holds nothing to compare with it; add a strategy")
@@ -129,14 +147,19 @@ class Cost(NamedTuple):
         return self.runs + self.source_models
 
     def __str__(self) -> str:
-        return f"{self.runs} runs" + (f" and {self.source_models} source trainings" if self.source_models else "")
+        return f"{self.runs} runs" + (
+            f" and {self.source_models} source trainings" if self.source_models else ""
+        )
 
 
 def cost(jobs: list[Job]) -> Cost:
     """From an empty store. A run of source_only is the training of a source model itself."""
     requests = [job.request for job in jobs]
     needed = {_source_model(request) for request in requests if request.initialisation in REACHED_BY_START}
-    return Cost(len(requests), len(needed - {_source_model(request) for request in requests if request.trains_source_model}))
+    return Cost(
+        len(requests),
+        len(needed - {_source_model(request) for request in requests if request.trains_source_model}),
+    )
 
 
 def _source_model(request: Request) -> str:

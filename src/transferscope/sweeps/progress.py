@@ -1,4 +1,5 @@
-"""Watching a sweep: what runs, what is done, what is left, ETA. It reads the store alone, so it works with every launcher."""
+"""Watching a sweep: what runs, what is done, what is left, ETA. It reads the store alone, so it works with
+every launcher."""
 
 import threading
 import time
@@ -15,8 +16,18 @@ from rich.text import Text
 from transferscope.errors import Refused
 from transferscope.store import lease, record
 
-SMALL_FAMILY, SEEDS_FOR_A_FAMILY = 3, 5  # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
-STYLES = {"done": "green", "running": "cyan", "failed": "red", "crashed": "red", "diverged": "yellow", "collapsed": "yellow"}
+SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (
+    3,
+    5,
+)  # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
+STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "crashed": "red",
+    "diverged": "yellow",
+    "collapsed": "yellow",
+}
 
 
 def label(cell: dict, seed: int | None = None) -> str:
@@ -42,7 +53,8 @@ def states(store: Path, fingerprints: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def estimate(store: Path, left: int, workers: int) -> float | None:
-    """Seconds for `left` runs, from the median time of the records of this store; None where there is none yet."""
+    """Seconds for `left` runs, from the median time of the records of this store; None where there is none
+    yet."""
     times = []
     for folder in record.run_folders(store)[-200:]:
         with suppress(Refused, KeyError):
@@ -59,20 +71,33 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
     for job in planned:
         request, cell = job.request, job.request.cell
         status, detail = lease.state(store, request.fingerprint)
-        state = "would run" if status == "missing" else f"would run again ({status})" if job in to_do else status
+        state = (
+            "would run" if status == "missing" else f"would run again ({status})" if job in to_do else status
+        )
         arrow = f"{cell['source']} → {cell['target']}" if cell["source"] else cell["target"]
         table.add_row(
-            request.fingerprint[:8], cell["strategy"], arrow, str(cell["label_budget"] if cell["label_budget"] is not None else "–"),
+            request.fingerprint[:8], cell["strategy"], arrow,
+            str(cell["label_budget"] if cell["label_budget"] is not None else "–"),
             str(request.config["seed"]), Text(state, style=STYLES.get(status, "")),
         )  # fmt: skip
     console.print(table)
     for reason, number in Counter(job.reason for job in refused).items():
-        console.print(f"not applicable ({number}): {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"not applicable ({number}): {reason}",
+            style="yellow",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     for warning in _too_few_seeds(planned):
         console.print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)
     eta = estimate(store, len(to_do), 1)
     when = f", about {duration(eta)} one after another" if eta else ""
-    console.print(f"{len(planned)} runs: {len(planned) - len(to_do)} done, {len(to_do)} to run{when}; {len(refused)} not applicable")
+    console.print(
+        f"{len(planned)} runs: {len(planned) - len(to_do)} done, {len(to_do)} to run{when}; "
+        f"{len(refused)} "
+        "not applicable"
+    )
 
 
 def _too_few_seeds(planned: list) -> list[str]:
@@ -92,7 +117,8 @@ def _too_few_seeds(planned: list) -> list[str]:
 
 
 class Progress:
-    """`with Progress(...)`: a live display on a terminal, a line a finished run elsewhere; a summary at the end."""
+    """`with Progress(...)`: a live display on a terminal, a line a finished run elsewhere; a summary at the
+    end."""
 
     def __init__(self, store: Path, name: str, planned: list, refused: list):
         self.store, self.name, self.refused = store, name, refused
@@ -105,11 +131,19 @@ class Progress:
     def __enter__(self) -> "Progress":
         self.states = states(self.store, list(self.jobs))
         self.finished_before = self._finished()
-        self.live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
+        self.live = (
+            Live(console=self.console, auto_refresh=False, transient=True)
+            if self.console.is_terminal
+            else None
+        )
         if self.live:
             self.live.start()
         else:
-            self.console.print(f"sweep {self.name}: {len(self.jobs)} runs, {self.finished_before} done", highlight=False, markup=False)
+            self.console.print(
+                f"sweep {self.name}: {len(self.jobs)} runs, {self.finished_before} done",
+                highlight=False,
+                markup=False,
+            )
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
         return self
@@ -131,7 +165,11 @@ class Progress:
         counted = Counter(status for status, _ in self.states.values())
         summary = ", ".join(f"{number} {status}" for status, number in counted.most_common())
         more = f"; {len(self.refused)} not applicable" if self.refused else ""
-        self.console.print(f"sweep {self.name}: {summary}{more} in {duration(time.monotonic() - self.began)}", highlight=False, markup=False)
+        self.console.print(
+            f"sweep {self.name}: {summary}{more} in {duration(time.monotonic() - self.began)}",
+            highlight=False,
+            markup=False,
+        )
         for name, (status, reason) in self.states.items():
             if status in ("failed", "crashed", "diverged", "collapsed"):
                 request = self.jobs[name]
@@ -140,16 +178,26 @@ class Progress:
         for line in self.errors:
             self.console.print(f"  {line}", style="red", highlight=False, markup=False, soft_wrap=True)
         for reason, number in Counter(job.reason for job in self.refused).items():
-            self.console.print(f"  not applicable ({number}): {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+            self.console.print(
+                f"  not applicable ({number}): {reason}",
+                style="yellow",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
         if kind is KeyboardInterrupt:
-            self.console.print("interrupted: what is finished is kept; the same command goes on from here", style="yellow")
+            self.console.print(
+                "interrupted: what is finished is kept; the same command goes on from here", style="yellow"
+            )
 
     def _finished(self) -> int:
         return sum(status in record.ANSWERS or status == "failed" for status, _ in self.states.values())
 
     def _watch(self) -> None:
         took = 0.0
-        while not self.stopped.wait(max(0.5, 50 * took)):  # a large sweep is looked at less often: watching takes 2 % of a core at most
+        while not self.stopped.wait(
+            max(0.5, 50 * took)
+        ):  # a large sweep is looked at less often: watching takes 2 % of a core at most
             began = time.thread_time()
             self._update()
             took = time.thread_time() - began
@@ -163,7 +211,10 @@ class Progress:
             self.states[name] = new = lease.state(self.store, name)
             if new[0] != status and new[0] in (*record.ANSWERS, "failed") and not self.live:
                 request = self.jobs[name]
-                line = f"[{self._finished()}/{len(self.jobs)}] {new[0]}: {label(request.cell, request.config['seed'])}{self._eta()}"
+                line = (
+                    f"[{self._finished()}/{len(self.jobs)}] {new[0]}: "
+                    f"{label(request.cell, request.config['seed'])}{self._eta()}"
+                )
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _eta(self) -> str:
@@ -182,7 +233,8 @@ class Progress:
             ProgressBar(total=len(self.jobs), completed=finished, width=30),
             Text(f"{finished}/{len(self.jobs)}  {counted['running']} running  {left} left{self._eta()}"),
         )
-        rows = [Text(f"  {label(self.jobs[n].cell, self.jobs[n].config['seed'])}  {detail.split(', ')[-1]}", style="cyan")
+        rows = [Text(f"  {label(self.jobs[n].cell, self.jobs[n].config['seed'])}  {detail.split(', ')[-1]}",
+            style="cyan")
                 for n, (status, detail) in self.states.items() if status == "running"]  # fmt: skip
         odd = {s: n for s, n in counted.items() if s in ("failed", "crashed", "diverged", "collapsed")}
         rows += [Text(f"  {number} {status}", style=STYLES[status]) for status, number in odd.items()]

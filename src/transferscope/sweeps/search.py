@@ -1,8 +1,9 @@
-"""`run -m ... --search`: every strategy of a grid tuned with the same number of trials by the same rule, the winners run on fresh seeds.
+"""`run -m ... --search`: every strategy of a grid tuned with the same number of trials by the same rule, the
+winners run on fresh seeds.
 
-The plan on disk holds the spaces, the trials and what they scored (key `search`). Trials are records (`role: trial`), and what is proposed
-depends on nothing but the command and the records, so a killed search goes on where it stood.
-"""
+The plan on disk holds the spaces, the trials and what they scored (key `search`). Trials are records (`role:
+trial`), and what is proposed depends on nothing but the command and the records, so a killed search goes on
+where it stood."""
 
 import json
 import sys
@@ -34,7 +35,16 @@ from transferscope.training.compatibility import check_selection
 from transferscope.training.finished import is_done
 
 SELECTIONS = ("target_val", "source_val", *VALIDATORS)
-GRID = ("target", "source", "strategy", "label_budget", "backbone", "initialisation", "protocol", "source_label_noise")
+GRID = (
+    "target",
+    "source",
+    "strategy",
+    "label_budget",
+    "backbone",
+    "initialisation",
+    "protocol",
+    "source_label_noise",
+)
 SEARCHED = ("trainer.", "strategy.", "backbone.")
 OWN = ("seed", "role", "twin", "fold", "folds")  # set here, or of no use in a search
 FIRST_TRIAL_SEED = 1000  # the seeds of trials are never those of the verdict, which begin at 0
@@ -57,10 +67,15 @@ class Settings:
         check_keys("search", values)
         for key in ("trials", "seeds", "runs"):
             if type(values[key]) is not int or not 1 <= values[key] <= FIRST_TRIAL_SEED:
-                raise Refused(f"search.{key}={values[key]}: an integer from 1 to {FIRST_TRIAL_SEED} is needed")
+                raise Refused(
+                    f"search.{key}={values[key]}: an integer from 1 to {FIRST_TRIAL_SEED} is needed"
+                )
         for key, allowed in (("selection", SELECTIONS), ("sampler", tuple(studies.SAMPLERS))):
             if values[key] not in allowed:
-                raise Refused(f"search.{key}={values[key]}: not one of {', '.join(allowed)}{nearest(values[key], allowed)}")
+                raise Refused(
+                    f"search.{key}={values[key]}: not one of "
+                    f"{', '.join(allowed)}{nearest(values[key], allowed)}"
+                )
         with own_words("search"):
             baselines.parse(str(values["baseline"]))
         return cls(**values)
@@ -74,7 +89,8 @@ class Sweeper(sweep.Sweeper):
         found, refused = self.studies(arguments, settings)
         search = Search(settings, found)
         store = Path(self.config.store)
-        hashed = f"{self.config.hydra.runtime.choices.get('experiment') or 'search'}-{record.fingerprint(search.fixed())[:8]}"
+        experiment = self.config.hydra.runtime.choices.get("experiment") or "search"
+        hashed = f"{experiment}-{record.fingerprint(search.fixed())[:8]}"
         search.take_up(store, self.config.sweep or hashed)
         asked = self.next_trials(search)
         if self.dry_run:
@@ -91,7 +107,13 @@ class Sweeper(sweep.Sweeper):
             search.write()
             asked = self.next_trials(search)
         winners = self.winners(search)
-        tuned.write(store, search.name, found, Composer(self.hydra_context.config_loader, self.config), search.provenance)
+        tuned.write(
+            store,
+            search.name,
+            found,
+            Composer(self.hydra_context.config_loader, self.config),
+            search.provenance,
+        )
         returns += self.launch(search, winners, refused)
         tracking.track_sweep(store, search.name, winners[0].request.config["tracking"])
         search.say_result()
@@ -106,7 +128,9 @@ class Sweeper(sweep.Sweeper):
             params = [f"{key}={value}" for key, value in chain(self.params.items(), grid.items())]
             given = parser.parse_overrides([*params, *arguments])
             space = {override.key_or_group: override for override in given if is_searched(override)}
-            [points] = self.split_arguments([override for override in given if override.key_or_group not in space], None)
+            [points] = self.split_arguments(
+                [override for override in given if override.key_or_group not in space], None
+            )
             bases = self.checked([[*point, *trial_words(0)] for point in points])
             for point, base in zip(points, bases, strict=True):
                 if base.request is None:
@@ -114,8 +138,13 @@ class Sweeper(sweep.Sweeper):
                     continue
                 own = {key: override for key, override in space.items() if has(base.request.config, key)}
                 unknown |= {key: override for key, override in space.items() if key not in own}
-                offered = {key: (override.input_line.partition("=")[2], studies.distribution(override)) for key, override in own.items()}
-                found.setdefault(base.request.fingerprint, Study(base, list(point), offered, settings.sampler))
+                offered = {
+                    key: (override.input_line.partition("=")[2], studies.distribution(override))
+                    for key, override in own.items()
+                }
+                found.setdefault(
+                    base.request.fingerprint, Study(base, list(point), offered, settings.sampler)
+                )
         if not found:
             raise Refused(refused[0].reason)
         for key in unknown:
@@ -124,20 +153,39 @@ class Sweeper(sweep.Sweeper):
         for study in found.values():
             if not study.space:
                 what = "trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))"
-                raise Refused(f"--search: no key to search for {study.label}; give an interval, choice or range, such as '{what}'")
+                raise Refused(
+                    f"--search: no key to search for {study.label}; give an interval, choice or range, "
+                    "such "
+                    f"as '{what}'"
+                )
             if why := unserved(study, settings.selection):
-                raise Refused(f"search.selection={settings.selection}: {study.label}: {why}; {', '.join(VALIDATORS)} serve every strategy")
-        cells(branches([study.base for study in found.values()]), settings.baseline, "accuracy", "search")  # refused without its baseline
+                raise Refused(
+                    f"search.selection={settings.selection}: {study.label}: {why}; "
+                    f"{', '.join(VALIDATORS)} "
+                    "serve every strategy"
+                )
+        cells(
+            branches([study.base for study in found.values()]), settings.baseline, "accuracy", "search"
+        )  # refused without its baseline
         return list(found.values()), refused
 
     def checked(self, points: list[list[str]]) -> list[Job]:
-        HydraConfig.instance().set_config(self.config)  # as in a job: where a user's own shelves are is read from there
+        HydraConfig.instance().set_config(
+            self.config
+        )  # as in a job: where a user's own shelves are is read from there
         return sweep.check(self.hydra_context.config_loader, self.config, points)
 
     def next_trials(self, search: "Search") -> list[tuple[Study, Trial]]:
-        """Those that can be run side by side, with their jobs, one a seed; none where all are told. Refused where a value cannot be served."""
+        """Those that can be run side by side, with their jobs, one a seed; none where all are told. Refused
+        where a value cannot be served."""
         asked, seeds = search.ask(), search.settings.seeds
-        jobs = self.all_apply([[*study.point, *trial.overrides(), *trial_words(seed)] for study, trial in asked for seed in range(seeds)])
+        jobs = self.all_apply(
+            [
+                [*study.point, *trial.overrides(), *trial_words(seed)]
+                for study, trial in asked
+                for seed in range(seeds)
+            ]
+        )
         for place, (_, trial) in enumerate(asked):
             trial.jobs = jobs[place * seeds : (place + 1) * seeds]
         return asked
@@ -165,7 +213,10 @@ class Sweeper(sweep.Sweeper):
             return []
         returns, failed = self.train(search.store, search.name, distinct, refused)
         if failed:
-            print("the search waits: some of its runs have no result; the same command tries them again", file=sys.stderr)
+            print(
+                "the search waits: some of its runs have no result; the same command tries them again",
+                file=sys.stderr,
+            )
             sys.exit(1)
         return returns
 
@@ -176,12 +227,17 @@ class Search:
     def __init__(self, settings: Settings, found: list[Study]):
         self.settings, self.studies = settings, found
 
-    # --- the plan --------------------------------------------------------------------------------------------------------------------
+    # --- the plan
+    # --------------------------------------------------------------------------------------------------------
 
     def fixed(self) -> dict:
         """What is settled before the first trial."""
         told = [
-            {"cell": study.cell, "run": study.base.request.fingerprint, "space": {key: text for key, (text, _) in study.space.items()}}
+            {
+                "cell": study.cell,
+                "run": study.base.request.fingerprint,
+                "space": {key: text for key, (text, _) in study.space.items()},
+            }
             for study in self.studies
         ]
         return {**asdict(self.settings), "studies": told}
@@ -198,26 +254,44 @@ class Search:
             raise Refused(f"sweep={name}: planned before without a search; give another name")
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "studies" and stored[key] != fixed[key]]:
-            raise Refused(f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the same, or another name")
-        if [{key: study[key] for key in ("cell", "run", "space")} for study in stored["studies"]] != fixed["studies"]:
-            raise Refused(f"sweep={name}: planned with other strategies, spaces, values or data; give another name")
+            raise Refused(
+                f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the "
+                "same, "
+                "or another name"
+            )
+        if [{key: study[key] for key in ("cell", "run", "space")} for study in stored["studies"]] != fixed[
+            "studies"
+        ]:
+            raise Refused(
+                f"sweep={name}: planned with other strategies, spaces, values or data; give another name"
+            )
 
     def write(self) -> None:
         plan = record.read_json(record.plan_path(self.store, self.name), "sweep plan")
         fixed = self.fixed()
         for told, study in zip(fixed["studies"], self.studies, strict=True):
             told["trials"] = [
-                {"values": trial.values, "score": trial.score, "runs": [job.request.fingerprint for job in trial.jobs]} for trial in study.trials
+                {
+                    "values": trial.values,
+                    "score": trial.score,
+                    "runs": [job.request.fingerprint for job in trial.jobs],
+                }
+                for trial in study.trials
             ]
             told["selected"] = study.best if len(study.trials) == self.settings.trials else None
             told["winners"] = [job.request.fingerprint for job in study.winners]
         record.write_plan(self.store, {**plan, "search": fixed})
 
-    # --- the trials ------------------------------------------------------------------------------------------------------------------
+    # --- the trials
+    # --------------------------------------------------------------------------------------------------------
 
     def ask(self) -> list[tuple[Study, Trial]]:
         """The next trials of every study."""
-        return [(study, trial) for study in self.studies for trial in study.ask(self.settings.trials - len(study.trials))]
+        return [
+            (study, trial)
+            for study in self.studies
+            for trial in study.ask(self.settings.trials - len(study.trials))
+        ]
 
     def tell(self, asked: list[tuple[Study, Trial]]) -> None:
         """Read the scores back. Refused where a study is over and no trial of it has one."""
@@ -225,31 +299,48 @@ class Search:
             study.tell(trial, studies.score(self.store, trial.jobs, self.settings.selection))
         for study in self.studies:
             if len(study.trials) == self.settings.trials and study.best is None:
-                raise Refused(f"search.selection={self.settings.selection}: no trial of {study.label} has a value of it; give another rule")
+                raise Refused(
+                    f"search.selection={self.settings.selection}: no trial of {study.label} has a value "
+                    "of "
+                    "it; give another rule"
+                )
 
-    # --- what is said ----------------------------------------------------------------------------------------------------------------
+    # --- what is said
+    # --------------------------------------------------------------------------------------------------------
 
     @property
     def provenance(self) -> str:
         s = self.settings
         seeds = f"{s.seeds} seed{'s' * (s.seeds > 1)} a trial, from {FIRST_TRIAL_SEED} on"
-        return f"search {self.name} of {self.created[:10]}: {s.sampler}, {seeds}, selected by {s.selection} at the last evaluation"
+        return (
+            f"search {self.name} of {self.created[:10]}: {s.sampler}, {seeds}, selected by {s.selection} "
+            "at the last evaluation"
+        )
 
     def say_ahead(self, refused: list[Job]) -> None:
         """The dry run."""
         console, s = Console(highlight=False, soft_wrap=True), self.settings
         for line in (
-            f"search {self.name}: {len(self.studies)} strategies, {s.trials} trials of {s.seeds} seed{'s' * (s.seeds > 1)} each ({s.sampler}) by "
+            f"search {self.name}: {len(self.studies)} strategies, {s.trials} trials of {s.seeds} "
+            f"seed{'s' * (s.seeds > 1)} each ({s.sampler}) by "
             f"{s.selection}, then {s.runs} runs each with its best values; baseline {s.baseline}",
-            *(f"{study.label}: {', '.join(f'{key}={text}' for key, (text, _) in study.space.items())}" for study in self.studies),
+            *(
+                f"{study.label}: {', '.join(f'{key}={text}' for key, (text, _) in study.space.items())}"
+                for study in self.studies
+            ),
         ):
             console.print(line, markup=False)
         number = s.trials * s.seeds + s.runs
         runs, models = (number * part for part in cost([study.base for study in self.studies]))
-        done = sum(lease.state(self.store, job["fingerprint"])[0] in record.ANSWERS for job in self.planned if job["status"] == "planned")
+        done = sum(
+            lease.state(self.store, job["fingerprint"])[0] in record.ANSWERS
+            for job in self.planned
+            if job["status"] == "planned"
+        )
         eta = progress.estimate(self.store, runs - done, 1)
         console.print(
-            f"at most {Cost(runs, models)}; {done} runs done" + (f", the others about {progress.duration(eta)} one after another" if eta else "")
+            f"at most {Cost(runs, models)}; {done} runs done"
+            + (f", the others about {progress.duration(eta)} one after another" if eta else "")
         )
         for reason, times in Counter(job.reason for job in refused).items():
             console.print(f"not applicable ({times}): {reason}", style="yellow", markup=False)
@@ -258,25 +349,36 @@ class Search:
         console, s = Console(highlight=False, soft_wrap=True), self.settings
         for study in self.studies:
             best = study.trials[study.best]
-            told = f"{s.selection} {best.score:.3f}, trial {study.best + 1} of {s.trials}: {' '.join(best.overrides())}"
+            told = (
+                f"{s.selection} {best.score:.3f}, trial {study.best + 1} of {s.trials}: "
+                f"{' '.join(best.overrides())}"
+            )
             console.print(f"{study.label}: {told}", markup=False)
         folder = record.plan_path(self.store, self.name).parent
         console.print(f"tuned values: {tuned.folder(self.store, self.name)}", markup=False)
-        console.print(f"verdict on fresh seeds: transferscope compare {folder} --baseline {s.baseline}", markup=False)
+        console.print(
+            f"verdict on fresh seeds: transferscope compare {folder} --baseline {s.baseline}", markup=False
+        )
 
 
 def is_searched(override: Override) -> bool:
-    """Whether a key is given as values to search; those of a grid key are the grid. Raises Refused for what a search cannot take."""
+    """Whether a key is given as values to search; those of a grid key are the grid. Raises Refused for what a
+    search cannot take."""
     key, text = override.key_or_group, override.input_line
     if key in OWN:
-        raise Refused(f"{text}: no key of a search, leave it out; search.seeds and search.runs say how many seeds a trial and a winner get")
+        raise Refused(
+            f"{text}: no key of a search, leave it out; search.seeds and search.runs say how many seeds "
+            "a "
+            "trial and a winner get"
+        )
     if not override.is_sweep_override():
         return False
     if key.startswith(SEARCHED):
         return True
     if key not in GRID:
         raise Refused(
-            f"{text}: several values; a search takes those of {', '.join(GRID)} as its grid, and keys of {' '.join(SEARCHED)} as its space"
+            f"{text}: several values; a search takes those of {', '.join(GRID)} as its grid, and keys of "
+            f"{' '.join(SEARCHED)} as its space"
         )
     if isinstance(override.value(), IntervalSweep):
         raise Refused(f"{text}: the grid needs single values, such as {key}=a,b")
@@ -302,7 +404,13 @@ def unserved(study: Study, rule: str) -> str:
     if rule == "target_val" and "target_labels" not in request.sees:
         return "it sees no target label"
     try:
-        check_selection({**request.config, "selection": rule, "keep": "selected"}, request.sees, request.target, request.sources, False)
+        check_selection(
+            {**request.config, "selection": rule, "keep": "selected"},
+            request.sees,
+            request.target,
+            request.sources,
+            False,
+        )
     except NotApplicable as reason:
         return str(reason).partition(": ")[2]
     return ""

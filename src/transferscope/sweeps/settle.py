@@ -1,9 +1,10 @@
-"""`run -m ... --settle`: a sweep after which arms go on training where the end of their training keeps a cell from a claim.
+"""`run -m ... --settle`: a sweep after which arms go on training where the end of their training keeps a cell
+from a claim.
 
-What `compare` says is barred decides what is trained for longer, both arms of the cell at the same length. A longer training is a run of its
-own from the first step: the learning rate's schedule goes by the length, and a finished run keeps nothing to go on from. The plan on disk
-says of each such run which one it lengthens (key `lengthens`), so that `compare` takes the lengths of an arm for one cell.
-"""
+What `compare` says is barred decides what is trained for longer, both arms of the cell at the same length. A
+longer training is a run of its own from the first step: the learning rate's schedule goes by the length, and
+a finished run keeps nothing to go on from. The plan on disk says of each such run which one it lengthens (key
+`lengthens`), so that `compare` takes the lengths of an arm for one cell."""
 
 import json
 import sys
@@ -38,7 +39,10 @@ class Settings(Rules):
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Settings":
         """Raises Refused."""
-        return cls(lengths=increasing("settle.lengths", values["lengths"], "times the steps", "[2,4]"), **rules("settle", values))
+        return cls(
+            lengths=increasing("settle.lengths", values["lengths"], "times the steps", "[2,4]"),
+            **rules("settle", values),
+        )
 
     def to_dict(self) -> dict:
         return {**vars(self), "lengths": list(self.lengths), "margin": self.margin.setting}
@@ -55,7 +59,9 @@ class Sweeper(sweep.Sweeper):
         longer = {times: self.lengthened(planned, times) for times in settings.lengths}
         course = Course(settings, planned, longer, Path(self.config.store), self.sweep_name(planned))
         if self.dry_run:
-            progress.say_plan(course.store, planned, [job for job in planned if not is_done(job.request)], refused)
+            progress.say_plan(
+                course.store, planned, [job for job in planned if not is_done(job.request)], refused
+            )
             course.say_ahead()
             return planned
         record.check_writable(course.store)
@@ -92,22 +98,44 @@ class Sweeper(sweep.Sweeper):
 
 
 class Course:
-    """The planned jobs, what lengthens them (`longer`: by times the steps, by fingerprint), and what compare says of them so far."""
+    """The planned jobs, what lengthens them (`longer`: by times the steps, by fingerprint), and what compare
+    says of them so far."""
 
-    def __init__(self, settings: Settings, planned: list[Job], longer: dict[int, dict[str, Job]], store: Path, name: str):
-        self.settings, self.planned, self.longer, self.store, self.name = settings, planned, longer, store, name
+    def __init__(
+        self,
+        settings: Settings,
+        planned: list[Job],
+        longer: dict[int, dict[str, Job]],
+        store: Path,
+        name: str,
+    ):
+        self.settings, self.planned, self.longer, self.store, self.name = (
+            settings,
+            planned,
+            longer,
+            store,
+            name,
+        )
         cells(branches(planned), settings.baseline, settings.metric, "settle")  # refused without its baseline
         names = {job.request.fingerprint for job in planned}
         for times, jobs in longer.items():
             if clash := next((job for job in jobs.values() if job.request.fingerprint in names), None):
                 steps = clash.request.config["trainer"]["steps"]
-                raise Refused(f"trainer.steps={steps}: {times} times that of another run of the grid; give one length, --settle makes the others")
+                raise Refused(
+                    f"trainer.steps={steps}: {times} times that of another run of the grid; give one "
+                    "length, --settle makes the others"
+                )
         for plan in record.read_plans(store):
             if "sequential" in plan and names & {job["fingerprint"] for job in plan["jobs"]}:
-                raise Refused(f"--settle: sweep {plan['name']} looked at runs of this grid until they were decided, which is final")
+                raise Refused(
+                    f"--settle: sweep {plan['name']} looked at runs of this grid until they were "
+                    "decided, "
+                    "which is final"
+                )
         self.check_settings()
 
-    # --- the plan --------------------------------------------------------------------------------------------------------------------
+    # --- the plan
+    # --------------------------------------------------------------------------------------------------------
 
     def check_settings(self) -> None:
         """Refused where the sweep was settled with other ones."""
@@ -115,22 +143,31 @@ class Course:
         stored = record.read_json(path, "sweep plan").get("settle") if path.exists() else None
         for key, value in self.settings.to_dict().items():
             if stored and stored[key] != value:
-                raise Refused(f"sweep={self.name}: settled with {key} {json.dumps(stored[key])}; give the same, or another name")
+                raise Refused(
+                    f"sweep={self.name}: settled with {key} {json.dumps(stored[key])}; give the same, or "
+                    "another name"
+                )
 
     def write_settings(self) -> None:
         plan = record.read_json(record.plan_path(self.store, self.name), "sweep plan")
         record.write_plan(self.store, {**plan, "settle": self.settings.to_dict()})
 
     def lengthens(self, times: int) -> dict[str, dict]:
-        return {longer.request.fingerprint: {"run": name, "times": times} for name, longer in self.longer[times].items()}
+        return {
+            longer.request.fingerprint: {"run": name, "times": times}
+            for name, longer in self.longer[times].items()
+        }
 
-    # --- what is trained for longer --------------------------------------------------------------------------------------------------
+    # --- what is trained for longer
+    # --------------------------------------------------------------------------------------------------
 
     def compared(self) -> list[Cell]:
         s = self.settings
         with own_words("settle"):
             runs = record.plan_path(self.store, self.name).parent
-            return list(compare(runs, s.baseline, s.metric, SELECTION, s.margin.setting, s.alpha, protocol="both"))
+            return list(
+                compare(runs, s.baseline, s.metric, SELECTION, s.margin.setting, s.alpha, protocol="both")
+            )
 
     def barred(self, times: int) -> list[Cell]:
         """Those that a training of this length may free."""
@@ -138,29 +175,49 @@ class Course:
 
     def jobs(self, barred: list[Cell], times: int) -> list[Job]:
         """Both arms of these cells at this length."""
-        planned = {longer.request.fingerprint: name for jobs in self.longer.values() for name, longer in jobs.items()}
+        planned = {
+            longer.request.fingerprint: name for jobs in self.longer.values() for name, longer in jobs.items()
+        }
         found = {}
         for cell in barred:
             for folder in (*cell.evidence.strategy_runs, *cell.evidence.baseline_runs):
                 name = planned.get(folder.name, folder.name)
                 if name not in self.longer[times]:
                     label = progress.label(cell.to_dict())
-                    raise Refused(f"--settle: {label}: run {name} is not of this grid; give the whole grid of sweep {self.name}")
+                    raise Refused(
+                        f"--settle: {label}: run {name} is not of this grid; give the whole grid of "
+                        "sweep "
+                        f"{self.name}"
+                    )
                 found[name] = self.longer[times][name]
         return list(found.values())
 
-    # --- what is said ----------------------------------------------------------------------------------------------------------------
+    # --- what is said
+    # --------------------------------------------------------------------------------------------------------
 
     def say_ahead(self) -> None:
         """The dry run: the most that the longer trainings can cost."""
         console, s = Console(highlight=False, soft_wrap=True), self.settings
-        told = record.plan_path(self.store, self.name).exists() and all(is_done(job.request) for job in self.planned)
+        told = record.plan_path(self.store, self.name).exists() and all(
+            is_done(job.request) for job in self.planned
+        )
         barred = self.barred(s.lengths[-1]) if told else []
-        what = f"{len(barred)} cells are barred by training that had not finished" if told else "which cells are barred is known after the sweep"
-        console.print(f"settle against {s.baseline}, {s.metric}, margin {s.margin.setting}, alpha {s.alpha}: {what}", markup=False)
+        what = (
+            f"{len(barred)} cells are barred by training that had not finished"
+            if told
+            else "which cells are barred is known after the sweep"
+        )
+        console.print(
+            f"settle against {s.baseline}, {s.metric}, margin {s.margin.setting}, alpha {s.alpha}: {what}",
+            markup=False,
+        )
         seconds = 0.0
         for times in s.lengths:
-            jobs = self.jobs([cell for cell in barred if cell.times_steps < times], times) if told else list(self.longer[times].values())
+            jobs = (
+                self.jobs([cell for cell in barred if cell.times_steps < times], times)
+                if told
+                else list(self.longer[times].values())
+            )
             left = [job for job in jobs if not is_done(job.request)]
             seconds += times * (progress.estimate(self.store, len(left), 1) or 0.0)
             console.print(f"{times} times the steps: at most {cost(jobs)}; {len(jobs) - len(left)} runs done")
@@ -175,7 +232,9 @@ class Course:
             why = f" ({cell.reason})" if cell.reason else ""
             low, high = cell.ci_simultaneous
             interval = f"Δ {cell.delta:+.3f} [{low:+.3f}, {high:+.3f}]"
-            console.print(f"{progress.label(cell.to_dict())}: {cell.verdict} at {length}{why}; {interval}", markup=False)
+            console.print(
+                f"{progress.label(cell.to_dict())}: {cell.verdict} at {length}{why}; {interval}", markup=False
+            )
         if not settled:
             console.print("no cell is barred by training that had not finished")
         folder, s = record.plan_path(self.store, self.name).parent, self.settings

@@ -1,4 +1,5 @@
-"""One strategy's share of a search: the values it is offered, what its trials scored, the best of them. Optuna is imported here alone."""
+"""One strategy's share of a search: the values it is offered, what its trials scored, the best of them.
+Optuna is imported here alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from transferscope.sweeps.job import Job
 
 SAMPLERS = {"random": "RandomSampler", "tpe": "TPESampler"}
-TOGETHER = 4  # trials that tpe proposes at once: not the number of processes, on which the values would then depend
+TOGETHER = (
+    4  # trials that tpe proposes at once: not the number of processes, on which the values would then depend
+)
 
 
 def optuna() -> ModuleType:
@@ -25,13 +28,16 @@ def optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:
-        raise Refused("--search: needs optuna, which is not installed; pip install 'transferscope[search]'") from error
+        raise Refused(
+            "--search: needs optuna, which is not installed; pip install 'transferscope[search]'"
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
 
 def distribution(override: Override) -> Any:
-    """Optuna's distribution of a swept key, by the words of Hydra's grammar: interval, tag(log, …), tag(int, …), choice and range.
+    """Optuna's distribution of a swept key, by the words of Hydra's grammar: interval, tag(log, …), tag(int,
+    …), choice and range.
 
     Raises Refused.
     """
@@ -43,7 +49,10 @@ def distribution(override: Override) -> Any:
     if unknown := sorted(tags - {"log", "int"}):
         raise Refused(f"{override.input_line}: tag {unknown[0]} is not one of log, int")
     if low >= high or ("log" in tags and low <= 0):
-        raise Refused(f"{override.input_line}: an interval from low to high is needed{', above 0 with tag log' if 'log' in tags else ''}")
+        raise Refused(
+            f"{override.input_line}: an interval from low to high is "
+            f"needed{', above 0 with tag log' if 'log' in tags else ''}"
+        )
     if "int" in tags or isinstance(low, int):
         return at.IntDistribution(int(low), int(high), log="log" in tags)
     return at.FloatDistribution(float(low), float(high), log="log" in tags)
@@ -51,7 +60,8 @@ def distribution(override: Override) -> Any:
 
 @dataclass
 class Trial:
-    """values: as they stand in overrides. jobs: one a seed. score: their mean, None while they run or where no run has one."""
+    """values: as they stand in overrides. jobs: one a seed. score: their mean, None while they run or where
+    no run has one."""
 
     values: dict[str, str]
     jobs: list["Job"] = field(default_factory=list)
@@ -62,15 +72,19 @@ class Trial:
 
 
 class Study:
-    """A cell of the grid and its trials. base: the cell without any searched value. space: key -> (as given, Optuna's distribution)."""
+    """A cell of the grid and its trials. base: the cell without any searched value. space: key -> (as given,
+    Optuna's distribution)."""
 
     def __init__(self, base: "Job", point: list[str], space: dict[str, tuple[str, Any]], sampler: str):
         self.base, self.point, self.space, self.sampler = base, point, space, sampler
         self.trials: list[Trial] = []
         self.winners: list[Job] = []
-        # drawn from the space alone: strategies that share it are offered the same values, and more trials begin with the same ones
+        # drawn from the space alone: strategies that share it are offered the same values, and more trials
+        # begin with the same ones
         seed = int(record.fingerprint({key: text for key, (text, _) in space.items()}), 16) % 2**32
-        self.study = optuna().create_study(direction="maximize", sampler=getattr(optuna().samplers, SAMPLERS[sampler])(seed=seed))
+        self.study = optuna().create_study(
+            direction="maximize", sampler=getattr(optuna().samplers, SAMPLERS[sampler])(seed=seed)
+        )
 
     @property
     def cell(self) -> dict:
@@ -105,12 +119,14 @@ class Study:
 
 
 def written(value: Any) -> str:
-    """As an override: a float with six digits, so that the plan, the record and the yaml hold the same number."""
+    """As an override: a float with six digits, so that the plan, the record and the yaml hold the same
+    number."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def score(store: Path, jobs: Sequence["Job"], rule: str) -> float | None:
-    """What a selection rule says of runs at their last evaluation: the mean, None where one of them has no finite value."""
+    """What a selection rule says of runs at their last evaluation: the mean, None where one of them has no
+    finite value."""
     values = [_score(store / job.request.fingerprint, rule) for job in jobs]
     return None if None in values else float(np.mean(values))
 

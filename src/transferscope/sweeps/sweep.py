@@ -1,4 +1,5 @@
-"""A sweep: its jobs expanded, checked and planned before the first one starts; what is left of them run by Hydra's launcher."""
+"""A sweep: its jobs expanded, checked and planned before the first one starts; what is left of them run by
+Hydra's launcher."""
 
 import sys
 from collections.abc import Sequence
@@ -31,13 +32,18 @@ from transferscope.training.request import resolve
 
 
 class Sweeper(BasicSweeper):
-    """Hydra's basic sweeper with unions of grids, checks before the start, each distinct run once, and a display.
+    """Hydra's basic sweeper with unions of grids, checks before the start, each distinct run once, and a
+    display.
 
-    params: key -> values, a product, as in Hydra's own. grids: several such products, run one after another; what the command line gives
-    holds in each of them. dry_run: say what would run and stop.
-    """
+    params: key -> values, a product, as in Hydra's own. grids: several such products, run one after another;
+    what the command line gives holds in each of them. dry_run: say what would run and stop."""
 
-    def __init__(self, params: dict[str, str] | None = None, grids: list[dict[str, str]] | None = None, dry_run: bool = False):
+    def __init__(
+        self,
+        params: dict[str, str] | None = None,
+        grids: list[dict[str, str]] | None = None,
+        dry_run: bool = False,
+    ):
         super().__init__(max_batch_size=None, params=params)
         self.grids, self.dry_run = grids or [{}], dry_run
 
@@ -60,7 +66,9 @@ class Sweeper(BasicSweeper):
 
     def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Job]]:
         """Every point checked: the distinct jobs, and those that do not apply. Refused where none does."""
-        HydraConfig.instance().set_config(self.config)  # as in a job: where a user's own shelves are is read from there
+        HydraConfig.instance().set_config(
+            self.config
+        )  # as in a job: where a user's own shelves are is read from there
         jobs = check(self.hydra_context.config_loader, self.config, points)
         planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
         refused = [job for job in jobs if not job.request]
@@ -69,10 +77,15 @@ class Sweeper(BasicSweeper):
         copies.say(job.request.tested for job in planned)
         return planned, refused
 
-    def train(self, store: Path, name: str, planned: list[Job], refused: list[Job]) -> tuple[Sequence[Any], bool]:
+    def train(
+        self, store: Path, name: str, planned: list[Job], refused: list[Job]
+    ) -> tuple[Sequence[Any], bool]:
         """Launch what has no answer yet, with a display; whether something is left without one."""
         to_do = [job for job in planned if not is_done(job.request)]
-        with Progress(store, name, planned, refused) as progress, lost_jobs_are_outcomes() if is_submitit(self.launcher) else nullcontext():
+        with (
+            Progress(store, name, planned, refused) as progress,
+            lost_jobs_are_outcomes() if is_submitit(self.launcher) else nullcontext(),
+        ):
             outcomes = self.launched(groups(to_do), name)
             for job, outcome in outcomes:
                 if isinstance(outcome._return_value, ProcessDied):
@@ -83,12 +96,20 @@ class Sweeper(BasicSweeper):
         return [outcome for _, outcome in outcomes], progress.failed
 
     def launched(self, together: list[list[Job]], name: str) -> list[tuple[Job, JobReturn]]:
-        """Every job and what became of it. Where a group of several broke, what it has not finished is run one by one."""
-        returns = self.launcher.launch([as_launched(group, name) for group in together], initial_job_idx=0) if together else []
+        """Every job and what became of it. Where a group of several broke, what it has not finished is run
+        one by one."""
+        returns = (
+            self.launcher.launch([as_launched(group, name) for group in together], initial_job_idx=0)
+            if together
+            else []
+        )
         outcomes, left = [], []
         for group, outcome in zip(together, returns, strict=False):
             if len(group) > 1 and isinstance(outcome._return_value, BaseException):
-                print(f"{len(group)} runs side by side: {outcome._return_value}; each is run by itself", file=sys.stderr)
+                print(
+                    f"{len(group)} runs side by side: {outcome._return_value}; each is run by itself",
+                    file=sys.stderr,
+                )
                 left += [[job] for job in group if not is_done(job.request)]
             else:
                 outcomes += [(job, outcome) for job in group]
@@ -105,23 +126,36 @@ class Sweeper(BasicSweeper):
         return [list(point) for point in dict.fromkeys(map(tuple, points))]
 
     def sweep_name(self, planned: list[Job]) -> str:
-        """The key `sweep`, else the experiment's name, else a hash of what is planned: the same command is the same sweep."""
+        """The key `sweep`, else the experiment's name, else a hash of what is planned: the same command is
+        the same sweep."""
         experiment = self.config.hydra.runtime.choices.get("experiment")
         if self.config.sweep is not None and Path(str(self.config.sweep)).name != str(self.config.sweep):
             raise Refused(f"sweep={self.config.sweep}: the name of a folder is needed, without /")
-        return self.config.sweep or experiment or f"sweep-{record.fingerprint(sorted(job.request.fingerprint for job in planned))[:8]}"
+        return (
+            self.config.sweep
+            or experiment
+            or f"sweep-{record.fingerprint(sorted(job.request.fingerprint for job in planned))[:8]}"
+        )
 
 
 def as_launched(group: list[Job], name: str) -> list[str]:
-    """The overrides of a group's first job with what sets the others apart, and the device they were planned for: where they run there may be
-    another. The store is told as the plan has it: a yaml may say ~, which Hydra would make a folder of."""
+    """The overrides of a group's first job with what sets the others apart, and the device they were planned
+    for: where they run there may be another. The store is told as the plan has it: a yaml may say ~, which
+    Hydra would make a folder of."""
     accelerator = "gpu" if group[0].request.consumed["device"] == "cuda" else "cpu"
     store = paths.quoted(group[0].request.config["store"])
-    return [*group[0].overrides, f"store={store}", f"trainer.accelerator={accelerator}", f"sweep={name}", *beside(group)]
+    return [
+        *group[0].overrides,
+        f"store={store}",
+        f"trainer.accelerator={accelerator}",
+        f"sweep={name}",
+        *beside(group),
+    ]
 
 
 def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
-    """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything else wrong is Refused."""
+    """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything
+    else wrong is Refused."""
     composer = Composer(loader, config)
     jobs = []
     for point in points:
@@ -132,16 +166,23 @@ def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]])
     return jobs
 
 
-def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job], lengthens: dict[str, dict] | None = None) -> str:
-    """The family of the verdicts, on disk before the first run. A sweep of the same name is added to, never shortened. lengthens: of jobs that are
-    longer trainings of others, by fingerprint, which `run` that is and how many `times` its steps."""
+def write_plan(
+    store: Path, name: str, planned: list[Job], refused: list[Job], lengthens: dict[str, dict] | None = None
+) -> str:
+    """The family of the verdicts, on disk before the first run. A sweep of the same name is added to, never
+    shortened. lengthens: of jobs that are longer trainings of others, by fingerprint, which `run` that is and
+    how many `times` its steps."""
     entries = [
         {
             "fingerprint": job.request.fingerprint,
             "cell": job.request.cell,
             "seed": job.request.config["seed"],
             "role": job.request.config["role"],
-            "variant": {key: value for key in ("source_label_noise", "twin", "folds") if (value := job.request.consumed.get(key))},
+            "variant": {
+                key: value
+                for key in ("source_label_noise", "twin", "folds")
+                if (value := job.request.consumed.get(key))
+            },
             "status": "planned",
             "reason": "",
             "overrides": " ".join(job.overrides),
@@ -151,7 +192,11 @@ def write_plan(store: Path, name: str, planned: list[Job], refused: list[Job], l
     ]
     entries += [not_applicable(job) for job in refused]
     path = record.plan_path(store, name)
-    before = record.read_json(path, "sweep plan") if path.exists() else {"name": name, "created": record.now(), "jobs": []}
+    before = (
+        record.read_json(path, "sweep plan")
+        if path.exists()
+        else {"name": name, "created": record.now(), "jobs": []}
+    )
     new = {_identity(entry) for entry in entries}
     kept = [entry for entry in before["jobs"] if _identity(entry) not in new]
     record.write_plan(store, {**before, "jobs": kept + entries})

@@ -1,4 +1,5 @@
-"""The values that a search has found, as yaml files of the shelf experiment/ that say where they come from."""
+"""The values that a search has found, as yaml files of the shelf experiment/ that say where they come
+from."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from transferscope.sweeps.studies import Study
 
 CHOICES = ("strategy", "backbone", "trainer")
 NO_CHOICE = (  # of a place or a run
-    "seed", "role", "store", "data_root", "download", "tracking", "sweep", "until_decided", "search", "settle", "keep",
+    "seed", "role", "store", "data_root", "download", "tracking", "sweep", "until_decided", "search",
+    "settle", "keep",
 )  # fmt: skip
 
 
@@ -22,7 +24,8 @@ def folder(store: Path, name: str) -> Path:
 
 
 def write(store: Path, name: str, found: list[Study], composer: Composer, provenance: str) -> None:
-    """One file a study: `experiment=FILE` composes the run that was selected, but for its seed and where it is kept."""
+    """One file a study: `experiment=FILE` composes the run that was selected, but for its seed and where it
+    is kept."""
     for study, file in zip(found, names(found), strict=True):
         text = written(study, composer, provenance)
         record.write_atomically(folder(store, name) / "experiment" / f"{file}.yaml", text)
@@ -30,7 +33,14 @@ def write(store: Path, name: str, found: list[Study], composer: Composer, proven
 
 def names(found: list[Study]) -> list[str]:
     """STRATEGY-SOURCE-TARGET-BUDGET; with what else was chosen where that leaves two alike."""
-    cells = [[str(study.cell[key]) for key in ("strategy", "source", "target", "label_budget") if study.cell[key] is not None] for study in found]
+    cells = [
+        [
+            str(study.cell[key])
+            for key in ("strategy", "source", "target", "label_budget")
+            if study.cell[key] is not None
+        ]
+        for study in found
+    ]
     if len(set(map(tuple, cells))) < len(found):
         more = ("backbone", "initialisation", "protocol", "source_label_noise")
         for cell, study in zip(cells, found, strict=True):
@@ -42,7 +52,9 @@ def written(study: Study, composer: Composer, provenance: str) -> str:
     config = study.winners[0].request.config
     chosen = composer.job_config(study.winners[0].overrides, 0).hydra.runtime.choices
     choices = {group: chosen[group] for group in CHOICES}
-    plain = OmegaConf.to_container(composer.task_config([f"{group}={name}" for group, name in choices.items()]), resolve=True)
+    plain = OmegaConf.to_container(
+        composer.task_config([f"{group}={name}" for group, name in choices.items()]), resolve=True
+    )
     values = {
         "defaults": [{f"override /{group}": name} for group, name in choices.items()],
         **difference(plain, {key: value for key, value in config.items() if key not in NO_CHOICE}),
@@ -52,7 +64,11 @@ def written(study: Study, composer: Composer, provenance: str) -> str:
     head = [
         "# @package _global_",
         f"# Tuned by search: {progress.label(study.cell)}: {', '.join(best.overrides())}",
-        f"# {provenance}; trial {study.best + 1} of {len(study.trials)} with score {best.score:.6g}; space {space}",
+        (
+            f"# {provenance}; trial {study.best + 1} of {len(study.trials)} with score {best.score:.6g}; "
+            "space "
+            f"{space}"
+        ),
     ]
     return "\n".join([*head, OmegaConf.to_yaml(OmegaConf.create(values))])
 

@@ -1,8 +1,8 @@
-"""`run -m ... --until-decided`: a sweep that brings seeds to the cells that still need them. What the looks decide is in sequential.py.
+"""`run -m ... --until-decided`: a sweep that brings seeds to the cells that still need them. What the looks
+decide is in sequential.py.
 
-The plan on disk holds the cells, the looks and all that was decided at them (key `sequential`), so that a killed sweep goes on where it
-stood and a decision is never made twice.
-"""
+The plan on disk holds the cells, the looks and all that was decided at them (key `sequential`), so that a
+killed sweep goes on where it stood and a decision is never made twice."""
 
 import json
 import sys
@@ -60,7 +60,8 @@ class Sweeper(sweep.Sweeper):
         planned, refused = self.jobs(points)
         store = Path(self.config.store)
         course = Course(settings, planned)
-        hashed = f"{self.config.hydra.runtime.choices.get('experiment') or 'sweep'}-{record.fingerprint(course.fixed())[:8]}"
+        experiment = self.config.hydra.runtime.choices.get("experiment") or "sweep"
+        hashed = f"{experiment}-{record.fingerprint(course.fixed())[:8]}"
         course.read(store, self.config.sweep or hashed)
         if self.dry_run:
             course.say_ahead(refused)
@@ -75,7 +76,13 @@ class Sweeper(sweep.Sweeper):
             outcomes, failed = self.train(store, course.name, jobs, refused)
             returns += outcomes
             if failed:
-                print(f"look {course.taken + 1} waits: some of its runs have no result; the same command tries them again", file=sys.stderr)
+                print(
+                    (
+                        f"look {course.taken + 1} waits: some of its runs have no result; the same command "
+                        "tries them again"
+                    ),
+                    file=sys.stderr,
+                )
                 sys.exit(1)
             course.look()
         tracking.track_sweep(store, course.name, planned[0].request.config["tracking"])
@@ -92,14 +99,21 @@ class Course:
             raise Refused("fold: --until-decided takes one run a seed; leave fold out, or --until-decided")
         self.branches = branches(planned)
         self.seeds = list(self.branches[0].jobs)
-        if any(set(branch.jobs) != set(self.seeds) for branch in self.branches) or len(self.seeds) != settings.looks[-1]:
+        if (
+            any(set(branch.jobs) != set(self.seeds) for branch in self.branches)
+            or len(self.seeds) != settings.looks[-1]
+        ):
             number = " or ".join(str(n) for n in sorted({len(branch.jobs) for branch in self.branches}))
             looks = json.dumps(settings.looks)
-            raise Refused(f"seed: {number} seeds for looks at {looks}; leave seed out, or give the {settings.looks[-1]} of the last look")
+            raise Refused(
+                f"seed: {number} seeds for looks at {looks}; leave seed out, or give the "
+                f"{settings.looks[-1]} of the last look"
+            )
         self.cells = cells(self.branches, settings.baseline, settings.metric)
         self.taken = 0
 
-    # --- the plan --------------------------------------------------------------------------------------------------------------------
+    # --- the plan
+    # --------------------------------------------------------------------------------------------------------
 
     def fixed(self) -> dict:
         """What is settled before the first run."""
@@ -133,8 +147,14 @@ class Course:
             raise Refused(f"sweep={name}: planned before without looks; give another name")
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "cells" and stored[key] != fixed[key]]:
-            raise Refused(f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the same, or another name")
-        if [{key: cell[key] for key in cell if key not in COURSE} for cell in stored["cells"]] != fixed["cells"]:
+            raise Refused(
+                f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the "
+                "same, "
+                "or another name"
+            )
+        if [{key: cell[key] for key in cell if key not in COURSE} for cell in stored["cells"]] != fixed[
+            "cells"
+        ]:
             raise Refused(f"sweep={name}: planned with other cells or other data; give another name")
         self.taken = stored["taken"]
         for cell, entry in zip(self.cells, stored["cells"], strict=True):
@@ -144,13 +164,18 @@ class Course:
         path = record.plan_path(self.store, self.name)
         if path.exists():
             plan = record.read_json(path, "sweep plan")
-            for cell, entry in zip(self.cells, plan["sequential"]["cells"], strict=True):  # counted by whoever made the plan
+            for cell, entry in zip(
+                self.cells, plan["sequential"]["cells"], strict=True
+            ):  # counted by whoever made the plan
                 cell.readings = entry.get("readings", 0)
         else:
             plan = {"name": self.name, "created": record.now(), "jobs": []}
             self._count_readings()
         fixed = self.fixed()
-        found = [{**entry, "readings": cell.readings, "looks": cell.looks} for entry, cell in zip(fixed["cells"], self.cells, strict=True)]
+        found = [
+            {**entry, "readings": cell.readings, "looks": cell.looks}
+            for entry, cell in zip(fixed["cells"], self.cells, strict=True)
+        ]
         record.write_plan(self.store, {**plan, "sequential": {**fixed, "taken": self.taken, "cells": found}})
 
     def _count_readings(self) -> None:
@@ -161,38 +186,62 @@ class Course:
         for cell in self.cells:
             cell.readings = log.before(identity(cell.branch.arm, cell.baseline.arm), self.seeds)
         if number := sum(cell.readings > 0 for cell in self.cells):
-            print(f"{number} cells were read before their looks were planned: each look is at a fifth of its level a reading", file=sys.stderr)
+            print(
+                (
+                    f"{number} cells were read before their looks were planned: each look is at a fifth of "
+                    "its "
+                    "level a reading"
+                ),
+                file=sys.stderr,
+            )
 
     def _note(self, seeds: list[int]) -> None:
         """A look is a reading to whoever judges these cells by another plan."""
         lines = [
-            {"read": identity(cell.branch.arm, cell.baseline.arm), "family": f"{self.name}/{cell.family}", "seeds": seeds, "planned": []}
+            {
+                "read": identity(cell.branch.arm, cell.baseline.arm),
+                "family": f"{self.name}/{cell.family}",
+                "seeds": seeds,
+                "planned": [],
+            }
             for cell in self.cells
             if cell.is_open
         ]
         readings.open_log(self.store).note(lines)
 
-    # --- the looks -------------------------------------------------------------------------------------------------------------------
+    # --- the looks
+    # --------------------------------------------------------------------------------------------------------
 
     def next_jobs(self) -> list[Job]:
-        """Of the next look: the runs of the open cells and of their baselines; none where there is no next look."""
+        """Of the next look: the runs of the open cells and of their baselines; none where there is no next
+        look."""
         return self.jobs_at(self.settings.looks[self.taken]) if self.taken < len(self.settings.looks) else []
 
     def jobs_at(self, seeds: int) -> list[Job]:
         needed = {branch for cell in self.cells if cell.is_open for branch in (cell.branch, cell.baseline)}
-        jobs = [branch.jobs[seed] for seed in self.seeds[:seeds] for branch in self.branches if branch in needed]
-        return list({job.request.fingerprint: job for job in jobs}.values())  # a deterministic run is that of every seed
+        jobs = [
+            branch.jobs[seed] for seed in self.seeds[:seeds] for branch in self.branches if branch in needed
+        ]
+        return list(
+            {job.request.fingerprint: job for job in jobs}.values()
+        )  # a deterministic run is that of every seed
 
     def look(self) -> None:
-        """Look at the open cells and write down what was found, once: another process may have been quicker."""
+        """Look at the open cells and write down what was found, once: another process may have been
+        quicker."""
         families = defaultdict(list)
         for cell in self.cells:
             families[cell.family].append(cell)
         reader = Reader(self.settings.metric, SELECTION)
         self._note(self.seeds[: self.settings.looks[self.taken]])
-        found = {cell: finding for family in families.values() for cell, finding in self._look(family, reader)}
+        found = {
+            cell: finding for family in families.values() for cell, finding in self._look(family, reader)
+        }
         if reader.broken:
-            raise Refused(f"{self.store / next(iter(reader.broken))}: its evaluations cannot be read; remove the folder to run it again")
+            raise Refused(
+                f"{self.store / next(iter(reader.broken))}: its evaluations cannot be read; remove the "
+                "folder to run it again"
+            )
         taken = self.taken
         self.read(self.store, self.name)
         if self.taken == taken:
@@ -202,7 +251,14 @@ class Course:
             self.write()
         states = Counter(cell.looks[-1]["state"] for cell in self.cells)
         told = ", ".join(f"{number} {state}" for state, number in states.items())
-        print(f"look {self.taken} of {len(self.settings.looks)}, {self.settings.looks[self.taken - 1]} seeds: {told}", file=sys.stderr)
+        print(
+            (
+                f"look {self.taken} of {len(self.settings.looks)}, {self.settings.looks[self.taken - 1]} "
+                "seeds: "
+                f"{told}"
+            ),
+            file=sys.stderr,
+        )
 
     def _look(self, family: list[Cell], reader: Reader) -> list[tuple[Cell, dict]]:
         seeds = self.seeds[: self.settings.looks[self.taken]]
@@ -214,10 +270,17 @@ class Course:
                 try:
                     pairs.append((cell, *self._pair(cell, seeds, reader)))
                 except scores.NotSelectable as why:
-                    empty = sequential.Finding("stopped", "undecided", "cannot be compared", str(why), None, None, None, 0)
+                    empty = sequential.Finding(
+                        "stopped", "undecided", "cannot be compared", str(why), None, None, None, 0
+                    )
                     found.append((cell, asdict(empty)))
         findings = sequential.look(
-            [pair for _, pair, _ in pairs], [margin for *_, margin in pairs], self.taken + 1, untold, len(family), self.settings.design
+            [pair for _, pair, _ in pairs],
+            [margin for *_, margin in pairs],
+            self.taken + 1,
+            untold,
+            len(family),
+            self.settings.design,
         )
         return found + [(cell, asdict(finding)) for (cell, *_), finding in zip(pairs, findings, strict=True)]
 
@@ -229,13 +292,17 @@ class Course:
         pair = pairing.tested(evidence, self.settings.metric, "random", trained.rises(evidence, reader))
         return replace(pair, readings=cell.readings), margin
 
-    # --- what is said ----------------------------------------------------------------------------------------------------------------
+    # --- what is said
+    # --------------------------------------------------------------------------------------------------------
 
     def say_ahead(self, refused: list[Job]) -> None:
         """The dry run: the looks, and the most they can cost."""
         console = Console(highlight=False, soft_wrap=True)
         s = self.settings
-        console.print(f"sweep {self.name}: {len(self.cells)} cells against {s.baseline}, {s.metric}, margin {s.margin.setting}, alpha {s.alpha}")
+        console.print(
+            f"sweep {self.name}: {len(self.cells)} cells against {s.baseline}, {s.metric}, margin "
+            f"{s.margin.setting}, alpha {s.alpha}"
+        )
         for number, seeds in enumerate(s.looks, start=1):
             if number <= self.taken:
                 console.print(f"look {number}, {seeds} seeds: taken")
@@ -243,7 +310,9 @@ class Course:
             jobs = self.jobs_at(seeds)
             done = sum(is_done(job.request) for job in jobs)
             console.print(f"look {number}, {seeds} seeds: at most {cost(jobs)}; {done} runs done")
-        eta = progress.estimate(self.store, sum(not is_done(job.request) for job in self.jobs_at(s.looks[-1])), 1)
+        eta = progress.estimate(
+            self.store, sum(not is_done(job.request) for job in self.jobs_at(s.looks[-1])), 1
+        )
         if eta:
             console.print(f"at most about {progress.duration(eta)}, one after another")
         self._say_rest(console, refused)
@@ -273,7 +342,13 @@ class Course:
     def _say_rest(self, console: Console, refused: list[Job]) -> None:
         for branch in self.branches:
             if branch not in self._in_play():
-                console.print(f"not run, neither compared nor a baseline: {progress.label(branch.arm.cell)}  {branch.words}", markup=False)
+                console.print(
+                    (
+                        f"not run, neither compared nor a baseline: {progress.label(branch.arm.cell)}  "
+                        f"{branch.words}"
+                    ),
+                    markup=False,
+                )
         for reason, number in Counter(job.reason for job in refused).items():
             console.print(f"not applicable ({number}): {reason}", style="yellow", markup=False)
 

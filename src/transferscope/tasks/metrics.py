@@ -1,4 +1,5 @@
-"""What a prediction is judged by: a name, its unit, its value for each item. numpy alone, so that comparing needs no torch."""
+"""What a prediction is judged by: a name, its unit, its value for each item. numpy alone, so that comparing
+needs no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,19 +9,24 @@ import numpy as np
 
 from transferscope.statistics import influence
 
-LEAST_PROBABILITY = 1e-3  # log-likelihoods are judged on probabilities clipped to this and one less it: without a bound no interval holds
+# log-likelihoods are judged on probabilities clipped to this and one less it: without a bound no interval
+# holds
+LEAST_PROBABILITY = 1e-3
 
 
 @dataclass(frozen=True)
 class Metric:
     """One score, fixed before any result is read.
 
-    per_item: class probabilities [n, C], labels [n], groups [n] or None -> [n], higher is better (losses have their sign flipped); its mean is
-    the metric. Of kind `items` these are the items' own scores, of kind `influence` influence values (statistics/influence.py), which alone
-    need the groups. None: shown, not judged.
+    per_item: class probabilities [n, C], labels [n], groups [n] or None -> [n], higher is better (losses have
+    their sign flipped); its mean is the metric. Of kind `items` these are the items' own scores, of kind
+    `influence` influence values (statistics/influence.py), which alone need the groups. None: shown, not
+    judged.
     chance: labels [n], number of classes -> the score of uniform probabilities, ties broken at random.
-    unit: u of the pseudo-items: 1 for scores of 0 and 1, else half of `span`. span: the largest |difference| of two scores.
-    margin: the smallest difference that matters, unless told. cap: losses are clipped here; None where they are bounded by nature.
+    unit: u of the pseudo-items: 1 for scores of 0 and 1, else half of `span`. span: the largest |difference|
+    of two scores.
+    margin: the smallest difference that matters, unless told. cap: losses are clipped here; None where they
+    are bounded by nature.
     display: `points` (hundredths), or the unit's name after a number of three decimals.
     """
 
@@ -98,7 +104,9 @@ METRICS = {
             cap=-float(np.log(LEAST_PROBABILITY)),
             display="nats",
         ),
-        Metric("brier", _of_items(_brier), lambda labels, classes: -(1 - 1 / classes), span=2.0, display="Brier"),
+        Metric(
+            "brier", _of_items(_brier), lambda labels, classes: -(1 - 1 / classes), span=2.0, display="Brier"
+        ),
         Metric("ece", None, lambda labels, classes: 0.0, display="ECE"),
     )
 }

@@ -1,8 +1,8 @@
-"""The artifacts of a W&B run, with lineage: what it read (datasets, source model, its sweep's plan) and what it leaves (predictions, models).
+"""The artifacts of a W&B run, with lineage: what it read (datasets, source model, its sweep's plan) and what
+it leaves (predictions, models).
 
-Their files are linked into the run's own W&B folder, `artifacts/NAME/FILE`: nothing is copied, what is replaced in the store stays there as it was,
-and rebuild.py makes a store of such folders alone.
-"""
+Their files are linked into the run's own W&B folder, `artifacts/NAME/FILE`: nothing is copied, what is
+replaced in the store stays there as it was, and rebuild.py makes a store of such folders alone."""
 
 import os
 import re
@@ -20,32 +20,58 @@ def log_artifacts(run, folder: Path, record: dict, group: str | None) -> None:
     consumed, store = record["consumed"], folder.parent
     for domain in (consumed["target"], *consumed["sources"]):
         files = _only(manifest_path(store, domain["digest"]), *MANIFEST)
-        log_artifact(run, f"dataset-{domain['name']}", "dataset", files, {"digest": domain["digest"]}, is_input=True)
+        log_artifact(
+            run, f"dataset-{domain['name']}", "dataset", files, {"digest": domain["digest"]}, is_input=True
+        )
     sweep = record["config"].get("sweep")
     if isinstance(sweep, str) and Path(sweep).name == sweep:
         log_plan(run, plan_path(store, sweep), group)
     if made_from := record.get("source_model"):
         name = f"{made_from['key']}.safetensors"
         files = _only(store / ".cache" / "source_models", name)
-        log_artifact(run, f"source_model-{made_from['key']}", "source_model", files, {}, is_input=not made_from["made"])
+        log_artifact(
+            run, f"source_model-{made_from['key']}", "source_model", files, {}, is_input=not made_from["made"]
+        )
     log_predictions(run, folder, record, group)
-    log_artifact(run, f"model-{record['fingerprint']}", "model", _only(folder, "model.safetensors"), {"fingerprint": record["fingerprint"]})
+    log_artifact(
+        run,
+        f"model-{record['fingerprint']}",
+        "model",
+        _only(folder, "model.safetensors"),
+        {"fingerprint": record["fingerprint"]},
+    )
 
 
 def log_plan(run, path: Path, group: str | None) -> None:
     """The plan of the sweep a run is of: it makes the family of the verdicts."""
-    log_artifact(run, f"sweep-{path.parent.name}", "sweep", _only(path.parent, path.name), {"group": group}, is_input=True)
+    log_artifact(
+        run,
+        f"sweep-{path.parent.name}",
+        "sweep",
+        _only(path.parent, path.name),
+        {"group": group},
+        is_input=True,
+    )
 
 
-def log_predictions(run, folder: Path, record: dict, group: str | None = None, is_input: bool = False) -> None:
+def log_predictions(
+    run, folder: Path, record: dict, group: str | None = None, is_input: bool = False
+) -> None:
     """The run folder but for its model: what a comparison is made of."""
-    files = _only(folder, *RESULTS) | {f"features/{path.name}": path for path in folder.glob("features/[0-9]*.npz")}
+    files = _only(folder, *RESULTS) | {
+        f"features/{path.name}": path for path in folder.glob("features/[0-9]*.npz")
+    }
     told = {key: record[key] for key in ("fingerprint", "cell", "seed", "role", "status")}
-    log_artifact(run, f"predictions-{record['fingerprint']}", "predictions", files, {**told, "group": group}, is_input)
+    log_artifact(
+        run, f"predictions-{record['fingerprint']}", "predictions", files, {**told, "group": group}, is_input
+    )
 
 
-def log_artifact(run, name: str, kind: str, files: dict[str, Path], metadata: dict, is_input: bool = False) -> None:
-    """One artifact of files by their names in it, nothing where there are none. As an input it is made where W&B does not have its content yet."""
+def log_artifact(
+    run, name: str, kind: str, files: dict[str, Path], metadata: dict, is_input: bool = False
+) -> None:
+    """One artifact of files by their names in it, nothing where there are none. As an input it is made where
+    W&B does not have its content yet."""
     if not files:
         return
     import wandb

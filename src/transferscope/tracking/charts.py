@@ -1,4 +1,5 @@
-"""What a run shows in W&B of its last evaluation: confusion matrix, accuracy by class, the items lost to the baseline."""
+"""What a run shows in W&B of its last evaluation: confusion matrix, accuracy by class, the items lost to the
+baseline."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ MOST_IMAGES = 32
 
 @dataclass
 class _Predictions:
-    """Of the target's test items at one evaluation: ids [n], labels [n], classes [C], probabilities [n, C]."""
+    """Of the target's test items at one evaluation: ids [n], labels [n], classes [C], probabilities [n,
+    C]."""
 
     ids: np.ndarray
     labels: np.ndarray
@@ -30,15 +32,23 @@ def _last_predictions(folder: Path, target: str) -> _Predictions | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as npz:
-        for member in sorted((m for m in npz.files if m.startswith(f"{prefix}/probabilities/")), reverse=True):
+        for member in sorted(
+            (m for m in npz.files if m.startswith(f"{prefix}/probabilities/")), reverse=True
+        ):
             probabilities = npz[member]
             if np.isfinite(probabilities).all():
-                return _Predictions(npz[f"{prefix}/ids"], npz[f"{prefix}/labels"], npz[f"{prefix}/classes"].tolist(), probabilities)
+                return _Predictions(
+                    npz[f"{prefix}/ids"],
+                    npz[f"{prefix}/labels"],
+                    npz[f"{prefix}/classes"].tolist(),
+                    probabilities,
+                )
     return None
 
 
 def log_evaluation(run, folder: Path, record: dict, images: Images | None, baseline: Path | None) -> None:
-    """The confusion matrix and per-class accuracies of the target's test set, and the items lost to the baseline."""
+    """The confusion matrix and per-class accuracies of the target's test set, and the items lost to the
+    baseline."""
     import wandb
 
     target = record["cell"]["target"]
@@ -48,9 +58,14 @@ def log_evaluation(run, folder: Path, record: dict, images: Images | None, basel
     classes = wandb.Table(columns=["class", "items", "accuracy"])
     for index, name in enumerate(last.classes):
         mine = last.labels == index
-        classes.add_data(name, int(mine.sum()), float((last.predicted[mine] == index).mean()) if mine.any() else None)
+        classes.add_data(
+            name, int(mine.sum()), float((last.predicted[mine] == index).mean()) if mine.any() else None
+        )
     matrix = wandb.plot.confusion_matrix(
-        y_true=last.labels.tolist(), preds=last.predicted.tolist(), class_names=last.classes, title=f"{target}, test"
+        y_true=last.labels.tolist(),
+        preds=last.predicted.tolist(),
+        class_names=last.classes,
+        title=f"{target}, test",
     )
     run.log({f"{target}/test/confusion_matrix": matrix, f"{target}/test/classes": classes})
     before = _last_predictions(baseline, target) if baseline is not None else None
@@ -58,21 +73,30 @@ def log_evaluation(run, folder: Path, record: dict, images: Images | None, basel
         return
     flips = _negative_flips(last, before)
     run.summary[f"{target}/test/negative_flips"] = len(flips)
-    run.summary[f"{target}/test/positive_flips"] = len(_negative_flips(before, last))  # of two equal runs as many: chance is in both
+    run.summary[f"{target}/test/positive_flips"] = len(
+        _negative_flips(before, last)
+    )  # of two equal runs as many: chance is in both
     shown = list(flips)[:MOST_IMAGES]
     if images is not None and shown:
         from PIL import Image
 
-        pictures = [wandb.Image(Image.fromarray(array), caption=flips[i]) for i, array in zip(shown, images(shown), strict=True)]
+        pictures = [
+            wandb.Image(Image.fromarray(array), caption=flips[i])
+            for i, array in zip(shown, images(shown), strict=True)
+        ]
         run.log({f"{target}/test/negative_flip_images": pictures})
 
 
 def _negative_flips(last: _Predictions, before: _Predictions) -> dict[str, str]:
-    """Captions by id of the items the baseline gets right and this run wrong; those it is most sure of come first."""
+    """Captions by id of the items the baseline gets right and this run wrong; those it is most sure of come
+    first."""
     prediction_before = dict(zip(before.ids.tolist(), before.predicted.tolist(), strict=True))
     flips = {}
     for row in np.argsort(-last.probabilities.max(1), kind="stable"):
         item, true, mine = str(last.ids[row]), int(last.labels[row]), int(last.predicted[row])
         if mine != true and prediction_before.get(item) == true:
-            flips[item] = f"{item}: true {last.classes[true]}, baseline {before.classes[true]}, this run {last.classes[mine]}"
+            flips[item] = (
+                f"{item}: true {last.classes[true]}, baseline {before.classes[true]}, this run "
+                f"{last.classes[mine]}"
+            )
     return flips

@@ -25,12 +25,12 @@ def track_comparison(
     project: str = "transferscope",
     entity: str | None = None,
 ) -> str | None:
-    """Writes a comparison as one W&B run below `store`/wandb: settings, the verdicts, further `tables` (rows by name; those without a row are
-    left out), count of each verdict, the report's HTML; and an artifact of verdicts and report, made of the predictions of the runs compared.
+    """Writes a comparison as one W&B run below `store`/wandb: settings, the verdicts, further `tables` (rows
+    by name; those without a row are left out), count of each verdict, the report's HTML; and an artifact of
+    verdicts and report, made of the predictions of the runs compared.
 
-    Its id is a hash of its content, so the same verdicts are the same W&B run. Returns the id, None where the mode is off.
-    Raises Refused where W&B fails.
-    """
+    Its id is a hash of its content, so the same verdicts are the same W&B run. Returns the id, None where the
+    mode is off. Raises Refused where W&B fails."""
     mode = effective_mode(mode)
     if mode == "off":
         return None
@@ -39,12 +39,19 @@ def track_comparison(
     key = blake2b((text + repr(comparison.settings)).encode(), digest_size=8).hexdigest()
     counts = Counter(f"verdict/{cell['verdict']}" for cell in answer["cells"])
     try:
-        run = Place(mode, project, entity, None, store).open(key, "comparison", "comparison", comparison.settings)
+        run = Place(mode, project, entity, None, store).open(
+            key, "comparison", "comparison", comparison.settings
+        )
         try:
             with staging(store):
                 import wandb
 
-                run.log({"verdicts": _verdict_table(answer["cells"]), **{name: _table(rows) for name, rows in tables.items() if rows}})
+                run.log(
+                    {
+                        "verdicts": _verdict_table(answer["cells"]),
+                        **{name: _table(rows) for name, rows in tables.items() if rows},
+                    }
+                )
                 run.log({"report": wandb.Html(report, inject=False)})
                 _log_artifacts(run, comparison, {"verdicts.json": text, "report.html": report})
             run.summary.update({**counts, "missing": len(answer["missing"]), "failed": len(answer["failed"])})
@@ -63,7 +70,9 @@ def _log_artifacts(run, comparison: "Comparison", texts: dict[str, str]) -> None
         files = {name: Path(folder) / name for name in texts}
         for name, path in files.items():
             path.write_text(texts[name], "utf-8")
-        log_artifact(run, "report", "report", files, {"verdicts": Counter(cell.verdict for cell in comparison)})
+        log_artifact(
+            run, "report", "report", files, {"verdicts": Counter(cell.verdict for cell in comparison)}
+        )
 
 
 def _verdict_table(cells: list[dict]):
@@ -85,4 +94,6 @@ def _table(rows: list[dict]):
 
     columns = list(dict.fromkeys(key for row in rows for key in row))
     data = [[row.get(column) for column in columns] for row in rows]
-    return wandb.Table(columns=columns, data=data, allow_mixed_types=True)  # mixed: a label budget is a number or "full"
+    return wandb.Table(
+        columns=columns, data=data, allow_mixed_types=True
+    )  # mixed: a label budget is a number or "full"

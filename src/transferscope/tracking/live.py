@@ -1,4 +1,5 @@
-"""One training run in W&B: written whole from its record at the end, live while it trains where the mode is online."""
+"""One training run in W&B: written whole from its record at the end, live while it trains where the mode is
+online."""
 
 from pathlib import Path
 from types import TracebackType
@@ -25,23 +26,32 @@ def log_run(
 ) -> str | None:
     """Writes the finished run in the record folder `folder` as one whole W&B run below `directory`/wandb.
 
-    `images(ids)` gives uint8 arrays [H, W] or [H, W, 3] of test items; `baseline` is the record folder its negative flips are held against.
-    Returns the id of the W&B run; None where nothing was written: mode off, or W&B failed (one line on stderr says why).
-    """
+    `images(ids)` gives uint8 arrays [H, W] or [H, W, 3] of test items; `baseline` is the record folder its
+    negative flips are held against. Returns the id of the W&B run; None where nothing was written: mode off,
+    or W&B failed (one line on stderr says why)."""
     try:
         head = read_record(folder)
     except Refused as error:
         return warn(error)
-    with LiveRun(head, mode=mode, project=project, entity=entity, group=group, tags=tags, directory=directory, artifacts=artifacts) as run:
+    with LiveRun(
+        head,
+        mode=mode,
+        project=project,
+        entity=entity,
+        group=group,
+        tags=tags,
+        directory=directory,
+        artifacts=artifacts,
+    ) as run:
         return run.finish(folder, images, baseline)
 
 
 class LiveRun:
     """One W&B run: live while training where the mode is online, otherwise written whole by `finish`.
 
-    `head` holds what the record says before training: fingerprint, cell, seed, role, config. The W&B id is the fingerprint, so a run
-    tracked again after a retry replaces its first try. As a context manager it closes the W&B run whatever happens inside.
-    """
+    `head` holds what the record says before training: fingerprint, cell, seed, role, config. The W&B id is
+    the fingerprint, so a run tracked again after a retry replaces its first try. As a context manager it
+    closes the W&B run whatever happens inside."""
 
     def __init__(
         self,
@@ -93,7 +103,9 @@ class LiveRun:
             self._exit_code = int(record["status"] in ("failed", "crashed"))
             self._run = run = self._run or self._open()
             run.tags = _tags([record["status"], *self._labels])
-            for row in read_history(folder) if (folder / "history.csv").exists() else []:  # none: failed before its first evaluation
+            for row in (
+                read_history(folder) if (folder / "history.csv").exists() else []
+            ):  # none: failed before its first evaluation
                 if int(row["step"]) not in self._logged:
                     run.log({**row, "step": int(row["step"])})
             run.summary.update(_summary(record))
@@ -108,15 +120,24 @@ class LiveRun:
         except Exception as error:
             return warn(error)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            self._close({None: self._exit_code, KeyboardInterrupt: 255}.get(kind, 1))  # 255: W&B shows the run as killed
+            self._close(
+                {None: self._exit_code, KeyboardInterrupt: 255}.get(kind, 1)
+            )  # 255: W&B shows the run as killed
         except Exception as error:
             warn(error)
 
     def _open(self):
-        config = {**self._head["config"], **{k: self._head[k] for k in ("fingerprint", "cell", "seed", "role")}}
-        return self._place.open(self._head["fingerprint"], _name(self._head), self._head["cell"]["strategy"], config)
+        config = {
+            **self._head["config"],
+            **{k: self._head[k] for k in ("fingerprint", "cell", "seed", "role")},
+        }
+        return self._place.open(
+            self._head["fingerprint"], _name(self._head), self._head["cell"]["strategy"], config
+        )
 
     def _close(self, exit_code: int) -> None:
         run, self._run = self._run, None

@@ -17,10 +17,11 @@ Images = Callable[[list[str]], Iterable[np.ndarray]]
 
 
 def effective_mode(mode: str) -> str:
-    """The mode that holds: the key's, unless WANDB_MODE in the environment asks for less (disabled, or offline where the key says online).
+    """The mode that holds: the key's, unless WANDB_MODE in the environment asks for less (disabled, or
+    offline where the key says online).
 
-    Raises Refused for an unknown mode, and for `online` where no API key is found (W&B would stop to ask for one).
-    """
+    Raises Refused for an unknown mode, and for `online` where no API key is found (W&B would stop to ask for
+    one)."""
     if mode not in MODES:
         raise Refused(f"tracking.mode={mode} is none of {', '.join(MODES)}{nearest(mode, MODES)}")
     asked = os.environ.get("WANDB_MODE", "")
@@ -31,7 +32,10 @@ def effective_mode(mode: str) -> str:
     import wandb
 
     if not wandb.login(prompt=False):
-        raise Refused("tracking.mode=online needs an API key: run `wandb login`, set WANDB_API_KEY, or use tracking=offline")
+        raise Refused(
+            "tracking.mode=online needs an API key: run `wandb login`, set WANDB_API_KEY, or use "
+            "tracking=offline"
+        )
     return "online"
 
 
@@ -42,7 +46,8 @@ def serves_an_agent() -> bool:
 
 @dataclass
 class Place:
-    """Of a run: its mode, project, entity (None: the user's own), group, and the folder whose `wandb` it is written to."""
+    """Of a run: its mode, project, entity (None: the user's own), group, and the folder whose `wandb` it is
+    written to."""
 
     mode: str
     project: str
@@ -52,11 +57,15 @@ class Place:
 
     def open(self, key: str, name: str, job_type: str, config: dict):
         if self.mode == "offline":
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # W&B reports its own usage over the network even from offline runs
+            os.environ.setdefault(
+                "WANDB_ERROR_REPORTING", "false"
+            )  # W&B reports its own usage over the network even from offline runs
         give_a_cache(self.directory)
         import wandb
 
-        self.directory.mkdir(parents=True, exist_ok=True)  # W&B would otherwise write to the system's temporary folder
+        self.directory.mkdir(
+            parents=True, exist_ok=True
+        )  # W&B would otherwise write to the system's temporary folder
         folder = self.directory / "wandb"
         if not folder.is_dir() and os.path.lexists(folder):
             print(f"{folder}: no folder; set aside as {folder.name}.damaged and made again", file=sys.stderr)
@@ -91,8 +100,8 @@ class Place:
 
 
 def give_a_cache(store: Path) -> None:
-    """W&B's own process fills stderr with its log where the user has no cache folder to write it to: without a home, or with one that is read-only.
-    It is then given one in the store."""
+    """W&B's own process fills stderr with its log where the user has no cache folder to write it to: without
+    a home, or with one that is read-only. It is then given one in the store."""
     named = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME") and f"{os.environ['HOME']}/.cache")
     try:
         Path(named or os.devnull).mkdir(parents=True, exist_ok=True)
@@ -105,7 +114,8 @@ def give_a_cache(store: Path) -> None:
 
 
 def finish(run, exit_code: int) -> None:
-    """Closes the run. Offline it replaces earlier folders of its id: `wandb sync` would merge a retried run with its first try."""
+    """Closes the run. Offline it replaces earlier folders of its id: `wandb sync` would merge a retried run
+    with its first try."""
     run.finish(exit_code=exit_code)
     if not run.offline:
         return
@@ -117,7 +127,8 @@ def finish(run, exit_code: int) -> None:
 
 @contextmanager
 def staging(directory: Path) -> Iterator[None]:
-    """Until it is synced W&B keeps a copy of each table outside the run: by default in the home directory, here beside the runs."""
+    """Until it is synced W&B keeps a copy of each table outside the run: by default in the home directory,
+    here beside the runs."""
     if "WANDB_DATA_DIR" in os.environ:
         yield
         return

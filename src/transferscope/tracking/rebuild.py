@@ -1,8 +1,7 @@
 """A store made of what runs left in W&B: the artifacts of a project, or those in a folder of offline runs.
 
-What comes from there is foreign: of each artifact only files of known names, of bounded size and with their own content are taken, and what is in
-them is checked where every store is (store/record.py).
-"""
+What comes from there is foreign: of each artifact only files of known names, of bounded size and with their
+own content are taken, and what is in them is checked where every store is (store/record.py)."""
 
 import atexit
 import json
@@ -37,11 +36,16 @@ def is_tracked(runs: str | Path) -> bool:
 
 
 def rebuild(runs: str | Path) -> tuple[Path, str | None]:
-    """(store, name of the sweep or None): a store in a temporary folder, gone when this process ends. Raises Refused, and asks nothing."""
+    """(store, name of the sweep or None): a store in a temporary folder, gone when this process ends. Raises
+    Refused, and asks nothing."""
     store = Path(tempfile.mkdtemp(prefix="transferscope-"))
     atexit.register(shutil.rmtree, store, ignore_errors=True)
     try:
-        name = _from_project(str(runs), store) if str(runs).startswith(PROJECT) else _from_folder(Path(runs), store)
+        name = (
+            _from_project(str(runs), store)
+            if str(runs).startswith(PROJECT)
+            else _from_folder(Path(runs), store)
+        )
     except OSError as error:
         raise Refused(f"RUNS={runs}: {error.strerror or first_line(error)}") from error
     if not run_folders(store):
@@ -49,19 +53,31 @@ def rebuild(runs: str | Path) -> tuple[Path, str | None]:
     return store, name
 
 
-# --- a folder of offline runs ---------------------------------------------------------------------------------------------------
+# --- a folder of offline runs
+# ---------------------------------------------------------------------------------------------------
 
 
 def _from_folder(folder: Path, store: Path) -> None:
     """The last try of each run counts: names of W&B's folders begin with their time."""
-    for artifact in sorted(folder.glob("*run-*/artifacts/*"), key=lambda path: path.parent.parent.name.partition("run-")[2]):
+    for artifact in sorted(
+        folder.glob("*run-*/artifacts/*"), key=lambda path: path.parent.parent.name.partition("run-")[2]
+    ):
         run = RUN.fullmatch(artifact.name)
         if not run and not PLAN.fullmatch(artifact.name):
             continue
-        files = {path.relative_to(artifact).as_posix(): path for path in artifact.rglob("*") if path.is_symlink() or not path.is_dir()}
+        files = {
+            path.relative_to(artifact).as_posix(): path
+            for path in artifact.rglob("*")
+            if path.is_symlink() or not path.is_dir()
+        }
         for inner, path in files.items():
             is_linked = path.resolve() != folder.resolve() / path.relative_to(folder)
-            _check(str(artifact), inner, path.lstat().st_size, not is_linked and stat.S_ISREG(path.lstat().st_mode))
+            _check(
+                str(artifact),
+                inner,
+                path.lstat().st_size,
+                not is_linked and stat.S_ISREG(path.lstat().st_mode),
+            )
         if run:
             shutil.rmtree(store / run[1], ignore_errors=True)
             for inner, path in files.items():
@@ -70,7 +86,8 @@ def _from_folder(folder: Path, store: Path) -> None:
             _take_plan(artifact / "plan.json", store)
 
 
-# --- a project, through W&B's public API ----------------------------------------------------------------------------------------
+# --- a project, through W&B's public API
+# ----------------------------------------------------------------------------------------
 
 
 def _from_project(runs: str, store: Path) -> str | None:
@@ -85,22 +102,36 @@ def _from_project(runs: str, store: Path) -> str | None:
         raise
     except Exception as error:  # W&B's errors, those of requests, and of answers that are none
         why = printable(first_line(error))[:200]
-        raise Refused(f"RUNS={runs}: W&B did not give its runs: {why}; is the server reachable, and WANDB_BASE_URL right?") from error
+        raise Refused(
+            f"RUNS={runs}: W&B did not give its runs: {why}; is the server reachable, and WANDB_BASE_URL "
+            "right?"
+        ) from error
 
 
 def _download(path: str, group: str | None, runs: str, store: Path) -> str | None:
     if (mode := os.environ.get("WANDB_MODE", "online")) != "online":
-        raise Refused(f"RUNS={runs}: WANDB_MODE={mode} in the environment keeps W&B off the network; unset it, or compare a folder of offline runs")
+        raise Refused(
+            f"RUNS={runs}: WANDB_MODE={mode} in the environment keeps W&B off the network; unset it, or "
+            "compare a folder of offline runs"
+        )
     import wandb
 
     if not wandb.login(prompt=False):
-        raise Refused(f"RUNS={runs}: reading from W&B needs an API key: run `wandb login` or set WANDB_API_KEY")
+        raise Refused(
+            f"RUNS={runs}: reading from W&B needs an API key: run `wandb login` or set WANDB_API_KEY"
+        )
     api = wandb.Api()
     try:
         kinds = {found.name for found in api.artifact_types(path)}
     except ValueError as error:  # how W&B says that it has none
-        raise Refused(f"RUNS={runs}: {path} is no project there, or not one that you may read; {GRAMMAR} is needed") from error
-    collections = {kind: [one.name for one in api.artifact_collections(path, kind)] for kind in ("predictions", "sweep") if kind in kinds}
+        raise Refused(
+            f"RUNS={runs}: {path} is no project there, or not one that you may read; {GRAMMAR} is needed"
+        ) from error
+    collections = {
+        kind: [one.name for one in api.artifact_collections(path, kind)]
+        for kind in ("predictions", "sweep")
+        if kind in kinds
+    }
     groups = {}
     for name in filter(PLAN.fullmatch, collections.get("sweep", [])):
         for version in api.artifacts("sweep", f"{path}/{name}"):
@@ -117,16 +148,23 @@ def _download(path: str, group: str | None, runs: str, store: Path) -> str | Non
                 latest = [artifact for artifact in latest if _group(artifact) == group]
                 shutil.rmtree(store / "sweeps", ignore_errors=True)
             if not latest:
-                raise Refused(f"RUNS={runs}: no such sweep or group there; its sweeps: {', '.join(sorted(groups)[:10]) or 'none'}")
+                raise Refused(
+                    f"RUNS={runs}: no such sweep or group there; its sweeps: "
+                    f"{', '.join(sorted(groups)[:10]) or 'none'}"
+                )
         list(pool.map(lambda artifact: _fetch(artifact, store / RUN.match(artifact.name)[1]), latest))
     return sweep
 
 
 def _sweep_of(group: str, groups: dict[str, set], runs: str) -> str | None:
     """A sweep's name, or the group that one sweep was tracked in; None where none was."""
-    found = [name for name, known in groups.items() if name == group] or sorted(name for name, known in groups.items() if group in known)
+    found = [name for name, known in groups.items() if name == group] or sorted(
+        name for name, known in groups.items() if group in known
+    )
     if len(found) > 1:
-        raise Refused(f"RUNS={runs}: the group holds several sweeps; give one of {', '.join(found)} in its place")
+        raise Refused(
+            f"RUNS={runs}: the group holds several sweeps; give one of {', '.join(found)} in its place"
+        )
     return found[0] if found else None
 
 
@@ -145,7 +183,11 @@ def _fetch(artifact, folder: Path) -> None:
 @contextmanager
 def _quietly(store: Path) -> Iterator[None]:
     """W&B's cache goes with the store, as do its lines on every artifact and its reports on its own use."""
-    changes = {"WANDB_CACHE_DIR": str(store / ".wandb"), "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+    changes = {
+        "WANDB_CACHE_DIR": str(store / ".wandb"),
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+    }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -156,7 +198,8 @@ def _quietly(store: Path) -> Iterator[None]:
         shutil.rmtree(store / ".wandb", ignore_errors=True)
 
 
-# --- either ---------------------------------------------------------------------------------------------------------------------
+# --- either
+# ------------------------------------------------------------------------------------------------------------
 
 
 def _check(artifact: str, inner: str, size: int | None, is_own: bool) -> None:
@@ -171,7 +214,8 @@ def _check(artifact: str, inner: str, size: int | None, is_own: bool) -> None:
 
 
 def _take_plan(path: Path, store: Path) -> str:
-    """Its name. Of several states of one plan the fullest is kept, which is the last: a plan is added to, never shortened."""
+    """Its name. Of several states of one plan the fullest is kept, which is the last: a plan is added to,
+    never shortened."""
     plan = read_json(path, "sweep plan")
     name = plan["name"]
     if Path(name).name != name or name == "..":

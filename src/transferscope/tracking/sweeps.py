@@ -10,7 +10,8 @@ from transferscope.tracking.place import Place, effective_mode, finish, warn
 
 
 def track_sweep(store: Path, name: str, settings: dict) -> None:
-    """Below `store`/wandb; its id is a hash of the plan. settings: the config's `tracking`. Where W&B fails, a line on stderr says so."""
+    """Below `store`/wandb; its id is a hash of the plan. settings: the config's `tracking`. Where W&B fails,
+    a line on stderr says so."""
     mode, group = effective_mode(settings["mode"]), settings["group"] or name
     if not settings["artifacts"] or mode == "off":
         return
@@ -19,7 +20,9 @@ def track_sweep(store: Path, name: str, settings: dict) -> None:
     if any((store / "wandb").glob(f"offline-run-*-{key}")):
         return
     try:
-        run = Place(mode, settings["project"], settings["entity"], group, store).open(key, f"sweep {name}", "sweep", {"sweep": name})
+        run = Place(mode, settings["project"], settings["entity"], group, store).open(
+            key, f"sweep {name}", "sweep", {"sweep": name}
+        )
         try:
             run.tags = tuple(settings["tags"])
             log_plan(run, path, group)

@@ -12,17 +12,22 @@ LOGITS_COMPARED = 5000
 
 
 class BatchedHeads:
-    """Heads that train on equally many features each: weights [H, C, d], biases [H, C]; what each head holds are its rows of them.
+    """Heads that train on equally many features each: weights [H, C, d], biases [H, C]; what each head holds
+    are its rows of them.
 
-    fits: whether a step of the batch gives, bit for bit, what the heads' own calls give: products of some small sizes are rounded otherwise as
-    one, and a strategy may have other losses than the cross-entropy of a linear head.
-    """
+    fits: whether a step of the batch gives, bit for bit, what the heads' own calls give: products of some
+    small sizes are rounded otherwise as one, and a strategy may have other losses than the cross-entropy of a
+    linear head."""
 
     def __init__(self, heads: Sequence[Strategy]):
         linear = [strategy.network.head for strategy in heads]
         self.parameters = [(head.weight, head.bias) for head in linear]
-        self.weights, self.biases = (torch.stack([pair[k].detach() for pair in self.parameters]) for k in (0, 1))
-        for (weight, bias), own_weight, own_bias in zip(self.parameters, self.weights, self.biases, strict=True):
+        self.weights, self.biases = (
+            torch.stack([pair[k].detach() for pair in self.parameters]) for k in (0, 1)
+        )
+        for (weight, bias), own_weight, own_bias in zip(
+            self.parameters, self.weights, self.biases, strict=True
+        ):
             weight.data, bias.data = own_weight, own_bias
 
     def fits(self, heads: Sequence[Strategy], batches: Sequence[Batch]) -> bool:
@@ -36,7 +41,10 @@ class BatchedHeads:
             if not self._agrees(heads, batches):
                 return False
             noise = torch.randn((len(batches), *first.inputs.shape), generator=draw)
-            batches = [batch._replace(target=batch.target._replace(inputs=n)) for batch, n in zip(batches, noise, strict=True)]
+            batches = [
+                batch._replace(target=batch.target._replace(inputs=n))
+                for batch, n in zip(batches, noise, strict=True)
+            ]
         return True
 
     def _agrees(self, heads: Sequence[Strategy], batches: Sequence[Batch]) -> bool:
@@ -46,13 +54,24 @@ class BatchedHeads:
             if list(terms) != ["target"]:
                 return False
             alone.append([terms["target"], *torch.autograd.grad(terms["target"], parameters)])
-        together = [[loss, weight.grad, bias.grad] for loss, (weight, bias) in zip(self.step(batches), self.parameters, strict=True)]
-        return all(torch.equal(one, other) for pair in zip(alone, together, strict=True) for one, other in zip(*pair, strict=True))
+        together = [
+            [loss, weight.grad, bias.grad]
+            for loss, (weight, bias) in zip(self.step(batches), self.parameters, strict=True)
+        ]
+        return all(
+            torch.equal(one, other)
+            for pair in zip(alone, together, strict=True)
+            for one, other in zip(*pair, strict=True)
+        )
 
     def step(self, batches: Sequence[Batch]) -> list[Tensor]:
         """The loss of every head on its batch; gradients are left at the heads."""
-        inputs, labels = (torch.stack([getattr(batch.target, name) for batch in batches]) for name in ("inputs", "labels"))  # [H, b, d], [H, b]
-        logits = torch.baddbmm(self.biases[:, None], inputs, self.weights.transpose(1, 2)).requires_grad_()  # [H, b, C]
+        inputs, labels = (
+            torch.stack([getattr(batch.target, name) for batch in batches]) for name in ("inputs", "labels")
+        )  # [H, b, d], [H, b]
+        logits = torch.baddbmm(
+            self.biases[:, None], inputs, self.weights.transpose(1, 2)
+        ).requires_grad_()  # [H, b, C]
         log_p = log_softmax(logits, 2)
         rows = nll_loss(log_p.flatten(0, 1), labels.flatten(), reduction="none")
         rows.backward(torch.ones_like(rows) / labels.shape[1])

@@ -12,7 +12,9 @@ from transferscope.networks.classifier import Classifier
 from transferscope.training.request import Request
 
 
-def build_network(request: Request, task: splits.Task, classes: int, stream: tuple, initialisation: str) -> Classifier:
+def build_network(
+    request: Request, task: splits.Task, classes: int, stream: tuple, initialisation: str
+) -> Classifier:
     """Backbone and head with `initialisation` random or pretrained, drawn from `stream`."""
     backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
     if initialisation == "random" and "weights" in backbone:
@@ -25,7 +27,8 @@ def build_network(request: Request, task: splits.Task, classes: int, stream: tup
 
 
 def probe(request: Request, task: splits.Task) -> Classifier:
-    """A head of the run's own on the pretrained backbone, which is one for all runs of a process that train the head alone."""
+    """A head of the run's own on the pretrained backbone, which is one for all runs of a process that train
+    the head alone."""
     backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
     shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(task.input_shape))
     torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))

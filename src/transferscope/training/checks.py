@@ -19,12 +19,22 @@ from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
 
-PRETRAINING = {"rotation": Rotation, "simclr": SimCLR}  # initialisations that a backbone learns from the source's inputs alone
+PRETRAINING = {
+    "rotation": Rotation,
+    "simclr": SimCLR,
+}  # initialisations that a backbone learns from the source's inputs alone
 # what of the source has reached the weights that a run starts from
-REACHED_BY_START = {"source": {"source_inputs", "source_labels"}, **dict.fromkeys(PRETRAINING, {"source_inputs"})}
+REACHED_BY_START = {
+    "source": {"source_inputs", "source_labels"},
+    **dict.fromkeys(PRETRAINING, {"source_inputs"}),
+}
 
 SELECTIONS = ("last", "source_val", "target_val", *validators.label_free())
-OPTIONAL = {"augmentation": "none", "label_smoothing": 0.0, "patience": None}  # keys of the trainer, consumed where they are not as here
+OPTIONAL = {
+    "augmentation": "none",
+    "label_smoothing": 0.0,
+    "patience": None,
+}  # keys of the trainer, consumed where they are not as here
 CHOICES = {
     "strategy.starts_from": ("random", "weights", "source"),
     "initialisation": ("auto", "random", "pretrained", "source", *PRETRAINING),
@@ -40,15 +50,16 @@ CHOICES = {
     "tracking.mode": ("offline", "online", "off"),
 }
 AT_LEAST = {
-    "seed": 0, "split_seed": 0, "trainer.steps": 1, "trainer.source_steps": 1, "trainer.batch_size": 2, "trainer.evaluations": 1,
-    "trainer.threads": 1,
+    "seed": 0, "split_seed": 0, "trainer.steps": 1, "trainer.source_steps": 1, "trainer.batch_size": 2,
+    "trainer.evaluations": 1, "trainer.threads": 1,
 }  # fmt: skip
 
 
 NOTES = "notes"  # the one section that nothing reads: +notes.KEY=VALUE
 OF_SWEEPS = ("until_decided", "search", "settle")
 NO_ARGUMENTS = {  # keys of a yaml that its constructor is not given
-    "strategy": (*HYDRAS, *COMMON_KEYS), "backbone": (*HYDRAS, "name"), "trainer.optimizer": (*HYDRAS, "_partial_"),
+    "strategy": (*HYDRAS, *COMMON_KEYS), "backbone": (*HYDRAS, "name"),
+    "trainer.optimizer": (*HYDRAS, "_partial_"),
 }  # fmt: skip
 
 
@@ -57,9 +68,15 @@ def _keys() -> dict[str, frozenset[str]]:
     """The keys of each section whose keys are fixed; "" is the whole config."""
     folder = yamls.own_folder()
     own = OmegaConf.load(folder / "config.yaml")
-    groups = {"trainer": OmegaConf.load(folder / "trainer" / "default.yaml"), "tracking": OmegaConf.load(folder / "tracking" / "off.yaml")}
+    groups = {
+        "trainer": OmegaConf.load(folder / "trainer" / "default.yaml"),
+        "tracking": OmegaConf.load(folder / "tracking" / "off.yaml"),
+    }
     whole = own.keys() - {"defaults", "hydra"} | {"strategy", "backbone", *groups}
-    return {name: frozenset(keys) for name, keys in {"": whole, **groups, **{section: own[section] for section in OF_SWEEPS}}.items()}
+    return {
+        name: frozenset(keys)
+        for name, keys in {"": whole, **groups, **{section: own[section] for section in OF_SWEEPS}}.items()
+    }
 
 
 def check_sections(c: dict[str, Any]) -> None:
@@ -70,7 +87,9 @@ def check_sections(c: dict[str, Any]) -> None:
         if not isinstance(section, dict):
             raise Refused(f"{key}={section}: a choice of its own keys is needed, not a value")
         if key not in ("trainer", "tracking") and not isinstance(section.get("_target_"), str):
-            raise Refused(f"{key}._target_={section.get('_target_')}: the class that the yaml is about is needed")
+            raise Refused(
+                f"{key}._target_={section.get('_target_')}: the class that the yaml is about is needed"
+            )
     for key in (*OF_SWEEPS, NOTES):
         if not isinstance(c.get(key, {}), dict):
             raise Refused(f"{key}={c[key]}: keys and their values are needed, such as +{key}.KEY=VALUE")
@@ -79,13 +98,16 @@ def check_sections(c: dict[str, Any]) -> None:
 
 
 def check_keys(section: str, values: dict[str, Any], optional: Collection[str] = ()) -> None:
-    """Raises Refused for a key that the section ("" is the whole config) has not, and for one that is missing and not optional."""
+    """Raises Refused for a key that the section ("" is the whole config) has not, and for one that is missing
+    and not optional."""
     prefix, allowed = f"{section}." if section else "", _keys()[section]
     for key, value in values.items():
         if key not in allowed and key not in optional:
             near = nearest(key, allowed)
             among = f" among {', '.join(sorted(allowed))}" if section and not near else ""
-            raise Refused(f"{prefix}{key}={value}: no such key{near}{among}; a note of your own is +{NOTES}.KEY=VALUE")
+            raise Refused(
+                f"{prefix}{key}={value}: no such key{near}{among}; a note of your own is +{NOTES}.KEY=VALUE"
+            )
     if gone := sorted(allowed - values.keys() - set(optional)):
         raise Refused(f"{prefix}{gone[0]}: a value is needed")
 
@@ -97,7 +119,9 @@ def check_values(c: dict[str, Any]) -> None:
 
     for key, allowed in CHOICES.items():
         if value(key) not in allowed:
-            raise Refused(f"{key}={value(key)}: not one of {', '.join(allowed)}{nearest(value(key), allowed)}")
+            raise Refused(
+                f"{key}={value(key)}: not one of {', '.join(allowed)}{nearest(value(key), allowed)}"
+            )
     for key, least in AT_LEAST.items():
         if not _is_integer(value(key)) or value(key) < least:
             raise Refused(f"{key}={value(key)}: an integer of at least {least} is needed")
@@ -105,7 +129,11 @@ def check_values(c: dict[str, Any]) -> None:
         if c[key] is not None and (not _is_integer(c[key]) or c[key] < 1):
             raise Refused(f"{key}={c[key]}: an integer of at least 1 or null is needed")
     if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
-        raise Refused(f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or 'full' is needed")
+        raise Refused(
+            f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or "
+            "'full' "
+            "is needed"
+        )
     _check_fold(c["fold"], c["folds"])
     for key in ("download", "twin", "keep_features", "reverse_validation", "tracking.artifacts"):
         if not isinstance(value(key), bool):
@@ -117,18 +145,30 @@ def check_values(c: dict[str, Any]) -> None:
     if not isinstance(smoothing, (int, float)) or isinstance(smoothing, bool) or not 0 <= smoothing < 1:
         raise Refused(f"trainer.label_smoothing={smoothing}: a number of at least 0 and below 1 is needed")
     if patience is not None and (not _is_integer(patience) or patience < 1):
-        raise Refused(f"trainer.patience={patience}: evaluations without improvement, an integer of at least 1, or null is needed")
+        raise Refused(
+            f"trainer.patience={patience}: evaluations without improvement, an integer of at least 1, or "
+            "null is needed"
+        )
     if patience is not None and c["selection"] == "last":
-        raise Refused(f"trainer.patience={patience}: selection=last tells no improvement; give selection={' or '.join(SELECTIONS[1:])}")
+        raise Refused(
+            f"trainer.patience={patience}: selection=last tells no improvement; give "
+            f"selection={' or '.join(SELECTIONS[1:])}"
+        )
     for key in ("store", "data_root"):
         if not isinstance(c[key], str) or not c[key]:
             raise Refused(f"{key}={c[key]}: a folder is needed")
-        if remote := re.search(r"\w+://|::", c[key]):  # a folder called s3: would be made, and checkpoints be looked for elsewhere
+        if remote := re.search(
+            r"\w+://|::", c[key]
+        ):  # a folder called s3: would be made, and checkpoints be looked for elsewhere
             raise Refused(f"{key}={c[key]}: a folder of this machine is needed, without {remote[0]}")
     if not isinstance(c["target"], str):
         raise Refused(f"target={c['target']}: a domain is needed")
     source = c["source"]
-    if not (source is None or isinstance(source, str) or (isinstance(source, list) and all(isinstance(s, str) for s in source))):
+    if not (
+        source is None
+        or isinstance(source, str)
+        or (isinstance(source, list) and all(isinstance(s, str) for s in source))
+    ):
         raise Refused(f"source={source}: a domain, a list [a,b] of domains, or null is needed")
     if isinstance(source, list) and len(set(source)) != len(source):
         raise Refused(f"source={source}: the same domain twice")
@@ -149,7 +189,10 @@ def _check_fold(fold: Any, folds: Any) -> None:
     if fold is None and folds is not None:
         raise Refused(f"folds={folds}: says nothing without fold; give fold=range(0,{folds}) with run -m")
     if fold is not None and (not _is_integer(fold) or not 0 <= fold < (folds or FOLDS)):
-        raise Refused(f"fold={fold}: 0 to {(folds or FOLDS) - 1} or null is needed, as there are {folds or FOLDS} folds (folds)")
+        raise Refused(
+            f"fold={fold}: 0 to {(folds or FOLDS) - 1} or null is needed, as there are {folds or FOLDS} "
+            "folds (folds)"
+        )
 
 
 def _is_integer(value: Any) -> bool:
@@ -160,22 +203,33 @@ def strategy_class(values: dict[str, Any]) -> type[Strategy]:
     """The class that a yaml of conf/strategy names."""
     strategy, target = class_of("strategy", values, Strategy), values["_target_"]
     if not hasattr(strategy, "sees"):
-        raise Refused(f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed")
+        raise Refused(
+            f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed"
+        )
     if unknown := sorted(strategy.sees - set(SIGHTS)):
-        raise Refused(f"strategy._target_={target}: sees {unknown[0]}, not one of {', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}")
+        raise Refused(
+            f"strategy._target_={target}: sees {unknown[0]}, not one of "
+            f"{', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}"
+        )
     return strategy
 
 
 def class_of(section: str, values: dict[str, Any], base: type) -> type:
-    """The class that a section names as `_target_`. Raises Refused where it cannot be imported, is no `base`, or its yaml has no name."""
+    """The class that a section names as `_target_`. Raises Refused where it cannot be imported, is no `base`,
+    or its yaml has no name."""
     target, name = values["_target_"], values.get("name")
     try:
         found = get_class(target)
     except Exception as error:  # Hydra says with several types that an import failed
         why = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
-        raise Refused(f"{section}._target_={target}: cannot be imported ({why}); for a file of the current folder: export PYTHONPATH=.") from error
+        raise Refused(
+            f"{section}._target_={target}: cannot be imported ({why}); for a file of the current folder: "
+            "export PYTHONPATH=."
+        ) from error
     if not issubclass(found, base):
-        raise Refused(f"{section}._target_={target}: a subclass of {base.__module__}.{base.__name__} is needed")
+        raise Refused(
+            f"{section}._target_={target}: a subclass of {base.__module__}.{base.__name__} is needed"
+        )
     if section in ("strategy", "backbone") and (not isinstance(name, str) or not name):
         raise Refused(f"{section}.name={name}: the yaml of {target} needs the name of its file here")
     return found
@@ -184,12 +238,22 @@ def class_of(section: str, values: dict[str, Any], base: type) -> type:
 def check_hydra(node: DictConfig, at: str = "hydra") -> None:
     """Raises Refused for a key that `+` has put among Hydra's own, which nobody reads."""
     kind = OmegaConf.get_type(node)
-    known = {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)  # hydra/env is a group without a field
+    known = (
+        {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)
+    )  # hydra/env is a group without a field
     for key in node:
         if key not in known:
-            raise Refused(f"{at}.{key}={node[key]}: no such key{nearest(key, known)} among {', '.join(sorted(known - {'env'}))}")
+            raise Refused(
+                f"{at}.{key}={node[key]}: no such key{nearest(key, known)} among "
+                f"{', '.join(sorted(known - {'env'}))}"
+            )
         inner = node._get_node(key)
-        if isinstance(inner, DictConfig) and not inner._is_none() and not inner._is_missing() and not inner._is_interpolation():
+        if (
+            isinstance(inner, DictConfig)
+            and not inner._is_none()
+            and not inner._is_missing()
+            and not inner._is_interpolation()
+        ):
             check_hydra(inner, f"{at}.{key}")
 
 

@@ -16,8 +16,11 @@ from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.training.checks import PRETRAINING, REACHED_BY_START, fold_of
 
 
-def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str) -> None:
-    """c: the whole config. Raises NotApplicable where a training has no images to augment so, Refused without the library."""
+def check_augmentation(
+    c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str
+) -> None:
+    """c: the whole config. Raises NotApplicable where a training has no images to augment so, Refused without
+    the library."""
     augmentation, what = c["trainer"]["augmentation"], None
     if augmentation == "none":
         return
@@ -31,21 +34,33 @@ def check_augmentation(c: dict[str, Any], strategy: type[Strategy], target: Doma
         raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
     if augmentation in BY_KORNIA:
         kornia_module(augmentation)
-    if augmentation == "crop_flip_color" and (channels := splits.input_shape(target, c["image_size"], c["channels"])[0]) != 3:
-        raise NotApplicable(f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give trainer.augmentation=crop_flip")
+    if (
+        augmentation == "crop_flip_color"
+        and (channels := splits.input_shape(target, c["image_size"], c["channels"])[0]) != 3
+    ):
+        raise NotApplicable(
+            f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give "
+            "trainer.augmentation=crop_flip"
+        )
 
 
 def check_network(c: dict[str, Any], target: Domain, initialisation: str) -> None:
-    """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are built, without weights."""
+    """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are
+    built, without weights."""
     shape = splits.input_shape(target, c["image_size"], c["channels"])
     backbone = {key: value for key, value in c["backbone"].items() if key != "name"}
     backbone |= {"weights": "random"} if "weights" in backbone else {}
     strategy = {key: value for key, value in c["strategy"].items() if key not in COMMON_KEYS}
-    if refusal := _refusal(json.dumps([backbone, shape, len(target.classes), strategy, initialisation != "random"])):
+    if refusal := _refusal(
+        json.dumps([backbone, shape, len(target.classes), strategy, initialisation != "random"])
+    ):
         raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
     takes = get_class(c["backbone"]["_target_"]).takes
     if takes and (given := str(target.inputs.dtype).removeprefix("torch.")) not in takes:
-        raise NotApplicable(f"backbone={c['backbone']['name']}: takes {' or '.join(takes)} inputs, those of target {target.name} are {given}")
+        raise NotApplicable(
+            f"backbone={c['backbone']['name']}: takes {' or '.join(takes)} inputs, those of target "
+            f"{target.name} are {given}"
+        )
 
 
 @lru_cache(maxsize=256)
@@ -54,7 +69,9 @@ def _refusal(asked: str) -> Refused | None:
     for place in ("meta", "cpu"):  # what some network cannot do without memory is no refusal
         try:
             with torch.device(place):
-                network = Classifier(instantiate(backbone, input_shape=tuple(shape), _convert_="all"), classes)
+                network = Classifier(
+                    instantiate(backbone, input_shape=tuple(shape), _convert_="all"), classes
+                )
                 if is_transferred:
                     network.backbone.freeze_trunk()
                 instantiate(strategy, network=network, _convert_="all")
@@ -64,7 +81,10 @@ def _refusal(asked: str) -> Refused | None:
     if isinstance(cause, Refused):
         return cause
     line = (str(cause).splitlines() or [""])[0]
-    return Refused(f"inputs of shape {tuple(shape)}, {classes} classes: the network cannot be built ({type(cause).__name__}: {line})")
+    return Refused(
+        f"inputs of shape {tuple(shape)}, {classes} classes: the network cannot be built "
+        f"({type(cause).__name__}: {line})"
+    )
 
 
 def check_classes(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
@@ -72,16 +92,27 @@ def check_classes(strategy: type[Strategy], name: str, target: Domain, sources: 
         return
     classes = tuple(sorted({c for source in sources for c in source.classes}))
     if classes != target.classes:
-        only_source, only_target = sorted(set(classes) - set(target.classes)), sorted(set(target.classes) - set(classes))
+        only_source, only_target = (
+            sorted(set(classes) - set(target.classes)),
+            sorted(set(target.classes) - set(classes)),
+        )
         what = [f"{', '.join(only[:5])}{'…' if len(only) > 5 else ''} only in the {where}"
                 for only, where in ((only_source, "source"), (only_target, "target")) if only]  # fmt: skip
         joined = "+".join(source.name for source in sources)
-        raise NotApplicable(f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}")
+        raise NotApplicable(
+            f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}"
+        )
 
 
 def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
-    if initialisation in PRETRAINING and (arrays := [domain.name for domain in (target, *sources) if not domain.is_images]):
-        raise NotApplicable(f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, pretrained or random")
+    if initialisation in PRETRAINING and (
+        arrays := [domain.name for domain in (target, *sources) if not domain.is_images]
+    ):
+        raise NotApplicable(
+            f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give "
+            "source, "
+            "pretrained or random"
+        )
 
 
 def check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
@@ -92,33 +123,57 @@ def check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> Non
 
 def check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
     if target.whole and "target_inputs" in sees and c["protocol"] == "inductive":
-        raise NotApplicable(f"protocol=inductive: all labelled items of target {target.name} are tested on; give protocol=transductive")
+        raise NotApplicable(
+            f"protocol=inductive: all labelled items of target {target.name} are tested on; give "
+            "protocol=transductive"
+        )
 
 
-def check_selection(c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool) -> None:
+def check_selection(
+    c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool
+) -> None:
     """Raises NotApplicable where the rule has nothing to choose by."""
     if c["selection"] == "last" or (c["keep"] == "none" and not stops_early):
         return
     budget, least = c["label_budget"], splits.VALIDATION_FROM
-    if c["selection"] == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
-        raise NotApplicable(f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})")
+    if c["selection"] == "target_val" and (
+        "target_labels" not in sees or (budget != "full" and budget < least)
+    ):
+        raise NotApplicable(
+            f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})"
+        )
     if c["selection"] == "source_val" and "source_inputs" not in sees:
         raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
     if c["selection"] == "source_val" and not share_classes(target, sources):
-        raise NotApplicable(f"selection=source_val: the head has the classes of target {target.name}, which are not the source's")
+        raise NotApplicable(
+            f"selection=source_val: the head has the classes of target {target.name}, which are not the "
+            "source's"
+        )
 
 
 def check_reversible(
-    strategy: type[Strategy], name: str, sees: frozenset[str], initialisation: str, target: Domain, sources: tuple[Domain, ...]
+    strategy: type[Strategy],
+    name: str,
+    sees: frozenset[str],
+    initialisation: str,
+    target: Domain,
+    sources: tuple[Domain, ...],
 ) -> None:
     needed = {
-        "sees the source with its labels and the target's inputs": {"source_inputs", "source_labels", "target_inputs"} <= sees,
+        "sees the source with its labels and the target's inputs": {
+            "source_inputs",
+            "source_labels",
+            "target_inputs",
+        }
+        <= sees,
         "needs no target labels": not strategy.needs_target_labels,
         "starts from no source model": initialisation not in REACHED_BY_START,
         "shares its classes with the source": share_classes(target, sources),
     }
     if lacking := [what for what, holds in needed.items() if not holds]:
-        raise NotApplicable(f"reverse_validation=true: only what {lacking[0]} can be run backwards; strategy {name} does not")
+        raise NotApplicable(
+            f"reverse_validation=true: only what {lacking[0]} can be run backwards; strategy {name} does not"
+        )
 
 
 def share_classes(target: Domain, sources: tuple[Domain, ...]) -> bool:

@@ -19,7 +19,12 @@ from transferscope.training.identity import identity
 
 
 def consumed_by(
-    c: dict[str, Any], strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...], sees: frozenset[str], initialisation: str
+    c: dict[str, Any],
+    strategy: type[Strategy],
+    target: Domain,
+    sources: tuple[Domain, ...],
+    sees: frozenset[str],
+    initialisation: str,
 ) -> dict[str, Any]:
     keys = ["batch_size", "evaluations", "optimizer", "schedule"]
     is_source = is_source_model(strategy, initialisation)
@@ -31,16 +36,25 @@ def consumed_by(
     trainer = {key: c["trainer"][key] for key in keys}
     trainer |= {key: c["trainer"][key] for key, default in OPTIONAL.items() if c["trainer"][key] != default}
     if trainer.pop("patience", None) and not is_source:
-        trainer |= {"patience": c["trainer"]["patience"], "selection": c["selection"]}  # which ends the training
+        trainer |= {
+            "patience": c["trainer"]["patience"],
+            "selection": c["selection"],
+        }  # which ends the training
     backbone = c["backbone"] | _identity("_target_", get_class(c["backbone"]["_target_"]))
     if "weights" in backbone:
-        backbone["weights"] = "random" if initialisation == "random" else weights_identity(backbone["weights"])
-    if backbone.get("trunk") is None or (initialisation == "random" and not is_source):  # where nothing was transferred it is trained too
+        backbone["weights"] = (
+            "random" if initialisation == "random" else weights_identity(backbone["weights"])
+        )
+    if backbone.get("trunk") is None or (
+        initialisation == "random" and not is_source
+    ):  # where nothing was transferred it is trained too
         backbone.pop("trunk", None)
     return {
         "strategy": {
             **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
-            **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),  # which said so before the key was everybody's
+            **(
+                {"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}
+            ),  # which said so before the key was everybody's
             **_identity("class", strategy),
             "version": strategy.version,
         },
@@ -48,7 +62,9 @@ def consumed_by(
         "initialisation": initialisation,
         "target": {"name": target.name, "digest": target.digest},
         "sources": [{"name": source.name, "digest": source.digest} for source in sources],
-        "source_label_noise": float(c["source_label_noise"]) if "source_labels" in sees | REACHED_BY_START.get(initialisation, set()) else 0.0,
+        "source_label_noise": float(c["source_label_noise"])
+        if "source_labels" in sees | REACHED_BY_START.get(initialisation, set())
+        else 0.0,
         "label_budget": c["label_budget"] if "target_labels" in strategy.sees else None,
         "protocol": c["protocol"] if "target_inputs" in sees else "inductive",
         "trainer": trainer,
@@ -60,7 +76,11 @@ def consumed_by(
         "role": c["role"],
         **({"twin": True} if c["twin"] else {}),
         **({"source_backbone_rate": source_rate} if source_rate != 1 else {}),
-        **({"head": "of its own draw"} if strategy.trains_head_alone and initialisation == "pretrained" else {}),
+        **(
+            {"head": "of its own draw"}
+            if strategy.trains_head_alone and initialisation == "pretrained"
+            else {}
+        ),
         "device": device(c["trainer"]["accelerator"]),
         "precision": c["trainer"]["precision"],
     }
@@ -69,10 +89,15 @@ def consumed_by(
 def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: str) -> float:
     """`backbone_rate` as a number; 1 where there is nothing that it is for."""
     given, name = c["strategy"].get("backbone_rate"), c["strategy"]["name"]
-    if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf):
+    if given is not None and (
+        isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf
+    ):
         raise Refused(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
     if given is not None and not strategy.has_backbone_rate():
-        raise NotApplicable(f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; leave the key out")
+        raise NotApplicable(
+            f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; "
+            "leave the key out"
+        )
     if initialisation == "random" or not strategy.has_backbone_rate():
         return 1.0
     return TRANSFERRED_RATE if given is None else float(given)
@@ -83,7 +108,8 @@ def starts_pretrained(c: dict[str, Any]) -> bool:
 
 
 def is_source_model(strategy: type[Strategy], initialisation: str) -> bool:
-    """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared with other runs."""
+    """Whether a run is the training of a source model and nothing else: it takes `source_steps` and is shared
+    with other runs."""
     return strategy is SourceOnly and initialisation not in REACHED_BY_START
 
 
@@ -106,6 +132,8 @@ def weights_identity(weights: str) -> str:
         return weights
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise Refused(f"backbone.weights={weights}: no such file; give random, pretrained or the path of a weights file")
+        raise Refused(
+            f"backbone.weights={weights}: no such file; give random, pretrained or the path of a weights file"
+        )
     with open(path, "rb") as file:
         return f"file:{hashlib.file_digest(file, 'blake2b').hexdigest()[:16]}"

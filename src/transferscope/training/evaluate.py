@@ -1,9 +1,14 @@
-"""From stored probabilities to scores. The only place before `compare` that reads a test label, after training has ended."""
+"""From stored probabilities to scores. The only place before `compare` that reads a test label, after
+training has ended."""
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error, multiclass_f1_score
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+)
 
 from transferscope.data.splits import Evaluated
 from transferscope.store.record import CHANCE_LEVEL, CONSTANT
@@ -11,18 +16,25 @@ from transferscope.tasks.metrics import log_likelihood
 from transferscope.training.fit import Outcome
 
 CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
-SATURATED_LOSS = 0.05  # nats: a discriminator that gives 95 % to the right domain leaves next to no gradient to learn from
+SATURATED_LOSS = (
+    0.05  # nats: a discriminator that gives 95 % to the right domain leaves next to no gradient to learn from
+)
 
 
 def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped probabilities). Means over classes are
-    over those that have an item, as in scikit-learn's balanced_accuracy_score and in `compare`."""
+    """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped
+    probabilities). Means over classes are over those that have an item, as in scikit-learn's
+    balanced_accuracy_score and in `compare`."""
     classes, present = probabilities.shape[1], labels.unique()
     one_hot = torch.nn.functional.one_hot(labels, classes)
     return {
         "accuracy": float((probabilities.argmax(1) == labels).float().mean()),
-        "balanced_accuracy": float(multiclass_accuracy(probabilities, labels, classes, average="none")[present].mean()),
-        "macro_f1": float(multiclass_f1_score(probabilities, labels, classes, average="none")[present].mean()),
+        "balanced_accuracy": float(
+            multiclass_accuracy(probabilities, labels, classes, average="none")[present].mean()
+        ),
+        "macro_f1": float(
+            multiclass_f1_score(probabilities, labels, classes, average="none")[present].mean()
+        ),
         "nll": -float(log_likelihood(probabilities.numpy(), labels.numpy()).mean()),
         "brier": float((probabilities - one_hot).square().sum(1).mean()),
         "ece": float(multiclass_calibration_error(probabilities, labels, classes, n_bins=15)),
@@ -30,7 +42,8 @@ def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, float]:
-    """`{domain}/{split}/{metric}` at the last evaluation whose probabilities are finite; accuracy of every evaluation goes into the history."""
+    """`{domain}/{split}/{metric}` at the last evaluation whose probabilities are finite; accuracy of every
+    evaluation goes into the history."""
     result = {}
     for name, items in evaluated.items():
         by_step = outcome.probabilities[name]
@@ -38,13 +51,17 @@ def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, floa
             row[f"{name}/accuracy"] = float((by_step[row["step"]].argmax(1) == items.labels).float().mean())
         finite = [step for step, p in by_step.items() if torch.isfinite(p).all()]
         if finite:
-            result |= {f"{name}/{metric}": value for metric, value in scores(by_step[max(finite)], items.labels).items()}
+            result |= {
+                f"{name}/{metric}": value
+                for metric, value in scores(by_step[max(finite)], items.labels).items()
+            }
     return result
 
 
 def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
-    """Why a finished run's last predictor counts as collapsed, or ''. In a task of two classes, one that is wrong clearly more often than chance
-    has learnt something that holds the other way round: harm, and no collapse."""
+    """Why a finished run's last predictor counts as collapsed, or ''. In a task of two classes, one that is
+    wrong clearly more often than chance has learnt something that holds the other way round: harm, and no
+    collapse."""
     p = outcome.probabilities[test][max(outcome.probabilities[test])]
     if not torch.isfinite(p).all():
         return "probabilities that are not finite at the last evaluation"
@@ -64,10 +81,15 @@ def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
 
 
 def saturation(outcome: Outcome) -> str:
-    """Why the discriminator of the last interval counts as saturated, or ''. `loss/domain` is its mean cross-entropy of source and target: near
-    log 2 where the features are aligned. One that was sure early and lost its hold later is not meant."""
+    """Why the discriminator of the last interval counts as saturated, or ''. `loss/domain` is its mean
+    cross-entropy of source and target: near log 2 where the features are aligned. One that was sure early and
+    lost its hold later is not meant."""
     loss = outcome.history[-1].get("loss/domain", np.inf)
-    return f"saturated discriminator: cross-entropy {loss:.3f} over the last interval" if loss < SATURATED_LOSS else ""
+    return (
+        f"saturated discriminator: cross-entropy {loss:.3f} over the last interval"
+        if loss < SATURATED_LOSS
+        else ""
+    )
 
 
 def flags(outcome: Outcome) -> list[str]:
@@ -80,9 +102,15 @@ def arrays(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, np.nd
     """The members of evaluations.npz."""
     members = {}
     for name, items in evaluated.items():
-        members |= {f"{name}/ids": items.ids, f"{name}/labels": items.labels.numpy(), f"{name}/classes": np.asarray(items.classes)}
+        members |= {
+            f"{name}/ids": items.ids,
+            f"{name}/labels": items.labels.numpy(),
+            f"{name}/classes": np.asarray(items.classes),
+        }
         if items.groups is not None:
             members[f"{name}/groups"] = items.groups
         members |= {f"{name}/metadata/{column}": values for column, values in items.metadata.items()}
-        members |= {f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.probabilities[name].items()}
+        members |= {
+            f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.probabilities[name].items()
+        }
     return members

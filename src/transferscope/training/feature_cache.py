@@ -15,11 +15,12 @@ SHARD = 4096  # items of a file of features: what a killed process had finished 
 
 
 class FrozenFeatures:
-    """`frozen_features`, with each item's row kept in the store: every run finds it there, whichever asked first.
+    """`frozen_features`, with each item's row kept in the store: every run finds it there, whichever asked
+    first.
 
-    A folder of `.cache/features` is a backbone, known by its weights and by what it makes of noise, so that other code, libraries or hardware
-    never pass for the same. In it are files of `items` [n, 16], hashes of the items' bytes, and `rows` [n, d].
-    """
+    A folder of `.cache/features` is a backbone, known by its weights and by what it makes of noise, so that
+    other code, libraries or hardware never pass for the same. In it are files of `items` [n, 16], hashes of
+    the items' bytes, and `rows` [n, d]."""
 
     def __init__(self, store: Path):
         self.folder = store / ".cache" / "features"
@@ -37,7 +38,9 @@ class FrozenFeatures:
         if not known.keys() >= set(items):
             with locked(folder.with_suffix(".lock")):
                 known = self._read(folder)  # with what another process left meanwhile
-                missing = list({item: place for place, item in enumerate(items) if item not in known}.values())
+                missing = list(
+                    {item: place for place, item in enumerate(items) if item not in known}.values()
+                )
                 for start in range(0, len(missing), SHARD):
                     places = missing[start : start + SHARD]
                     some = inputs.view(places) if isinstance(inputs, OnDisk) else inputs[places]
@@ -51,13 +54,23 @@ class FrozenFeatures:
     def _address(self, backbone: nn.Module, inputs: Tensor, device: torch.device | str) -> Path:
         """The folder of a backbone, hashed anew only where its weights have been written to."""
         state = backbone.state_dict()
-        versions = [inputs.dtype, inputs.shape[1:], *((tensor.data_ptr(), tensor._version) for tensor in state.values())]
+        versions = [
+            inputs.dtype,
+            inputs.shape[1:],
+            *((tensor.data_ptr(), tensor._version) for tensor in state.values()),
+        ]
         if self.addressed is None or self.addressed[0] != versions:
             h = hashlib.blake2b(digest_size=16)
             for name, tensor in state.items():
-                tensor_files.add_tensor(h, name, tensor.permute(tensor.dim_order()))  # as it lies in memory, uncopied
+                tensor_files.add_tensor(
+                    h, name, tensor.permute(tensor.dim_order())
+                )  # as it lies in memory, uncopied
             with torch.no_grad():
-                tensor_files.add_tensor(h, f"{torch.device(device).type} {torch.get_num_threads()}", backbone(_noise(2, inputs).to(device)))
+                tensor_files.add_tensor(
+                    h,
+                    f"{torch.device(device).type} {torch.get_num_threads()}",
+                    backbone(_noise(2, inputs).to(device)),
+                )
             self.addressed = versions, self.folder / h.hexdigest()
         return self.addressed[1]
 
@@ -65,7 +78,12 @@ class FrozenFeatures:
         for path in sorted(folder.glob("*.safetensors")):
             if path not in self.known and (kept := tensor_files.read(path)) is not None:
                 self._know(path, [item.tobytes() for item in kept[0]["items"].numpy()], kept[0]["rows"])
-        return {item: row for path, rows in self.known.items() if path.parent == folder for item, row in rows.items()}
+        return {
+            item: row
+            for path, rows in self.known.items()
+            if path.parent == folder
+            for item, row in rows.items()
+        }
 
     def _keep(self, folder: Path, items: list[bytes], rows: Tensor) -> None:
         joined = b"".join(items)
@@ -85,6 +103,7 @@ def _noise(count: int, inputs: Tensor) -> Tensor:
 
 
 def _stand_alone(backbone: nn.Module, inputs: Tensor, rows: Tensor, device: torch.device | str) -> bool:
-    """Whether an item's features are the same bits at another place among other items: not where a backbone normalises by the batch."""
+    """Whether an item's features are the same bits at another place among other items: not where a backbone
+    normalises by the batch."""
     elsewhere = frozen_features(backbone, joined([_noise(CHUNK // 2, inputs), inputs]), device)[CHUNK // 2 :]
     return torch.equal(elsewhere, rows[: len(inputs)])

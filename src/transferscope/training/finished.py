@@ -11,19 +11,27 @@ from transferscope.training.run_tracking import live_run, scratch_twin, test_ima
 
 
 def is_done(request: Request) -> bool:
-    """Whether the store has this run's answer, whole, and what is to be kept beside it. Refused where another version's record is in the way."""
+    """Whether the store has this run's answer, whole, and what is to be kept beside it. Refused where another
+    version's record is in the way."""
     folder = request.store / request.fingerprint
     if (folder / "record.json").exists():
         record.check_schema(folder)
     status, _ = lease.state(request.store, request.fingerprint)
-    return status in record.ANSWERS and record.has_beside(folder, request.kept_beside, request.config) and not record.damage(folder)
+    return (
+        status in record.ANSWERS
+        and record.has_beside(folder, request.kept_beside, request.config)
+        and not record.damage(folder)
+    )
 
 
 def finished_before(request: Request) -> Path:
-    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits for the metrics."""
+    """The folder of a run that the store has. The agent of a W&B sweep is told of it all the same: it waits
+    for the metrics."""
     folder = request.store / request.fingerprint
     lease.clear_finished(request.store)
-    if (notes := request.config.get("notes")) and notes != (kept := record.read_record(folder)["config"].get("notes", {})):
+    if (notes := request.config.get("notes")) and notes != (
+        kept := record.read_record(folder)["config"].get("notes", {})
+    ):
         print(f"{folder.name} was finished before; its notes stay {json.dumps(kept)}", file=sys.stderr)
     if tracking.serves_an_agent():
         with live_run(request) as live:

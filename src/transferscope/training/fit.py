@@ -1,8 +1,9 @@
-"""Fitting one strategy with Lightning: evaluation intervals, checkpoints, resume. Knows nothing about methods.
+"""Fitting one strategy with Lightning: evaluation intervals, checkpoints, resume. Knows nothing about
+methods.
 
-Training takes `trainer.steps` optimiser steps, cut into evaluation intervals; a Lightning epoch is one interval. Every draw derives from
-(seed, strategy, interval), so a run that is resumed at its last interval ends bit-identical to one that was never stopped.
-"""
+Training takes `trainer.steps` optimiser steps, cut into evaluation intervals; a Lightning epoch is one
+interval. Every draw derives from (seed, strategy, interval), so a run that is resumed at its last interval
+ends bit-identical to one that was never stopped."""
 
 import logging
 import math
@@ -29,7 +30,13 @@ from transferscope.strategies.base import Batch, Diverged, Strategy
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
-CHECKPOINT = {"state_dict", "loops", "callbacks", "optimizer_states", "pytorch-lightning_version"}  # what a checkpoint has at least
+CHECKPOINT = {
+    "state_dict",
+    "loops",
+    "callbacks",
+    "optimizer_states",
+    "pytorch-lightning_version",
+}  # what a checkpoint has at least
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
 
@@ -50,7 +57,8 @@ class Settings(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What a fit leaves: class probabilities [n, C] by evaluated set and step, a row of losses an evaluation."""
+    """What a fit leaves: class probabilities [n, C] by evaluated set and step, a row of losses an
+    evaluation."""
 
     status: str = "done"
     reason: str = ""
@@ -74,16 +82,30 @@ def fit(
 ) -> Outcome:
     """Train, and evaluate at step 0 and at the end of every interval.
 
-    stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed from; None keeps none.
-    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on these evaluated sets, or the best
-    value of ("validator/NAME",) (the earliest of equals), or, with nothing named, the last ones. None keeps none.
-    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these the first `validator_items`.
-    stop_by: a rule as for `keep`: training ends after `settings.patience` evaluations in a row that are no better by it than the best before.
-    feature_items: items whose features are left in folder/features, one file an evaluation (`_store_features`).
-    """
+    stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed
+    from; None keeps none.
+    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on
+    these evaluated sets, or the best value of ("validator/NAME",) (the earliest of equals), or, with nothing
+    named, the last ones. None keeps none.
+    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these
+    the first `validator_items`.
+    stop_by: a rule as for `keep`: training ends after `settings.patience` evaluations in a row that are no
+    better by it than the best before.
+    feature_items: items whose features are left in folder/features, one file an evaluation
+    (`_store_features`)."""
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     strategy.label_smoothing = settings.label_smoothing
-    watch = Intervals(pools, evaluated, boundaries(settings), stream, folder, after_interval, keep, settings.patience, stop_by)
+    watch = Intervals(
+        pools,
+        evaluated,
+        boundaries(settings),
+        stream,
+        folder,
+        after_interval,
+        keep,
+        settings.patience,
+        stop_by,
+    )
     if validator_inputs is not None:
         watch.validator_inputs = validator_inputs[: validator_items(settings)]
     watch.feature_items = feature_items
@@ -93,13 +115,19 @@ def fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
-            max_epochs=settings.evaluations, accelerator=settings.accelerator, devices=1, precision=settings.precision, callbacks=[watch],
-            logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+            max_epochs=settings.evaluations, accelerator=settings.accelerator, devices=1,
+            precision=settings.precision, callbacks=[watch], logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )  # fmt: skip
         draws = Draws(watch, settings, strategy)
         try:
-            trainer.fit(strategy, draws, ckpt_path=checkpoint if checkpoint and _is_whole(checkpoint) else None, weights_only=True)
+            trainer.fit(
+                strategy,
+                draws,
+                ckpt_path=checkpoint if checkpoint and _is_whole(checkpoint) else None,
+                weights_only=True,
+            )
         except Diverged as divergence:
             watch.outcome.status, watch.outcome.reason = "diverged", str(divergence)
         except SystemExit as stop:
@@ -115,8 +143,8 @@ def boundaries(settings: Settings) -> np.ndarray:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Whether there is a checkpoint to go on from. A damaged one is named on stderr and set aside. Nothing in it is run: tensors and plain
-    values are all that is read."""
+    """Whether there is a checkpoint to go on from. A damaged one is named on stderr and set aside. Nothing in
+    it is run: tensors and plain values are all that is read."""
     if not checkpoint.exists():
         return False
     try:
@@ -131,19 +159,28 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def validator_items(settings: Settings) -> int:
-    """So many that reading them costs about 5 % of the training, where a trained item costs four that are only predicted: 100 to 2,000."""
+    """So many that reading them costs about 5 % of the training, where a trained item costs four that are
+    only predicted: 100 to 2,000."""
     return int(np.clip(settings.steps * settings.batch_size // (5 * (settings.evaluations + 1)), 100, 2000))
 
 
 class Draws:
-    """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with its own generator."""
+    """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with
+    its own generator."""
 
     def __init__(self, watch: "Intervals", settings: Settings, strategy: Strategy):
-        self.watch, self.batch_size, self.augmentation, self.strategy = watch, settings.batch_size, settings.augmentation, strategy
+        self.watch, self.batch_size, self.augmentation, self.strategy = (
+            watch,
+            settings.batch_size,
+            settings.augmentation,
+            strategy,
+        )
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
         interval = self.watch.interval(self.strategy)
-        if interval < len(self.watch.boundaries) - 1:  # else it was resumed after the last interval: only the record is missing
+        if (
+            interval < len(self.watch.boundaries) - 1
+        ):  # else it was resumed after the last interval: only the record is missing
             yield from self.blocks(interval)
 
     def blocks(self, interval: int) -> Iterator[Iterator[Batch]]:
@@ -153,7 +190,11 @@ class Draws:
             for name, pool in self.watch.pools._asdict().items()
             if pool is not None and name in Batch._fields
         }
-        moves = {name: self._moves(order, name, interval) for name, order in orders.items() if self.augmentation != "none"}
+        moves = {
+            name: self._moves(order, name, interval)
+            for name, order in orders.items()
+            if self.augmentation != "none"
+        }
         for start in range(0, steps, BLOCK):
             yield self._block(orders, moves, range(start, min(start + BLOCK, steps)))
 
@@ -174,11 +215,17 @@ class Draws:
         for step in steps:
             items = {name: order[step] for name, order in orders.items()}
             batch = Batch(
-                source=Labelled(*(column[items["source"]] for column in pools.source)) if pools.source else None,
-                target=Labelled(*(column[items["target"]] for column in pools.target)) if pools.target else None,
+                source=Labelled(*(column[items["source"]] for column in pools.source))
+                if pools.source
+                else None,
+                target=Labelled(*(column[items["target"]] for column in pools.target))
+                if pools.target
+                else None,
                 unlabelled=pools.unlabelled[items["unlabelled"]] if pools.unlabelled is not None else None,
             )
-            yield self._augmented(batch, {name: move[step] for name, move in moves.items()}) if moves else batch
+            yield (
+                self._augmented(batch, {name: move[step] for name, move in moves.items()}) if moves else batch
+            )
 
     def _augmented(self, batch: Batch, moves: dict[str, Tensor]) -> Batch:
         parts = batch._asdict()
@@ -186,35 +233,56 @@ class Draws:
             if name == "unlabelled":
                 parts[name] = augment(parts[name], move, self.augmentation)
             else:
-                parts[name] = parts[name]._replace(inputs=augment(parts[name].inputs, move, self.augmentation))
+                parts[name] = parts[name]._replace(
+                    inputs=augment(parts[name].inputs, move, self.augmentation)
+                )
         return Batch(**parts)
 
 
 class Intervals(pl.Callback):
     """What happens between intervals: seeding, evaluation, checkpoint."""
 
-    now: Callable[[], float] = staticmethod(time.perf_counter)  # a strategy that trains beside others sets a slower clock
+    now: Callable[[], float] = staticmethod(
+        time.perf_counter
+    )  # a strategy that trains beside others sets a slower clock
 
     def __init__(
-        self, pools, evaluated, boundaries, stream, folder=None, after_interval=lambda step, row: None, keep=None, patience=None, stop_by=()
+        self,
+        pools,
+        evaluated,
+        boundaries,
+        stream,
+        folder=None,
+        after_interval=lambda step, row: None,
+        keep=None,
+        patience=None,
+        stop_by=(),
     ):
         self.pools, self.boundaries, self.stream, self.folder = pools, boundaries, stream, folder
         self.after_interval, self.keep, self.best = after_interval, keep, None
         self.patience, self.stop_by, self.scores = patience, stop_by, []
-        # of the labels only those that `keep` or `stop_by` judge by stay here: no test label is within reach of training
+        # of the labels only those that `keep` or `stop_by` judge by stay here: no test label is within reach
+        # of training
         self.inputs = {name: items.inputs for name, items in evaluated.items()}
-        self.labels = {name: evaluated[name].labels for name in (*(keep or ()), *stop_by) if not name.startswith("validator/")}
+        self.labels = {
+            name: evaluated[name].labels
+            for name in (*(keep or ()), *stop_by)
+            if not name.startswith("validator/")
+        }
         self.validator_inputs: Tensor | None = None
         self.feature_items: FeatureItems | None = None
         self.outcome = Outcome(probabilities={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
-        """The current interval, from the steps done: Lightning's epoch count is one behind while a resumed fit draws its first batches."""
+        """The current interval, from the steps done: Lightning's epoch count is one behind while a resumed
+        fit draws its first batches."""
         return int(np.searchsorted(self.boundaries, int(strategy.steps_done), side="right")) - 1
 
     def on_train_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         self.begin(strategy)
-        trainer.should_stop = self.stalled  # resumed after the interval that ended it: only the record is missing
+        trainer.should_stop = (
+            self.stalled
+        )  # resumed after the interval that ended it: only the record is missing
 
     def begin(self, strategy: Strategy, since: float | None = None) -> None:
         """since: of the clock, where what was done before is part of this fit."""
@@ -223,7 +291,11 @@ class Intervals(pl.Callback):
         prepared = {}
         for name, pool in self.pools._asdict().items():
             if isinstance(pool, Labelled):
-                prepared[name] = Labelled(strategy.precompute(pool.inputs).to(device), pool.labels.to(device), pool.domain.to(device))
+                prepared[name] = Labelled(
+                    strategy.precompute(pool.inputs).to(device),
+                    pool.labels.to(device),
+                    pool.domain.to(device),
+                )
             else:
                 prepared[name] = None if pool is None else strategy.precompute(pool).to(device)
         self.pools = Pools(**prepared)
@@ -232,7 +304,9 @@ class Intervals(pl.Callback):
             self.validator_inputs = strategy.precompute(self.validator_inputs)
         if self.feature_items is not None:
             source, val, labels, target = self.feature_items
-            self.feature_items = FeatureItems(strategy.precompute(source), strategy.precompute(val), labels, strategy.precompute(target))
+            self.feature_items = FeatureItems(
+                strategy.precompute(source), strategy.precompute(val), labels, strategy.precompute(target)
+            )
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
@@ -251,14 +325,18 @@ class Intervals(pl.Callback):
         self.after_interval(self.outcome.history[-1]["step"], self.outcome.history[-1])
 
     def end_interval(self, strategy: Strategy) -> None:
-        losses = {f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()}
+        losses = {
+            f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()
+        }
         self._evaluate(strategy, int(strategy.steps_done), losses)
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
         strategy.eval()
         told = strategy.begin_evaluation(self.pools)
         for name, inputs in self.inputs.items():
-            self.outcome.probabilities[name][step] = in_chunks(strategy.probabilities, inputs, strategy.device)
+            self.outcome.probabilities[name][step] = in_chunks(
+                strategy.probabilities, inputs, strategy.device
+            )
         values = {} if self.validator_inputs is None else _read_validators(strategy, self.validator_inputs)
         if self.feature_items is not None:
             _store_features(strategy, self.feature_items, self.folder / "features", step)
@@ -266,18 +344,24 @@ class Intervals(pl.Callback):
         now = self.now()
         self.outcome.seconds += now - self.clock
         self.clock = now
-        self.outcome.history.append({"step": step, "seconds": self.outcome.seconds, **losses, **told, **values})
+        self.outcome.history.append(
+            {"step": step, "seconds": self.outcome.seconds, **losses, **told, **values}
+        )
         if self.patience is not None:
             self.scores.append(self._score(self.stop_by, step))
         if self.keep is not None and (self.best is None or self._score(self.keep, step) > self.best):
             from safetensors.torch import save_file
 
             self.best = self._score(self.keep, step)
-            save_file({key: value.contiguous() for key, value in strategy.state_dict().items()}, self.folder / "selected.draft")
+            save_file(
+                {key: value.contiguous() for key, value in strategy.state_dict().items()},
+                self.folder / "selected.draft",
+            )
             os.replace(self.folder / "selected.draft", self.folder / "selected.safetensors")
 
     def _score(self, rule: tuple[str, ...], step: int) -> float:
-        """What a rule says of the evaluation just made, higher is better. A validator says nothing of the untrained network."""
+        """What a rule says of the evaluation just made, higher is better. A validator says nothing of the
+        untrained network."""
         if not rule:
             return float(step)
         if rule[0].startswith("validator/"):
@@ -287,11 +371,17 @@ class Intervals(pl.Callback):
 
     @property
     def stalled(self) -> bool:
-        return self.patience is not None and len(self.scores) - 1 - int(np.argmax(self.scores)) >= self.patience
+        return (
+            self.patience is not None and len(self.scores) - 1 - int(np.argmax(self.scores)) >= self.patience
+        )
 
     def state_dict(self) -> dict:
         outcome = self.outcome
-        kept = {"probabilities": outcome.probabilities, "history": outcome.history, "seconds": outcome.seconds}
+        kept = {
+            "probabilities": outcome.probabilities,
+            "history": outcome.history,
+            "seconds": outcome.seconds,
+        }
         return kept | {"best": self.best, "scores": self.scores}
 
     def load_state_dict(self, state: dict) -> None:
@@ -305,26 +395,36 @@ def _read_validators(strategy: Strategy, inputs: Tensor) -> dict[str, float]:
     p, features = _predicted(strategy, inputs)
     values = validators.read(p.numpy(), features.numpy())
     # six digits: the last ones of a matrix product depend on how many threads made it
-    return {f"validator/{name}": float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}
+    return {
+        f"validator/{name}": float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)
+    }
 
 
 def _store_features(strategy: Strategy, items: FeatureItems, folder: Path, step: int) -> None:
-    """What `dev` and `iwcv` are made of, in folder/STEP.npz: float16 features [n, d] `source`, [v, d] `source_val`, [m, d] `target`, and the
-    cross-entropy `losses` [v] of `source_val`."""
-    (_, source), (p, source_val), (_, target) = (_predicted(strategy, part) for part in (items.source, items.source_val, items.target))
+    """What `dev` and `iwcv` are made of, in folder/STEP.npz: float16 features [n, d] `source`, [v, d]
+    `source_val`, [m, d] `target`, and the cross-entropy `losses` [v] of `source_val`."""
+    (_, source), (p, source_val), (_, target) = (
+        _predicted(strategy, part) for part in (items.source, items.source_val, items.target)
+    )
     losses = -p.gather(1, items.source_val_labels[:, None])[:, 0].clamp_min(1e-12).log()
     features = {"source": source, "source_val": source_val, "target": target}
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / ".draft.npz"
-    np.savez(draft, losses=losses.numpy(), **{name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()})
+    np.savez(
+        draft,
+        losses=losses.numpy(),
+        **{name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()},
+    )
     os.replace(draft, folder / f"{step:06d}.npz")
 
 
 def _predicted(strategy: Strategy, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Class probabilities [n, C] and features [n, d] of precomputed inputs: what the backbone gives on the way, or the inputs where these were
-    precomputed features."""
+    """Class probabilities [n, C] and features [n, d] of precomputed inputs: what the backbone gives on the
+    way, or the inputs where these were precomputed features."""
     passed = []
-    watch = strategy.predictor.backbone.register_forward_hook(lambda module, given, features: passed.append(features.detach().float().cpu()))
+    watch = strategy.predictor.backbone.register_forward_hook(
+        lambda module, given, features: passed.append(features.detach().float().cpu())
+    )
     p = in_chunks(strategy.probabilities, inputs, strategy.device)
     watch.remove()
     features = torch.cat(passed) if passed else inputs.float().cpu()

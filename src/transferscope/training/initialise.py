@@ -31,7 +31,9 @@ def build(request: Request, task: Task) -> tuple[Strategy, float]:
     if task.sources:
         network.source_classes = len(task.source_classes)
     if request.strategy.beside_scratch:
-        network.scratch = build_network(request, task, len(task.classes), request.stream(), "random").state_dict()
+        network.scratch = build_network(
+            request, task, len(task.classes), request.stream(), "random"
+        ).state_dict()
     strategy = request.build_strategy(network)
     strategy.frozen_features = FrozenFeatures(request.store)
     return strategy, seconds

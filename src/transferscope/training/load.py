@@ -24,10 +24,10 @@ from transferscope.training.checks import check_constructor
 class LoadedRun:
     """One finished run.
 
-    record: record.json. strategy: the LightningModule with the kept weights, in evaluation mode on the CPU; None where no model was kept.
-    classes: of the target, in the order of the probabilities' columns. input_shape: (C, H, W) or (d,), what the model takes.
-    Both are empty where the run failed.
-    """
+    record: record.json. strategy: the LightningModule with the kept weights, in evaluation mode on the CPU;
+    None where no model was kept.
+    classes: of the target, in the order of the probabilities' columns. input_shape: (C, H, W) or (d,), what
+    the model takes. Both are empty where the run failed."""
 
     folder: Path
     record: dict
@@ -36,11 +36,15 @@ class LoadedRun:
     input_shape: tuple[int, ...]
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], those that a record would hold."""
+        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], those that a
+        record would hold."""
         if self.strategy is None:
             raise Refused(f"{self.folder}: this run kept no model; run it again with keep=selected")
         if tuple(inputs.shape[1:]) != self.input_shape:
-            raise Refused(f"inputs of shape {list(inputs.shape)}: the model takes [N, {', '.join(map(str, self.input_shape))}]")
+            raise Refused(
+                f"inputs of shape {list(inputs.shape)}: the model takes [N, "
+                f"{', '.join(map(str, self.input_shape))}]"
+            )
         with torch.no_grad():
             prepared = self.strategy.precompute(inputs)
         return in_chunks(self.strategy.probabilities, prepared, "cpu")
@@ -60,11 +64,10 @@ class LoadedRun:
 def load_run(folder: str | Path, config_dir: str | Path | None = None) -> LoadedRun:
     """Load a run folder.
 
-    A record is data, not code: backbone and strategy are built only where a yaml of their shelf names the same `_target_`, from plain
-    arguments, and the weights are read as safetensors.
-    config_dir: a folder with shelves of your own, as for `transferscope run --config-dir`.
-    Raises Refused for a folder that holds no run, and for a model that cannot be built from what is installed here.
-    """
+    A record is data, not code: backbone and strategy are built only where a yaml of their shelf names the
+    same `_target_`, from plain arguments, and the weights are read as safetensors. config_dir: a folder with
+    shelves of your own, as for `transferscope run --config-dir`. Raises Refused for a folder that holds no
+    run, and for a model that cannot be built from what is installed here."""
     folder = Path(folder)
     entry = record.read_record(folder)
     path = folder / "evaluations.npz"
@@ -75,7 +78,10 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
             classes = tuple(schema.printable(members[f"{entry['cell']['target']}/test/classes"].tolist()))
         input_shape = tuple(entry["result"]["input_shape"])
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(f"{folder}: damaged, its classes or the shape of its inputs cannot be read ({type(error).__name__}); run it again") from error
+        raise Refused(
+            f"{folder}: damaged, its classes or the shape of its inputs cannot be read "
+            f"({type(error).__name__}); run it again"
+        ) from error
     kept = folder / "model.safetensors"
     strategy = None
     if kept.exists():
@@ -86,12 +92,16 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
             raise
         except Exception as error:  # of another shape, or no safetensors file
             line = " ".join(str(error).split())[:200]
-            raise Refused(f"{kept}: does not fit the {entry['cell']['strategy']} of this transferscope ({line})") from error
+            raise Refused(
+                f"{kept}: does not fit the {entry['cell']['strategy']} of this transferscope ({line})"
+            ) from error
         strategy.eval()
     return LoadedRun(folder, entry, strategy, classes, input_shape)
 
 
-def _strategy(entry: dict, folder: Path, input_shape: tuple[int, ...], classes: int, config_dir: str | Path | None) -> Strategy:
+def _strategy(
+    entry: dict, folder: Path, input_shape: tuple[int, ...], classes: int, config_dir: str | Path | None
+) -> Strategy:
     backbone_class, backbone = _checked(entry, folder, "backbone", Backbone, "input_shape", config_dir)
     if "weights" in backbone:
         backbone["weights"] = "random"  # the kept ones replace them: where they came from need not be at hand
@@ -102,11 +112,15 @@ def _strategy(entry: dict, folder: Path, input_shape: tuple[int, ...], classes: 
     return strategy_class(network, **arguments)
 
 
-def _checked(entry: dict, folder: Path, group: str, base: type, given: str, config_dir: str | Path | None) -> tuple[type, dict]:
+def _checked(
+    entry: dict, folder: Path, group: str, base: type, given: str, config_dir: str | Path | None
+) -> tuple[type, dict]:
     """(class, arguments) of a section of the record's config, where a yaml of the shelf names that class."""
     section = entry["config"].get(group, {})
     target = section.get("_target_")
-    if not isinstance(target, str) or target not in yamls.targets(group, *([Path(config_dir)] if config_dir else [])):
+    if not isinstance(target, str) or target not in yamls.targets(
+        group, *([Path(config_dir)] if config_dir else [])
+    ):
         mend = f"no yaml of the {group} shelf names it; for one of your own give --config-dir"
         raise Refused(f"{folder}/record.json: {group} {target}: {mend}")
     try:
@@ -115,6 +129,8 @@ def _checked(entry: dict, folder: Path, group: str, base: type, given: str, conf
         raise Refused(f"{folder}/record.json: {group} {target}: cannot be imported here") from error
     if not issubclass(kind, base):
         raise Refused(f"{folder}/record.json: {group} {target}: is no {base.__name__}")
-    arguments = {key: value for key, value in section.items() if not key.startswith("_") and key not in COMMON_KEYS}
+    arguments = {
+        key: value for key, value in section.items() if not key.startswith("_") and key not in COMMON_KEYS
+    }
     check_constructor(group, kind, arguments, given={given})
     return kind, arguments

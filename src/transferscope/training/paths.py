@@ -1,4 +1,5 @@
-"""Paths as they are typed: ~ stands for the home folder wherever it is written, and no sign in a path means anything else."""
+"""Paths as they are typed: ~ stands for the home folder wherever it is written, and no sign in a path means
+anything else."""
 
 import os
 import re
@@ -11,22 +12,31 @@ WORD = re.compile(r"""(?s)(--[\w-]+=)?(~(?:/.*)?)""")
 
 
 def home(path: str, key: str = "") -> str:
-    """The path that a key, or an option, gives, with the home folder in the place of `~` or `~NAME`. Raises Refused where there is no such user."""
+    """The path that a key, or an option, gives, with the home folder in the place of `~` or `~NAME`. Raises
+    Refused where there is no such user."""
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
-        raise Refused(f"{key}{'=' if key else ''}{path}: whose home folder that is, is not known; write the path in full")
+        raise Refused(
+            f"{key}{'=' if key else ''}{path}: whose home folder that is, is not known; write the path "
+            "in "
+            "full"
+        )
     return expanded
 
 
 def words(argv: list[str]) -> list[str]:
-    """The words of a command line with the home folder in the place of a `~` that the shell left: `--config-dir=~/conf`, `'store="~/runs"'`."""
+    """The words of a command line with the home folder in the place of a `~` that the shell left:
+    `--config-dir=~/conf`, `'store="~/runs"'`."""
     return [_word(word) for word in argv]
 
 
 def for_hydra(overrides: list[str]) -> list[str]:
     """The same with the paths of KEYS in quotes, where Hydra would read something into a sign of theirs."""
     split = [word.partition("=") for word in overrides]
-    return [f"{key}={quoted(value)}" if _is_path(key) and value else f"{key}{sign}{value}" for key, sign, value in split]
+    return [
+        f"{key}={quoted(value)}" if _is_path(key) and value else f"{key}{sign}{value}"
+        for key, sign, value in split
+    ]
 
 
 def quoted(text: str) -> str:

@@ -1,4 +1,5 @@
-"""From a composed config to a checked request: which domains, what the strategy sees, what the run consumes, its fingerprint.
+"""From a composed config to a checked request: which domains, what the strategy sees, what the run consumes,
+its fingerprint.
 
 Everything that can be refused is refused here, before anything is trained.
 """
@@ -57,7 +58,8 @@ class Request:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the run itself: a source model's length where the source model is all there is."""
+        """Optimiser steps of the run itself: a source model's length where the source model is all there
+        is."""
         trainer = self.config["trainer"]
         return trainer["source_steps"] if self.trains_source_model else trainer["steps"]
 
@@ -68,8 +70,8 @@ class Request:
     def task(self) -> splits.Task:
         c = self.config
         return splits.prepare(
-            self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"], c["protocol"],
-            c["source_label_noise"], c["image_size"], c["channels"], self.fold,
+            self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"],
+            c["protocol"], c["source_label_noise"], c["image_size"], c["channels"], self.fold,
         )  # fmt: skip
 
     @property
@@ -91,12 +93,13 @@ class Request:
         accelerator = "gpu" if self.consumed["device"] == "cuda" else "cpu"
         optimizer = instantiate(t["optimizer"])
         return Settings(
-            steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator, t["precision"],
-            t["augmentation"], t["label_smoothing"], t["patience"],
+            steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator,
+            t["precision"], t["augmentation"], t["label_smoothing"], t["patience"],
         )  # fmt: skip
 
     def stream(self) -> tuple:
-        """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin shares."""
+        """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin
+        shares."""
         strategy = TargetOnly if self.strategy.beside_scratch else self.strategy
         return self.config["seed"], strategy.__name__, *(["twin"] if self.config["twin"] else [])
 
@@ -115,25 +118,39 @@ class Request:
     @property
     def source_backbone_rate(self) -> float:
         """`backbone_rate` of the source model that it trains or starts from."""
-        consumed = self.consumed["strategy"] if self.trains_source_model else {"backbone_rate": self.consumed.get("source_backbone_rate", 1.0)}
+        consumed = (
+            self.consumed["strategy"]
+            if self.trains_source_model
+            else {"backbone_rate": self.consumed.get("source_backbone_rate", 1.0)}
+        )
         return consumed.get("backbone_rate", 1.0)
 
     @property
     def kept_beside(self) -> list[str]:
         """What of `record.BESIDE` this run is to leave beside its results."""
         c = self.config
-        has_features = c["keep_features"] and "source_inputs" in self.sees and compatibility.share_classes(self.target, self.sources)
-        wanted = {"model.safetensors": c["keep"] == "selected", "features": has_features, "reverse_validation.json": c["reverse_validation"]}
+        has_features = (
+            c["keep_features"]
+            and "source_inputs" in self.sees
+            and compatibility.share_classes(self.target, self.sources)
+        )
+        wanted = {
+            "model.safetensors": c["keep"] == "selected",
+            "features": has_features,
+            "reverse_validation.json": c["reverse_validation"],
+        }
         return [name for name, is_wanted in wanted.items() if is_wanted]
 
     @property
     def reached_by(self) -> list[str]:
-        """What has reached the trained weights: what the strategy sees, and the source by way of its model."""
+        """What has reached the trained weights: what the strategy sees, and the source by way of its
+        model."""
         return sorted(self.sees | REACHED_BY_START.get(self.initialisation, set()))
 
 
 def resolve(config: DictConfig) -> Request:
-    """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the combination is at fault."""
+    """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the
+    combination is at fault."""
     return checked(plain(config))
 
 
@@ -143,25 +160,43 @@ def checked(c: dict[str, Any]) -> Request:
     check_values(c)
     strategy = strategy_class(c["strategy"])
     check_constructor("strategy", strategy, c["strategy"], given={"network"})
-    check_constructor("backbone", class_of("backbone", c["backbone"], Backbone), c["backbone"], given={"input_shape"})
+    check_constructor(
+        "backbone", class_of("backbone", c["backbone"], Backbone), c["backbone"], given={"input_shape"}
+    )
     optimizer = c["trainer"]["optimizer"]
-    check_constructor("trainer.optimizer", class_of("trainer.optimizer", optimizer, torch.optim.Optimizer), optimizer, given={"params"})
+    check_constructor(
+        "trainer.optimizer",
+        class_of("trainer.optimizer", optimizer, torch.optim.Optimizer),
+        optimizer,
+        given={"params"},
+    )
     target = load_domain("target", c["target"], c["data_root"], c["download"])
     names = [c["source"]] if isinstance(c["source"], str) else c["source"] or []
     initialisation = _initialisation(c, strategy, bool(names))
     sees = frozenset(strategy.sees - ({"target_labels"} if c["label_budget"] == 0 else set()))
     name = c["strategy"]["name"]
     if strategy.needs_target_labels and c["label_budget"] == 0:
-        raise NotApplicable(f"label_budget=0: strategy {name} learns from target labels; give at least 1 or 'full'")
+        raise NotApplicable(
+            f"label_budget=0: strategy {name} learns from target labels; give at least 1 or 'full'"
+        )
     if strategy.needs_source_model and initialisation != "source":
-        raise NotApplicable(f"initialisation={initialisation}: strategy {name} needs a source model; give source=DOMAIN initialisation=source")
+        raise NotApplicable(
+            f"initialisation={initialisation}: strategy {name} needs a source model; give source=DOMAIN "
+            "initialisation=source"
+        )
     uses_source = initialisation in REACHED_BY_START or "source_inputs" in sees
     if "source_inputs" in sees and not names:
         raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")
-    sources = tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
+    sources = (
+        tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
+    )
     if c["copies"] == "drop_train":
         if c["fold"] is not None:
-            raise Refused(f"fold={c['fold']}: folds test every item, so that no training item stays a copy of none; give copies=keep")
+            raise Refused(
+                f"fold={c['fold']}: folds test every item, so that no training item stays a copy of "
+                "none; "
+                "give copies=keep"
+            )
         target, sources = copies.dropped(target, sources, c["split_seed"])
     stops_early = c["trainer"]["patience"] is not None and not is_source_model(strategy, initialisation)
     compatibility.check_pictures(initialisation, target, sources)
@@ -190,7 +225,18 @@ def checked(c: dict[str, Any]) -> Request:
         "strategy": name,
         "protocol": consumed["protocol"],
     }
-    return Request(c, strategy, target, sources, sees, initialisation, cell, consumed, record.fingerprint(consumed), deterministic)
+    return Request(
+        c,
+        strategy,
+        target,
+        sources,
+        sees,
+        initialisation,
+        cell,
+        consumed,
+        record.fingerprint(consumed),
+        deterministic,
+    )
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -206,25 +252,37 @@ def plain(config: DictConfig) -> dict[str, Any]:
         values["backbone"].setdefault("name", backbone)
     if missing := sorted(_missing(values)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
-        raise Refused(f"{what}{': one of ' + ', '.join(yamls.names('domain')) if missing == ['target'] else ''}")
+        raise Refused(
+            f"{what}{': one of ' + ', '.join(yamls.names('domain')) if missing == ['target'] else ''}"
+        )
     return values
 
 
 def _missing(values: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys that wait for a value. `OmegaConf.missing_keys` of the config says the same in twenty times the time."""
+    """The dotted keys that wait for a value. `OmegaConf.missing_keys` of the config says the same in twenty
+    times the time."""
     found = [f"{prefix}{key}" for key, value in values.items() if value == "???"]
-    return found + [name for key, value in values.items() if isinstance(value, dict) for name in _missing(value, f"{prefix}{key}.")]
+    return found + [
+        name
+        for key, value in values.items()
+        if isinstance(value, dict)
+        for name in _missing(value, f"{prefix}{key}.")
+    ]
 
 
-# --- what goes together ----------------------------------------------------------------------------------------------------------
+# --- what goes together
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _is_weightless(c: dict[str, Any]) -> bool:
     return getattr(get_class(c["backbone"]["_target_"]), "weightless", False)
 
 
-def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str) -> bool:
-    """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for validation."""
+def _is_deterministic(
+    c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str
+) -> bool:
+    """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for
+    validation."""
     same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
     drawn = "target_labels" in sees or c["source_label_noise"] or c["fold"] is not None
     return strategy.closed_form and same_features and not drawn
@@ -233,18 +291,26 @@ def _is_deterministic(c: dict[str, Any], strategy: type[Strategy], sees: frozens
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
     name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
     own = "pretrained" if starts_pretrained(c) else "random"
-    needs_no_model = strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model  # none would change the features
+    needs_no_model = (
+        strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model
+    )  # none would change the features
     if start == "random":
         if asked not in ("auto", "random"):
-            raise NotApplicable(f"initialisation={asked}: {name} starts from random weights by definition; use strategy=target_only")
+            raise NotApplicable(
+                f"initialisation={asked}: {name} starts from random weights by definition; use "
+                "strategy=target_only"
+            )
         return "random"
     if asked == "auto":
         asked = "source" if start == "source" and has_source and not needs_no_model else own
     if asked == "pretrained" and own == "random":
-        raise NotApplicable(f"initialisation=pretrained: backbone {c['backbone']['name']} has backbone.weights=random")
+        raise NotApplicable(
+            f"initialisation=pretrained: backbone {c['backbone']['name']} has backbone.weights=random"
+        )
     if asked in REACHED_BY_START and not has_source:
         raise NotApplicable(f"initialisation={asked}: there is no source; give source=DOMAIN")
     if asked == "random" and start == "source" and not needs_no_model:
-        raise NotApplicable(f"strategy={name}: nothing to transfer; give source=DOMAIN or a backbone with pretrained weights")
+        raise NotApplicable(
+            f"strategy={name}: nothing to transfer; give source=DOMAIN or a backbone with pretrained weights"
+        )
     return asked
-

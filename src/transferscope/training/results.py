@@ -8,7 +8,18 @@ from transferscope.training import evaluate
 from transferscope.training.fit import Outcome
 from transferscope.training.request import Request
 
-PACKAGES = ("transferscope", "torch", "torchvision", "timm", "pytorch-lightning", "hydra-core", "wandb", "torchmetrics", "numpy", "scikit-learn")
+PACKAGES = (
+    "transferscope",
+    "torch",
+    "torchvision",
+    "timm",
+    "pytorch-lightning",
+    "hydra-core",
+    "wandb",
+    "torchmetrics",
+    "numpy",
+    "scikit-learn",
+)
 
 
 @cache
@@ -20,14 +31,24 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
     """Status and result of a fit that came to an end."""
     test = f"{task.target.name}/test"
     status, reason = outcome.status, outcome.reason
-    is_adversarial = request.config["strategy"].get("trade_off") != 0  # the placebo trains no feature against its discriminator
+    is_adversarial = (
+        request.config["strategy"].get("trade_off") != 0
+    )  # the placebo trains no feature against its discriminator
     saturated = evaluate.saturation(outcome) if is_adversarial else ""
-    if status == "done" and (reason := evaluate.collapse(outcome, test, task.evaluated[test].labels) or saturated):
+    if status == "done" and (
+        reason := evaluate.collapse(outcome, test, task.evaluated[test].labels) or saturated
+    ):
         status = "collapsed"
-    has_folds = request.config["fold"] is not None  # which the seed draws: neither splits nor all there is to label are fixed
+    has_folds = (
+        request.config["fold"] is not None
+    )  # which the seed draws: neither splits nor all there is to label are fixed
     conditional_on = ["target_pool", *([] if has_folds else ["splits"]), "hyper_parameters"]
-    conditional_on += ["labelled_subset"] if request.config["label_budget"] == "full" and not has_folds else []
-    conditional_on += ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
+    conditional_on += (
+        ["labelled_subset"] if request.config["label_budget"] == "full" and not has_folds else []
+    )
+    conditional_on += (
+        ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
+    )
     trainer = request.consumed["trainer"]
     taken = outcome.history[-1]["step"] if "patience" in trainer else trainer.get("steps", 0)
     return {
@@ -44,7 +65,10 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
             "input_shape": list(task.input_shape),
             "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "own_white": request.target.white,
-            "steps": {"target": taken * (1 + request.strategy.beside_scratch), "source": trainer.get("source_steps", 0)},
+            "steps": {
+                "target": taken * (1 + request.strategy.beside_scratch),
+                "source": trainer.get("source_steps", 0),
+            },
             "evaluations": [row["step"] for row in outcome.history],
             "flags": evaluate.flags(outcome),
         },

@@ -1,4 +1,5 @@
-"""Reverse validation of a trained run: the same strategy trained from the target, labelled by its own predictions, to the source."""
+"""Reverse validation of a trained run: the same strategy trained from the target, labelled by its own
+predictions, to the source."""
 
 import copy
 import json
@@ -16,8 +17,9 @@ from transferscope.validators.reverse_validation import Predict, reverse_validat
 
 
 def validate(request: Request, task: Task, strategy: Strategy, path: Path) -> None:
-    """Leaves {"accuracy": ...} in `path`. The reverse training starts from the forward weights, as Ganin et al. have it, and takes as many
-    steps; it sees no target label. One that diverges is right of nothing: 0."""
+    """Leaves {"accuracy": ...} in `path`. The reverse training starts from the forward weights, as Ganin et
+    al. have it, and takes as many steps; it sees no target label. One that diverges is right of nothing:
+    0."""
 
     def fit_backwards(inputs: Tensor, labels: np.ndarray, unlabelled: Tensor) -> Predict:
         reverse = request.build_strategy(copy.deepcopy(strategy.network))
@@ -28,10 +30,14 @@ def validate(request: Request, task: Task, strategy: Strategy, path: Path) -> No
 
     val, labels = task.held_out()
     target, source = task.pools.unlabelled, task.pools.source.inputs
-    accuracy = reverse_validation(fit_backwards, target, _predictor(strategy)(target), source, val, labels.numpy())
+    accuracy = reverse_validation(
+        fit_backwards, target, _predictor(strategy)(target), source, val, labels.numpy()
+    )
     path.write_text(json.dumps({"accuracy": accuracy}))
 
 
 def _predictor(strategy: Strategy) -> Predict:
     strategy.eval()
-    return lambda items: in_chunks(strategy.probabilities, strategy.precompute(items), strategy.device).argmax(1).numpy()
+    return lambda items: (
+        in_chunks(strategy.probabilities, strategy.precompute(items), strategy.device).argmax(1).numpy()
+    )

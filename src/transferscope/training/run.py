@@ -30,7 +30,8 @@ from transferscope.training.threads import set_threads
 
 
 def run(config: DictConfig) -> Path:
-    """One run, from a composed config to its record folder. A finished one is returned as it is; a killed one is taken up where it stood.
+    """One run, from a composed config to its record folder. A finished one is returned as it is; a killed one
+    is taken up where it stood.
 
     Raises Refused for a wrong request. What fails while training is an answer too: its record says so.
     """
@@ -43,7 +44,9 @@ def run_checked(request: Request) -> Path:
     if is_done(request):
         return finished_before(request)
     tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
-    with Lease(request.store, request.fingerprint, request.cell, request.config["seed"], request.steps) as lease:
+    with Lease(
+        request.store, request.fingerprint, request.cell, request.config["seed"], request.steps
+    ) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
         record.set_aside(request.store, request.fingerprint)
@@ -56,7 +59,8 @@ def run_checked(request: Request) -> Path:
 
 
 class Trained(NamedTuple):
-    """A strategy that has been trained, on what, and what came of it. before: seconds it took already, where it was trained beside others."""
+    """A strategy that has been trained, on what, and what came of it. before: seconds it took already, where
+    it was trained beside others."""
 
     task: Task
     strategy: Strategy
@@ -68,10 +72,10 @@ class Trained(NamedTuple):
 def train_and_record(request: Request, lease: Lease, training: Callable[[], Trained]) -> Path:
     set_threads(request.config["trainer"]["threads"])
     entry = {
-        "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"], "role": request.config["role"],
-        "sees": request.reached_by, "consumed": request.consumed, "config": request.config, "host": platform.node(),
-        "calibrated": request.strategy.calibrated, "backbone_rate": request.backbone_rate,
-        **({"deterministic": True} if request.deterministic else {}),
+        "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"],
+        "role": request.config["role"], "sees": request.reached_by, "consumed": request.consumed,
+        "config": request.config, "host": platform.node(), "calibrated": request.strategy.calibrated,
+        "backbone_rate": request.backbone_rate, **({"deterministic": True} if request.deterministic else {}),
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
@@ -79,11 +83,17 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
     try:
         task, strategy, outcome, source_seconds, before = training()
         began -= before
-        if request.trains_source_model and not request.config["twin"] or request.initialisation in ("source", *PRETRAINING):
+        if (
+            request.trains_source_model
+            and not request.config["twin"]
+            or request.initialisation in ("source", *PRETRAINING)
+        ):
             made = request.trains_source_model or source_seconds > 0
             entry["source_model"] = {"key": source_models.source_model_key(request, task), "made": made}
         if not request.strategy.closed_form:
-            entry["acts_on"] = {part: {"changed": changed, "of": of} for part, (changed, of) in strategy.acts_on().items()}
+            entry["acts_on"] = {
+                part: {"changed": changed, "of": of} for part, (changed, of) in strategy.acts_on().items()
+            }
         if loaded := getattr(strategy.network.backbone, "loaded", None):
             entry["weights"] = loaded
         entry |= finished(request, task, outcome)
@@ -97,12 +107,20 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
     except Exception as error:  # whatever broke, the other runs go on and the record says what it was
         if is_order_to_stop(error):
             raise
-        refusal = error if isinstance(error, Refused) else error.__cause__  # Hydra wraps what a constructor raises
+        refusal = (
+            error if isinstance(error, Refused) else error.__cause__
+        )  # Hydra wraps what a constructor raises
         if isinstance(refusal, Refused):
             lease.finish()
             raise refusal from None
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        entry |= {"status": "failed", "reason": reason, "traceback": traceback.format_exc(), "result": {}, "timings": {}}
+        entry |= {
+            "status": "failed",
+            "reason": reason,
+            "traceback": traceback.format_exc(),
+            "result": {},
+            "timings": {},
+        }
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
     folder = record.write_record(request.store, entry, members, history, beside)
     for domain in (request.target, *request.sources):
@@ -110,7 +128,12 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             write_manifest(request.store, domain)
     if members and (images := test_images(request)):
         with contextlib.suppress(OSError):  # pictures for the report; the record stands without them
-            write_thumbnails(request.store, request.consumed["target"]["digest"], members[f"{request.target.name}/test/ids"], images)
+            write_thumbnails(
+                request.store,
+                request.consumed["target"]["digest"],
+                members[f"{request.target.name}/test/ids"],
+                images,
+            )
     return folder
 
 
@@ -121,7 +144,11 @@ def train_alone(request: Request, lease: Lease, live: tracking.LiveRun) -> Train
 
 
 def train(request: Request, task: Task, strategy: Strategy, lease: Lease, live: tracking.LiveRun) -> Outcome:
-    names = {"last": (), "target_val": (f"{task.target.name}/val",), "source_val": tuple(f"{s.name}/val" for s in task.sources)}
+    names = {
+        "last": (),
+        "target_val": (f"{task.target.name}/val",),
+        "source_val": tuple(f"{s.name}/val" for s in task.sources),
+    }
     selection = request.config["selection"]
     keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
     stop_by = () if request.trains_source_model else names.get(selection, (f"validator/{selection}",))
@@ -132,7 +159,6 @@ def train(request: Request, task: Task, strategy: Strategy, lease: Lease, live: 
         live.log(step, row)
 
     return fit(
-        strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder, after_interval, keep,
-        task.validator_inputs, stop_by, items,
+        strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder,
+        after_interval, keep, task.validator_inputs, stop_by, items,
     )  # fmt: skip
-

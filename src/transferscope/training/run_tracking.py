@@ -16,7 +16,8 @@ def live_run(request: Request) -> tracking.LiveRun:
     settings = request.config["tracking"]
     return tracking.LiveRun(
         head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
-        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store, artifacts=settings["artifacts"],
+        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store,
+        artifacts=settings["artifacts"],
     )  # fmt: skip
 
 
@@ -25,16 +26,29 @@ def test_images(request: Request) -> tracking.Images | None:
     if not request.target.is_images:
         return None
     position = {item: number for number, item in enumerate(request.target.ids)}
-    return lambda ids: (request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids)
+    return lambda ids: (
+        request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids
+    )
 
 
 def scratch_twin(request: Request) -> Path | None:
-    """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held against it."""
-    if "target_labels" not in request.sees or request.cell["strategy"] == "scratch" or request.config["tracking"]["mode"] == "off":
+    """The record of `scratch` with the same labels, seed and trainer, where this store has it: flips are held
+    against it."""
+    if (
+        "target_labels" not in request.sees
+        or request.cell["strategy"] == "scratch"
+        or request.config["tracking"]["mode"] == "off"
+    ):
         return None
     scratch = OmegaConf.to_container(OmegaConf.load(yamls.find("strategy", "scratch")))
     # of scratch not all of it can be asked
-    config = request.config | {"strategy": scratch, "initialisation": "auto", "keep": "none", "keep_features": False, "reverse_validation": False}
+    config = request.config | {
+        "strategy": scratch,
+        "initialisation": "auto",
+        "keep": "none",
+        "keep_features": False,
+        "reverse_validation": False,
+    }
     try:
         folder = request.store / checked(config).fingerprint
     except NotApplicable:  # stopped early by what scratch does not see

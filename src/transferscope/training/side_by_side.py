@@ -1,9 +1,10 @@
-"""Runs that train a head on frozen features side by side: a grid of seeds and learning rates costs little more than one pass of the backbone.
+"""Runs that train a head on frozen features side by side: a grid of seeds and learning rates costs little
+more than one pass of the backbone.
 
-A step of one head is so small that most of it is the calls around it. Here all heads step together, as one batch where that gives the same
-bits (`batched_heads`), and one pass of the optimiser goes over all weights that share its settings; backbone, features and batches are there
-once for all. So a run's record is bit by bit the one it gets by itself, whatever it trained beside.
-"""
+A step of one head is so small that most of it is the calls around it. Here all heads step together, as one
+batch where that gives the same bits (`batched_heads`), and one pass of the optimiser goes over all weights
+that share its settings; backbone, features and batches are there once for all. So a run's record is bit by
+bit the one it gets by itself, whatever it trained beside."""
 
 import copy
 import time
@@ -30,15 +31,22 @@ from transferscope.training.run import Trained, train_and_record
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
 from transferscope.training.threads import set_threads
 
-ELEMENTWISE = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")  # a weight's step depends on no other weight
+ELEMENTWISE = (
+    "torch.optim.SGD",
+    "torch.optim.Adam",
+    "torch.optim.AdamW",
+)  # a weight's step depends on no other weight
 
 
 def can_join(request: Request) -> bool:
-    """Whether a run may train beside others that differ from it in seed, labels or optimiser: they then have their backbone in common, which
-    a source model, itself trained with the seed and the optimiser, would not be."""
+    """Whether a run may train beside others that differ from it in seed, labels or optimiser: they then have
+    their backbone in common, which a source model, itself trained with the seed and the optimiser, would not
+    be."""
     trainer = request.config["trainer"]
     return (
-        vars(request.strategy).get("trains_head_alone", False)  # said by itself: one that inherits it may draw at random
+        vars(request.strategy).get(
+            "trains_head_alone", False
+        )  # said by itself: one that inherits it may draw at random
         and request.initialisation == "pretrained"
         and trainer["optimizer"]["_target_"] in ELEMENTWISE
         and trainer["precision"] == "32-true"
@@ -49,11 +57,15 @@ def can_join(request: Request) -> bool:
 
 
 def run_side_by_side(config: DictConfig) -> None:
-    """The run of `config` and those that its key `beside` tells by what differs: {dotted key: value} each. A record each; those that the store
-    has are not trained. A group that is killed leaves whole records, and the rest is trained from the start."""
+    """The run of `config` and those that its key `beside` tells by what differs: {dotted key: value} each. A
+    record each; those that the store has are not trained. A group that is killed leaves whole records, and
+    the rest is trained from the start."""
     first = plain(config)
     differences = first.pop("beside")
-    requests = sorted((checked(changed(first, difference)) for difference in [{}, *differences]), key=lambda request: request.fingerprint)
+    requests = sorted(
+        (checked(changed(first, difference)) for difference in [{}, *differences]),
+        key=lambda request: request.fingerprint,
+    )
     store = requests[0].store
     record.check_writable(store)
     tracking.effective_mode(requests[0].config["tracking"]["mode"])
@@ -61,14 +73,18 @@ def run_side_by_side(config: DictConfig) -> None:
     leases: dict[str, lease.Lease] = {}
     with ExitStack() as held:
         for r in requests:  # in the same order everywhere: no two processes wait for each other
-            leases[r.fingerprint] = held.enter_context(lease.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps))
+            leases[r.fingerprint] = held.enter_context(
+                lease.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps)
+            )
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:
             record.set_aside(store, request.fingerprint)
             leases[request.fingerprint].claim(step=0)
         for request, trained in train_side_by_side(waiting):
             with live_run(request) as live:
-                folder = train_and_record(request, leases[request.fingerprint], lambda trained=trained: trained)
+                folder = train_and_record(
+                    request, leases[request.fingerprint], lambda trained=trained: trained
+                )
                 leases[request.fingerprint].finish()
                 live.finish(folder, test_images(request), scratch_twin(request))
 
@@ -99,7 +115,8 @@ class Head:
 
 
 def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Trained]]:
-    """Each with what `fit` gives of it alone, but for the times: of what all take together each is told an equal share."""
+    """Each with what `fit` gives of it alone, but for the times: of what all take together each is told an
+    equal share."""
     began = time.perf_counter()
     features = cache(FrozenFeatures(requests[0].store)) if requests else None
     heads, draws, tasks = [], [], []
@@ -107,14 +124,21 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
         settings = same[0].settings(same[0].steps)
         task = same[0].task()
         strategy, source_seconds = build(same[0], task)
-        watched = None if task.validator_inputs is None else task.validator_inputs[: validator_items(settings)]
+        watched = (
+            None if task.validator_inputs is None else task.validator_inputs[: validator_items(settings)]
+        )
         for request in same:
-            network = copy.deepcopy(strategy.network, {id(strategy.network.backbone): strategy.network.backbone})
-            head = Head(request, request.build_strategy(network), Intervals(task.pools, task.evaluated, boundaries(settings), request.stream()),
+            network = copy.deepcopy(
+                strategy.network, {id(strategy.network.backbone): strategy.network.backbone}
+            )
+            head = Head(request, request.build_strategy(network),
+                Intervals(task.pools, task.evaluated, boundaries(settings), request.stream()),
                         len(draws))  # fmt: skip
             head.strategy.frozen_features = features
             head.strategy.label_smoothing = settings.label_smoothing
-            head.strategy.set_length(request.steps, request.settings(request.steps).optimizer, settings.schedule)
+            head.strategy.set_length(
+                request.steps, request.settings(request.steps).optimizer, settings.schedule
+            )
             head.watch.validator_inputs = watched
             head.watch.now = lambda: time.perf_counter() / len(requests)
             head.watch.begin(head.strategy, began / len(requests))
@@ -171,15 +195,23 @@ def _by_optimizer(heads: list[Head]) -> list[list[Head]]:
 
 
 def _optimizer(strategies: list[Strategy]) -> torch.optim.Optimizer:
-    """One of their class for all, which holds those of the same settings in one group: it takes a step of each group in one pass."""
+    """One of their class for all, which holds those of the same settings in one group: it takes a step of
+    each group in one pass."""
     groups = defaultdict(list)
     for strategy in strategies:
-        groups[tuple(sorted(strategy.optimizer.keywords.items()))] += [w for group in strategy.parameter_groups()["all"] for w in group["params"]]
+        groups[tuple(sorted(strategy.optimizer.keywords.items()))] += [
+            w for group in strategy.parameter_groups()["all"] for w in group["params"]
+        ]
     listed = [{"params": weights, **dict(settings)} for settings, weights in groups.items()]
     return in_one_pass(strategies[0].optimizer)([{**group, "initial_lr": group["lr"]} for group in listed])
 
 
-def _step(heads: list[Head], batches: list[Batch], optimizers: list[torch.optim.Optimizer], batched: BatchedHeads | None) -> None:
+def _step(
+    heads: list[Head],
+    batches: list[Batch],
+    optimizers: list[torch.optim.Optimizer],
+    batched: BatchedHeads | None,
+) -> None:
     learning = [(head.strategy, batch) for head, batch in zip(heads, batches, strict=True) if head.learns]
     if not learning:
         return

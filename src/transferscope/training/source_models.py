@@ -1,5 +1,6 @@
-"""What runs share, computed once a store and addressed by what it consumes: source models and backbones that were pre-trained on the source
-without its labels, one per source, backbone and seed; the features that a frozen backbone gives of an item."""
+"""What runs share, computed once a store and addressed by what it consumes: source models and backbones that
+were pre-trained on the source without its labels, one per source, backbone and seed; the features that a
+frozen backbone gives of an item."""
 
 import time
 from collections.abc import Callable
@@ -18,21 +19,41 @@ from transferscope.training.fit import fit
 from transferscope.training.request import Request
 
 # the part of a run that its source model depends on: nothing of the target
-SOURCE_KEYS = ("backbone", "sources", "source_label_noise", "seed", "split_seed", "device", "precision", "image_size", "channels")
+SOURCE_KEYS = (
+    "backbone",
+    "sources",
+    "source_label_noise",
+    "seed",
+    "split_seed",
+    "device",
+    "precision",
+    "image_size",
+    "channels",
+)
 
 
 def source_model_consumes(request: Request) -> dict:
     """What of a run its source model or pre-trained backbone depends on, but for the size of the inputs."""
     consumed = {key: request.consumed[key] for key in SOURCE_KEYS}
-    trainer = {key: value for key, value in request.consumed["trainer"].items() if key not in ("steps", "patience", "selection")}
-    without_labels = {"initialisation": request.initialisation, "source_label_noise": 0.0} if request.initialisation in PRETRAINING else {}
+    trainer = {
+        key: value
+        for key, value in request.consumed["trainer"].items()
+        if key not in ("steps", "patience", "selection")
+    }
+    without_labels = (
+        {"initialisation": request.initialisation, "source_label_noise": 0.0}
+        if request.initialisation in PRETRAINING
+        else {}
+    )
     rate = {"backbone_rate": request.source_backbone_rate} if request.source_backbone_rate != 1 else {}
     return {**consumed, "trainer": trainer, **without_labels, **rate}
 
 
 def source_model_key(request: Request, task: splits.Task) -> str:
     learner = PRETRAINING.get(request.initialisation, SourceOnly)
-    return fingerprint({**source_model_consumes(request), "input_shape": task.input_shape, "version": learner.version})
+    return fingerprint(
+        {**source_model_consumes(request), "input_shape": task.input_shape, "version": learner.version}
+    )
 
 
 def _path(request: Request, task: splits.Task) -> Path:
@@ -40,7 +61,8 @@ def _path(request: Request, task: splits.Task) -> Path:
 
 
 def source_network(request: Request, task: splits.Task) -> tuple[Classifier, tuple]:
-    """The untrained network of a source model, and the stream its training draws from: the same wherever it is trained."""
+    """The untrained network of a source model, and the stream its training draws from: the same wherever it
+    is trained."""
     stream = (request.config["seed"], SourceOnly.__name__)
     return build_network(request, task, len(task.source_classes), stream, _own_start(request)), stream
 
@@ -50,23 +72,34 @@ def _own_start(request: Request) -> str:
 
 
 def source_model(request: Request, task: splits.Task) -> tuple[dict[str, Tensor], float]:
-    """(weights, seconds) of the source model; trained here if no run of this store has yet, else 0 seconds."""
+    """(weights, seconds) of the source model; trained here if no run of this store has yet, else 0
+    seconds."""
 
     def trained() -> nn.Module:
         c = request.config
         network, stream = source_network(request, task)
-        pool, _ = splits.source_pool(request.sources, task.source_classes, c["seed"], c["split_seed"], c["source_label_noise"], task.input_shape)
+        pool, _ = splits.source_pool(
+            request.sources,
+            task.source_classes,
+            c["seed"],
+            c["split_seed"],
+            c["source_label_noise"],
+            task.input_shape,
+        )
         settings = request.settings(c["trainer"]["source_steps"])
         strategy = SourceOnly(network)
         strategy.backbone_rate = request.source_backbone_rate
-        fit(strategy, splits.Pools(source=pool), {}, settings, stream)  # one that diverged hands its NaN on: so will the run
+        fit(
+            strategy, splits.Pools(source=pool), {}, settings, stream
+        )  # one that diverged hands its NaN on: so will the run
         return network
 
     return _once(request, task, trained)
 
 
 def pretrained_backbone(request: Request, task: splits.Task) -> tuple[dict[str, Tensor], float]:
-    """(weights, seconds) of the backbone that learnt from the source's inputs alone; trained here if no run of this store has yet."""
+    """(weights, seconds) of the backbone that learnt from the source's inputs alone; trained here if no run
+    of this store has yet."""
 
     def trained() -> nn.Module:
         c, learner = request.config, PRETRAINING[request.initialisation]
@@ -81,8 +114,11 @@ def pretrained_backbone(request: Request, task: splits.Task) -> tuple[dict[str, 
     return _once(request, task, trained)
 
 
-def _once(request: Request, task: splits.Task, trained: Callable[[], nn.Module]) -> tuple[dict[str, Tensor], float]:
-    """(weights, seconds): trained and left for the other runs of the store where none of them has yet, else 0 seconds."""
+def _once(
+    request: Request, task: splits.Task, trained: Callable[[], nn.Module]
+) -> tuple[dict[str, Tensor], float]:
+    """(weights, seconds): trained and left for the other runs of the store where none of them has yet, else 0
+    seconds."""
     path = _path(request, task)
     with locked(path.with_suffix(".lock")):
         if (kept := tensor_files.read(path)) is not None:
@@ -95,4 +131,3 @@ def _once(request: Request, task: splits.Task, trained: Callable[[], nn.Module])
 def deposit_source_model(request: Request, task: splits.Task, network: nn.Module) -> None:
     """Leave a trained source model for the other runs of the store: whole or not at all."""
     tensor_files.write(_path(request, task), dict(network.state_dict()))
-

@@ -1,4 +1,5 @@
-"""What distances and transferability scores say of candidate sources before anything is trained on the target."""
+"""What distances and transferability scores say of candidate sources before anything is trained on the
+target."""
 
 import hashlib
 import inspect
@@ -33,13 +34,16 @@ from transferscope.training.threads import set_threads
 
 VERSION = 1  # raised when this file gives other numbers
 MOST_ITEMS = 2000
-RAW_SIZE = 16  # pixels a side of the images whose inputs are compared: distances need covariances of all pixels
+RAW_SIZE = (
+    16  # pixels a side of the images whose inputs are compared: distances need covariances of all pixels
+)
 SEES = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
 SEED = 0  # of the directions and folds that distances draw: the same for every source
 
 CONFIG = {  # of a record's config, what a pair is made of
-    "target": str, "source": (str, [str]), "split_seed": int, "image_size": (int, NOTHING), "channels": (int, NOTHING), "label_budget": (int, str),
-    "backbone": {"_target_": str, "name": str}, "trainer": {"optimizer": {"_target_": re.compile(r"torch\.optim\.\w+")}},
+    "target": str, "source": (str, [str]), "split_seed": int, "image_size": (int, NOTHING),
+    "channels": (int, NOTHING), "label_budget": (int, str), "backbone": {"_target_": str, "name": str},
+    "trainer": {"optimizer": {"_target_": re.compile(r"torch\.optim\.\w+")}},
 }  # fmt: skip
 
 Numbers = dict[str, float | dict[str, float] | None]
@@ -60,12 +64,13 @@ class Candidate:
 
 
 def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
-    """Measure every candidate source; the configs differ in `source` alone. What `rank --format json` prints, less its `reading`.
+    """Measure every candidate source; the configs differ in `source` alone. What `rank --format json` prints,
+    less its `reading`.
 
-    most: source items that count, if there are so many. is_budget_given: False where nobody asked for the config's `label_budget`, which is then no
-    more than the target's smallest class has. Leaves what it computes in the store and computes nothing that is there. Trains each
-    source's model where the store has none. Raises Refused for a wrong request.
-    """
+    most: source items that count, if there are so many. is_budget_given: False where nobody asked for the
+    config's `label_budget`, which is then no more than the target's smallest class has. Leaves what it
+    computes in the store and computes nothing that is there. Trains each source's model where the store has
+    none. Raises Refused for a wrong request."""
     candidates = [candidate(config, is_budget_given) for config in configs]
     first = candidates[0]
     c = first.request.config
@@ -80,37 +85,56 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
         "backbone": first.request.cell["backbone"],
         "seed": c["seed"],
         "features_of": "pretrained weights" if pretrained else "each source's model",
-        "items": {"source": count, "target": len(first.target), "target_labelled": 0 if first.labelled is None else len(first.labelled.labels)},
+        "items": {
+            "source": count,
+            "target": len(first.target),
+            "target_labelled": 0 if first.labelled is None else len(first.labelled.labels),
+        },
         "sources": rows,
     }
 
 
 def rank_pairs(base: DictConfig) -> list[dict[str, Any]]:
-    """`rank` for every source and target that the runs of a store bring together, on one footing: equally many items of every source.
+    """`rank` for every source and target that the runs of a store bring together, on one footing: equally
+    many items of every source.
 
-    base: a config of fine_tuning with the source's initialisation; the store and where data lie are taken from it, the rest from the records.
-    """
+    base: a config of fine_tuning with the source's initialisation; the store and where data lie are taken
+    from it, the rest from the records."""
     groups = of_records(Path(base.store), base)
     most = min(len(candidate(config).source) for configs in groups for config in configs)
     return [rank(configs, most) for configs in groups]
 
 
 def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
-    """Configs of all pairs, those of one target and setting together. Of runs that differ in seed or training, the first counts."""
+    """Configs of all pairs, those of one target and setting together. Of runs that differ in seed or
+    training, the first counts."""
     pairs: dict[str, dict[str, DictConfig]] = {}
     runs = [record.read_record(folder) for folder in record.run_folders(store)]
     runs = [run for run in runs if run["cell"]["source"] and run["result"] and run["role"] == "run"]
     runs = [run for run in runs if not run["consumed"].get("source_label_noise")]
     if not runs:
-        raise Refused(f"store={store}: holds no run that has a source; `transferscope run` makes them, or give source=A,B target=C")
+        raise Refused(
+            f"store={store}: holds no run that has a source; `transferscope run` makes them, or give "
+            "source=A,B target=C"
+        )
     for run in sorted(runs, key=_place):
         c, cell = run["config"], run["cell"]
         _check_data(store, run)
         keys = ("target", "split_seed", "image_size", "channels")
         budget = c["label_budget"] if cell["label_budget"] is None else cell["label_budget"]
-        random = {"weights": "random"} if run["consumed"].get("backbone", {}).get("weights") == "random" else {}
-        same = {**{key: c[key] for key in keys}, "label_budget": budget, "backbone": {**c["backbone"], **random}}
-        own = {"source": c["source"], "seed": run["seed"], "trainer": {key: c["trainer"].get(key, value) for key, value in base.trainer.items()}}
+        random = (
+            {"weights": "random"} if run["consumed"].get("backbone", {}).get("weights") == "random" else {}
+        )
+        same = {
+            **{key: c[key] for key in keys},
+            "label_budget": budget,
+            "backbone": {**c["backbone"], **random},
+        }
+        own = {
+            "source": c["source"],
+            "seed": run["seed"],
+            "trainer": {key: c["trainer"].get(key, value) for key, value in base.trainer.items()},
+        }
         config = OmegaConf.merge(base)  # a copy
         OmegaConf.set_struct(config, False)
         for key, value in (same | own).items():
@@ -121,14 +145,24 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
 
 
 def _check_data(store: Path, run: dict) -> None:
-    """A record is data: Refused where its config would have built what no shelf names, or hold more than plain values."""
+    """A record is data: Refused where its config would have built what no shelf names, or hold more than
+    plain values."""
     c, where = run["config"], store / run["fingerprint"] / "record.json"
     if (wrong := misfit(c, CONFIG)) is not None:
         raise Refused(f"{where}: config.{wrong} is missing or of another type")
     if (kind := c["backbone"]["_target_"]) not in yamls.targets("backbone"):
-        raise Refused(f"{where}: backbone {kind}: no yaml of the backbone shelf names it; for one of your own give --config-dir")
-    optimizer = {key: value for key, value in c["trainer"]["optimizer"].items() if key not in ("_target_", "_partial_")}
-    backbone = {key: value for key, value in c["backbone"].items() if key != "_target_" and (key, value) != ("_convert_", "all")}
+        raise Refused(
+            f"{where}: backbone {kind}: no yaml of the backbone shelf names it; for one of your own give "
+            "--config-dir"
+        )
+    optimizer = {
+        key: value for key, value in c["trainer"]["optimizer"].items() if key not in ("_target_", "_partial_")
+    }
+    backbone = {
+        key: value
+        for key, value in c["backbone"].items()
+        if key != "_target_" and (key, value) != ("_convert_", "all")
+    }
     if not _is_plain([backbone, {**c["trainer"], "optimizer": optimizer}, c["target"], c["source"]]):
         raise Refused(f"{where}: its backbone or trainer holds more than plain values")
 
@@ -137,7 +171,9 @@ def _is_plain(value: object) -> bool:
     """Nothing that Hydra would build or resolve."""
     match value:
         case dict():
-            return all(_is_plain(item) and (not item or not key.startswith("_")) for key, item in value.items())
+            return all(
+                _is_plain(item) and (not item or not key.startswith("_")) for key, item in value.items()
+            )
         case list():
             return all(map(_is_plain, value))
     return not isinstance(value, str) or "${" not in value
@@ -145,12 +181,19 @@ def _is_plain(value: object) -> bool:
 
 def _place(run: dict) -> tuple:
     cell, budget, trainer = run["cell"], str(run["cell"]["label_budget"]), run["config"].get("trainer")
-    return cell["target"], budget.zfill(9), cell["source"], run["seed"], json.dumps(trainer, sort_keys=True), run["fingerprint"]
+    return (
+        cell["target"],
+        budget.zfill(9),
+        cell["source"],
+        run["seed"],
+        json.dumps(trainer, sort_keys=True),
+        run["fingerprint"],
+    )
 
 
 def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
-    """Check one config and choose the items: training items alone, in an order that `split_seed` fixes. Of a target that is tested on as a whole
-    its inputs, which transductive runs see too, and no label."""
+    """Check one config and choose the items: training items alone, in an order that `split_seed` fixes. Of a
+    target that is tested on as a whole its inputs, which transductive runs see too, and no label."""
     values = plain(config)
     check_sections(values)
     check_values(values)
@@ -159,11 +202,14 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     if not is_budget_given and budget != "full":
         budget = min(budget, splits.smallest_class(target, splits.split(target, values["split_seed"])[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
-    request = resolve(of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1}))
+    request = resolve(
+        of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1})
+    )
     c = request.config
     task = splits.prepare(
-        request.target, request.sources, sees, budget, c["seed"], c["split_seed"], "transductive" if is_whole else "inductive",
-        source_label_noise=c["source_label_noise"], image_size=c["image_size"], channels=c["channels"],
+        request.target, request.sources, sees, budget, c["seed"], c["split_seed"],
+        "transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
+        image_size=c["image_size"], channels=c["channels"],
     )  # fmt: skip
     source, labelled, target, _ = task.pools
 
@@ -173,13 +219,15 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     if labelled is not None:
         labelled = splits.Labelled(*(column[chosen("labelled", len(labelled.labels))] for column in labelled))
     return Candidate(
-        request, replace(task, pools=splits.Pools(), evaluated={}), len(source.labels), source.inputs[chosen("source", len(source.labels))],
-        source.labels, target[chosen("target", len(target))], budget, labelled,
+        request, replace(task, pools=splits.Pools(), evaluated={}), len(source.labels),
+        source.inputs[chosen("source", len(source.labels))], source.labels,
+        target[chosen("target", len(target))], budget, labelled,
     )  # fmt: skip
 
 
 def of_the_source(config: DictConfig) -> DictConfig:
-    """The config with the training of the source's model itself in the place of fine_tuning, which wants a label. The model is the same."""
+    """The config with the training of the source's model itself in the place of fine_tuning, which wants a
+    label. The model is the same."""
     config = OmegaConf.merge(config, {"initialisation": "auto"})
     OmegaConf.set_struct(config, False)
     config.strategy = OmegaConf.load(yamls.find("strategy", "source_only"))
@@ -189,8 +237,15 @@ def of_the_source(config: DictConfig) -> DictConfig:
 def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     """All numbers of one source, and the reasons for those that could not be had."""
     given = {"most_items": MOST_ITEMS, "version": VERSION}
-    near = given | {"source_items": len(one.source), "raw_size": RAW_SIZE, "measures": _versions(distances.available())}
-    suits = given | {"label_budget": one.budget, "measures": _versions(distances.available() | transferability.available())}
+    near = given | {
+        "source_items": len(one.source),
+        "raw_size": RAW_SIZE,
+        "measures": _versions(distances.available()),
+    }
+    suits = given | {
+        "label_budget": one.budget,
+        "measures": _versions(distances.available() | transferability.available()),
+    }
     parts = [
         kept(one, "distances", near, lambda: measure_distances(one, pretrained)),
         kept(one, "scores", suits, lambda: measure_scores(one)),
@@ -199,7 +254,9 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     return {
         "source": one.request.cell["source"],
         "training_items": one.training_items,
-        "classes_shared": f"{len(set(one.task.classes) & set(one.task.source_classes))} of {len(one.task.classes)}",
+        "classes_shared": (
+            f"{len(set(one.task.classes) & set(one.task.source_classes))} of {len(one.task.classes)}"
+        ),
         "source_seconds": None if None in seconds else sum(seconds),
         **parts[0]["values"],
         **parts[1]["values"],
@@ -207,10 +264,15 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     }
 
 
-def kept(one: Candidate, kind: str, given: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def kept(
+    one: Candidate, kind: str, given: dict[str, Any], compute: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
     """What the store has of this kind, else computed and left there under the hash of what it consumed."""
     consumed = {key: one.request.consumed[key] for key in (*source_models.SOURCE_KEYS, "target")}
-    consumed |= {"trainer": {key: value for key, value in one.request.consumed["trainer"].items() if key != "steps"}, **given}
+    consumed |= {
+        "trainer": {key: value for key, value in one.request.consumed["trainer"].items() if key != "steps"},
+        **given,
+    }
     path = record.prediction_path(one.request.store, record.fingerprint({"kind": kind, **consumed}))
     if path.exists():
         try:
@@ -218,17 +280,21 @@ def kept(one: Candidate, kind: str, given: dict[str, Any], compute: Callable[[],
         except Refused as refusal:
             print(f"{refusal}; made again", file=sys.stderr)
     found = compute()
-    later = found | {"source_seconds": found["source_seconds"] and 0.0}  # the store has the source's model by then
+    later = found | {
+        "source_seconds": found["source_seconds"] and 0.0
+    }  # the store has the source's model by then
     content = {"schema": record.SCHEMA, "kind": kind, "created": record.now(), "consumed": consumed, **later}
     record.write_atomically(path, json.dumps(content, indent=1, allow_nan=False))
     return found
 
 
 def _versions(functions: dict[str, Callable]) -> dict[str, str]:
-    """By name, the `VERSION` of the file that defines a function or, where it states none, a hash of its text: values of a function
-    that is still being written must not be found again."""
+    """By name, the `VERSION` of the file that defines a function or, where it states none, a hash of its
+    text: values of a function that is still being written must not be found again."""
     modules = {name: inspect.getmodule(function) for name, function in functions.items()}
-    return {name: getattr(module, "VERSION", None) or _hash_of_text(module) for name, module in modules.items()}
+    return {
+        name: getattr(module, "VERSION", None) or _hash_of_text(module) for name, module in modules.items()
+    }
 
 
 def _hash_of_text(module: ModuleType) -> str:
@@ -242,45 +308,70 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
     try:
         network, seconds = source_network(one)
     except FloatingPointError as error:
-        return {"values": {"inputs": inputs, "features": {}}, "reasons": reasons | {"features and scores": str(error)}, "source_seconds": None}
+        return {
+            "values": {"inputs": inputs, "features": {}},
+            "reasons": reasons | {"features and scores": str(error)},
+            "source_seconds": None,
+        }
     if pretrained:
-        backbone = build_network(one.request, task, len(task.classes), one.request.stream(), "pretrained").backbone
+        backbone = build_network(
+            one.request, task, len(task.classes), one.request.stream(), "pretrained"
+        ).backbone
     else:
         backbone = network.backbone
-    source, target = (in_chunks(backbone.eval().to(device), inputs, device).double() for inputs in (one.source, one.target))
-    features, why = measured("features", shelf, dict(zip(("source", "target"), in_units(source, target), strict=True)))
-    return {"values": {"inputs": inputs, "features": features}, "reasons": reasons | why, "source_seconds": seconds}
+    source, target = (
+        in_chunks(backbone.eval().to(device), inputs, device).double() for inputs in (one.source, one.target)
+    )
+    features, why = measured(
+        "features", shelf, dict(zip(("source", "target"), in_units(source, target), strict=True))
+    )
+    return {
+        "values": {"inputs": inputs, "features": features},
+        "reasons": reasons | why,
+        "source_seconds": seconds,
+    }
 
 
 def measure_scores(one: Candidate) -> dict[str, Any]:
     """What the labels of the budget tell: label shift, and how well the source's model suits them."""
-    labels, reasons = {}, {"labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"}
+    labels, reasons = (
+        {},
+        {"labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"},
+    )
     if one.task.target.whole:
         reasons["scores"] = f"every label of {one.task.target.name} is for testing"
     if one.budget == "full":
         task = one.task
         names = sorted({*task.classes, *task.source_classes})
-        index = [torch.tensor([names.index(c) for c in classes]) for classes in (task.source_classes, task.classes)]
+        index = [
+            torch.tensor([names.index(c) for c in classes]) for classes in (task.source_classes, task.classes)
+        ]
         given = {"source_labels": index[0][one.source_labels], "target_labels": index[1][one.labelled.labels]}
         labels, reasons = measured("labels", distances.available(), given)
     try:
         network, seconds = source_network(one)
     except FloatingPointError as error:
-        return {"values": {"labels": labels, "scores": {}}, "reasons": reasons | {"features and scores": str(error)}, "source_seconds": None}
+        return {
+            "values": {"labels": labels, "scores": {}},
+            "reasons": reasons | {"features and scores": str(error)},
+            "source_seconds": None,
+        }
     scores = {}
     if one.labelled is not None:
         features = in_chunks(network.backbone, one.labelled.inputs, one.request.consumed["device"])
         with torch.no_grad():
             probabilities = network.head.cpu()(features).softmax(1).numpy()
         given = {"features": features.numpy(), "labels": one.labelled.labels.numpy(),
-                 "source_probabilities": probabilities, "source_predictions": probabilities.argmax(1)}  # fmt: skip
+                 "source_probabilities": probabilities,
+                 "source_predictions": probabilities.argmax(1)}  # fmt: skip
         scores, why = measured("scores", transferability.available(), given)
         reasons = reasons | why
     return {"values": {"labels": labels, "scores": scores}, "reasons": reasons, "source_seconds": seconds}
 
 
 def source_network(one: Candidate) -> tuple[Classifier, float]:
-    """The source's model in evaluation mode and the seconds its training took now, 0 where the store had it."""
+    """The source's model in evaluation mode and the seconds its training took now, 0 where the store had
+    it."""
     weights, seconds = source_models.source_model(one.request, one.task)
     network, _ = source_models.source_network(one.request, one.task)
     network.load_state_dict(weights)
@@ -289,9 +380,11 @@ def source_network(one: Candidate) -> tuple[Classifier, float]:
     return network.eval().to(one.request.consumed["device"]), seconds
 
 
-def measured(group: str, functions: dict[str, Callable], given: dict[str, Any]) -> tuple[Numbers, dict[str, str]]:
-    """The values of all functions whose arguments without a default are among those given, by name; and why a value is missing, by
-    `group/name`."""
+def measured(
+    group: str, functions: dict[str, Callable], given: dict[str, Any]
+) -> tuple[Numbers, dict[str, str]]:
+    """The values of all functions whose arguments without a default are among those given, by name; and why a
+    value is missing, by `group/name`."""
     values, reasons = {}, {}
     for name, function in functions.items():
         wanted = {p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty}
@@ -306,7 +399,10 @@ def measured(group: str, functions: dict[str, Callable], given: dict[str, Any]) 
         estimate, bounds = value if isinstance(value, tuple) else (value, ())
         numbers = [float(number) for number in (estimate, *bounds)]
         if not all(map(math.isfinite, numbers)):
-            values[name], reasons[f"{group}/{name}"] = None, "infinite" if math.isinf(numbers[0]) else "not a number"
+            values[name], reasons[f"{group}/{name}"] = (
+                None,
+                "infinite" if math.isinf(numbers[0]) else "not a number",
+            )
         else:
             values[name] = dict(zip(("estimate", "lo", "hi"), numbers, strict=True)) if bounds else numbers[0]
     return values, reasons
@@ -320,6 +416,7 @@ def raw(inputs: Tensor) -> Tensor:
 
 
 def in_units(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both [N, d] divided by the features' standard deviation inside the two domains: every source's model has a scale of its own."""
+    """Both [N, d] divided by the features' standard deviation inside the two domains: every source's model
+    has a scale of its own."""
     scale = ((source.var(0).mean() + target.var(0).mean()) / 2).sqrt()
     return (source / scale, target / scale) if scale > 0 else (source, target)

@@ -11,13 +11,15 @@ FLOOR = 1e-3  # of a variance, in units of the mean variance of all components
 
 
 def gbc(features: np.ndarray, labels: np.ndarray) -> float:
-    """-Σ_{a ≠ b} exp(-D(a, b)) over ordered pairs of classes: the negative overlap of the classes, each a Gaussian with diagonal covariance
+    """-Σ_{a ≠ b} exp(-D(a, b)) over ordered pairs of classes: the negative overlap of the classes, each a
+    Gaussian with diagonal covariance
 
     D(a, b) = ⅛ Σ (μ_a - μ_b)² / v + ½ Σ log(v / √(v_a v_b)), v = (v_a + v_b) / 2   (Bhattacharyya distance)
 
-    features [N, d], labels [N] → from -C (C - 1), no class can be told, to 0. Variances over n_c - 1: two items a class are needed, and with
-    few the distances come out too large for every source. As in the paper the features are first projected on at most 64 principal components.
-    Deviation: no variance is taken below 0.001 of the mean one, since a component that is constant within a class would part it from all others.
+    features [N, d], labels [N] → from -C (C - 1), no class can be told, to 0. Variances over n_c - 1: two
+    items a class are needed, and with few the distances come out too large for every source. As in the paper
+    the features are first projected on at most 64 principal components. Deviation: no variance is taken below
+    0.001 of the mean one, since a component that is constant within a class would part it from all others.
     Constant features score -C (C - 1). Refused where a feature is not finite.
 
     >>> x = np.array([[-9.0], [-8.0], [8.0], [9.0]])

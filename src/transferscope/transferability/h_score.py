@@ -1,4 +1,5 @@
-"""H-score (Bao et al. 2019, arXiv 2212.10082) in the regularised form of Ibrahim et al. 2021 (arXiv 2110.06893)."""
+"""H-score (Bao et al. 2019, arXiv 2212.10082) in the regularised form of Ibrahim et al. 2021 (arXiv
+2110.06893)."""
 
 import numpy as np
 from sklearn.covariance import ledoit_wolf
@@ -10,12 +11,15 @@ VERSION = "3c956858"  # part of the keys of kept rankings: change it when the nu
 
 
 def h_score(features: np.ndarray, labels: np.ndarray, shrinkage: float | None = None) -> float:
-    """tr(Σ_a⁻¹ (1 - a) Σ_z), Σ_a = (1 - a) Σ + a (tr Σ / d) I; Σ the covariance of the features, Σ_z that of their class means
+    """tr(Σ_a⁻¹ (1 - a) Σ_z), Σ_a = (1 - a) Σ + a (tr Σ / d) I; Σ the covariance of the features, Σ_z that of
+    their class means
 
     features [N, d], labels [N] → from 0 to C - 1, covariances over N. Refused where a feature is not finite.
-    shrinkage a: None takes Ledoit and Wolf's, as Ibrahim et al. do, without which d of the order of N gives the highest score to any features.
-        0 is Bao et al.'s own score, with the pseudo-inverse. Where Σ is itself near a multiple of I, a is near 1 and with it the score near 0
-        whatever the classes: so their formula has it. Constant features score 0.
+    shrinkage a: None takes Ledoit and Wolf's, as Ibrahim et al. do, without which d of the order of N gives
+    the highest score to any features.
+        0 is Bao et al.'s own score, with the pseudo-inverse. Where Σ is itself near a multiple of I, a is
+        near 1 and with it the score near 0 whatever the classes: so their formula has it. Constant features
+        score 0.
 
     >>> x = np.array([[-3.0], [-1.0], [1.0], [3.0]])
     >>> round(h_score(x, np.array([0, 0, 1, 1]), shrinkage=0), 6)  # between 4, total 5

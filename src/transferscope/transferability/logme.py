@@ -9,18 +9,22 @@ VERSION = "1f7b745d"  # part of the keys of kept rankings: change it when the nu
 STARTS = (0.01, 1.0, 100.0)  # α / β in units of the mean eigenvalue: the evidence may have several maxima
 TOLERANCE = 1e-9  # of the evidence of an item, in nats
 MOST_STEPS = 10_000
-EXACT = 1e-12  # least share of a column that counts as noise: an exact fit by fewer features than items has an infinite evidence
+# least share of a column that counts as noise: an exact fit by fewer features than items has an infinite
+# evidence
+EXACT = 1e-12
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over classes of max_{α, β} log p(y | F, α, β) / N, y the 0/1 column of a class, y = F w + noise, w ~ N(0, I / α), noise ~ N(0, I / β)
+    """Mean over classes of max_{α, β} log p(y | F, α, β) / N, y the 0/1 column of a class, y = F w + noise, w
+    ~ N(0, I / α), noise ~ N(0, I / β)
 
-    features [N, d], labels [N] → nats an item (they are densities: any sign, any size). d may exceed N. The scale of the features does not
-    matter. Features that say nothing give the evidence of noise alone, which is finite. Refused where a feature is not finite. Algorithm 1 of
-    the paper: m = β (α I + β FᵀF)⁻¹ Fᵀ y, γ = Σ β σ / (α + β σ) over the eigenvalues σ of FᵀF, then α = γ / mᵀm and β = (N - γ) / |F m - y|²
-    until the evidence stands still. Deviations: the stop is by evidence, not by α / β, which has no limit where the features fit the labels
-    exactly; the best of three starts counts. For d > N the authors' published code gives other values, up to another sign; those here are what a
-    direct maximisation of the density gives.
+    features [N, d], labels [N] → nats an item (they are densities: any sign, any size). d may exceed N. The
+    scale of the features does not matter. Features that say nothing give the evidence of noise alone, which
+    is finite. Refused where a feature is not finite. Algorithm 1 of the paper: m = β (α I + β FᵀF)⁻¹ Fᵀ y, γ
+    = Σ β σ / (α + β σ) over the eigenvalues σ of FᵀF, then α = γ / mᵀm and β = (N - γ) / |F m - y|² until the
+    evidence stands still. Deviations: the stop is by evidence, not by α / β, which has no limit where the
+    features fit the labels exactly; the best of three starts counts. For d > N the authors' published code
+    gives other values, up to another sign; those here are what a direct maximisation of the density gives.
 
     >>> x = np.array([[-1.0], [-1.1], [1.0], [1.1]])
     >>> logme(x, np.array([0, 0, 1, 1])) > logme(x, np.array([0, 1, 0, 1]))
@@ -35,7 +39,8 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _evidence(sigma: np.ndarray, z2: np.ndarray, y2: float, n: int) -> float:
-    """Largest log evidence; z2 [r] squared coordinates of y along the left singular vectors, y2 its squared length."""
+    """Largest log evidence; z2 [r] squared coordinates of y along the left singular vectors, y2 its squared
+    length."""
     noise_alone = -n / 2 * (np.log(2 * np.pi * y2 / n) + 1)  # α → ∞
     if z2.sum() <= np.finfo(float).eps * y2:
         return noise_alone
@@ -44,13 +49,16 @@ def _evidence(sigma: np.ndarray, z2: np.ndarray, y2: float, n: int) -> float:
 
 
 def _fixed_point(alpha: float, sigma: np.ndarray, z2: np.ndarray, outside: float, n: int) -> float:
-    """Log evidence where the iteration from (alpha, β = 1) comes to rest; `outside` is the squared length of y that no feature reaches."""
+    """Log evidence where the iteration from (alpha, β = 1) comes to rest; `outside` is the squared length of
+    y that no feature reaches."""
     beta, last = 1.0, -np.inf
     for _ in range(MOST_STEPS):
         shrunk = alpha / (alpha + beta * sigma)  # [r]; γ = Σ (1 - shrunk)
         weights2 = (z2 * (1 - shrunk) ** 2 / sigma).sum()
         residual2 = (z2 * shrunk**2).sum() + outside
-        evidence = (n * np.log(beta / (2 * np.pi)) + np.log(shrunk).sum() - beta * residual2 - alpha * weights2) / 2
+        evidence = (
+            n * np.log(beta / (2 * np.pi)) + np.log(shrunk).sum() - beta * residual2 - alpha * weights2
+        ) / 2
         if abs(evidence - last) < TOLERANCE * n:
             break
         last = evidence

@@ -1,7 +1,8 @@
-"""Validators: estimates of how good a model is on the target, higher = better, made without its labels (docs/selection.md).
+"""Validators: estimates of how good a model is on the target, higher = better, made without its labels
+(docs/selection.md).
 
-One file an idea; the public function that is named as its file is registered by being there. What its arguments are called says what it sees.
-"""
+One file an idea; the public function that is named as its file is registered by being there. What its
+arguments are called says what it sees."""
 
 import inspect
 from collections.abc import Callable
@@ -19,7 +20,8 @@ def available() -> dict[str, Callable]:
 
 @cache
 def label_free() -> dict[str, Callable]:
-    """Those that need no more than `probabilities` and `features` of unlabelled items: training reads them at every evaluation."""
+    """Those that need no more than `probabilities` and `features` of unlabelled items: training reads them at
+    every evaluation."""
     return {name: f for name, f in available().items() if set(needs(f)) <= {"probabilities", "features"}}
 
 
@@ -30,6 +32,10 @@ def needs(validator: Callable) -> list[str]:
 
 
 def read(probabilities: np.ndarray, features: np.ndarray) -> dict[str, float]:
-    """Every label-free validator's value on class probabilities [n, C] and features [n, d] of the same items; nan where it has none."""
+    """Every label-free validator's value on class probabilities [n, C] and features [n, d] of the same items;
+    nan where it has none."""
     given = {"probabilities": probabilities, "features": features}
-    return {name: validator(**{need: given[need] for need in needs(validator)}) for name, validator in label_free().items()}
+    return {
+        name: validator(**{need: given[need] for need in needs(validator)})
+        for name, validator in label_free().items()
+    }

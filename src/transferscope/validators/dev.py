@@ -1,4 +1,5 @@
-"""Deep embedded validation (You et al. 2019, Towards accurate model selection in deep unsupervised domain adaptation, ICML, PMLR 97)."""
+"""Deep embedded validation (You et al. 2019, Towards accurate model selection in deep unsupervised domain
+adaptation, ICML, PMLR 97)."""
 
 import numpy as np
 
@@ -6,14 +7,17 @@ from transferscope.validators._inputs import require_pairs
 
 
 def dev(losses: np.ndarray, weights: np.ndarray) -> float:
-    """- (mean(w l) + η mean(w) - η),  η = - Cov(w l, w) / Var(w): `iwcv` with the weights, whose mean is 1, as control variate
+    """- (mean(w l) + η mean(w) - η),  η = - Cov(w l, w) / Var(w): `iwcv` with the weights, whose mean is 1,
+    as control variate
 
-    losses [n] of source items that were not trained on; weights [n] = p_target / p_source at the *features* of these items
-    (`transferscope.validators.iwcv.importance_weights`). In the losses' unit; higher is better. NaN where an input is; where all weights are
-    equal η is 0. The ratio there is a logistic regression's on standardised features, where the paper trains a network. The estimate of a risk
-    may be negative: a few large weights decide it.
+    losses [n] of source items that were not trained on; weights [n] = p_target / p_source at the *features*
+    of these items (`transferscope.validators.iwcv.importance_weights`). In the losses' unit; higher is
+    better. NaN where an input is; where all weights are equal η is 0. The ratio there is a logistic
+    regression's on standardised features, where the paper trains a network. The estimate of a risk may be
+    negative: a few large weights decide it.
 
-    >>> round(dev(np.array([1.0, 0.0, 2.0]), np.array([1.0, 2.0, 3.0])), 6)  # w l = 1, 0, 6: η = -2.5, risk = 7/3 - 5 + 2.5
+    >>> # w l = 1, 0, 6: η = -2.5, risk = 7/3 - 5 + 2.5
+    >>> round(dev(np.array([1.0, 0.0, 2.0]), np.array([1.0, 2.0, 3.0])), 6)
     0.166667
     """
     losses, weights = require_pairs("dev", losses, weights)

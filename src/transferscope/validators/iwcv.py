@@ -7,10 +7,11 @@ from transferscope.validators._inputs import require_pairs
 
 
 def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
-    """- 1/n Σ_i w_i l_i, the target risk under covariate shift, with its sign flipped; on one held-out part instead of folds
+    """- 1/n Σ_i w_i l_i, the target risk under covariate shift, with its sign flipped; on one held-out part
+    instead of folds
 
-    losses [n] of source items that were not trained on; weights [n] = p_target(x) / p_source(x) at these items, see `importance_weights`.
-    In the losses' unit; higher is better. NaN where an input is.
+    losses [n] of source items that were not trained on; weights [n] = p_target(x) / p_source(x) at these
+    items, see `importance_weights`. In the losses' unit; higher is better. NaN where an input is.
 
     >>> round(iwcv(np.array([1.0, 0.0, 2.0]), np.array([0.5, 2.0, 1.0])), 6)  # -(0.5 + 0 + 2) / 3
     -0.833333
@@ -20,25 +21,41 @@ def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
 
 
 def importance_weights(source: np.ndarray, target: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """p_target(x) / p_source(x) at each row of `at`, from a classifier of the two domains (Bickel, Brückner & Scheffer 2007, ICML)
+    """p_target(x) / p_source(x) at each row of `at`, from a classifier of the two domains (Bickel, Brückner &
+    Scheffer 2007, ICML)
 
-    source [n, d], target [m, d]: features of training items; at [v, d]: features of the source items whose losses are to be weighted,
-    none of which should be among `source` → [v]. A logistic regression on standardised features, its domains balanced, so that n and m
-    do not matter. Where the domains can be told apart the ratio is close to 0 for every source item, and what is weighted by it says little.
-    Refused where a value is not finite.
+    source [n, d], target [m, d]: features of training items; at [v, d]: features of the source items whose
+    losses are to be weighted, none of which should be among `source` → [v]. A logistic regression on
+    standardised features, its domains balanced, so that n and m do not matter. Where the domains can be told
+    apart the ratio is close to 0 for every source item, and what is weighted by it says little. Refused where
+    a value is not finite.
 
     >>> same = np.array([[0.0], [1.0]])
     >>> importance_weights(same, same, at=same).round(6).tolist()
     [1.0, 1.0]
     """
-    from sklearn.linear_model import LogisticRegression  # here: whoever compares records should not wait for it
+    from sklearn.linear_model import (
+        LogisticRegression,
+    )  # here: whoever compares records should not wait for it
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     parts = {"source": source, "target": target, "at": at}
     for name, part in parts.items():
-        if part.ndim != 2 or len(part) == 0 or part.shape[1] != source.shape[-1] or not np.isfinite(part).all():
-            raise Refused(f"importance_weights: {name} of shape {list(part.shape)}; finite features [n, d] of one width d are needed")
+        if (
+            part.ndim != 2
+            or len(part) == 0
+            or part.shape[1] != source.shape[-1]
+            or not np.isfinite(part).all()
+        ):
+            raise Refused(
+                f"importance_weights: {name} of shape {list(part.shape)}; finite features [n, d] of one "
+                "width d are needed"
+            )
     classifier = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
-    classifier.fit(np.concatenate([source, target]).astype(np.float64), np.repeat([0, 1], [len(source), len(target)]))
-    return np.exp(classifier.decision_function(at.astype(np.float64)))  # the logit of balanced domains is the logarithm of the ratio
+    classifier.fit(
+        np.concatenate([source, target]).astype(np.float64), np.repeat([0, 1], [len(source), len(target)])
+    )
+    return np.exp(
+        classifier.decision_function(at.astype(np.float64))
+    )  # the logit of balanced domains is the logarithm of the ratio

@@ -10,9 +10,10 @@ ROWS = 256  # similarities of so many items are held at once
 def snd(probabilities: np.ndarray, temperature: float = 0.05) -> float:
     """Mean entropy of the neighbour distributions  P_ij = exp(s_ij / τ) / Σ_{k ≠ i} exp(s_ik / τ),  j ≠ i
 
-    s is the cosine of two rows of softmax outputs, as in the paper. probabilities [n, C] → nats, from 0 to log(n - 1); higher is better:
-    many close neighbours. NaN where a probability is, and for one item, which has no neighbour.
-    Blind to collapse: predictions that are all alike, an untrained network's too, have the best value there is.
+    s is the cosine of two rows of softmax outputs, as in the paper. probabilities [n, C] → nats, from 0 to
+    log(n - 1); higher is better: many close neighbours. NaN where a probability is, and for one item, which
+    has no neighbour. Blind to collapse: predictions that are all alike, an untrained network's too, have the
+    best value there is.
 
     >>> round(snd(np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])), 6)  # two neighbours, equally near: log 2
     0.693147
@@ -31,5 +32,7 @@ def snd(probabilities: np.ndarray, temperature: float = 0.05) -> float:
         weight = np.exp(s)
         s[rows, start + rows] = 0.0  # of weight 0
         mass = weight.sum(1)
-        total += float((np.log(mass) - (weight * s).sum(1) / mass).sum())  # entropy of a softmax: log Σ e^s - E[s]
+        total += float(
+            (np.log(mass) - (weight * s).sum(1) / mass).sum()
+        )  # entropy of a softmax: log Σ e^s - E[s]
     return total / n

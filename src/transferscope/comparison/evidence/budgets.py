@@ -1,4 +1,5 @@
-"""Δ along the label budgets of one strategy: a band that holds at all budgets at once, and where it changes sides."""
+"""Δ along the label budgets of one strategy: a band that holds at all budgets at once, and where it changes
+sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +10,16 @@ from transferscope.comparison.cells import Cell
 
 @dataclass(frozen=True)
 class Band:
-    """In the order of `budgets`. ci: at alpha divided by their number, None with a single seed. sides: of zero, 1 or −1 where the cell may
-    claim that at this level, else 0."""
+    """In the order of `budgets`. ci: at alpha divided by their number, None with a single seed. sides: of
+    zero, 1 or −1 where the cell may claim that at this level, else 0."""
 
     budgets: list[int | str]
     ci: list[tuple[float, float] | None]
     sides: list[int]
 
     def crossovers(self) -> list[tuple[int | str, int | str, str]]:
-        """(last budget on one side of zero, first one on the other, `loss` or `gain`: what it turns into), as far as the cells may claim it."""
+        """(last budget on one side of zero, first one on the other, `loss` or `gain`: what it turns into), as
+        far as the cells may claim it."""
         found, before = [], None
         for budget, side in zip(self.budgets, self.sides, strict=True):
             if side and before and side != before[1]:
@@ -27,8 +29,13 @@ class Band:
 
 
 def of(cells: Sequence[Cell], alpha: float, items: str = "random") -> Band:
-    """cells: one strategy at several label budgets, in ascending order. items: as for the verdicts, `random` or `fixed`."""
+    """cells: one strategy at several label budgets, in ascending order. items: as for the verdicts, `random`
+    or `fixed`."""
     level = alpha / len(cells)
     effects = [pairing.tested(cell.evidence, cell.metric, items).effect() for cell in cells]
     sides = [cell.side(level, items) for cell in cells]
-    return Band([cell.label_budget for cell in cells], [effect and effect.interval(level) for effect in effects], sides)
+    return Band(
+        [cell.label_budget for cell in cells],
+        [effect and effect.interval(level) for effect in effects],
+        sides,
+    )

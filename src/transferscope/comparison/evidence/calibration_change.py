@@ -1,4 +1,5 @@
-"""Whether the probabilities become more or less honest: negative log-likelihood, and calibration error, which is printed and not judged."""
+"""Whether the probabilities become more or less honest: negative log-likelihood, and calibration error, which
+is printed and not judged."""
 
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ from transferscope.tasks.metrics import METRICS
 
 @dataclass(frozen=True)
 class Calibration:
-    """Means over seeds of both arms. nll in nats, change = strategy − baseline (below 0: better), its interval over seeds and items, None
-    with a single seed. ece: 15 bins, biased upwards with few items, hence without an interval."""
+    """Means over seeds of both arms. nll in nats, change = strategy − baseline (below 0: better), its
+    interval over seeds and items, None with a single seed. ece: 15 bins, biased upwards with few items, hence
+    without an interval."""
 
     strategy_nll: float
     baseline_nll: float

@@ -1,4 +1,5 @@
-"""Items that change sides. By chance alone some always do: their share is told beside that between two runs of the baseline."""
+"""Items that change sides. By chance alone some always do: their share is told beside that between two runs
+of the baseline."""
 
 import math
 from contextlib import suppress
@@ -16,8 +17,8 @@ from transferscope.store import record
 
 @dataclass(frozen=True)
 class Item:
-    """One item that differs beyond chance between the arms: how many of the seeds' runs are right, its p (Benjamini-Hochberg over the
-    test items), and the class the losing arm's runs name most often."""
+    """One item that differs beyond chance between the arms: how many of the seeds' runs are right, its p
+    (Benjamini-Hochberg over the test items), and the class the losing arm's runs name most often."""
 
     id: str
     label: str
@@ -29,9 +30,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Flips:
-    """lost: the baseline is right and the strategy wrong; won: the reverse. hidden: share of items that most baseline runs get right and most
-    strategy runs wrong (ties count half), those of chance among them. twin: what the baseline's A/A twin loses, where it was run: the same
-    labels, another initialisation. items_lost, items_won: each told from chance by its own p."""
+    """lost: the baseline is right and the strategy wrong; won: the reverse. hidden: share of items that most
+    baseline runs get right and most strategy runs wrong (ties count half), those of chance among them. twin:
+    what the baseline's A/A twin loses, where it was run: the same labels, another initialisation. items_lost,
+    items_won: each told from chance by its own p."""
 
     lost: Excess
     won: Excess
@@ -55,12 +57,16 @@ def of(cell: Cell, alpha: float, reader: Reader) -> Flips | None:
         _share(hidden(s, b), seen.groups),
         _twin(cell, b, reader),
         _items(cell, s, b, strategy, alpha),
-        [replace(item, strategy_right=item.baseline_right, baseline_right=item.strategy_right) for item in won],
+        [
+            replace(item, strategy_right=item.baseline_right, baseline_right=item.strategy_right)
+            for item in won
+        ],
     )
 
 
 def majority(runs: np.ndarray) -> np.ndarray:
-    """[K, n], 1 where right -> [n]: 1 where most are right, 0 where most are wrong, a half where as many are."""
+    """[K, n], 1 where right -> [n]: 1 where most are right, 0 where most are wrong, a half where as many
+    are."""
     return (np.sign(runs.mean(0) - 0.5) + 1) / 2
 
 
@@ -70,14 +76,17 @@ def hidden(s: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def fisher(fewer: np.ndarray, more: np.ndarray, runs: int) -> np.ndarray:
-    """Counts [n] of right runs out of `runs` in either arm -> one-sided p [n] of "the first arm is right less often" (Fisher's exact test).
+    """Counts [n] of right runs out of `runs` in either arm -> one-sided p [n] of "the first arm is right less
+    often" (Fisher's exact test).
 
-    Runs of a seed share their labelled subset: that makes the two counts more alike than independent ones, and the test conservative.
-    """
+    Runs of a seed share their labelled subset: that makes the two counts more alike than independent ones,
+    and the test conservative."""
     table = np.ones((runs + 1, runs + 1))
     for a in range(runs + 1):
         for c in range(runs + 1):
-            ways = [math.comb(runs, j) * math.comb(runs, a + c - j) for j in range(max(0, a + c - runs), a + 1)]
+            ways = [
+                math.comb(runs, j) * math.comb(runs, a + c - j) for j in range(max(0, a + c - runs), a + 1)
+            ]
             table[a, c] = sum(ways) / math.comb(2 * runs, a + c)
     return table[fewer.astype(int), more.astype(int)]
 
@@ -87,7 +96,8 @@ def _share(items: np.ndarray, groups: np.ndarray | None) -> float:
 
 
 def _twin(cell: Cell, b: np.ndarray, reader: Reader) -> float | None:
-    """Share of the items that the baseline [K, n] gets right and its twin of the same seed wrong; a run that cannot be read is no twin."""
+    """Share of the items that the baseline [K, n] gets right and its twin of the same seed wrong; a run that
+    cannot be read is no twin."""
     twins = {}
     for row in cell.evidence.rows(cell.evidence.twin_runs):
         with suppress(Refused):
@@ -96,8 +106,11 @@ def _twin(cell: Cell, b: np.ndarray, reader: Reader) -> float | None:
     return _share(np.mean(both, axis=0), cell.evidence.groups) if both else None
 
 
-def _items(cell: Cell, fewer: np.ndarray, more: np.ndarray, runs: list[Predictions], alpha: float) -> list[Item]:
-    """Items that the arm `fewer` [K, n] gets wrong more often than the arm `more`, beyond chance; `runs` are of `fewer`."""
+def _items(
+    cell: Cell, fewer: np.ndarray, more: np.ndarray, runs: list[Predictions], alpha: float
+) -> list[Item]:
+    """Items that the arm `fewer` [K, n] gets wrong more often than the arm `more`, beyond chance; `runs` are
+    of `fewer`."""
     seen = cell.evidence
     if any(len(set(folders)) < len(seen.seeds) for folders in (seen.strategy_runs, seen.baseline_runs)):
         return []  # a deterministic arm is one observation, however many seeds it stands for
@@ -105,11 +118,20 @@ def _items(cell: Cell, fewer: np.ndarray, more: np.ndarray, runs: list[Predictio
     adjusted = verdict.benjamini_hochberg(fisher(a, c, len(fewer)), len(a))
     found = sorted(np.flatnonzero(adjusted <= alpha), key=lambda i: (adjusted[i], str(seen.ids[i])))
     names = [str(name) for name in seen.classes]
-    return [Item(str(seen.ids[i]), names[seen.labels[i]], _answer(runs, i, names), int(a[i]), int(c[i]), float(adjusted[i])) for i in found]
+    return [
+        Item(
+            str(seen.ids[i]),
+            names[seen.labels[i]],
+            _answer(runs, i, names),
+            int(a[i]),
+            int(c[i]),
+            float(adjusted[i]),
+        )
+        for i in found
+    ]
 
 
 def _answer(runs: list[Predictions], i: int, names: list[str]) -> str:
     """What the runs that get item i wrong name most often."""
     wrong = [run.predicted[i] for run in runs if not run.right[i] and run.predicted[i] >= 0]
     return names[np.bincount(wrong).argmax()] if wrong else "–"
-

@@ -1,4 +1,5 @@
-"""What a strategy that starts from the source model loses on the source: accuracy on held-out source items before and after."""
+"""What a strategy that starts from the source model loses on the source: accuracy on held-out source items
+before and after."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from transferscope.statistics import effect
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Accuracy on one source's validation items: before the first step on the target, and after the last. change = after − before; its
-    interval is over seeds and items, None with a single seed."""
+    """Accuracy on one source's validation items: before the first step on the target, and after the last.
+    change = after − before; its interval is over seeds and items, None with a single seed."""
 
     source: str
     before: float
@@ -23,7 +24,8 @@ class Forgetting:
 
 
 def of(cell: Cell, alpha: float) -> list[Forgetting]:
-    """One a source domain; empty where the strategy does not start from the source model or the classes are not shared."""
+    """One a source domain; empty where the strategy does not start from the source model or the classes are
+    not shared."""
     if cell.initialisation != "source" or not cell.source:
         return []
     return [found for name in cell.source.split("+") if (found := _of_source(cell, name, alpha))]
@@ -31,10 +33,14 @@ def of(cell: Cell, alpha: float) -> list[Forgetting]:
 
 def _of_source(cell: Cell, source: str, alpha: float) -> Forgetting | None:
     read = [_read(folder, source) for folder in cell.evidence.strategy_runs]
-    if any(run is None or not np.array_equal(run[0], read[0][0]) for run in read):  # other items each seed: nothing to pair
+    if any(
+        run is None or not np.array_equal(run[0], read[0][0]) for run in read
+    ):  # other items each seed: nothing to pair
         return None
     folds = cell.evidence.folds  # of a seed: one score
-    before, after = (np.stack([run[k] for run in read]).reshape(-1, folds, len(read[0][0])).mean(axis=1) for k in (2, 3))  # [K, n]
+    before, after = (
+        np.stack([run[k] for run in read]).reshape(-1, folds, len(read[0][0])).mean(axis=1) for k in (2, 3)
+    )  # [K, n]
     before, after = (effect.group_means(x, read[0][1]) for x in (before, after))  # or groups
     d = after - before
     ci = effect.interval(d, alpha) if len(d) > 1 else None

@@ -1,4 +1,5 @@
-"""Δ of parts of the test items: classes, and subgroups by each metadata column. All parts of all cells of a page are one family.
+"""Δ of parts of the test items: classes, and subgroups by each metadata column. All parts of all cells of a
+page are one family.
 
 Always in accuracy: log-likelihoods and Brier scores of a part's few items have no interval that holds.
 """
@@ -20,9 +21,10 @@ MOST = 40  # values of a column beyond which it names items rather than subgroup
 
 @dataclass(frozen=True)
 class Part:
-    """One part: n items (or groups). p_adjusted: Holm over all parts of the family; told: whether it is at most alpha. ci: at alpha divided by
-    their number, so that all hold at once; cut at zero where a later step of Holm's procedure tells what it would not. family: that number.
-    shrunken: Δ drawn towards the mean of the parts of its table, for a sentence that names the most extreme one."""
+    """One part: n items (or groups). p_adjusted: Holm over all parts of the family; told: whether it is at
+    most alpha. ci: at alpha divided by their number, so that all hold at once; cut at zero where a later step
+    of Holm's procedure tells what it would not. family: that number. shrunken: Δ drawn towards the mean of
+    the parts of its table, for a sentence that names the most extreme one."""
 
     name: str
     n: int
@@ -45,7 +47,9 @@ class Parts:
 def of(cells: Sequence[Cell], alpha: float, reader: Reader) -> list[Parts]:
     """In the order of the cells, which are one family."""
     found = [_effects(cell, reader) for cell in cells]
-    tables = iter(judged([table for classes, columns in found for table in (classes, *columns.values())], alpha))
+    tables = iter(
+        judged([table for classes, columns in found for table in (classes, *columns.values())], alpha)
+    )
     return [Parts(next(tables), {column: next(tables) for column in columns}) for _, columns in found]
 
 
@@ -55,9 +59,17 @@ def judged(tables: Sequence[Mapping[str, Effect]], alpha: float) -> list[list[Pa
     adjusted = iter(verdict.holm([one.p_value() for one in effects], len(effects)))
     found = []
     for table in tables:
-        drawn = shrink([one.delta for one in table.values()], [one.seed_variance + one.item_variance for one in table.values()])
+        drawn = shrink(
+            [one.delta for one in table.values()],
+            [one.seed_variance + one.item_variance for one in table.values()],
+        )
         rows = zip(table.items(), drawn, strict=True)
-        found.append([_part(name, one, float(next(adjusted)), alpha, float(shrunken), len(effects)) for (name, one), shrunken in rows])
+        found.append(
+            [
+                _part(name, one, float(next(adjusted)), alpha, float(shrunken), len(effects))
+                for (name, one), shrunken in rows
+            ]
+        )
     return found
 
 
@@ -67,17 +79,24 @@ def _part(name: str, one: Effect, p: float, alpha: float, shrunken: float, famil
     return Part(name, one.items, one.delta, ci, p, told, shrunken, family)
 
 
-def effects(d: np.ndarray, part: np.ndarray, names: Sequence[str], groups: np.ndarray | None) -> dict[str, Effect]:
-    """d [K, n] of accuracy, K >= 2, part [n] (index into names), groups [n] or None -> Δ of the parts that have test items, in the order of
-    names."""
+def effects(
+    d: np.ndarray, part: np.ndarray, names: Sequence[str], groups: np.ndarray | None
+) -> dict[str, Effect]:
+    """d [K, n] of accuracy, K >= 2, part [n] (index into names), groups [n] or None -> Δ of the parts that
+    have test items, in the order of names."""
     present = [k for k in range(len(names)) if np.any(part == k)]
-    units = [effect.group_means(d[:, part == k], None if groups is None else groups[part == k]) for k in present]  # each [K, items]
+    units = [
+        effect.group_means(d[:, part == k], None if groups is None else groups[part == k]) for k in present
+    ]  # each [K, items]
     return {str(names[k]): effect.estimate(items) for k, items in zip(present, units, strict=True)}
 
 
 def worst(parts: Sequence[Part]) -> Part | None:
-    """The part that loses most, only where that is told: by chance alone the worst of ten classes loses points."""
-    return min((part for part in parts if part.told and part.delta < 0), key=lambda part: part.delta, default=None)
+    """The part that loses most, only where that is told: by chance alone the worst of ten classes loses
+    points."""
+    return min(
+        (part for part in parts if part.told and part.delta < 0), key=lambda part: part.delta, default=None
+    )
 
 
 def _effects(cell: Cell, reader: Reader) -> tuple[dict[str, Effect], dict[str, dict[str, Effect]]]:
@@ -87,7 +106,11 @@ def _effects(cell: Cell, reader: Reader) -> tuple[dict[str, Effect], dict[str, d
         return {}, {}
     d = accuracy_differences(cell, reader)
     columns = {column: np.unique(values, return_inverse=True) for column, values in _columns(cell).items()}
-    subgroups = {column: effects(d, part, names, seen.groups) for column, (names, part) in columns.items() if 2 <= len(names) <= MOST}
+    subgroups = {
+        column: effects(d, part, names, seen.groups)
+        for column, (names, part) in columns.items()
+        if 2 <= len(names) <= MOST
+    }
     return effects(d, seen.labels, seen.classes, seen.groups), subgroups
 
 

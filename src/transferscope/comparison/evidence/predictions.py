@@ -16,8 +16,9 @@ from transferscope.tasks.metrics import METRICS
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """One run, items in the order of the cell's ids. predicted [n]: class index, −1 where no evaluation is finite. right [n] (bool).
-    nll [n] in nats. Of the naive predictor what is expected: right [n] are shares, predicted is −1."""
+    """One run, items in the order of the cell's ids. predicted [n]: class index, −1 where no evaluation is
+    finite. right [n] (bool). nll [n] in nats. Of the naive predictor what is expected: right [n] are shares,
+    predicted is −1."""
 
     predicted: np.ndarray
     right: np.ndarray
@@ -37,15 +38,20 @@ class Reader:
 
     def baseline(self, cell: Cell) -> list[Predictions]:
         """One a seed, also of a baseline without runs."""
-        return self.arm(cell, cell.evidence.baseline_runs) if cell.evidence.baseline_runs else self.naive(cell)
+        return (
+            self.arm(cell, cell.evidence.baseline_runs) if cell.evidence.baseline_runs else self.naive(cell)
+        )
 
     def naive(self, cell: Cell) -> list[Predictions]:
-        """The naive predictor with the baseline's labels; those of the strategy where the baseline has no runs."""
+        """The naive predictor with the baseline's labels; those of the strategy where the baseline has no
+        runs."""
         seen = cell.evidence
         items = self.items.setdefault(cell.selection, paired_scores.Reader("accuracy", cell.selection))
         runs = seen.baseline_runs or seen.strategy_runs
         right, log_likelihood = (naive.of_runs(seen, runs, items, metric) for metric in ("accuracy", "nll"))
-        return [Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)]
+        return [
+            Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)
+        ]
 
     def read(self, cell: Cell, row: list[Path]) -> Predictions:
         """row: the run of a seed, or all its folds."""
@@ -65,7 +71,9 @@ def accuracy_differences(cell: Cell, reader: Reader) -> np.ndarray:
     """d [K, n] in accuracy, whatever the cell is judged by, to what the cell is held against."""
     seen = cell.evidence
     stands_in = seen.held_against is not seen.baseline_scores
-    return right(reader.arm(cell, seen.strategy_runs)) - right(reader.naive(cell) if stands_in else reader.baseline(cell))
+    return right(reader.arm(cell, seen.strategy_runs)) - right(
+        reader.naive(cell) if stands_in else reader.baseline(cell)
+    )
 
 
 def right(runs: list[Predictions]) -> np.ndarray:
@@ -81,7 +89,9 @@ def order(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _together(parts: list[tuple[np.ndarray, Predictions]], wanted: np.ndarray) -> Predictions:
     place = order(np.concatenate([ids for ids, _ in parts]), wanted)
-    return Predictions(*(np.concatenate([getattr(part, f.name) for _, part in parts])[place] for f in fields(Predictions)))
+    return Predictions(
+        *(np.concatenate([getattr(part, f.name) for _, part in parts])[place] for f in fields(Predictions))
+    )
 
 
 def check(folder: Path) -> None:
@@ -91,15 +101,25 @@ def check(folder: Path) -> None:
         with np.load(path, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
         for name, array in arrays.items():
-            prefix, part = re.fullmatch(r"(.+?/.+?)/(ids|labels|classes|groups|metadata/.+|probabilities/\d+)", name, re.DOTALL).groups()
+            prefix, part = re.fullmatch(
+                r"(.+?/.+?)/(ids|labels|classes|groups|metadata/.+|probabilities/\d+)", name, re.DOTALL
+            ).groups()
             n, classes = len(arrays[f"{prefix}/ids"]), len(arrays[f"{prefix}/classes"])
             is_probabilities, is_text = part.startswith("probabilities"), part in ("ids", "classes")
             shape = (n, classes) if is_probabilities else (classes if part == "classes" else n,)
             kinds = "f" if is_probabilities else "iu" if part == "labels" else "U" if is_text else "biufU"
-            if array.shape != shape or array.dtype.kind not in kinds or (part == "labels" and not np.isin(array, np.arange(classes)).all()):
+            if (
+                array.shape != shape
+                or array.dtype.kind not in kinds
+                or (part == "labels" and not np.isin(array, np.arange(classes)).all())
+            ):
                 raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove the folder") from error
+        raise Refused(
+            f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove "
+            "the "
+            "folder"
+        ) from error
 
 
 def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predictions]:
@@ -109,7 +129,9 @@ def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predi
         classes = len(members[f"{prefix}/classes"])
         if step is None:
             n = len(labels)
-            return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, -METRICS["nll"].chance(labels, classes)))
+            return ids, Predictions(
+                np.full(n, -1), np.zeros(n, bool), np.full(n, -METRICS["nll"].chance(labels, classes))
+            )
         p = members[f"{prefix}/probabilities/{step:06d}"].astype(float)
     predicted = p.argmax(1)
     return ids, Predictions(predicted, predicted == labels, -scores.item_scores(p, labels, "nll"))

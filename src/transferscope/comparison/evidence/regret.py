@@ -1,4 +1,5 @@
-"""What each selection rule costs: the best evaluation of a run, known only to who reads the test labels, over the one the rule takes."""
+"""What each selection rule costs: the best evaluation of a run, known only to who reads the test labels, over
+the one the rule takes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ ORACLE = "oracle"
 
 @dataclass(frozen=True)
 class Regrets:
-    """mean: by rule, over the `cells` where all of these rules apply, of the mean over a strategy's runs (`scores.regret`); the smallest first.
-    left_out: in words, what is not told and why."""
+    """mean: by rule, over the `cells` where all of these rules apply, of the mean over a strategy's runs
+    (`scores.regret`); the smallest first. left_out: in words, what is not told and why."""
 
     mean: dict[str, float]
     cells: int
@@ -27,7 +28,15 @@ class Regrets:
 def of(cells: Sequence[Cell]) -> Regrets:
     runs = {folder for cell in cells for folder in cell.evidence.strategy_runs}
     if len(runs) > MOST_RUNS:
-        return Regrets({}, 0, f"not told for {len(runs)} runs: every evaluation of each would be read, which is done for up to {MOST_RUNS}")
+        return Regrets(
+            {},
+            0,
+            (
+                f"not told for {len(runs)} runs: every evaluation of each would be read, which is done for "
+                "up "
+                f"to {MOST_RUNS}"
+            ),
+        )
     rules = [rule for rule in scores.SELECTIONS if rule != ORACLE]
     known: dict[Path, dict[str, float]] = {}
     by_rule: dict[str, dict[int, float]] = defaultdict(dict)
@@ -43,7 +52,8 @@ def of(cells: Sequence[Cell]) -> Regrets:
 
 
 def _on_common_cells(by_rule: dict[str, dict[int, float]]) -> Regrets:
-    """by_rule: by rule and cell. Where no cell is common to all, the rules that share fewest with the others are left out."""
+    """by_rule: by rule and cell. Where no cell is common to all, the rules that share fewest with the others
+    are left out."""
     kept, left = dict(by_rule), []
 
     def shared(rule: str) -> int:
@@ -60,7 +70,8 @@ def _on_common_cells(by_rule: dict[str, dict[int, float]]) -> Regrets:
 
 
 def _of_run(folder: Path, cell: Cell, rules: Sequence[str]) -> dict[str, float]:
-    """Those that apply: a run that sees no labels to choose by is judged by its last evaluation, which is another rule."""
+    """Those that apply: a run that sees no labels to choose by is judged by its last evaluation, which is
+    another rule."""
     run, found = cell.evidence.records[folder], {}
     for rule in rules:
         try:

@@ -5,7 +5,17 @@ from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, parts
 from transferscope.comparison.evidence.predictions import Reader
 
-KEYS = ("target", "source", "label_budget", "backbone", "initialisation", "strategy", "variant", "baseline", "protocol")
+KEYS = (
+    "target",
+    "source",
+    "label_budget",
+    "backbone",
+    "initialisation",
+    "strategy",
+    "variant",
+    "baseline",
+    "protocol",
+)
 
 
 def of(comparison: Comparison) -> dict[str, list[dict]]:
@@ -26,11 +36,17 @@ def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
 
 
 def flip_rows(comparison: Comparison, reader: Reader) -> list[dict]:
-    """One a cell: shares of the items lost and won, what two runs of the baseline lose and win, the difference and its interval."""
+    """One a cell: shares of the items lost and won, what two runs of the baseline lose and win, the
+    difference and its interval."""
     rows = []
     for cell in comparison:
         if found := flips.of(cell, comparison.settings["alpha"], reader):
-            row = {**_place(cell), "hidden": found.hidden, "items_lost": len(found.items_lost), "items_won": len(found.items_won)}
+            row = {
+                **_place(cell),
+                "hidden": found.hidden,
+                "items_lost": len(found.items_lost),
+                "items_won": len(found.items_won),
+            }
             for name in ("lost", "won"):
                 one = getattr(found, name)
                 row |= {name: one.value, f"{name}_by_baseline": one.reference, f"{name}_excess": one.delta}
