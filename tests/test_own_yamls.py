@@ -109,7 +109,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         ("_target_: transferscope.data.image_folders.load\nroot: nowhere\nsize: 8\n", [("root=nowhere is no "
             "folder")]),
         ("_target_: own_parts.breaking\npath: /nowhere/x\n",
-         ["own_parts.breaking raised FileNotFoundError", "own_parts.py, line 12)"]),
+         ["own_parts.breaking raised FileNotFoundError", "own_parts.py, line 13)"]),
         ("_target_: own_parts.numbers\n", ["its loader returned list"]),
         ("_target_: own_parts.short\n", ["30 inputs, 40 labels"]),
         ("_target_: own_parts.tokens\ncount: 40\n", [("backbone=mlp: takes float32 inputs, those of target "
