@@ -12,18 +12,18 @@ from torch.nn.functional import cross_entropy
 from benchmarks.bars import Bar, ratio, rounds
 from benchmarks.runs import scratch_folder
 from transferscope.backbones.timm import Timm
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.training.feature_cache import FrozenFeatures
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 ITEMS, CLASSES, BATCH, PASSES, ROUNDS = 2000, 10, 128, 20, 3
 STEPS = PASSES * -(-ITEMS // BATCH)
 ADAMW = partial(torch.optim.AdamW, lr=0.002, weight_decay=0.01)
 
 
-def recomputed(network: Classifier, pool: Labelled) -> None:
+def recomputed(network: Classifier, pool: LabelledData) -> None:
     """One pass of the textbook loop, whose every step asks the frozen backbone anew."""
     backbone, optimizer = network.backbone.eval(), ADAMW(network.head.parameters())
     for items in torch.randperm(ITEMS).split(BATCH):
@@ -35,7 +35,7 @@ def recomputed(network: Classifier, pool: Labelled) -> None:
         optimizer.step()
 
 
-def ours(network: Classifier, pool: Labelled, store: Path) -> None:
+def ours(network: Classifier, pool: LabelledData, store: Path) -> None:
     """All passes of the strategy, as a process does that is new to the store."""
     strategy = FeatureExtraction(network)
     strategy.frozen_features = FrozenFeatures(store)
@@ -43,7 +43,7 @@ def ours(network: Classifier, pool: Labelled, store: Path) -> None:
         strategy,
         Pools(target=pool),
         {},
-        Settings(STEPS, BATCH, 1, ADAMW, "cosine", "cpu", "32-true"),
+        FitSettings(STEPS, BATCH, 1, ADAMW, "cosine", "cpu", "32-true"),
         (0, "bench"),
     )
 
@@ -52,7 +52,7 @@ def bars() -> Iterator[Bar]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = Classifier(Timm((3, 64, 64), "resnet18"), CLASSES).to(memory_format=torch.channels_last)
-    pool = Labelled(
+    pool = LabelledData(
         torch.randint(0, 256, (ITEMS, 3, 64, 64), dtype=torch.uint8),
         torch.arange(ITEMS) % CLASSES,
         torch.zeros(ITEMS),

@@ -28,7 +28,7 @@ from transferscope.comparison.compare import compare
 from transferscope.data import image_folders, splits
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 from transferscope.training.run import run
 
 FIGURE = Path(__file__).parents[1] / "docs" / "growth.svg"
@@ -142,7 +142,7 @@ def train(domain) -> None:
         strategy,
         task.pools,
         task.evaluated,
-        Settings(50, 32, 1, optimizer, "cosine", "cpu", "32-true"),
+        FitSettings(50, 32, 1, optimizer, "cosine", "cpu", "32-true"),
         (0, "growth"),
     )
 

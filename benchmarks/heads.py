@@ -45,17 +45,17 @@ def python(*words: str) -> None:
 def bars() -> Iterator[Bar]:
     torch.set_num_threads(1)
     with scratch_folder() as folder:
-        weights, shelf = folder / "resnet18.pth", folder / "conf" / "domain"
+        weights, choices = folder / "resnet18.pth", folder / "conf" / "domain"
         torch.save(timm.create_model("resnet18", num_classes=0).state_dict(), weights)
-        shelf.mkdir(parents=True)
-        (shelf / "pictures.yaml").write_text("# Noise\n_target_: benchmarks.heads.pictures\n")
+        choices.mkdir(parents=True)
+        (choices / "pictures.yaml").write_text("# Noise\n_target_: benchmarks.heads.pictures\n")
         backbone, images = (
             Timm((3, 64, 64), "resnet18", str(weights)).to(memory_format=torch.channels_last).eval(),
             pictures("pictures").inputs,
         )
 
         def run(store: Path, tracking: str, seeds: str, rates: str, *more: str) -> None:
-            python("-m", "transferscope.cli", "run", "--config-dir", str(shelf.parent), "target=pictures",
+            python("-m", "transferscope.cli", "run", "--config-dir", str(choices.parent), "target=pictures",
                 "strategy=feature_extraction",
                    "label_budget=full", "backbone=timm", "backbone.model=resnet18",
                    f"backbone.weights={weights}", f"store={store}", f"tracking={tracking}", f"seed={seeds}",

@@ -79,9 +79,9 @@ def large_folder(gigabytes: float = GIGABYTES) -> Iterator[Bar]:
     """A folder that is decoded, then one that was: both runs train on all of its pictures but a hundredth."""
     with scratch_folder() as folder:
         count = write_pictures(folder / "pictures", gigabytes * 1e9)
-        shelf = folder / "conf" / "domain"
-        shelf.mkdir(parents=True)
-        (shelf / "large.yaml").write_text("# a large folder\n_target_: "
+        choices = folder / "conf" / "domain"
+        choices.mkdir(parents=True)
+        (choices / "large.yaml").write_text("# a large folder\n_target_: "
             f"transferscope.data.image_folders.load\nroot: {folder / 'pictures'}\n"
                                           f"size: {SIZE}\ntest_fraction: 0.01\n")  # fmt: skip
         command = ["-m", "transferscope.cli", "run", "--config-dir", str(folder / "conf"), "target=large",

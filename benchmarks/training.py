@@ -59,12 +59,12 @@ def dann() -> Iterator[Bar]:
     pools = resolve(config(*DANN)).task().pools
     images = pools.source.inputs, pools.source.labels, pools.unlabelled
     evaluating: list[float] = []
-    evaluate = fit.Intervals._evaluate
+    evaluate = fit.EvaluationCallback._evaluate
 
     def watched(*arguments: object) -> None:
         evaluating.append(seconds(lambda: evaluate(*arguments)))
 
-    with scratch_folder() as folder, patch.object(fit.Intervals, "_evaluate", watched):
+    with scratch_folder() as folder, patch.object(fit.EvaluationCallback, "_evaluate", watched):
         turn = iter(range(1000))
         arms = {
             "ours": lambda: run(config(*DANN, f"store={folder}", f"seed={next(turn)}")),

@@ -101,7 +101,7 @@ def keys() -> dict[str, dict[str, str]]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from transferscope.errors import Refused
+    from transferscope.errors import RequestError
     from transferscope.training.request import resolve
 
     conf = HERE.parents[1] / "conf"
@@ -123,10 +123,10 @@ def keys() -> dict[str, dict[str, str]]:
         for path in sorted(conf.glob("strategy/*.yaml")):
             config.strategy = OmegaConf.load(path)
             try:
-                told = resolve(config).fingerprint
-            except Refused:
-                told = "refused"
-            found.setdefault(path.stem, {})[name] = told
+                expected = resolve(config).fingerprint
+            except RequestError:
+                expected = "refused"
+            found.setdefault(path.stem, {})[name] = expected
     return found
 
 

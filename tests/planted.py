@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from toy_fit import circle
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.statistics.verdict import Judgement, Pair, judge
 
 SEEDS, TEST = range(5), 300
@@ -22,10 +22,10 @@ def verdict(ours: np.ndarray, theirs: np.ndarray, smallest_class: int) -> Judgem
     ]
 
 
-def items(inputs: np.ndarray, labels: np.ndarray, domain: np.ndarray | None = None) -> Labelled:
+def items(inputs: np.ndarray, labels: np.ndarray, domain: np.ndarray | None = None) -> LabelledData:
     """Pictures stay bytes."""
     inputs = inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32)
-    return Labelled(
+    return LabelledData(
         *(
             torch.from_numpy(column)
             for column in (inputs, labels, np.zeros_like(labels) if domain is None else domain)
@@ -33,7 +33,7 @@ def items(inputs: np.ndarray, labels: np.ndarray, domain: np.ndarray | None = No
     )
 
 
-def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> Labelled:
+def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> LabelledData:
     """Three clusters apart from each other on a circle, turned in the target: past 60 degrees each would be
     nearer to the next class."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -45,27 +45,27 @@ def turned(size: int, draw: int, is_target: bool, degrees: float = 50) -> Labell
 turned_too_far = partial(turned, degrees=65)
 
 
-def partly_turned(size: int, draw: int, is_target: bool) -> Labelled:
+def partly_turned(size: int, draw: int, is_target: bool) -> LabelledData:
     """As `turned`, by 40 degrees; of the source's three classes the target has the first two."""
     whole = turned(3 * size, draw, is_target, degrees=40)
     kept = torch.nonzero(whole.labels < (2 if is_target else 3))[:size, 0]
-    return Labelled(*(column[kept] for column in whole))
+    return LabelledData(*(column[kept] for column in whole))
 
 
-def shrunk(size: int, draw: int, is_target: bool) -> Labelled:
+def shrunk(size: int, draw: int, is_target: bool) -> LabelledData:
     """Three Gaussian classes in four features; the target is about a third of the size."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     means = np.random.default_rng(0).normal(scale=2.0, size=(3, 8))[:, :4]
     return items((means[labels] + random.normal(size=(size, 4))) * (0.35 if is_target else 1), labels)
 
 
-def shrunk_from_two(size: int, draw: int, is_target: bool) -> Labelled:
+def shrunk_from_two(size: int, draw: int, is_target: bool) -> LabelledData:
     """As `shrunk`, and half of the source is a second domain of twice the size."""
     whole, domain = shrunk(size, draw, is_target), torch.arange(size) // 3 % 2 * (not is_target)
     return whole._replace(inputs=whole.inputs * (1 + domain[:, None]), domain=domain)
 
 
-def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+def elsewhere(size: int, draw: int, is_target: bool) -> LabelledData:
     """The class lies on a circle of two features and, in the source alone, of two more; in the target these
     are at one place for all."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -74,14 +74,14 @@ def elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
     return items(np.c_[1.6 * circle, others] + 0.6 * random.normal(size=(size, 4)), labels)
 
 
-def partly_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+def partly_elsewhere(size: int, draw: int, is_target: bool) -> LabelledData:
     """As `elsewhere`; of the source's three classes the target has the first two."""
     whole = elsewhere(3 * size, draw, is_target)
     kept = torch.nonzero(whole.labels < (2 if is_target else 3))[:size, 0]
-    return Labelled(*(column[kept] for column in whole))
+    return LabelledData(*(column[kept] for column in whole))
 
 
-def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
+def unbalanced(size: int, draw: int, is_target: bool) -> LabelledData:
     """Three classes that overlap along one of four features, equally frequent in the source; of 20 target
     items 18, 1 and 1 are theirs."""
     random, place = np.random.default_rng(draw), np.arange(size)
@@ -91,21 +91,21 @@ def unbalanced(size: int, draw: int, is_target: bool) -> Labelled:
     return items(inputs, labels)
 
 
-def of_shares(whole: Labelled, classes: list[int], size: int) -> Labelled:
+def of_shares(whole: LabelledData, classes: list[int], size: int) -> LabelledData:
     """Items of `whole` whose classes are those told, again and again."""
     places = {c: iter(torch.nonzero(whole.labels == c)[:, 0].tolist()) for c in set(classes)}
     kept = [next(places[classes[place % len(classes)]]) for place in range(size)]
-    return Labelled(*(column[kept] for column in whole))
+    return LabelledData(*(column[kept] for column in whole))
 
 
-def skewed_elsewhere(size: int, draw: int, is_target: bool) -> Labelled:
+def skewed_elsewhere(size: int, draw: int, is_target: bool) -> LabelledData:
     """As `elsewhere`, and of nine target items six, two and one are of the classes."""
     return of_shares(
         elsewhere(9 * size, draw, is_target), [0] * 6 + [1] * 2 + [2] if is_target else [0, 1, 2], size
     )
 
 
-def skewed_turned(size: int, draw: int, is_target: bool) -> Labelled:
+def skewed_turned(size: int, draw: int, is_target: bool) -> LabelledData:
     """As `turned`, by 45 degrees, and of twenty target items fourteen, three and three are of the classes."""
     return of_shares(
         turned(3 * size, draw, is_target, degrees=45),
@@ -114,7 +114,7 @@ def skewed_turned(size: int, draw: int, is_target: bool) -> Labelled:
     )
 
 
-def paired(size: int, draw: int, is_target: bool) -> Labelled:
+def paired(size: int, draw: int, is_target: bool) -> LabelledData:
     """Six clusters on a circle of two features, and twenty of noise. The source's classes are the clusters;
     the target, turned a little, takes opposite ones for one class, which no line tells apart."""
     random, cluster = np.random.default_rng(draw), np.arange(size) % 6
@@ -123,7 +123,7 @@ def paired(size: int, draw: int, is_target: bool) -> Labelled:
     return items(np.c_[plane, random.normal(size=(size, 20))], cluster % 3 if is_target else cluster)
 
 
-def misleading(size: int, draw: int, is_target: bool) -> Labelled:
+def misleading(size: int, draw: int, is_target: bool) -> LabelledData:
     """The class is told by a noisy circle of two features and, in the larger of two source domains, by a
     clear one of two more. In the smaller, a twentieth of the items, and in the target these say nothing."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -135,7 +135,7 @@ def misleading(size: int, draw: int, is_target: bool) -> Labelled:
     return items(inputs, labels, small * (1 - is_target))
 
 
-def mislabelled(size: int, draw: int, is_target: bool) -> Labelled:
+def mislabelled(size: int, draw: int, is_target: bool) -> LabelledData:
     """A noisy circle of two features, the same in both; of the source a twentieth is a domain whose labels
     are drawn at random."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -144,7 +144,7 @@ def mislabelled(size: int, draw: int, is_target: bool) -> Labelled:
     return items(inputs, np.where(small, random.integers(3, size=size), labels), small.astype(np.int64))
 
 
-def renamed(size: int, draw: int, is_target: bool) -> Labelled:
+def renamed(size: int, draw: int, is_target: bool) -> LabelledData:
     """Six clusters on a circle in two of twenty directions, three classes of two opposite clusters; in the
     source they bear each other's names."""
     random, which = np.random.default_rng(draw), np.arange(size) % 6
@@ -160,7 +160,7 @@ GLYPHS[2] = np.eye(12) + np.eye(12)[::-1] + np.eye(12, k=-1) + np.eye(12, k=1)[:
 BRIGHTNESS, CONTRAST = np.array([60, 110, 20]), np.array([40, 70, 130])
 
 
-def styled(size: int, draw: int, is_target: bool) -> Labelled:
+def styled(size: int, draw: int, is_target: bool) -> LabelledData:
     """Three glyphs somewhere in noisy images; in the source each has its own brightness and contrast, in the
     target any."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
@@ -173,7 +173,7 @@ def styled(size: int, draw: int, is_target: bool) -> Labelled:
     )
 
 
-def tinted(size: int, draw: int, is_target: bool) -> Labelled:
+def tinted(size: int, draw: int, is_target: bool) -> LabelledData:
     """No shift: the class is the brightness of an image of noise."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     images = 88 + 12 * labels[:, None, None] + 40 * random.normal(size=(size, 8, 8))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.feature_extraction import FeatureExtraction
@@ -31,7 +31,9 @@ def heads(count: int, features: int, classes: int, smoothing: float = 0.0) -> li
 
 def batches(count: int, items: int, features: int, classes: int) -> list[Batch]:
     labels = torch.randint(classes, (count, items))
-    return [Batch(None, Labelled(torch.randn(items, features), y, torch.zeros_like(y)), None) for y in labels]
+    return [
+        Batch(None, LabelledData(torch.randn(items, features), y, torch.zeros_like(y)), None) for y in labels
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from store_fixture import accuracy, edit, missing_job, write_plan, write_run, write_runs, write_store
 from transferscope.comparison.compare import compare
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,7 @@ def test_a_table_that_mixes_protocols_is_refused_unless_asked_for(tmp_path):
     write_runs(tmp_path, "scratch", 0.5)
     for protocol in ("inductive", "transductive"):
         write_runs(tmp_path, "dann", 1.0, protocol=protocol)
-    with pytest.raises(Refused, match="--protocol: .*give inductive, transductive, or both"):
+    with pytest.raises(RequestError, match="--protocol: .*give inductive, transductive, or both"):
         compare(tmp_path)
     alone = {name: list(compare(tmp_path, protocol=name)) for name in ("inductive", "transductive")}
     assert {name: [cell.protocol for cell in cells] for name, cells in alone.items()} == {
@@ -246,7 +246,7 @@ def test_a_table_that_mixes_protocols_is_refused_unless_asked_for(tmp_path):
     assert [cell.to_dict() for cell in both] == [cell.to_dict() for cells in alone.values() for cell in cells]
     assert "TRANSDUCTIVE: cells so marked" in both.to_table()
     with pytest.raises(
-        Refused, match="--protocol transduktive: not one of inductive, transductive, both; did you mean"
+        RequestError, match="--protocol transduktive: not one of inductive, transductive, both; did you mean"
     ):
         compare(tmp_path, protocol="transduktive")
 
@@ -342,7 +342,7 @@ def test_an_ambiguous_baseline_is_refused_and_can_be_named(tmp_path):
     } == {0.01}
     write_runs(tmp_path, "dann", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.1}}})
     with pytest.raises(
-        Refused,
+        RequestError,
         match=(
             r"trainer.optimizer.lr=0.001 or trainer.optimizer.lr=0.01.*--baseline "
             r"'scratch:trainer.optimizer.lr=0.0"
@@ -393,7 +393,7 @@ def test_other_test_items_are_refused(tmp_path):
     tuned = write_runs(tmp_path, "fine_tuning", 1.0)
     named = f"run {tuned[0]['fingerprint']} .fine_tuning, printed → handwritten, labels 10"
     with pytest.raises(
-        Refused, match=f"{named}.* not tested on the same items: 300 only in the first, 300 only"
+        RequestError, match=f"{named}.* not tested on the same items: 300 only in the first, 300 only"
     ):
         compare(tmp_path)
 
@@ -406,7 +406,7 @@ def test_the_same_items_with_other_labels_are_refused(tmp_path):
         tuned[1]["fingerprint"],
         lambda members: members.update({"handwritten/test/labels": 9 - members["handwritten/test/labels"]}),
     )
-    with pytest.raises(Refused, match="different labels"):
+    with pytest.raises(RequestError, match="different labels"):
         compare(tmp_path)
 
 

@@ -8,24 +8,24 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss
 
 from transferscope.comparison.scores import calibration_error
-from transferscope.data.splits import Evaluated
+from transferscope.data.splits import EvaluationSet
 from transferscope.tasks.metrics import JUDGED, METRICS
 from transferscope.training import evaluate
-from transferscope.training.fit import Outcome
+from transferscope.training.fit import FitResult
 
 
-def evaluated(labels: list[int], groups: list[str] | None = None) -> Evaluated:
+def evaluated(labels: list[int], groups: list[str] | None = None) -> EvaluationSet:
     ids = np.asarray([f"item-{number}" for number in range(len(labels))])
     inputs = torch.zeros(len(labels), 1)
-    return Evaluated(
+    return EvaluationSet(
         inputs, torch.tensor(labels), ids, ("a", "b", "c"), None if groups is None else np.asarray(groups)
     )
 
 
-def outcome(*evaluations: torch.Tensor) -> Outcome:
+def outcome(*evaluations: torch.Tensor) -> FitResult:
     steps = range(0, 10 * len(evaluations), 10)
     rows = [{"step": step, "seconds": 0.0} for step in steps]
-    return Outcome(probabilities={"toy/test": dict(zip(steps, evaluations, strict=True))}, history=rows)
+    return FitResult(probabilities={"toy/test": dict(zip(steps, evaluations, strict=True))}, history=rows)
 
 
 def one_hot(*predicted: int) -> torch.Tensor:
@@ -132,7 +132,7 @@ def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
     labels = [0, 1] * 50
     predicted = [label if k < right else 1 - label for k, label in enumerate(labels)]
     given = torch.nn.functional.one_hot(torch.tensor(predicted), 2).float()
-    p = Outcome(probabilities={"toy/test": {10: given}}, history=[{"step": 10, "seconds": 0.0}])
+    p = FitResult(probabilities={"toy/test": {10: given}}, history=[{"step": 10, "seconds": 0.0}])
     reason = evaluate.collapse(p, "toy/test", torch.tensor(labels))
     assert reason.startswith(word) and bool(reason) == bool(word)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from transferscope.catalog import shelves
+from transferscope.catalog import registry
 from transferscope.cli import reproduce, run
 from transferscope.cli.main import main
 from transferscope.store import record
@@ -16,7 +16,7 @@ from transferscope.store import record
 if TYPE_CHECKING:
     from transferscope.sweeps.job import Job
 
-EXPERIMENTS = shelves.shelf("experiment")
+EXPERIMENTS = registry.choices("experiment")
 SHORT = [
     "trainer.steps=2",
     "trainer.source_steps=2",
@@ -31,7 +31,7 @@ def domains_of(name: str) -> list[str]:
     text = EXPERIMENTS[name].read_text()
     return [
         yaml.read_text()
-        for domain, yaml in shelves.shelf("domain").items()
+        for domain, yaml in registry.choices("domain").items()
         if re.search(rf"\b{domain}\b", text)
     ]
 

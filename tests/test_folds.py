@@ -12,7 +12,7 @@ from store_fixture import write_plan, write_run
 from transferscope import compare
 from transferscope.cli.main import main
 from transferscope.comparison.evidence import calibration_change, flips, learning, parts
-from transferscope.comparison.evidence.predictions import Reader
+from transferscope.comparison.evidence.predictions import PredictionReader
 from transferscope.store import record
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[8]", "label_budget=5",
@@ -111,21 +111,21 @@ def test_what_stands_beside_the_mean_is_the_same_too(stores: tuple[Path, Path]) 
     whole, folded = (
         next(cell for cell in compare(store) if cell.strategy == "fine_tuning") for store in stores
     )
-    cut_up, plain = (parts.of([cell], 0.05, Reader())[0] for cell in (folded, whole))
+    cut_up, plain = (parts.judge_parts([cell], 0.05, PredictionReader())[0] for cell in (folded, whole))
     for found, others in (
         (cut_up.classes, plain.classes),
         (cut_up.subgroups["ward"], plain.subgroups["ward"]),
     ):
         assert [(part.name, part.n) for part in found] == [(part.name, part.n) for part in others]
         assert [part.delta for part in found] == pytest.approx([part.delta for part in others])
-    flipped = [flips.of(cell, 0.05, Reader()) for cell in (whole, folded)]
+    flipped = [flips.count_flips(cell, 0.05, PredictionReader()) for cell in (whole, folded)]
     values = [(one.lost.value, one.lost.reference, one.won.value, one.hidden, one.twin) for one in flipped]
     assert values[0] == pytest.approx(values[1])
-    change = [calibration_change.of(cell, 0.05, Reader()) for cell in (whole, folded)]
+    change = [calibration_change.measure(cell, 0.05, PredictionReader()) for cell in (whole, folded)]
     assert [change[1].nll_change, *change[1].ci] == pytest.approx([change[0].nll_change, *change[0].ci])
-    assert learning.of(folded, 0.05).seeds == 4
-    assert learning.of(folded, 0.05).asymptote.delta == pytest.approx(
-        learning.of(whole, 0.05).asymptote.delta
+    assert learning.compare_curves(folded, 0.05).seeds == 4
+    assert learning.compare_curves(folded, 0.05).asymptote.delta == pytest.approx(
+        learning.compare_curves(whole, 0.05).asymptote.delta
     )
 
 
@@ -223,7 +223,7 @@ def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["fold=5"], "fold=5: 0 to 4 or null is needed, as there are 5 folds"),
         (["fold=true"], "fold=True: 0 to 4 or null is needed"),
@@ -235,9 +235,9 @@ def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_refused(words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_refused(words: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     small = [
         word for word in SMALL if word.partition("=")[0] not in {other.partition("=")[0] for other in words}
     ]
     assert main(["run", *small, *words, f"store={tmp_path / 'runs'}"]) == 2
-    assert re.search(told, capsys.readouterr().err)
+    assert re.search(expected, capsys.readouterr().err)

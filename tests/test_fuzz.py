@@ -119,7 +119,7 @@ OPTIONS = st.lists(
     ),
     max_size=3,
 )  # fmt: skip
-VERBS = st.sampled_from(["compare", "report", "status", "prune", "rank"])
+COMMANDS = st.sampled_from(["compare", "report", "status", "prune", "rank"])
 
 # --- records and plans
 # ------------------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_requests(words: list[str]) -> None:
 
 
 @FEW
-@given(verb=VERBS, words=OPTIONS)
+@given(verb=COMMANDS, words=OPTIONS)
 def test_options(verb: str, words: list[str], store: Path) -> None:
     fuzz_options(verb, words, store)
 
@@ -225,7 +225,7 @@ def test_many_requests(words: list[str]) -> None:
 
 @pytest.mark.slow
 @MANY
-@given(verb=VERBS, words=OPTIONS)
+@given(verb=COMMANDS, words=OPTIONS)
 def test_many_options(verb: str, words: list[str], store: Path) -> None:
     fuzz_options(verb, words, store)
 

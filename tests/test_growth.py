@@ -151,7 +151,7 @@ def test_a_claim_that_more_seeds_undo_is_taken_back(tmp_path, capsys):
     answer = said(capsys, tmp_path)
     [row], [cell] = answer["taken_back"], answer["cells"]
     assert cell["verdict"] == "undecided"
-    assert [row[key] for key in ("strategy", "told", "told_seeds", "verdict", "seeds")] == [
+    assert [row[key] for key in ("strategy", "expected", "told_seeds", "verdict", "seeds")] == [
         "fine_tuning",
         "positive",
         5,
@@ -237,10 +237,10 @@ def test_who_wants_seeds_is_told_the_better_command_first(tmp_path, capsys):
         jobs.append(write_run(tmp_path, "fine_tuning", seed, skill, n=2000, item_effect=0.0))
     write_plan(tmp_path, "study", jobs)
     assert said(capsys, tmp_path)["cells"][0]["reason"].startswith("more seeds: about ")
-    told = table(capsys, tmp_path)
+    expected = table(capsys, tmp_path)
     best, other = (
-        told.index("--until-decided 'until_decided.looks=[5,10,20]'"),
-        told.index("judged at a fifth of this one's level"),
+        expected.index("--until-decided 'until_decided.looks=[5,10,20]'"),
+        expected.index("judged at a fifth of this one's level"),
     )
     assert best < other
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 0

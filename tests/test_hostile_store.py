@@ -413,10 +413,10 @@ ASKED = {  # and what tells that it was seen
 def test_predict_builds_nothing_that_a_record_asks_for(
     attack: str, copy: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    change, told = ASKED[attack]
+    change, expected = ASKED[attack]
     change(copy)
     status, said = call(capsys, "rank", "--pairs", "store=runs")
-    assert status == 2 and told in said and len(said.splitlines()) == 1
+    assert status == 2 and expected in said and len(said.splitlines()) == 1
 
 
 # --- run: on top of what is damaged
@@ -535,8 +535,8 @@ def test_a_run_on_top_of_it_ends_right_and_says_what_it_set_aside(
         and (copy / "model.safetensors").is_file()
         and not copy.is_symlink()
     )
-    told = [line for line in said.splitlines() if "set aside" in line]
-    assert len(told) == bool(named) and all(named in line for line in told), said
+    expected = [line for line in said.splitlines() if "set aside" in line]
+    assert len(expected) == bool(named) and all(named in line for line in expected), said
     left = {path.name for path in Path("runs/.running").iterdir()}
     assert left <= {f"{copy.name}.damaged"}
     assert call(capsys, "prune", "runs", "--yes")[0] == 0

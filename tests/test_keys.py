@@ -19,7 +19,7 @@ def run(tmp_path: Path) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "expected"),
     [
         ("+logger=tensorboard", ["logger=tensorboard: no such key", "+notes.KEY=VALUE"]),
         ("+label_budgets=3", ["label_budgets=3: no such key; did you mean 'label_budget'?"]),
@@ -45,11 +45,11 @@ def run(tmp_path: Path) -> Callable[..., int]:
 )  # fmt: skip
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
 def test_a_key_that_nothing_reads_is_refused(
-    word: str, told: list[str], sweep: list[str], run: Callable[..., int], tmp_path: Path, capsys
+    word: str, expected: list[str], sweep: list[str], run: Callable[..., int], tmp_path: Path, capsys
 ) -> None:
     assert run(word, *sweep) == 2
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and all(part in said for part in told), said
+    assert len(said.splitlines()) == 1 and all(part in said for part in expected), said
     assert not (tmp_path / "runs").exists()
 
 

@@ -108,7 +108,7 @@ STORES = (barred_by_each_rule, nothing_learnt, several_backbones, a_crossover_at
 
 
 @pytest.fixture(params=STORES, ids=lambda make: make.__name__)
-def told(request, tmp_path) -> tuple[Comparison, str, str, dict]:
+def expected(request, tmp_path) -> tuple[Comparison, str, str, dict]:
     """(the comparison, its terminal output and its page as one line each, its JSON)"""
     request.param(tmp_path)
     if not any(tmp_path.glob("sweeps/*/plan.json")):
@@ -120,8 +120,8 @@ def told(request, tmp_path) -> tuple[Comparison, str, str, dict]:
     return comparison, terminal, " ".join(text.split()), json.loads(comparison.to_json())
 
 
-def test_nothing_denies_anything(told):
-    comparison, terminal, text, answer = told
+def test_nothing_denies_anything(expected):
+    comparison, terminal, text, answer = expected
     cells = [cell for cell in comparison if not cell.family.endswith("/controls")]
     count = Counter(cell.verdict for cell in cells)
     assert (
@@ -139,7 +139,7 @@ def test_nothing_denies_anything(told):
     signs(comparison, terminal, text)
     for line in re.findall(r"Not in the mean, the surest first: (.*?) \. baseline", text):
         assert " is negative as a whole" not in line
-    assert "at least +" not in text and "cannot be told apart" not in terminal
+    assert "at least +" not in text and "cannot be expected apart" not in terminal
 
 
 def one_cell(cell: Cell, alpha: float) -> None:
@@ -262,5 +262,5 @@ def test_the_stores_are_what_they_are_called(tmp_path):
         [cell for cell in found[a_crossover_at_an_undecided_cell] if cell.strategy == strategy]
         for strategy in ("dann", "fine_tuning")
     ]
-    assert [len(budgets.of(line, 0.05).crossovers()) for line in lines] == [1, 0]
+    assert [len(budgets.band(line, 0.05).crossovers()) for line in lines] == [1, 0]
     assert {cell.rates_sign.split()[1] for cell in found[rates_that_differ]} == {"holds", "changes", "not"}

@@ -82,7 +82,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (BLOBS + "fetaures: 4\n", ["domain/mine.yaml: fetaures=4: load takes features,", ("did you mean "
             "'features'?")]),
@@ -118,11 +118,16 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 )  # fmt: skip
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
 def test_a_mistake_in_a_domain(
-    content: str | bytes, told: list[str], sweep: list[str], own: Callable[..., int], tmp_path: Path, capsys
+    content: str | bytes,
+    expected: list[str],
+    sweep: list[str],
+    own: Callable[..., int],
+    tmp_path: Path,
+    capsys,
 ) -> None:
     assert own("domain/mine.yaml", content, *sweep) == 2
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "mine" in said and all(part in said for part in told), said
+    assert len(said.splitlines()) == 1 and "mine" in said and all(part in said for part in expected), said
     assert not (tmp_path / "runs").exists()
 
 
@@ -132,16 +137,16 @@ def test_a_mistake_in_the_source_names_the_source(own: Callable[..., int], capsy
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "expected"),
     [
         ("domain/mine.yml", "ends in .yaml; rename it"),
         ("mine.yaml", "it belongs into"),
         ("domain/main.yaml", "did you mean 'main'?"),
     ],
 )
-def test_a_yaml_where_none_is_looked_for(path: str, told: str, own: Callable[..., int], capsys) -> None:
+def test_a_yaml_where_none_is_looked_for(path: str, expected: str, own: Callable[..., int], capsys) -> None:
     assert own(path, BLOBS) == 2
-    assert "target=mine: " in (said := capsys.readouterr().err) and told in said
+    assert "target=mine: " in (said := capsys.readouterr().err) and expected in said
 
 
 @pytest.mark.parametrize("group", ["strategy", "backbone", "trainer"])
@@ -163,7 +168,7 @@ def test_choices_of_hydras_own_are_told_alike(group: str, own: Callable[..., int
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (
             "_target_: own_parts.Plain\n",
@@ -185,11 +190,11 @@ def test_choices_of_hydras_own_are_told_alike(group: str, own: Callable[..., int
     ],
 )
 def test_a_network_that_is_no_backbone(
-    content: str, told: list[str], own: Callable[..., int], tmp_path: Path, capsys
+    content: str, expected: list[str], own: Callable[..., int], tmp_path: Path, capsys
 ) -> None:
     assert own("backbone/mine.yaml", content, "target=blobs", "backbone=mine") == 2
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and all(part in said for part in told), said
+    assert len(said.splitlines()) == 1 and all(part in said for part in expected), said
     assert not (tmp_path / "runs").exists()
 
 

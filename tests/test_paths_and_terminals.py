@@ -50,16 +50,18 @@ def test_hydra_reads_a_path_as_it_was_typed(name: str) -> None:
 
 
 def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    store, shelves = tmp_path / "ü é [1]#=%,(it's){x}", tmp_path / "conf =[ü]'"
-    (shelves / "domain").mkdir(parents=True)
-    (shelves / "domain" / "mine.yaml").write_text("# mine\n_target_: transferscope.data.shifted_blobs.load\n")
-    words = [*SMALL, "tracking=off", f"store={store}", "target=mine", "--config-dir", str(shelves)]
+    store, registry = tmp_path / "ü é [1]#=%,(it's){x}", tmp_path / "conf =[ü]'"
+    (registry / "domain").mkdir(parents=True)
+    (registry / "domain" / "mine.yaml").write_text(
+        "# mine\n_target_: transferscope.data.shifted_blobs.load\n"
+    )
+    words = [*SMALL, "tracking=off", f"store={store}", "target=mine", "--config-dir", str(registry)]
     assert main(["run", *words]) == 0 and main(["run", "-m", *words, "seed=0,1"]) == 0
-    assert len(record.run_folders(store)) == 2 and sorted(tmp_path.iterdir()) == sorted([store, shelves])
+    assert len(record.run_folders(store)) == 2 and sorted(tmp_path.iterdir()) == sorted([store, registry])
     assert main(["status", str(store)]) == 0 and main(["compare", str(store)]) in (0, 2)
     assert main(["rank", "target=mine", "source=blobs_shifted", "backbone=mlp", "trainer.source_steps=2",
         f"store={store}",
-                     f"--config-dir={shelves}"]) == 0  # fmt: skip
+                     f"--config-dir={registry}"]) == 0  # fmt: skip
 
 
 @pytest.mark.parametrize("how", ["word", "quoted", "yaml"])
@@ -88,7 +90,7 @@ def test_a_tilde_is_the_home_folder(
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "expected"),
     [
         ("store=~nobody-of-this-name/runs", "whose home folder"),
         ("store=s3://bucket/runs", "a folder of this machine is needed, without s3://"),
@@ -98,12 +100,12 @@ def test_a_tilde_is_the_home_folder(
     ],
 )
 def test_what_is_no_path_says_what_to_type(
-    word: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    word: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["run", *SMALL, "tracking=off", word]) == 2
     said = capsys.readouterr().err
-    assert told in said and len(said.splitlines()) == 1 and list(tmp_path.iterdir()) == []
+    assert expected in said and len(said.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

@@ -42,10 +42,10 @@ def own_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "        with open(os.environ['MARKS'], 'a') as file:\n"
         "            file.write('x')\n"
     )
-    shelf = tmp_path / "conf" / "strategy"
-    shelf.mkdir(parents=True)
+    choices = tmp_path / "conf" / "strategy"
+    choices.mkdir(parents=True)
     for name in ("breaking", "counting"):
-        (shelf / f"{name}.yaml").write_text(
+        (choices / f"{name}.yaml").write_text(
             f"_target_: own_strategies.{name.title()}\nname: {name}\nstarts_from: random\n"
         )
     monkeypatch.syspath_prepend(tmp_path)
@@ -322,10 +322,10 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
 
 
 def test_a_sweep_finds_a_domain_of_ones_own(store: Path, tmp_path: Path) -> None:
-    shelf = tmp_path / "conf" / "domain"
-    shelf.mkdir(parents=True)
+    choices = tmp_path / "conf" / "domain"
+    choices.mkdir(parents=True)
     own = Path(__file__).parents[1] / "conf" / "domain" / "blobs.yaml"
-    (shelf / "mine.yaml").write_text(own.read_text())
+    (choices / "mine.yaml").write_text(own.read_text())
     for launcher in ("basic", "joblib"):
         grid = [
             "-m",

@@ -25,7 +25,7 @@ SMALL = [
 
 
 @pytest.fixture
-def shelves(tmp_path: Path) -> Path:
+def registry(tmp_path: Path) -> Path:
     """Domains of two classes with 3 and with 20 items a class, half of them for testing."""
     (tmp_path / "conf" / "domain").mkdir(parents=True)
     for name, items in (("few", 3), ("some", 20)):
@@ -41,11 +41,11 @@ def shelves(tmp_path: Path) -> Path:
     "flag", [[], ["--until-decided", "until_decided.looks=[2,3]"]], ids=["sweep", "until decided"]
 )
 def test_a_budget_that_is_too_large_leaves_the_rest_of_the_sweep(
-    flag: list[str], shelves: Path, tmp_path: Path, capsys
+    flag: list[str], registry: Path, tmp_path: Path, capsys
 ) -> None:
     seeds = [] if flag else ["seed=0,1,2"]
-    (shelves / "domain" / "near.yaml").write_text(
-        (shelves / "domain" / "some.yaml").read_text() + "draw: 1\n"
+    (registry / "domain" / "near.yaml").write_text(
+        (registry / "domain" / "some.yaml").read_text() + "draw: 1\n"
     )
     words = [
         "target=few,some",
@@ -57,7 +57,7 @@ def test_a_budget_that_is_too_large_leaves_the_rest_of_the_sweep(
         *flag,
     ]
     store = tmp_path / "runs"
-    assert main(["run", "-m", *words, *SMALL, f"store={store}", f"--config-dir={shelves}"]) == 0
+    assert main(["run", "-m", *words, *SMALL, f"store={store}", f"--config-dir={registry}"]) == 0
     cells = {
         (entry["cell"]["target"], entry["cell"]["label_budget"])
         for entry in map(record.read_record, record.run_folders(store))
@@ -78,27 +78,31 @@ def test_a_budget_that_is_too_large_leaves_the_rest_of_the_sweep(
     assert "not applicable (" in said.out + said.err
 
 
-def test_alone_it_is_refused(shelves: Path, tmp_path: Path, capsys) -> None:
+def test_alone_it_is_refused(registry: Path, tmp_path: Path, capsys) -> None:
     words = [
         "target=some",
         "backbone=mlp",
         "strategy=scratch",
         *SMALL,
         f"store={tmp_path / 'runs'}",
-        f"--config-dir={shelves}",
+        f"--config-dir={registry}",
     ]
     assert main(["run", *words, "label_budget=20"]) == main(["run", "-m", *words, "label_budget=20,30"]) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and all("label_budget=20" in line and "at most 10" in line for line in said)
 
 
-def test_sources_are_ranked_for_six_items(shelves: Path, tmp_path: Path, capsys) -> None:
+def test_sources_are_ranked_for_six_items(registry: Path, tmp_path: Path, capsys) -> None:
     words = ["rank", "target=few", "source=blobs_shifted,some", "backbone=mlp", "trainer.source_steps=3",
         f"store={tmp_path / 'runs'}",
-             f"--config-dir={shelves}", "--format=json"]  # fmt: skip
+             f"--config-dir={registry}", "--format=json"]  # fmt: skip
     assert main(words) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["label_budget"] == 1 and told["items"]["target_labelled"] == 2 and len(told["sources"]) == 2
+    expected = json.loads(capsys.readouterr().out)
+    assert (
+        expected["label_budget"] == 1
+        and expected["items"]["target_labelled"] == 2
+        and len(expected["sources"]) == 2
+    )
     assert main([*words, "label_budget=10"]) == 2  # which somebody gave
     assert (
         "label_budget=10: class 'blob-0' of target few has 1 labelled training items"

@@ -10,7 +10,7 @@ import torch
 from transferscope.comparison.naive import class_counts
 from transferscope.data import some_classes, splits
 from transferscope.data.load import load_domain
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 
 
 def part(*classes: str, of: str = "handwritten_digits") -> some_classes.Domain:
@@ -33,7 +33,7 @@ def test_it_holds_the_items_of_these_classes_and_the_names_of_all():
      ("low", [], "has no item of these classes")],
 )  # fmt: skip
 def test_what_is_no_part_is_refused(name, classes, says):
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(RequestError, match=says):
         some_classes.load(name, "handwritten_digits", classes, "data")
 
 
@@ -59,7 +59,7 @@ def test_a_class_with_test_items_alone_is_refused_all_the_same():
     low = part("0", "3")
     split = np.where(low.labels.numpy() == 3, "test", "train")
     low = replace(low, split=split)
-    with pytest.raises(Refused, match="class '3' has no labelled training item"):
+    with pytest.raises(RequestError, match="class '3' has no labelled training item"):
         splits.labelled_subset(low, *splits.split(low, 0)[:1], 2, seed=0)
 
 
@@ -71,5 +71,5 @@ def test_the_naive_answer_never_is_a_class_without_labels(budget):
         "sees": ["target_labels"],
         "result": {"class_counts": {"target": counts}},
     }
-    told = class_counts(record, np.array(list(counts)))
-    assert [c for c, count in enumerate(told) if count] == [0, 3]
+    expected = class_counts(record, np.array(list(counts)))
+    assert [c for c, count in enumerate(expected) if count] == [0, 3]

@@ -166,7 +166,7 @@ def test_a_run_that_the_store_has_is_told_to_the_agent_that_asks_again(
         f"store={tmp_path / 'runs'}",
     ]
     metric = sweep["metric"]["name"]
-    told = []
+    expected = []
     for run_id in ("first", "second"):
         environment = {
             **os.environ, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "WANDB_DIR": str(tmp_path),
@@ -182,5 +182,5 @@ def test_a_run_that_the_store_has_is_told_to_the_agent_that_asks_again(
         assert done.returncode == 0, done.stderr
         run = server.runs[run_id]  # W&B's run, not a second one by our fingerprint
         assert run.described["sweep"] == "abc" and run.exit_code == 0
-        told.append(run.summary[metric])
-    assert told[0] == told[1]
+        expected.append(run.summary[metric])
+    assert expected[0] == expected[1]

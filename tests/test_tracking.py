@@ -18,7 +18,7 @@ from store_fixture import write_run
 from transferscope import tracking
 from transferscope.comparison.compare import compare
 from transferscope.comparison.evidence import tables
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789" * 4
@@ -260,7 +260,7 @@ def test_the_environment_can_only_ask_for_less(monkeypatch, key, environment, ho
 
 
 def test_an_unknown_mode_is_refused_with_the_nearest():
-    with pytest.raises(Refused, match="tracking.mode=ofline .* did you mean 'offline'"):
+    with pytest.raises(RequestError, match="tracking.mode=ofline .* did you mean 'offline'"):
         tracking.effective_mode("ofline")
 
 
@@ -279,7 +279,7 @@ def test_a_comparison_is_a_run_with_its_verdicts_evidence_and_report(store):
     write_run(store, "scratch", 0, 2.0, n=90, label_budget="full")
     write_run(store, "dann", 0, 2.0, n=90, label_budget="full")
     comparison = compare(store)
-    written = {"tables": tables.of(comparison), "report": "<p>the report</p>"}
+    written = {"tables": tables.evidence_tables(comparison), "report": "<p>the report</p>"}
     key = tracking.track_comparison(comparison, store, **written)
     run = read(store, key)
     assert run.run["job_type"] == "comparison" and run.config["baseline"] == "scratch"
@@ -349,7 +349,7 @@ def test_offline_opens_no_connection_asks_nothing_and_keeps_no_key(store, monkey
 
 def test_online_without_a_key_is_refused_without_a_prompt(store):
     done = python("tracking.effective_mode('online')", store)
-    assert "Refused: tracking.mode=online needs an API key: run `wandb login`" in done.stderr
+    assert "RequestError: tracking.mode=online needs an API key: run `wandb login`" in done.stderr
 
 
 ONLINE = """

@@ -11,26 +11,26 @@ from safetensors.torch import load_file
 
 from transferscope.backbones.lenet import LeNet
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import fit as training
-from transferscope.training.fit import Outcome, Settings, fit
+from transferscope.training.fit import FitResult, FitSettings, fit
 
-SETTINGS = Settings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 
 
-def labelled(size: int, seed: int = 0) -> Labelled:
+def labelled(size: int, seed: int = 0) -> LabelledData:
     labels = torch.arange(size) % 3
     inputs = torch.randn(size, 4, generator=torch.Generator().manual_seed(seed)) + labels[:, None]
-    return Labelled(inputs, labels, torch.zeros(size, dtype=torch.int64))
+    return LabelledData(inputs, labels, torch.zeros(size, dtype=torch.int64))
 
 
-def scored(items: Labelled) -> dict[str, Evaluated]:
+def scored(items: LabelledData) -> dict[str, EvaluationSet]:
     return {
-        "toy/test": Evaluated(
+        "toy/test": EvaluationSet(
             items.inputs, items.labels, np.arange(len(items.labels)).astype(str), ("a", "b", "c"), None
         )
     }
@@ -45,9 +45,9 @@ def train(
     steps: int = 12,
     evaluations: int = 3,
     strategy: Strategy | None = None,
-    settings: Settings = SETTINGS,
+    settings: FitSettings = SETTINGS,
     **arguments,
-) -> Outcome:
+) -> FitResult:
     settings = settings._replace(steps=steps, evaluations=evaluations)
     return fit(
         strategy or mlp_strategy(),
@@ -59,7 +59,7 @@ def train(
     )
 
 
-def bits(outcome: Outcome) -> tuple:
+def bits(outcome: FitResult) -> tuple:
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
     probabilities = {
         name: {step: p.numpy().tobytes() for step, p in by_step.items()}
@@ -354,11 +354,11 @@ def dann_strategy() -> DANN:
     return DANN(Classifier(MLP((4,), hidden=[8]), classes=3), hidden=8)
 
 
-def images(size: int, seed: int = 0) -> Labelled:
+def images(size: int, seed: int = 0) -> LabelledData:
     inputs = torch.randint(
         0, 256, (size, 1, 16, 16), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
     )
-    return Labelled(inputs, torch.arange(size) % 3, torch.zeros(size, dtype=torch.int64))
+    return LabelledData(inputs, torch.arange(size) % 3, torch.zeros(size, dtype=torch.int64))
 
 
 CASES = {

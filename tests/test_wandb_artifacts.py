@@ -17,7 +17,7 @@ import wandb_stub
 from store_fixture import write_run
 from transferscope import compare, tracking
 from transferscope.cli.main import main
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import run_folders
 from wandb_stub import Artifact, Run, Server
 
@@ -92,7 +92,7 @@ def answer(runs: str | Path) -> dict | str:
     """All that `compare` says, but for where it looked; or why it refuses."""
     try:
         said = json.loads(compare(runs).to_json())
-    except Refused as refusal:
+    except RequestError as refusal:
         return str(refusal)
     del said["settings"]["runs"]
     return said

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from transferscope.backbones.base import Backbone
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Strategy
 
@@ -58,8 +58,8 @@ def ready(strategy: Strategy, steps_done: int = 0) -> Strategy:
 def batch(with_labels: bool = False) -> Batch:
     """4 source items, 5 unlabelled ones, 2 labelled ones of the target."""
     inputs = torch.randn(4 + 2 + 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    source = Labelled(inputs[:4], torch.tensor([0, 1, 2, 0]), torch.zeros(4))
-    target = Labelled(inputs[4:6] + 1, torch.tensor([2, 1]), torch.zeros(2)) if with_labels else None
+    source = LabelledData(inputs[:4], torch.tensor([0, 1, 2, 0]), torch.zeros(4))
+    target = LabelledData(inputs[4:6] + 1, torch.tensor([2, 1]), torch.zeros(2)) if with_labels else None
     return Batch(source, target, 2 * inputs[6:] + 1)
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial.distance import pdist, squareform
 
 from transferscope.backbones.identity import Identity
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.shallow import Items, ShallowAdaptation
 from transferscope.strategies.source_classifier import SourceClassifier
@@ -17,8 +17,8 @@ Shift = Callable[
 ]  # items, draw, is it the target → inputs [n, d], labels [n]
 
 
-def labelled(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> Labelled:
-    return Labelled(
+def labelled(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> LabelledData:
+    return LabelledData(
         torch.from_numpy(inputs.astype(np.float32)),
         torch.from_numpy(labels),
         torch.full((len(labels),), domain),

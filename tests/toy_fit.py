@@ -7,16 +7,18 @@ import numpy as np
 import torch
 
 from transferscope.backbones.base import Backbone
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
-SETTINGS = Settings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
+SETTINGS = FitSettings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
 
 
-def items(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> Labelled:
-    return Labelled(torch.from_numpy(inputs), torch.from_numpy(labels), torch.full((len(labels),), domain))
+def items(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> LabelledData:
+    return LabelledData(
+        torch.from_numpy(inputs), torch.from_numpy(labels), torch.full((len(labels),), domain)
+    )
 
 
 def circle(which: np.ndarray, of: int = 3) -> np.ndarray:
@@ -28,7 +30,7 @@ def hits(
     strategy: Callable[[Classifier], Strategy],
     backbone: Callable[[], Backbone],
     pools: Pools,
-    test: Labelled,
+    test: LabelledData,
     seed: int,
     steps: int = 200,
 ) -> np.ndarray:
@@ -42,7 +44,7 @@ def hits(
         target=pools.target if "target_labels" in trained.sees else None,
     )
     evaluated = {
-        "toy/test": Evaluated(
+        "toy/test": EvaluationSet(
             test.inputs, test.labels, np.arange(len(test.labels)).astype(str), classes, None
         )
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import transferscope
 from transferscope.comparison.arms import read_store
-from transferscope.comparison.paired_scores import Reader
+from transferscope.comparison.paired_scores import ScoreReader
 from transferscope.comparison.pairing import pair, tested
 from transferscope.statistics import verdict
 
@@ -21,7 +21,7 @@ MARGIN, ALPHA = 0.01, 0.05
 
 arms = [arm for arm in read_store(Path(sys.argv[1])).arms if "amazon_reviews" in arm.plans]
 svm = {(arm.cell["source"], arm.cell["target"]): arm for arm in arms if arm.cell["strategy"] == "source_svm"}
-reader = Reader("accuracy", "last")
+reader = ScoreReader("accuracy", "last")
 table = csv.writer(sys.stdout, lineterminator="\n")
 table.writerow(
     [

@@ -29,7 +29,7 @@ from transferscope.comparison.baselines import TARGET_ONLY
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.compare import compare
 from transferscope.comparison.comparison import Comparison
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.report import layout, ranking, words
 from transferscope.store.record import read_plans, write_atomically
 
@@ -149,12 +149,12 @@ class Table:
 
 
 def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
-    """(experiment, against one baseline) of all that the stores hold. Raises Refused where one is no store,
-    or all hold none."""
+    """(experiment, against one baseline) of all that the stores hold. Raises RequestError where one is no
+    store, or all hold none."""
     known, number = yamls.names("experiment"), 0
     for store in stores:
         if not store.is_dir():
-            raise Refused(f"{store}: no such folder; give the store that an experiment was run into")
+            raise RequestError(f"{store}: no such folder; give the store that an experiment was run into")
         for name in (plan["name"] for plan in read_plans(store) if plan["name"] in known):
             here: list[Comparison] = []
             for baseline in BASELINES:
@@ -169,7 +169,7 @@ def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
                     yield name, comparison
             number += len(here)
     if stores and not number:
-        raise Refused(
+        raise RequestError(
             f"{', '.join(map(str, stores))}: no experiment in it; transferscope run experiment=NAME "
             f"store=FOLDER ({', '.join(known)})"
         )
@@ -325,7 +325,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         read = list(comparisons(options.stores))
-    except Refused as refusal:
+    except RequestError as refusal:
         print(refusal, file=sys.stderr)
         return 2
     cells = merged(options.folder / "cells.csv", Shown, [cell for one in read for cell in cells_of(*one)])

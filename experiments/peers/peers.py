@@ -50,7 +50,7 @@ COLUMNS += (
 Mapped = tuple[np.ndarray, np.ndarray]  # the source's items, the target's
 
 
-class Task(NamedTuple):
+class RunData(NamedTuple):
     """Scaled features [n, d] and [m, d] of a source and a target, the domains they are of, and what scaling
     made them."""
 
@@ -87,9 +87,9 @@ class Setting(NamedTuple):
 
     name: str
     ours: type[ShallowAdaptation]
-    keys: Callable[[Task], dict]
-    arms: Callable[[Task], dict[str, Arm]]
-    reference: Callable[[Task], Mapped]
+    keys: Callable[[RunData], dict]
+    arms: Callable[[RunData], dict[str, Arm]]
+    reference: Callable[[RunData], Mapped]
     scaling: str = "domain"
 
 
@@ -97,7 +97,7 @@ class Setting(NamedTuple):
 # ------------------------------------------------------------------------------------
 
 
-def whitened_and_coloured(task: Task) -> Mapped:
+def whitened_and_coloured(task: RunData) -> Mapped:
     """Sun et al. 2016, algorithm 1, through scipy's matrix root."""
     of_source, of_target = (
         sqrtm(np.cov(x, rowvar=False) + np.eye(x.shape[1])).real for x in (task.source, task.target)
@@ -105,18 +105,18 @@ def whitened_and_coloured(task: Task) -> Mapped:
     return task.source @ np.linalg.inv(of_source) @ of_target, task.target
 
 
-def aligned_subspaces(task: Task, dimensions: int = 30) -> Mapped:
+def aligned_subspaces(task: RunData, dimensions: int = 30) -> Mapped:
     """Fernando et al. 2013, equations 1 to 4, on a whole singular value decomposition."""
     centred = [x - x.mean(0) for x in (task.source, task.target)]
     of_source, of_target = (np.linalg.svd(x, full_matrices=False)[2][:dimensions].T for x in centred)
     return centred[0] @ of_source @ (of_source.T @ of_target), centred[1] @ of_target
 
 
-def transfer_components(kernel: Callable[[np.ndarray], np.ndarray]) -> Callable[[Task], Mapped]:
+def transfer_components(kernel: Callable[[np.ndarray], np.ndarray]) -> Callable[[RunData], Mapped]:
     """Pan et al. 2011, equation 12, as scipy's generalised eigenproblem of two symmetric matrices;
     eigenvectors of length 1."""
 
-    def reference(task: Task, dimensions: int = 100) -> Mapped:
+    def reference(task: RunData, dimensions: int = 100) -> Mapped:
         k, n, size = (
             kernel(np.concatenate([task.source, task.target])),
             len(task.source),
@@ -131,11 +131,11 @@ def transfer_components(kernel: Callable[[np.ndarray], np.ndarray]) -> Callable[
     return reference
 
 
-def transported(class_weight: float) -> Callable[[Task], Mapped]:
+def transported(class_weight: float) -> Callable[[RunData], Mapped]:
     """Courty et al. 2014, algorithm 1, ε and class weight 0.1 in medians of the cost; Sinkhorn on logarithms,
     far more rounds than needed."""
 
-    def reference(task: Task) -> Mapped:
+    def reference(task: RunData) -> Mapped:
         cost = ot.dist(task.source, task.target) / task.cost
         same_class = (task.labels[:, None] == task.labels).astype(float)  # [n, n]
         slope = np.zeros_like(cost)
@@ -156,7 +156,7 @@ def sinkhorn(cost: np.ndarray, rounds: int = 500) -> np.ndarray:
     return np.exp(f[:, None] + g - cost)
 
 
-def between_gaussians(task: Task) -> Mapped:
+def between_gaussians(task: RunData) -> Mapped:
     """Flamary et al. 2019, equation 4, through scipy's roots; 1 is added to the diagonals."""
     of_source, of_target = (
         np.cov(x, rowvar=False, bias=True) + np.eye(x.shape[1]) for x in (task.source, task.target)
@@ -190,7 +190,7 @@ def gaussian(x: np.ndarray) -> np.ndarray:
     return np.exp(-ot.dist(x, x) / x.shape[1])  # skada's bandwidth is scikit-learn's: the number of features
 
 
-def bandwidth(task: Task) -> dict:
+def bandwidth(task: RunData) -> dict:
     """skada's bandwidth in our unit, the median squared distance of distinct pairs."""
     pooled = np.concatenate([task.source, task.target])
     distances = ot.dist(pooled, pooled)[np.triu_indices(len(pooled), 1)]
@@ -201,16 +201,16 @@ def bandwidth(task: Task) -> dict:
     }
 
 
-def components(kernel: str) -> Callable[[Task], dict[str, Arm]]:
+def components(kernel: str) -> Callable[[RunData], dict[str, Arm]]:
     return lambda task: {"same": Arm(skada.TransferComponentAnalysisAdapter(kernel, 100, task.mu))}
 
 
-def components_and_order(task: Task) -> dict[str, Arm]:
+def components_and_order(task: RunData) -> dict[str, Arm]:
     [same] = components("linear")(task).values()
     return {"same": same, "same, rows in another order": same._replace(shuffled=True)}
 
 
-def class_transport(task: Task) -> dict[str, Arm]:
+def class_transport(task: RunData) -> dict[str, Arm]:
     adapter = skada.ClassRegularizerOTMappingAdapter(0.1 * task.cost, 0.1 * task.cost)
     default = Arm(skada.ClassRegularizerOTMappingAdapter())
     return {
@@ -220,7 +220,7 @@ def class_transport(task: Task) -> dict[str, Arm]:
     }
 
 
-def subspaces(task: Task) -> dict[str, Arm]:
+def subspaces(task: RunData) -> dict[str, Arm]:
     by_seed = {
         f"same, random_state={seed}": Arm(skada.SubspaceAlignmentAdapter(30, seed)) for seed in range(5)
     }
@@ -251,14 +251,14 @@ SETTINGS = (
 # ------------------------------------------------------------------------------------------------------------
 
 
-def scaled(domains: tuple[Domain, Domain], scaling: str) -> Task:
+def scaled(domains: tuple[Domain, Domain], scaling: str) -> RunData:
     source, target = (domain.inputs.double().numpy() for domain in domains)
     of_source = StandardScaler().fit(source)
     of_target = StandardScaler().fit(target) if scaling == "domain" else of_source
-    return Task(of_source.transform(source), of_target.transform(target), domains, scaling)
+    return RunData(of_source.transform(source), of_target.transform(target), domains, scaling)
 
 
-def ours(task: Task, setting: Setting, classifier: str) -> np.ndarray:
+def ours(task: RunData, setting: Setting, classifier: str) -> np.ndarray:
     """Predicted classes [m] of the strategy as a run has it, on the raw features."""
     source, target = task.domains
     sees = setting.ours.sees - {"target_labels"}
@@ -270,7 +270,7 @@ def ours(task: Task, setting: Setting, classifier: str) -> np.ndarray:
         return strategy.probabilities(prepared.evaluated[f"{target.name}/test"].inputs).argmax(1).numpy()
 
 
-def theirs(task: Task, arm: Arm) -> Mapped:
+def theirs(task: RunData, arm: Arm) -> Mapped:
     n, pooled = len(task.source), np.concatenate([task.source, task.target])
     of_target = np.full(len(task.target), -1) if arm.masked else task.domains[1].labels.numpy()
     labels, domain = np.r_[task.labels, of_target], np.where(np.arange(len(pooled)) < n, 1, -2)
@@ -301,7 +301,7 @@ def rows(
             )
 
 
-def predicted(task: Task, mapped: Mapped, classifier: str) -> np.ndarray:
+def predicted(task: RunData, mapped: Mapped, classifier: str) -> np.ndarray:
     return CLASSIFIERS[classifier]().fit(mapped[0], task.labels).predict(mapped[1])
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class Refused(ValueError):
+class RequestError(ValueError):
     """The request or its data cannot be served; the message is one line: the key, the value, what is allowed.
     Exit status 2."""
 
 
-class NotApplicable(Refused):
+class NotApplicable(RequestError):
     """The strategy cannot serve this combination: listed in a sweep, refused in a single run."""
 
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 SHELF = Path(__file__).parents[2] / "conf" / "backbone"
 DATA_ROOT = os.environ.get("TRANSFERSCOPE_DATA_ROOT")
@@ -42,7 +42,7 @@ def build(name: str, seed: int = 0) -> tuple[Backbone, Tensor]:
     try:
         return instantiate(config, input_shape=tuple(images.shape[1:])), images
     except InstantiationException as error:
-        if not isinstance(error.__cause__, Refused):
+        if not isinstance(error.__cause__, RequestError):
             raise
         return instantiate(config, input_shape=tuple(arrays.shape[1:])), arrays
 

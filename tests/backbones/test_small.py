@@ -6,7 +6,7 @@ import torch
 from transferscope.backbones.lenet import LeNet
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 @pytest.mark.parametrize("network", [LeNet, SmallCNN])
@@ -85,7 +85,7 @@ def test_mlp_has_the_widths_asked_for(hidden: list[int]):
     ],
 )
 def test_refusals_are_one_line_that_says_what_is_allowed(network: type, arguments: dict, words: list[str]):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         network(**arguments)
     message = str(refused.value)
     assert "\n" not in message and all(word in message for word in words), message

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from transferscope.backbones.timm import Timm
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 DATA_ROOT = os.environ.get("TRANSFERSCOPE_DATA_ROOT")
 IMAGES = torch.randint(0, 256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -230,7 +230,7 @@ def test_refusals_are_one_line_that_says_what_is_allowed(arguments: dict, words:
 
 
 def assert_refused(arguments: dict, words: list[str]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         Timm(**{"input_shape": (3, 32, 32), **arguments})
     message = str(refused.value)
     assert "\n" not in message and all(word in message for word in words), message

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.calibration.runs import SCRATCH, Arm, matrix
+from transferscope.calibration.runs import SCRATCH, TrainedArm, matrix
 from transferscope.strategies.fine_tuning import FineTuning
 
 SEEDS, BUDGET = range(100), 5
-ARMS = {"scratch": SCRATCH, "twin": replace(SCRATCH, twin=True), "letters": Arm(FineTuning, "letters")}
+ARMS = {"scratch": SCRATCH, "twin": replace(SCRATCH, twin=True), "letters": TrainedArm(FineTuning, "letters")}
 
 if __name__ == "__main__":
     packed = {name: np.packbits(matrix(arm, BUDGET, SEEDS), axis=1) for name, arm in ARMS.items()}

@@ -14,14 +14,14 @@ def test_equal_cells_are_told_equivalent_and_hardly_ever_different():
     promised."""
     rng, none, different, equivalent = np.random.default_rng(5000), np.zeros(SEEDS, bool), 0, 0
     for _ in range(FAMILIES):
-        told = [
+        expected = [
             cell.verdict
             for cell in judge(
                 [Pair(null_cell(rng), none, none, 100) for _ in range(CELLS)], 0.01, 0.05, CELLS
             )
         ]
-        different += any(verdict in ("positive", "negative") for verdict in told)
-        equivalent += told.count("equivalent")
+        different += any(verdict in ("positive", "negative") for verdict in expected)
+        equivalent += expected.count("equivalent")
     assert different <= 0.05 * FAMILIES + 3 * (0.05 * 0.95 * FAMILIES) ** 0.5
     assert equivalent >= 0.97 * CELLS * FAMILIES
 

@@ -82,14 +82,14 @@ def test_false_alarms_of_recorded_scratch_against_scratch(recorded):
 
 def test_family_of_recentred_real_pairs_and_the_same_without_recentring(recorded):
     pool = np.stack([recorded["letters"] - recorded["scratch"], recorded["twin"] - recorded["scratch"]])
-    families, false, told = 300, 0, 0
+    families, false, expected = 300, 0, 0
     for cells in resampled(pool, 5, 722, families, np.random.default_rng(3)):
         effects = [Layout(d).effects() for d in cells]
         nulls = [recentred(effect, cell.mean()) for effect, cell in zip(effects, pool, strict=True)]
         false += false_differences(nulls, 0.01, 0.05).sum()
-        told += false_differences(effects, 0.01, 0.05).sum()
+        expected += false_differences(effects, 0.01, 0.05).sum()
     assert false / families <= most_errors(0.05, families)
-    assert told / families > 0.5
+    assert expected / families > 0.5
 
 
 def test_planted_harm_is_found_where_it_is_promised(recorded):
@@ -110,7 +110,7 @@ def test_the_recorded_runs_are_what_the_code_trains(recorded):
 
 def test_a_planted_harm_harms():
     scores = {
-        noise: np.mean(runs.run(runs.Arm(runs.Joint, "same", noise), 2, seed=0) == runs.labels())
+        noise: np.mean(runs.run(runs.TrainedArm(runs.Joint, "same", noise), 2, seed=0) == runs.labels())
         for noise in (0.0, 1.0)
     }
     assert scores[1.0] < scores[0.0] - 0.1

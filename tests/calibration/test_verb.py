@@ -9,7 +9,7 @@ import pytest
 from transferscope.calibration import signs
 from transferscope.calibration.findings import Finding
 from transferscope.cli import calibrate
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 @pytest.fixture
@@ -82,11 +82,11 @@ def test_quick_and_draws_set_the_size_and_all_studies_run_without_a_name(two_fin
     ],
 )
 def test_refused(argv, words):
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(RequestError, match=words):
         calibrate.main(argv)
 
 
 def test_o_names_a_file(tmp_path):
     (tmp_path / "there").write_text("")
-    with pytest.raises(Refused, match="is a file"):
+    with pytest.raises(RequestError, match="is a file"):
         calibrate.main(["-o", str(tmp_path / "there")])

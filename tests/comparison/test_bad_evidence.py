@@ -44,8 +44,8 @@ def judged(path, **options):
 def test_a_wrong_request_is_one_line(tmp_path, capsys, line):
     flag, value = line.split(":")[0].split()
     assert main(["compare", str(store_of(tmp_path)), flag, value]) == 2
-    told = capsys.readouterr()
-    assert told.out == "" and line in told.err and told.err.count("\n") == 1
+    expected = capsys.readouterr()
+    assert expected.out == "" and line in expected.err and expected.err.count("\n") == 1
 
 
 def test_one_seed_claims_nothing_and_says_so(tmp_path):

@@ -206,12 +206,12 @@ def test_harm_at_one_rate_says_so_and_how_to_try_three(tmp_path, tried):
     at_rates(tmp_path, "fine_tuning", dict.fromkeys((0.01, 0.1)[:tried], -1.0))
     (cell, *_) = compare(tmp_path)
     assert cell.verdict == "negative"
-    told = (
+    expected = (
         "one rate tried: add 'trainer.optimizer.lr=0.001,0.003,0.01' to the command, for both arms, or "
         "--search"
     )
-    assert (told in cell.flags) == (tried == 1) and (
-        told in " ".join(compare(tmp_path).to_table(200).split())
+    assert (expected in cell.flags) == (tried == 1) and (
+        expected in " ".join(compare(tmp_path).to_table(200).split())
     ) == (tried == 1)
 
 

@@ -100,8 +100,8 @@ def with_other_labels(store, fingerprints, labels):
         with np.load(path) as members:
             arrays = {key: members[key] for key in members.files}
         right = arrays["handwritten/test/probabilities/000300"].argmax(1) == arrays["handwritten/test/labels"]
-        told = np.where(right, labels, (labels + 1) % 10)
-        answers = told if right.mean() > 0.2 else np.zeros(300, int)
+        expected = np.where(right, labels, (labels + 1) % 10)
+        answers = expected if right.mean() > 0.2 else np.zeros(300, int)
         arrays["handwritten/test/labels"] = labels
         arrays["handwritten/test/probabilities/000300"] = np.eye(10, dtype=np.float32)[answers]
         np.savez(path, **arrays)

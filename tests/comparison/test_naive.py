@@ -13,7 +13,7 @@ from transferscope.comparison import naive
 from transferscope.comparison.baselines import parse
 from transferscope.comparison.compare import compare
 from transferscope.comparison.scores import NotSelectable
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.report.page import render
 from transferscope.tasks.metrics import JUDGED
 
@@ -290,7 +290,7 @@ def test_a_run_that_cannot_be_read_leaves_the_others(tmp_path):
 
 def test_it_has_no_settings():
     with pytest.raises(
-        Refused,
+        RequestError,
         match="--baseline naive:trainer.steps=3: the naive predictor has no settings; give --baseline naive",
     ):
         parse("naive:trainer.steps=3")

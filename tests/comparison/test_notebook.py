@@ -12,7 +12,7 @@ import pytest
 import transferscope
 from store_fixture import write_store
 from transferscope.comparison.comparison import Comparison
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_the_frame_has_the_numbers_of_the_csv(comparison):
 
 def test_without_pandas_the_frame_is_refused_in_one_line(comparison, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(Refused, match="pandas is not installed; pip install"):
+    with pytest.raises(RequestError, match="pandas is not installed; pip install"):
         comparison.to_frame()
 
 

@@ -74,7 +74,7 @@ def store(tmp_path_factory) -> Path:
     store = tmp_path_factory.mktemp("ranking") / "runs"
     write(store, PAIRS)
     deltas, draws = known(store), np.random.default_rng(0)
-    told = {
+    expected = {
         pair: {
             "inputs": {
                 "good": -delta,
@@ -85,7 +85,7 @@ def store(tmp_path_factory) -> Path:
         }
         for pair, delta in deltas.items()
     }
-    predict(store, told)
+    predict(store, expected)
     predict(
         store,
         {pair: {"scores": {"knows": delta, "same": 1.0}} for pair, delta in deltas.items()},
@@ -275,8 +275,10 @@ def test_a_prediction_that_cannot_be_read_is_warned_of_and_the_verdicts_stand(fe
 def test_table_and_json_tell_it(store, capsys):
     assert verb.main([str(store)]) == 0
     lines = " ".join(capsys.readouterr().out.split()).split("predicted beforehand")[1:]
-    told = "2 of 4 scores ranked Δ beyond chance (by chance alone, any would in 5 % of stores)"
-    assert len(lines) == 1 and lines[0].startswith(f", 20 pairs of 5 domains: {told} (transferscope report)")
+    expected = "2 of 4 scores ranked Δ beyond chance (by chance alone, any would in 5 % of stores)"
+    assert len(lines) == 1 and lines[0].startswith(
+        f", 20 pairs of 5 domains: {expected} (transferscope report)"
+    )
     assert verb.main([str(store), "--format", "json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["rankings"]
     assert (

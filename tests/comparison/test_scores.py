@@ -8,7 +8,7 @@ import pytest
 
 from store_fixture import accuracy, edit, write_plan, write_runs
 from transferscope.comparison.compare import compare
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def test_a_run_that_ends_in_nan_counts_as_diverged_whatever_its_record_says(tmp_path):
@@ -53,10 +53,10 @@ def test_selection_is_applied_to_the_records(tmp_path):
         0 < last.regret["strategy"] < oracle.strategy_score - last.strategy_score
     )  # which chooses and scores on the same items
     with pytest.raises(
-        Refused, match="source_val: some arms see nothing to choose by; source_val,last judges these"
+        RequestError, match="source_val: some arms see nothing to choose by; source_val,last judges these"
     ):
         compare(tmp_path, selection="source_val")
-    with pytest.raises(Refused, match="source_val,lst: not one of source_val,last; did you mean"):
+    with pytest.raises(RequestError, match="source_val,lst: not one of source_val,last; did you mean"):
         compare(tmp_path, selection="source_val,lst")
     source = compare(tmp_path, selection="source_val,last").cells[0]
     assert source.strategy_score == pytest.approx(selected(tuned, "printed/val"))
@@ -190,7 +190,7 @@ def test_a_damaged_run_is_listed_and_the_others_go_on(tmp_path, damage, said):
 def test_a_damaged_plan_is_refused_for_it_is_the_family(tmp_path, text):
     write_plan(tmp_path, "first", write_runs(tmp_path, "scratch", 0.5, seeds=2))
     (tmp_path / "sweeps" / "first" / "plan.json").write_text(text)
-    with pytest.raises(Refused, match="not a sweep plan"):
+    with pytest.raises(RequestError, match="not a sweep plan"):
         compare(tmp_path)
 
 

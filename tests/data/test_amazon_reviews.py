@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from transferscope.data import amazon_reviews
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 LINES = {
     ("books", "negative"): ["bad:2 a_book:1 book:1", "book:1 bad:2 a_book:1", "bad:1"],
@@ -93,12 +93,12 @@ def test_the_frequencies_are_those_of_the_authors_files(data_root: Path) -> None
 )
 def test_wrong_arguments_are_refused(options: dict, says: str, tmp_path: Path) -> None:
     archive(tmp_path, LINES)
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(RequestError, match=says):
         amazon_reviews.load("x", str(tmp_path), **({"domain": "books"} | options))
 
 
 def test_a_missing_archive_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestError) as refusal:
         amazon_reviews.load("x", str(tmp_path), "books")
     assert all(
         part in str(refusal.value)
@@ -119,7 +119,9 @@ def test_a_missing_archive_is_refused_with_the_way_out(tmp_path: Path) -> None:
 )
 def test_damaged_reviews_are_refused(change: dict, says: str, tmp_path: Path) -> None:
     archive(tmp_path, LINES | change)
-    with pytest.raises(Refused, match=f"processed_acl.tar.gz: damaged .*{says}.*fetch it again") as refusal:
+    with pytest.raises(
+        RequestError, match=f"processed_acl.tar.gz: damaged .*{says}.*fetch it again"
+    ) as refusal:
         amazon_reviews.load("x", str(tmp_path), "books")
     assert "\n" not in str(refusal.value)
 
@@ -127,5 +129,5 @@ def test_damaged_reviews_are_refused(change: dict, says: str, tmp_path: Path) ->
 def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path, LINES)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(Refused, match="damaged"):
+    with pytest.raises(RequestError, match="damaged"):
         amazon_reviews.load("x", str(tmp_path), "books")

@@ -7,7 +7,7 @@ import scipy.sparse
 import torch
 
 from transferscope.data import arrays
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 INPUTS = np.array([[1, -3], [2, 2], [0, 0], [5, 5]], np.float64)
 LABELS = np.array(["b", "a", "b", "a"])
@@ -90,7 +90,7 @@ def test_csv(tmp_path: Path) -> None:
     ],
 )
 def test_refusals(content: dict, options: dict, says: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=says) as refusal:
+    with pytest.raises(RequestError, match=says) as refusal:
         arrays.load("x", npz(tmp_path, **content), **options)
     assert "\n" not in str(refusal.value)
 
@@ -99,17 +99,17 @@ def test_refusals(content: dict, options: dict, says: str, tmp_path: Path) -> No
 def test_files_that_cannot_serve(suffix: str, tmp_path: Path) -> None:
     load = arrays.load_csv if suffix == ".csv" else arrays.load
     file = tmp_path / f"f{suffix}"
-    with pytest.raises(Refused, match="^no file"):
+    with pytest.raises(RequestError, match="^no file"):
         load("x", str(file))
     file.write_bytes(b"no such format")
-    with pytest.raises(Refused, match=f"f{suffix}"):
+    with pytest.raises(RequestError, match=f"f{suffix}"):
         load("x", str(file))
 
 
 def test_a_truncated_npz_is_refused(tmp_path: Path) -> None:
     file = Path(npz(tmp_path, inputs=np.random.default_rng(0).normal(size=(4, 5000))))
     file.write_bytes(file.read_bytes()[:20000])
-    with pytest.raises(Refused, match="cannot be read"):
+    with pytest.raises(RequestError, match="cannot be read"):
         arrays.load("x", str(file))
 
 
@@ -150,7 +150,7 @@ def test_sparse_matrices_are_read_as_dense_ones(form: str, tmp_path: Path) -> No
     scipy.sparse.save_npz(tmp_path / "m" / "f.npz", matrix)
     read = arrays.load("x", str(tmp_path / "m" / "f.npz"), labels_path=str(tmp_path / "f.npz"))
     assert read.digest == dense.digest
-    with pytest.raises(Refused, match="no key 'labels'"):
+    with pytest.raises(RequestError, match="no key 'labels'"):
         arrays.load("x", str(tmp_path / "m" / "f.npz"))
 
 
@@ -213,7 +213,7 @@ def test_comments_headers_and_missing_labels_of_csv(text: str, options: dict, tm
     ],
 )
 def test_lines_of_csv_that_are_no_items(text: str, options: dict, says: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=says) as refusal:
+    with pytest.raises(RequestError, match=says) as refusal:
         arrays.load_csv("x", csv(tmp_path, text), **options)
     assert "\n" not in str(refusal.value)
 
@@ -226,11 +226,11 @@ def test_a_first_item_like_a_header_is_one_where_that_is_said(tmp_path: Path) ->
 def test_whole_numbers_that_float32_rounds_are_told(dtype: type, tmp_path: Path, capsys) -> None:
     path = npz(tmp_path, inputs=np.array([[1, 2**24], [2, 2**24 + 1], [3, -(2**30) - 1], [4, 5]], dtype))
     arrays.load("x", path)
-    told = (
+    expected = (
         f"{path}: inputs: 2 whole numbers beyond 2**24 are rounded to float32, the first 16777217 to "
         "16777216 in row 1, column 1"
     )
-    assert capsys.readouterr().err.splitlines() == [told]
+    assert capsys.readouterr().err.splitlines() == [expected]
 
 
 def test_what_float32_holds_or_is_measured_is_not_told(tmp_path: Path, capsys) -> None:

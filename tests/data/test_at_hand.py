@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 
 from transferscope.data import arrays, image_folders, picture_list, tables
 from transferscope.data.torch_dataset import from_dataset
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 LINES = "path,label,part,who\na/0.png,cat,train,p\na/1.png,dog,train,q\nb/2.png,cat,test,p\nb/3.png,,,q\n"
 
@@ -69,7 +69,7 @@ def test_a_list_of_pictures_is_their_folders(listed: Path) -> None:
 )
 def test_lists_that_make_no_domain(old: str, new: str, options: dict, says: str, listed: Path) -> None:
     listed.write_text(LINES.replace(old, new) if old else LINES)
-    with pytest.raises(Refused, match=says) as refusal:
+    with pytest.raises(RequestError, match=says) as refusal:
         picture_list.load("mine", str(listed), size=4, **options)
     assert "\n" not in str(refusal.value)
 
@@ -105,7 +105,7 @@ def test_a_table_is_its_arrays(table: str) -> None:
     ],
 )
 def test_tables_that_make_no_domain(options: dict, says: str, table: str) -> None:
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(RequestError, match=says):
         tables.load("mine", table, **options)
 
 
@@ -139,11 +139,11 @@ def test_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     domain = tables.load("mine", str(file))
     assert domain.inputs.tolist() == [[1.5], [2], [3]] and domain.labels.tolist() == [0, 1, 0]
     file.write_bytes(b"PAR1")
-    with pytest.raises(Refused, match="t.parquet cannot be read"):
+    with pytest.raises(RequestError, match="t.parquet cannot be read"):
         tables.load("mine", str(file))
     monkeypatch.setitem(sys.modules, "pandas", None)  # as where it is not installed
     with pytest.raises(
-        Refused, match=r"a package is missing that reads it; pip install 'transferscope\[tables\]'"
+        RequestError, match=r"a package is missing that reads it; pip install 'transferscope\[tables\]'"
     ):
         tables.load("mine", str(file))
 
@@ -198,10 +198,10 @@ def test_a_torch_dataset_of_features() -> None:
     ],
 )
 def test_datasets_that_make_no_domain(inputs: torch.Tensor, labels: torch.Tensor, says: str) -> None:
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(RequestError, match=says):
         from_dataset("mine", TensorDataset(inputs, labels))
 
 
 def test_a_dataset_of_pictures_needs_a_size(listed: Path) -> None:
-    with pytest.raises(Refused, match="size=None"):
+    with pytest.raises(RequestError, match="size=None"):
         from_dataset("mine", Pictures(listed))

@@ -6,7 +6,7 @@ import pytest
 
 from transferscope.data import colored_mnist, mnist
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 COLOUR_FLIPS = (0.1, 0.2, 0.9)
 
@@ -52,5 +52,5 @@ def test_an_item_is_its_digit_in_one_colour(thirds: list[Domain], data_root: Pat
     [(3, 0.1, "third=3; allowed: 0, 1, 2"), (0, 90, "colour_flips=90; allowed: a share")],
 )
 def test_a_key_out_of_range_is_refused(third: int, flips: float, said: str) -> None:
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RequestError, match=said):
         colored_mnist.load("x", "nowhere", third, flips)

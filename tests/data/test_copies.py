@@ -14,7 +14,7 @@ from transferscope.data import copies
 from transferscope.data.domain import Domain
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import split
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import read_record, run_folders
 
 
@@ -43,7 +43,9 @@ def test_copies_are_counted_by_the_test_items_that_have_one(target):
     source = domain("source", np.vstack([target.inputs[test[5:9]].numpy(), np.ones((3, 3))]))
     found = copies.count(target, (source,), 0, None)
     assert found == (20, 3, {"source": 4})
-    assert found.told("target")[1] == "4 of 20 test items of target have a bit-equal copy in source source"
+    assert (
+        found.warnings("target")[1] == "4 of 20 test items of target have a bit-equal copy in source source"
+    )
     wider = domain("wider", np.ones((4, 4)))
     assert copies.count(target, (wider,), 0, None).sources == {"wider": 0}
 
@@ -65,9 +67,9 @@ def test_pictures_on_disk_without_hashes_are_said_to_be_unknown(target):
     on_disk = OnDisk(lambda rows: torch.zeros(len(rows), 1, 2, 2, dtype=torch.uint8), np.arange(4), (1, 2, 2))
     big = replace(domain("big", np.zeros((4, 3))), inputs=on_disk)
     found = copies.count(target, (big,), 0, None)
-    assert (found.train, found.sources) == (3, {"big": None}) and len(found.told("target")) == 1
+    assert (found.train, found.sources) == (3, {"big": None}) and len(found.warnings("target")) == 1
     with pytest.raises(
-        Refused, match="copies=drop_train: pictures of big or target stay on disk and have no hashes"
+        RequestError, match="copies=drop_train: pictures of big or target stay on disk and have no hashes"
     ):
         copies.dropped(target, (big,), 0)
 
@@ -99,7 +101,7 @@ def test_a_column_that_nearly_tells_the_label_is_found():
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def choices(tmp_path: Path) -> Path:
     """A target whose items all lie in the source, beside noise."""
     draws = np.random.default_rng(7)
     labels = np.arange(120) % 2
@@ -114,7 +116,7 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(shelf: Path, *words: str) -> int:
+def run(choices: Path, *words: str) -> int:
     small = [
         "backbone=mlp",
         "backbone.hidden=[4]",
@@ -123,46 +125,53 @@ def run(shelf: Path, *words: str) -> int:
         "trainer.evaluations=1",
         "label_budget=5",
     ]
-    where = ["--config-dir", str(shelf / "conf"), f"store={shelf / 'runs'}", "target=weak_t", "source=weak_s"]
+    where = [
+        "--config-dir",
+        str(choices / "conf"),
+        f"store={choices / 'runs'}",
+        "target=weak_t",
+        "source=weak_s",
+    ]
     return main(["run", *small, *where, *words])
 
 
-def test_a_run_says_records_and_flags_them(shelf, capsys):
-    assert run(shelf, "-m", "strategy=scratch,joint", "seed=0,1", "hydra.launcher.n_jobs=1") == 0
+def test_a_run_says_records_and_flags_them(choices, capsys):
+    assert run(choices, "-m", "strategy=scratch,joint", "seed=0,1", "hydra.launcher.n_jobs=1") == 0
     assert (
         "30 of 30 test items of weak_t have a bit-equal copy in source weak_s; copies=drop_train leaves "
         "those out"
     ) in capsys.readouterr().err
     records = {
-        read_record(folder)["cell"]["strategy"]: read_record(folder) for folder in run_folders(shelf / "runs")
+        read_record(folder)["cell"]["strategy"]: read_record(folder)
+        for folder in run_folders(choices / "runs")
     }
     assert records["joint"]["result"]["copies"] == {"tested": 30, "train": 0, "sources": {"weak_s": 30}}
     assert records["scratch"]["result"]["copies"] == {"tested": 30, "train": 0, "sources": {}}
-    (cell,) = compare(shelf / "runs")
+    (cell,) = compare(choices / "runs")
     assert (
         cell.copies["sources"] == {"weak_s": 30}
         and "30 of 30 test items of weak_t have a bit-equal copy in source weak_s" in cell.flags
     )
-    for folder in run_folders(shelf / "runs"):  # as an earlier version left it
+    for folder in run_folders(choices / "runs"):  # as an earlier version left it
         entry = json.loads((folder / "record.json").read_text())
         del entry["result"]["copies"]
         (folder / "record.json").write_text(json.dumps(entry))
-    assert next(iter(compare(shelf / "runs"))).copies is None
-    assert run(shelf, "strategy=joint", "--dry-run") == 0 and "bit-equal" in capsys.readouterr().err
+    assert next(iter(compare(choices / "runs"))).copies is None
+    assert run(choices, "strategy=joint", "--dry-run") == 0 and "bit-equal" in capsys.readouterr().err
 
 
-def test_left_out_they_are_no_more(shelf, capsys):
-    assert run(shelf, "strategy=joint", "copies=drop_train") == 0
-    (folder,) = run_folders(shelf / "runs")
+def test_left_out_they_are_no_more(choices, capsys):
+    assert run(choices, "strategy=joint", "copies=drop_train") == 0
+    (folder,) = run_folders(choices / "runs")
     assert (
         read_record(folder)["result"]["copies"]["sources"] == {"weak_s": 0}
         and "bit-equal" not in capsys.readouterr().err
     )
     assert (
-        run(shelf, "strategy=joint", "copies=drop_train", "fold=0") == 2
+        run(choices, "strategy=joint", "copies=drop_train", "fold=0") == 2
         and "give copies=keep" in capsys.readouterr().err
     )
     assert (
-        run(shelf, "strategy=joint", "copies=drop") == 2
+        run(choices, "strategy=joint", "copies=drop") == 2
         and "copies=drop: not one of keep, drop_train" in capsys.readouterr().err
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from transferscope.data import image_folders
 from transferscope.data.decoding import decode_squares, white_of
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 SIZE = 8
 INK = np.pad(np.full((4, 4), 255, np.uint8), 2)  # alpha of a square in the middle
@@ -107,7 +107,7 @@ def test_thirty_two_bits_are_read_where_sixteen_hold_them(tmp_path: Path) -> Non
     assert white_of([("x", partial(open, tmp_path / "x.tif", "rb"))]) == 4095
     for odd in (-1, 70000):
         greys(tmp_path, "x.tif", 0, odd, mode="int32")
-        with pytest.raises(Refused, match="x: cannot be decoded .*32 bits"):
+        with pytest.raises(RequestError, match="x: cannot be decoded .*32 bits"):
             white_of([("x", partial(open, tmp_path / "x.tif", "rb"))])
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from transferscope.data import hugging_face, image_folders, tables
 from transferscope.data.load import load_domain
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 @pytest.fixture
@@ -106,16 +106,18 @@ def test_features_are_those_of_a_table(tmp_path: Path) -> None:
     ],
 )
 def test_folders_that_make_no_domain(options: dict, says: str, pictures: Path) -> None:
-    with pytest.raises(Refused, match=says) as refusal:
+    with pytest.raises(RequestError, match=says) as refusal:
         hugging_face.load("mine", str(pictures / "saved"), **options)
     assert "\n" not in str(refusal.value)
 
 
 def test_a_folder_of_another_kind_and_a_damaged_one(pictures: Path) -> None:
-    with pytest.raises(Refused, match=r"no folder that save_to_disk wrote; datasets.load_dataset\(...\)"):
+    with pytest.raises(
+        RequestError, match=r"no folder that save_to_disk wrote; datasets.load_dataset\(...\)"
+    ):
         hugging_face.load("mine", str(pictures / "folders"), size=4)
     next((pictures / "saved/train").glob("*.arrow")).write_bytes(b"ARROW1")
-    with pytest.raises(Refused, match="cannot be read") as refusal:
+    with pytest.raises(RequestError, match="cannot be read") as refusal:
         hugging_face.load("mine", str(pictures / "saved"), size=4)
     assert "\n" not in str(refusal.value)
 
@@ -124,7 +126,7 @@ def test_a_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     features = datasets.Features({"scan": datasets.Image(), "label": datasets.Value("string")})
     rows = [{"scan": {"bytes": b"none", "path": None}, "label": "a"}, {"scan": None, "label": "b"}]
     datasets.Dataset.from_list(rows, features=features).save_to_disk(tmp_path / "saved")
-    with pytest.raises(Refused, match="saved-0000[01]: cannot be decoded"):
+    with pytest.raises(RequestError, match="saved-0000[01]: cannot be decoded"):
         hugging_face.load("mine", str(tmp_path / "saved"), size=4)
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from transferscope.data import image_folders
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 UNDERSTOOD, REFUSED = "understood", "refused"
 
@@ -60,7 +60,7 @@ def test_a_folder_named_like_a_part_of_a_split_is_no_class(
     for number, part in enumerate(parts):
         pictures(tmp_path / part, "cat", "dog", grey=number)
     if what == REFUSED:
-        with pytest.raises(Refused, match="allowed") as refusal:
+        with pytest.raises(RequestError, match="allowed") as refusal:
             load(tmp_path)
         assert "\n" not in str(refusal.value)
         return
@@ -77,7 +77,7 @@ def test_parts_of_a_split_without_class_folders_are_no_classes(
     parts: tuple[str, ...], tmp_path: Path
 ) -> None:
     pictures(tmp_path, *parts)
-    with pytest.raises(Refused, match="lies in no class folder|allowed"):
+    with pytest.raises(RequestError, match="lies in no class folder|allowed"):
         load(tmp_path)
 
 
@@ -104,7 +104,7 @@ def test_parts_of_a_split_without_class_folders_are_no_classes(
 )
 def test_a_root_one_level_too_high_is_refused(folders: tuple[str, ...], what: str, tmp_path: Path) -> None:
     pictures(tmp_path, *folders)
-    with pytest.raises(Refused, match=what) as refusal:
+    with pytest.raises(RequestError, match=what) as refusal:
         load(tmp_path)
     assert "\n" not in str(refusal.value)
 
@@ -135,7 +135,7 @@ def test_folders_inside_class_folders_belong_to_the_class(folders: tuple[str, ..
 )
 def test_nested_says_that_the_outer_folders_are_the_classes(folders: tuple[str, ...], tmp_path: Path) -> None:
     pictures(tmp_path, *folders)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestError):
         load(tmp_path)
     assert load(tmp_path, nested=True).classes == tuple(sorted({folder.split("/")[0] for folder in folders}))
 
@@ -150,7 +150,7 @@ def test_the_classes_of_a_split_may_be_nested(tmp_path: Path) -> None:
             for year in (2019, 2020)
         ),
     )
-    with pytest.raises(Refused, match="nested=true"):
+    with pytest.raises(RequestError, match="nested=true"):
         load(tmp_path)
     domain = load(tmp_path, nested=True)
     assert domain.classes == ("cat", "dog") and set(domain.split) == {"train", "test"}

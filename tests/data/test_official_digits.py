@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from transferscope.data import mnist, mnist_m, usps
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def test_mnist_is_what_torchvision_reads(data_root: Path, tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_usps_as_some_benchmarks_have_it(data_root: Path) -> None:
         and not domain.inputs[:, :, :6].any()
     )
     assert domain.ids.tolist() == whole.ids[whole.split == "train"].tolist()
-    with pytest.raises(Refused, match="pad=-1: a whole number"):
+    with pytest.raises(RequestError, match="pad=-1: a whole number"):
         usps.load("usps", str(data_root), pad=-1)
-    with pytest.raises(Refused, match="parts=test; allowed: both, train"):
+    with pytest.raises(RequestError, match="parts=test; allowed: both, train"):
         usps.load("usps", str(data_root), parts="test")
 
 
@@ -83,7 +83,7 @@ def test_mnist_m_shows_the_digits_of_mnist_in_colour(data_root: Path) -> None:
     ],
 )
 def test_missing_files_are_refused_with_the_way_out(module, file: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestError) as refusal:
         module.load("x", str(tmp_path))
     message = str(refusal.value)
     assert "\n" not in message
@@ -135,7 +135,7 @@ def test_a_truncated_file_is_refused_by_name(module, folder: str, tmp_path: Path
     small_files(tmp_path)
     file = max((tmp_path / folder).iterdir(), key=lambda f: f.stat().st_size)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(Refused, match=file.name) as refusal:
+    with pytest.raises(RequestError, match=file.name) as refusal:
         module.load("x", str(tmp_path))
     assert "\n" not in str(refusal.value)
 
@@ -147,7 +147,7 @@ def test_a_file_with_a_wrong_byte_is_refused_by_name(module, folder: str, tmp_pa
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
-    with pytest.raises(Refused, match=file.name):
+    with pytest.raises(RequestError, match=file.name):
         module.load("x", str(tmp_path))
 
 
@@ -155,7 +155,7 @@ def test_mnist_m_refuses_labels_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "mnist_m").mkdir()
     with tarfile.open(tmp_path / "mnist_m" / "mnist_m.tar.gz", "w:gz") as archive:
         add(archive, "mnist_m/mnist_m_test_labels.txt", b"00000000.png 7\n")
-    with pytest.raises(Refused, match="0 pictures and 1 labels"):
+    with pytest.raises(RequestError, match="0 pictures and 1 labels"):
         mnist_m.load("x", str(tmp_path))
 
 
@@ -182,6 +182,6 @@ def test_a_broken_download_leaves_no_file_behind(tmp_path: Path, monkeypatch: py
         raise OSError("connection lost")
 
     monkeypatch.setattr(usps, "_fetch", fetch)
-    with pytest.raises(Refused, match=r"connection lost.*data_root="):
+    with pytest.raises(RequestError, match=r"connection lost.*data_root="):
         usps.load("usps", str(tmp_path), download=True)
     assert list(tmp_path.rglob("*")) == []

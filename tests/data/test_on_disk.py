@@ -21,7 +21,7 @@ from PIL import Image
 from transferscope.data import copies, files, image_folders, splits
 from transferscope.data.domain import Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import read_history, read_record
 from transferscope.store.thumbnails import read_thumbnails
 from transferscope.training import request, source_ranking
@@ -88,7 +88,7 @@ def bits(domains, tmp_path_factory) -> Callable[..., tuple]:
         history = [
             {k: v for k, v in row.items() if not k.endswith("seconds")} for row in read_history(folder)
         ]
-        beside = [
+        compared_rows = [
             file.read_bytes()
             for file in sorted(folder.glob("features/*")) + sorted(folder.glob("reverse_validation.json"))
         ]
@@ -96,7 +96,7 @@ def bits(domains, tmp_path_factory) -> Callable[..., tuple]:
             item: image.tobytes()
             for item, image in read_thumbnails(store, entry["consumed"]["target"]["digest"]).items()
         }
-        return (folder / "evaluations.npz").read_bytes(), history, entry["result"], beside, small
+        return (folder / "evaluations.npz").read_bytes(), history, entry["result"], compared_rows, small
 
     return left
 
@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folders, domains, cache):
     )  # the same error from the same call, of another number
     try:
         with pytest.raises(
-            Refused,
+            RequestError,
             match=r"pictures: File too large; 0\.0 GB of decoded pictures are kept there; make room, or",
         ) as refusal:
             domains(0)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from transferscope.data import image_folders, unlabelled
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def picture(file: Path, grey: int = 0, kind: str = "PNG") -> Path:
@@ -82,7 +82,7 @@ def test_nothing_is_said_where_nothing_was_left_out(root: Path, capsys) -> None:
 def test_a_class_without_a_picture_says_what_it_has_instead(root: Path) -> None:
     (root / "bird").mkdir()
     (root / "bird" / "1.heif2").write_text("x")
-    with pytest.raises(Refused, match=r"no picture in class folder .*bird \(left out: 1 \.heif2\)"):
+    with pytest.raises(RequestError, match=r"no picture in class folder .*bird \(left out: 1 \.heif2\)"):
         image_folders.load("mine", str(root), size=4)
 
 
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_read_is_named(root: Path, monkeypatch) -> None:
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    with pytest.raises(Refused, match="deep: Permission denied"):
+    with pytest.raises(RequestError, match="deep: Permission denied"):
         image_folders.load("mine", str(root), size=4)
 
 
@@ -140,7 +140,7 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
     picture(tmp_path / composed / decomposed / "2.png")
     assert image_folders.load("mine", str(tmp_path / composed), size=4).labels.tolist() == [0, 0, 1]
     picture(tmp_path / composed / decomposed / f"{composed}.png")
-    with pytest.raises(Refused, match="two forms of Unicode"):
+    with pytest.raises(RequestError, match="two forms of Unicode"):
         image_folders.load("mine", str(tmp_path / composed), size=4)
 
 
@@ -178,5 +178,5 @@ def test_a_name_that_is_no_utf8_is_an_id_like_others(root: Path, capsys) -> None
 
 def test_other_loaders_names_are_refused_before_any_training() -> None:
     for ids, classes in ((["a\udce9", "b"], ["x", "y"]), (["a", "b"], ["x\udce9", "y"])):
-        with pytest.raises(Refused, match=r"udce9.*cannot be written as UTF-8"):
+        with pytest.raises(RequestError, match=r"udce9.*cannot be written as UTF-8"):
             Domain.build("mine", torch.zeros(2, 1), classes, np.array(ids))

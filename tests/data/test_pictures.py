@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from transferscope.data import files, image_folders, office_caltech
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def picture(path: Path, colour=(200, 30, 30), size=(20, 12), **options) -> Path:
@@ -134,7 +134,7 @@ def _float(file: Path) -> None:
 def test_a_picture_that_cannot_be_decoded_is_named(damage, suffix: str, tmp_path: Path) -> None:
     file = two_classes(tmp_path) / "dog" / f"broken.{suffix}"
     damage(file)
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestError) as refusal:
         image_folders.load("mine", str(tmp_path), size=8)
     assert str(file) in str(refusal.value)
     assert "\n" not in str(refusal.value) and "0x" not in str(refusal.value)
@@ -165,16 +165,16 @@ def test_what_is_no_picture_does_not_count(tmp_path: Path) -> None:
 )
 def test_layouts_that_make_no_domain_are_refused(spoil, says: str, tmp_path: Path) -> None:
     spoil(tmp_path)
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(RequestError, match=says):
         image_folders.load("mine", str(tmp_path), size=8)
 
 
 def test_missing_folder_and_senseless_size(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="root=/no/such"):
+    with pytest.raises(RequestError, match="root=/no/such"):
         image_folders.load("mine", "/no/such", size=8)
-    with pytest.raises(Refused, match="size=0"):
+    with pytest.raises(RequestError, match="size=0"):
         image_folders.load("mine", str(two_classes(tmp_path)), size=0)
-    with pytest.raises(Refused, match="channels=2"):
+    with pytest.raises(RequestError, match="channels=2"):
         image_folders.load("mine", str(tmp_path), size=8, channels=2)
 
 
@@ -256,7 +256,7 @@ def test_office_caltech_is_the_same_packed_and_unpacked(data_root: Path, tmp_pat
 
 
 def test_office_caltech_refusals(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="office_caltech10_images.tar.gz.*data_root="):
+    with pytest.raises(RequestError, match="office_caltech10_images.tar.gz.*data_root="):
         office_caltech.load("x", str(tmp_path), "dslr")
-    with pytest.raises(Refused, match="did you mean 'webcam'"):
+    with pytest.raises(RequestError, match="did you mean 'webcam'"):
         office_caltech.load("x", str(tmp_path), "webcams")

@@ -9,7 +9,7 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 SHELF = Path(__file__).parents[2] / "conf" / "domain"
 NAMES = sorted(f.stem for f in SHELF.glob("*.yaml"))
@@ -28,7 +28,7 @@ def load(name: str) -> Domain:
     arguments = OmegaConf.to_container(config, resolve=True)["domain"]
     try:
         return get_method(arguments.pop("_target_"))(name=name, **arguments)
-    except Refused as refusal:
+    except RequestError as refusal:
         if not needs_files(name) or "data_root=" not in str(refusal):
             raise
         pytest.skip(f"TRANSFERSCOPE_DATA_ROOT: {refusal}")

@@ -9,7 +9,7 @@ import torch
 
 from transferscope.data import splits
 from transferscope.data.domain import Domain
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 
 EVERYTHING = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
 BUDGETS = (1, 2, 4, 5, 7, 10, 25, "full")
@@ -92,7 +92,7 @@ def test_a_class_more_leaves_the_draw_of_the_others_alone():
 def test_a_budget_beyond_a_class_names_the_class_and_its_count():
     toy = domain(per_class=20)
     toy = replace(toy, split=np.where(np.isin(np.arange(60), range(21, 27)), "test", toy.split))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestError) as refused:
         drawn(9, toy=toy)
     assert (
         str(refused.value)
@@ -104,7 +104,7 @@ def test_a_class_without_labelled_training_items_is_named():
     toy = domain()
     for emptied in (replace(toy, split=np.where(toy.labels == 2, "test", "train")),
                     replace(toy, labels=torch.where(toy.labels == 2, -1, toy.labels))):  # fmt: skip
-        with pytest.raises(Refused, match="target=toy: class 'c' has no labelled training item"):
+        with pytest.raises(RequestError, match="target=toy: class 'c' has no labelled training item"):
             drawn(1, toy=emptied)
 
 
@@ -158,7 +158,7 @@ def test_items_of_one_group_stay_together():
 
 
 def test_a_target_with_nothing_to_test_on_is_refused():
-    with pytest.raises(Refused, match="target=toy: no labelled item is left to test on"):
+    with pytest.raises(RequestError, match="target=toy: no labelled item is left to test on"):
         splits.prepare(domain(split="train"), (), frozenset({"target_labels"}), 5, 0, 0)
 
 
@@ -222,7 +222,9 @@ def test_several_sources_share_one_set_of_classes():
 
 def test_inputs_of_another_shape_are_refused():
     wide = replace(domain("wide"), inputs=torch.zeros(180, 3))
-    with pytest.raises(Refused, match=r"source=wide: inputs of shape \(3,\) beside a target of shape \(2,\)"):
+    with pytest.raises(
+        RequestError, match=r"source=wide: inputs of shape \(3,\) beside a target of shape \(2,\)"
+    ):
         splits.prepare(domain(), (wide,), EVERYTHING, 5, 0, 0)
 
 
@@ -230,7 +232,7 @@ def test_inputs_of_another_shape_are_refused():
 # ------------------------------------------------------------------------------------------------------
 
 
-def noisy(share: float, seed: int = 0) -> splits.Labelled:
+def noisy(share: float, seed: int = 0) -> splits.LabelledData:
     task = splits.prepare(
         domain(), (domain("other", per_class=600),), EVERYTHING, 5, seed, 0, source_label_noise=share
     )

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from transferscope.data import splits
 from transferscope.data.arrays import load
 from transferscope.data.domain import UNLABELLED, Domain
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.training import request
 from transferscope.training.run import run
 
@@ -33,22 +33,22 @@ def pair(tmp_path) -> dict[str, Domain]:
     return domains
 
 
-def prepared(pair: dict[str, Domain], protocol: str = "transductive") -> splits.Task:
+def prepared(pair: dict[str, Domain], protocol: str = "transductive") -> splits.RunData:
     return splits.prepare(pair["other"], (pair["one"],), SEES, 0, seed=0, split_seed=0, protocol=protocol)
 
 
 def test_all_of_the_source_is_trained_on_and_all_of_the_target_tested_on(pair):
-    task = prepared(pair)
-    assert task.samples == {"source": 40, "target_labelled": 0, "target_val": 0, "target_unlabelled": 40}
-    assert list(task.evaluated) == ["other/test"] and len(task.evaluated["other/test"].labels) == 40
-    assert task.validator_inputs is None
+    run_data = prepared(pair)
+    assert run_data.samples == {"source": 40, "target_labelled": 0, "target_val": 0, "target_unlabelled": 40}
+    assert list(run_data.evaluated) == ["other/test"] and len(run_data.evaluated["other/test"].labels) == 40
+    assert run_data.validator_inputs is None
 
 
 def test_items_without_a_label_are_not_tested_on(pair):
     labels = pair["other"].labels.clone()
     labels[:7] = UNLABELLED
-    task = prepared(pair | {"other": replace(pair["other"], labels=labels)}, "inductive")
-    assert task.samples["target_unlabelled"] == 7 and len(task.evaluated["other/test"].labels) == 33
+    run_data = prepared(pair | {"other": replace(pair["other"], labels=labels)}, "inductive")
+    assert run_data.samples["target_unlabelled"] == 7 and len(run_data.evaluated["other/test"].labels) == 33
 
 
 def test_it_is_part_of_what_a_run_consumes(pair):
@@ -78,7 +78,7 @@ def test_there_is_nothing_to_adapt_on_but_the_test_inputs(pair, monkeypatch, tmp
         ),
     ):
         request.resolve(composed("strategy=coral", "label_budget=0"))
-    with pytest.raises(Refused, match="no labelled training item"):
+    with pytest.raises(RequestError, match="no labelled training item"):
         request.resolve(composed("strategy=coral", "label_budget=2", "protocol=transductive"))
     folder = run(composed("strategy=coral", "label_budget=0", "protocol=transductive", f"store={tmp_path}"))
     with np.load(folder / "evaluations.npz") as members:

@@ -11,7 +11,7 @@ def band(store, skills: dict[int, float]) -> budgets.Band:
     for budget, skill in skills.items():
         write_runs(store, "scratch", 1.0, label_budget=budget)
         write_runs(store, "fine_tuning", skill, label_budget=budget, initialisation="source")
-    return budgets.of(compare(store).cells, 0.05)
+    return budgets.band(compare(store).cells, 0.05)
 
 
 def test_a_crossover_lies_between_the_budgets_whose_band_shows_opposite_sides(tmp_path):
@@ -35,7 +35,7 @@ def test_a_side_counts_only_where_the_cell_may_claim_it(tmp_path):
         write_runs(tmp_path, "scratch", 1.0, label_budget=budget)
         write_runs(tmp_path, "fine_tuning", skill, label_budget=budget, initialisation="source")
     cells = compare(tmp_path).cells
-    assert budgets.of(cells, 0.05).crossovers() == [(2, 50, "loss")]
+    assert budgets.band(cells, 0.05).crossovers() == [(2, 50, "loss")]
     rising = {**cells[0].baseline_rise, "remaining": 0.9, "is_rising": True}
     collapsed = replace(cells[0].evidence, strategy_collapsed=np.array([True, False, False, False, False]))
     for barred in (
@@ -43,4 +43,4 @@ def test_a_side_counts_only_where_the_cell_may_claim_it(tmp_path):
         {"evidence": collapsed},
         {"by_looks": True, "verdict": "undecided"},
     ):
-        assert budgets.of([replace(cells[0], **barred), cells[1]], 0.05).crossovers() == []
+        assert budgets.band([replace(cells[0], **barred), cells[1]], 0.05).crossovers() == []

@@ -7,7 +7,7 @@ import pytest
 from store_fixture import edit, write_run, write_runs
 from transferscope.comparison.compare import compare
 from transferscope.comparison.evidence import flips
-from transferscope.comparison.evidence.predictions import Reader
+from transferscope.comparison.evidence.predictions import PredictionReader
 from transferscope.statistics.flips import lost
 
 TWIN = {"consumed": {"twin": True}}
@@ -41,7 +41,7 @@ def store(tmp_path_factory) -> Path:
 
 def found(store: Path, strategy: str) -> flips.Flips:
     cell = next(cell for cell in compare(store) if cell.strategy == strategy)
-    return flips.of(cell, 0.05, Reader())
+    return flips.count_flips(cell, 0.05, PredictionReader())
 
 
 def test_an_equal_strategy_is_not_told_to_lose_or_win(store):
@@ -89,15 +89,18 @@ def test_lost_is_the_mean_over_pairs_of_different_seeds():
 
 
 def test_what_two_arms_that_are_right_as_often_lose_is_told_as_seldom_as_promised():
-    rng, told = np.random.default_rng(1), np.zeros(2)
+    rng, expected = np.random.default_rng(1), np.zeros(2)
     for _ in range(200):
         easy, subset = (
             rng.normal(1, 1.2, 200),
             rng.normal(0, 1, (5, 200)),
         )  # a seed's labels are those of both arms
         s, b = (easy + subset + rng.normal(0, 0.3, (5, 1)) + rng.normal(0, 1, (5, 200)) > 0 for _ in range(2))
-        told += [lost(s * 1.0, b * 1.0, None, 0.05).ci[0] > 0, lost(1.0 - s, 1.0 - b, None, 0.05).ci[0] > 0]
-    assert max(told) <= 0.025 * 200 + 3 * (0.025 * 200) ** 0.5
+        expected += [
+            lost(s * 1.0, b * 1.0, None, 0.05).ci[0] > 0,
+            lost(1.0 - s, 1.0 - b, None, 0.05).ci[0] > 0,
+        ]
+    assert max(expected) <= 0.025 * 200 + 3 * (0.025 * 200) ** 0.5
 
 
 def test_a_strategy_that_is_better_on_every_item_loses_nothing():

@@ -36,7 +36,7 @@ def curve(
 
 def found(store: Path) -> learning.Learning:
     (cell,) = compare(store)
-    return learning.of(cell, 0.05)
+    return learning.compare_curves(cell, 0.05)
 
 
 def test_measures_by_hand(tmp_path):
@@ -63,10 +63,10 @@ def test_source_seconds_of_another_run_are_charged_and_untimed_ones_not_told(tmp
         curve(tmp_path, "scratch", seed, [0.1, 0.3, 0.5, 0.6])
         curve(tmp_path, "fine_tuning", seed, [0.4, 0.6, 0.7, 0.7], (300, seconds), model="ab12")
     (cell,) = compare(tmp_path)
-    assert learning.of(cell, 0.05).seconds is None
+    assert learning.compare_curves(cell, 0.05).seconds is None
     costs = learning.source_costs(cell.evidence.records.values())
     assert costs == {"ab12": 5.0}
-    assert learning.of(cell, 0.05, costs).seconds.strategy == 6.0
+    assert learning.compare_curves(cell, 0.05, costs).seconds.strategy == 6.0
 
 
 def test_the_run_that_is_the_source_model_tells_its_cost():
@@ -95,7 +95,7 @@ def test_a_threshold_that_is_not_reached_counts_the_end_and_one_evaluation_more(
 
 
 def test_the_baseline_saves_itself_nothing():
-    rng, told, steps = np.random.default_rng(0), 0, np.arange(0, 301, 30)
+    rng, expected, steps = np.random.default_rng(0), 0, np.arange(0, 301, 30)
 
     def run() -> learning.Run:
         ends, rate = rng.normal(0.8, 0.02), 3 * np.exp(rng.normal(0, 0.25))
@@ -109,8 +109,8 @@ def test_the_baseline_saves_itself_nothing():
 
     for _ in range(200):
         low, high = learning.time_to_threshold([(run(), run()) for _ in range(5)], "steps", 0.05).saved.ci
-        told += low > 0 or high < 0
-    assert told <= 0.05 * 200 + 3 * (0.05 * 0.95 * 200) ** 0.5
+        expected += low > 0 or high < 0
+    assert expected <= 0.05 * 200 + 3 * (0.05 * 0.95 * 200) ** 0.5
 
 
 def test_no_curve_no_measures(tmp_path):

@@ -9,7 +9,7 @@ from store_fixture import edit, write_runs
 from transferscope.comparison import scores
 from transferscope.comparison.compare import compare
 from transferscope.comparison.evidence import calibration_change, forgetting, parts, regret
-from transferscope.comparison.evidence.predictions import Reader
+from transferscope.comparison.evidence.predictions import PredictionReader
 from transferscope.store.record import AT_CHANCE, read_record
 
 TEST = "handwritten/test"
@@ -32,17 +32,20 @@ def test_the_subgroup_that_pays_is_found_and_columns_of_item_names_are_not_split
         members[f"{TEST}/probabilities/000300"][np.arange(300) % 3 == 1] = 0.1  # ties: the first class
 
     cell = cell_of(tmp_path, change)
-    found = parts.of([cell], 0.05, Reader())[0].subgroups
+    found = parts.judge_parts([cell], 0.05, PredictionReader())[0].subgroups
     assert list(found) == ["ward"] and [part.n for part in found["ward"]] == [100] * 3
     assert parts.worst(found["ward"]).name == "south"
 
 
 def test_per_class_differences_average_to_the_whole_and_are_in_accuracy_whatever_is_judged(tmp_path):
     cell = cell_of(tmp_path)
-    found = parts.of([cell], 0.05, Reader())[0].classes
+    found = parts.judge_parts([cell], 0.05, PredictionReader())[0].classes
     assert np.mean([part.delta for part in found]) == pytest.approx(cell.delta)
     for metric in ("macro_f1", "nll", "brier"):
-        assert parts.of(compare(tmp_path, metric=metric).cells, 0.05, Reader())[0].classes == found
+        assert (
+            parts.judge_parts(compare(tmp_path, metric=metric).cells, 0.05, PredictionReader())[0].classes
+            == found
+        )
 
 
 def test_where_the_naive_predictor_stands_in_classes_are_held_against_it_too(tmp_path):
@@ -51,8 +54,8 @@ def test_where_the_naive_predictor_stands_in_classes_are_held_against_it_too(tmp
     write_runs(tmp_path, "fine_tuning", 1.5, class_counts=counts)
     (cell,) = compare(tmp_path, metric="nll")
     assert cell.evidence.held_against is cell.evidence.naive_scores
-    found = parts.of([cell], 0.05, Reader())[0].classes
-    right = np.mean([run.right for run in Reader().arm(cell, cell.evidence.strategy_runs)], axis=0)
+    found = parts.judge_parts([cell], 0.05, PredictionReader())[0].classes
+    right = np.mean([run.right for run in PredictionReader().arm(cell, cell.evidence.strategy_runs)], axis=0)
     by_class = [
         right[cell.evidence.labels == k].mean() - 0.1 for k in range(10)
     ]  # of ten tied classes one in ten is named
@@ -67,7 +70,7 @@ def test_forgetting_is_told_from_the_source_items_before_and_after(tmp_path):
         members["printed/val/probabilities/000000"] = right
         members["printed/val/probabilities/000300"] = np.where(np.arange(60)[:, None] < 30, wrong, right)
 
-    (found,) = forgetting.of(cell_of(tmp_path, forget), 0.05)
+    (found,) = forgetting.measure(cell_of(tmp_path, forget), 0.05)
     assert (found.source, found.before, found.after, found.change, found.items) == (
         "printed",
         1.0,
@@ -79,7 +82,7 @@ def test_forgetting_is_told_from_the_source_items_before_and_after(tmp_path):
 
 
 def test_a_strategy_that_does_not_start_from_the_source_model_forgets_nothing(tmp_path):
-    assert forgetting.of(cell_of(tmp_path, initialisation="random"), 0.05) == []
+    assert forgetting.measure(cell_of(tmp_path, initialisation="random"), 0.05) == []
 
 
 def test_certainty_costs_likelihood_and_its_calibration_error_is_the_error_rate(tmp_path):
@@ -88,7 +91,7 @@ def test_certainty_costs_likelihood_and_its_calibration_error_is_the_error_rate(
         members[f"{TEST}/probabilities/000300"] = 0.9999 * certain + 0.00001
 
     cell = cell_of(tmp_path, sharpen)
-    found = calibration_change.of(cell, 0.05, Reader())
+    found = calibration_change.measure(cell, 0.05, PredictionReader())
     assert found.strategy_ece == pytest.approx(1 - cell.strategy_score, abs=0.001)
     assert (
         found.nll_change == pytest.approx(found.strategy_nll - found.baseline_nll) and found.nll_change > 0.2
@@ -97,7 +100,7 @@ def test_certainty_costs_likelihood_and_its_calibration_error_is_the_error_rate(
 
 
 def test_regret_of_a_rule_is_what_the_best_evaluation_is_above_its_choice(tmp_path):
-    found = regret.of([cell_of(tmp_path, peak=200)])
+    found = regret.regrets([cell_of(tmp_path, peak=200)])
     assert "oracle" not in found.mean and found.mean["last"] > 0.05 and found.cells == 1
     assert found.mean["target_val"] <= found.mean["last"] and list(found.mean) == sorted(
         found.mean, key=found.mean.get
@@ -131,5 +134,5 @@ def test_rules_are_held_against_each_other_where_all_of_them_apply():
 
 def test_regret_of_a_large_store_is_said_to_be_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(regret, "MOST_RUNS", 3)
-    found = regret.of([cell_of(tmp_path)])
+    found = regret.regrets([cell_of(tmp_path)])
     assert found.mean == {} and found.left_out.startswith("not told for 5 runs")

@@ -20,7 +20,7 @@ def chance() -> tuple[np.ndarray, np.ndarray]:
     ) % 4
 
 
-def told(
+def expected(
     d: np.ndarray, part: np.ndarray, names: list[str], groups: np.ndarray | None = None
 ) -> list[parts.Part]:
     """Of one table that is a family by itself."""
@@ -30,14 +30,14 @@ def told(
 
 def test_the_worst_part_is_named_only_where_its_interval_excludes_zero(chance):
     d, part = chance
-    assert parts.worst(told(d, part, NAMES)) is None
+    assert parts.worst(expected(d, part, NAMES)) is None
     d[:, part == 2] -= 0.5
-    assert parts.worst(told(d, part, NAMES)).name == "c"
+    assert parts.worst(expected(d, part, NAMES)).name == "c"
 
 
 def test_groups_are_the_items_and_parts_without_items_are_left_out(chance):
     d, part = chance
-    found = told(d, part, [*NAMES, "empty"], np.arange(400) // 8)
+    found = expected(d, part, [*NAMES, "empty"], np.arange(400) // 8)
     assert [(one.name, one.n) for one in found] == [(name, 50) for name in NAMES]
 
 
@@ -53,7 +53,7 @@ def test_a_page_of_rows_without_a_difference_outlines_nothing_as_seldom_as_promi
                 for _ in range(2)
             )
             rows.append(parts.effects(won - lost, part, names, None))
-        outlined += any(one.told for row in parts.judged(rows, 0.05) for one in row)
+        outlined += any(one.is_claimed for row in parts.judged(rows, 0.05) for one in row)
     assert outlined <= 0.05 * pages + 3 * (0.05 * 0.95 * pages) ** 0.5
 
 
@@ -63,15 +63,15 @@ def test_what_a_later_step_of_holm_tells_its_interval_tells_too(chance):
     shifts = np.linspace(0, 0.2, 400)
     p = [parts.effects(d - shift, part, NAMES, None)["b"].p_value() for shift in shifts]
     d[:, part == 1] -= next(shift for shift, one in zip(shifts, p, strict=True) if one < 0.04)
-    a, b = told(d, part, NAMES)
-    assert a.told and b.told and b.p_adjusted > 0.025 and b.ci[1] == 0.0
+    a, b = expected(d, part, NAMES)
+    assert a.is_claimed and b.is_claimed and b.p_adjusted > 0.025 and b.ci[1] == 0.0
 
 
 def test_holm_and_the_simultaneous_interval_agree_on_the_strongest_part(chance):
     d, part = chance
     d[:, part == 1] += 0.4
-    found = {one.name: one for one in told(d, part, NAMES)}
-    assert found["b"].told and found["b"].p_adjusted <= 0.05
+    found = {one.name: one for one in expected(d, part, NAMES)}
+    assert found["b"].is_claimed and found["b"].p_adjusted <= 0.05
     assert all(found[name].p_adjusted > 0.05 for name in "acd")
 
 

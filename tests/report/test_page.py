@@ -12,7 +12,7 @@ from transferscope.comparison import formatting
 from transferscope.comparison.compare import compare
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, forgetting, learning
-from transferscope.comparison.evidence.predictions import Reader
+from transferscope.comparison.evidence.predictions import PredictionReader
 from transferscope.report import answer, figures, layout, page
 from transferscope.store.record import read_history
 
@@ -66,13 +66,13 @@ def test_every_cell_is_told_with_delta_verdict_and_reason(comparison, html):
     rows = {" ".join(row[1:]) for row in Page(html).rows}
     assert len(rows) == len(comparison) == 15
     for cell in comparison:
-        told = (
+        expected = (
             cell.verdict,
             formatting.signed(cell.delta, "accuracy"),
             formatting.interval(cell.ci_simultaneous, "accuracy"),
             cell.reason,
         )
-        assert any(all(part in row for part in told) for row in rows), told
+        assert any(all(part in row for part in expected) for row in rows), expected
 
 
 def test_gaps_and_collapses_are_told(comparison, html):
@@ -152,22 +152,22 @@ def test_single_seed_and_nothing_at_all_still_give_a_page(tmp_path, comparison):
 def test_what_stands_beside_the_mean_is_told(comparison, html):
     text = Page(html).text
     for cell in comparison:
-        found = flips.of(cell, 0.05, Reader())
+        found = flips.count_flips(cell, 0.05, PredictionReader())
         for one in (found.lost, found.won):
             assert (
                 formatting.signed(one.delta, "accuracy") in text
                 and formatting.interval(one.ci, "accuracy") in text
             )
-        for source in forgetting.of(cell, 0.05):
+        for source in forgetting.measure(cell, 0.05):
             assert formatting.interval(source.ci, "accuracy") in text
-        if found := learning.of(cell, 0.05):
+        if found := learning.compare_curves(cell, 0.05):
             assert formatting.interval(found.area.ci, "accuracy") in text
     assert "By ward" in text and "hidden negative transfer" in text and "lost by the twin" in text
     assert "What the source’s labels are worth" in text and "its being chosen" in text
 
 
 def test_flipped_items_are_pictured_two_dozen_a_cell_at_most(comparison, html):
-    most = max(len(flips.of(cell, 0.05, Reader()).items_lost) for cell in comparison)
+    most = max(len(flips.count_flips(cell, 0.05, PredictionReader()).items_lost) for cell in comparison)
     cards = html.split('<div class="evidence"')[1:]
     pictured = [card.count('<img src="data:image/png;base64,') for card in cards]
     assert len(cards) == len(comparison) and max(pictured) == 24 < most and min(pictured) == 0

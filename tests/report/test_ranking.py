@@ -65,21 +65,21 @@ def test_the_section_is_there_with_predictions_alone(comparison):
 
 def test_it_tells_the_conclusion_and_every_number(comparison):
     (found,) = comparison.rankings
-    told = section(page.render(comparison))
+    expected = section(page.render(comparison))
     assert (
         found.conclusion.startswith("Too few to claim anything: the names of 4 domains")
-        and found.conclusion in told
+        and found.conclusion in expected
     )
     by_name = {score.name: score for score in found.scores}
-    assert by_name["inputs/mmd"].tau == pytest.approx(1) and "τ 1.00, p " in told
+    assert by_name["inputs/mmd"].tau == pytest.approx(1) and "τ 1.00, p " in expected
     assert (
-        "no AUROC: 0 negative and 12 other pairs" in told
-        and "no AUROC: 0 negative and 11 other pairs" in told
+        "no AUROC: 0 negative and 12 other pairs" in expected
+        and "no AUROC: 0 negative and 11 other pairs" in expected
     )
     for point in found.points:
         value = f"{point.values['inputs/mmd']:.3g}".replace("-", "−")
-        assert f"{point.source} → {point.target}" in told and f">{value}<" in told
-        assert formatting.signed(point.delta, "accuracy") in told
+        assert f"{point.source} → {point.target}" in told and f">{value}<" in expected
+        assert formatting.signed(point.delta, "accuracy") in expected
 
 
 def test_a_figure_has_one_point_a_pair_that_has_a_value(comparison):
@@ -101,11 +101,11 @@ def test_two_pairs_are_a_table_without_a_figure(comparison):
             if cell.source and (cell.target, cell.source) in (("d0", "d1"), ("d1", "d0"))
         ],
     )
-    told = section(page.render(few))
+    expected = section(page.render(few))
     assert (
-        "2 pairs of 2 domains; 8 pairs of 4 domains are the least" in told
-        and "<figure" not in told
-        and "d0 → d1" in told
+        "2 pairs of 2 domains; 8 pairs of 4 domains are the least" in expected
+        and "<figure" not in expected
+        and "d0 → d1" in expected
     )
 
 

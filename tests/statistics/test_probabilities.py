@@ -247,7 +247,7 @@ def test_slope_is_that_of_a_logistic_regression():
     truth = rng.normal(size=(500, 4))
     p = 1 / (1 + np.exp(-1.7 * truth - rng.normal(size=truth.shape)))
     found = np.stack([1 - p, np.zeros_like(p), p], axis=-1)
-    gain = Forecasts.of(2 * truth, found).of_side("gain")
+    gain = Forecasts.from_draws(2 * truth, found).of_side("gain")
     expected = (
         LogisticRegression(C=np.inf)
         .fit(np.log(p / (1 - p)).reshape(-1, 1), (2 * truth > 1).ravel())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferscope.statistics.sequential import BUDGET, SEEDS_CANNOT_HELP, Design, Finding, is_futile, look
+from transferscope.statistics.sequential import BUDGET, SEEDS_CANNOT_HELP, Design, Outcome, is_futile, look
 from transferscope.statistics.verdict import Pair, estimate
 
 DESIGN = Design((5, 7, 10), 0.05)
@@ -37,7 +37,7 @@ def noisy(
     return pair_of(delta + spread + rest)
 
 
-def one(pair: Pair, number: int = 1, undecided: int = 1, family: int = 1, design: Design = DESIGN) -> Finding:
+def one(pair: Pair, number: int = 1, undecided: int = 1, family: int = 1, design: Design = DESIGN) -> Outcome:
     [finding] = look([pair], [MARGIN], number, (undecided, undecided), family, design)
     return finding
 
@@ -158,7 +158,7 @@ def families(
     )
 
 
-def run_looks(d: np.ndarray, design: Design = DESIGN, dropping: bool = False) -> list[Finding]:
+def run_looks(d: np.ndarray, design: Design = DESIGN, dropping: bool = False) -> list[Outcome]:
     """The last finding of every cell. dropping: the bug someone will write, cells stopped for futility leave
     the family."""
     m, found = len(d), {}
@@ -256,7 +256,7 @@ def mixed(draws: int, design: Design, seed: int) -> dict[str, float]:
     return dict(zip(names, np.mean(rows, axis=0), strict=True))
 
 
-def called(truth: float, finding: Finding) -> bool:
+def called(truth: float, finding: Outcome) -> bool:
     return finding.verdict == ("positive" if truth > 0 else "negative")
 
 

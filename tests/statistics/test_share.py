@@ -61,9 +61,9 @@ def test_its_interval_holds_what_the_differences_do_not_reject():
 
 @pytest.mark.slow
 def test_it_misses_the_true_share_no_oftener_than_promised():
-    rng, missed, told = np.random.default_rng(5), 0, 0
+    rng, missed, expected = np.random.default_rng(5), 0, 0
     for _ in range(2000):
         found = share_of_way(*arms(rng, items=100, spread=0.05), partial(estimate), 0.05)
-        told += found is not None
+        expected += found is not None
         missed += found is not None and not found.ci[0] <= 0.6 <= found.ci[1]
-    assert told > 1900 and missed / told <= 1.25 * 0.05
+    assert expected > 1900 and missed / expected <= 1.25 * 0.05

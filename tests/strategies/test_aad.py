@@ -6,7 +6,7 @@ import torch
 
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.strategies.aad import AaD
 from transferscope.training.request import resolve
 
@@ -80,5 +80,5 @@ def test_neighbours_and_dispersion_change_what_is_trained(finished):
 
 @pytest.mark.parametrize("value", ["neighbours=0", "decay=-1"])
 def test_values_that_are_none_are_refused(config, value):
-    with pytest.raises(Refused, match="at least 1 and at least 0 are needed"):
+    with pytest.raises(RequestError, match="at least 1 and at least 0 are needed"):
         resolve(config("strategy=aad", f"strategy.{value}"))

@@ -9,10 +9,10 @@ import torch
 from transferscope.backbones.lenet import LeNet
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.adaptive_bn import AdaptiveBN
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 
 def adapted(steps: int, batch_size: int, target: torch.Tensor) -> tuple[Classifier, dict]:
@@ -20,7 +20,7 @@ def adapted(steps: int, batch_size: int, target: torch.Tensor) -> tuple[Classifi
     network = Classifier(MLP((3,), hidden=[4]), classes=2)
     network.train()(torch.randn(50, 3) + 100)  # a source of other statistics
     before = copy.deepcopy(network.state_dict())
-    settings = Settings(
+    settings = FitSettings(
         steps, batch_size, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true"
     )
     fit(AdaptiveBN(network), Pools(unlabelled=target), {}, settings, (0, "test"))
@@ -51,5 +51,5 @@ def test_the_prediction_before_the_first_step_is_the_source_models(finished):
 
 
 def test_a_backbone_without_batch_normalisation_is_refused():
-    with pytest.raises(Refused, match="strategy=adaptive_bn.*no BatchNorm layer"):
+    with pytest.raises(RequestError, match="strategy=adaptive_bn.*no BatchNorm layer"):
         AdaptiveBN(Classifier(LeNet((1, 16, 16)), classes=3))

@@ -10,7 +10,7 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.strategies.adda import ADDA
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 
 @pytest.mark.parametrize("with_labels", [False, True])
@@ -71,7 +71,7 @@ def test_the_source_encoder_and_the_head_stay_and_the_target_encoder_moves():
         strategy,
         pools,
         {},
-        Settings(4, 4, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true"),
+        FitSettings(4, 4, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true"),
         (0, "test"),
     )
     moved = {

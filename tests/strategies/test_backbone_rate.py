@@ -7,13 +7,13 @@ import torch
 
 from transferscope.backbones.mlp import MLP
 from transferscope.catalog import yamls
-from transferscope.data.splits import Labelled, Pools
-from transferscope.errors import NotApplicable, Refused
+from transferscope.data.splits import LabelledData, Pools
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.training import consumption, request
 from transferscope.training.checks import strategy_class
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 PRETRAINED = (
     "backbone.weights=pretrained"  # of which this backbone has none: they are asked for and not loaded
@@ -24,9 +24,11 @@ PRETRAINED = (
 def test_backbone_rate_scales_the_backbones_step_and_not_the_heads(rate):
     labels = torch.arange(12) % 3
     pools = Pools(
-        target=Labelled(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)), labels, labels * 0)
+        target=LabelledData(
+            torch.randn(12, 4, generator=torch.Generator().manual_seed(0)), labels, labels * 0
+        )
     )
-    settings = Settings(1, 12, 1, partial(torch.optim.SGD, lr=0.5), "constant", "cpu", "32-true")
+    settings = FitSettings(1, 12, 1, partial(torch.optim.SGD, lr=0.5), "constant", "cpu", "32-true")
 
     def moved(backbone_rate: float) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
@@ -118,5 +120,7 @@ def test_every_yaml_has_the_key_where_it_is_read():
 
 @pytest.mark.parametrize("rate", ["-0.1", "fast", "true", "inf"])
 def test_a_rate_that_is_no_number_is_refused(config, rate):
-    with pytest.raises(Refused, match="strategy.backbone_rate=.*: a number of at least 0 is needed, or null"):
+    with pytest.raises(
+        RequestError, match="strategy.backbone_rate=.*: a number of at least 0 is needed, or null"
+    ):
         request.resolve(config("strategy=fine_tuning", f"strategy.backbone_rate={rate}"))

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 
 class Slope(Strategy):
@@ -38,8 +38,8 @@ def taken(schedule: str, steps: int = 4) -> tuple[list[float], list[float]]:
     """What each step took from the two weights."""
     torch.manual_seed(0)
     strategy, weights = Slope(), [(0.0, 0.0)]
-    pools = Pools(target=Labelled(torch.zeros(2, 1), torch.tensor([0, 1]), torch.zeros(2)))
-    settings = Settings(steps, 2, steps, partial(torch.optim.SGD, lr=0.5), schedule, "cpu", "32-true")
+    pools = Pools(target=LabelledData(torch.zeros(2, 1), torch.tensor([0, 1]), torch.zeros(2)))
+    settings = FitSettings(steps, 2, steps, partial(torch.optim.SGD, lr=0.5), schedule, "cpu", "32-true")
     fit(
         strategy,
         pools,

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from transferscope.backbones.base import Backbone
-from transferscope.data.splits import Labelled
-from transferscope.errors import Refused
+from transferscope.data.splits import LabelledData
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.bss import BSS
@@ -32,7 +32,7 @@ def bss(**arguments) -> BSS:
 
 
 def batch(inputs: torch.Tensor) -> Batch:
-    return Batch(None, Labelled(inputs, torch.arange(len(inputs)) % 2, torch.zeros(len(inputs))), None)
+    return Batch(None, LabelledData(inputs, torch.arange(len(inputs)) % 2, torch.zeros(len(inputs))), None)
 
 
 DIAGONAL = torch.diag(torch.tensor([3.0, 2.0, 5.0]))  # its singular values are 5, 3 and 2
@@ -61,7 +61,7 @@ def test_its_gradient_shrinks_the_smallest_alone():
 
 
 def test_no_singular_value_is_refused():
-    with pytest.raises(Refused, match="strategy.k=0: .* at least 1"):
+    with pytest.raises(RequestError, match="strategy.k=0: .* at least 1"):
         bss(k=0)
 
 

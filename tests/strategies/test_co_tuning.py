@@ -11,19 +11,19 @@ from scipy.optimize import minimize
 from transferscope.backbones.mlp import MLP
 from transferscope.cli.main import main
 from transferscope.data import shifted_blobs
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.co_tuning import CoTuning, source_given_target
 from transferscope.training import request as requests
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 from transferscope.training.load import load_run
 from transferscope.training.run import build
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]
-TARGET = Labelled(INPUTS, LABELS, torch.zeros(12))
-EVALUATED = {"toy/test": Evaluated(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
+TARGET = LabelledData(INPUTS, LABELS, torch.zeros(12))
+EVALUATED = {"toy/test": EvaluationSet(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
 
 
 def co_tuning(**arguments) -> CoTuning:
@@ -141,7 +141,7 @@ def test_the_source_head_is_the_source_models_and_both_heads_are_trained():
     head = Classifier(MLP((4,), hidden=[8, 6]), classes=5).head
     assert torch.equal(strategy.source.weight, head.weight) and torch.equal(strategy.source.bias, head.bias)
     before = {key: parameter.detach().clone() for key, parameter in strategy.named_parameters()}
-    settings = Settings(4, 12, 1, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
+    settings = FitSettings(4, 12, 1, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
     fit(strategy, Pools(target=TARGET), {}, settings, (0, "test"))
     assert all(not torch.equal(parameter, before[key]) for key, parameter in strategy.named_parameters())
 
@@ -149,7 +149,7 @@ def test_the_source_head_is_the_source_models_and_both_heads_are_trained():
 @pytest.mark.parametrize("last", [4, 8])
 def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
     def run(*where) -> tuple:
-        settings = Settings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+        settings = FitSettings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
         outcome = fit(co_tuning(), Pools(target=TARGET), EVALUATED, settings, (0, "test"), *where)
         history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
         return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history
@@ -169,7 +169,7 @@ def test_it_starts_from_the_source_models_head_where_classes_differ(config, tmp_
         requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name]
     )
     request = requests.resolve(config("strategy=co_tuning", f"store={tmp_path}"))
-    strategy, _ = build(request, request.task())
+    strategy, _ = build(request, request.run_data())
     assert strategy.source.weight.shape == (4, 16) and strategy.network.head.weight.shape == (3, 16)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tiny_adaptation as tiny
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.strategies.consistency import Consistency, cut_out, recoloured
 from transferscope.training.request import resolve
 
@@ -19,10 +19,13 @@ def consistency(threshold: float) -> Consistency:
 
 def by_hand(weights: tiny.Weights, items, threshold: float, predicted_by: tiny.Weights) -> dict[str, float]:
     """predicted_by: the weights that the pseudo-labels come from, which no gradient reaches."""
-    told = tiny.softmax(tiny.logits(predicted_by, items.unlabelled))
+    expected = tiny.softmax(tiny.logits(predicted_by, items.unlabelled))
     strong = tiny.softmax(tiny.logits(weights, items.unlabelled + 0.5))
-    sum_of_sure = -sum(np.log(strong[i, p.argmax()]) for i, p in enumerate(told) if p.max() >= threshold)
-    return {"target": tiny.supervised(weights, items)["target"], "consistency": 2 * sum_of_sure / len(told)}
+    sum_of_sure = -sum(np.log(strong[i, p.argmax()]) for i, p in enumerate(expected) if p.max() >= threshold)
+    return {
+        "target": tiny.supervised(weights, items)["target"],
+        "consistency": 2 * sum_of_sure / len(expected),
+    }
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
@@ -81,5 +84,5 @@ def test_the_unlabelled_items_change_what_is_trained(finished):
 
 
 def test_a_threshold_that_is_no_probability_is_refused(config):
-    with pytest.raises(Refused, match="strategy.threshold=95.0: a probability"):
+    with pytest.raises(RequestError, match="strategy.threshold=95.0: a probability"):
         resolve(config("strategy=consistency", "strategy.threshold=95.0"))

@@ -10,7 +10,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.store.record import read_history
 from transferscope.strategies.base import SIGHTS, Batch, Strategy
@@ -80,15 +80,15 @@ def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budg
             resolve(config(f"strategy={name}", "label_budget=0"))
         return
     request = resolve(config(f"strategy={name}", f"label_budget={budget}"))
-    task, sees = request.task(), strategy.sees - ({"target_labels"} if budget == 0 else set())
+    run_data, sees = request.run_data(), strategy.sees - ({"target_labels"} if budget == 0 else set())
     assert request.sees == sees
-    held = {pool: getattr(task.pools, pool) is not None for pool in task.pools._fields}
+    held = {pool: getattr(run_data.pools, pool) is not None for pool in run_data.pools._fields}
     by_labels = dict.fromkeys(("target", "validation"), "target_labels" in sees)
     assert held == {"source": "source_inputs" in sees, "unlabelled": "target_inputs" in sees, **by_labels}
-    assert task.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
-    set_aside = {"blobs/val"} if "target_labels" in sees else set()
-    set_aside |= {"blobs_shifted/val"} if "source_labels" in request.reached_by else set()
-    assert set(task.evaluated) == {"blobs/test"} | set_aside
+    assert run_data.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
+    quarantine = {"blobs/val"} if "target_labels" in sees else set()
+    quarantine |= {"blobs_shifted/val"} if "source_labels" in request.reached_by else set()
+    assert set(run_data.evaluated) == {"blobs/test"} | quarantine
 
 
 def test_the_record_says_what_it_saw(finished, name):
@@ -197,5 +197,5 @@ def test_what_trains_the_head_alone_moves_nothing_else_and_draws_nothing(name):
     assert not any(weight.requires_grad for weight in trained.network.backbone.parameters())
     before = torch.get_rng_state()
     features = trained.precompute(torch.rand(6, 4, generator=torch.Generator().manual_seed(0)))
-    trained.losses(Batch(None, Labelled(features, torch.arange(6) % 3, torch.zeros(6)), None))
+    trained.losses(Batch(None, LabelledData(features, torch.arange(6) % 3, torch.zeros(6)), None))
     assert torch.equal(torch.get_rng_state(), before)

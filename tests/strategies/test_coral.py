@@ -6,7 +6,7 @@ from scipy.linalg import fractional_matrix_power
 
 from tiny_shallow import items
 from transferscope.backbones.identity import Identity
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.coral import CORAL
 
@@ -38,5 +38,5 @@ def test_the_covariances_meet():
 
 
 def test_a_regularisation_of_nothing_is_refused():
-    with pytest.raises(Refused, match="regularisation=0.0"):
+    with pytest.raises(RequestError, match="regularisation=0.0"):
         method(regularisation=0.0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tiny_adaptation import Linear
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.dann import DANN
@@ -24,8 +24,8 @@ def dann(trade_off: float = 1.0, steps_done: int = 0) -> DANN:
 def batch(with_labels: bool) -> Batch:
     draw = torch.Generator().manual_seed(1)
     inputs = torch.randn(4 + 2 + 5, 3, generator=draw, dtype=torch.float64)
-    source = Labelled(inputs[:4], torch.tensor([0, 1, 2, 0]), torch.zeros(4))
-    target = Labelled(inputs[4:6], torch.tensor([2, 1]), torch.zeros(2)) if with_labels else None
+    source = LabelledData(inputs[:4], torch.tensor([0, 1, 2, 0]), torch.zeros(4))
+    target = LabelledData(inputs[4:6], torch.tensor([2, 1]), torch.zeros(2)) if with_labels else None
     return Batch(source, target, inputs[6:])
 
 

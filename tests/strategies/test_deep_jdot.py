@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment, linprog
 
 import tiny_adaptation as tiny
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.deep_jdot import DeepJDOT, transport_plan
@@ -22,7 +22,7 @@ def batch(source: int = 6, unlabelled: int = 6) -> Batch:
     draw = torch.Generator().manual_seed(1)
     inputs, labels = torch.randn(source, 4, generator=draw), torch.arange(source) % 3
     return Batch(
-        Labelled(inputs, labels, torch.zeros_like(labels)),
+        LabelledData(inputs, labels, torch.zeros_like(labels)),
         None,
         1 + torch.randn(unlabelled, 4, generator=draw),
     )

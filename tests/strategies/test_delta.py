@@ -11,16 +11,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.delta import DELTA
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]
-TARGET = Labelled(INPUTS, LABELS, torch.zeros(12))
-EVALUATED = {"toy/test": Evaluated(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
+TARGET = LabelledData(INPUTS, LABELS, torch.zeros(12))
+EVALUATED = {"toy/test": EvaluationSet(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
 
 
 def delta(**arguments) -> DELTA:
@@ -92,7 +92,7 @@ def test_terms_are_the_attended_distance_of_the_features_and_the_heads_norm():
 
 def run(*where, alpha: float = 0.01) -> tuple:
     strategy = delta(alpha=alpha)
-    settings = Settings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+    settings = FitSettings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
     outcome = fit(strategy, Pools(target=TARGET), EVALUATED, settings, (0, "test"), *where)
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
     return (

@@ -7,12 +7,12 @@ import torch
 
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.timm import Timm
-from transferscope.data.splits import Labelled, Pools
-from transferscope.errors import Refused
+from transferscope.data.splits import LabelledData, Pools
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.discriminative import Discriminative, LayerDecay
 from transferscope.strategies.fine_tuning import FineTuning
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 RATE = 0.5
 
@@ -27,9 +27,9 @@ def taken(make) -> dict[str, torch.Tensor]:
     strategy = make(network())
     labels = torch.arange(12) % 3
     inputs = torch.randn(12, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    settings = Settings(1, 12, 1, partial(torch.optim.SGD, lr=RATE), "constant", "cpu", "32-true")
+    settings = FitSettings(1, 12, 1, partial(torch.optim.SGD, lr=RATE), "constant", "cpu", "32-true")
     before = {key: parameter.detach().clone() for key, parameter in strategy.named_parameters()}
-    fit(strategy.double(), Pools(target=Labelled(inputs, labels, labels * 0)), {}, settings, (0, "test"))
+    fit(strategy.double(), Pools(target=LabelledData(inputs, labels, labels * 0)), {}, settings, (0, "test"))
     return {key: parameter.detach() - before[key] for key, parameter in strategy.named_parameters()}
 
 
@@ -72,9 +72,9 @@ def test_in_a_transformer_it_is_one_block_a_layer_and_every_parameter_has_a_rate
 
 
 def test_rates_that_do_not_descend_to_a_number_are_refused():
-    with pytest.raises(Refused, match="strategy.divisor=0.0: a number above 0"):
+    with pytest.raises(RequestError, match="strategy.divisor=0.0: a number above 0"):
         Discriminative(network(), 0.0)
-    with pytest.raises(Refused, match="strategy.decay=-1.0: a number above 0"):
+    with pytest.raises(RequestError, match="strategy.decay=-1.0: a number above 0"):
         LayerDecay(network(), -1.0)
 
 

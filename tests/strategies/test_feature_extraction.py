@@ -8,17 +8,17 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 STEPS = 20
 
 
-def images() -> Labelled:
+def images() -> LabelledData:
     draw = torch.Generator().manual_seed(0)
-    return Labelled(
+    return LabelledData(
         torch.randint(0, 256, (12, 1, 8, 8), generator=draw, dtype=torch.uint8),
         torch.arange(12) % 3,
         torch.zeros(12),
@@ -34,7 +34,7 @@ def network() -> Classifier:
 
 
 def trained(net: Classifier) -> None:
-    settings = Settings(STEPS, 12, 2, partial(torch.optim.AdamW, lr=0.05), "constant", "cpu", "32-true")
+    settings = FitSettings(STEPS, 12, 2, partial(torch.optim.AdamW, lr=0.05), "constant", "cpu", "32-true")
     fit(FeatureExtraction(net), Pools(target=images()), {}, settings, (0, "test"))
 
 

@@ -11,7 +11,7 @@ from transferscope.training.run import build
 def built(config, store, *overrides):
     """The strategy before its first step, and the weights of the one source model in the store."""
     request = requests.resolve(config("strategy=fine_tuning", f"store={store}", *overrides))
-    strategy, _ = build(request, request.task())
+    strategy, _ = build(request, request.run_data())
     [weights] = (store / ".cache" / "source_models").glob("*.safetensors")
     return strategy, load_file(weights)
 

@@ -14,24 +14,24 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.linear_svm import LinearSVM
 from transferscope.strategies.logistic_regression import LogisticRegression
 from transferscope.strategies.nearest_mean import NearestMean
 from transferscope.strategies.nearest_neighbour import NearestNeighbour
 from transferscope.training import request
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 from transferscope.training.load import load_run
 
 HEADS = [LogisticRegression, LinearSVM, NearestMean, NearestNeighbour]
 NAMES = ["logistic_regression", "linear_svm", "nearest_mean", "nearest_neighbour"]
-SETTINGS = Settings(6, 8, 3, partial(torch.optim.AdamW, lr=0.1), "cosine", "cpu", "32-true")
+SETTINGS = FitSettings(6, 8, 3, partial(torch.optim.AdamW, lr=0.1), "cosine", "cpu", "32-true")
 
 
-def images(size: int, seed: int, classes: int = 3) -> Labelled:
+def images(size: int, seed: int, classes: int = 3) -> LabelledData:
     draw = torch.Generator().manual_seed(seed)
-    return Labelled(
+    return LabelledData(
         torch.randint(0, 256, (size, 1, 8, 8), generator=draw, dtype=torch.uint8),
         torch.arange(size) % classes,
         torch.zeros(size),
@@ -47,7 +47,7 @@ def fitted(make, classes: int = 3, *where) -> tuple:
     """(strategy, outcome, numpy features of 30 training and 40 test images, training labels)"""
     pool, test = images(30, 1, classes), images(40, 2, classes)
     evaluated = {
-        "toy/test": Evaluated(
+        "toy/test": EvaluationSet(
             test.inputs, test.labels, np.arange(40).astype(str), ("a", "b", "c")[:classes], None
         )
     }

@@ -8,21 +8,21 @@ import pytest
 import torch
 
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Evaluated, Labelled, Pools
-from transferscope.errors import Refused
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.gradual_unfreezing import GradualUnfreezing
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-POOLS = Pools(target=Labelled(INPUTS, LABELS, torch.zeros(12)))
-EVALUATED = {"toy/test": Evaluated(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
+POOLS = Pools(target=LabelledData(INPUTS, LABELS, torch.zeros(12)))
+EVALUATED = {"toy/test": EvaluationSet(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
 
 
-def settings(steps: int, evaluations: int) -> Settings:
-    return Settings(steps, 6, evaluations, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+def settings(steps: int, evaluations: int) -> FitSettings:
+    return FitSettings(steps, 6, evaluations, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 
 
 def network() -> Classifier:
@@ -94,7 +94,7 @@ def test_the_schedule_does_not_depend_on_when_it_is_evaluated():
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_share_by_which_nothing_would_thaw_is_refused(share):
-    with pytest.raises(Refused, match=rf"strategy.unfrozen_by={share}: .* at least 0 and below 1"):
+    with pytest.raises(RequestError, match=rf"strategy.unfrozen_by={share}: .* at least 0 and below 1"):
         GradualUnfreezing(network(), share)
 
 

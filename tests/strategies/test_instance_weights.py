@@ -8,7 +8,7 @@ from torch import Tensor
 
 import tiny_adaptation as tiny
 from transferscope.backbones.base import Backbone
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.instance_weights import InstanceWeights
 
@@ -25,7 +25,7 @@ class AsTheyAre(Backbone):
 def fitted(source: Tensor, target: Tensor, **arguments) -> InstanceWeights:
     strategy = InstanceWeights(Classifier(AsTheyAre(source.shape[1]), classes=3), **arguments)
     labels = torch.arange(len(source)) % 3
-    strategy.fit_features(Pools(source=Labelled(source, labels, labels * 0), unlabelled=target))
+    strategy.fit_features(Pools(source=LabelledData(source, labels, labels * 0), unlabelled=target))
     return strategy
 
 

@@ -11,7 +11,7 @@ from planted import skewed_turned
 from toy_fit import SETTINGS
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.iwdan import IWDAN, shift_weights
 from transferscope.training.fit import fit
@@ -104,5 +104,5 @@ def test_trained_on_a_skewed_target_its_weights_come_near_the_true_ratio():
 
 
 def test_a_memory_that_is_no_share_is_refused(config):
-    with pytest.raises(Refused, match="strategy.memory=-1.0"):
+    with pytest.raises(RequestError, match="strategy.memory=-1.0"):
         resolve(config("strategy=iwdan", "strategy.memory=-1.0"))

@@ -8,7 +8,7 @@ from scipy.linalg import eigh, subspace_angles
 from planted_shallow import crossed
 from tiny_shallow import accuracy, items
 from transferscope.backbones.identity import Identity
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.jda import JDA
 from transferscope.strategies.tca import TCA
@@ -50,5 +50,5 @@ def test_later_rounds_gain_where_the_means_meet_and_those_of_the_classes_do_not(
 
 @pytest.mark.parametrize("key", ["rounds", "domain_weight"])
 def test_a_key_of_nothing_is_refused(key):
-    with pytest.raises(Refused, match=f"strategy.{key}=0"):
+    with pytest.raises(RequestError, match=f"strategy.{key}=0"):
         method(**{key: 0})

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from planted_shallow import partly
 from tiny_shallow import fitted, gain, items, kernel_of
 from transferscope.backbones.identity import Identity
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.kmm import KernelMeanMatching, matching_weights, project
 
@@ -76,5 +76,5 @@ def test_labelled_target_items_have_the_weight_one(monkeypatch):
 
 
 def test_a_nearest_neighbour_is_refused():
-    with pytest.raises(Refused, match="classifier=nearest_neighbour"):
+    with pytest.raises(RequestError, match="classifier=nearest_neighbour"):
         method(classifier="nearest_neighbour")

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.l2_sp import L2SP
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-TARGET = Labelled(INPUTS, torch.arange(12) % 3, torch.zeros(12))
+TARGET = LabelledData(INPUTS, torch.arange(12) % 3, torch.zeros(12))
 
 
 def l2_sp(**arguments) -> L2SP:
@@ -23,7 +23,7 @@ def l2_sp(**arguments) -> L2SP:
 
 def trained(steps: int = 30, weight_decay: float = 0.0, **arguments) -> dict[str, torch.Tensor]:
     strategy = l2_sp(**arguments)
-    settings = Settings(
+    settings = FitSettings(
         steps,
         12,
         1,

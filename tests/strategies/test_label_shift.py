@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from planted import unbalanced
 from transferscope.backbones.base import Backbone
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.store.record import read_history
 from transferscope.strategies.label_shift import LabelShift, calibrated, estimated_shares
@@ -86,7 +86,9 @@ def fitted(
     )
     inputs = [torch.from_numpy(x)[:, None].float() for x in (source, target)]
     strategy.fit_features(
-        Pools(source=Labelled(inputs[0], torch.from_numpy(labels), torch.zeros(4000)), unlabelled=inputs[1])
+        Pools(
+            source=LabelledData(inputs[0], torch.from_numpy(labels), torch.zeros(4000)), unlabelled=inputs[1]
+        )
     )
     return strategy, target[:50]
 

@@ -12,11 +12,11 @@ from torch import nn
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.backbones.timm import Timm
-from transferscope.data.splits import Labelled, Pools
-from transferscope.errors import NotApplicable, Refused
+from transferscope.data.splits import LabelledData, Pools
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.lora import LoRA
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 from transferscope.training.load import load_run
 
 
@@ -36,12 +36,12 @@ def trained() -> tuple[Classifier, LoRA]:
     """(the network before, the strategy after a few steps)"""
     before = vit().eval()
     strategy = LoRA(copy.deepcopy(before), rank=4)
-    pools = Pools(target=Labelled(images(), torch.arange(12) % 3, torch.zeros(12)))
+    pools = Pools(target=LabelledData(images(), torch.arange(12) % 3, torch.zeros(12)))
     fit(
         strategy,
         pools,
         {},
-        Settings(
+        FitSettings(
             6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true"
         ),
         (0, "test"),
@@ -119,13 +119,13 @@ def test_pointwise_convolutions_are_adapted_where_that_is_asked_for_and_no_froze
 
 
 def test_a_rank_below_one_is_refused():
-    with pytest.raises(Refused, match="strategy.rank=0: an integer of at least 1"):
+    with pytest.raises(RequestError, match="strategy.rank=0: an integer of at least 1"):
         LoRA(Classifier(MLP((4,)), classes=3), rank=0)
 
 
 def test_without_peft_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(
-        Refused, match=r"strategy=lora: peft is not installed; pip install 'transferscope\[lora\]'"
+        RequestError, match=r"strategy=lora: peft is not installed; pip install 'transferscope\[lora\]'"
     ):
         LoRA(Classifier(MLP((4,)), classes=3))

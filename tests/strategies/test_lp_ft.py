@@ -8,21 +8,21 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Evaluated, Labelled, Pools
-from transferscope.errors import Refused
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.lp_ft import LPFT
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-POOLS = Pools(target=Labelled(INPUTS, LABELS, torch.zeros(12)))
-EVALUATED = {"toy/test": Evaluated(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
+POOLS = Pools(target=LabelledData(INPUTS, LABELS, torch.zeros(12)))
+EVALUATED = {"toy/test": EvaluationSet(INPUTS, LABELS, np.arange(12).astype(str), ("a", "b", "c"), None)}
 RATE = 0.05
 
 
-def settings(batch_size: int) -> Settings:
-    return Settings(12, batch_size, 3, partial(torch.optim.SGD, lr=RATE), "constant", "cpu", "32-true")
+def settings(batch_size: int) -> FitSettings:
+    return FitSettings(12, batch_size, 3, partial(torch.optim.SGD, lr=RATE), "constant", "cpu", "32-true")
 
 
 def network() -> Classifier:
@@ -75,7 +75,7 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
 
 @pytest.mark.parametrize("share", [-0.5, 1.5])
 def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(Refused, match=f"strategy.probe_share={share}: .* from 0 to 1"):
+    with pytest.raises(RequestError, match=f"strategy.probe_share={share}: .* from 0 to 1"):
         LPFT(network(), share)
 
 

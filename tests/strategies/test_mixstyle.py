@@ -13,7 +13,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.backbones.timm import Timm
 from transferscope.cli.main import main
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
@@ -112,7 +112,7 @@ def test_terms_are_the_cross_entropies_of_what_is_labelled():
     strategy = MixStyle(Classifier(Maps((4,)), classes=2)).eval()
     draw = torch.Generator().manual_seed(0)
     source, target = (
-        Labelled(torch.randn(n, 4, generator=draw), torch.arange(n) % 2, torch.zeros(n)) for n in (4, 3)
+        LabelledData(torch.randn(n, 4, generator=draw), torch.arange(n) % 2, torch.zeros(n)) for n in (4, 3)
     )
     terms = strategy.losses(Batch(source, target, None))
     for name, part in (("source", source), ("target", target)):

@@ -175,9 +175,9 @@ def test_it_may_start_from_the_source_model_with_its_head(config, tmp_path, pair
         requests, "load_domain", lambda key, name, *_: {"blobs": pair["blobs"], "blobs_shifted": other}[name]
     )
     request = requests.resolve(config("strategy=multi_task", "initialisation=source", f"store={tmp_path}"))
-    task = request.task()
-    strategy, _ = build(request, task)
-    weights, _ = source_models.source_model(request, task)
+    run_data = request.run_data()
+    strategy, _ = build(request, run_data)
+    weights, _ = source_models.source_model(request, run_data)
     torch.testing.assert_close(strategy.source_head.weight.detach(), weights["head.weight"])
     torch.testing.assert_close(
         strategy.network.backbone.layers[0].weight.detach(), weights["backbone.layers.0.weight"]

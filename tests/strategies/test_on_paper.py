@@ -12,23 +12,23 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, softmax
 
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import Outcome, Settings, fit
+from transferscope.training.fit import FitResult, FitSettings, fit
 
-SETTINGS = Settings(12, 4, 3, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
+SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
 
 
-def labelled(size: int, seed: int) -> Labelled:
+def labelled(size: int, seed: int) -> LabelledData:
     labels = torch.arange(size) % 3
     inputs = torch.randn(size, 4, generator=torch.Generator().manual_seed(seed)) + labels[:, None]
-    return Labelled(inputs, labels, torch.zeros(size, dtype=torch.int64))
+    return LabelledData(inputs, labels, torch.zeros(size, dtype=torch.int64))
 
 
 TEST = labelled(30, seed=1)
 EVALUATED = {
-    "toy/test": Evaluated(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
+    "toy/test": EvaluationSet(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
 }
 SOURCE, TARGET, UNLABELLED = labelled(24, seed=2), labelled(9, seed=3), labelled(18, seed=4).inputs
 
@@ -246,7 +246,7 @@ CASES = {
 }
 
 
-def identity(outcome: Outcome) -> tuple:
+def identity(outcome: FitResult) -> tuple:
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
     return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history
 

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from tiny_shallow import circle, items
 from transferscope.backbones.identity import Identity
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Diverged
 from transferscope.strategies.optimal_transport import LinearOptimalTransport, OptimalTransport
@@ -107,7 +107,7 @@ def test_labelled_target_items_take_no_source_item_of_another_class():
     ],
 )
 def test_a_key_out_of_range_is_refused(make, key, value):
-    with pytest.raises(Refused, match=f"strategy.{key}={value}"):
+    with pytest.raises(RequestError, match=f"strategy.{key}={value}"):
         method(make, **{key: value})
 
 

@@ -12,7 +12,7 @@ from planted import partly_turned
 from toy_fit import SETTINGS
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.pada import PADA
@@ -125,5 +125,5 @@ def test_a_run_on_a_target_of_some_classes_goes_through_and_counts_those_it_has(
 
 
 def test_a_memory_that_is_no_share_is_refused(config):
-    with pytest.raises(Refused, match="strategy.memory=1.5"):
+    with pytest.raises(RequestError, match="strategy.memory=1.5"):
         resolve(config("strategy=pada", "strategy.memory=1.5"))

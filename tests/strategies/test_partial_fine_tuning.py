@@ -8,12 +8,12 @@ import torch
 
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.backbones.timm import Timm
-from transferscope.data.splits import Labelled, Pools
-from transferscope.errors import Refused
+from transferscope.data.splits import LabelledData, Pools
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.partial_fine_tuning import BiasOnly, LastGroups, NormOnly
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 CONVOLUTIONS = ["conv1.0.weight", "conv2.0.weight", "conv3.0.weight"]
 SHIFTS = ["conv1.1.bias", "conv2.1.bias", "conv3.1.bias"]
@@ -33,8 +33,8 @@ def moved(make, net: Classifier) -> set[str]:
     inputs = torch.randint(
         0, 256, (12, 1, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
-    pools = Pools(target=Labelled(inputs, torch.arange(12) % 3, torch.zeros(12)))
-    settings = Settings(
+    pools = Pools(target=LabelledData(inputs, torch.arange(12) % 3, torch.zeros(12)))
+    settings = FitSettings(
         6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true"
     )
     fit(
@@ -97,7 +97,7 @@ def test_frozen_layers_compute_in_training_what_they_do_in_evaluation():
 
 @pytest.mark.parametrize("groups", [-1, 4])
 def test_more_groups_than_there_are_is_refused_in_one_line(groups):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestError) as refusal:
         LastGroups(network(), groups=groups)
     assert (
         str(refusal.value)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from transferscope.calibration.signs import Linear
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.statistics.verdict import Judgement, Pair, judge
 from transferscope.strategies.base import Strategy
@@ -24,13 +24,13 @@ from transferscope.strategies.joint import Joint
 from transferscope.strategies.safe_choice import SafeChoice
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
-SETTINGS = Settings(120, 64, 1, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+SETTINGS = FitSettings(120, 64, 1, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 SEEDS, LABELS, TEST = range(5), 20, 400  # labels a class
 
 
-def items(size: int, draw: int, harm: str = "") -> Labelled:
+def items(size: int, draw: int, harm: str = "") -> LabelledData:
     """Two classes 2.6 standard deviations apart along the first of ten features. A harmful source has 85 % of
     its labels wrong: `label`, of any items; `place`, of items that lie elsewhere along the second feature."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 2
@@ -39,11 +39,13 @@ def items(size: int, draw: int, harm: str = "") -> Labelled:
     wrong = (random.random(size) < 0.85) & bool(harm)
     inputs[:, 1] += 5 * wrong * (harm == "place")
     labels = np.where(wrong, 1 - labels, labels)
-    return Labelled(torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(labels), torch.zeros(size))
+    return LabelledData(
+        torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(labels), torch.zeros(size)
+    )
 
 
 @cache
-def hits(kind: type[Strategy], harm: str, seed: int, settings: Settings = SETTINGS) -> np.ndarray:
+def hits(kind: type[Strategy], harm: str, seed: int, settings: FitSettings = SETTINGS) -> np.ndarray:
     torch.manual_seed(seed)
     network = Classifier(Linear((10,)), classes=2)
     if kind in (FineTuning, SafeChoice):
@@ -58,7 +60,7 @@ def hits(kind: type[Strategy], harm: str, seed: int, settings: Settings = SETTIN
     )
     test = items(TEST, 7)
     evaluated = {
-        "toy/test": Evaluated(test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b"), None)
+        "toy/test": EvaluationSet(test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b"), None)
     }
     outcome = fit(
         strategy, pools, evaluated, settings, (seed, (TargetOnly if kind.beside_scratch else kind).__name__)
@@ -87,7 +89,7 @@ def test_a_safe_choice_gains_where_fine_tuning_does():
     assert fine_tuning.verdict == safe.verdict == "positive"
 
 
-def judgements(kinds: tuple[type[Strategy], ...], harm: str, settings: Settings) -> list[Judgement]:
+def judgements(kinds: tuple[type[Strategy], ...], harm: str, settings: FitSettings) -> list[Judgement]:
     """Each against scratch, as one family."""
     scratch = np.stack([hits(TargetOnly, "", seed, settings) for seed in SEEDS])
     none = np.zeros(len(SEEDS), dtype=bool)

@@ -42,12 +42,12 @@ from toy_fit import SETTINGS
 from transferscope.backbones.base import Backbone
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Evaluated, Pools
+from transferscope.data.splits import EvaluationSet, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.statistics.verdict import Judgement
 from transferscope.strategies.base import TRANSFERRED_RATE
 from transferscope.strategies.source_only import SourceOnly
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 CONF = Path(__file__).parents[2] / "conf" / "strategy"
 
@@ -66,7 +66,7 @@ class Normalised(Backbone):
         return self.last(self.first(inputs))
 
 
-def settings(shift) -> Settings:
+def settings(shift) -> FitSettings:
     return SETTINGS._replace(steps={paired: 60, styled: 100, tinted: 60}.get(shift, SETTINGS.steps))
 
 
@@ -115,7 +115,7 @@ def hits(config):
         )
         test = shift(TEST, 7, True)
         evaluated = {
-            "toy/test": Evaluated(
+            "toy/test": EvaluationSet(
                 test.inputs, test.labels, np.arange(TEST).astype(str), ("a", "b", "c"), None
             )
         }

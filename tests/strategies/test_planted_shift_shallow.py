@@ -51,13 +51,15 @@ def judged(config):
     def judgement(name, shift, alike=(), keys=()):
         _, labels = shift(TEST, 7, True)
         return verdict(
-            hits(name, shift, (*alike, *keys)), hits(beside(name), shift, alike), np.bincount(labels).min()
+            hits(name, shift, (*alike, *keys)),
+            hits(compared_rows(name), shift, alike),
+            np.bincount(labels).min(),
         )
 
     return judgement
 
 
-def beside(name: str) -> str:
+def compared_rows(name: str) -> str:
     """The classifier that the method's yaml has, without the method."""
     return "source_svm" if name == "kmm" else "source_nearest_neighbour"
 

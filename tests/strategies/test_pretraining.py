@@ -13,7 +13,7 @@ from toy_fit import SETTINGS, hits, items
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.cli.main import main
 from transferscope.data.domain import Domain
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.store import record
@@ -52,7 +52,7 @@ def test_each_image_is_asked_for_in_its_four_turns():
         for turn in range(4):
             z = weight @ np.array(corners[turn:] + corners[:turn]) + bias
             expected.append(np.log(np.exp(z).sum()) - z[turn])
-    terms = strategy.losses(Batch(Labelled(images, torch.full((3,), -1), torch.zeros(3)), None, None))
+    terms = strategy.losses(Batch(LabelledData(images, torch.full((3,), -1), torch.zeros(3)), None, None))
     assert terms["rotation"].item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_pictures_that_a_turn_does_not_leave_their_shape_are_refused():
         NotApplicable, match="pictures of 4 x 6 pixels change their shape when turned; give image_size"
     ):
         Rotation(Classifier(Corners(), classes=4)).losses(
-            Batch(Labelled(images, torch.full((2,), -1), torch.zeros(2)), None, None)
+            Batch(LabelledData(images, torch.full((2,), -1), torch.zeros(2)), None, None)
         )
 
 
@@ -218,7 +218,7 @@ def test_what_cannot_be_is_refused_in_one_line(arguments, said, tmp_path, capsys
 ARROW = np.array([[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0]])
 
 
-def arrows(size: int, draw: int, turned: bool) -> Labelled:
+def arrows(size: int, draw: int, turned: bool) -> LabelledData:
     """An arrow somewhere in a noisy image: upright in the source, and in the target the class is where it
     points."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 4
@@ -228,7 +228,7 @@ def arrows(size: int, draw: int, turned: bool) -> Labelled:
     return items(np.clip(80 + 80 * images, 0, 255).astype(np.uint8)[:, None], labels)
 
 
-def tints(size: int, draw: int, turned: bool) -> Labelled:
+def tints(size: int, draw: int, turned: bool) -> LabelledData:
     """Noise of any brightness, and the class is a tint of it."""
     random, labels = np.random.default_rng(draw), np.arange(size) % 3
     grey = random.uniform(30, 180, size=(size, 1, 1, 1)) * np.clip(

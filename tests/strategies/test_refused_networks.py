@@ -6,7 +6,7 @@ import json
 import pytest
 
 from transferscope.cli.main import main
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.training.request import resolve
 
 DIGITS = ("target=handwritten_digits", "source=printed_digits")
@@ -24,7 +24,7 @@ RESNET, VIT = (
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "expected"),
     [
         (
             ("strategy=last_groups", "strategy.groups=4", *SMALL_CNN, "image_size=16"),
@@ -47,10 +47,10 @@ RESNET, VIT = (
         (("strategy=fine_tuning",), "backbone=mlp: takes arrays (d,)"),
     ],
 )
-def test_what_does_not_go_together_is_not_applicable_in_one_line(config, overrides, told):
+def test_what_does_not_go_together_is_not_applicable_in_one_line(config, overrides, expected):
     with pytest.raises(NotApplicable) as refusal:
         resolve(config(*DIGITS, *overrides))
-    assert str(refusal.value).startswith(told) and "\n" not in str(refusal.value)
+    assert str(refusal.value).startswith(expected) and "\n" not in str(refusal.value)
 
 
 def test_what_goes_together_is_not_refused(config):
@@ -62,7 +62,7 @@ def test_what_goes_together_is_not_refused(config):
     ["strategy=lp_ft strategy.probe_share=2", "strategy=bss strategy.k=0", "strategy=lora strategy.rank=0"],
 )
 def test_a_value_that_no_network_could_serve_is_refused(config, value):
-    with pytest.raises(Refused, match=value.split()[1] + ": ") as refusal:
+    with pytest.raises(RequestError, match=value.split()[1] + ": ") as refusal:
         resolve(config(*value.split()))
     assert not isinstance(refusal.value, NotApplicable)
 

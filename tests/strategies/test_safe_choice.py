@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from tiny_adaptation import Linear, network
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.store.record import read_history
 from transferscope.strategies.safe_choice import SafeChoice
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 from transferscope.training.load import load_run
 
 
@@ -27,9 +27,9 @@ def validators(run, step: int) -> dict[str, float]:
     return {key: value for key, value in row.items() if key.startswith("validator/")}
 
 
-def pool(size: int, draw: int = 0) -> Labelled:
+def pool(size: int, draw: int = 0) -> LabelledData:
     random, labels = torch.Generator().manual_seed(draw), torch.arange(size) % 3
-    return Labelled(torch.randn(size, 3, generator=random) + labels[:, None], labels, torch.zeros(size))
+    return LabelledData(torch.randn(size, 3, generator=random) + labels[:, None], labels, torch.zeros(size))
 
 
 @pytest.mark.parametrize("others", [(), ("twin=true",), ("label_budget=2",)])
@@ -84,7 +84,7 @@ class Told(nn.Module):
 def test_the_rule_by_hand(transfer, chosen):
     strategy = SafeChoice(network())
     strategy.alone, strategy.network = Told([0.5, 0.5, 0.5]), Told(transfer)
-    validation = Labelled(torch.zeros(3, 1), torch.zeros(3, dtype=torch.int64), torch.zeros(3))
+    validation = LabelledData(torch.zeros(3, 1), torch.zeros(3, dtype=torch.int64), torch.zeros(3))
     assert strategy.begin_evaluation(Pools(validation=validation)) == {"choice/transfer": float(chosen)}
     assert strategy.predictor is (strategy.network if chosen else strategy.alone)
 
@@ -95,10 +95,10 @@ class Dropping(Linear):
 
 
 def test_dropout_of_the_other_arm_leaves_the_scratch_arm_its_own_draws():
-    settings = Settings(20, 6, 2, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+    settings = FitSettings(20, 6, 2, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
     test = pool(30, draw=1)
     evaluated = {
-        "toy/test": Evaluated(test.inputs, test.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
+        "toy/test": EvaluationSet(test.inputs, test.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
     }
     outcomes = []
     for kind in (TargetOnly, SafeChoice):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tiny_adaptation as tiny
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.sar import SAR
@@ -103,5 +103,5 @@ def test_the_filter_and_the_push_change_what_is_trained(finished):
 
 @pytest.mark.parametrize("value", ["threshold=0", "radius=-1"])
 def test_values_that_are_none_are_refused(config, value):
-    with pytest.raises(Refused, match="above 0, and at least 0, are needed"):
+    with pytest.raises(RequestError, match="above 0, and at least 0, are needed"):
         resolve(config("strategy=sar", f"strategy.{value}"))

@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 from tiny_shallow import accuracy, circle, fitted, labelled, predicted
 from transferscope.backbones.identity import Identity
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.source_classifier import SourceClassifier
 from transferscope.strategies.tca import TCA
@@ -118,8 +118,8 @@ def test_labelled_target_items_join_the_training_set(make):
     target, labels, _ = circle(60, 1)
     wrong = (source, random.permutation(np.arange(60) % 3))  # the source tells nothing
     alone = predicted(fitted(make, wrong, target), target).argmax(1)
-    beside = predicted(fitted(make, wrong, target, known=(target, labels)), target).argmax(1)
-    assert (alone == labels).mean() < 0.7 and (beside == labels).mean() > 0.95
+    compared_rows = predicted(fitted(make, wrong, target, known=(target, labels)), target).argmax(1)
+    assert (alone == labels).mean() < 0.7 and (compared_rows == labels).mean() > 0.95
 
 
 def test_a_constant_feature_is_no_trouble():
@@ -151,7 +151,7 @@ def test_transductive_sees_the_test_inputs_as_well(train, name):
 
 
 def test_a_classifier_that_is_none_is_refused(config):
-    with pytest.raises(Refused, match="strategy.classifier=knn"):
+    with pytest.raises(RequestError, match="strategy.classifier=knn"):
         request.resolve(config("strategy=coral", "strategy.classifier=knn"))
-    with pytest.raises(Refused, match="strategy.C=0"):
+    with pytest.raises(RequestError, match="strategy.C=0"):
         request.resolve(config("strategy=coral", "strategy.C=0.0"))

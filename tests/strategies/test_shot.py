@@ -10,7 +10,7 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.strategies.shot import SHOT
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
 
 def nearest(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_the_head_stays_and_the_backbone_moves():
         strategy,
         pools,
         {},
-        Settings(4, 4, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true"),
+        FitSettings(4, 4, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true"),
         (0, "test"),
     )
     moved = {

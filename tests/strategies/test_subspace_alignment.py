@@ -6,7 +6,7 @@ from sklearn import decomposition
 
 from tiny_shallow import items
 from transferscope.backbones.identity import Identity
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.pca import PCA
 from transferscope.strategies.subspace_alignment import SubspaceAlignment
@@ -46,5 +46,5 @@ def test_more_dimensions_than_the_smaller_domain_has_are_cut():
         GIVEN._replace(target=GIVEN.target[:4])
     )
     assert adapted.projection.shape == (6, 3)
-    with pytest.raises(Refused, match="dimensions=0"):
+    with pytest.raises(RequestError, match="dimensions=0"):
         SubspaceAlignment(Classifier(Identity((6,)), 3), dimensions=0)

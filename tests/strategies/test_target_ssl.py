@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Labelled
+from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.target_ssl import TargetSSL
@@ -22,7 +22,7 @@ def test_the_entropys_weight_grows_linearly_over_the_steps(steps_done, weight):
         torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 1.0]])
     )  # a labelled item, then two unlabelled ones
     strategy.logits = lambda inputs: logits[: len(inputs)]
-    target = Labelled(torch.zeros(1, 2), torch.tensor([1]), torch.zeros(1))
+    target = LabelledData(torch.zeros(1, 2), torch.tensor([1]), torch.zeros(1))
     terms = strategy.losses(Batch(None, target, torch.zeros(2, 2)))
     entropy = (-0.25 * np.log(0.25) - 0.75 * np.log(0.75) + np.log(2)) / 2
     np.testing.assert_allclose(

@@ -7,7 +7,7 @@ from scipy.linalg import eigh, subspace_angles
 from planted_shallow import apart
 from tiny_shallow import fitted, gain, items, kernel_of, predicted
 from transferscope.backbones.identity import Identity
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.shallow import Items
 from transferscope.strategies.tca import TCA, transfer_components
@@ -96,7 +96,7 @@ def test_a_later_item_is_mapped_as_one_that_was_there(kernel):
 
 @pytest.mark.parametrize("key", ["dimensions", "penalty", "bandwidth"])
 def test_a_key_of_nothing_is_refused(key):
-    with pytest.raises(Refused, match=f"strategy.{key}=0"):
+    with pytest.raises(RequestError, match=f"strategy.{key}=0"):
         method(**{key: 0})
 
 

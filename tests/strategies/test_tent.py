@@ -13,13 +13,13 @@ from transferscope.backbones.lenet import LeNet
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.tent import Tent
-from transferscope.training.fit import Settings, fit
+from transferscope.training.fit import FitSettings, fit
 
-SETTINGS = Settings(6, 8, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true")
+SETTINGS = FitSettings(6, 8, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true")
 
 
 def test_the_loss_is_the_entropy_and_its_gradient_goes_to_scale_and_shift_alone():
@@ -71,7 +71,7 @@ def test_scale_and_shift_that_it_adds_leave_the_source_model_as_it_is():
 
 
 def test_a_backbone_without_normalisation_is_refused():
-    with pytest.raises(Refused, match="strategy=tent.*no normalisation layer"):
+    with pytest.raises(RequestError, match="strategy=tent.*no normalisation layer"):
         Tent(Classifier(LeNet((1, 16, 16)), classes=3))
 
 

@@ -7,7 +7,7 @@ import torch
 
 from transferscope.backbones.mlp import MLP
 from transferscope.data.augmentation import kornia_module
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training.request import resolve
@@ -43,7 +43,9 @@ def test_runs_that_use_none_of_them_are_what_they_were(config):
 def test_each_makes_another_run_and_where_it_reaches_it_another_source_model(config, keys, same_source_model):
     one, other = (resolve(config("strategy=fine_tuning", *DIGITS, *more)) for more in ((), keys))
     assert one.fingerprint != other.fingerprint
-    assert (source_model_key(one, one.task()) == source_model_key(other, other.task())) == same_source_model
+    assert (
+        source_model_key(one, one.run_data()) == source_model_key(other, other.run_data())
+    ) == same_source_model
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_each_makes_another_run_and_where_it_reaches_it_another_source_model(con
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line(config, value, told):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestError) as refusal:
         resolve(config("strategy=fine_tuning", value))
     assert str(refusal.value).startswith(told) and "\n" not in str(refusal.value)
 
@@ -138,7 +140,7 @@ def test_without_kornia_one_line_says_what_to_install(config, monkeypatch):
     kornia_module.cache_clear()
     monkeypatch.setitem(sys.modules, "kornia.augmentation", None)
     with pytest.raises(
-        Refused,
+        RequestError,
         match=(
             r"trainer.augmentation=affine: kornia is not installed; pip install "
             r"'transferscope\[augmentation\]'"

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tiny_adaptation import Linear, network
-from transferscope.data.splits import Labelled, Pools
-from transferscope.errors import Refused
+from transferscope.data.splits import LabelledData, Pools
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.store.record import read_history
 from transferscope.strategies.wise_ft import WiSEFT
@@ -39,7 +39,7 @@ def between(start: float, tuned: float, alpha: float | None = None) -> WiSEFT:
 
 def validation(inputs: list[float], labels: list[int]) -> Pools:
     return Pools(
-        validation=Labelled(torch.tensor(inputs)[:, None], torch.tensor(labels), torch.zeros(len(labels)))
+        validation=LabelledData(torch.tensor(inputs)[:, None], torch.tensor(labels), torch.zeros(len(labels)))
     )
 
 
@@ -107,5 +107,5 @@ def test_a_kept_model_answers_as_the_run_chose(train, pair, budget):
 
 
 def test_a_share_that_is_none_is_refused(config):
-    with pytest.raises(Refused, match="strategy.alpha=2.0: allowed"):
+    with pytest.raises(RequestError, match="strategy.alpha=2.0: allowed"):
         resolve(config("strategy=wise_ft", "strategy.alpha=2.0"))

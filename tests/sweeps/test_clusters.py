@@ -73,17 +73,17 @@ class IsLate(TargetOnly):
 def until_gate_opens(folder: Path, name: str, kind: str) -> tuple[Path, Path]:
     """A strategy that gets no further than its first interval until a file is there. Gives the file and a
     folder for --config-dir."""
-    shelf = folder / "conf" / "strategy"
-    shelf.mkdir(parents=True)
-    (shelf / f"{name}.yaml").write_text(f"_target_: held_up.{kind}\nname: {name}\nstarts_from: random\n")
+    choices = folder / "conf" / "strategy"
+    choices.mkdir(parents=True)
+    (choices / f"{name}.yaml").write_text(f"_target_: held_up.{kind}\nname: {name}\nstarts_from: random\n")
     (folder / "held_up.py").write_text(HELD_UP.format(gate=str(folder / "gate")))
-    return folder / "gate", shelf.parent
+    return folder / "gate", choices.parent
 
 
 def test_a_job_whose_time_is_over_is_taken_up_where_it_stood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, shelves = until_gate_opens(tmp_path, "late", "IsLate")
+    gate, registry = until_gate_opens(tmp_path, "late", "IsLate")
     monkeypatch.syspath_prepend(tmp_path)
     store = tmp_path / "runs"
     grid = [
@@ -92,7 +92,7 @@ def test_a_job_whose_time_is_over_is_taken_up_where_it_stood(
         *SMALL,
         "source=null",
         "strategy=late",
-        f"--config-dir={shelves}",
+        f"--config-dir={registry}",
         "hydra/launcher=basic",
     ]
     assert main([*grid, f"store={store}"]) == 1
@@ -286,11 +286,11 @@ def test_a_sweep_on_slurm_survives_a_cancelled_job_and_goes_on_by_the_same_comma
     slurm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = slurm / "runs"
-    gate, shelves = until_gate_opens(slurm, "waits", "Waits")
+    gate, registry = until_gate_opens(slurm, "waits", "Waits")
     monkeypatch.setenv("PYTHONPATH", str(slurm))
     monkeypatch.syspath_prepend(slurm)
     transferscope = [sys.executable, "-m", "transferscope.cli"]
-    grid = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,waits", "seed=0,1", f"--config-dir={shelves}"]
+    grid = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,waits", "seed=0,1", f"--config-dir={registry}"]
     cluster = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=debug",
         "hydra.launcher.timeout_min=5",
                "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1"]  # fmt: skip
@@ -302,7 +302,7 @@ def test_a_sweep_on_slurm_survives_a_cancelled_job_and_goes_on_by_the_same_comma
         until(
             lambda: len(record.run_folders(store)) == 4 and len(running(store)) == 2,
             180,
-            "four runs done and two waiting were expected",
+            "four runs done and two waiting were told",
         )
         watch = subprocess.Popen(
             [*transferscope, "status", str(store), "--watch"], stdout=subprocess.PIPE, text=True
@@ -346,7 +346,7 @@ def test_a_job_whose_time_is_over_is_requeued_as_often_as_asked_and_then_crashed
     slurm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = slurm / "runs"
-    gate, shelves = until_gate_opens(slurm, "waits", "Waits")
+    gate, registry = until_gate_opens(slurm, "waits", "Waits")
     monkeypatch.setenv("PYTHONPATH", str(slurm))
     monkeypatch.syspath_prepend(slurm)
     command = [
@@ -355,7 +355,7 @@ def test_a_job_whose_time_is_over_is_requeued_as_often_as_asked_and_then_crashed
         *SMALL,
         "source=null",
         "strategy=waits",
-        f"--config-dir={shelves}",
+        f"--config-dir={registry}",
         f"store={store}",
     ]
     cluster = [

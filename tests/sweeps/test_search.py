@@ -194,14 +194,14 @@ def test_trials_that_wait_for_others_are_proposed_the_same_again(
         "sweep=mine",
     ]
     assert run(*more, store=tmp_path) == 0
-    told = capsys.readouterr()
+    expected = capsys.readouterr()
     assert (
-        told.err.count("sweep mine: 2 runs, 0 done") == 3
+        expected.err.count("sweep mine: 2 runs, 0 done") == 3
     )  # the first of each strategy, then the second, then the winners
     before = search_of(tmp_path)
     assert run(*more, "hydra.launcher.n_jobs=1", store=tmp_path) == 0
     assert search_of(tmp_path) == before
-    assert capsys.readouterr().out == told.out
+    assert capsys.readouterr().out == expected.out
 
 
 def test_it_waits_for_a_failed_trial(
@@ -216,9 +216,11 @@ def test_it_waits_for_a_failed_trial(
         "            raise ArithmeticError('planted')\n"
         "        return super().losses(batch)\n"
     )
-    shelf = tmp_path / "conf" / "strategy"
-    shelf.mkdir(parents=True)
-    (shelf / "brittle.yaml").write_text("_target_: own_brittle.Brittle\nname: brittle\nstarts_from: random\n")
+    choices = tmp_path / "conf" / "strategy"
+    choices.mkdir(parents=True)
+    (choices / "brittle.yaml").write_text(
+        "_target_: own_brittle.Brittle\nname: brittle\nstarts_from: random\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("BROKEN", "1")
     grid = [
@@ -250,7 +252,7 @@ def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.Capture
     study, before = studies_of(copied)["dann"], len(record.run_folders(copied))
     values = study["trials"][study["selected"]]["values"]
     text = (folder / "experiment" / "dann-blobs_shifted-blobs-20.yaml").read_text()
-    told = (
+    expected = (
         "search mine of 2",
         "random",
         "1 seed a trial, from 1000 on",
@@ -258,7 +260,7 @@ def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.Capture
         f"trial {study['selected'] + 1} of 3",
         "interval(0, 1)",
     )
-    assert all(part in text for part in told), text
+    assert all(part in text for part in expected), text
     capsys.readouterr()
     given = [
         "experiment=dann-blobs_shifted-blobs-20",
@@ -304,7 +306,7 @@ def test_the_report_shows_what_tuning_was_worth(finished: Path, copied: Path) ->
     assert f'<td class="r">{np.mean(scores):.3f}</td>' in section  # the best of one
     assert (
         "accuracy on the part of the label budget that is set aside" in section
-        and "expected best of so many trials" in section
+        and "told best of so many trials" in section
     )
     record.plan_path(copied, "mine").unlink()
     assert '<section id="search"' not in page.render(compare(copied))
@@ -394,10 +396,10 @@ def test_the_keys_need_the_flag_and_the_flag_a_sweep(tmp_path: Path, capsys: pyt
 
 def test_what_was_planned_is_kept_to(copied: Path, capsys: pytest.CaptureFixture) -> None:
     before = search_of(copied)
-    for arguments, told in (
+    for arguments, expected in (
         (["search.trials=4"], "sweep=mine: planned with trials 3"),
         (["trainer.steps=13"], "sweep=mine: planned with other strategies"),
     ):
         assert run(*GRID, *arguments, store=copied) == 2
-        assert told in capsys.readouterr().err
+        assert expected in capsys.readouterr().err
     assert search_of(copied) == before

@@ -118,8 +118,10 @@ def test_a_repeat_trains_nothing_and_tells_the_result(
         for store in (copied, finished)
     ]
     assert lengthened[0] == lengthened[1] and steps_of(copied) == steps_of(finished)
-    told, where = capsys.readouterr().out.splitlines()
-    assert told.startswith("fine_tuning  blobs_shifted → blobs  20 labels: undecided at 4 times the steps (")
+    expected, where = capsys.readouterr().out.splitlines()
+    assert expected.startswith(
+        "fine_tuning  blobs_shifted → blobs  20 labels: undecided at 4 times the steps ("
+    )
     assert where == (
         f"verdicts: transferscope compare {copied / 'sweeps' / 'mine'} --baseline scratch --metric "
         "accuracy --margin 0.01 --alpha 0.05"

@@ -217,10 +217,12 @@ def test_a_repeat_tells_the_result_and_decides_nothing_again(
     before = plan_of(copied)
     assert run(*GRID, store=copied) == 0
     assert plan_of(copied) == before
-    told = capsys.readouterr().out.splitlines()
-    assert "source_only" in told[0] and "negative, decided at look 1 with 4 seeds; Δ -0.123" in told[0]
-    assert "fine_tuning" in told[1] and "6 seeds" in told[1]
-    assert told[2] == "16 runs and 2 source trainings instead of 18 runs, baselines counted: 0% saved"
+    expected = capsys.readouterr().out.splitlines()
+    assert (
+        "source_only" in expected[0] and "negative, decided at look 1 with 4 seeds; Δ -0.123" in expected[0]
+    )
+    assert "fine_tuning" in expected[1] and "6 seeds" in expected[1]
+    assert expected[2] == "16 runs and 2 source trainings instead of 18 runs, baselines counted: 0% saved"
 
 
 def test_the_plan_is_on_disk_before_the_first_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,9 +334,11 @@ def test_a_look_waits_for_a_failed_run(
         "            raise ArithmeticError('planted')\n"
         "        return super().losses(batch)\n"
     )
-    shelf = tmp_path / "conf" / "strategy"
-    shelf.mkdir(parents=True)
-    (shelf / "fragile.yaml").write_text("_target_: own_fragile.Fragile\nname: fragile\nstarts_from: random\n")
+    choices = tmp_path / "conf" / "strategy"
+    choices.mkdir(parents=True)
+    (choices / "fragile.yaml").write_text(
+        "_target_: own_fragile.Fragile\nname: fragile\nstarts_from: random\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("BROKEN", "1")
     grid = [
@@ -414,13 +418,13 @@ def test_a_single_run_is_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture)
 
 def test_what_was_planned_is_kept_to(copied: Path, capsys: pytest.CaptureFixture) -> None:
     before = plan_of(copied)
-    for arguments, told in (
+    for arguments, expected in (
         (["until_decided.alpha=0.1"], "sweep=mine: planned with alpha 0.05"),
         (["until_decided.looks=[4,5,7]"], "sweep=mine: planned with looks [4, 5, 6]"),
         (["trainer.steps=41"], "sweep=mine: planned with other cells"),
     ):
         assert run(*GRID, *arguments, store=copied) == 2
-        assert told in capsys.readouterr().err
+        assert expected in capsys.readouterr().err
     change(copied, lambda plan: plan.pop("sequential"))
     assert run(*GRID, store=copied) == 2
     assert "planned before without looks" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from transferscope.comparison import formatting
 from transferscope.comparison.margins import Margin
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics.verdict import Pair, judge
 from transferscope.tasks.metrics import JUDGED, METRICS, log_likelihood
 
@@ -73,7 +73,7 @@ def test_a_margin_is_in_the_metrics_unit():
         ("nan", "brier"),
         ("a point", "accuracy"),
     ):
-        with pytest.raises(Refused, match=f"--margin {margin}: the smallest difference that matters"):
+        with pytest.raises(RequestError, match=f"--margin {margin}: the smallest difference that matters"):
             Margin.parse(margin, metric)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.transferability import available
 from transferscope.transferability.gbc import FLOOR, gbc
 from transferscope.transferability.h_score import h_score
@@ -110,7 +110,9 @@ def test_one_item_in_a_class_has_a_score_or_a_reason(name: str) -> None:
     features, labels = classes_apart(1.0, n=12)
     labels[0] = 3
     if name == "gbc":
-        with pytest.raises(Refused, match="gbc: class 3 has 1 labelled item; at least 2 a class are needed"):
+        with pytest.raises(
+            RequestError, match="gbc: class 3 has 1 labelled item; at least 2 a class are needed"
+        ):
             score(name, features, labels)
     else:
         assert math.isfinite(score(name, features, labels))
@@ -126,7 +128,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(name: str) -> None:
         (features, labels[:-1], "labels"),
         (features, 0 * labels, "1 class"),
     ):
-        with pytest.raises(Refused, match=rf"^{name}: .*{why}"):
+        with pytest.raises(RequestError, match=rf"^{name}: .*{why}"):
             OF_FEATURES[name](f, y)
 
 
@@ -190,7 +192,7 @@ def test_leep_of_a_model_that_says_nothing_is_the_entropy_of_the_labels() -> Non
         -entropy
     )  # and classes that are never predicted do not matter
     for wrong in (np.full((4, 5), 0.3), np.full((4, 5), np.nan), np.full((3, 5), 0.2)):
-        with pytest.raises(Refused, match="^leep: "):
+        with pytest.raises(RequestError, match="^leep: "):
             leep(wrong, labels)
 
 
@@ -198,7 +200,7 @@ def test_nce_by_explicit_sums() -> None:
     predictions, labels = np.array([0, 0, 0, 2, 2, 5]), np.array([1, 1, 0, 0, 1, 0])
     expected = 2 / 6 * math.log(2 / 3) + 1 / 6 * math.log(1 / 3) + 2 * (1 / 6) * math.log(1 / 2) + 0
     assert nce(predictions, labels) == pytest.approx(expected)
-    with pytest.raises(Refused, match="^nce: "):
+    with pytest.raises(RequestError, match="^nce: "):
         nce(predictions[:-1], labels)
 
 
@@ -215,7 +217,7 @@ def test_h_score_with_shrinkage_in_closed_form() -> None:
     features, labels = np.array([[-3.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [3.0, 1.0]]), np.array([0, 0, 1, 1])
     # covariance diag(5, 1), class means ±(2, 0): with a = ½ the shrunk one is diag(4, 2), so ½ · 4 / 4
     assert h_score(features, labels, shrinkage=0.5) == pytest.approx(0.5)
-    with pytest.raises(Refused, match="shrinkage=2"):
+    with pytest.raises(RequestError, match="shrinkage=2"):
         h_score(features, labels, shrinkage=2)
 
 

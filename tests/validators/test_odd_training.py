@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from transferscope.backbones.mlp import MLP
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import evaluate
-from transferscope.training.fit import Outcome, Settings, fit
+from transferscope.training.fit import FitResult, FitSettings, fit
 
 LABELS = torch.arange(90) % 3
-TEST = Evaluated(
+TEST = EvaluationSet(
     torch.randn(90, 4, generator=torch.Generator().manual_seed(1)),
     LABELS,
     np.arange(90).astype(str),
@@ -24,24 +24,24 @@ TEST = Evaluated(
 )
 
 
-def trained(kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **arguments) -> Outcome:
+def trained(kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **arguments) -> FitResult:
     """On blobs; the source is the target moved by `shift`."""
     torch.manual_seed(0)
     items = TEST.inputs + 3 * torch.nn.functional.one_hot(LABELS, 4)
-    target, source = (Labelled(inputs, LABELS, torch.zeros(90)) for inputs in (items, items + shift))
+    target, source = (LabelledData(inputs, LABELS, torch.zeros(90)) for inputs in (items, items + shift))
     strategy = kind(Classifier(MLP((4,), hidden=[16]), classes=3), **arguments)
     pools = Pools(source, target, items) if kind is DANN else Pools(target=target)
-    settings = Settings(150, 32, 3, partial(torch.optim.AdamW, lr=rate), "constant", "cpu", "32-true")
+    settings = FitSettings(150, 32, 3, partial(torch.optim.AdamW, lr=rate), "constant", "cpu", "32-true")
     return fit(
         strategy,
         pools,
-        {"toy/test": Evaluated(items, LABELS, TEST.ids, TEST.classes, None)},
+        {"toy/test": EvaluationSet(items, LABELS, TEST.ids, TEST.classes, None)},
         settings,
         (0, "odd"),
     )
 
 
-def collapse(outcome: Outcome) -> str:
+def collapse(outcome: FitResult) -> str:
     return evaluate.collapse(outcome, "toy/test", LABELS)
 
 
@@ -68,9 +68,9 @@ def test_a_strategy_without_discriminator_has_no_such_flag():
 
 def test_only_the_last_interval_counts():
     rows = [{"step": 0}, {"step": 1, "loss/domain": 0.01}, {"step": 2, "loss/domain": 0.6}]
-    assert evaluate.flags(Outcome(history=rows)) == []
-    assert evaluate.flags(Outcome(history=rows[:2])) == ["saturated discriminator"]
-    assert evaluate.flags(Outcome(history=rows[:1])) == []  # diverged before the first interval ended
+    assert evaluate.flags(FitResult(history=rows)) == []
+    assert evaluate.flags(FitResult(history=rows[:2])) == ["saturated discriminator"]
+    assert evaluate.flags(FitResult(history=rows[:1])) == []  # diverged before the first interval ended
 
 
 # --- collapse
@@ -126,7 +126,7 @@ def test_planted_collapse(kind, reason):
 
 def test_scores_of_a_training_that_ends_in_nan_are_of_the_evaluation_before():
     outcome, whole = trained(NanAtLast), trained()
-    items = {"toy/test": Evaluated(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
+    items = {"toy/test": EvaluationSet(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
     assert evaluate.metrics(outcome, items) == {
         f"toy/test/{metric}": value
         for metric, value in evaluate.scores(whole.probabilities["toy/test"][100], LABELS).items()
@@ -140,6 +140,6 @@ def test_a_diverged_training_keeps_its_last_finite_evaluation():
 
     outcome, whole = trained(Breaking), trained()
     assert outcome.status == "diverged" and [row["step"] for row in outcome.history] == [0, 50, 100]
-    items = {"toy/test": Evaluated(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
+    items = {"toy/test": EvaluationSet(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
     expected = evaluate.scores(whole.probabilities["toy/test"][100], LABELS)["accuracy"]
     assert evaluate.metrics(outcome, items)["toy/test/accuracy"] == expected > 0.9

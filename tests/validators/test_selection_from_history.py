@@ -9,7 +9,7 @@ from store_fixture import accuracy, edit, write_runs
 from transferscope import validators
 from transferscope.comparison import scores
 from transferscope.comparison.compare import compare
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import read_record
 
 STEPS = (0, 100, 200, 300)
@@ -121,12 +121,12 @@ def test_a_damaged_history_is_named(tmp_path):
     (job,) = write_runs(tmp_path, "scratch", 0.5, seeds=1)
     folder = tmp_path / job["fingerprint"]
     (folder / "history.csv").write_text("step,validator/snd\n100,high\n")
-    with pytest.raises(Refused, match="history.csv: cannot be read: .*high"):
+    with pytest.raises(RequestError, match="history.csv: cannot be read: .*high"):
         scores.read_scores(folder, read_record(folder), "accuracy", "snd")
 
 
 @pytest.mark.parametrize("name", ["reverse_validation", "snnd"])
 def test_what_no_run_holds_cannot_be_asked_for(tmp_path, name):
     write_runs(tmp_path, "scratch", 0.5, seeds=1)
-    with pytest.raises(Refused, match=f"--selection {name}: not one of last, .*snd"):
+    with pytest.raises(RequestError, match=f"--selection {name}: not one of last, .*snd"):
         compare(tmp_path, selection=name)

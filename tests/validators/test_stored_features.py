@@ -17,7 +17,7 @@ from transferscope import load_run
 from transferscope.catalog import yamls
 from transferscope.comparison import scores, stored_validators
 from transferscope.comparison.compare import compare
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import lease, record
 from transferscope.store.record import read_record, read_reverse_validation
 from transferscope.training import request, reverse_validation, run
@@ -79,7 +79,7 @@ def stored_at(folder: Path, step: int) -> dict[str, np.ndarray]:
 def test_features_and_losses_are_those_of_the_network_at_that_evaluation(config, store, tmp_path):
     folder = run.run(config(f"store={tmp_path}", "strategy=dann", "keep_features=true", "keep=selected"))
     resolved = request.resolve(config("strategy=dann", f"store={tmp_path}"))
-    items = resolved.task().feature_items(0)
+    items = resolved.run_data().feature_items(0)
     loaded = load_run(folder)
     with torch.no_grad():
         expected = {
@@ -97,10 +97,10 @@ def test_features_and_losses_are_those_of_the_network_at_that_evaluation(config,
 
 def test_the_items_are_the_same_for_every_seed_and_strategy_and_none_is_a_test_item(config):
     drawn = [
-        request.resolve(config(f"strategy={name}", f"seed={seed}", f"label_budget={budget}")).task()
+        request.resolve(config(f"strategy={name}", f"seed={seed}", f"label_budget={budget}")).run_data()
         for name, seed, budget in (("dann", 0, 10), ("dann", 3, 0), ("joint", 1, 2))
     ]
-    first, *others = [task.feature_items(0) for task in drawn]
+    first, *others = [run_data.feature_items(0) for run_data in drawn]
     assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
     test = {row.tobytes() for row in drawn[0].evaluated["blobs/test"].inputs.numpy()}
     trained = {row.tobytes() for row in drawn[0].pools.source.inputs.numpy()}
@@ -112,7 +112,7 @@ def test_the_items_are_the_same_for_every_seed_and_strategy_and_none_is_a_test_i
 
 
 def test_large_domains_are_cut(config, monkeypatch):
-    whole = request.resolve(config("strategy=dann")).task()
+    whole = request.resolve(config("strategy=dann")).run_data()
     monkeypatch.setattr("transferscope.data.splits.FEATURE_ITEMS", 7)
     cut = whole.feature_items(0)
     assert [len(part) for part in cut[:3]] == [7, 7, 7]
@@ -256,7 +256,7 @@ def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_name
     assert scores.read_scores(folder, read_record(folder), "accuracy", "iwcv").step == 300
     (folder / "features" / f"values-{stored_validators.VERSION}.json").unlink()
     (folder / "features" / "000100.npz").write_text("no archive")
-    with pytest.raises(Refused, match=r"features/000100.npz: not a file of features"):
+    with pytest.raises(RequestError, match=r"features/000100.npz: not a file of features"):
         scores.read_scores(folder, read_record(folder), "accuracy", "iwcv")
 
 
@@ -293,13 +293,13 @@ def test_the_reverse_training_sees_guesses_and_no_label_of_its_own_target(config
     )
     asked = config(f"store={tmp_path}", "strategy=dann", "reverse_validation=true", "keep=selected")
     folder = run.run(asked)
-    task = request.resolve(asked).task()
+    run_data = request.resolve(asked).run_data()
     [pools] = calls
-    assert torch.equal(pools.source.inputs, task.pools.unlabelled) and torch.equal(
-        pools.unlabelled, task.pools.source.inputs
+    assert torch.equal(pools.source.inputs, run_data.pools.unlabelled) and torch.equal(
+        pools.unlabelled, run_data.pools.source.inputs
     )
     assert (
-        torch.equal(pools.source.labels, load_run(folder).predict(task.pools.unlabelled).argmax(1))
+        torch.equal(pools.source.labels, load_run(folder).predict(run_data.pools.unlabelled).argmax(1))
         and pools.target is None
     )
     assert 0 <= read_reverse_validation(folder) <= 1

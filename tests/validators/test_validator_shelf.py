@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transferscope import validators
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 ALL = validators.available()
 ON_ARRAYS = {name: f for name, f in ALL.items() if "fit" not in validators.needs(f)}
@@ -105,7 +105,7 @@ def test_one_class_for_all_is_no_error(name):
     "p", [np.ones(3) / 3, np.empty((0, 3)), np.array([[2.0, 1.0]]), np.array([[-0.5, 1.5]])]
 )
 def test_what_is_no_table_of_probabilities_is_refused(name, p):
-    with pytest.raises(Refused, match=f"{name}: .*needed"):
+    with pytest.raises(RequestError, match=f"{name}: .*needed"):
         value(name, {"probabilities": p, "features": np.zeros((len(p), 2))})
 
 

@@ -6,7 +6,7 @@ from scipy.special import rel_entr, softmax
 from scipy.stats import entropy as entropy_of
 from sklearn.metrics import calinski_harabasz_score, mutual_info_score
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.validators.bnm import bnm
 from transferscope.validators.class_clustering import class_clustering
 from transferscope.validators.dev import dev
@@ -80,7 +80,7 @@ def test_class_clustering_at_its_edges():
     assert class_clustering(np.eye(2)[[0, 0, 1, 1]], x) == np.inf
     assert class_clustering(np.eye(2)[[0, 1, 0, 1]], x) == 0
     assert np.isnan(class_clustering(np.eye(4), x))
-    with pytest.raises(Refused, match="features"):
+    with pytest.raises(RequestError, match="features"):
         class_clustering(P, X[:10])
 
 
@@ -133,7 +133,7 @@ def test_dev_varies_less_than_iwcv_over_samples():
 @pytest.mark.parametrize("validator", [iwcv, dev])
 def test_losses_and_weights_must_go_together(validator):
     for losses, weights in ((LOSSES, WEIGHTS[:-1]), (LOSSES[:0], WEIGHTS[:0]), (LOSSES, -WEIGHTS)):
-        with pytest.raises(Refused, match="needed"):
+        with pytest.raises(RequestError, match="needed"):
             validator(losses, weights)
 
 
@@ -152,7 +152,7 @@ def test_importance_weights_of_two_gaussians():
 
 def test_importance_weights_refuse_what_they_cannot_use():
     for source, target, at in ((X, X[:, :2], X), (X, X, X[0]), (X, X * np.nan, X)):
-        with pytest.raises(Refused, match="finite features"):
+        with pytest.raises(RequestError, match="finite features"):
             importance_weights(source, target, at)
 
 
@@ -210,7 +210,7 @@ def test_reverse_validation_of_a_collapsed_forward_run_is_the_share_of_its_class
 @pytest.mark.parametrize(("guessed", "val"), [(199, 200), (0, 200), (200, 0), (200, 199)])
 def test_reverse_validation_needs_one_label_an_item(guessed, val):
     target = TARGET[: min(guessed + 1, 200)] if guessed else TARGET[:0]
-    with pytest.raises(Refused, match="reverse_validation: .* is needed"):
+    with pytest.raises(RequestError, match="reverse_validation: .* is needed"):
         reverse_validation(
             nearest_mean, target, LABELS[:guessed], SOURCE, VAL if val else VAL[:0], LABELS[:val]
         )

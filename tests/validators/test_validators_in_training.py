@@ -9,15 +9,15 @@ import torch
 from transferscope import validators
 from transferscope.backbones.mlp import MLP
 from transferscope.backbones.small_cnn import SmallCNN
-from transferscope.data.splits import Evaluated, Labelled, Pools
+from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import Outcome, Settings, fit, validator_items
+from transferscope.training.fit import FitResult, FitSettings, fit, validator_items
 
-SETTINGS = Settings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
+SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 
 
 def draw(size: int, seed: int) -> torch.Tensor:
@@ -26,13 +26,13 @@ def draw(size: int, seed: int) -> torch.Tensor:
     )
 
 
-def labelled(size: int, seed: int) -> Labelled:
-    return Labelled(draw(size, seed), torch.arange(size) % 3, torch.zeros(size, dtype=torch.int64))
+def labelled(size: int, seed: int) -> LabelledData:
+    return LabelledData(draw(size, seed), torch.arange(size) % 3, torch.zeros(size, dtype=torch.int64))
 
 
 TEST, WATCHED = labelled(30, 1), draw(60, 2)
 EVALUATED = {
-    "toy/test": Evaluated(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
+    "toy/test": EvaluationSet(TEST.inputs, TEST.labels, np.arange(30).astype(str), ("a", "b", "c"), None)
 }
 POOLS = {
     TargetOnly: Pools(target=labelled(10, 3)),
@@ -51,7 +51,7 @@ def train(
     strategy: Strategy | None = None,
     watched: torch.Tensor | None = WATCHED,
     **arguments,
-) -> Outcome:
+) -> FitResult:
     return fit(
         strategy or made(kind),
         POOLS[kind],
@@ -63,7 +63,7 @@ def train(
     )
 
 
-def history(outcome: Outcome, validators_too: bool = True) -> list[dict]:
+def history(outcome: FitResult, validators_too: bool = True) -> list[dict]:
     return [
         {k: v for k, v in row.items() if k != "seconds" and (validators_too or "validator/" not in k)}
         for row in outcome.history
@@ -153,6 +153,6 @@ def test_no_more_items_are_read_than_that():
 
     torch.manual_seed(0)
     strategy = Counting(Classifier(MLP((4,), hidden=[8]), classes=3))
-    pools = Pools(target=Labelled(torch.randn(10, 4), torch.arange(10) % 3, torch.zeros(10)))
+    pools = Pools(target=LabelledData(torch.randn(10, 4), torch.arange(10) % 3, torch.zeros(10)))
     fit(strategy, pools, {}, SETTINGS, (0, "test"), validator_inputs=torch.randn(5000, 4))
     assert strategy.asked == [100] * 4

@@ -70,38 +70,39 @@ def test_every_strategy_that_is_handed_source_inputs_has_features_for_dev(store)
 @pytest.mark.parametrize("rule", ["dev", "iwcv"])
 def test_the_regret_of_every_rule_that_the_runs_hold_is_told(store, rule):
     comparison = compare(store)
-    found = regret.of(list(comparison))
+    found = regret.regrets(list(comparison))
     assert set(found.mean) == set(scores.SELECTIONS) - {"oracle"} and 0 < found.cells < len(comparison)
     (cell,) = [cell for cell in compare(store, selection=f"{rule},last") if cell.strategy == "dann"]
-    assert regret.of([cell]).mean[rule] == pytest.approx(cell.regret["strategy"])
+    assert regret.regrets([cell]).mean[rule] == pytest.approx(cell.regret["strategy"])
 
 
 @pytest.mark.parametrize("protocol", ["inductive", "transductive"])
 def test_they_are_read_of_the_same_training_inputs_for_all_and_of_no_test_input(config, protocol):
     choices = [f"strategy={name}" for name in STRATEGIES]
     tasks = [
-        request.resolve(config(f"protocol={protocol}", f"seed={seed}", c)).task()
+        request.resolve(config(f"protocol={protocol}", f"seed={seed}", c)).run_data()
         for seed, c in enumerate(choices)
     ]
     tasks += [
-        request.resolve(config("strategy=scratch", f"label_budget={budget}")).task() for budget in (2, "full")
+        request.resolve(config("strategy=scratch", f"label_budget={budget}")).run_data()
+        for budget in (2, "full")
     ]
     watched = tasks[0].validator_inputs
-    assert all(np.array_equal(task.validator_inputs, watched) for task in tasks)
+    assert all(np.array_equal(run_data.validator_inputs, watched) for run_data in tasks)
     test = {row.tobytes() for row in tasks[0].evaluated["blobs/test"].inputs.numpy()}
     train, _ = splits.split(tasks[0].target, 0)
     assert len(watched) == min(len(train), splits.VALIDATOR_ITEMS) and not test & {
         row.tobytes() for row in watched.numpy()
     }
-    other = request.resolve(config("strategy=scratch", "split_seed=1")).task().validator_inputs
+    other = request.resolve(config("strategy=scratch", "split_seed=1")).run_data().validator_inputs
     assert not np.array_equal(other, watched)
 
 
 def test_a_large_target_is_cut_to_the_same_items(monkeypatch, config):
-    whole = request.resolve(config("strategy=scratch")).task().validator_inputs
+    whole = request.resolve(config("strategy=scratch")).run_data().validator_inputs
     monkeypatch.setattr(splits, "VALIDATOR_ITEMS", 7)
     splits._of_every_seed.cache_clear()
-    assert np.array_equal(request.resolve(config("strategy=dann")).task().validator_inputs, whole[:7])
+    assert np.array_equal(request.resolve(config("strategy=dann")).run_data().validator_inputs, whole[:7])
 
 
 def test_they_read_no_target_label(config, monkeypatch, tmp_path, store):
@@ -157,8 +158,10 @@ def test_a_planted_saturated_discriminator_is_in_the_record(config, store, tmp_p
         )
         folder = run(config(f"store={tmp_path}", *long))
     assert read_record(folder)["result"]["flags"] == ["saturated discriminator"]
-    told = {read_record(f)["cell"]["strategy"]: read_record(f)["result"]["flags"] for f in run_folders(store)}
-    assert not {name: flags for name, flags in told.items() if "saturated discriminator" in flags}
+    expected = {
+        read_record(f)["cell"]["strategy"]: read_record(f)["result"]["flags"] for f in run_folders(store)
+    }
+    assert not {name: flags for name, flags in expected.items() if "saturated discriminator" in flags}
 
 
 def test_the_page_works_when_followed(config, tmp_path, capsys, monkeypatch):
@@ -169,10 +172,10 @@ def test_the_page_works_when_followed(config, tmp_path, capsys, monkeypatch):
         values[trade_off] = read_reverse_validation(run(config(f"store={tmp_path}/runs", *choice)))
     monkeypatch.chdir(tmp_path)
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
-    told = capsys.readouterr().out
+    expected = capsys.readouterr().out
     best = max(values.values())
-    assert told.startswith(str(best)) and any(
-        f"'trade_off': {name}" in told for name, value in values.items() if value == best
+    assert expected.startswith(str(best)) and any(
+        f"'trade_off': {name}" in expected for name, value in values.items() if value == best
     )
     assert all(
         f"`{name}`" in page for name in (*scores.SELECTIONS, "keep_features=true", "reverse_validation")

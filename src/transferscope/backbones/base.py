@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 
 
 class Backbone(nn.Module):
@@ -71,8 +71,8 @@ def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 
 
 
 def require_random(backbone: str, weights: str) -> None:
-    """`Refused` for any other weights than random ones: nobody publishes any for this network."""
+    """`RequestError` for any other weights than random ones: nobody publishes any for this network."""
     if weights != "random":
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={weights}: backbone={backbone} has no pretrained weights; allowed: random"
         )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from transferscope.backbones.base import Backbone, require_random
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 
 
 class MLP(Backbone):
@@ -33,7 +33,7 @@ class MLP(Backbone):
                 "for images"
             )
         if not hidden or any(width < 1 for width in hidden):
-            raise Refused(
+            raise RequestError(
                 f"backbone.hidden={list(hidden)}: allowed: a list of one or more positive widths, such "
                 "as "
                 "[256, 256]"

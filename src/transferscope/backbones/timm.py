@@ -17,7 +17,7 @@ from timm.models import get_pretrained_cfg, group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone, by_child, require_images
-from transferscope.errors import NotApplicable, Refused, nearest
+from transferscope.errors import NotApplicable, RequestError, nearest
 
 PATIENCE = 10  # seconds, that the hub has to answer
 
@@ -33,8 +33,8 @@ class Timm(Backbone):
         have another number (timm sums or repeats them).
     trunk: a layer such as "layer3" or "blocks.3": it and what comes before it stay as they were transferred.
     model_arguments: further arguments of the model by timm's own names, such as {"patch_size": 4}. Images are
-    normalised by the mean and deviation that timm notes for the model. Raises `Refused` for a model, weights
-    or an image size that do not go together."""
+    normalised by the mean and deviation that timm notes for the model. Raises `RequestError` for a model,
+    weights or an image size that do not go together."""
 
     takes = ("uint8",)
 
@@ -124,7 +124,7 @@ class Timm(Backbone):
             (place for place, name in enumerate(chain) if f"{name}.".startswith(f"{trunk}.")), default=None
         )
         if last is None:
-            raise Refused(
+            raise RequestError(
                 f"backbone.trunk={trunk}: the model has no such layer; allowed: "
                 f"{', '.join(chain)}{nearest(trunk, chain)}"
             )
@@ -186,7 +186,7 @@ def _noted(model: str) -> Any:
     architecture, _, tag = model.partition(".")
     if not timm.is_model(architecture):
         known = timm.list_models()
-        raise Refused(
+        raise RequestError(
             f"backbone.model={model}: timm {timm.__version__} has no such model; allowed: its "
             f"{len(known)} "
             f"models{nearest(model, known)}"
@@ -196,7 +196,7 @@ def _noted(model: str) -> Any:
     except RuntimeError as error:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         allowed = ", ".join([architecture, *tagged]) + nearest(model, tagged)
-        raise Refused(
+        raise RequestError(
             f"backbone.model={model}: {architecture} has no weights '{tag}'; allowed: {allowed}"
         ) from error
 
@@ -209,7 +209,7 @@ def _by_channel(values: tuple[float, ...], channels: int) -> Tensor:
 
 def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
     if not get_pretrained_cfg(model).has_weights:
-        raise Refused(
+        raise RequestError(
             f"backbone.weights=pretrained: timm offers no weights for {model}; allowed: random, or the "
             "path "
             "of a local file"
@@ -220,13 +220,13 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
         ):  # the hub's client tries for three quarters of a minute
             return timm.create_model(model, pretrained=True, **arguments)
     except OSError as error:  # the hub's client makes one of every failure of the connection
-        raise Refused(
+        raise RequestError(
             f"backbone.weights=pretrained: the hub with the weights of {model} could not be reached "
             f"({_line(error)}); "
             "allowed without it: random, or the path of a local file"
         ) from error
     except Exception as error:
-        raise Refused(
+        raise RequestError(
             f"backbone.weights=pretrained: do not fit {model} with these arguments ({_line(error)}); "
             "allowed: random"
         ) from error
@@ -260,14 +260,14 @@ def _from_file(
     fit."""
     if not path.is_file():
         known = nearest(path, ("random", "pretrained"))
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={path}: no such file; allowed: random, pretrained, or the path of a local "
             f"file{known}"
         )
     try:
         state = load_state_dict(str(path))
     except Exception as error:  # safetensors, pickle and zip each have their own
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={path}: cannot be read as .safetensors or .pth ({_line(error)})"
         ) from error
     names = untrained.pretrained_cfg.get("classifier", ())
@@ -278,7 +278,7 @@ def _from_file(
         {key: value for key, value in state.items() if key in needed or not key.startswith(heads)},
     )
     if not state:
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={path}: none of its {len(whole)} tensors is one of {model}'s "
             f"{len(needed)}; "
             "give a file made for it"
@@ -291,7 +291,7 @@ def _from_file(
         ),
         None,
     ):
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={path}: {broken} holds values that are not finite; give whole weights"
         )
     try:
@@ -302,7 +302,7 @@ def _from_file(
             **arguments,
         )
     except Exception as error:
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={path}: do not fit {model} ({_line(error)}); give a file made for this model"
         ) from error
     del loaded.pretrained_cfg["state_dict"]  # else the weights would stay in memory twice

@@ -34,15 +34,15 @@ def study(size: Size) -> Iterator[Finding]:
         yield from row(draws)
 
 
-def rate(setting: str, nominal: float, told: int, draws: int, **detail: float | str) -> Finding:
+def rate(setting: str, nominal: float, claimed: int, draws: int, **detail: float | str) -> Finding:
     """Held to the bar of error rates."""
     bar = most_errors(nominal, draws)
     return Finding(
         "beside",
         setting,
         nominal,
-        told / draws,
-        told / draws <= bar,
+        claimed / draws,
+        claimed / draws <= bar,
         draws,
         "component-wise t",
         {"bar": bar} | detail,
@@ -81,7 +81,7 @@ def right(rng: np.random.Generator, easy: np.ndarray, subset: np.ndarray, gain: 
 def flips(draws: int) -> Iterator[Finding]:
     """Two arms that get every item right as often; and one that is better on every item, which loses none."""
     for seeds, n, spread in product(SEEDS, (200, 1000), (0.0, 1.0)):
-        rng, told = generator("calibration", "beside", "flips", seeds, n, spread), np.zeros(3, int)
+        rng, claimed = generator("calibration", "beside", "flips", seeds, n, spread), np.zeros(3, int)
         for _ in range(draws):
             easy, subset = rng.normal(1, 1.2, n), rng.normal(0, spread, (seeds, n))
             s, b, better = (right(rng, easy, subset, gain) for gain in (0.0, 0.0, 0.5))
@@ -90,11 +90,11 @@ def flips(draws: int) -> Iterator[Finding]:
                 lost(1 - s, 1 - b, None, ALPHA).ci,
                 lost(better, b, None, ALPHA).ci,
             )
-            told += [low > 0 for low, _ in ends]
+            claimed += [low > 0 for low, _ in ends]
         where = f"labelled subsets sd {spread:g}, K={seeds} n={n}"
         for what, count in zip(
             ("lost by an equal arm", "won by an equal arm", "lost by an arm better on every item"),
-            told,
+            claimed,
             strict=True,
         ):
             yield rate(f"items {what}, {where}", ALPHA / 2, int(count), draws)
@@ -103,13 +103,13 @@ def flips(draws: int) -> Iterator[Finding]:
 def times(draws: int) -> Iterator[Finding]:
     """The baseline against itself saves nothing."""
     for seeds, n in product(SEEDS, (200, 2000)):
-        rng, told = generator("calibration", "beside", "time", seeds, n), 0
+        rng, claimed = generator("calibration", "beside", "time", seeds, n), 0
         for _ in range(draws):
             low, high = learning.time_to_threshold(
                 [(_curve(rng, n), _curve(rng, n)) for _ in range(seeds)], "steps", ALPHA
             ).saved.ci
-            told += low > 0 or high < 0
-        yield rate(f"steps saved by the baseline itself, K={seeds} n={n}", ALPHA, told, draws)
+            claimed += low > 0 or high < 0
+        yield rate(f"steps saved by the baseline itself, K={seeds} n={n}", ALPHA, claimed, draws)
 
 
 def _curve(rng: np.random.Generator, n: int) -> learning.Run:
@@ -148,19 +148,19 @@ def reasons(draws: int) -> Iterator[Finding]:
     """Cells that are undecided for want of test items, "not seeds", of which 100 seeds decide all the
     same."""
     for n, spread, lasting in ((500, 0.01, 0.02), (2000, 0.005, 0.01), (2000, 0.02, 0.05)):
-        rng, told, false = generator("calibration", "beside", "reasons", n, lasting), 0, 0
+        rng, claimed, false = generator("calibration", "beside", "reasons", n, lasting), 0, 0
         for _ in range(draws):
             everything = cell(rng, WITHIN_REACH, n, 0.0, spread, lasting)
             [now] = judge([Pair(everything.d[:5], np.zeros(5, bool), np.zeros(5, bool), n)], MARGIN, ALPHA, 1)
             if "not seeds" in now.reason:
-                told += 1
+                claimed += 1
                 false += judge([everything], MARGIN, ALPHA, 1)[0].verdict != "undecided"
         yield rate(
             f"“not seeds” where 100 seeds decide, {lasting:.0%} lasting, K=5 n={n}",
             ALPHA,
             false,
             draws,
-            said=told / draws,
+            said=claimed / draws,
         )
 
 
@@ -168,7 +168,7 @@ def rates(draws: int) -> Iterator[Finding]:
     """The sign of a null cell holds at no rates; that of a true effect, whose intervals all err alike, does
     not change."""
     for seeds, rates in product(SEEDS, (3, 5)):
-        rng, told, raw = (
+        rng, claimed, raw = (
             generator("calibration", "beside", "rates", seeds, rates),
             np.zeros(2, int),
             np.zeros(2, int),
@@ -179,36 +179,36 @@ def rates(draws: int) -> Iterator[Finding]:
                 pairs = [cell(rng, seeds, 500, effect) for _ in range(rates)]
                 sides.append([pair.side(ALPHA / rates) for pair in pairs])
                 signs.append([np.sign(pair.d.mean()) for pair in pairs])
-            told += [abs(sum(sides[0])) == rates, {1, -1} <= set(sides[1])]
+            claimed += [abs(sum(sides[0])) == rates, {1, -1} <= set(sides[1])]
             raw += [abs(sum(signs[0])) == rates, {1, -1} <= set(signs[1])]
-        for what, count, before in zip(("holds, Δ 0", "changes, Δ +1 point"), told, raw, strict=True):
+        for what, count, before in zip(("holds, Δ 0", "changes, Δ +1 point"), claimed, raw, strict=True):
             setting = f"the sign {what}, {rates} learning rates, K={seeds}"
             yield rate(setting, ALPHA, int(count), draws, **{"as it was": before / draws})
 
 
 def crossovers(draws: int) -> Iterator[Finding]:
     for seeds, budgets in product(SEEDS, (3, 5)):
-        rng, told = generator("calibration", "beside", "crossovers", seeds, budgets), 0
+        rng, claimed = generator("calibration", "beside", "crossovers", seeds, budgets), 0
         for _ in range(draws):
             sides = [cell(rng, seeds, 500).side(ALPHA / budgets) for _ in range(budgets)]
-            told += bool(Band(list(range(budgets)), [None] * budgets, sides).crossovers())
-        yield rate(f"a crossover where every Δ is 0, {budgets} budgets, K={seeds}", ALPHA, told, draws)
+            claimed += bool(Band(list(range(budgets)), [None] * budgets, sides).crossovers())
+        yield rate(f"a crossover where every Δ is 0, {budgets} budgets, K={seeds}", ALPHA, claimed, draws)
 
 
 def outlines(draws: int) -> Iterator[Finding]:
     """A page of equal arms outlines no class. As it was: Holm within each row."""
     for seeds, n in product(SEEDS, (300, 1000)):
-        rng, told, before = generator("calibration", "beside", "outlines", seeds, n), 0, 0
+        rng, claimed, before = generator("calibration", "beside", "outlines", seeds, n), 0, 0
         part, names = np.arange(n) % CLASSES, [str(k) for k in range(CLASSES)]
         for _ in range(draws):
             rows = [
                 parts.effects(cell(rng, seeds, n, spread=0.05, lasting=0.0).d, part, names, None)
                 for _ in range(ROWS)
             ]
-            told += any(one.told for row in parts.judged(rows, ALPHA) for one in row)
-            before += any(one.told for row in rows for one in parts.judged([row], ALPHA)[0])
+            claimed += any(one.is_claimed for row in parts.judged(rows, ALPHA) for one in row)
+            before += any(one.is_claimed for row in rows for one in parts.judged([row], ALPHA)[0])
         setting = f"a class outlined on a page of {ROWS} equal rows, K={seeds} n={n}"
-        yield rate(setting, ALPHA, told, draws, **{"as it was": before / draws})
+        yield rate(setting, ALPHA, claimed, draws, **{"as it was": before / draws})
 
 
 # --- scores that rank pairs
@@ -219,7 +219,7 @@ def orders(draws: int) -> Iterator[Finding]:
     """Scores and Δ that have effects of each domain and nothing in common, of several strategies. As it was:
     Holm within each of these."""
     for domains, strategies in product((5, 6), (2, 6)):
-        rng, told, before = generator("calibration", "beside", "orders", domains, strategies), 0, 0
+        rng, claimed, before = generator("calibration", "beside", "orders", domains, strategies), 0, 0
         pairs = [(f"d{a}", f"d{b}") for a in range(domains) for b in range(domains) if a != b]
         for _ in range(draws):
             values = {f"scores/s{k}": _of_domains(rng, domains, pairs) for k in range(6)}
@@ -239,9 +239,9 @@ def orders(draws: int) -> Iterator[Finding]:
                 found.append(({}, points, ranking.all_scores(points)))
             before += any(score.p_adjusted <= ALPHA for *_, rows in found for score in rows)
             ranking.adjust_anywhere(found)
-            told += any(score.p_anywhere <= ALPHA for *_, rows in found for score in rows)
+            claimed += any(score.p_anywhere <= ALPHA for *_, rows in found for score in rows)
         setting = f"some score ranks Δ, {strategies} strategies, {domains} domains"
-        yield rate(setting, ALPHA, told, draws, **{"as it was": before / draws})
+        yield rate(setting, ALPHA, claimed, draws, **{"as it was": before / draws})
 
 
 def _of_domains(rng: np.random.Generator, domains: int, pairs: list[tuple[str, str]]) -> np.ndarray:

@@ -37,12 +37,12 @@ def false_gains(kind: str, fails: float, seeds: int, draws: int) -> Finding:
     strategy, baseline = (rng.random((draws, seeds)) < share for share in (fails if is_alike else 0.0, fails))
     candidates = ~strategy.any(1) & (baseline.all(1) | ~baseline.any(1))  # any other collapse bars a gain
     level = LEARNT if is_alike else fails * CHANCE + (1 - fails) * LEARNT
-    told = np.array([is_told(level, failed, rng) for failed in baseline[candidates]], bool)
+    claimed = np.array([is_told(level, failed, rng) for failed in baseline[candidates]], bool)
     flagged = baseline[candidates].all(1)
-    false = told & (~flagged | (seeds >= LEAST_RUNS))
+    false = claimed & (~flagged | (seeds >= LEAST_RUNS))
     rate, bar = float(false.sum()) / draws, most_errors(ALPHA / 2, draws)
     promised = fails <= clopper_pearson(seeds, seeds, ALPHA)[0]
-    given = float(told[flagged].mean()) if flagged.any() else 0.0
+    given = float(claimed[flagged].mean()) if flagged.any() else 0.0
     detail = {
         "bar": bar,
         "promised": "yes" if promised else "no",

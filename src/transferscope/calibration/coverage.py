@@ -21,7 +21,7 @@ STRATEGY, BASELINE = 1.3, 1.5  # mean latent margins: accuracies of 0.81 and 0.8
 ITEM_SD, ITEM_BY_ARM_SD = 1.0, 0.5
 CONTRASTS = tuple(
     (arm, budget)
-    for arm in (runs.Arm(runs.FineTuning, "rotated"), runs.Arm(runs.FineTuning, "letters"))
+    for arm in (runs.TrainedArm(runs.FineTuning, "rotated"), runs.TrainedArm(runs.FineTuning, "letters"))
     for budget in (2, 10)
 )
 BOOTSTRAP_SHARE = 10  # the bootstrap is tried on one draw in so many

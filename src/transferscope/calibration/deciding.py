@@ -72,7 +72,9 @@ def judged(effects: Effects, margin: float, alpha: float, correction: str = "hol
 def bh_levels(effects: Effects, margin: float, alpha: float) -> np.ndarray:
     """[m, B], of the intervals that `verdict.judge` gives under `bh`."""
     apart, inside = (by_bh(p, len(p), alpha) for p in claims(effects, margin, alpha))
-    different, equivalent = (alpha * np.maximum(told.sum(axis=0), 1) / len(told) for told in (apart, inside))
+    different, equivalent = (
+        alpha * np.maximum(claimed.sum(axis=0), 1) / len(claimed) for claimed in (apart, inside)
+    )
     return np.where(apart, different, np.where(inside, equivalent, np.minimum(different, equivalent)))
 
 
@@ -105,12 +107,12 @@ def course(effects: Sequence[Effects], margin: float, design: Design, counting: 
         np.full(shape, design.looks[-1]),
     )
     for at, seeds in zip(effects, design.looks, strict=True):
-        told = {
+        claimed = {
             "each claim": (difference, equivalent),
             "both claims": (difference | equivalent,) * 2,
             "open cells": (~is_open,) * 2,
         }[counting]
-        untold = [np.maximum((~claim).sum(axis=0), 1) for claim in told]
+        untold = [np.maximum((~claim).sum(axis=0), 1) for claim in claimed]
         p = (np.where(is_open, claim, 1.0) for claim in claims(at, margin, design.level))
         apart, inside = (by_holm(claim, size, design.level) for claim, size in zip(p, untold, strict=True))
         inside &= ~apart

@@ -93,10 +93,10 @@ def discoveries(pool: np.ndarray, seeds: int, count: int, setting: str) -> Itera
                 for d, cell, t in zip(cells, pool, truth[:, 0], strict=True)
             ]
         )
-        told = judged(effects, MARGIN, ALPHA, "bh")
-        decided = told.difference | told.equivalent
+        judgement = judged(effects, MARGIN, ALPHA, "bh")
+        decided = judgement.difference | judgement.equivalent
         many = np.maximum(decided.sum(axis=0), 1)
-        wrong.append(told.false(truth[:, 0], MARGIN).sum(axis=0) / many)
+        wrong.append(judgement.false(truth[:, 0], MARGIN).sum(axis=0) / many)
         missed.append((decided & effects.misses(truth, bh_levels(effects, MARGIN, ALPHA))).sum(axis=0) / many)
         found.append(decided.sum(axis=0))
     decided = float(np.mean(np.concatenate(found)))

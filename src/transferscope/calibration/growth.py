@@ -196,11 +196,11 @@ def stores(cells: int, draws: int, truth: float, setting: str) -> Iterator[Store
 
 def nulls(cells: int, draws: int, setting: str, then: Next, times: int) -> Finding:
     """How often a family is ever told a false difference."""
-    told = {"priced": [], "at alpha each time": []}
+    claimed = {"priced": [], "at alpha each time": []}
     for store in stores(cells, draws, 0.0, setting):
-        for name, price in zip(told, (PRICE_OF_A_READING, 1), strict=True):
-            told[name] += followed(store, then, times, price)[1].any(axis=0).tolist()
-    rate, bar = float(np.mean(told["priced"])), most_errors(ALPHA, draws)
+        for name, price in zip(claimed, (PRICE_OF_A_READING, 1), strict=True):
+            claimed[name] += followed(store, then, times, price)[1].any(axis=0).tolist()
+    rate, bar = float(np.mean(claimed["priced"])), most_errors(ALPHA, draws)
     return Finding(
         "growth",
         setting,
@@ -208,7 +208,7 @@ def nulls(cells: int, draws: int, setting: str, then: Next, times: int) -> Findi
         rate,
         rate <= bar,
         draws,
-        detail={"bar": bar, "at alpha each time": float(np.mean(told["at alpha each time"]))},
+        detail={"bar": bar, "at alpha each time": float(np.mean(claimed["at alpha each time"]))},
     )
 
 
@@ -229,23 +229,23 @@ def one_by_one(seeds: int, draws: int, setting: str) -> Finding:
 
 def found(cells: int, draws: int, setting: str) -> Finding:
     """How often the one cell that differs is found; beside it what a plan made beforehand finds."""
-    told = {
+    claimed = {
         "priced": [],
         "at alpha each time": [],
         f"looks at {', '.join(map(str, LOOKS))}": [],
         f"one look at {LOOKS[-1]}": [],
     }
-    advice, before, looks, once = told
+    advice, before, looks, once = claimed
     seeds = []
     for store in stores(cells, draws, ONE_SD, setting):
         stands, _, reached = followed(store, advised, TIMES, PRICE_OF_A_READING)
-        told[advice] += stands[0].tolist()
+        claimed[advice] += stands[0].tolist()
         seeds += reached[0].tolist()
-        told[before] += followed(store, advised, TIMES, 1)[0][0].tolist()
+        claimed[before] += followed(store, advised, TIMES, 1)[0][0].tolist()
         effects = [store.effects(number) for number in LOOKS]
-        told[looks] += course(effects, MARGIN, Design(LOOKS, ALPHA)).difference[0].tolist()
-        told[once] += by_holm(claims(effects[-1], MARGIN, ALPHA)[0], cells, ALPHA)[0].tolist()
-    rates = {name: float(np.mean(values)) for name, values in told.items()}
+        claimed[looks] += course(effects, MARGIN, Design(LOOKS, ALPHA)).difference[0].tolist()
+        claimed[once] += by_holm(claims(effects[-1], MARGIN, ALPHA)[0], cells, ALPHA)[0].tolist()
+    rates = {name: float(np.mean(values)) for name, values in claimed.items()}
     rate = rates.pop(advice)
     return Finding(
         "growth",

@@ -102,14 +102,14 @@ def classified(
     """As `held_against` has it. An error names one of the other classes, each as likely."""
     labels = rng.choice(CLASSES, p=shares, size=(draws, items)).astype(np.int8)
     named = np.where(rng.random((draws, items)) < RIGHT, labels, other(labels, rng))[:, None]
-    told = []
+    predicted = []
     for arm in arms:
         lasting = rng.random((draws, 1, items), dtype=np.float32) < arm.lasting
         by_chance = rng.random((draws, seeds, items), dtype=np.float32) < arm.noise
         at_chance = np.where(by_chance, other(np.repeat(labels[:, None], seeds, axis=1), rng), named)
-        told.append(np.where(lasting, other(labels, rng)[:, None], at_chance))
+        predicted.append(np.where(lasting, other(labels, rng)[:, None], at_chance))
     return {
-        metric: psi(told[0], labels) - psi(told[1], labels) for metric, psi in INFLUENCE.items()
+        metric: psi(predicted[0], labels) - psi(predicted[1], labels) for metric, psi in INFLUENCE.items()
     }, of_one_change(labels)
 
 

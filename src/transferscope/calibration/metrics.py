@@ -30,7 +30,7 @@ SHARED_SD, BY_ARM_SD, REST_SD = 0.7, 0.5, 0.5  # of an item's score: in both arm
 
 
 def study(size: Size) -> Iterator[Finding]:
-    draws, arms = max(1, size.draws // DRAW_SHARE), (runs.Arm(FineTuning, "letters"), runs.SCRATCH)
+    draws, arms = max(1, size.draws // DRAW_SHARE), (runs.TrainedArm(FineTuning, "letters"), runs.SCRATCH)
     strategy, baseline = (runs.named(arm, LABELS, range(size.seeds)) for arm in arms)
     for (shares, smallest), metric in product(SHARES.items(), ("macro_f1", "balanced_accuracy")):
         kept = thinned(runs.labels(), smallest)

@@ -15,12 +15,12 @@ from transferscope.statistics.effect import POWER
 
 HEAVY = 10.0  # at weight 1 even meaningless source labels cost joint training and dann two points at most
 HARM = (
-    *(runs.Arm(runs.Joint, "rotated", noise, HEAVY) for noise in runs.NOISE),
-    runs.Arm(runs.Joint, "rotated", noise=1.0),
-    *(runs.Arm(runs.DANN, "rotated", noise, HEAVY) for noise in runs.NOISE),
-    runs.Arm(runs.DANN, "letters"),
-    runs.Arm(runs.FineTuning, "quarter turn"),
-    runs.Arm(runs.FineTuning, "letters"),
+    *(runs.TrainedArm(runs.Joint, "rotated", noise, HEAVY) for noise in runs.NOISE),
+    runs.TrainedArm(runs.Joint, "rotated", noise=1.0),
+    *(runs.TrainedArm(runs.DANN, "rotated", noise, HEAVY) for noise in runs.NOISE),
+    runs.TrainedArm(runs.DANN, "letters"),
+    runs.TrainedArm(runs.FineTuning, "quarter turn"),
+    runs.TrainedArm(runs.FineTuning, "letters"),
 )
 SEEDS = (5, 10)
 FAMILIES = (1, 12)

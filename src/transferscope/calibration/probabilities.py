@@ -39,7 +39,7 @@ class Forecasts:
     family: np.ndarray
 
     @classmethod
-    def of(cls, truth: np.ndarray, found: np.ndarray) -> "Forecasts":
+    def from_draws(cls, truth: np.ndarray, found: np.ndarray) -> "Forecasts":
         """truth [B, m] in margins; found [B, m, 3]: harm, within, gain."""
         family = np.repeat(np.arange(len(truth)), truth.shape[1])
         p = np.r_[found[..., 0].ravel(), found[..., 2].ravel()]
@@ -92,7 +92,7 @@ def of_kind(kind: Kind, cells: int, seeds: int, count: int, rng: np.random.Gener
         probabilities(*figures, seeds, drawn.item_df, 1.0, shared)
         for *figures, shared in zip(*columns, strict=True)
     ]
-    return Forecasts.of(drawn.truth, np.array(found))
+    return Forecasts.from_draws(drawn.truth, np.array(found))
 
 
 def of_pool(pool: np.ndarray, seeds: int, count: int, rng: np.random.Generator) -> Forecasts:
@@ -105,7 +105,7 @@ def of_pool(pool: np.ndarray, seeds: int, count: int, rng: np.random.Generator) 
             figures = cells.mean(axis=(1, 2)), ms_seed, np.maximum(ms_item - ms_rest, 0), seeds, items - 1
             found.append(probabilities(*figures, MARGIN, mean_covariance(cells, *names)))
     truth = np.broadcast_to(pool.mean(axis=(1, 2)) / MARGIN, (count, m))
-    return Forecasts.of(truth, np.array(found))
+    return Forecasts.from_draws(truth, np.array(found))
 
 
 # --- the study ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.calibration.findings import watched
 from transferscope.data import handwritten, printed
 from transferscope.data.domain import Domain, fit_images
-from transferscope.data.splits import Pools, Task, generator, prepare, source_pool, split
+from transferscope.data.splits import Pools, RunData, generator, prepare, source_pool, split
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
@@ -25,7 +25,7 @@ from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.joint import Joint
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import Outcome, Settings, fit
+from transferscope.training.fit import FitResult, FitSettings, fit
 
 STEPS = 60
 HIDDEN = 32
@@ -34,7 +34,7 @@ NOISE = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Arm:
+class TrainedArm:
     """One strategy with its source.
 
     noise: share of the source labels that is permuted. weight: of joint training's source loss, of dann's
@@ -56,37 +56,39 @@ class Arm:
         )
 
 
-SCRATCH = Arm(TargetOnly)
-PLANTED = tuple(Arm(Joint, "rotated", noise) for noise in NOISE)
-TUNED = tuple(Arm(FineTuning, source) for source in ("same", "rotated", "quarter turn", "letters"))
-PROBED = tuple(Arm(FeatureExtraction, source) for source in ("rotated", "quarter turn", "letters"))
+SCRATCH = TrainedArm(TargetOnly)
+PLANTED = tuple(TrainedArm(Joint, "rotated", noise) for noise in NOISE)
+TUNED = tuple(TrainedArm(FineTuning, source) for source in ("same", "rotated", "quarter turn", "letters"))
+PROBED = tuple(TrainedArm(FeatureExtraction, source) for source in ("rotated", "quarter turn", "letters"))
 STRATEGIES = PLANTED + TUNED + PROBED  # the twelve cells of a family
 
 
-def settings(steps: int, rate: float, batch_size: int = 32) -> Settings:
+def settings(steps: int, rate: float, batch_size: int = 32) -> FitSettings:
     optimizer = partial(torch.optim.AdamW, lr=rate, weight_decay=0.01)
-    return Settings(steps, batch_size, 1, optimizer, "cosine", "cpu", "32-true")
+    return FitSettings(steps, batch_size, 1, optimizer, "cosine", "cpu", "32-true")
 
 
-def initialised(backbone: type[Backbone], task: Task, stream: tuple, **arguments) -> Classifier:
+def initialised(backbone: type[Backbone], run_data: RunData, stream: tuple, **arguments) -> Classifier:
     torch.manual_seed(int(generator("initialisation", *stream).integers(2**62)))
-    return Classifier(backbone(task.input_shape, **arguments), len(task.classes))
+    return Classifier(backbone(run_data.input_shape, **arguments), len(run_data.classes))
 
 
-def answers(task: Task, outcome: Outcome) -> np.ndarray:
+def answers(run_data: RunData, outcome: FitResult) -> np.ndarray:
     """[n]: the classes that the last predictor names."""
-    test = f"{task.target.name}/test"
+    test = f"{run_data.target.name}/test"
     return outcome.probabilities[test][max(outcome.probabilities[test])].argmax(1).numpy()
 
 
-def hits(task: Task, outcome: Outcome) -> np.ndarray:
+def hits(run_data: RunData, outcome: FitResult) -> np.ndarray:
     """bool [n]: which test items the last predictor has right."""
-    return answers(task, outcome) == task.evaluated[f"{task.target.name}/test"].labels.numpy()
+    return answers(run_data, outcome) == run_data.evaluated[f"{run_data.target.name}/test"].labels.numpy()
 
 
-def tested(task: Task) -> dict:
+def tested(run_data: RunData) -> dict:
     """Of the evaluated sets only the test set: nothing is selected here."""
-    return {name: items for name, items in task.evaluated.items() if name == f"{task.target.name}/test"}
+    return {
+        name: items for name, items in run_data.evaluated.items() if name == f"{run_data.target.name}/test"
+    }
 
 
 @cache
@@ -111,10 +113,10 @@ def domain(name: str) -> Domain:
 @cache
 def source_weights(source: str, seed: int) -> dict[str, torch.Tensor]:
     pool, _ = source_pool((domain(source),), domain(source).classes, seed, 0, 0.0, (64,))
-    task = Task(domain(source), (), domain(source).classes, (), (64,), Pools(source=pool))
+    run_data = RunData(domain(source), (), domain(source).classes, (), (64,), Pools(source=pool))
     stream = (seed, SourceOnly.__name__)
-    network = initialised(MLP, task, stream, hidden=(HIDDEN,))
-    fit(SourceOnly(network), task.pools, {}, settings(STEPS, 0.01), stream)
+    network = initialised(MLP, run_data, stream, hidden=(HIDDEN,))
+    fit(SourceOnly(network), run_data.pools, {}, settings(STEPS, 0.01), stream)
     return network.state_dict()
 
 
@@ -125,33 +127,35 @@ def labels() -> np.ndarray:
     return domain("target").labels[test].numpy()
 
 
-def run(arm: Arm, budget: int, seed: int) -> np.ndarray:
+def run(arm: TrainedArm, budget: int, seed: int) -> np.ndarray:
     """Train one arm at one seed: the classes it names [n]."""
     sources = (domain(arm.source),) if arm.source else ()
-    task = prepare(
+    run_data = prepare(
         domain("target"), sources, arm.strategy.sees, budget, seed, split_seed=0, source_label_noise=arm.noise
     )
     stream = (seed, arm.strategy.__name__, *(["twin"] if arm.twin else []))
-    network = initialised(MLP, task, stream, hidden=(HIDDEN,))
+    network = initialised(MLP, run_data, stream, hidden=(HIDDEN,))
     if arm.source and "source_inputs" not in arm.strategy.sees:
-        network.load_source(source_weights(arm.source, seed), keep_head=task.source_classes == task.classes)
+        network.load_source(
+            source_weights(arm.source, seed), keep_head=run_data.source_classes == run_data.classes
+        )
     strategy = arm.strategy(network, arm.weight) if arm.strategy in (Joint, DANN) else arm.strategy(network)
-    return answers(task, fit(strategy, task.pools, tested(task), settings(STEPS, 0.01), stream))
+    return answers(run_data, fit(strategy, run_data.pools, tested(run_data), settings(STEPS, 0.01), stream))
 
 
 @cache
-def named(arm: Arm, budget: int, seeds: range) -> np.ndarray:
+def named(arm: TrainedArm, budget: int, seeds: range) -> np.ndarray:
     """int8 [seeds, items], the class each run names; trained once a process."""
     what = f"{len(seeds)} runs of {arm}, {budget} labels a class"
     return np.stack([run(arm, budget, seed) for seed in watched(seeds, what)]).astype(np.int8)
 
 
-def matrix(arm: Arm, budget: int, seeds: range) -> np.ndarray:
+def matrix(arm: TrainedArm, budget: int, seeds: range) -> np.ndarray:
     """int8 [seeds, items], 1 where the item was classified rightly."""
     return (named(arm, budget, seeds) == labels()).astype(np.int8)
 
 
-def differences(arms: Sequence[Arm], budgets: Sequence[int], seeds: range) -> np.ndarray:
+def differences(arms: Sequence[TrainedArm], budgets: Sequence[int], seeds: range) -> np.ndarray:
     """int8 [cells, seeds, items]: arm − scratch of the same seed and budget, budgets outermost."""
     return np.stack(
         [matrix(arm, budget, seeds) - matrix(SCRATCH, budget, seeds) for budget in budgets for arm in arms]

@@ -243,15 +243,15 @@ def trained(
 ) -> tuple[np.ndarray, bool]:
     """(which test items are right, whether the run collapsed)"""
     alone = kind is TargetOnly
-    task = prepare(target, () if alone else (source,), kind.sees, design.label_budget, seed, split_seed=0)
+    run_data = prepare(target, () if alone else (source,), kind.sees, design.label_budget, seed, split_seed=0)
     stream = (seed, kind.__name__, design.name)
-    network = initialised(design.backbone, task, stream)
+    network = initialised(design.backbone, run_data, stream)
     if kind is FeatureExtraction:
         network.load_source(source_model(design, network, source, seed), keep_head=True)
     strategy = Joint(network, design.source_weight) if kind is Joint else kind(network)
-    outcome = fit(strategy, task.pools, tested(task), settings(STEPS, 0.05, batch_size=64), stream)
-    return hits(task, outcome), bool(
-        evaluate.collapse(outcome, "target/test", task.evaluated["target/test"].labels)
+    outcome = fit(strategy, run_data.pools, tested(run_data), settings(STEPS, 0.05, batch_size=64), stream)
+    return hits(run_data, outcome), bool(
+        evaluate.collapse(outcome, "target/test", run_data.evaluated["target/test"].labels)
     )
 
 

@@ -17,7 +17,7 @@ class Tally:
 
     def __init__(self, truth: float):
         self.truth, self.draws = truth, 0
-        self.missed, self.told, self.opposite, self.half, self.plain_missed, self.plain_half = np.zeros(
+        self.missed, self.claimed, self.opposite, self.half, self.plain_missed, self.plain_half = np.zeros(
             (6, len(LEVELS))
         )
 
@@ -27,7 +27,7 @@ class Tally:
         for place, alpha in enumerate(LEVELS.values()):
             half, plain_half = effects.half(alpha), plain.half(alpha)
             self.missed[place] += np.sum(away > half)
-            self.told[place] += np.sum(toward > half)
+            self.claimed[place] += np.sum(toward > half)
             self.opposite[place] += np.sum(-toward > half)
             self.half[place] += half.sum()
             self.plain_missed[place] += np.sum(away > plain_half)
@@ -42,7 +42,7 @@ class Tally:
             "plain interval": self.plain_missed / self.draws,
         }
         if self.truth:
-            columns |= {"told": self.told / self.draws, "opposite sign": self.opposite / self.draws}
+            columns |= {"told": self.claimed / self.draws, "opposite sign": self.opposite / self.draws}
         detail = [
             {name: float(column[place]) for name, column in columns.items()} for place in range(len(LEVELS))
         ]

@@ -139,7 +139,7 @@ def equal_asymptotes(seeds: int, evaluations: int, schedule: str, count: int) ->
             f"equal asymptotes, {'strategy' if claim == 'negative' else 'baseline'} slower ({name}), "
             f"{at(seeds, evaluations, schedule)}"
         )
-        rates = told(
+        rates = claim_rates(
             World(strategy, baseline, 0.0, evaluations, schedule, missing), claim, seeds, count, setting
         )
         yield finding(f"{setting}: {claim}", ALPHA, rates, count, FAR in name or missing is power_law)
@@ -150,11 +150,11 @@ def gaps(seeds: int, evaluations: int, schedule: str, count: int) -> Iterator[Fi
     and a baseline far from done, are a limit."""
     for gap in GAPS:
         setting = f"gap of {100 * gap:.0f} points, {at(seeds, evaluations, schedule)}"
-        finished = told(
+        finished = claim_rates(
             World(FINISHED, FINISHED, gap, evaluations, schedule), "positive", seeds, count, setting
         )["now"]
         for state, rate in RATES.items():
-            rates = told(
+            rates = claim_rates(
                 World(FINISHED, rate, gap, evaluations, schedule),
                 "positive",
                 seeds,
@@ -193,7 +193,7 @@ def settled(seeds: int, evaluations: int, schedule: str, count: int) -> Iterator
                     (times, found) for times, found in lengths if times == LENGTHS[-1] or not is_barred(found)
                 )
             )
-        told = np.mean(
+        claim_rates = np.mean(
             [
                 verdict_of(found.pair()) in (("positive",) if gap else ("positive", "negative"))
                 for _, found in ends
@@ -201,7 +201,7 @@ def settled(seeds: int, evaluations: int, schedule: str, count: int) -> Iterator
         )
         barred = np.mean([is_barred(found) for _, found in ends])
         measured = {
-            "now": float(told),
+            "now": float(claim_rates),
             "mean length": float(np.mean([times for times, _ in ends])),
             "still barred": float(barred),
         }
@@ -213,7 +213,7 @@ def at(seeds: int, evaluations: int, schedule: str) -> str:
     return f"K={seeds}, {evaluations} evaluations, {schedule}"
 
 
-def told(world: World, claim: str, seeds: int, count: int, setting: str) -> dict[str, float]:
+def claim_rates(world: World, claim: str, seeds: int, count: int, setting: str) -> dict[str, float]:
     """How often the claim is made: by the rule, by the one there was before, and by none."""
     rng = generator("calibration", "unfinished", setting)
     made = {"now": 0, "before": 0, "no rule": 0}

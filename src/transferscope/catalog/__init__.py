@@ -1,1 +1,1 @@
-"""What exists: conf/ and the shelves, read without importing what stands on them."""
+"""What exists: conf/ and the folders of functions, read without importing anything of them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 HYDRAS = ("_target_", "_convert_", "_recursive_")
 
@@ -24,7 +24,7 @@ def check_arguments(
     argument without a default may be missing.
 
     section: where the keys are, "" for a yaml of its own. given: the arguments that come from elsewhere.
-    apart: keys that are no arguments. Raises Refused."""
+    apart: keys that are no arguments. Raises RequestError."""
     prefix = f"{section}." if section else ""
     parameters, hints = inspect.signature(what).parameters, _hints(what)
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -37,12 +37,12 @@ def check_arguments(
         if key in apart:
             continue
         if key not in named and (not takes_any or key.startswith("_") or key in given):
-            raise Refused(
+            raise RequestError(
                 f"{prefix}{key}={value}: {what.__name__} takes "
                 f"{', '.join(named) or 'no keys'}{nearest(key, named)}"
             )
         if key in hints and not _fits(value, hints[key]):
-            raise Refused(
+            raise RequestError(
                 f"{prefix}{key}={'null' if value is None else value}: {_type_name(hints[key])} is "
                 "needed, "
                 f"not {type(value).__name__}"
@@ -53,7 +53,9 @@ def check_arguments(
         if parameter.default is parameter.empty and name not in values
     ]:
         kind = f" ({_type_name(hints[missing[0]])})" if missing[0] in hints else ""
-        raise Refused(f"{prefix}{missing[0]}: a value is needed{kind}, {what.__name__} cannot do without")
+        raise RequestError(
+            f"{prefix}{missing[0]}: a value is needed{kind}, {what.__name__} cannot do without"
+        )
 
 
 def _hints(what: Callable) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the yaml shelves are: the project's own folder and those a user adds through Hydra's search path."""
+"""Where the config groups are: the project's own folder and those a user adds through Hydra's search path."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,8 @@ def folders() -> tuple[Path, ...]:
 
 
 def find(group: str, name: str) -> Path | None:
-    """The yaml of one choice, or None. A name may come from a record: it leads nowhere but to its shelf."""
+    """The yaml of one choice, or None. A name may come from a record: it leads nowhere but into its config
+    group."""
     if name not in names(group):
         return None
     return next((path for folder in folders() if (path := folder / group / f"{name}.yaml").is_file()), None)
@@ -54,24 +55,25 @@ def astray(group: str, name: str, *more: Path) -> str:
 
 
 def read(path: Path) -> "DictConfig":
-    """A yaml, unresolved. Raises Refused, with file and line, for what is no YAML or no keys and values."""
+    """A yaml, unresolved. Raises RequestError, with file and line, for what is no YAML or no keys and
+    values."""
     from omegaconf import DictConfig, OmegaConf
     from yaml import YAMLError
 
-    from transferscope.errors import Refused
+    from transferscope.errors import RequestError
 
     try:
         found = OmegaConf.load(path)
     except YAMLError as error:
-        raise Refused(mistake(error, path)) from error
+        raise RequestError(mistake(error, path)) from error
     except UnicodeDecodeError as error:
-        raise Refused(f"{path}: is no UTF-8 text ({error.reason}); save it as UTF-8") from error
+        raise RequestError(f"{path}: is no UTF-8 text ({error.reason}); save it as UTF-8") from error
     except OSError as error:
         if error.errno is None:  # OmegaConf says so of a single value
-            raise Refused(f"{path}: keys and their values are needed") from error
+            raise RequestError(f"{path}: keys and their values are needed") from error
         raise
     if not isinstance(found, DictConfig):
-        raise Refused(f"{path}: keys and their values are needed, not a list")
+        raise RequestError(f"{path}: keys and their values are needed, not a list")
     return found
 
 
@@ -82,12 +84,12 @@ def mistake(error: "YAMLError", path: Path | None = None) -> str:
         getattr(error, "problem", None) or str(error).splitlines()[0],
     )
     where = f"{path or (mark.name if mark else 'a yaml')}" + (f", line {mark.line + 1}" if mark else "")
-    mend = ""
+    remedy = ""
     if "escape" in problem:
-        mend = "; a backslash stands in single quotes"
+        remedy = "; a backslash stands in single quotes"
     elif "\\t" in problem:
-        mend = "; indent with spaces"
-    return f"{where}: {problem}{mend}"
+        remedy = "; indent with spaces"
+    return f"{where}: {problem}{remedy}"
 
 
 def targets(group: str, *more: Path) -> set[str]:

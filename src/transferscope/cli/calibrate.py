@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from transferscope.cli.parser import Parser
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 STUDIES = (
     "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "bad_seeds", "alarms",
@@ -72,14 +72,14 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     for key, value, allowed in (("study", options.study, STUDIES), ("format", options.format, FORMATS)):
         if value is not None and value not in allowed:
-            raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
+            raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     if options.draws is not None and options.draws < FEWEST_DRAWS:
-        raise Refused(
+        raise RequestError(
             f"--draws {options.draws}: at least {FEWEST_DRAWS} are needed (10000 for a rate of 0.05/36)"
         )
     if options.folder:
         if options.folder.exists() and not options.folder.is_dir():
-            raise Refused(f"-o {options.folder}: is a file, a folder is needed")
+            raise RequestError(f"-o {options.folder}: is a file, a folder is needed")
         options.folder.mkdir(parents=True, exist_ok=True)
 
     from transferscope.calibration.findings import FULL, QUICK

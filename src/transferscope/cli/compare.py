@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from transferscope.cli.parser import Parser
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     options = vars(parser.parse_args(argv))
     form, track = options.pop("format"), options.pop("track")
     if form not in FORMATS:
-        raise Refused(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+        raise RequestError(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
 
     from transferscope.comparison.compare import compare, locate
 
@@ -86,6 +86,8 @@ def main(argv: list[str]) -> int:
         from transferscope.tracking import is_tracked, track_comparison
 
         store = Path("runs") if is_tracked(options["runs"]) else locate(options["runs"])[0]
-        tracked = track_comparison(comparison, store, tables.of(comparison), render(comparison), mode=track)
+        tracked = track_comparison(
+            comparison, store, tables.evidence_tables(comparison), render(comparison), mode=track
+        )
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
     return 0

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from transferscope.catalog import shelves, yamls
-from transferscope.errors import Refused, nearest
+from transferscope.catalog import registry, yamls
+from transferscope.errors import RequestError, nearest
 
 KEYS = {"data_root": "data", "store": "runs"}
 HELP = """
@@ -33,7 +33,7 @@ missing, 2 the request was wrong.
 """
 
 
-class Finding(NamedTuple):
+class Check(NamedTuple):
     """One line. `needed`: the demo does not run without it."""
 
     ok: bool
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     for word in argv:
         key, sign, value = word.partition("=")
         if not sign or key not in KEYS or not value:
-            raise Refused(
+            raise RequestError(
                 f"doctor: {word}: only data_root=DIR and store=DIR are understood{nearest(key, KEYS)}"
             )
         keys[key] = value
@@ -74,15 +74,15 @@ def main(argv: list[str]) -> int:
     return int(bool(lacking))
 
 
-def guarded(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     """A package that cannot be imported ends its section, not the doctor."""
     try:
         yield from look()
     except ImportError as error:
-        yield Finding(False, "the rest", f"cannot be looked at: {first_line(error)}", needed=True)
+        yield Check(False, "the rest", f"cannot be looked at: {first_line(error)}", needed=True)
 
 
-def say(finding: Finding) -> None:
+def say(finding: Check) -> None:
     columns = shutil.get_terminal_size((1000, 40)).columns  # in a pipe a line stays a line
     head = f"  {'ok' if finding.ok else 'missing':<8} {finding.what:<26} "
     unbroken = {"break_on_hyphens": False, "break_long_words": False}
@@ -92,57 +92,57 @@ def say(finding: Finding) -> None:
     )
 
 
-def packages() -> Iterator[Finding]:
+def packages() -> Iterator[Check]:
     """Every package that this one requires; where it asks for one version, that one."""
-    yield Finding(True, "python", platform.python_version(), needed=True)
+    yield Check(True, "python", platform.python_version(), needed=True)
     for requirement in (text for text in requires("transferscope") or [] if ";" not in text):
         name, pin = re.match(r"([\w.-]+)(?:\[.*\])?\s*(?:==([\w.]+))?", requirement).groups()
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield Finding(False, name, f"not installed: pip install '{requirement}'", needed=True)
+            yield Check(False, name, f"not installed: pip install '{requirement}'", needed=True)
             continue
         if pin and found.partition("+")[0] != pin:
-            yield Finding(
+            yield Check(
                 False, name, f"{found}, but {pin} is what was tested: pip install {requirement}", needed=True
             )
         else:
-            yield Finding(True, name, found)
+            yield Check(True, name, found)
     try:
         importlib.import_module("torchvision")
-        yield Finding(True, "torch with torchvision", "of one release", needed=True)
+        yield Check(True, "torch with torchvision", "of one release", needed=True)
     except Exception as error:  # with the wrong torch its operators fail to register, in several ways
-        mend = "install the two of one release: pip install --force-reinstall torch torchvision"
-        yield Finding(False, "torch with torchvision", f"{first_line(error)}; {mend}", needed=True)
+        remedy = "install the two of one release: pip install --force-reinstall torch torchvision"
+        yield Check(False, "torch with torchvision", f"{first_line(error)}; {remedy}", needed=True)
 
 
-def devices() -> Iterator[Finding]:
+def devices() -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding(True, "cpu", f"{cores} cores; a run takes trainer.threads of them, 1 unless told otherwise")
+    yield Check(True, "cpu", f"{cores} cores; a run takes trainer.threads of them, 1 unless told otherwise")
     import torch
 
     if not torch.cuda.is_available():
-        yield Finding(True, "gpu", "none found; runs take the CPU")
+        yield Check(True, "gpu", "none found; runs take the CPU")
     for number in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(number)
         memory = f"{device.total_memory / 2**30:.0f} GiB"
-        yield Finding(
+        yield Check(
             True, f"gpu {number}", f"{device.name}, {memory}; runs take it unless trainer.accelerator=cpu"
         )
 
 
-def tracking() -> Iterator[Finding]:
+def tracking() -> Iterator[Check]:
     from transferscope.tracking import effective_mode
 
     said = os.environ.get("WANDB_MODE")
     why = f"WANDB_MODE={said}" if said else "the default; tracking=online or tracking=off changes it"
-    yield Finding(True, "mode", f"{effective_mode('offline')} ({why})")
+    yield Check(True, "mode", f"{effective_mode('offline')} ({why})")
     key = (
         "found"
         if has_api_key()
         else "none, and none is needed but for tracking=online: run `wandb login` or set WANDB_API_KEY"
     )
-    yield Finding(True, "api key", key)
+    yield Check(True, "api key", key)
 
 
 def has_api_key() -> bool:
@@ -164,8 +164,8 @@ def has_api_key() -> bool:
     return False
 
 
-def launchers() -> Iterator[Finding]:
-    yield Finding(True, "local", "runs side by side in forked processes, one a core; the default")
+def launchers() -> Iterator[Check]:
+    yield Check(True, "local", "runs side by side in forked processes, one a core; the default")
     for name, choice, what in (
         ("joblib", "joblib", "runs side by side in processes of their own"),
         (
@@ -176,18 +176,18 @@ def launchers() -> Iterator[Finding]:
     ):
         package, needed = f"hydra-{name}-launcher", name == "joblib"
         if find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{name}_launcher"):
-            yield Finding(True, name, f"{version(package)}, {what}: hydra/launcher={choice}", needed)
+            yield Check(True, name, f"{version(package)}, {what}: hydra/launcher={choice}", needed)
         else:
-            yield Finding(False, name, f"{what}: pip install {package}", needed)
+            yield Check(False, name, f"{what}: pip install {package}", needed)
 
 
-def store(folder: Path) -> Iterator[Finding]:
+def store(folder: Path) -> Iterator[Check]:
     """A file is written and vanishes, where the store is or would be made."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        yield Finding(
+        yield Check(
             False,
             str(folder),
             f"cannot be written: {error.strerror}; give another folder with store=FOLDER",
@@ -195,7 +195,7 @@ def store(folder: Path) -> Iterator[Finding]:
         )
         return
     runs = len(list(folder.glob("[0-9a-f]*/record.json")))
-    yield Finding(
+    yield Check(
         True,
         str(folder),
         f"writable, {runs} runs in it" if folder.exists() else "can be made by the first run",
@@ -203,33 +203,33 @@ def store(folder: Path) -> Iterator[Finding]:
     )
 
 
-def domains(data_root: str) -> Iterator[Finding]:
+def domains(data_root: str) -> Iterator[Check]:
     """Every domain is loaded. Those that lack the same loader's files are one line."""
     from transferscope.training.request import load_domain
 
     demo = re.findall(r"\w+", (yamls.own_folder() / "experiment" / "demo.yaml").read_text("utf-8"))
-    missing: dict[str, list[Finding]] = {}
+    missing: dict[str, list[Check]] = {}
     for name in yamls.names("domain"):
         try:
             domain = load_domain("target", name, data_root)
         except Exception as error:  # a loader of a user's own raises anything
-            mend = (
+            remedy = (
                 ""
-                if isinstance(error, Refused)
+                if isinstance(error, RequestError)
                 else f" ({type(error).__name__}); mend conf/domain/{name}.yaml or its data"
             )
-            finding = Finding(
-                False, name, first_line(error).removeprefix(f"target={name}: ") + mend, name in demo
+            finding = Check(
+                False, name, first_line(error).removeprefix(f"target={name}: ") + remedy, name in demo
             )
-            missing.setdefault(shelves.value(yamls.find("domain", name), "_target_"), []).append(finding)
+            missing.setdefault(registry.value(yamls.find("domain", name), "_target_"), []).append(finding)
         else:
             shape = "×".join(map(str, domain.inputs.shape[1:]))
-            yield Finding(
+            yield Check(
                 True, name, f"{len(domain)} items of {shape}, {len(domain.classes)} classes", name in demo
             )
     for first, *others in missing.values():
         alike = f"; likewise {', '.join(other.what for other in others)}" if others else ""
-        yield Finding(
+        yield Check(
             False, first.what, first.detail + alike, any(finding.needed for finding in (first, *others))
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transferscope.catalog import yamls
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 GROUP_WITHOUT_NAME = re.compile(
     r"(?i)[+~]*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?"
@@ -16,7 +16,7 @@ GROUP_WITHOUT_NAME = re.compile(
 
 @contextlib.contextmanager
 def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
-    """Inside, what Hydra and OmegaConf raise is Refused."""
+    """Inside, what Hydra and OmegaConf raise is a RequestError."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -24,11 +24,11 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
     try:
         yield
     except YAMLError as error:
-        raise Refused(yamls.mistake(error)) from error
+        raise RequestError(yamls.mistake(error)) from error
     except (HydraException, OmegaConfBaseException) as error:
-        if isinstance(error.__cause__, Refused):  # Hydra wraps what a constructor raises
+        if isinstance(error.__cause__, RequestError):  # Hydra wraps what a constructor raises
             raise error.__cause__ from error
-        raise Refused(explain(error, *config_dirs)) from error
+        raise RequestError(explain(error, *config_dirs)) from error
     except UnicodeDecodeError:  # which does not say where
         for path in (path for folder in config_dirs for path in sorted(folder.rglob("*.yaml"))):
             yamls.read(path)
@@ -37,7 +37,7 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
         if not str(error).startswith("Config group override"):
             raise
         word = next((w for w in overrides if GROUP_WITHOUT_NAME.fullmatch(w)), "experiment=null")
-        raise Refused(
+        raise RequestError(
             f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for "
             "the "
             "usual one"

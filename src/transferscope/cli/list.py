@@ -7,10 +7,10 @@ import textwrap
 from itertools import groupby
 from pathlib import Path
 
-from transferscope.catalog import shelves
-from transferscope.catalog.shelves import MODULES, SHELVES
+from transferscope.catalog import registry
+from transferscope.catalog.registry import GROUPS, MODULES
 from transferscope.cli.parser import Parser
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 HELP = """
 usage: transferscope list SHELF [--config-dir DIR] [--format text|markdown]
@@ -48,22 +48,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config-dir")
     parser.add_argument("--format", choices=("text", "markdown"), default="text")
     arguments = parser.parse_args(argv)
-    known = [*SHELVES, *MODULES]
+    known = [*GROUPS, *MODULES]
     if arguments.shelf not in known:
         said = (
             f"{arguments.shelf}: no such shelf{nearest(arguments.shelf, known)}"
             if arguments.shelf
             else "list: of what"
         )
-        raise Refused(f"{said} ({', '.join(known)})")
+        raise RequestError(f"{said} ({', '.join(known)})")
     if arguments.format == "markdown" and arguments.shelf != "strategies":
-        raise Refused(
+        raise RequestError(
             f"list: --format markdown is for strategies; of {arguments.shelf} there is --format text alone"
         )
     if arguments.shelf in MODULES:
-        choices = shelves.functions(arguments.shelf)
+        choices = registry.functions(arguments.shelf)
     else:
-        choices = shelves.shelf(SHELVES[arguments.shelf], arguments.config_dir)
+        choices = registry.choices(GROUPS[arguments.shelf], arguments.config_dir)
     columns = shutil.get_terminal_size((1000, 40)).columns  # in a pipe a line stays a line
     if arguments.format == "markdown":
         from transferscope.cli import strategy_page
@@ -80,9 +80,9 @@ def lines(choices: dict[str, Path], columns: int, in_full: bool) -> None:
     """One line a choice; in full, that of a strategy."""
     margin = max(map(len, choices), default=0) + 2
     for name, path in choices.items():
-        text = shelves.describe(path)
+        text = registry.describe(path)
         if in_full:
-            said = {key: shelves.header(path, key) for key in ("idea", "paper")}
+            said = {key: registry.header(path, key) for key in ("idea", "paper")}
             text += (
                 "".join(f"; {key}: {words}" for key, words in said.items() if words)
                 + f"; sees {', '.join(sight(path))}"
@@ -94,8 +94,8 @@ def by_idea(choices: dict[str, Path], columns: int) -> None:
     """Strategies under headings; what each sees in a column of its own."""
     margin = max(map(len, choices), default=0) + 4
     for idea, group in groupby(
-        sorted(choices, key=lambda name: shelves.place(choices[name])),
-        lambda name: shelves.idea(choices[name]),
+        sorted(choices, key=lambda name: registry.place(choices[name])),
+        lambda name: registry.idea(choices[name]),
     ):
         print(idea)
         for name in group:
@@ -105,7 +105,7 @@ def by_idea(choices: dict[str, Path], columns: int) -> None:
                 .replace("Tx Ty", "Txy")
             )
             first = f"  {name}".ljust(margin) + f"{seen:9}"
-            print(hanging(first, shelves.describe(choices[name]), columns))
+            print(hanging(first, registry.describe(choices[name]), columns))
         print()
     print(textwrap.fill(LEGEND, columns))
 
@@ -119,5 +119,5 @@ def hanging(first: str, text: str, columns: int) -> str:
 
 def sight(path: Path) -> list[str]:
     """What a strategy sees, or that nothing was found to say it."""
-    seen = shelves.sights(path)
-    return [f"? (no `sees` found in {shelves.value(path, '_target_')})"] if seen is None else seen
+    seen = registry.sights(path)
+    return [f"? (no `sees` found in {registry.value(path, '_target_')})"] if seen is None else seen

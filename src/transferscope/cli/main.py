@@ -6,11 +6,11 @@ import os
 import sys
 
 from transferscope.cli import terminal
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 from transferscope.store.schema import printable
 from transferscope.training import paths
 
-VERBS = {
+COMMANDS = {
     "run": "train one run, or with -m a sweep of them; Hydra's grammar",
     "compare": "verdicts from the records: does transfer help or hurt",
     "report": "one self-contained page of verdicts and figures",
@@ -25,7 +25,7 @@ VERBS = {
     "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",
 }
 USAGE = "usage: transferscope VERB [...]\n\n" + "".join(
-    f"  {verb:<9} {what}\n" for verb, what in VERBS.items()
+    f"  {command:<9} {what}\n" for command, what in COMMANDS.items()
 )
 USAGE += (
     '\n`transferscope VERB --help` explains each. Tab completion: eval "$(transferscope run -sc '
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         status = dispatch(argv if "-sc" in argv else paths.words(argv))
         sys.stdout.flush()  # a pipe without a reader is met here and not when Python ends
         return status
-    except Refused as refusal:
+    except RequestError as refusal:
         return refuse(str(refusal))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -61,22 +61,22 @@ def dispatch(argv: list[str]) -> int:
     if any(word.startswith("query=") for word in argv) and "-sc" in argv:
         from transferscope.cli.run import complete
 
-        return complete(argv, list(VERBS))
+        return complete(argv, list(COMMANDS))
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE)
         return 0 if argv else 2
-    verb, *rest = argv
-    if verb == "--version":
+    command, *rest = argv
+    if command == "--version":
         from transferscope import __version__
 
         print(__version__)
         return 0
-    if verb == "apply":
-        verb = "predict"
+    if command == "apply":
+        command = "predict"
         print("transferscope apply is called `transferscope predict` now", file=sys.stderr)
-    if verb not in VERBS:
-        raise Refused(f"{verb}: no such verb{nearest(verb, VERBS)} ({', '.join(VERBS)})")
-    module = importlib.import_module(f"transferscope.cli.{verb}")
+    if command not in COMMANDS:
+        raise RequestError(f"{command}: no such command{nearest(command, COMMANDS)} ({', '.join(COMMANDS)})")
+    module = importlib.import_module(f"transferscope.cli.{command}")
     if any(word in ("-h", "--help") for word in rest):
         print(module.HELP.strip())
         return 0

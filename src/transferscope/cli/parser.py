@@ -1,16 +1,16 @@
-"""The command lines of the verbs: a wrong one is Refused in one line, as every wrong request is."""
+"""The options of a command: a wrong one is refused in one line, as every wrong request is."""
 
 import argparse
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 class Parser(argparse.ArgumentParser):
-    """Options of one verb; `--help` is the verb's own text (main.py)."""
+    """Options of one command; `--help` prints the command's own text (main.py)."""
 
-    def __init__(self, verb: str):
+    def __init__(self, command: str):
         super().__init__(add_help=False, allow_abbrev=False)
-        self.verb = verb
+        self.command = command
 
     def add_comparison(self) -> None:
         """The arguments of `compare(...)`, by their names there."""
@@ -25,4 +25,4 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--protocol")
 
     def error(self, message: str) -> None:
-        raise Refused(f"{self.verb}: {message} (transferscope {self.verb} --help)")
+        raise RequestError(f"{self.command}: {message} (transferscope {self.command} --help)")

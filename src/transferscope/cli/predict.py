@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transferscope.catalog import yamls
 from transferscope.cli.parser import Parser
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import record
 
 CHUNK = 512  # pictures in memory at a time
@@ -27,7 +27,7 @@ folders inside folders count, hidden files do not; what is left out is told.
                     and scale as in the target's yaml, a .csv file of numbers
                     alone, without header and label
   -o FILE           where the predictions go (default: standard output)
-  --config-dir DIR  a folder with shelves of your own, where the run's strategy,
+  --config-dir DIR  a folder with config groups of your own, where the run's strategy,
                     backbone or target comes from there
 """
 
@@ -39,18 +39,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--config-dir", type=Path)
     if argv and (argv[0] == "--pairs" or re.match(r"[\w.+~]+=", argv[0]) and not Path(argv[0]).exists()):
-        raise Refused(f"predict {argv[0]}: what ranks sources before training is `transferscope rank` now")
+        raise RequestError(
+            f"predict {argv[0]}: what ranks sources before training is `transferscope rank` now"
+        )
     arguments = parser.parse_args(argv)
     if not (arguments.run / "record.json").is_file():
-        raise Refused(
+        raise RequestError(
             f"{arguments.run}: no run's folder; give one that holds a record.json, such as runs/FINGERPRINT"
         )
     entry = record.read_record(arguments.run)
     if not (arguments.run / "model.safetensors").is_file():
         why = f" (it is {entry['status']}: {entry['reason']})" if entry["reason"] else ""
-        raise Refused(f"{arguments.run}: this run kept no model{why}; run it again with keep=selected")
+        raise RequestError(f"{arguments.run}: this run kept no model{why}; run it again with keep=selected")
     if not arguments.folder.exists():
-        raise Refused(f"{arguments.folder}: no such file or folder")
+        raise RequestError(f"{arguments.folder}: no such file or folder")
 
     from transferscope.training.load import load_run
 
@@ -100,11 +102,12 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     target = loaded.record["cell"]["target"]
     folders = [*yamls.folders(), *([config_dir] if config_dir else [])]
     yaml = next(
-        (path for shelf in folders for path in (shelf / "domain").glob("*.yaml") if path.stem == target), None
+        (path for folder in folders for path in (folder / "domain").glob("*.yaml") if path.stem == target),
+        None,
     )
     if yaml is None:
-        raise Refused(
-            f"target={target}: its yaml, which says how to read arrays, is on no shelf; give "
+        raise RequestError(
+            f"target={target}: its yaml, which says how to read arrays, is in no config group; give "
             "--config-dir "
             "DIR that holds it"
         )

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from transferscope.cli.parser import Parser
 from transferscope.data import files
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import lease, record
 
 HELP = """
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     store = arguments.store
     if not store.is_dir():
-        raise Refused(f"{store}: no such store; give the folder of a `store=` key")
+        raise RequestError(f"{store}: no such store; give the folder of a `store=` key")
     refuse_if_at_work(store)
     removable, kept = survey(store)
     for find in removable:
@@ -76,7 +76,7 @@ def refuse_if_at_work(store: Path) -> None:
         path.stem for path in record.running(store).glob("*.lock") if lease.Lease.is_held(store, path.stem)
     ]
     if held:
-        raise Refused(
+        raise RequestError(
             f"{store}: {len(held)} at work ({', '.join(held)}); prune when it is finished (transferscope "
             f"status {store})"
         )

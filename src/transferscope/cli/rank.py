@@ -11,7 +11,7 @@ from pathlib import Path
 from transferscope.catalog import yamls
 from transferscope.cli.hydra_errors import in_one_line
 from transferscope.cli.parser import Parser
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 from transferscope.training import paths
 
 FORMATS = ("table", "json")
@@ -66,7 +66,7 @@ target, and whether the pairs are enough to claim anything.
                    "reasons"}]}; the four groups hold {name: number, or null with
                    a reason, or {"estimate", "lo", "hi"}}; seconds are 0 where
                    the store had the source's model. With --pairs a list of these
-  --config-dir DIR a folder with shelves of your own (domain/, backbone/, ...)
+  --config-dir DIR a folder with config groups of your own (domain/, backbone/, ...)
 
 These numbers rank sources for one target and backbone, nothing more: a lower
 distance is a nearer source, a higher score a source expected to transfer better.
@@ -81,13 +81,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config-dir", type=Path)
     arguments = parser.parse_intermixed_args(argv)
     if arguments.format not in FORMATS:
-        raise Refused(
+        raise RequestError(
             f"--format {arguments.format}: not one of "
             f"{', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}"
         )
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
-        raise Refused(
-            f"--config-dir {arguments.config_dir}: no such folder; give one with shelves (domain/, "
+        raise RequestError(
+            f"--config-dir {arguments.config_dir}: no such folder; give one that holds config groups "
+            "(domain/, "
             "backbone/, ...) in it"
         )
     compose = of_the_store if arguments.pairs else one_source_each
@@ -119,12 +120,12 @@ def main(argv: list[str]) -> int:
 
 @contextmanager
 def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list]:
-    """One config for each list of overrides. Hydra's own state, which tells catalog/ of further shelves,
-    lasts as long as the context."""
+    """One config for each list of overrides. Hydra's own state, which tells catalog/ of further config
+    groups, lasts as long as the context."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
 
-    shelves = [f"hydra.searchpath=[{paths.quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
+    registry = [f"hydra.searchpath=[{paths.quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     before = HydraConfig.instance().cfg
     try:
         with in_one_line(choices[0], *([config_dir] if config_dir else [])):
@@ -132,7 +133,7 @@ def composed(choices: list[list[str]], config_dir: Path | None) -> Iterator[list
                 configs = [
                     compose(
                         "config",
-                        [*words, *(f"{key}={value}" for key, value in FIXED.items()), *shelves],
+                        [*words, *(f"{key}={value}" for key, value in FIXED.items()), *registry],
                         return_hydra_config=True,
                     )
                     for words in choices
@@ -151,7 +152,7 @@ def one_source_each(overrides: list[str]) -> list[list[str]]:
     for override in OverridesParser.create().parse_overrides(overrides):
         key, word = override.key_or_group, override.input_line
         if key.split(".")[0] in FIXED:
-            raise Refused(
+            raise RequestError(
                 f"{word}: no strategy is trained here; leave {key.split('.')[0]} to `transferscope run`"
             )
         if key == "source":
@@ -161,11 +162,11 @@ def one_source_each(overrides: list[str]) -> list[list[str]]:
                 else [override.get_value_element_as_str()]
             )
         elif override.is_sweep_override():
-            raise Refused(f"{word}: one value is needed; only source takes several")
+            raise RequestError(f"{word}: one value is needed; only source takes several")
         else:
             words.append(word)
     if not sources or "null" in sources:
-        raise Refused(
+        raise RequestError(
             "source: a domain is needed, or several, such as source=a,b (transferscope list domains)"
         )
     return [[*words, f"source={source}"] for source in dict.fromkeys(sources)]
@@ -175,7 +176,7 @@ def of_the_store(overrides: list[str]) -> list[list[str]]:
     """The overrides that go with --pairs."""
     for word in overrides:
         if (key := word.lstrip("+").partition("=")[0]) not in OF_THE_STORE:
-            raise Refused(
+            raise RequestError(
                 f"{word}: with --pairs the records say what {key} is; only {', '.join(OF_THE_STORE)} "
                 "can be "
                 "given"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from transferscope.catalog import yamls
 from transferscope.cli import run
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 if TYPE_CHECKING:
     from transferscope.comparison.arms import Arm
-    from transferscope.comparison.paired_scores import Reader
+    from transferscope.comparison.paired_scores import ScoreReader
     from transferscope.statistics.effect import Effect
     from transferscope.training.request import Request
 
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
         return status
     store = next((word.removeprefix("store=") for word in overrides if word.startswith("store=")), "runs")
     sweep = next((word.removeprefix("sweep=") for word in overrides if word.startswith("sweep=")), name)
-    rows = beside(published, Path(store), sweep, selection)
+    rows = compared_rows(published, Path(store), sweep, selection)
     if form == "json":
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
@@ -127,13 +127,13 @@ def parse(argv: list[str]) -> tuple[str, list[str], str, str]:
     names = [word for word in words if "=" not in word]
     known = reproducible()
     if len(names) != 1:
-        raise Refused(
+        raise RequestError(
             f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value "
             "(transferscope "
             "reproduce --help)"
         )
     if names[0] not in known:
-        raise Refused(
+        raise RequestError(
             f"reproduce {names[0]}: no experiment with published values{nearest(names[0], known)} "
             f"({', '.join(known)})"
         )
@@ -148,7 +148,7 @@ def _option(words: list[str], option: str, allowed: tuple[str, ...], default: st
     value = (words[place + 1 : place + 2] or [""])[0]
     del words[place : place + 2]
     if value not in allowed:
-        raise Refused(f"{option} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
+        raise RequestError(f"{option} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     return value
 
 
@@ -165,44 +165,44 @@ def reproducible() -> list[str]:
 
 
 def read_published(path: Path) -> list[Published]:
-    """Raises Refused, with the line, for a missing column, a value that is no fraction, a unit or protocol
-    that there is not."""
+    """Raises RequestError, with the line, for a missing column, a value that is no fraction, a unit or
+    protocol that there is not."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     header = lines[0] if lines else []
     if missing := [
         column for column in dict.fromkeys(COLUMNS) if header.count(column) < COLUMNS.count(column)
     ]:
-        raise Refused(f"{path}: column {missing[0]} is missing; needed: {','.join(COLUMNS)}")
+        raise RequestError(f"{path}: column {missing[0]} is missing; needed: {','.join(COLUMNS)}")
     if tuple(header) != COLUMNS:
-        raise Refused(f"{path}: columns {','.join(header)}; needed, in this order: {','.join(COLUMNS)}")
+        raise RequestError(f"{path}: columns {','.join(header)}; needed, in this order: {','.join(COLUMNS)}")
     return [_published(path, number, line) for number, line in enumerate(lines[1:], start=2)]
 
 
 def _published(path: Path, number: int, line: list[str]) -> Published:
     where = f"{path}, line {number}"
     if len(line) != len(COLUMNS):
-        raise Refused(f"{where}: {len(line)} values for {len(COLUMNS)} columns")
+        raise RequestError(f"{where}: {len(line)} values for {len(COLUMNS)} columns")
     given = dict(zip(COLUMNS[:-1], line[:-1], strict=True))
     if given["unit"] != "accuracy":
-        raise Refused(f"{where}: unit={given['unit']}; allowed: accuracy, as a fraction between 0 and 1")
+        raise RequestError(f"{where}: unit={given['unit']}; allowed: accuracy, as a fraction between 0 and 1")
     if given["protocol"] not in ("inductive", "transductive"):
-        raise Refused(f"{where}: protocol={given['protocol']}; allowed: inductive, transductive")
+        raise RequestError(f"{where}: protocol={given['protocol']}; allowed: inductive, transductive")
     numbers = {}
     for key in ("value", "tolerance"):
         try:
             numbers[key] = float(given[key])
         except ValueError:
-            raise Refused(f"{where}: {key}={given[key]}; a number is needed") from None
+            raise RequestError(f"{where}: {key}={given[key]}; a number is needed") from None
         if not 0 <= numbers[key] <= 1:
-            raise Refused(
+            raise RequestError(
                 f"{where}: {key}={given[key]}; a fraction between 0 and 1 is needed, not percent: "
                 f"{numbers[key] / 100:g}"
             )
     if not given["n_test"].isdigit():
-        raise Refused(f"{where}: n_test={given['n_test']}; the number of test items is needed")
+        raise RequestError(f"{where}: n_test={given['n_test']}; the number of test items is needed")
     if (given["source"] == MEAN) != (given["target"] == MEAN):
-        raise Refused(
+        raise RequestError(
             f"{where}: source={given['source']}, target={given['target']}; {MEAN} stands for both or for "
             "neither"
         )
@@ -216,19 +216,19 @@ def _published(path: Path, number: int, line: list[str]) -> Published:
 
 
 def check_cells(published: list[Published], cells: list[tuple[dict, int]]) -> None:
-    """Raises Refused, before anything is trained, for a line that is no cell of the experiment, has another
-    number of test items, or is a mean of no cell. cells: with their numbers of test items."""
+    """Raises RequestError, before anything is trained, for a line that is no cell of the experiment, has
+    another number of test items, or is a mean of no cell. cells: with their numbers of test items."""
     for row in published:
         items = {number for cell, number in cells if row.is_of(cell)}
         if not row.is_mean and not items:
-            raise Refused(f"{row}: the experiment has no such cell")
+            raise RequestError(f"{row}: the experiment has no such cell")
         if not row.is_mean and items != {row.n_test}:
-            raise Refused(
+            raise RequestError(
                 f"{row}: n_test={row.n_test}, and the experiment tests on "
                 f"{' or '.join(map(str, sorted(items)))} items"
             )
         if not row.members(published):
-            raise Refused(
+            raise RequestError(
                 f"published.csv, line {row.line}: {MEAN} of no cell: no other line has its strategy, "
                 "backbone and protocol"
             )
@@ -248,19 +248,19 @@ def tested_items(request: "Request") -> int:
 # ------------------------------------------------------------------------------------------------------------
 
 
-def beside(published: list[Published], store: Path, sweep: str, selection: str = "last") -> list[dict]:
-    """The rows of the answer. Raises Refused for a published cell that the sweep does not hold, or holds in
-    several variants, or in which `selection` has nothing to choose by."""
+def compared_rows(published: list[Published], store: Path, sweep: str, selection: str = "last") -> list[dict]:
+    """The rows of the answer. Raises RequestError for a published cell that the sweep does not hold, or holds
+    in several variants, or in which `selection` has nothing to choose by."""
     from transferscope.comparison.arms import read_store
-    from transferscope.comparison.paired_scores import Reader
+    from transferscope.comparison.paired_scores import ScoreReader
 
     arms = [arm for arm in read_store(store).arms if sweep in arm.plans]
-    reader = Reader("accuracy", selection)
+    reader = ScoreReader("accuracy", selection)
     ours = {row.line: found(row, arms, reader) for row in published if not row.is_mean}
     return [_row(row, [ours[member.line] for member in row.members(published)]) for row in published]
 
 
-def found(row: Published, arms: list["Arm"], reader: "Reader") -> "tuple[Effect, str] | None":
+def found(row: Published, arms: list["Arm"], reader: "ScoreReader") -> "tuple[Effect, str] | None":
     """Our accuracy in a cell with its components of variance (with a single seed, that of the items alone),
     and the rule that selected it. None without a result."""
     import numpy as np
@@ -270,13 +270,13 @@ def found(row: Published, arms: list["Arm"], reader: "Reader") -> "tuple[Effect,
 
     fitting = [arm for arm in arms if row.is_of(arm.cell)]
     if len(fitting) != 1:
-        raise Refused(
+        raise RequestError(
             f"{row}: the sweep has {f'{len(fitting)} variants of it' if fitting else 'no such cell'}"
         )
     try:
         read = [reader.row(runs) for runs in fitting[0].runs.values()]
     except NotSelectable as reason:
-        raise Refused(f"{row}: {reason}") from None
+        raise RequestError(f"{row}: {reason}") from None
     if not read or None in read:
         return None
     scores = np.stack([seed.scores for seed in read])  # [K, n]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from transferscope.catalog import yamls
 from transferscope.cli.hydra_errors import in_one_line
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.training import paths
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ flags:
                            pair. Keys: 'settle.lengths=[2,4]', settle.baseline, .metric, .margin, .alpha
   --dry-run                what would run, what is done, what is refused and why, ETA
   --cfg job                print the composed config
-  --config-dir DIR         a folder of yamls of your own (domain/, strategy/, ...)
+  --config-dir DIR         a folder with config groups of your own (domain/, strategy/, ...)
   hydra.launcher.n_jobs=4  processes side by side (auto: one a core)
   hydra/launcher=NAME      local, basic, joblib, submitit_local, submitit_slurm
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
@@ -126,7 +126,9 @@ def task(config) -> None:
     try:
         for flag, (section, _) in SECTIONS.items():
             if sweeper[section.rstrip(".")]:
-                raise Refused(f"{flag}: a sweep is needed, of a strategy and its baseline at least; add -m")
+                raise RequestError(
+                    f"{flag}: a sweep is needed, of a strategy and its baseline at least; add -m"
+                )
         check_hydra(HydraConfig.get())
         outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:
@@ -156,9 +158,9 @@ def main(argv: list[str]) -> int:
     arguments = [FLAGS.get(word, word) for word in argv]
     for flag, (section, _) in SECTIONS.items():
         if flag not in argv and (keys := [word for word in argv if word.lstrip("+~").startswith(section)]):
-            raise Refused(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
+            raise RequestError(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
     if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
-        raise Refused(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
+        raise RequestError(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
     overrides, flags = [], []
     for before, word in zip(["", *arguments], arguments, strict=False):
@@ -206,7 +208,7 @@ def planned(overrides: list[str]) -> "list[Job]":
 
 
 def refuse_flags(message: str) -> None:
-    raise Refused(f"run: {message} (transferscope run --help)")
+    raise RequestError(f"run: {message} (transferscope run --help)")
 
 
 def say_finished(folder: Path) -> int:
@@ -217,20 +219,24 @@ def say_finished(folder: Path) -> int:
     entry = record.read_record(folder)
     accuracy = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/accuracy")
     score = "" if accuracy is None else f", test accuracy {accuracy:.3f}"
-    if (backwards := record.read_reverse_validation(folder)) is not None:
-        score += f", reverse validation {backwards:.3f}"
+    if (reverse_value := record.read_reverse_validation(folder)) is not None:
+        score += f", reverse validation {reverse_value:.3f}"
     why = f" ({entry['reason']})" if entry["reason"] else ""
     print(f"{entry['status']}: {label(entry['cell'], entry['seed'])}{score}{why}\n{folder}")
     return int(entry["status"] not in record.ANSWERS)
 
 
-def complete(argv: list[str], verbs: list[str]) -> int:
-    """Hydra's completion calls the program without its verb: `-sc query=bash` with COMP_LINE. Take the verb
-    out and let Hydra answer."""
+def complete(argv: list[str], commands: list[str]) -> int:
+    """Hydra's completion calls the program without its command: `-sc query=bash` with COMP_LINE. Take the
+    command out and let Hydra answer."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split()
     if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):
-        print("\n".join(verb for verb in verbs if verb.startswith(words[1] if len(words) == 2 else "")))
+        print(
+            "\n".join(
+                command for command in commands if command.startswith(words[1] if len(words) == 2 else "")
+            )
+        )
         return 0
     if words[1] != "run":
         return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from transferscope.cli.parser import Parser
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 from transferscope.store import lease, record, schema
 
 FORMATS = ("table", "json")
@@ -37,7 +37,7 @@ again by the command that planned them; the other states are answers.
 
 
 @dataclass(frozen=True)
-class Job:
+class JobState:
     """One run. cell: None where only a claim is known of it. seconds: what it took, where it is an answer."""
 
     fingerprint: str | None
@@ -52,7 +52,7 @@ class Job:
 class Sweep:
     name: str | None
     created: str | None
-    jobs: list[Job]
+    jobs: list[JobState]
     eta_seconds: float | None
 
     @property
@@ -72,14 +72,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--format", default="table")
     arguments = parser.parse_args(argv)
     if arguments.format not in FORMATS:
-        raise Refused(
+        raise RequestError(
             f"--format {arguments.format}: not one of "
             f"{', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}"
         )
     if arguments.watch and arguments.format == "json":
-        raise Refused("--watch: shows the table; call status --format json again instead")
+        raise RequestError("--watch: shows the table; call status --format json again instead")
     if not arguments.store.is_dir():
-        raise Refused(f"{arguments.store}: no such store; give the folder of a `store=` key")
+        raise RequestError(f"{arguments.store}: no such store; give the folder of a `store=` key")
     view = Store(arguments.store)
     if arguments.format == "json":
         sweeps = [
@@ -114,7 +114,7 @@ class Store:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.answers: dict[str, Job] = {}
+        self.answers: dict[str, JobState] = {}
         self.unreadable: list[str] = []  # plans and records of another schema version, or broken
         self.seen: list[Sweep] = []
 
@@ -124,7 +124,7 @@ class Store:
         for path in sorted(self.folder.glob("sweeps/*/plan.json")):
             try:
                 plans.append(record.read_json(path, "sweep plan"))
-            except Refused as refusal:
+            except RequestError as refusal:
                 self.unreadable.append(str(refusal))
         plans.sort(key=lambda plan: (plan["created"], plan["name"]))
         self.seen = [
@@ -138,12 +138,12 @@ class Store:
             self.seen.append(self._sweep(None, None, others))
         return self.seen
 
-    def _planned(self, job: dict) -> Job:
+    def _planned(self, job: dict) -> JobState:
         if job["status"] == "not_applicable":
-            return Job(None, job["cell"], job["seed"], "not_applicable", job["reason"])
+            return JobState(None, job["cell"], job["seed"], "not_applicable", job["reason"])
         return self._job(job["fingerprint"], job["cell"], job["seed"])
 
-    def _job(self, name: str, cell: dict | None = None, seed: int | None = None) -> Job:
+    def _job(self, name: str, cell: dict | None = None, seed: int | None = None) -> JobState:
         if name in self.answers:
             return self.answers[name]
         status, detail = lease.state(self.folder, name)
@@ -152,9 +152,9 @@ class Store:
             try:
                 entry = record.read_record(path)
                 cell, seed, seconds = entry["cell"], entry["seed"], entry["timings"].get("wall_seconds")
-            except Refused as refusal:
+            except RequestError as refusal:
                 self.unreadable.append(str(refusal))
-                return Job(name, cell, seed, "unreadable", str(refusal))
+                return JobState(name, cell, seed, "unreadable", str(refusal))
         if cell is None and (claim := lease.claim(self.folder, name)):
             cell, seed = (
                 (claim.get("cell"), claim.get("seed"))
@@ -162,14 +162,14 @@ class Store:
                 else (None, None)
             )
         if status not in record.ANSWERS:
-            return Job(name, cell, seed, status, detail)
-        self.answers[name] = Job(name, cell, seed, status, detail, seconds)
+            return JobState(name, cell, seed, status, detail)
+        self.answers[name] = JobState(name, cell, seed, status, detail, seconds)
         return self.answers[name]
 
-    def _sweep(self, name: str | None, created: str | None, jobs: list[Job]) -> Sweep:
+    def _sweep(self, name: str | None, created: str | None, jobs: list[JobState]) -> Sweep:
         return Sweep(name, created, jobs, self._seconds_left(jobs))
 
-    def _seconds_left(self, jobs: list[Job]) -> float | None:
+    def _seconds_left(self, jobs: list[JobState]) -> float | None:
         """By the median of this sweep's own runs; before there is one by the pace of those at work, else by
         the store's other runs."""
         from transferscope.sweeps.progress import estimate
@@ -236,13 +236,13 @@ def _lines(text, status: str, lines: list[str], style: str) -> None:
         text.append(f"  {status}: {len(lines) - MOST_LINES} lines more (--format json has them all)\n", style)
 
 
-def _label(job: Job) -> str:
+def _label(job: JobState) -> str:
     from transferscope.sweeps.progress import label
 
     return label(job.cell, job.seed) if job.cell else job.fingerprint
 
 
-def _by_cell(jobs: list[Job]) -> list[str]:
+def _by_cell(jobs: list[JobState]) -> list[str]:
     """One line a cell, with its seeds."""
     from transferscope.sweeps.progress import label
 

@@ -1,4 +1,4 @@
-"""docs/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments that hold
+"""docs/strategies.md: every strategy, from its yaml, its class and the experiments that hold
 numbers of it."""
 
 import ast
@@ -7,7 +7,7 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-from transferscope.catalog import shelves, yamls
+from transferscope.catalog import registry, yamls
 
 TOP = """\
 # The strategies
@@ -38,8 +38,10 @@ WITHOUT = "; with `source=null`, the backbone's own weights"
 
 def page(choices: dict[str, Path]) -> str:
     """The whole page, as Markdown."""
-    order = sorted(choices, key=lambda name: shelves.place(choices[name]))
-    groups = [(idea, list(names)) for idea, names in groupby(order, lambda name: shelves.idea(choices[name]))]
+    order = sorted(choices, key=lambda name: registry.place(choices[name]))
+    groups = [
+        (idea, list(names)) for idea, names in groupby(order, lambda name: registry.idea(choices[name]))
+    ]
     contents = "\n".join(
         f"- {idea}: " + ", ".join(f"[{name}](#{name})" for name in names) for idea, names in groups
     )
@@ -52,12 +54,12 @@ def page(choices: dict[str, Path]) -> str:
 
 def section(name: str, path: Path) -> str:
     """One strategy: what it is, its paper, equation, facts, keys and numbers."""
-    target = shelves.value(path, "_target_")
-    equation, _, notes = shelves.class_docstring(target).partition("\n\n")
-    parts = [f"### {name}", shelves.describe(path) + "."]
-    if paper := shelves.header(path, "paper"):
+    target = registry.value(path, "_target_")
+    equation, _, notes = registry.class_docstring(target).partition("\n\n")
+    parts = [f"### {name}", registry.describe(path) + "."]
+    if paper := registry.header(path, "paper"):
         parts.append(f"Paper: {paper}.")
-    if compared := shelves.header(path, "compared"):
+    if compared := registry.header(path, "compared"):
         parts.append(f"Compared: {compared}.")
     parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
     if keys := [
@@ -70,13 +72,13 @@ def section(name: str, path: Path) -> str:
 
 def facts(path: Path, target: str) -> str:
     """What a strategy sees and asks for."""
-    sees = ", ".join(f"`{word}`" for word in shelves.sights(path) or [] if word != "model of the source")
+    sees = ", ".join(f"`{word}`" for word in registry.sights(path) or [] if word != "model of the source")
     needs = [
-        shelves.declared(target, attribute)
+        registry.declared(target, attribute)
         for attribute in ("needs_target_labels", "shares_classes", "needs_source_model")
     ]
     labels, classes, model = (isinstance(node, ast.Constant) and node.value for node in needs)
-    start = shelves.value(path, "starts_from")
+    start = registry.value(path, "starts_from")
     return (
         f"Sees {sees}. Starts from "
         f"{STARTS.get(start, '?')}{WITHOUT if start == 'source' and not model else ''}. "
@@ -130,14 +132,14 @@ def line(row: dict, rows: list[dict]) -> list[str]:
         for other in rows
         if other is not row and other["cell"] | {"source": "mean", "target": "mean"} == cell
     ]  # of no mean: none
-    told = [
+    identity = [
         f"mean of {len(tasks)}" if tasks else f"{cell['source'] or '∅'} → {cell['target']}",
         str(cell["label_budget"] or 0),
     ]
-    told += [cell["backbone"], f"{row['published']:.3f}"]
+    identity += [cell["backbone"], f"{row['published']:.3f}"]
     if row.get("ours") is None:
-        return [*told, "", "", "no result" if "ours" in row else "not reproduced yet"]
+        return [*identity, "", "", "no result" if "ours" in row else "not reproduced yet"]
     verdict = f"{'inside' if row['inside'] else 'miss'} (± {row['tolerance']:g})"
     if tasks:
         verdict += f", {sum(task['inside'] for task in tasks)} of {len(tasks)} tasks inside"
-    return [*told, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]
+    return [*identity, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transferscope.comparison.scores import FOLD
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import ANSWERS, read_plans, read_record, run_folders
 
 CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
@@ -95,8 +95,8 @@ class Records:
 
 
 def read_store(store: Path) -> Records:
-    """Every record and plan of a store. A record that cannot be read is listed in `failed`; Refused for a
-    plan that cannot, for it is the family of the verdicts."""
+    """Every record and plan of a store. A record that cannot be read is listed in `failed`; raises
+    RequestError for a plan that cannot, for it is the family of the verdicts."""
     plans = read_plans(store)
     asked = defaultdict(list)
     for plan in plans:
@@ -106,7 +106,7 @@ def read_store(store: Path) -> Records:
     for folder in run_folders(store):
         try:
             _take(folder, read_record(folder), records, by_fingerprint, by_content)
-        except Refused as refusal:
+        except RequestError as refusal:
             cell, seed = next(((job["cell"], job["seed"]) for _, job in asked[folder.name]), ({}, None))
             records.failed.append(_listed(folder.name, cell, seed, "unreadable", str(refusal)))
             by_fingerprint.setdefault(folder.name, None)
@@ -152,7 +152,7 @@ def _take(
     if record["role"] == "trial":
         return
     if name in by_fingerprint:
-        raise Refused(f"{folder}: a copy of run {name}")
+        raise RequestError(f"{folder}: a copy of run {name}")
     if status == "not_applicable":
         by_fingerprint[name] = None
         records.not_applicable.append(_listed(name, record["cell"], seed, status, record["reason"]))
@@ -233,8 +233,8 @@ def _name_variants(arms: list[Arm]) -> None:
         keys = sorted({key for arm in group for key in arm.consumed})
         differing = [key for key in keys if len({json.dumps(arm.consumed.get(key)) for arm in group}) > 1]
         for arm in group:
-            told = sorted({*differing, NOISE} if arm.noise else {key for key in differing if key != NOISE})
-            arm.variant = ", ".join(f"{key}={arm.consumed[key]}" for key in told if key in arm.consumed)
+            named = sorted({*differing, NOISE} if arm.noise else {key for key in differing if key != NOISE})
+            arm.variant = ", ".join(f"{key}={arm.consumed[key]}" for key in named if key in arm.consumed)
 
 
 def _follow_plan(
@@ -266,8 +266,8 @@ def _follow_plan(
             arm = same.get(_key(job)) or wanted.get(name)
             if arm is None:  # no run of it is in the store: planned all the same, so it counts in its family
                 choices = flat(job["variant"])
-                told = ", ".join(f"{key}={value}" for key, value in sorted(choices.items()))
-                arm = Arm({key: job["cell"][key] for key in CELL_KEYS}, choices, told)
+                named = ", ".join(f"{key}={value}" for key, value in sorted(choices.items()))
+                arm = Arm({key: job["cell"][key] for key in CELL_KEYS}, choices, named)
                 records.arms.append(arm)
             same[_key(job)] = wanted[name] = arm
             _ask(arm, plan, job["seed"])

@@ -96,7 +96,7 @@ WORDS = {
 }
 
 
-def of(names: list[str]) -> Words:
+def words_of(names: list[str]) -> Words:
     """Of the baselines that a page shows: one, unless it shows no cell."""
     return (
         WORDS[names[0]] if len(names) == 1 else Words("", " and ".join(names) or "the baseline", "transfer")

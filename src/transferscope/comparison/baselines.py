@@ -5,7 +5,7 @@ from collections import defaultdict
 from transferscope.comparison.arms import BACKBONE_RATE, CELL_KEYS, FOLDS, NOISE, TWIN, Arm
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.naive import NAME as NAIVE
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 BASELINES = tuple(WORDS)
 SOURCE_ONLY = (
@@ -33,17 +33,17 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     """'scratch:trainer.optimizer.lr=0.01' -> ('scratch', {'trainer.optimizer.lr': '0.01'})."""
     name, _, rest = text.partition(":")
     if name not in BASELINES:
-        raise Refused(f"--baseline {text}: not one of {', '.join(BASELINES)}{nearest(name, BASELINES)}")
+        raise RequestError(f"--baseline {text}: not one of {', '.join(BASELINES)}{nearest(name, BASELINES)}")
     pinned = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.strip().partition("=")
         if not equals:
-            raise Refused(
+            raise RequestError(
                 f"--baseline {text}: '{part}' is not KEY=VALUE, as in {name}:trainer.optimizer.lr=0.01"
             )
         pinned[key] = value
     if name == NAIVE and pinned:
-        raise Refused(f"--baseline {text}: the naive predictor has no settings; give --baseline {NAIVE}")
+        raise RequestError(f"--baseline {text}: the naive predictor has no settings; give --baseline {NAIVE}")
     return name, pinned
 
 
@@ -80,7 +80,7 @@ def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[t
     none. Empty: there is none.
 
     arms: all, or those that are `able`. The naive predictor is an arm without runs, of the arm's own labels.
-    Raises Refused where several arms could be the baseline."""
+    Raises RequestError where several arms could be the baseline."""
     if name == NAIVE:
         return [(Arm(arm.cell | {"strategy": NAIVE}, {}), arm.cell["label_budget"])]
     by_budget = defaultdict(list)
@@ -201,7 +201,7 @@ def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
         return chosen[0]
     choices = sorted(",".join(f"{key}={c.consumed.get(key)}" for key in differing) for c in chosen)
     cell = " ".join(f"{key}={value}" for key, value in arm.described().items() if value not in (None, ""))
-    raise Refused(
+    raise RequestError(
         f"--baseline {name}: {len(chosen)} arms could be the baseline of {cell}: {' or '.join(choices)}; "
         f"choose with --baseline '{name}:{choices[0]}'"
     )

@@ -6,10 +6,10 @@ import numpy as np
 
 from transferscope.comparison import baselines
 from transferscope.comparison.arms import Arm
-from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.pairing import pair, tested
 from transferscope.comparison.scores import NotSelectable
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.share import Share, share_of_way
@@ -32,7 +32,7 @@ class Ceiling:
 
 
 def ceiling(
-    arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: Reader, items: str, alpha: float
+    arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: ScoreReader, items: str, alpha: float
 ) -> Ceiling:
     """full: the arms that could be `target_full` (`baselines.able`)."""
     if not baselines.is_row(arm, NAME):
@@ -42,7 +42,7 @@ def ceiling(
         if not found or found[0][0] is base or not found[0][0].runs:
             return Ceiling()
         above = pair(arm, found[0][0], reader)
-    except (NotSelectable, Refused) as why:
+    except (NotSelectable, RequestError) as why:
         return Ceiling(why_not=str(why))
     return _shared(evidence, above, reader.metric, items, alpha)
 

@@ -23,13 +23,13 @@ from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.contrasts import Contrast, contrasts
 from transferscope.comparison.history import History
 from transferscope.comparison.margins import Margin
-from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.pairing import mixed_versions, pair, tested
 from transferscope.comparison.plateau import Rises
 from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 from transferscope.statistics import verdict
 from transferscope.statistics.probabilities import Probabilities
 from transferscope.store.record import read_predictions, run_folders
@@ -66,10 +66,10 @@ def compare(
     matters, in the metric's unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk.
     items: `random` for a claim about other items too, `fixed` for one about this test set only. correction:
     `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes
-    them; None is refused where there would be both. Raises Refused."""
+    them; None is refused where there would be both. Raises RequestError."""
     name, pinned = baselines.parse(baseline)
     if metric in METRICS and not METRICS[metric].judged:
-        raise Refused(
+        raise RequestError(
             f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; "
             "give "
             "nll or brier"
@@ -84,24 +84,26 @@ def compare(
     for key, value, allowed in choices:
         if value not in allowed:
             allowed = [name for name in allowed if name]
-            raise Refused(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
+            raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
     if not 0 < alpha < 1:
-        raise Refused(f"--alpha {alpha}: between 0 and 1 is needed")
+        raise RequestError(f"--alpha {alpha}: between 0 and 1 is needed")
     smallest = Margin.parse(margin, metric)
     store, plan = locate(runs)
     records = read_store(store)
     known = {key for arm in records.arms for key in arm.consumed}
     if unknown := [key for key in pinned if key not in known]:
-        raise Refused(f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}")
+        raise RequestError(
+            f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}"
+        )
     protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
-    reader = Reader(metric, selection)
+    reader = ScoreReader(metric, selection)
     settings = {
         "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates,
         "metric": metric, "selection": selection, "margin": smallest.setting, "alpha": alpha, "items": items,
         "correction": correction, **({"protocol": protocol} if protocol else {}),
     }  # fmt: skip
     looked = {entry["name"] for entry in records.plans if interim.as_planned(entry, settings)}
-    history = History.of(store, records.plans)
+    history = History.from_store(store, records.plans)
     work = _Work(records, history, looked, name, pinned, reader, smallest, alpha, items, correction)
     families = defaultdict(list)
     for arm in records.arms:
@@ -116,12 +118,12 @@ def compare(
     if (
         protocol is None and len({row.arm.cell["protocol"] for row in shown}) > 1
     ):  # before anything is judged, which is a reading
-        raise Refused(
+        raise RequestError(
             "--protocol: inductive and transductive cells are never ranked together; give inductive, "
             "transductive, or both for a mix"
         )
     if any(row.evidence.mixes_rules for row in shown) and not otherwise:
-        raise Refused(
+        raise RequestError(
             f"--selection {selection}: some arms see nothing to choose by; {selection},last judges "
             "these by "
             "their last evaluation"
@@ -154,12 +156,12 @@ def compare(
 
 def locate(runs: str | Path) -> tuple[Path, str | None]:
     """(store, name of the sweep or None) of a RUNS argument; what W&B holds is made a store first. Raises
-    Refused where there are no runs."""
+    Raises RequestError where there are no runs."""
     if is_tracked(runs):
         return rebuild(runs)
     path = Path(runs)
     if not path.is_dir():
-        raise Refused(
+        raise RequestError(
             f"RUNS={runs}: no such folder; give a store of runs (`transferscope run ... store=FOLDER` "
             "makes "
             "one) or FOLDER/sweeps/NAME"
@@ -167,7 +169,7 @@ def locate(runs: str | Path) -> tuple[Path, str | None]:
     is_sweep = (path / "plan.json").is_file()
     store = path.resolve().parent.parent if is_sweep else path
     if not run_folders(store):
-        raise Refused(f"RUNS={runs}: holds no runs; give a store of runs or FOLDER/sweeps/NAME")
+        raise RequestError(f"RUNS={runs}: holds no runs; give a store of runs or FOLDER/sweeps/NAME")
     return store, path.resolve().name if is_sweep else None
 
 
@@ -181,7 +183,7 @@ class _Work:
     looked: set[str]
     baseline: str
     pinned: dict[str, str]
-    reader: Reader
+    reader: ScoreReader
     margin: Margin
     alpha: float
     items: str
@@ -221,7 +223,7 @@ class _Work:
                     if shown:
                         self._miss(arm, budget, str(why))
                 else:
-                    margin = self.margin.of(evidence.mean(evidence.held_against), self.reader.metric)
+                    margin = self.margin.value_at(evidence.mean(evidence.held_against), self.reader.metric)
                     row = _Row(
                         arm,
                         base,
@@ -374,7 +376,7 @@ class _Work:
                 "finished (--settle)"
             )
         if copies := _copies(row.evidence):
-            flags += Copies(**copies).told(row.arm.cell["target"])
+            flags += Copies(**copies).warnings(row.arm.cell["target"])
         flags += wording.unfinished(row.ends)
         flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
         if self.items == "fixed":
@@ -382,8 +384,8 @@ class _Work:
         if row.evidence.deterministic:
             flags.append("given the training set: no seed changes either arm")
         results = [row.evidence.records[folder].get("result") or {} for folder in row.evidence.strategy_runs]
-        told = Counter(flag for result in results for flag in result.get("flags") or [])
-        return flags + [f"{flag} in {count} of {len(results)} runs" for flag, count in told.items()]
+        counts = Counter(flag for result in results for flag in result.get("flags") or [])
+        return flags + [f"{flag} in {count} of {len(results)} runs" for flag, count in counts.items()]
 
     def _miss(self, arm: Arm, budget: int | str | None, reason: str) -> None:
         self.missing.append({**arm.described(), "label_budget": budget, "seed": None, "reason": reason})
@@ -461,7 +463,7 @@ def _predictions(store: Path) -> tuple[list[dict], list[str]]:
     """What `rank` left, and a warning where it cannot be read: the verdicts do not need it."""
     try:
         return read_predictions(store), []
-    except Refused as refusal:
+    except RequestError as refusal:
         return [], [f"no prediction is ranked: {refusal}; remove it and rank again"]
 
 

@@ -62,7 +62,7 @@ class Comparison:
         return latex.to_latex(self)
 
     def to_frame(self):
-        """A pandas DataFrame, one row a cell. Refused where pandas is missing."""
+        """A pandas DataFrame, one row a cell. Raises RequestError where pandas is missing."""
         return notebook.frame(self)
 
     def __repr__(self) -> str:

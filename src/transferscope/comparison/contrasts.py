@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from transferscope.comparison import baselines, naive
 from transferscope.comparison.arms import Arm, Records
 from transferscope.comparison.history import History
-from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.pairing import pair, tested
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 
 LABELS = "strategy − shuffled_source"
@@ -66,7 +66,7 @@ class Contrast:
 def contrasts(
     records: Records,
     history: History,
-    reader: Reader,
+    reader: ScoreReader,
     pinned: dict[str, str],
     alpha: float,
     items: str,
@@ -92,7 +92,7 @@ def contrasts(
         for arm, name, first, second in planned:
             try:
                 found.append((arm, name, first, second, pair(*longest(first, second)[:2], reader)))
-            except (NotSelectable, Refused):
+            except (NotSelectable, RequestError):
                 continue
         readings = history.count(
             [(first, second, evidence) for *_, first, second, evidence in found],
@@ -124,7 +124,7 @@ def _planned(
 def _one(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> Arm | None:
     try:
         found = baselines.find(arm, arms, name, pinned)
-    except Refused:
+    except RequestError:
         return None
     return found[0][0] if len(found) == 1 else None
 

@@ -8,7 +8,7 @@ import re
 from transferscope.comparison import formatting, ranking, wording
 from transferscope.comparison.advice import advice
 from transferscope.comparison.formatting import interval, signed
-from transferscope.comparison.wording import IDENTITY, heading, told
+from transferscope.comparison.wording import IDENTITY, formatted, heading
 from transferscope.tasks.metrics import METRICS
 
 WIDE, FOR_ECE = (
@@ -168,11 +168,11 @@ class _Notes:
         self.numbers: dict[str, int] = {}
         self.of = []
         for cell in comparison:
-            told = [
+            note_numbers = [
                 self.numbers.setdefault(note, len(self.numbers) + 1)
                 for note in [*_collapse(cell, comparison), *cell.flags]
             ]
-            self.of.append("".join(f" [{number}]" for number in told))
+            self.of.append("".join(f" [{number}]" for number in note_numbers))
 
     def lines(self) -> list[str]:
         return [f"[{number}] {note}" for note, number in self.numbers.items()]
@@ -183,7 +183,7 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     verdict."""
     cells, keys = list(comparison), varying(comparison)
     columns = [
-        (heading(key), [told(cell, key) for cell in cells])
+        (heading(key), [formatted(cell, key) for cell in cells])
         for key in keys
         if wide or key not in ("source", "initialisation")
     ]
@@ -192,7 +192,11 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
         below = (
             []
             if wide
-            else [f"{heading(key)} {told(cell, key)}" for key in ("source", "initialisation") if key in keys]
+            else [
+                f"{heading(key)} {formatted(cell, key)}"
+                for key in ("source", "initialisation")
+                if key in keys
+            ]
         )
         strategies.append("\n".join([cell.strategy, *below, *filter(None, cell.variant.split(", "))]))
         verdicts.append(

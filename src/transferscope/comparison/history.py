@@ -40,7 +40,7 @@ class History:
     identities: dict[Evidence, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, store: Path, plans: Sequence[dict]) -> "History":
+    def from_store(cls, store: Path, plans: Sequence[dict]) -> "History":
         log = open_log(store)
         return cls(log, {plan["name"] for plan in plans if plan["created"] < log.began})
 
@@ -75,7 +75,7 @@ class History:
         """Note what is claimed. Handed back: what was claimed before by the same rules, with other seeds or
         in another family, and stands no more."""
         rules = {key: settings[key] for key in RULES}
-        found, told = [], []
+        found, noted = [], []
         for cell in cells:
             name = self.identities[cell.evidence]
             before = {
@@ -83,7 +83,7 @@ class History:
             }
             found += [_taken_back(cell, claim) for claim in before.values() if not _stands(cell, claim)]
             if cell.verdict != "undecided":
-                told.append(
+                noted.append(
                     {
                         "told": name,
                         "verdict": cell.verdict,
@@ -92,7 +92,7 @@ class History:
                         "cells": cell.family_size,
                     }
                 )
-        self.log.note(told, "a claim of now is not listed where it is taken back")
+        self.log.note(noted, "a claim of now is not listed where it is taken back")
         return found
 
 

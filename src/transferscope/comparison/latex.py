@@ -26,7 +26,12 @@ def to_latex(comparison) -> str:
     unit, level = formatting.unit(s["metric"]), formatting.level(s["alpha"])
     heads = [wording.heading(key) for key in keys] + ["strategy", "", f"Δ {s['metric']}, {unit} [{level}]"]
     rows = [
-        [*(wording.told(cell, key) for key in keys), _strategy(cell), ARROWS[cell.verdict], _difference(cell)]
+        [
+            *(wording.formatted(cell, key) for key in keys),
+            _strategy(cell),
+            ARROWS[cell.verdict],
+            _difference(cell),
+        ]
         for cell in comparison
     ]
     marks = [len(heads) - 2]  # the arrows are LaTeX already
@@ -65,8 +70,8 @@ def _caption(comparison) -> str:
         rf"the difference is within $\pm${margin}",
         "undecided",
     ]
-    told = ", ".join(f"{arrow} {kind}" for arrow, kind in zip(ARROWS.values(), kinds, strict=True))
-    return f"{what}. Intervals {escaped(wording.holds(s, 'cells of a family'))}. {told}."
+    legend = ", ".join(f"{arrow} {kind}" for arrow, kind in zip(ARROWS.values(), kinds, strict=True))
+    return f"{what}. Intervals {escaped(wording.holds(s, 'cells of a family'))}. {legend}."
 
 
 def escaped(text: str) -> str:

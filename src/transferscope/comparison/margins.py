@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.tasks.metrics import METRICS
 
 RELATIVE = "relative:"
@@ -17,7 +17,7 @@ class Margin:
 
     @classmethod
     def parse(cls, margin: float | str | None, metric: str) -> "Margin":
-        """0.01, 'relative:0.1', or None for the metric's own. Raises Refused."""
+        """0.01, 'relative:0.1', or None for the metric's own. Raises RequestError."""
         judged = METRICS[metric]
         if margin is None:
             return cls(judged.margin)
@@ -30,7 +30,7 @@ class Margin:
         most = 1.0 if relative else judged.span
         if not 0 <= value < most:
             hint = "0.01 is one point" if judged.display == "points" else f"in {judged.display}"
-            raise Refused(
+            raise RequestError(
                 f"--margin {margin}: the smallest difference that matters, at least 0 and below {most:.3g}, "
                 "is needed "
                 f"({hint if not relative else 'a share of the risk'}), or relative:0.1 for a tenth of the "
@@ -42,7 +42,7 @@ class Margin:
     def setting(self) -> float | str:
         return f"{RELATIVE}{self.value:g}" if self.relative else self.value
 
-    def of(self, baseline_score: float, metric: str) -> float:
+    def value_at(self, baseline_score: float, metric: str) -> float:
         """In the metric's unit. The risk is 1 − score, or a loss with its sign flipped back."""
         if not self.relative:
             return self.value

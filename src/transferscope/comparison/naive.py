@@ -18,7 +18,7 @@ from transferscope.store.record import AT_CHANCE
 from transferscope.store.schema import printable
 
 if TYPE_CHECKING:
-    from transferscope.comparison.paired_scores import Evidence, Reader
+    from transferscope.comparison.paired_scores import Evidence, ScoreReader
 
 NAME = "naive"
 # of a baseline at chance: one that fails in half of its runs fails in three of three in one experiment of
@@ -76,8 +76,8 @@ def item_scores(
         shares = np.array([[count / sum(of_fold) for count in of_fold] for of_fold in counts])
         return scores.item_scores(shares[fold], labels, metric)
     most = [[c for c, count in enumerate(of_fold) if count == max(of_fold)] for of_fold in counts]
-    answers = [(weight, np.array(told)[fold]) for weight, told in _answers(most)]
-    return sum(weight * _constant(told, labels, metric, groups) for weight, told in answers)
+    answers = [(weight, np.array(predicted)[fold]) for weight, predicted in _answers(most)]
+    return sum(weight * _constant(predicted, labels, metric, groups) for weight, predicted in answers)
 
 
 def _answers(most: list[list[int]]) -> Iterator[tuple[float, list[int]]]:
@@ -88,22 +88,24 @@ def _answers(most: list[list[int]]) -> Iterator[tuple[float, list[int]]]:
         yield float(high - low), [tied[int(low * len(tied))] for tied in most]
 
 
-def _constant(told: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None) -> np.ndarray:
+def _constant(
+    predicted: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None
+) -> np.ndarray:
     """Scores [n] of the classes told [n], of which there are few. All others stand as one, for they add
     nothing but to the number of classes."""
     if metric == "accuracy":
-        return (told == labels).astype(float)
-    named, told = np.unique(told, return_inverse=True)
+        return (predicted == labels).astype(float)
+    named, predicted = np.unique(predicted, return_inverse=True)
     merged = np.where(np.isin(labels, named), np.searchsorted(named, labels), len(named))
     number = len(np.unique(merged)) / len(np.unique(labels))
-    return influence.values(np.eye(len(named) + 1)[told], merged, metric, groups) * number
+    return influence.values(np.eye(len(named) + 1)[predicted], merged, metric, groups) * number
 
 
 # --- from runs
 # ------------------------------------------------------------------------------------------------------------
 
 
-def of_runs(evidence: "Evidence", runs: list[Path], reader: "Reader", metric: str) -> np.ndarray:
+def of_runs(evidence: "Evidence", runs: list[Path], reader: "ScoreReader", metric: str) -> np.ndarray:
     """Scores [K, n] with the labels of these runs, which are of one arm of the evidence. reader: of any
     metric, tells their items.
 
@@ -138,7 +140,7 @@ def learnt_nothing(evidence: "Evidence") -> bool:
     )
 
 
-def standing_in(evidence: "Evidence", reader: "Reader") -> "Evidence":
+def standing_in(evidence: "Evidence", reader: "ScoreReader") -> "Evidence":
     """With the scores of the naive predictor that has the baseline's labels, or a note why there are none."""
     try:
         return replace(
@@ -164,8 +166,8 @@ def flags(evidence: "Evidence", metric: str, alpha: float) -> list[str]:
     flag = f"the baseline learnt nothing in these steps (failure rate ≥ {100 * rate:.0f} %, {runs} of {runs})"
     if evidence.held_against is evidence.baseline_scores:
         return [flag]
-    told, own = (
+    predicted, own = (
         formatting.score(evidence.mean(scores), metric)
         for scores in (evidence.naive_scores, evidence.baseline_scores)
     )
-    return [f"{flag}; held against the naive predictor, whose {told} are more than its {own}"]
+    return [f"{flag}; held against the naive predictor, whose {predicted} are more than its {own}"]

@@ -3,7 +3,7 @@
 from html import escape
 
 from transferscope.comparison import formats, formatting, wording
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 LINES = 10
 _DECIDED = ("negative", "positive", "equivalent", "undecided")  # what a reader looks for first
@@ -14,10 +14,10 @@ def lines(comparison) -> str:
     first = [wording.opening(comparison)[0], wording.sentence(comparison)]
     cells = sorted(comparison, key=lambda cell: _DECIDED.index(cell.verdict))
     room = LINES - len(first) - (len(cells) > LINES - len(first))
-    told = [_cell(cell) for cell in cells[:room]]
+    shown = [_cell(cell) for cell in cells[:room]]
     if len(cells) > room:
-        told.append(f"… {len(cells) - room} cells more: print(comparison.to_table()), comparison.to_frame()")
-    return "\n".join(first + told)
+        shown.append(f"… {len(cells) - room} cells more: print(comparison.to_table()), comparison.to_frame()")
+    return "\n".join(first + shown)
 
 
 def _cell(cell) -> str:
@@ -54,9 +54,11 @@ def html(comparison) -> str:
 
 def frame(comparison):
     """One row a cell: the columns of the CSV, with scores and differences in the unit that `unit` names.
-    Refused where pandas is missing."""
+    Raises RequestError where pandas is missing."""
     try:
         import pandas
     except ModuleNotFoundError as error:
-        raise Refused("to_frame: pandas is not installed; pip install 'transferscope[tables]'") from error
+        raise RequestError(
+            "to_frame: pandas is not installed; pip install 'transferscope[tables]'"
+        ) from error
     return pandas.DataFrame(formats.rows(comparison)).replace("", None).infer_objects()

@@ -8,7 +8,7 @@ import numpy as np
 from transferscope.comparison import scores
 from transferscope.comparison.plateau import Curve
 from transferscope.comparison.scores import NotSelectable, Scores
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 from transferscope.store.record import read_history
 
@@ -65,7 +65,7 @@ class Evidence:
 
 
 @dataclass
-class Reader:
+class ScoreReader:
     """Reads each run once. broken: reason by fingerprint, of runs whose evaluations cannot be read."""
 
     metric: str
@@ -78,7 +78,7 @@ class Reader:
         if folder not in self.cache:
             try:
                 self.cache[folder] = scores.read_scores(folder, record, self.metric, self.selection)
-            except Refused as refusal:
+            except RequestError as refusal:
                 self.cache[folder] = None
                 self.broken[record["fingerprint"]] = str(refusal)
         return self.cache[folder]

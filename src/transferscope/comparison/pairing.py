@@ -8,19 +8,19 @@ import numpy as np
 
 from transferscope.comparison import naive, stored_validators
 from transferscope.comparison.arms import FOLDS, Arm
-from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.plateau import UNKNOWN, Rises
 from transferscope.comparison.scores import NotSelectable, Scores
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics import influence, verdict
 from transferscope.tasks.metrics import METRICS
 
 COLLAPSED = ("collapsed", "diverged")
 
 
-def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Evidence:
-    """Raises NotSelectable where there is nothing to pair, Refused where the two were not tested on the same
-    items."""
+def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) -> Evidence:
+    """Raises NotSelectable where there is nothing to pair, RequestError where the two were not tested on the
+    same items."""
     if baseline.cell["strategy"] == naive.NAME:
         return _with_naive(arm, reader)
     arm, baseline = _for_every_seed(arm, baseline), _for_every_seed(baseline, arm)
@@ -93,7 +93,7 @@ def pair(arm: Arm, baseline: Arm, reader: Reader, twin: Arm | None = None) -> Ev
     return naive.standing_in(evidence, reader) if naive.learnt_nothing(evidence) else evidence
 
 
-def _with_naive(arm: Arm, reader: Reader) -> Evidence:
+def _with_naive(arm: Arm, reader: ScoreReader) -> Evidence:
     """The arm beside one constant answer from the labels it may learn from."""
     if all(reader.row(runs) is None for runs in arm.runs.values()):
         raise NotSelectable("no readable run of the cell")
@@ -180,13 +180,13 @@ def _aligned(
         order = position[np.searchsorted(other.ids, first.ids, sorter=position)]
     else:
         only = [len(np.setdiff1d(a, b)) for a, b in ((first.ids, other.ids), (other.ids, first.ids))]
-        raise Refused(
+        raise RequestError(
             f"{_named(run)} and {_named(other_run)} were not tested on the same items: {only[0]} only in "
             f"the first, {only[1]} only in the "
             "second; compare runs of one split_seed and one state of the data"
         )
     if not np.array_equal(first.classes[first.labels], other.classes[other.labels[order]]):
-        raise Refused(
+        raise RequestError(
             f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data "
             "has changed between them"
         )
@@ -203,12 +203,12 @@ def _named(run: tuple[Path, dict]) -> str:
     return f"run {folder.name} ({where}, seed {record['seed']})"
 
 
-def _fell_back(arm: Arm, seeds: list[int], reader: Reader) -> bool:
+def _fell_back(arm: Arm, seeds: list[int], reader: ScoreReader) -> bool:
     """Whether another rule than the one asked for had to select a run's evaluation."""
     return any(reader.row(arm.runs[seed]).selection != reader.selection for seed in seeds)
 
 
-def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: Reader) -> list[str]:
+def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader) -> list[str]:
     """baseline: None where it needs no run."""
     notes, arms = [], {"strategy": arm} | ({"baseline": baseline} if baseline else {})
     if (folds := len(arm.runs[seeds[0]])) > 1:

@@ -22,11 +22,11 @@ def of_family(
         None if pairs and pairs[0].chance == "seeds" else [_units(evidence[at]) for at in known],
     )
     columns = ("delta", "seed_variance", "item_variance", "seeds", "item_df")
-    told = [
+    arguments = [
         [np.nan_to_num(getattr(effect, name, np.nan), nan=np.nan, posinf=LARGEST_DF) for effect in effects]
         for name in columns
     ]
-    return probabilities(*told, margins, covariance)
+    return probabilities(*arguments, margins, covariance)
 
 
 def _units(evidence: Evidence) -> np.ndarray:

@@ -29,7 +29,7 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
         rate, rest = _consumed(cell)
         if rate is not None:
             siblings[rest][rate] = cell
-    told = []
+    named = []
     for cell in cells:
         rate, rest = _consumed(cell)
         found = siblings[rest]
@@ -49,8 +49,8 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
                     f"one rate tried: add '{RATE}={three}' to the command, for both arms, or --search",
                 ],
             )
-        told.append(cell)
-    return told
+        named.append(cell)
+    return named
 
 
 def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
@@ -63,9 +63,9 @@ def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
 
 def _named(rate: Rate, among: Iterable[Rate]) -> str:
     """By what tells it from the others."""
-    told = [f"{rate.of_all:g}"] if len({one.of_all for one in among}) > 1 else []
+    named = [f"{rate.of_all:g}"] if len({one.of_all for one in among}) > 1 else []
     return ", ".join(
-        told + ([f"backbone × {rate.backbone:g}"] if len({one.backbone for one in among}) > 1 else [])
+        named + ([f"backbone × {rate.backbone:g}"] if len({one.backbone for one in among}) > 1 else [])
     )
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from transferscope.comparison import stored_validators
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
 from transferscope.store.record import read_history
@@ -59,8 +59,8 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
     """The folds of one seed as one run on all their items; metrics that are no mean over items are those of
     all items together.
 
-    Raises Refused where the folds are not of one state of the data. Where a fold has no finite evaluation,
-    step is None."""
+    Raises RequestError where the folds are not of one state of the data. Where a fold has no finite
+    evaluation, step is None."""
     if len(folds) == 1:
         return folds[0]
     first = folds[0]
@@ -71,7 +71,7 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
     if len(np.unique(ids)) != len(ids) or any(
         not np.array_equal(fold.classes, first.classes) for fold in folds
     ):
-        raise Refused(
+        raise RequestError(
             "folds of one seed share test items or differ in their classes; compare runs of one state of "
             "the data"
         )
@@ -111,8 +111,8 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
 def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scores:
     """Reads only the members of evaluations.npz that the selection needs.
 
-    Raises Refused where the file is absent or broken, NotSelectable where the selection has nothing to choose
-    by, or the metric no value."""
+    Raises RequestError where the file is absent or broken, NotSelectable where the selection has nothing to
+    choose by, or the metric no value."""
     if metric in ("nll", "brier") and not record.get("calibrated", True):
         raise NotSelectable(
             f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
@@ -148,7 +148,7 @@ def _item_curve(folder: Path, record: dict, metric: str) -> dict[int, np.ndarray
 
 
 def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluations"], T]) -> T:
-    """`what` of a run's evaluations; whatever is wrong with the file is Refused, or NotSelectable."""
+    """`what` of a run's evaluations; whatever is wrong with the file is a RequestError, or NotSelectable."""
     path = Path(folder) / "evaluations.npz"
     try:
         with np.load(path, allow_pickle=False) as members:
@@ -156,11 +156,11 @@ def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluatio
     except influence.Undefined as error:
         raise NotSelectable(str(error)) from error
     except OSError as error:
-        raise Refused(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
     except NotSelectable:
         raise
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(
+        raise RequestError(
             f"{path}: not a file of evaluations: "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
@@ -223,7 +223,7 @@ def _of_history(folder: Path, validator: str) -> dict[int, float]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError) as error:
-        raise Refused(f"{folder / 'history.csv'}: cannot be read: {error}") from error
+        raise RequestError(f"{folder / 'history.csv'}: cannot be read: {error}") from error
 
 
 class _Evaluations:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import write_atomically
 from transferscope.validators.dev import dev
 from transferscope.validators.iwcv import importance_weights, iwcv
@@ -44,7 +44,7 @@ def _read(path: Path) -> dict[str, float]:
                 members[name] for name in ("source", "source_val", "target", "losses")
             )
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(
+        raise RequestError(
             f"{path}: not a file of features: "
             f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error

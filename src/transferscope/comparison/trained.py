@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transferscope.comparison import plateau
 from transferscope.comparison.arms import Arm
-from transferscope.comparison.paired_scores import Evidence, Reader
+from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.pairing import common_seeds
 from transferscope.comparison.plateau import Rise, Rises
 from transferscope.tasks.metrics import METRICS
@@ -22,7 +22,7 @@ def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
     return arm, baseline, 1
 
 
-def rises(evidence: Evidence, reader: Reader) -> Rises:
+def rises(evidence: Evidence, reader: ScoreReader) -> Rises:
     """Whether an arm still rises is judged by its accuracy; how far, by the metric itself, whose curves are
     read only then."""
     return Rises(
@@ -30,16 +30,16 @@ def rises(evidence: Evidence, reader: Reader) -> Rises:
     )
 
 
-def _rise(evidence: Evidence, runs: list[Path], reader: Reader) -> Rise:
+def _rise(evidence: Evidence, runs: list[Path], reader: ScoreReader) -> Rise:
     rows = dict.fromkeys(map(tuple, evidence.rows(runs)))  # a deterministic run may stand for several seeds
 
-    def of(metric: str) -> Rise:
+    def rise(metric: str) -> Rise:
         curves = [
             reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows
         ]
         return plateau.rise(curves, best=METRICS[metric].best)
 
-    found = of("accuracy")
+    found = rise("accuracy")
     if not found.is_rising or reader.metric == "accuracy":
         return found
-    return replace(of(reader.metric), is_rising=True, metric=reader.metric)
+    return replace(rise(reader.metric), is_rising=True, metric=reader.metric)

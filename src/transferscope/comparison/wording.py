@@ -46,7 +46,7 @@ def opening(comparison) -> list[str]:
     ]
     lines += families(s)
     same = [
-        f"{heading(key)} {told(cells[0], key)}"
+        f"{heading(key)} {formatted(cells[0], key)}"
         for key in IDENTITY
         if cells and len({getattr(c, key) for c in cells}) == 1
     ]
@@ -82,15 +82,17 @@ def families(settings: dict) -> list[str]:
     closed = {family: size for family, size in sizes.items() if not may_grow(family)}
     lines = []
     if closed:
-        told = "; ".join(f"{family} {size}" for family, size in closed.items())
-        lines.append(f"cells in each family ({_CORRECTION[settings['correction']]}): {told}")
+        formatted = "; ".join(f"{family} {size}" for family, size in closed.items())
+        lines.append(f"cells in each family ({_CORRECTION[settings['correction']]}): {formatted}")
     if len(closed) < len(sizes):
-        told = "; ".join(f"{size} cells in {family}" for family, size in sizes.items() if may_grow(family))
+        formatted = "; ".join(
+            f"{size} cells in {family}" for family, size in sizes.items() if may_grow(family)
+        )
         why = (
             "commands without a name are one family, which the next of them makes larger; sweep=NAME "
             "gives one of its own"
         )
-        lines.append(f"so far, {told} ({_CORRECTION[settings['correction']]}; {why})")
+        lines.append(f"so far, {formatted} ({_CORRECTION[settings['correction']]}; {why})")
     others = other_plans(settings)
     return lines + ([f"other plans in this store, with families of their own: {others}"] if others else [])
 
@@ -188,7 +190,7 @@ def finished(comparison) -> list[str]:
     ]
 
 
-def told(cell, key: str) -> str:
+def formatted(cell, key: str) -> str:
     value = getattr(cell, key)
     return (
         "–"
@@ -315,11 +317,11 @@ def sentence(comparison) -> str:
         )
         undecided += f": {', '.join(f'{n} {_WANTS.get(reason, reason)}' for reason, n in why.most_common())}"
     controls = len(comparison) - len(cells)
-    aside = f" Controls, not counted here: {controls}." if controls else ""
+    remark = f" Controls, not counted here: {controls}." if controls else ""
     named = f" ({words.harm})" if count["negative"] and words.negative_transfer else ""
     loss = f"{words.loses} in {count['negative']}{named}"
     gain = f"{words.subject} {words.gains} in {count['positive']} cell{'' if count['positive'] == 1 else 's'}"
-    return f"Against {baseline}, {gain}, {loss}, {equivalent}, {undecided}.{aside}"
+    return f"Against {baseline}, {gain}, {loss}, {equivalent}, {undecided}.{remark}"
 
 
 def best(comparison) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 
 from transferscope.data.domain import Domain
 from transferscope.data.files import official_file
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 CLASSES = ("negative", "positive")
@@ -48,9 +48,9 @@ def load(
 
     Reads `data_root/amazon_reviews/processed_acl.tar.gz`, else `processed_acl_labelled.tar.gz`, the same
     without the unlabelled reviews; neither is unpacked. download: fetch the authors' archive if neither is
-    there. Raises Refused for a missing or damaged archive."""
+    there. Raises RequestError for a missing or damaged archive."""
     if domain not in DOMAINS:
-        raise Refused(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
+        raise RequestError(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
     path = official_file(data_root, ARCHIVES, ADDRESS, _fetch if download else None)
     reviews = _read(path, path.stat().st_mtime_ns)
     vocabulary = _vocabulary(path, path.stat().st_mtime_ns, words)
@@ -97,7 +97,9 @@ def _read(path: Path, changed: int) -> dict[str, list[Review]]:
         ]:
             raise ValueError(f"no reviews in {absent[0]}")
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-        raise Refused(f"{path}: damaged ({error}); delete it and fetch it again from {ADDRESS}") from error
+        raise RequestError(
+            f"{path}: damaged ({error}); delete it and fetch it again from {ADDRESS}"
+        ) from error
     return {domain: [review for label in CLASSES for review in reviews[domain, label]] for domain in DOMAINS}
 
 
@@ -117,6 +119,6 @@ def _vocabulary(path: Path, changed: int, words: int) -> dict[str, int]:
         chain.from_iterable(review.words for own in _read(path, changed).values() for review in own)
     )
     if not 1 <= words <= len(frequency):
-        raise Refused(f"words={words}; allowed: 1 to {len(frequency)}, as many as there are in {path}")
+        raise RequestError(f"words={words}; allowed: 1 to {len(frequency)}, as many as there are in {path}")
     chosen = nsmallest(words, frequency, key=lambda word: (-frequency[word], word))
     return {word: column for column, word in enumerate(chosen)}

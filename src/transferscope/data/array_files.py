@@ -9,7 +9,7 @@ import scipy.io
 import scipy.sparse
 
 from transferscope.data.picture_files import tell
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 EXACT = 2**24  # float32 holds every whole number up to here
 SPARSE = {"format", "shape", "data"}  # members of what scipy.sparse.save_npz writes
@@ -19,7 +19,7 @@ def existing(path: str, origin: str | None) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
         whence = f"it comes from {origin}; " if origin else ""
-        raise Refused(
+        raise RequestError(
             f"no file {path}; {whence}mend `path` in the domain's yaml or pass data_root=FOLDER that holds it"
         )
     return file
@@ -29,14 +29,14 @@ def read_members(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
     """The arrays under these keys of a .npz or .mat file; sparse ones as dense ones.
 
     A file of scipy.sparse.save_npz holds one matrix and no name of it: the first key is taken for that.
-    Raises Refused for a file of another kind, one that cannot be read, and a missing key.
+    Raises RequestError for a file of another kind, one that cannot be read, and a missing key.
     """
     readers = {
         ".npz": lambda: np.load(file, allow_pickle=False),
         ".mat": lambda: nullcontext(scipy.io.loadmat(file)),
     }
     if file.suffix not in readers:
-        raise Refused(f"path={file}; allowed: a .npz or .mat file")
+        raise RequestError(f"path={file}; allowed: a .npz or .mat file")
     try:
         with readers[file.suffix]() as content:
             known = [key for key in content if not key.startswith("__")]
@@ -44,12 +44,16 @@ def read_members(file: Path, keys: list[str]) -> Mapping[str, np.ndarray]:
             if file.suffix == ".npz" and set(known) >= SPARSE and keys[0] not in known:
                 arrays[keys[0]] = scipy.sparse.load_npz(file).toarray()
     except NotImplementedError as error:
-        raise Refused(f"{file} is a MATLAB 7.3 file; save it with `save -v7`") from error
+        raise RequestError(f"{file} is a MATLAB 7.3 file; save it with `save -v7`") from error
     except Exception as error:  # readers of foreign bytes raise anything, from BadZipFile to TypeError
         reason = " ".join(str(error).split())
-        raise Refused(f"{file} cannot be read ({reason}); save plain arrays of numbers and text") from error
+        raise RequestError(
+            f"{file} cannot be read ({reason}); save plain arrays of numbers and text"
+        ) from error
     for missing in [key for key in keys if key not in arrays]:
-        raise Refused(f"no key '{missing}' in {file}; there are: {', '.join(known)}{nearest(missing, known)}")
+        raise RequestError(
+            f"no key '{missing}' in {file}; there are: {', '.join(known)}{nearest(missing, known)}"
+        )
     return arrays
 
 
@@ -57,13 +61,13 @@ def read_csv(file: Path, header: bool | None = None) -> np.ndarray:
     """float64 [N, columns]: numbers between commas. Lines that begin with # are comments.
 
     header: whether the first line names the columns. Where that is not said, names that are no numbers, and
-    the numbers 0, 1, 2 … that pandas writes, are refused. Raises Refused for whatever else is no number and
-    for rows of other lengths."""
+    the numbers 0, 1, 2 … that pandas writes, are refused. Raises RequestError for whatever else is no number
+    and for rows of other lengths."""
     try:
         text = file.read_text(encoding="utf-8-sig")
         lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
         if header is None and _names_columns(lines):
-            raise Refused(
+            raise RequestError(
                 f"{file}: the first line, {lines[0][:40]!r}, names columns; say header: true, or header: "
                 "false if it is an item"
             )
@@ -71,10 +75,10 @@ def read_csv(file: Path, header: bool | None = None) -> np.ndarray:
         if not rows:
             raise ValueError("no row of numbers")
         return np.loadtxt(rows, delimiter=",", ndmin=2, comments=None)
-    except Refused:
+    except RequestError:
         raise
     except ValueError as error:
-        raise Refused(
+        raise RequestError(
             f"{file}: {' '.join(str(error).split())}; allowed: numbers between commas, no header"
         ) from error
 
@@ -82,14 +86,14 @@ def read_csv(file: Path, header: bool | None = None) -> np.ndarray:
 def as_matrix(path: str, key: str, array: np.ndarray) -> np.ndarray:
     """float32 [N, d], finite. A line on stderr says where whole numbers are rounded."""
     if array.ndim != 2 or not array.size or array.dtype.kind not in "biuf":
-        raise Refused(
+        raise RequestError(
             f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: numbers [items, features]"
         )
     with np.errstate(over="ignore"):  # told below, with its place
         values = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise Refused(
+        raise RequestError(
             f"{key} in {path} has {values[row, column]} in row {row}, column {column}; all values must "
             "be "
             "finite"
@@ -102,7 +106,7 @@ def as_column(path: str, key: str, array: np.ndarray, items: int, missing: bool 
     """One text an item; 3.0 becomes "3". missing: whether NaN may be among them, which becomes "nan"."""
     flat = array.ravel()
     if len(flat) != items or max(array.shape, default=0) != items or array.dtype.kind not in "biufU":
-        raise Refused(
+        raise RequestError(
             f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: a number or text an "
             "item, "
             f"{items}"
@@ -111,7 +115,7 @@ def as_column(path: str, key: str, array: np.ndarray, items: int, missing: bool 
         return [str(value) for value in flat.tolist()]
     odd = flat[np.isinf(flat) | np.isfinite(flat) & (flat != np.round(flat)) | np.isnan(flat) & (not missing)]
     if len(odd):
-        raise Refused(f"{key} in {path} has {odd[0]}; allowed: whole numbers or text")
+        raise RequestError(f"{key} in {path} has {odd[0]}; allowed: whole numbers or text")
     return ["nan" if np.isnan(value) else str(int(value)) for value in flat.tolist()]
 
 
@@ -145,5 +149,5 @@ def _tell_rounded(path: str, key: str, array: np.ndarray, values: np.ndarray) ->
     )  # larger floats are whole by nature
     if rounded.any():
         (row, column), first = np.argwhere(large)[rounded][0], np.flatnonzero(rounded)[0]
-        told = f"the first {int(was[first])} to {int(became[first])} in row {row}, column {column}"
-        tell(f"{path}: {key}: {rounded.sum()} whole numbers beyond 2**24 are rounded to float32, {told}")
+        where = f"the first {int(was[first])} to {int(became[first])} in row {row}, column {column}"
+        tell(f"{path}: {key}: {rounded.sum()} whole numbers beyond 2**24 are rounded to float32, {where}")

@@ -11,7 +11,7 @@ from transferscope.data.array_files import as_column, as_matrix, existing, read_
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import require_two_classes
 from transferscope.data.picture_files import normal
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 SPLITS = ("train", "test", "")
 NO_LABEL = ("-1", "nan", "")  # what other programs write for an item without label
@@ -39,11 +39,11 @@ def load(
     "test" or ""), [N]. scale: l1 divides every row by the sum of its absolute values. whole: see Domain.
     origin: where the file is to be had, for the message. unlabelled: the label of items that have none, such
     as -1 or "nan"; "none" where these are classes. labels_path: the file of all but the inputs, where `path`
-    holds them alone, as what scipy.sparse.save_npz writes does. Raises Refused for a missing file or key, a
-    shape that does not fit, a value that is not finite, fewer than two classes, a label that looks like none
-    where `unlabelled` does not say what it is."""
+    holds them alone, as what scipy.sparse.save_npz writes does. Raises RequestError for a missing file or
+    key, a shape that does not fit, a value that is not finite, fewer than two classes, a label that looks
+    like none where `unlabelled` does not say what it is."""
     if scale not in ("none", "l1"):
-        raise Refused(f"scale={scale}; allowed: none, l1{nearest(scale, ('none', 'l1'))}")
+        raise RequestError(f"scale={scale}; allowed: none, l1{nearest(scale, ('none', 'l1'))}")
     keys = [key for key in (labels, ids, split, groups) if key is not None]
     if labels_path is None:
         arrays = read_members(existing(path, origin), [inputs, *keys])
@@ -86,7 +86,9 @@ def load_csv(
     unlabelled: see `load`."""
     table = read_csv(existing(path, origin), header)
     if table.shape[1] < 2:
-        raise Refused(f"{path} has {table.shape[1]} columns; at least one feature and the label are needed")
+        raise RequestError(
+            f"{path} has {table.shape[1]} columns; at least one feature and the label are needed"
+        )
     values = as_matrix(path, "the feature columns", table[:, :-1])
     labels = as_column(path, "the last column", table[:, -1], len(values), missing=True)
     return build(name, path, values, class_of(path, "the last column", labels, unlabelled), test_fraction)
@@ -101,9 +103,9 @@ def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | N
             [] if found == {"-1", "1"} else sorted(found.intersection(NO_LABEL))
         )  # -1 and 1 are the two classes of many files
         for suspect in suspects:
-            told = suspect or "''"
-            raise Refused(
-                f"{key} in {path} has {told}; say unlabelled: {told} if such an item has no label, "
+            shown = suspect or "''"
+            raise RequestError(
+                f"{key} in {path} has {shown}; say unlabelled: {shown} if such an item has no label, "
                 "unlabelled: none if it is a class"
             )
         return list(labels)
@@ -111,7 +113,7 @@ def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | N
         str(int(unlabelled)) if isinstance(unlabelled, float) and unlabelled.is_integer() else str(unlabelled)
     )
     if marker != "none" and marker not in labels:
-        raise Refused(
+        raise RequestError(
             f"unlabelled={marker}: {key} in {path} has no such label{nearest(marker, sorted(set(labels)))}"
         )
     return [None if label == marker else label for label in labels]
@@ -120,11 +122,13 @@ def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | N
 def refuse_odd_split(path: str, split: list[str], classes: list[str | None]) -> None:
     """Of each item: which part of the split it is of, and its class or None."""
     for odd in sorted(set(split) - set(SPLITS)):
-        raise Refused(f"the split in {path} has {odd!r}; allowed: train, test or empty{nearest(odd, SPLITS)}")
+        raise RequestError(
+            f"the split in {path} has {odd!r}; allowed: train, test or empty{nearest(odd, SPLITS)}"
+        )
     for row in [
         i for i, (c, part) in enumerate(zip(classes, split, strict=True)) if c is None and part == "test"
     ]:
-        raise Refused(
+        raise RequestError(
             f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train "
             "or "
             "leave it out"
@@ -149,7 +153,7 @@ def build(
     if ids is None:
         ids = [f"{normal(Path(path).stem)}-{i:05d}" for i in range(len(values))]
     elif len(set(ids)) < len(ids):
-        raise Refused(
+        raise RequestError(
             f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more"
         )
     return Domain.build(

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 BY_KORNIA = ("affine", "crop_flip_color")
 AUGMENTATIONS = ("none", "crop", "crop_flip", *BY_KORNIA)
@@ -38,12 +38,12 @@ def augment(images: Tensor, draws: Tensor, augmentation: str) -> Tensor:
 
 @cache
 def kornia_module(augmentation: str) -> nn.Module:
-    """float [N, C, H, W] in 0..1 → the same, each image by a draw of its own. Raises Refused where kornia is
-    not installed."""
+    """float [N, C, H, W] in 0..1 → the same, each image by a draw of its own. Raises RequestError where
+    kornia is not installed."""
     try:
         from kornia.augmentation import ColorJitter, RandomAffine
     except ImportError as error:
-        raise Refused(
+        raise RequestError(
             f"trainer.augmentation={augmentation}: kornia is not installed; pip install "
             "'transferscope[augmentation]'"
         ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from transferscope.data.picture_files import Level, find_pictures, kinds, look_into, normal
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 PART = re.compile(  # Training, test_set, seg_train, val2017 ...
     r"(seg|images?|data|dataset)?(?P<part>train|training|test|testing|val|valid|validation|dev|eval|evaluation|pred)(s|set|data|images?|split)?(\d{4})?"
@@ -27,9 +27,9 @@ def read_layout(base: Path, unlabelled: str, nested: bool) -> tuple[list[Item], 
     base: holds CLASS/…, or two folders whose names say train and test, such as Training/CLASS/… and
     Testing/CLASS/…
     unlabelled: folder of `base` whose pictures have no label. nested: every folder of `base`, or of its two
-    parts, is a class, whatever the folders inside are called. Raises Refused for a split of which a part is
-    missing, doubled or neither train nor test; for classes whose folders are named like parts of a split, or
-    are the same ones, as where the root is one level too high; for pictures in no class folder and class
+    parts, is a class, whatever the folders inside are called. Raises RequestError for a split of which a part
+    is missing, doubled or neither train nor test; for classes whose folders are named like parts of a split,
+    or are the same ones, as where the root is one level too high; for pictures in no class folder and class
     folders without a picture."""
     level = look_into(base)
     left_out, items, without_label = level.left_out, [], []
@@ -45,7 +45,9 @@ def read_layout(base: Path, unlabelled: str, nested: bool) -> tuple[list[Item], 
             files, more = find_pictures(folder)
             if not files:
                 found = f" (left out: {kinds(more)})" if more else ""
-                raise Refused(f"no picture in class folder {folder}{found}; add some or remove the folder")
+                raise RequestError(
+                    f"no picture in class folder {folder}{found}; add some or remove the folder"
+                )
             items += [Item(f, normal(folder.name), split) for f in files]
             left_out += more
     return items + without_label, left_out
@@ -82,18 +84,20 @@ def _parts(base: Path, level: Level, nested: bool) -> list[tuple[str, Level]]:
         )
         rename = f"; name {odd.name} train or test, or set it aside" if odd else ""
         found = ", ".join(sorted(f.name for f in level.folders))
-        raise Refused(f"{base} has {found}; allowed: train and test, or class folders alone{rename}")
+        raise RequestError(f"{base} has {found}; allowed: train and test, or class folders alone{rename}")
     return [(side, _innermost(folder)) for side, folder in sorted(zip(sides, level.folders, strict=True))]
 
 
 def _innermost(folder: Path) -> Level:
-    """What is in train, or in train/train, as archives are unpacked. Raises Refused where the folders inside
-    are parts of a split again."""
+    """What is in train, or in train/train, as archives are unpacked. Raises RequestError where the folders
+    inside are parts of a split again."""
     level = look_into(folder)
     parts = [_part(f) for f in level.folders]
     if level.folders and all(parts):
         if len(parts) > 1 or level.pictures or SIDES.get(parts[0]) != SIDES.get(_part(folder)):
-            raise Refused(f"{folder} has {', '.join(f.name for f in level.folders)}; allowed: class folders")
+            raise RequestError(
+                f"{folder} has {', '.join(f.name for f in level.folders)}; allowed: class folders"
+            )
         inner = _innermost(level.folders[0])
         inner.left_out += level.left_out
         return inner
@@ -102,7 +106,7 @@ def _innermost(folder: Path) -> Level:
 
 def _refuse_loose(level: Level) -> None:
     if level.pictures:
-        raise Refused(
+        raise RequestError(
             f"{level.pictures[0]} lies in no class folder; move it into one, or into the folder of "
             "unlabelled pictures"
         )
@@ -132,7 +136,7 @@ def _refuse_domains(base: Path, folders: list[Path]) -> None:
             if len(folders) > 1
             else "two classes are needed"
         )
-        raise Refused(
+        raise RequestError(
             f"root={base}: {held} are in {one.name}{others}; give root={below} to read what is in "
             "there, or "
             f"{way}"

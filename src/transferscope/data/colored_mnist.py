@@ -9,7 +9,7 @@ import torch
 from transferscope.data import mnist
 from transferscope.data.domain import Domain
 from transferscope.data.splits import generator
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 DOMAINS = 3
 LABEL_FLIPS = 0.25
@@ -23,9 +23,9 @@ def load(name: str, data_root: str, third: int, colour_flips: float, download: b
     the first class and green for the second, flipped in a share `colour_flips`; blue stays empty. third: 0, 1
     or 2. The official split is not kept."""
     if third not in range(DOMAINS):
-        raise Refused(f"third={third}; allowed: 0, 1, 2")
+        raise RequestError(f"third={third}; allowed: 0, 1, 2")
     if not 0 <= colour_flips <= 1:
-        raise Refused(f"colour_flips={colour_flips}; allowed: a share between 0 and 1")
+        raise RequestError(f"colour_flips={colour_flips}; allowed: a share between 0 and 1")
     digits = mnist.load(name, data_root, download)
     items = generator("colored_mnist").permutation(len(digits))[third::DOMAINS]
     draw = generator("colored_mnist", third, colour_flips)

@@ -10,7 +10,7 @@ import numpy as np
 from transferscope.data.domain import Domain
 from transferscope.data.on_disk import OnDisk, item_hashes
 from transferscope.data.splits import Fold, split
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.tasks.copied import Copies
 
 NEARLY = 0.95  # of the training items, whose label a column tells
@@ -31,7 +31,7 @@ def dropped(
     target: Domain, sources: tuple[Domain, ...], split_seed: int
 ) -> tuple[Domain, tuple[Domain, ...]]:
     """The domains without the items that are copies of the target's test items, which stay those they are;
-    the domains themselves where there is none. Raises Refused where that cannot be known."""
+    the domains themselves where there is none. Raises RequestError where that cannot be known."""
     kept = [_without(domain, target, split_seed) for domain in (target, *sources)]
     return kept[0], tuple(kept[1:])
 
@@ -41,7 +41,7 @@ def _without(domain: Domain, target: Domain, split_seed: int) -> Domain:
     test = split(target, split_seed)[1]
     mine, theirs = _hashes(domain), _hashes(target)
     if mine is None or theirs is None:
-        raise Refused(
+        raise RequestError(
             f"copies=drop_train: pictures of {domain.name} or {target.name} stay on disk and have no "
             "hashes; give copies=keep"
         )
@@ -79,7 +79,7 @@ def say(tested: Iterable[tuple[Domain, tuple[Domain, ...], int, Fold | None]]) -
     tested: of runs, as `count` takes it."""
     lines = {}
     for target, sources, split_seed, fold in tested:
-        copied = count(target, sources, split_seed, fold).told(target.name)
+        copied = count(target, sources, split_seed, fold).warnings(target.name)
         columns = leaking_columns(target, split_seed, fold)
         lines |= {f"{line}; copies=drop_train leaves those out": None for line in copied}
         lines |= {

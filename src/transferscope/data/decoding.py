@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 CHANNELS = {1: "L", 3: "RGB"}
 DECODING = 2  # raised when `decode_squares` gives other pixels
@@ -24,8 +24,8 @@ def decode_squares(pictures: Iterable[Encoded], size: int, channels: int, white:
 
     Turned upright by EXIF, scaled so that the shorter side is `size`, cropped to the middle. What is
     transparent shows a white ground, or a black one where nothing would be seen on white. Greys of 16 bits: 0
-    to `white`, a number that `white_of` gives, become 0 to 255. Raises Refused naming the first picture that
-    cannot be decoded."""
+    to `white`, a number that `white_of` gives, become 0 to 255. Raises RequestError naming the first picture
+    that cannot be decoded."""
     check_shape(size, channels)
     return torch.from_numpy(
         np.stack(_of_each(partial(square, size=size, channels=channels, white=white), pictures))
@@ -41,9 +41,9 @@ def square(image: Image.Image, size: int, channels: int, white: int = DEEPEST) -
 
 def check_shape(size: int, channels: int) -> None:
     if size < 1:
-        raise Refused(f"size={size}; allowed: a whole number of pixels from 1")
+        raise RequestError(f"size={size}; allowed: a whole number of pixels from 1")
     if channels not in CHANNELS:
-        raise Refused(f"channels={channels}; allowed: 1 (grey) or 3 (colour)")
+        raise RequestError(f"channels={channels}; allowed: 1 (grey) or 3 (colour)")
 
 
 def white_of(pictures: Iterable[Encoded]) -> int | None:
@@ -51,7 +51,7 @@ def white_of(pictures: Iterable[Encoded]) -> int | None:
     every one of them can have.
 
     255, 511 … 65535: a camera's depth, which does not depend on the brightest pixel. None where no picture
-    has more than 8 bits. Raises Refused naming the first picture that cannot be decoded."""
+    has more than 8 bits. Raises RequestError naming the first picture that cannot be decoded."""
     largest = max(
         _of_each(lambda image: int(_deep(image).max()) if _is_deep(image) else -1, pictures), default=-1
     )
@@ -69,11 +69,11 @@ def _of_each(function: Callable[[Image.Image], object], pictures: Iterable[Encod
                 with Image.open(stream) as image:
                     return function(image)
         except UnidentifiedImageError as error:
-            raise Refused(
+            raise RequestError(
                 f"{label}: cannot be decoded (of no known picture format); mend or remove the file"
             ) from error
         except Exception as error:  # decoders of foreign bytes raise anything, from OSError to SyntaxError
-            raise Refused(
+            raise RequestError(
                 f"{label}: cannot be decoded ({' '.join(str(error).split())}); mend or remove the file"
             ) from error
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from transferscope.data.on_disk import OnDisk
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 UNLABELLED = -1
 
@@ -65,8 +65,8 @@ class Domain:
         """From the class *name* of each item (None = unlabelled); sorts the classes and numbers the labels.
 
         Names of classes are compared in one form of Unicode (NFC); those that differ by case or space at an
-        end alone are pointed out on stderr. Raises Refused for ids and class names that no file can hold as
-        UTF-8, ValueError for ids that are not unique."""
+        end alone are pointed out on stderr. Raises RequestError for ids and class names that no file can hold
+        as UTF-8, ValueError for ids that are not unique."""
         class_of = [None if c is None else normalize("NFC", c) for c in class_of]
         classes = tuple(sorted({c for c in class_of if c is not None}))
         index = {c: i for i, c in enumerate(classes)} | {None: UNLABELLED}
@@ -115,7 +115,7 @@ def _refuse_unwritable(name: str, texts: list[str]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise Refused(
+            raise RequestError(
                 f"domain {name}: {ascii(text)} is an id or class that cannot be written as UTF-8; give "
                 "another name"
             ) from error
@@ -127,9 +127,9 @@ def _point_out_twins(name: str, classes: tuple[str, ...]) -> None:
     for c in classes:
         alike.setdefault(c.strip().casefold(), []).append(c)
     if twins := [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]:
-        told = f"{', '.join(twins[:5])}{' …' if len(twins) > 5 else ''}"
+        shown = f"{', '.join(twins[:5])}{' …' if len(twins) > 5 else ''}"
         print(
-            f"domain {name}: classes {told} differ in case or space alone; rename where they are one class",
+            f"domain {name}: classes {shown} differ in case or space alone; rename where they are one class",
             file=sys.stderr,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def decoded_pictures() -> Path:
@@ -24,7 +24,7 @@ def official_file(
 
     origin: where the file comes from, for the message.
     fetch: writes the files below the folder it is given; called only if none of the candidates exists.
-    Raises Refused if there is still none.
+    Raises RequestError if there is still none.
     """
     root = Path(data_root).expanduser()
     found = _first(root, candidates)
@@ -32,10 +32,12 @@ def official_file(
         _fetch_whole(root, fetch, origin)
         found = _first(root, candidates)
     if found is None:
-        mend = "pass data_root=FOLDER that holds it"
+        remedy = "pass data_root=FOLDER that holds it"
         if fetch is None:
-            mend += " or download=true"
-        raise Refused(f"data_root={data_root}: no {candidates[0]} there; it comes from {origin}; {mend}")
+            remedy += " or download=true"
+        raise RequestError(
+            f"data_root={data_root}: no {candidates[0]} there; it comes from {origin}; {remedy}"
+        )
     return found
 
 
@@ -55,6 +57,6 @@ def _fetch_whole(root: Path, fetch: Callable[[Path], object], origin: str) -> No
                 os.replace(file, goal)
     except (OSError, RuntimeError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Refused(
+        raise RequestError(
             f"download=true: {origin}: {first_line}; pass data_root=FOLDER that holds the files"
         ) from error

@@ -11,7 +11,7 @@ from transferscope.data.arrays import class_of, refuse_odd_split
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import decoded_once, require_two_classes
 from transferscope.data.picture_files import normal
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,18 +41,18 @@ def load(
     picture: the column, where several hold pictures. size: see `image_folders.load`.
     train, test: the parts of a DatasetDict that are its split, ["train"] and ["test"] where it has these two
     alone. split, groups, leave_out, unlabelled: see `tables.from_frame`; split is not for a DatasetDict.
-    Raises Refused for a missing package, a folder of another kind, a missing part or column, pictures without
-    `size`, the first picture that cannot be decoded, and whatever `from_frame` refuses."""
+    Raises RequestError for a missing package, a folder of another kind, a missing part or column, pictures
+    without `size`, the first picture that cannot be decoded, and whatever `from_frame` refuses."""
     dataset = _read(path, train, test)
     if PART in dataset.column_names:
         if split is not None:
-            raise Refused(f"split={split}: {path} has parts, which are its split; leave the key out")
+            raise RequestError(f"split={split}: {path} has parts, which are its split; leave the key out")
         split = PART
     columns, kinds = dataset.column_names, dataset.features
     for missing in [
         c for c in (label, picture, split, groups, *(leave_out or [])) if c is not None and c not in columns
     ]:
-        raise Refused(
+        raise RequestError(
             f"no column '{missing}' in {path}; there are: {', '.join(columns)}{nearest(missing, columns)}"
         )
     pictures = [c for c in columns if type(kinds[c]).__name__ == "Image" and c not in (leave_out or [])]
@@ -67,11 +67,11 @@ def load(
             name, others, label, None, split, groups, leave_out, test_fraction, unlabelled, path
         )
     if picture not in pictures and (picture or len(pictures) > 1):
-        raise Refused(
+        raise RequestError(
             f"picture={picture}; allowed: {', '.join(pictures)}, the columns of {path} that hold pictures"
         )
     if size is None:
-        raise Refused(
+        raise RequestError(
             f"size=None; {path} holds pictures: give the number of pixels of the squares they become"
         )
     texts = tables.texts_of(path, others, label, None, split, groups)
@@ -104,28 +104,28 @@ def _read(path: str, train: list[str] | None, test: list[str] | None) -> "Datase
     try:
         from datasets import DatasetDict, concatenate_datasets, load_from_disk
     except ImportError as error:
-        raise Refused(
+        raise RequestError(
             f"{path}: a package is missing that reads it; pip install 'transferscope[datasets]'"
         ) from error
     try:
         found = load_from_disk(str(Path(path).expanduser()))
     except FileNotFoundError as error:
-        raise Refused(
+        raise RequestError(
             f"path={path} is no folder that save_to_disk wrote; "
             "datasets.load_dataset(...).save_to_disk(FOLDER) makes one"
         ) from error
     except Exception as error:  # readers of foreign bytes raise anything
-        raise Refused(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+        raise RequestError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(found, DatasetDict):
         if train or test:
-            raise Refused(
+            raise RequestError(
                 f"train={train}, test={test}: {path} has no parts; name the column of its split, or "
                 "leave "
                 "the keys out"
             )
         return found
     if not (train and test) and set(found) != {"train", "test"}:
-        raise Refused(
+        raise RequestError(
             f"{path} has the parts {', '.join(found)}; say which are which, such as train: [train], "
             "test: "
             "[validation]"
@@ -136,17 +136,17 @@ def _read(path: str, train: list[str] | None, test: list[str] | None) -> "Datase
         for part in names
     ]
     if odd := [part for part, _ in sides if part not in found]:
-        raise Refused(
+        raise RequestError(
             f"no part '{odd[0]}' in {path}; there are: {', '.join(found)}{nearest(odd[0], list(found))}"
         )
     if len(dict(sides)) < len(sides):
-        raise Refused(f"train={train}, test={test}: a part of {path} is named twice")
+        raise RequestError(f"train={train}, test={test}: a part of {path} is named twice")
     try:
         return concatenate_datasets(
             [found[part].add_column(PART, [side] * len(found[part])) for part, side in sides]
         )
     except ValueError as error:
-        raise Refused(
+        raise RequestError(
             f"{path}: its parts have other columns ({' '.join(str(error).split())[:200]})"
         ) from error
 

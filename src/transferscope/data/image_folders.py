@@ -18,7 +18,7 @@ from transferscope.data.class_folders import read_layout
 from transferscope.data.decoding import DECODING, DEEPEST, decode_squares, white_of
 from transferscope.data.domain import Domain
 from transferscope.data.picture_files import item_ids, printable_name, tell, tell_left_out
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 IN_MEMORY = 2**28  # bytes: a domain of more decoded pixels stays on disk
 PIECE = 2**23  # bytes of decoded pixels that are in memory at once while a folder is decoded
@@ -49,11 +49,12 @@ def load(
     test_fraction: share of the labelled items that goes to test; not used where there are `train/` and
     `test/`.
     unlabelled: folder of `root` whose pictures have no label; they belong to the training side.
-    nested: see `class_folders.read_layout`. Raises Refused for a missing folder, a layout that is none of
-    these, fewer than two classes, a class without pictures, and the first picture that cannot be decoded."""
+    nested: see `class_folders.read_layout`. Raises RequestError for a missing folder, a layout that is none
+    of these, fewer than two classes, a class without pictures, and the first picture that cannot be
+    decoded."""
     base = Path(root).expanduser()
     if not base.is_dir():
-        raise Refused(f"root={root} is no folder; give the folder that holds one folder a class")
+        raise RequestError(f"root={root} is no folder; give the folder that holds one folder a class")
     items, left_out = read_layout(base, unlabelled, nested)
     require_two_classes({item.class_name for item in items if item.class_name is not None}, str(base))
     files = dict(
@@ -93,7 +94,7 @@ def decoded_once(
     by name, what opens the encoded bytes; called only if they have to be decoded. part: which of the
     archive's pictures. One file of the user's cache, at most, is kept of each origin, part, size and number
     of channels. Squares of IN_MEMORY bytes or fewer are a tensor, more stay in that file. Where the cache
-    cannot be written, the former are decoded each time, the latter Refused."""
+    cannot be written, the former are decoded each time, the latter refused."""
     h = hashlib.blake2b(repr((str(origin.resolve()), part, size, channels)).encode(), digest_size=16)
     path = data_files.decoded_pictures() / f"{h.hexdigest()}.safetensors"
     stats = [(str(f), s.st_size, s.st_mtime_ns) for f in files for s in [f.stat()]]
@@ -134,7 +135,7 @@ def decoded_once(
                 f"{path.parent}: {error.strerror or error}; {octets / 1e9:.1f} GB of decoded pictures are "
                 "kept there"
             )
-            raise Refused(f"{why}; make room, or name another folder in XDG_CACHE_HOME") from error
+            raise RequestError(f"{why}; make room, or name another folder in XDG_CACHE_HOME") from error
     return _told(origin, Decoded(list(encoded), torch.cat(list(pieces())), white))
 
 
@@ -148,4 +149,4 @@ def require_two_classes(classes: Iterable[str], where: str) -> None:
     classes = sorted(classes)
     if len(classes) < 2:
         found = f"only class '{classes[0]}'" if classes else "no class"
-        raise Refused(f"{found} in {where}; at least two classes are needed")
+        raise RequestError(f"{found} in {where}; at least two classes are needed")

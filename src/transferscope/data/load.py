@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from transferscope.catalog import yamls
 from transferscope.catalog.arguments import check_arguments
 from transferscope.data.domain import UNLABELLED, Domain
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 LOADER = "transferscope.data.image_folders.load"
 
@@ -24,7 +24,7 @@ def load_domain(key: str, name: str, data_root: str, download: bool = False) -> 
     """The domain of conf/domain/NAME.yaml, loaded once a process. The yaml may use ${data_root} and
     ${download}.
 
-    key: what asks for it, "target" or "source". Raises Refused for a name that is on no shelf, a yaml that
+    key: what asks for it, "target" or "source". Raises RequestError for a name that no yaml has, a yaml that
     cannot be read, keys that its loader does not take or that are of another type, and whatever the loader
     raises."""
     return _load_domain(key, name, data_root, download, yamls.folders())
@@ -38,12 +38,12 @@ def _load_domain(key: str, name: str, data_root: str, download: bool, folders: t
             yamls.astray("domain", name)
             or f"no such domain{nearest(name, yamls.names('domain'))} (transferscope list domains)"
         )
-        raise Refused(f"{key}={name}: {hint}")
+        raise RequestError(f"{key}={name}: {hint}")
     try:
         domain = _loaded(path, name, data_root, download)
         _check(domain)
-    except Refused as refusal:
-        raise Refused(f"{key}={name}: {refusal}") from refusal
+    except RequestError as refusal:
+        raise RequestError(f"{key}={name}: {refusal}") from refusal
     return domain
 
 
@@ -54,44 +54,44 @@ def _loaded(path: Path, name: str, data_root: str, download: bool) -> Any:
     except (
         OmegaConfBaseException
     ) as error:  # a variable of the environment that is not set, a key that is not there
-        raise Refused(f"{path}: {_first_line(error)}") from error
+        raise RequestError(f"{path}: {_first_line(error)}") from error
     loader = _loader(path, arguments.get("_target_"))
     if "name" in arguments:
-        raise Refused(
+        raise RequestError(
             f"{path}: name={arguments['name']}: the name of the file is its name; leave the key out"
         )
     try:
         check_arguments("", loader, arguments, given={"name"})
-    except Refused as refusal:
-        raise Refused(f"{path}: {refusal}") from refusal
+    except RequestError as refusal:
+        raise RequestError(f"{path}: {refusal}") from refusal
     try:
         return instantiate(arguments, name=name, _convert_="all")
     except Exception as error:
         cause = (
             error.__cause__ or error if isinstance(error, InstantiationException) else error
         )  # Hydra wraps what the loader raised
-        if isinstance(cause, Refused):
+        if isinstance(cause, RequestError):
             raise cause from error
         *_, last = traceback.extract_tb(cause.__traceback__)
         where = f"{last.filename}, line {last.lineno}"
-        raise Refused(
+        raise RequestError(
             f"{arguments['_target_']} raised {type(cause).__name__}: {_first_line(cause)} ({where})"
         ) from error
 
 
 def _loader(path: Path, target: object) -> Any:
     if not isinstance(target, str):
-        raise Refused(f"{path}: _target_={target}: a loader is needed, such as {LOADER}")
+        raise RequestError(f"{path}: _target_={target}: a loader is needed, such as {LOADER}")
     try:
         loader = get_object(target)
     except Exception as error:  # Hydra says with several types that an import failed
         why = _first_line(error.__cause__ or error)
-        raise Refused(
+        raise RequestError(
             f"{path}: _target_={target}: cannot be imported ({why}); for a file of the current folder: "
             "export PYTHONPATH=."
         ) from error
     if not callable(loader):
-        raise Refused(
+        raise RequestError(
             f"{path}: _target_={target}: a function that returns a Domain is needed, such as {LOADER}"
         )
     return loader
@@ -100,10 +100,12 @@ def _loader(path: Path, target: object) -> Any:
 def _check(domain: object) -> None:
     """What is relied on of a domain, where a loader of a user's own did not go through `Domain.build`."""
     if not isinstance(domain, Domain):
-        raise Refused(f"its loader returned {type(domain).__name__}, not a transferscope.data.domain.Domain")
+        raise RequestError(
+            f"its loader returned {type(domain).__name__}, not a transferscope.data.domain.Domain"
+        )
     lengths = {key: len(getattr(domain, key)) for key in ("inputs", "labels", "ids", "split")}
     if len(set(lengths.values())) > 1:
-        raise Refused(
+        raise RequestError(
             "one of each is needed for every item, there are "
             f"{', '.join(f'{n} {key}' for key, n in lengths.items())}"
         )
@@ -112,7 +114,9 @@ def _check(domain: object) -> None:
         or len(domain)
         and not UNLABELLED <= domain.labels.min() <= domain.labels.max() < len(domain.classes)
     ):
-        raise Refused(f"labels must be int64 from 0 to {len(domain.classes) - 1}, or {UNLABELLED} for none")
+        raise RequestError(
+            f"labels must be int64 from 0 to {len(domain.classes) - 1}, or {UNLABELLED} for none"
+        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from transferscope.data.domain import Domain
 from transferscope.data.files import official_file
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 ORIGIN = "http://yann.lecun.com/exdb/mnist (torchvision.datasets.MNIST fetches it)"
 
@@ -20,7 +20,7 @@ def load(name: str, data_root: str, download: bool = False) -> Domain:
     files.
 
     Reads `data_root/mnist/*-ubyte.gz`, or torchvision's own folder `data_root/MNIST/raw`.
-    download: let torchvision fetch what is missing. Raises Refused for a missing or damaged file.
+    download: let torchvision fetch what is missing. Raises RequestError for a missing or damaged file.
     """
     inputs, class_of, ids, split = [], [], [], []
     for part, prefix in (("train", "train"), ("test", "t10k")):
@@ -54,4 +54,6 @@ def _idx(path: Path, axes: int) -> np.ndarray:
         shape = np.frombuffer(raw, ">i4", count=axes, offset=4).tolist()
         return np.frombuffer(raw, np.uint8, count=math.prod(shape), offset=4 + 4 * axes).reshape(shape)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise Refused(f"{path}: damaged ({error}); delete it and fetch it again from {ORIGIN}") from error
+        raise RequestError(
+            f"{path}: damaged ({error}); delete it and fetch it again from {ORIGIN}"
+        ) from error

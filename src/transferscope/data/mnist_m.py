@@ -10,7 +10,7 @@ from PIL import Image
 
 from transferscope.data.domain import Domain
 from transferscope.data.files import official_file
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 ORIGIN = "the authors' archive mnist_m.tar.gz (linked from http://yaroslav.ganin.net)"
 # The authors' link is a Google Drive page that refuses plain clients; this copy has the same MD5.
@@ -25,16 +25,16 @@ def load(name: str, data_root: str, download: bool = False) -> Domain:
 
     Reads `data_root/mnist_m/mnist_m.tar.gz` (59001 + 9001), else the shortened
     `mnist_m_train10k_test9001.tar.gz` (10000 + 9001); neither is unpacked. In both, a picture has the same
-    id. download: fetch the authors' archive if neither is there. Raises Refused for a missing or damaged
+    id. download: fetch the authors' archive if neither is there. Raises RequestError for a missing or damaged
     archive."""
     path = official_file(data_root, ARCHIVES, ORIGIN, _fetch if download else None)
     try:
         pictures, digits = _read(path)
     except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-        raise Refused(f"{path}: damaged ({error}); delete it and fetch it again: {ORIGIN}") from error
+        raise RequestError(f"{path}: damaged ({error}); delete it and fetch it again: {ORIGIN}") from error
     items = sorted(digits)
     if set(items) != set(pictures) or not items:
-        raise Refused(
+        raise RequestError(
             f"{path}: {len(pictures)} pictures and {len(digits)} labels that do not match; fetch it "
             "again: "
             f"{ORIGIN}"

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import decoded_once
 from transferscope.data.image_folders import load as load_folders
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 DOMAINS = ("amazon", "caltech10", "dslr", "webcam")
 FOLDER = "office_caltech10_images"
@@ -38,16 +38,16 @@ def load(
 
     Reads `data_root/office_caltech10_images/images/DOMAIN/CLASS/*.jpg`, or the archive
     office_caltech10_images.tar.gz in that folder; it need not be unpacked. Pictures are made square as in
-    image_folders. Raises Refused where neither is there or a picture is damaged."""
+    image_folders. Raises RequestError where neither is there or a picture is damaged."""
     if domain not in DOMAINS:
-        raise Refused(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
+        raise RequestError(f"domain={domain}; allowed: {', '.join(DOMAINS)}{nearest(domain, DOMAINS)}")
     root = Path(data_root).expanduser()
     unpacked = root / FOLDER / "images" / domain
     if unpacked.is_dir():
         return load_folders(name, str(unpacked), size, channels, test_fraction)
     archive = root / ARCHIVE
     if not archive.is_file():
-        raise Refused(
+        raise RequestError(
             f"data_root={data_root}: neither {ARCHIVE} nor {FOLDER}/images/{domain}/CLASS/*.jpg there; "
             f"they come from {ORIGIN}; pass data_root=FOLDER that holds them"
         )
@@ -69,5 +69,5 @@ def _read(path: Path, domain: str) -> dict[str, Callable[[], BinaryIO]]:
                 if member.isfile() and inner.suffix == ".jpg" and inner.parts[-3] == domain:
                     pictures["/".join(inner.parts[-2:])] = archive.extractfile(member).read()
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise Refused(f"{path}: damaged ({error}); copy it anew") from error
+        raise RequestError(f"{path}: damaged ({error}); copy it anew") from error
     return {item: partial(io.BytesIO, pictures[item]) for item in sorted(pictures)}

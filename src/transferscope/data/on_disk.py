@@ -186,7 +186,7 @@ def open_file(path: Path, in_memory: int) -> tuple[Tensor | OnDisk, dict[str, st
         whole = False
     if whole:
         return images, facts
-    tensor_files.set_aside(path)
+    tensor_files.quarantine(path)
     return None
 
 

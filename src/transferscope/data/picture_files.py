@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from PIL import Image, UnidentifiedImageError
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.schema import printable
 
 # The last three are tried like the others: where Pillow cannot read them, that is said rather than the
@@ -42,13 +42,13 @@ def look_into(folder: Path) -> Level:
     """The folders and pictures in a folder. Hidden ones and those of services do not count, nor do links to
     nothing.
 
-    Raises Refused for a folder that cannot be read.
+    Raises RequestError for a folder that cannot be read.
     """
     level = Level()
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: (normal(entry.name), entry.name))
     except OSError as error:
-        raise Refused(f"{folder}: {error.strerror}; let it be read, or remove it") from error
+        raise RequestError(f"{folder}: {error.strerror}; let it be read, or remove it") from error
     for entry in entries:
         path, is_link = folder / entry.name, entry.is_symlink()
         if entry.name.startswith(".") or entry.name.casefold() in SERVICE:
@@ -114,9 +114,9 @@ def tell_left_out(where: Path, left_out: Counter[str]) -> None:
 
 def kinds(left_out: Counter[str]) -> str:
     """Such as "12 .txt, 3 hidden", the most frequent first."""
-    told = left_out.most_common(TOLD)
-    others = left_out.total() - sum(count for _, count in told)
-    return ", ".join(f"{count} {kind}" for kind, count in told) + (
+    shown = left_out.most_common(TOLD)
+    others = left_out.total() - sum(count for _, count in shown)
+    return ", ".join(f"{count} {kind}" for kind, count in shown) + (
         f", {others} of other kinds" if others else ""
     )
 
@@ -139,11 +139,11 @@ def normal(name: str) -> str:
 
 
 def item_ids(base: Path, files: list[Path]) -> list[str]:
-    """The paths below `base` in normal form. Raises Refused where two are one."""
+    """The paths below `base` in normal form. Raises RequestError where two are one."""
     ids = [normal(f.relative_to(base).as_posix()) for f in files]
     if len(set(ids)) < len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
-        raise Refused(
+        raise RequestError(
             f"{twice} in {base} is there twice, its name written in two forms of Unicode; rename or "
             "remove "
             "one"

@@ -9,7 +9,7 @@ from transferscope.data.arrays import class_of, refuse_odd_split
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import decoded_once, require_two_classes
 from transferscope.data.picture_files import item_ids
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 
 def load(
@@ -31,15 +31,15 @@ def load(
     path: a .csv file whose first line names its columns. picture, label, split, groups: the columns with each
         picture's path, label, "train", "test" or "", and unit of the statistics. root: what the paths are
         relative to; the file's own folder where it is not given.
-    unlabelled: see `arrays.load`. Raises Refused for a missing file, column or picture, a picture that is
-    listed twice, fewer than two classes, and the first picture that cannot be decoded."""
+    unlabelled: see `arrays.load`. Raises RequestError for a missing file, column or picture, a picture that
+    is listed twice, fewer than two classes, and the first picture that cannot be decoded."""
     table = existing(path, None)
     columns = _read(table, [column for column in (picture, label, split, groups) if column is not None])
     base = Path(root).expanduser() if root else table.parent
     files = [base / text for text in columns[picture]]
     for row, file in enumerate(files):
         if not file.is_file():
-            raise Refused(
+            raise RequestError(
                 f"{path}: line of picture {row + 1}: no file {file}; mend it, or root= that the paths "
                 "are "
                 "relative to"
@@ -78,16 +78,16 @@ def _read(file: Path, wanted: list[str]) -> dict[str, list[str]]:
                 if any(cell.strip() for cell in line)
             ]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{file} cannot be read ({error}); save it as CSV in UTF-8") from error
+        raise RequestError(f"{file} cannot be read ({error}); save it as CSV in UTF-8") from error
     header, rows = (lines[0], lines[1:]) if lines else ([], [])
     for missing in [column for column in wanted if column not in header]:
-        raise Refused(
+        raise RequestError(
             f"no column '{missing}' in {file}; its first line names: "
             f"{', '.join(header)[:200]}{nearest(missing, header)}"
         )
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
-            raise Refused(
+            raise RequestError(
                 f"{file}: item {number} has {len(row)} cells, the first line names {len(header)} columns"
             )
     return {column: [row[header.index(column)] for row in rows] for column in wanted}

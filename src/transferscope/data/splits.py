@@ -15,7 +15,7 @@ from torch import Tensor
 
 from transferscope.data.domain import UNLABELLED, Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
@@ -25,7 +25,7 @@ FEATURE_ITEMS = (
 )
 
 
-class Labelled(NamedTuple):
+class LabelledData(NamedTuple):
     inputs: Tensor | OnDisk  # [n, ...]
     labels: Tensor  # int64 [n]
     domain: Tensor  # int64 [n], which source an item comes from (0 for the target)
@@ -35,10 +35,10 @@ class Pools(NamedTuple):
     """All that a strategy is handed. A pool it does not see is None; target labels come with `target`
     alone."""
 
-    source: Labelled | None = None
-    target: Labelled | None = None
+    source: LabelledData | None = None
+    target: LabelledData | None = None
     unlabelled: Tensor | OnDisk | None = None  # target inputs [n, ...]
-    validation: Labelled | None = (
+    validation: LabelledData | None = (
         None  # the labelled target items set aside within the budget; never in a batch
     )
 
@@ -124,14 +124,14 @@ def labelled_subset(
     budgets.
 
     From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too.
-    Raises NotApplicable for a budget that a class cannot meet, Refused for a class that has no label in
+    Raises NotApplicable for a budget that a class cannot meet, RequestError for a class that has no label in
     training. A class that the domain has no item of is passed over."""
     labels = domain.labels.numpy()
-    chosen, aside = [], []
+    chosen, held_back = [], []
     for c in _with_items(domain):
         name, items = domain.classes[c], train[labels[train] == c]
         if len(items) == 0:
-            raise Refused(f"target={domain.name}: class '{name}' has no labelled training item")
+            raise RequestError(f"target={domain.name}: class '{name}' has no labelled training item")
         count = len(items) if budget == "full" else budget
         if count > len(items):
             raise NotApplicable(
@@ -140,10 +140,10 @@ def labelled_subset(
                 f"give at most {smallest_class(domain, train)} or 'full'"
             )
         drawn = items[generator("labels", seed, domain.name, name).permutation(len(items))[:count]]
-        is_aside = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
-        chosen.append(drawn[~is_aside])
-        aside.append(drawn[is_aside])
-    return np.concatenate(chosen), np.concatenate(aside)
+        is_held_back = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
+        chosen.append(drawn[~is_held_back])
+        held_back.append(drawn[is_held_back])
+    return np.concatenate(chosen), np.concatenate(held_back)
 
 
 def smallest_class(domain: Domain, train: np.ndarray) -> int:
@@ -161,7 +161,7 @@ def _with_items(domain: Domain) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationSet:
     """Items that are scored: training hands the inputs to the network, only the record ever reads the
     labels."""
 
@@ -174,7 +174,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Task:
+class RunData:
     """One target, its sources, and what each part of a run gets of them."""
 
     target: Domain
@@ -183,7 +183,7 @@ class Task:
     source_classes: tuple[str, ...]
     input_shape: tuple[int, ...]
     pools: Pools
-    evaluated: dict[str, Evaluated] = field(default_factory=dict)  # by "{domain}/{split}"
+    evaluated: dict[str, EvaluationSet] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
     validator_inputs: Tensor | OnDisk | None = (
         None  # target training inputs, if any, in an order that is the same for all strategies and seeds
@@ -195,11 +195,11 @@ class Task:
     @property
     def samples(self) -> dict[str, int]:
         source, target, unlabelled, _ = self.pools
-        aside = self.evaluated.get(f"{self.target.name}/val")
+        held_back = self.evaluated.get(f"{self.target.name}/val")
         return {
             "source": 0 if source is None else len(source.labels),
             "target_labelled": 0 if target is None else len(target.labels),
-            "target_val": 0 if aside is None else len(aside.labels),
+            "target_val": 0 if held_back is None else len(held_back.labels),
             "target_unlabelled": 0 if unlabelled is None else len(unlabelled),
         }
 
@@ -212,7 +212,7 @@ class Task:
             if name in self.evaluated
         ]
         if not held:
-            raise Refused(
+            raise RequestError(
                 f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few "
                 "to "
                 "hold one out"
@@ -254,7 +254,7 @@ def prepare(
     image_size: int | None = None,
     channels: int | None = None,
     fold: Fold | None = None,
-) -> Task:
+) -> RunData:
     """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
 
     image_size, channels: None takes the target's own. Where source and target share their classes, a tenth of
@@ -265,17 +265,19 @@ def prepare(
     evaluated = {f"{target.name}/test": tested}
     labelled, validation, subset, class_counts = None, None, None, {}
     if "target_labels" in sees:
-        chosen, aside = labelled_subset(target, train, label_budget, seed)
-        labelled = Labelled(
+        chosen, held_back = labelled_subset(target, train, label_budget, seed)
+        labelled = LabelledData(
             fitted(target, chosen, shape), target.labels[chosen], torch.zeros(len(chosen), dtype=torch.int64)
         )
         subset = hashlib.blake2b(
-            "\n".join(sorted(target.ids[np.r_[chosen, aside]])).encode(), digest_size=8
+            "\n".join(sorted(target.ids[np.r_[chosen, held_back]])).encode(), digest_size=8
         ).hexdigest()
-        class_counts["target"] = _counts(target.labels[np.r_[chosen, aside]], target.classes)
-        if len(aside):
-            held = evaluated[f"{target.name}/val"] = _evaluated(target, aside, shape)
-            validation = Labelled(held.inputs, held.labels, torch.zeros(len(aside), dtype=torch.int64))
+        class_counts["target"] = _counts(target.labels[np.r_[chosen, held_back]], target.classes)
+        if len(held_back):
+            held = evaluated[f"{target.name}/val"] = _evaluated(target, held_back, shape)
+            validation = LabelledData(
+                held.inputs, held.labels, torch.zeros(len(held_back), dtype=torch.int64)
+            )
     unlabelled = None
     if "target_inputs" in sees:
         unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
@@ -285,8 +287,8 @@ def prepare(
         source, source_evaluated = source_pool(
             sources, source_classes, seed, split_seed, source_label_noise, shape
         )
-        set_aside = [held.labels for held in source_evaluated.values()]
-        class_counts["source"] = _counts(torch.cat([source.labels, *set_aside]), source_classes)
+        held_out_labels = [held.labels for held in source_evaluated.values()]
+        class_counts["source"] = _counts(torch.cat([source.labels, *held_out_labels]), source_classes)
         if source_classes == target.classes:
             evaluated |= source_evaluated
     if "source_inputs" not in sees:
@@ -294,7 +296,7 @@ def prepare(
     elif "source_labels" not in sees:
         source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
     pools = Pools(source, labelled, unlabelled, validation)
-    return Task(
+    return RunData(
         target,
         sources,
         target.classes,
@@ -318,12 +320,12 @@ def _counts(labels: Tensor, classes: tuple[str, ...]) -> dict[str, int]:
 @lru_cache(maxsize=1)
 def _of_every_seed(
     target: Domain, split_seed: int, fold: Fold | None, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray, Evaluated, Tensor | None]:
+) -> tuple[np.ndarray, np.ndarray, EvaluationSet, Tensor | None]:
     """Training items, test items, the latter as they are evaluated, and the inputs that label-free validators
     read: cut out once for the runs of a process that share them."""
     train, test = split(target, split_seed, fold)
     if len(test) == 0:
-        raise Refused(f"target={target.name}: no labelled item is left to test on")
+        raise RequestError(f"target={target.name}: no labelled item is left to test on")
     watched = generator("validator_items", split_seed, target.name).permutation(train)[:VALIDATOR_ITEMS]
     return (
         train,
@@ -340,7 +342,7 @@ def source_pool(
     split_seed: int,
     label_noise: float,
     shape: tuple[int, ...],
-) -> tuple[Labelled, dict[str, Evaluated]]:
+) -> tuple[LabelledData, dict[str, EvaluationSet]]:
     """The labelled training items of all sources together, and a tenth of each kept for validation.
 
     label_noise: this share of the labels is permuted among themselves, another permutation for each seed; 1
@@ -353,14 +355,16 @@ def source_pool(
         noise = generator("source_label_noise", seed, source.name)
         noisy = noise.permutation(len(labels))[: round(label_noise * len(labels))]
         labels[noisy] = labels[noise.permutation(noisy)]
-        parts.append(Labelled(fitted(source, kept, shape), labels, torch.full((len(kept),), number)))
+        parts.append(LabelledData(fitted(source, kept, shape), labels, torch.full((len(kept),), number)))
         if len(val):
             held = _evaluated(source, val, shape)
             evaluated[f"{source.name}/val"] = replace(held, labels=index[held.labels], classes=classes)
     return _together(parts), evaluated
 
 
-def unlabelled_source_pool(sources: tuple[Domain, ...], split_seed: int, shape: tuple[int, ...]) -> Labelled:
+def unlabelled_source_pool(
+    sources: tuple[Domain, ...], split_seed: int, shape: tuple[int, ...]
+) -> LabelledData:
     """The training items of all sources together without their labels, those that never had one among them,
     less those kept for validation."""
     parts = []
@@ -368,7 +372,7 @@ def unlabelled_source_pool(sources: tuple[Domain, ...], split_seed: int, shape: 
         train = _train_of_source(source, split_seed)
         kept = np.setdiff1d(train, _set_aside(source, train, split_seed)[1])
         parts.append(
-            Labelled(
+            LabelledData(
                 fitted(source, kept, shape),
                 torch.full((len(kept),), UNLABELLED),
                 torch.full((len(kept),), number),
@@ -392,10 +396,10 @@ def _set_aside(source: Domain, train: np.ndarray, split_seed: int) -> tuple[np.n
     return train[~is_val], train[is_val]
 
 
-def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Evaluated:
+def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> EvaluationSet:
     groups = None if domain.groups is None else domain.groups[items]
     metadata = {name: column[items] for name, column in domain.metadata.items()}
-    return Evaluated(
+    return EvaluationSet(
         fitted(domain, items, shape),
         domain.labels[items],
         domain.ids[items],
@@ -405,9 +409,9 @@ def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Eva
     )
 
 
-def _together(parts: list[Labelled]) -> Labelled:
+def _together(parts: list[LabelledData]) -> LabelledData:
     inputs, labels, domain = zip(*parts, strict=True)
-    return Labelled(joined(inputs), torch.cat(labels), torch.cat(domain))
+    return LabelledData(joined(inputs), torch.cat(labels), torch.cat(domain))
 
 
 def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor | OnDisk:
@@ -420,7 +424,7 @@ def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor 
             )
         return fit_images(domain.inputs[items], shape[-1], shape[0])
     if domain.inputs.shape[1:] != tuple(shape):
-        raise Refused(
+        raise RequestError(
             f"source={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of "
             f"shape {tuple(shape)}"
         )

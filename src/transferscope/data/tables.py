@@ -9,7 +9,7 @@ import numpy as np
 from transferscope.data import arrays
 from transferscope.data.array_files import as_column, as_matrix, existing
 from transferscope.data.domain import Domain
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -30,21 +30,21 @@ def load(
 ) -> Domain:
     """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file.
 
-    Raises Refused for a missing file, one that cannot be read, a missing package, and whatever `from_frame`
-    refuses."""
+    Raises RequestError for a missing file, one that cannot be read, a missing package, and whatever
+    `from_frame` refuses."""
     file = existing(path, None)
     if file.suffix.lower() not in SUFFIXES:
-        raise Refused(f"path={path}; allowed: a {' or '.join(SUFFIXES)} file")
+        raise RequestError(f"path={path}; allowed: a {' or '.join(SUFFIXES)} file")
     try:
         import pandas
 
         frame = pandas.read_csv(file) if file.suffix.lower() == ".csv" else pandas.read_parquet(file)
     except ImportError as error:
-        raise Refused(
+        raise RequestError(
             f"{path}: a package is missing that reads it; pip install 'transferscope[tables]'"
         ) from error
     except Exception as error:  # readers of foreign bytes raise anything
-        raise Refused(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+        raise RequestError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
     return from_frame(name, frame, label, ids, split, groups, leave_out, test_fraction, unlabelled, path)
 
 
@@ -65,15 +65,15 @@ def from_frame(
 
     label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out:
     columns that are no features. unlabelled: see `arrays.load`. path: where the frame is from, for messages.
-    Raises Refused for a missing column, a feature that is no number or not finite, and whatever `arrays.load`
-    refuses."""
+    Raises RequestError for a missing column, a feature that is no number or not finite, and whatever
+    `arrays.load` refuses."""
     where, taken = (
         path or f"the frame of {name}",
         [column for column in (label, ids, split, groups) if column is not None],
     )
     known = [str(column) for column in frame.columns]
     for missing in [column for column in [*taken, *(leave_out or [])] if column not in known]:
-        raise Refused(
+        raise RequestError(
             f"no column '{missing}' in {where}; there are: {', '.join(known[:20])}{nearest(missing, known)}"
         )
     features = [column for column in frame.columns if str(column) not in {*taken, *(leave_out or [])}]
@@ -107,7 +107,7 @@ def _numbers(where: str, series: "Series") -> np.ndarray:
             and rows.dtype.kind in "biuf"
         ):
             return rows.astype(np.float64)
-    raise Refused(
+    raise RequestError(
         f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or "
         "name "
         "it in leave_out"
@@ -131,7 +131,7 @@ def _texts(where: str, column: str, series: "Series", missing: bool) -> list[str
     """One text an item; a missing one is "nan" where that is allowed."""
     gaps = series.isna().to_numpy()
     if gaps.any() and not missing:
-        raise Refused(f"column {column} of {where} has nothing in row {int(np.flatnonzero(gaps)[0])}")
+        raise RequestError(f"column {column} of {where} has nothing in row {int(np.flatnonzero(gaps)[0])}")
     if getattr(series.dtype, "kind", "O") not in "biuf":
         return ["nan" if gap else str(value) for value, gap in zip(series, gaps, strict=True)]
     numbers = series.to_numpy(np.float64, na_value=np.nan) if gaps.any() else series.to_numpy()

@@ -44,16 +44,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         tensors, facts = {}, {}
     if facts.pop("checksum", None) == _checksum(tensors, facts):
         return tensors, facts
-    set_aside(path)
+    quarantine(path)
     return None
 
 
-def set_aside(path: Path) -> None:
+def quarantine(path: Path) -> None:
     """Name a damaged file on stderr, and keep it as NAME.damaged."""
-    aside = path.with_suffix(".damaged")
-    print(f"{path}: damaged; set aside as {aside.name} and made again", file=sys.stderr)
+    damaged = path.with_suffix(".damaged")
+    print(f"{path}: damaged; set aside as {damaged.name} and made again", file=sys.stderr)
     with contextlib.suppress(FileNotFoundError):  # another process was quicker
-        path.replace(aside)
+        path.replace(damaged)
 
 
 def _checksum(tensors: dict[str, Tensor], facts: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from transferscope.data.arrays import class_of, refuse_odd_split
 from transferscope.data.decoding import check_shape, square
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import require_two_classes
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def from_dataset(
@@ -34,21 +34,21 @@ def from_dataset(
         number is the index of a name among them.
     size, channels: of the squares that PIL pictures are made, as in image_folders. ids: NAME-00042 by
     position where they are not given. split: "train", "test" or "" for each item. unlabelled: see
-    `arrays.load`. Raises Refused for an input of another kind, such as pictures that a transform made floats
-    of, and for what no class can be."""
+    `arrays.load`. Raises RequestError for an input of another kind, such as pictures that a transform made
+    floats of, and for what no class can be."""
     pairs = [dataset[i] for i in range(len(dataset))]
     for number, pair in enumerate(pairs):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise Refused(f"item {number} of {name} is no (input, label) but {type(pair).__name__}")
+            raise RequestError(f"item {number} of {name} is no (input, label) but {type(pair).__name__}")
     if any(isinstance(x, Image.Image) for x, _ in pairs):
         if size is None:
-            raise Refused(
+            raise RequestError(
                 f"size=None; {name} holds pictures: give the number of pixels of the squares they become"
             )
         check_shape(size, channels)
     inputs = [_input(name, number, x, size, channels) for number, (x, _) in enumerate(pairs)]
     if len(shapes := sorted({(tuple(x.shape), str(x.dtype)) for x in inputs}, key=str)) != 1:
-        raise Refused(
+        raise RequestError(
             f"inputs of {name} are of {len(shapes)} shapes or types, such as {shapes[:2]}; allowed: "
             "items, "
             "all alike"
@@ -67,7 +67,7 @@ def _input(name: str, number: int, x: Any, size: int | None, channels: int) -> T
     """uint8 [C, H, W] or float32 [d]"""
     if isinstance(x, Image.Image):
         if x.mode[0] in "IF":
-            raise Refused(
+            raise RequestError(
                 f"item {number} of {name} is a picture of more than 8 bits (mode {x.mode}); allowed: 8 "
                 "bits "
                 "a pixel"
@@ -79,7 +79,7 @@ def _input(name: str, number: int, x: Any, size: int | None, channels: int) -> T
     if x is not None and x.ndim == 1 and x.is_floating_point() and bool(x.isfinite().all()):
         return x.float()
     what = "no picture and no array" if x is None else f"{x.dtype} of shape {tuple(x.shape)}"
-    raise Refused(
+    raise RequestError(
         f"item {number} of {name} is {what}; allowed: a PIL picture (no ToTensor), uint8 [C, H, W], "
         "finite "
         "floats [d]"
@@ -91,9 +91,9 @@ def _label(name: str, number: int, y: Any, names: Sequence[str] | None) -> str:
     if isinstance(y, str):
         return y
     if not isinstance(y, int):
-        raise Refused(f"label of item {number} of {name} is {y!r}; allowed: a whole number or text")
+        raise RequestError(f"label of item {number} of {name} is {y!r}; allowed: a whole number or text")
     if names is None or y < 0:
         return str(y)
     if y >= len(names):
-        raise Refused(f"label of item {number} of {name} is {y}; the dataset names {len(names)} classes")
+        raise RequestError(f"label of item {number} of {name} is {y}; the dataset names {len(names)} classes")
     return str(names[y])

@@ -13,7 +13,7 @@ from transferscope.data import array_files, picture_files
 from transferscope.data.decoding import DEEPEST, Encoded, decode_squares, white_of
 from transferscope.data.domain import fit_images
 from transferscope.data.picture_files import SUFFIXES, kinds, tell, tell_left_out
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 ARRAY_SUFFIXES = (".npz", ".mat", ".csv")
 
@@ -26,7 +26,7 @@ def find_pictures(path: Path) -> list[Path]:
     pictures, left_out = picture_files.find_pictures(path)
     if not pictures:
         found = f" (left out: {kinds(left_out)})" if left_out else ""
-        raise Refused(f"{path}: no picture in it{found}; pictures are {', '.join(sorted(SUFFIXES))}")
+        raise RequestError(f"{path}: no picture in it{found}; pictures are {', '.join(sorted(SUFFIXES))}")
     tell_left_out(path, left_out)
     return pictures
 
@@ -46,7 +46,7 @@ def read_pictures(
     """uint8 [N, *input_shape]: brought to the shape (C, H, W) that the target domain holds its pictures in,
     then to that of the run.
 
-    white: of 16-bit greys. Raises Refused naming the first picture that cannot be decoded.
+    white: of 16-bit greys. Raises RequestError naming the first picture that cannot be decoded.
     """
     squares = decode_squares(_encoded(files), own_shape[-1], own_shape[0], white)
     return fit_images(squares, input_shape[-1], input_shape[0])
@@ -60,12 +60,12 @@ def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
     """float32 [N, features] from a .npz, .mat or .csv file.
 
     loader: the target domain's yaml, which says under which key and in which scale.
-    Raises Refused for a file, key or shape that does not fit.
+    Raises RequestError for a file, key or shape that does not fit.
     """
     from_arrays = loader.get("_target_") == "transferscope.data.arrays.load"
     key = loader.get("inputs", "inputs") if from_arrays else "inputs"
     if file.suffix not in ARRAY_SUFFIXES:
-        raise Refused(
+        raise RequestError(
             f"{file}: the model takes arrays of {features} features; give a {', '.join(ARRAY_SUFFIXES)} file"
         )
     table = (
@@ -75,7 +75,9 @@ def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:
     )
     values = array_files.as_matrix(str(file), key, table)
     if values.shape[1] != features:
-        raise Refused(f"{file}: {values.shape[1]} columns; the model takes {features} features and no label")
+        raise RequestError(
+            f"{file}: {values.shape[1]} columns; the model takes {features} features and no label"
+        )
     if from_arrays and loader.get("scale") == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return torch.from_numpy(values)

@@ -10,7 +10,7 @@ import torch
 
 from transferscope.data.domain import Domain
 from transferscope.data.files import official_file
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 ORIGIN = (
     "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps "
@@ -32,12 +32,12 @@ def load(
 
     Reads `data_root/usps/usps.bz2` and `usps.t.bz2` (also from `data_root` itself, where torchvision puts
     them). download: let torchvision fetch what is missing. pad: pixels of black on every side. parts: train
-    leaves the official test part out; of the 7291 others `test_fraction` is tested on. Raises Refused for a
-    missing or damaged file."""
+    leaves the official test part out; of the 7291 others `test_fraction` is tested on. Raises RequestError
+    for a missing or damaged file."""
     if pad < 0:
-        raise Refused(f"pad={pad}: a whole number of pixels from 0 is needed")
+        raise RequestError(f"pad={pad}: a whole number of pixels from 0 is needed")
     if parts not in ("both", "train"):
-        raise Refused(f"parts={parts}; allowed: both, train")
+        raise RequestError(f"parts={parts}; allowed: both, train")
     inputs, class_of, ids, split = [], [], [], []
     for part, file in (("train", "usps.bz2"), ("test", "usps.t.bz2"))[: 1 if parts == "train" else 2]:
         path = official_file(data_root, [f"usps/{file}", file], ORIGIN, _fetch if download else None)
@@ -66,7 +66,9 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
         rows = numbers.reshape(-1, 1 + 2 * PIXELS)
     except (OSError, EOFError, ValueError) as error:
-        raise Refused(f"{path}: damaged ({error}); delete it and fetch it again from {ORIGIN}") from error
+        raise RequestError(
+            f"{path}: damaged ({error}); delete it and fetch it again from {ORIGIN}"
+        ) from error
     values = rows[:, 2::2]  # [N, 256]; the columns between are the pixel numbers
     images = ((values + 1) / 2 * 255).astype(np.uint8)
     return images.reshape(-1, 1, 16, 16), rows[:, 0].astype(np.int64) - 1

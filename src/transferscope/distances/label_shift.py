@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 VERSION = "3566aa45"  # part of the keys of kept rankings: change it when the numbers change
 
@@ -42,7 +42,7 @@ def _shares(source_labels: Tensor, target_labels: Tensor) -> tuple[Tensor, Tenso
     """Class shares [C] of either domain."""
     for side, labels in (("source", source_labels), ("target", target_labels)):
         if labels.ndim != 1 or len(labels) == 0 or labels.is_floating_point() or labels.min() < 0:
-            raise Refused(
+            raise RequestError(
                 f"{side}_labels {list(labels.shape)} of {labels.dtype}: at least one integer label, none "
                 "negative, is needed"
             )

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from transferscope.distances._inputs import require_samples
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 VERSION = "5324d16d"  # part of the keys of kept rankings: change it when the numbers change
 
@@ -29,8 +29,8 @@ def proxy_a_distance(
     source [N, d], target [M, d] → (estimate, (lo, hi)), a 95 % interval. Not differentiable. Items are taken
     as independent: where they come in groups (writers, fonts) the interval is too narrow and the estimate too
     high. generator: draws the folds. At least two items each; fewer folds where a domain has fewer items.
-    Refused where an input is not finite. Deviations: ε is the mean of the two domains' errors, so that
-    unequal N and M do not count as distance; the classifier is a logistic regression on standardised
+    Raises RequestError where an input is not finite. Deviations: ε is the mean of the two domains' errors, so
+    that unequal N and M do not count as distance; the classifier is a logistic regression on standardised
     features, every item is predicted by one that has not seen it, and ε may exceed ½, which gives a value
     below 0. The interval combines the two domains' Wilson intervals (Newcombe 1998, method 10); it does not
     know that the folds share a classifier's luck: simulated, it covers 0.95-0.97 where domains differ and
@@ -45,7 +45,7 @@ def proxy_a_distance(
     require_samples(source, target, least=2)
     features = torch.cat([source, target]).detach().cpu().double().numpy()  # [N + M, d]
     if not np.isfinite(features).all():
-        raise Refused(
+        raise RequestError(
             "proxy_a_distance: source or target holds values that are not finite; only numbers can be told "
             "apart"
         )

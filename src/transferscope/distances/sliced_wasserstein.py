@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from transferscope.distances._inputs import require_samples
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 VERSION = "039576fd"  # part of the keys of kept rankings: change it when the numbers change
 
@@ -27,7 +27,7 @@ def sliced_wasserstein(
     """
     require_samples(source, target, least=1)
     if projections < 1:
-        raise Refused(f"projections={projections}: at least 1 is needed")
+        raise RequestError(f"projections={projections}: at least 1 is needed")
     directions = torch.randn(source.shape[1], projections, generator=generator, device=generator.device)
     directions = (directions / directions.norm(dim=0)).to(source)  # [d, P]
     n, m = len(source), len(target)

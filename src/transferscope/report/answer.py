@@ -17,7 +17,7 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
     tally = Counter(view.cell.verdict for view in views)
     counts = {verdict: tally[verdict] for verdict in words.VERDICTS}
     baselines = sorted({view.cell.baseline for view in views})
-    said = baseline_words.of(baselines)
+    said = baseline_words.words_of(baselines)
     hurts = "Where it hurts" + (f": {said.harm}" if said.negative_transfer else "")
     headline = _headline(counts, len(views), baselines)
     return {
@@ -37,7 +37,7 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
 def _headline(counts: dict[str, int], cells: int, baselines: list[str]) -> list[tuple[str, str | None]]:
     if not cells:
         return [("There is nothing to compare yet.", None)]
-    said = baseline_words.of(baselines)
+    said = baseline_words.words_of(baselines)
     subject = f"Against {said.against}, {said.subject}"
     verbs = {"positive": said.gains, "negative": said.loses, "equivalent": said.same}
     parts = [(f"{verb} in {counts[verdict]}", verdict) for verdict, verb in verbs.items() if counts[verdict]]

@@ -7,8 +7,8 @@ from pathlib import Path
 from transferscope.comparison import formatting
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.evidence import calibration_change, flips, forgetting, learning, parts
-from transferscope.comparison.evidence.predictions import Reader
-from transferscope.errors import Refused
+from transferscope.comparison.evidence.predictions import PredictionReader
+from transferscope.errors import RequestError
 from transferscope.report import figures, method
 from transferscope.report.layout import Target, View
 from transferscope.report.pictures import Pictures
@@ -16,7 +16,9 @@ from transferscope.statistics import effect
 from transferscope.store import record
 
 
-def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs: Mapping[str, float]) -> None:
+def add(
+    target: Target, alpha: float, reader: PredictionReader, pictures: Pictures, costs: Mapping[str, float]
+) -> None:
     """Fill every view of a target with what stands beside its mean. costs: seconds of source models
     (`learning.source_costs`)."""
     read = _histories(f"{target.name}/test/accuracy")
@@ -24,11 +26,11 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs:
     for view in target.views:
         cell, seen = view.cell, view.cell.evidence
         view.seeds = seeds(view)
-        view.flips = flips.of(cell, alpha, reader)
-        view.learning = learning.of(cell, alpha, costs)
-        view.forgetting = forgetting.of(cell, alpha)
-        view.calibration = calibration_change.of(cell, alpha, reader)
-        view.pictures = pictures.of(cell, view.flips)
+        view.flips = flips.count_flips(cell, alpha, reader)
+        view.learning = learning.compare_curves(cell, alpha, costs)
+        view.forgetting = forgetting.measure(cell, alpha)
+        view.calibration = calibration_change.measure(cell, alpha, reader)
+        view.pictures = pictures.of_items_lost(cell, view.flips)
         view.notes = notes(cell)
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
@@ -51,10 +53,12 @@ def add(target: Target, alpha: float, reader: Reader, pictures: Pictures, costs:
         target.flip_axis = figures.Axis(-reach, reach, figures.round_ticks(-reach, reach))
 
 
-def add_parts(targets: Sequence[Target], alpha: float, reader: Reader) -> None:
+def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader) -> None:
     """Fill every view of the page with Δ per class and subgroup, one family together."""
     views = [view for target in targets for view in target.views]
-    for view, found in zip(views, parts.of([view.cell for view in views], alpha, reader), strict=True):
+    for view, found in zip(
+        views, parts.judge_parts([view.cell for view in views], alpha, reader), strict=True
+    ):
         view.classes = shown_parts(found.classes)
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
     for target in targets:
@@ -122,7 +126,7 @@ def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]
             except (
                 OSError,
                 ValueError,
-                Refused,
+                RequestError,
             ):  # a run without a history (closed form, old store) has no curve
                 rows = []
             known[str(run)] = [(row["step"], row[column]) for row in rows if "step" in row and column in row]

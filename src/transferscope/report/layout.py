@@ -119,12 +119,12 @@ def short_variants(variants: Iterable[str]) -> dict[str, str]:
     keys = {key for found in parts.values() for key, _, _ in found}
     last = Counter(key.rpartition(".")[2] for key in keys)
     short = {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in keys}
-    told = {
+    texts = {
         variant: ", ".join(f"{short[key]}{equals}{value}" for key, equals, value in found)
         for variant, found in parts.items()
     }
     return {
-        variant: text.replace("source_label_noise=1.0", "shuffled source") for variant, text in told.items()
+        variant: text.replace("source_label_noise=1.0", "shuffled source") for variant, text in texts.items()
     }
 
 

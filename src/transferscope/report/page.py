@@ -16,7 +16,7 @@ from transferscope.comparison.advice import advice
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import budgets, learning, regret
-from transferscope.comparison.evidence.predictions import Reader, check
+from transferscope.comparison.evidence.predictions import PredictionReader, check
 from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
@@ -51,7 +51,7 @@ def render(comparison: Comparison) -> str:
         check(folder)
     gaps = method.gaps(comparison)
     targets = layout.build(cells, gaps.places)
-    reader, pictures = Reader(), Pictures()
+    reader, pictures = PredictionReader(), Pictures()
     costs = learning.source_costs(run for one in seen for run in one.records.values())
     for target in targets:
         cards.add(target, settings["alpha"], reader, pictures, costs)
@@ -105,7 +105,7 @@ def render(comparison: Comparison) -> str:
             with_subgroups=any(view.subgroups for view in views),
             with_forgetting=any(view.forgetting for view in views),
             with_twin=any(view.flips and view.flips.twin is not None for view in views),
-            regrets=regret.of(cells),
+            regrets=regret.regrets(cells),
             standing=found,
             isolates=settings["isolates"],
             all_baselines={name: said.isolates for name, said in WORDS.items()},
@@ -136,7 +136,7 @@ def _draw_budgets(target: layout.Target, line: layout.Line, settings: dict) -> N
     labelled = [view.cell for budget, view in line.views.items() if budget is not None]
     bounds = {}
     if len(labelled) > 1:
-        band = budgets.of(labelled, settings["alpha"], settings["items"])
+        band = budgets.band(labelled, settings["alpha"], settings["items"])
         bounds = dict(zip(band.budgets, band.ci, strict=True))
         line.crossings = [
             f"turns into a {side} between {words.budget(a)} and {words.budget(b)}"

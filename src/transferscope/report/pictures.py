@@ -19,7 +19,7 @@ class Pictures:
 
     known: dict[tuple[Path, str], dict[str, np.ndarray]] = field(default_factory=dict)
 
-    def of(self, cell: Cell, found: Flips | None) -> dict[str, str]:
+    def of_items_lost(self, cell: Cell, found: Flips | None) -> dict[str, str]:
         """{item id: data URI} of the first listed items."""
         if found is None or not found.items_lost:
             return {}

@@ -104,8 +104,8 @@ def _reasons(scores: Sequence[Score]) -> list[str]:
 
 def _row(point: Point, scores: Sequence[Score]) -> dict:
     values = [point.values.get(score.name) for score in scores]
-    told = ["–" if value is None else f"{value:.3g}".replace("-", "−") for value in values]
-    return {"pair": f"{point.source} → {point.target}", "point": point, "values": told}
+    formatted = ["–" if value is None else f"{value:.3g}".replace("-", "−") for value in values]
+    return {"pair": f"{point.source} → {point.target}", "point": point, "values": formatted}
 
 
 def short(name: str) -> str:

@@ -50,11 +50,11 @@ def _view(name: str, search: dict) -> dict:
         ],
         "at": [number for number in AT if number < last] + [last],
         "rows": [_row(study, curve) for study, curve in found],
-        "lacking": sum(score is None for study, _ in found for score in _told(study)),
+        "lacking": sum(score is None for study, _ in found for score in _shown_scores(study)),
     }
 
 
-def _told(study: dict) -> list[float | None]:
+def _shown_scores(study: dict) -> list[float | None]:
     """Of the trials that are over; while none is selected, those without a score may still be running."""
     scores = [trial["score"] for trial in study.get("trials", [])]
     return scores if study.get("selected") is not None else [score for score in scores if score is not None]
@@ -62,9 +62,9 @@ def _told(study: dict) -> list[float | None]:
 
 def _scores(study: dict) -> list[float]:
     """A trial without a value counts as the worst."""
-    told = _told(study)
-    worst = min((score for score in told if score is not None), default=None)
-    return [] if worst is None else [worst if score is None else score for score in told]
+    shown = _shown_scores(study)
+    worst = min((score for score in shown if score is not None), default=None)
+    return [] if worst is None else [worst if score is None else score for score in shown]
 
 
 def _curve(study: dict, sampler: str) -> list[tuple[float, float, float, float]]:

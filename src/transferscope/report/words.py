@@ -14,8 +14,8 @@ def amount(value: float, unit: str) -> str:
 def saving(measure: Measure, unit: str) -> str:
     """What a strategy saves, with its interval; below zero it costs."""
     values = [measure.delta, *(measure.ci or ())]
-    told = [("−" if value < 0 else "") + amount(abs(value), unit) for value in values]
-    return told[0] + (f" [{told[1]}, {told[2]}]" if measure.ci else "")
+    numbers = [("−" if value < 0 else "") + amount(abs(value), unit) for value in values]
+    return numbers[0] + (f" [{numbers[1]}, {numbers[2]}]" if measure.ci else "")
 
 
 def budget(value: int | str | None) -> str:
@@ -33,12 +33,12 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 
 def hidden(baselines: list[str]) -> str:
     """What it is called that most runs of the baseline get an item right and most of the strategy wrong."""
-    return f"hidden {baseline_words.of(baselines).harm.removeprefix('a ')}"
+    return f"hidden {baseline_words.words_of(baselines).harm.removeprefix('a ')}"
 
 
 def explanations(baselines: list[str], margin: str) -> list[tuple[str, str]]:
     """(verdict, plain meaning), in the order of VERDICTS."""
-    said = baseline_words.of(baselines)
+    said = baseline_words.words_of(baselines)
     named = f": {said.harm}" if said.negative_transfer else ""
     return [
         (

@@ -62,10 +62,10 @@ def _balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndar
 def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """ψ = mean_c [ F_c + (2·1[y = c, p = c] − F_c (1[y = c] + 1[p = c])) / (mean 1[y = c] + mean 1[p = c])
     ]."""
-    truth, told = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
-    size = truth.mean(0) + told.mean(0)
-    f = 2 * (truth * told).mean(0) / size
-    return (f + (2 * truth * told - f * (truth + told)) / size).mean(1)
+    truth, predicted = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
+    size = truth.mean(0) + predicted.mean(0)
+    f = 2 * (truth * predicted).mean(0) / size
+    return (f + (2 * truth * predicted - f * (truth + predicted)) / size).mean(1)
 
 
 def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

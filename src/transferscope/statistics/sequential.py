@@ -34,7 +34,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Outcome:
     """What a look makes of one cell.
 
     state: `decided` (final), `stopped` (for futility), `open` (more seeds will be run), `undecided` (the last
@@ -62,18 +62,18 @@ def look(
     untold: tuple[int, int],
     family: int,
     design: Design,
-) -> list[Finding]:
+) -> list[Outcome]:
     """Look `number` (1, 2, …) at the open cells of one family, each with its d [K, n] so far.
 
     untold: cells of the family without a told difference before this look, and those without a told
     equivalence. The open ones are among either, and also those stopped for futility or without any result,
     and those of which the other claim was told: they keep their place with p = 1. family: all its cells."""
     judgements = verdict.judge(pairs, margins, design.level, untold[0], equivalence_size=untold[1])
-    told = [
+    claims = [
         sum(judged.verdict in verdicts for judged in judgements)
         for verdicts in (("positive", "negative"), ("equivalent",))
     ]
-    levels = tuple(design.level / max(size - count, 1) for size, count in zip(untold, told, strict=True))
+    levels = tuple(design.level / max(size - count, 1) for size, count in zip(untold, claims, strict=True))
     findings = []
     for pair, margin, judged in zip(pairs, margins, judgements, strict=True):
         effect = pair.effect()
@@ -83,7 +83,7 @@ def look(
                 pair, effect, margin, number, tuple(level / pair.price for level in levels), design
             )
         findings.append(
-            Finding(
+            Outcome(
                 state=state,
                 verdict=judged.verdict,
                 limit=limit,

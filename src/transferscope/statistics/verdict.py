@@ -325,7 +325,7 @@ def _judge_one(
         "equivalent": (max(low, -margin), min(high, margin)),
     }[verdict]
     overruled = _overruled(pair, effect, margin, levels) if verdict == "undecided" else ""
-    told = {"equivalent": p_equivalence, "undecided": None if overruled else min(p)}.get(
+    p_of_claim = {"equivalent": p_equivalence, "undecided": None if overruled else min(p)}.get(
         verdict, p_difference
     )
     mde = effect.minimum_detectable(at)
@@ -335,7 +335,7 @@ def _judge_one(
         ci_simultaneous=(cut_low, cut_high),
         p_difference=p_difference,
         p_equivalence=p_equivalence,
-        p_adjusted=told,
+        p_adjusted=p_of_claim,
         overruled=overruled,
         verdict=verdict,
         reason=_reason(pair, effect, margin, levels, overruled) if verdict == "undecided" else "",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import schema
 from transferscope.store.record import ANSWERS, now, read_record, remove, running, write_atomically
 
@@ -23,7 +23,7 @@ def state(store: Path, name: str) -> tuple[str, str]:
     if (folder / "record.json").exists():
         try:
             record = read_record(folder)
-        except Refused as refusal:
+        except RequestError as refusal:
             return "failed", str(refusal)
         if record["status"] in ANSWERS:
             return record["status"], record["reason"]

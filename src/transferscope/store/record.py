@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.schema import PLAN, PREDICTION, RECORD, misfit, printable
 
 SCHEMA = 1
@@ -51,20 +51,20 @@ def fingerprint(consumed: dict) -> str:
 
 def read_json(path: Path, what: str) -> dict:
     """A `run record`, `sweep plan` or `prediction`, of its shape and without characters that steer a
-    terminal. Else Refused, which names it."""
+    terminal. Else raises RequestError, which names it."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError(errno.EINVAL, "not a file")
         text = path.read_text("utf-8")
         content = json.loads(text)
     except OSError as error:
-        raise Refused(f"{path}: cannot be read: {error.strerror}") from error
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{path}: not a {what}: {error}") from error
+        raise RequestError(f"{path}: not a {what}: {error}") from error
     if not isinstance(content, dict):
-        raise Refused(f"{path}: not a {what}: an object was expected")
+        raise RequestError(f"{path}: not a {what}: an object was expected")
     if content.get("schema") != SCHEMA:
-        raise Refused(
+        raise RequestError(
             f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope "
             "reads "
             f"version {SCHEMA}"
@@ -72,30 +72,30 @@ def read_json(path: Path, what: str) -> dict:
     if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
         content = printable(content)
     if (wrong := misfit(content, SHAPES[what])) is not None:
-        raise Refused(f"{path}: not a {what}: '{wrong}' is missing or of another type")
+        raise RequestError(f"{path}: not a {what}: '{wrong}' is missing or of another type")
     return content
 
 
 def read_record(folder: Path) -> dict:
-    """record.json of a run folder. Refused for another schema version or an unreadable file, which it names,
-    and for links: a store's runs lie in the store."""
+    """record.json of a run folder. Raises RequestError for another schema version or an unreadable file,
+    which it names, and for links: a store's runs lie in the store."""
     folder = Path(folder)
     if link := next(
         (path for path in (folder, *(folder / name for name in FILES)) if path.is_symlink()), None
     ):
-        raise Refused(f"{link}: a symbolic link; a run is read from its own folder alone")
+        raise RequestError(f"{link}: a symbolic link; a run is read from its own folder alone")
     return read_json(folder / "record.json", "run record")
 
 
 def check_schema(folder: Path) -> None:
-    """Refused where the record is another version's, which must not be written over; an unreadable one may be
-    made again."""
+    """Raises RequestError where the record is another version's, which must not be written over; an
+    unreadable one may be made again."""
     try:
         schema = json.loads((folder / "record.json").read_text("utf-8"))["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         return
     if schema != SCHEMA:
-        raise Refused(
+        raise RequestError(
             f"{folder}: a record of schema version {schema!r}; this transferscope writes version "
             f"{SCHEMA}: "
             "give another store=FOLDER"
@@ -127,7 +127,8 @@ def read_predictions(store: Path) -> list[dict]:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """history.csv: one row an evaluation; empty cells are left out. Refused where it is no history."""
+    """history.csv: one row an evaluation; empty cells are left out. Raises RequestError where it is no
+    history."""
     path = Path(folder) / "history.csv"
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -136,12 +137,12 @@ def read_history(folder: Path) -> list[dict[str, float]]:
                 for row in csv.DictReader(file)
             ]
     except (ValueError, TypeError, csv.Error) as error:
-        raise Refused(f"{path}: not a history: {printable(str(error))[:100]}") from error
+        raise RequestError(f"{path}: not a history: {printable(str(error))[:100]}") from error
     for row in rows:
         if not all(math.isfinite(row.get(key, math.nan)) for key in ("step", "seconds")):
-            raise Refused(f"{path}: not a history: a row without step or seconds")
+            raise RequestError(f"{path}: not a history: a row without step or seconds")
         if wrong := [key for key, value in row.items() if key.endswith("/accuracy") and not 0 <= value <= 1]:
-            raise Refused(f"{path}: not a history: {printable(wrong[0])[:100]} is not between 0 and 1")
+            raise RequestError(f"{path}: not a history: {printable(wrong[0])[:100]} is not between 0 and 1")
     return rows
 
 
@@ -162,14 +163,14 @@ def running(store: Path) -> Path:
 
 
 def check_writable(store: Path) -> None:
-    """Refused, before any work, where a store cannot be written."""
+    """Raises RequestError, before any work, where a store cannot be written."""
     try:
         running(store).mkdir(parents=True, exist_ok=True)
         probe = running(store) / f".probe-{os.getpid()}"
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise Refused(
+        raise RequestError(
             f"store={store}: cannot be written: {error.strerror}; give another folder with store=FOLDER"
         ) from error
 
@@ -195,14 +196,14 @@ def write_record(
     record: dict,
     evaluations: dict[str, np.ndarray],
     history: list[dict],
-    beside: dict[str, Path] | None = None,
+    extra_files: dict[str, Path] | None = None,
 ) -> Path:
     """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer
     is replaced.
 
     beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of
     them is replaced as well, by the same results, and what it had beside them stays."""
-    beside = beside or {}
+    extra_files = extra_files or {}
     target = Path(store) / record["fingerprint"]
     draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
@@ -215,12 +216,12 @@ def write_record(
                 writer = csv.DictWriter(file, columns, restval="")
                 writer.writeheader()
                 writer.writerows(history)
-        for name, path in beside.items():
+        for name, path in extra_files.items():
             shutil.move(path, draft / name)
         if is_answer := _is_answer(target):
-            if has_beside(target, list(beside), record["config"]):
+            if has_extra_files(target, list(extra_files), record["config"]):
                 return target  # another process was quicker; its record is the same
-            if "model.safetensors" not in beside and (target / "model.safetensors").exists():
+            if "model.safetensors" not in extra_files and (target / "model.safetensors").exists():
                 old = read_record(target)["config"]  # tells which evaluation's model it is
                 record = {
                     **record,
@@ -260,7 +261,7 @@ def _plain(value: object) -> object:
 # ------------------------------------------------------------------------------------------------------------
 
 
-def has_beside(folder: Path, names: list[str], config: dict) -> bool:
+def has_extra_files(folder: Path, names: list[str], config: dict) -> bool:
     """Whether a run folder holds these of `BESIDE`; a model that was chosen by another `selection` is another
     model."""
     if "model.safetensors" in names and read_record(folder)["config"].get("selection") != config["selection"]:
@@ -283,7 +284,7 @@ def damage(folder: Path) -> str:
         path = folder / "model.safetensors"
         if path.exists() and path.stat().st_size != _safetensors_size(path):
             return f"{path}: damaged (its size)"
-    except Refused as refusal:
+    except RequestError as refusal:
         return str(refusal)
     except Exception as error:  # a damaged archive fails in many ways
         return f"{path}: damaged ({type(error).__name__})"
@@ -300,14 +301,14 @@ def _safetensors_size(path: Path) -> int:
     )
 
 
-def set_aside(store: Path, name: str) -> None:
+def quarantine(store: Path, name: str) -> None:
     """Move a damaged run folder out of the way of the run that is made again, and say so; `prune` removes
     it."""
     if (Path(store) / name / "record.json").exists() and (wrong := damage(Path(store) / name)):
-        aside = running(store) / f"{name}.damaged"
-        remove(aside)
-        os.rename(Path(store) / name, aside)
-        print(f"{wrong}; set aside as {aside} and made again", file=sys.stderr)
+        damaged = running(store) / f"{name}.damaged"
+        remove(damaged)
+        os.rename(Path(store) / name, damaged)
+        print(f"{wrong}; set aside as {damaged} and made again", file=sys.stderr)
 
 
 def remove(path: Path) -> None:
@@ -319,7 +320,7 @@ def remove(path: Path) -> None:
 
 
 def _is_answer(folder: Path) -> bool:
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(RequestError):
         return read_record(folder)["status"] in ANSWERS
     return False
 

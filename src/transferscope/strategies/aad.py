@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, softmax
 
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Batch, Strategy
 
@@ -37,7 +37,7 @@ class AaD(Strategy):
     def __init__(self, network: Classifier, neighbours: int = 3, decay: float = 1.0):
         super().__init__(network)
         if neighbours < 1 or decay < 0:
-            raise Refused(
+            raise RequestError(
                 f"strategy.neighbours={neighbours} strategy.decay={decay}: at least 1 and at least 0 are "
                 "needed"
             )

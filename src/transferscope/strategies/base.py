@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 
-from transferscope.data.splits import Labelled, Pools
+from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import frozen_features
 
@@ -52,8 +52,8 @@ SIGHTS = ("source_inputs", "source_labels", "target_inputs", "target_labels")
 class Batch(NamedTuple):
     """One optimiser step's items; a part that the strategy does not see is None."""
 
-    source: Labelled | None
-    target: Labelled | None
+    source: LabelledData | None
+    target: LabelledData | None
     unlabelled: Tensor | None
 
 

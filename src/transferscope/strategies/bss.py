@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.fine_tuning import FineTuning
@@ -23,7 +23,7 @@ class BSS(FineTuning):
     def __init__(self, network: Classifier, eta: float = 0.001, k: int = 1):
         super().__init__(network)
         if k < 1:
-            raise Refused(
+            raise RequestError(
                 f"strategy.k={k}: a number of singular values of at least 1 is needed (for none: "
                 "strategy.eta=0)"
             )

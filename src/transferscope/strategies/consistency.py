@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
 from transferscope.data.augmentation import augment
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Strategy
 
@@ -40,14 +40,14 @@ class Consistency(Strategy):
     ):
         super().__init__(network)
         if not 0 <= threshold <= 1:
-            raise Refused(f"strategy.threshold={threshold}: a probability is needed")
+            raise RequestError(f"strategy.threshold={threshold}: a probability is needed")
         self.trade_off, self.threshold, self.noise, self.flip = trade_off, threshold, noise, flip
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         views = self.weak(batch.target.inputs), self.weak(batch.unlabelled), self.strong(batch.unlabelled)
         labelled, weak, strong = self.logits_of(*views)
-        sure, told = softmax(weak.detach(), dim=1).max(1)  # [N], [N]
-        loss = cross_entropy(strong, told, reduction="none")
+        sure, pseudo_labels = softmax(weak.detach(), dim=1).max(1)  # [N], [N]
+        loss = cross_entropy(strong, pseudo_labels, reduction="none")
         return {
             "target": self.classification_loss(labelled, batch.target.labels),
             "consistency": self.trade_off * ((sure >= self.threshold) * loss).mean(),

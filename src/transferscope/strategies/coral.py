@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
 from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAdaptation
@@ -27,7 +27,7 @@ class CORAL(ShallowAdaptation):
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
         if regularisation <= 0:
-            raise Refused(f"strategy.regularisation={regularisation}: a value above 0 is needed")
+            raise RequestError(f"strategy.regularisation={regularisation}: a value above 0 is needed")
         self.regularisation = regularisation
 
     def adapt(self, items: Items) -> Adapted:

@@ -1,6 +1,6 @@
 """Learning rates that fall from the head to the input: discriminative fine-tuning and layer-wise decay."""
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 
@@ -17,7 +17,7 @@ class Discriminative(FineTuning):
     def __init__(self, network: Classifier, divisor: float = 2.6):
         super().__init__(network)
         if divisor <= 0:
-            raise Refused(f"strategy.divisor={divisor}: a number above 0 is needed (1 is fine-tuning)")
+            raise RequestError(f"strategy.divisor={divisor}: a number above 0 is needed (1 is fine-tuning)")
         self.divisor = divisor
 
     def parameter_groups(self) -> dict[str, list[dict]]:
@@ -45,5 +45,5 @@ class LayerDecay(Discriminative):
 
     def __init__(self, network: Classifier, decay: float = 0.75):
         if decay <= 0:
-            raise Refused(f"strategy.decay={decay}: a number above 0 is needed (1 is fine-tuning)")
+            raise RequestError(f"strategy.decay={decay}: a number above 0 is needed (1 is fine-tuning)")
         super().__init__(network, divisor=1 / decay)

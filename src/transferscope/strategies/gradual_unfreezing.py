@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import hold_statistics
 from transferscope.strategies.base import Batch
@@ -29,7 +29,7 @@ class GradualUnfreezing(FineTuning):
     def __init__(self, network: Classifier, unfrozen_by: float = 0.5):
         super().__init__(network)
         if not 0 <= unfrozen_by < 1:
-            raise Refused(
+            raise RequestError(
                 f"strategy.unfrozen_by={unfrozen_by}: a share of the steps of at least 0 and below 1 is "
                 "needed"
             )

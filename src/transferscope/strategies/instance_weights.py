@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.networks.linear_fit import fit_standardised
 from transferscope.strategies.base import Batch, Strategy
@@ -39,7 +39,7 @@ class InstanceWeights(Strategy):
     def __init__(self, network: Classifier, source_weight: float = 1.0, largest: float = 10.0):
         super().__init__(network)
         if largest < 1:
-            raise Refused(f"strategy.largest={largest}: at least 1 is needed, the mean of the weights")
+            raise RequestError(f"strategy.largest={largest}: at least 1 is needed, the mean of the weights")
         self.source_weight, self.largest = source_weight, largest
         self.start = copy.deepcopy(network.backbone).requires_grad_(False)
         self.register_buffer("direction", torch.zeros(network.backbone.features))

@@ -7,7 +7,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot, softmax, softplus
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
 from transferscope.strategies.adaptation import Adaptation
@@ -36,7 +36,7 @@ class IWDAN(Adaptation):
     def __init__(self, network: Classifier, trade_off: float = 1.0, hidden: int = 128, memory: float = 0.95):
         super().__init__(network)
         if not 0 <= memory <= 1:
-            raise Refused(f"strategy.memory={memory}: a share from 0 to 1 is needed")
+            raise RequestError(f"strategy.memory={memory}: a share from 0 to 1 is needed")
         self.trade_off, self.memory, classes = trade_off, memory, network.head.out_features
         self.discriminator = DomainDiscriminator(network.backbone.features, hidden)
         self.register_buffer(

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
 from transferscope.strategies.shallow import Adapted, Items, Scaling
@@ -41,9 +41,9 @@ class JDA(TCA):
             network, dimensions, penalty, kernel, bandwidth, eigenvectors, classifier, C, scaling, unit_length
         )
         if rounds < 1:
-            raise Refused(f"strategy.rounds={rounds}: at least 1 is needed")
+            raise RequestError(f"strategy.rounds={rounds}: at least 1 is needed")
         if domain_weight <= 0:
-            raise Refused(f"strategy.domain_weight={domain_weight}: a value above 0 is needed")
+            raise RequestError(f"strategy.domain_weight={domain_weight}: a value above 0 is needed")
         self.rounds, self.domain_weight = rounds, domain_weight
 
     def adapt(self, items: Items) -> Adapted:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.closed_form import gaussian_kernel
 from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
@@ -15,8 +15,8 @@ class KernelMeanMatching(ShallowAdaptation):
 
     K the gaussian kernel of the n source items x, t the m target items: the weighted mean of the source in
     the kernel's space comes as near to the target's as weights can bring it. β weighs the source's items in
-    the classifier's loss, svm or logistic. Labelled target items have the weight 1. It mends a shift of the
-    inputs' density where the source has items wherever the target has them, and no other: where p(y | x)
+    the classifier's loss, svm or logistic. Labelled target items have the weight 1. It corrects a shift of
+    the inputs' density where the source has items wherever the target has them, and no other: where p(y | x)
     differs it trusts most the items that mislead. Both domains are scaled by the source's moments: z-scores
     of each by its own would take away the very shift that the weights are for. bandwidth: in units of the
     median squared distance."""
@@ -33,13 +33,13 @@ class KernelMeanMatching(ShallowAdaptation):
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
         if classifier == "nearest_neighbour":
-            raise Refused(
+            raise RequestError(
                 "strategy.classifier=nearest_neighbour: weights of items are nothing to it; allowed: svm, "
                 "logistic"
             )
         for key, value in (("bandwidth", bandwidth), ("bound", bound)):
             if value <= 0:
-                raise Refused(f"strategy.{key}={value}: a value above 0 is needed")
+                raise RequestError(f"strategy.{key}={value}: a value above 0 is needed")
         self.bandwidth, self.bound = bandwidth, bound
 
     def adapt(self, items: Items) -> Adapted:

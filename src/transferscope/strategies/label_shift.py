@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
 
@@ -39,7 +39,7 @@ class LabelShift(Strategy):
     def __init__(self, network: Classifier, calibrate: bool = True, iterations: int = 1000):
         super().__init__(network)
         if iterations < 1:
-            raise Refused(f"strategy.iterations={iterations}: at least 1 is needed")
+            raise RequestError(f"strategy.iterations={iterations}: at least 1 is needed")
         self.calibrate, self.iterations = calibrate, iterations
         network.requires_grad_(False)
         even = torch.full((network.head.out_features,), 1 / network.head.out_features, dtype=torch.float64)

@@ -3,7 +3,7 @@
 
 from torch import nn
 
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.partial_fine_tuning import PartialFineTuning
 
@@ -28,7 +28,7 @@ class LoRA(PartialFineTuning):
 
     def __init__(self, network: Classifier, rank: int = 8, alpha: float = 16.0, pointwise: bool = False):
         if rank < 1:
-            raise Refused(f"strategy.rank={rank}: an integer of at least 1 is needed")
+            raise RequestError(f"strategy.rank={rank}: an integer of at least 1 is needed")
         reachable = set(network.reachable())
         layers = ((name, layer) for name, layer in network.backbone.named_modules() if layer in reachable)
         linear = [
@@ -47,7 +47,7 @@ class LoRA(PartialFineTuning):
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
-            raise Refused(
+            raise RequestError(
                 "strategy=lora: peft is not installed; pip install 'transferscope[lora]'"
             ) from error
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear), network.backbone)

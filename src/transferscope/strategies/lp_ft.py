@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.fine_tuning import FineTuning
@@ -26,7 +26,9 @@ class LPFT(FineTuning):
     def __init__(self, network: Classifier, probe_share: float = 0.5):
         super().__init__(network)
         if not 0 <= probe_share <= 1:
-            raise Refused(f"strategy.probe_share={probe_share}: a share of the steps from 0 to 1 is needed")
+            raise RequestError(
+                f"strategy.probe_share={probe_share}: a share of the steps from 0 to 1 is needed"
+            )
         self.probe_share = probe_share
 
     def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:

@@ -7,7 +7,7 @@ import numpy as np
 import ot
 
 from transferscope.data.domain import UNLABELLED
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
 from transferscope.strategies.base import Diverged
@@ -43,9 +43,9 @@ class OptimalTransport(ShallowAdaptation):
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
         if entropy <= 0:
-            raise Refused(f"strategy.entropy={entropy}: a value above 0 is needed")
+            raise RequestError(f"strategy.entropy={entropy}: a value above 0 is needed")
         if class_weight < 0:
-            raise Refused(f"strategy.class_weight={class_weight}: a value of at least 0 is needed")
+            raise RequestError(f"strategy.class_weight={class_weight}: a value of at least 0 is needed")
         self.entropy, self.class_weight = entropy, class_weight
 
     def adapt(self, items: Items) -> Adapted:
@@ -86,7 +86,7 @@ class LinearOptimalTransport(ShallowAdaptation):
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
         if regularisation <= 0:
-            raise Refused(f"strategy.regularisation={regularisation}: a value above 0 is needed")
+            raise RequestError(f"strategy.regularisation={regularisation}: a value above 0 is needed")
         self.regularisation = regularisation
 
     def adapt(self, items: Items) -> Adapted:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax, softplus
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
 from transferscope.strategies.adaptation import Adaptation
@@ -31,7 +31,7 @@ class PADA(Adaptation):
     def __init__(self, network: Classifier, trade_off: float = 1.0, hidden: int = 128, memory: float = 0.95):
         super().__init__(network)
         if not 0 <= memory <= 1:
-            raise Refused(f"strategy.memory={memory}: a share from 0 to 1 is needed (1 is DANN)")
+            raise RequestError(f"strategy.memory={memory}: a share from 0 to 1 is needed (1 is DANN)")
         self.trade_off, self.memory = trade_off, memory
         self.discriminator = DomainDiscriminator(network.backbone.features, hidden)
         classes = network.head.out_features
@@ -41,8 +41,8 @@ class PADA(Adaptation):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         features, logits = self.passed(batch)
-        told = softmax(logits.unlabelled.detach(), dim=1).mean(0)
-        self.shares.copy_(self.memory * self.shares + (1 - self.memory) * told)
+        predicted = softmax(logits.unlabelled.detach(), dim=1).mean(0)
+        self.shares.copy_(self.memory * self.shares + (1 - self.memory) * predicted)
         weights = (self.shares / self.shares.max())[batch.source.labels]  # γ_y [n]
         loss = cross_entropy(
             logits.source, batch.source.labels, reduction="none", label_smoothing=self.label_smoothing

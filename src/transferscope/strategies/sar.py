@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.entropy import entropy
 from transferscope.strategies.base import Batch
@@ -32,7 +32,7 @@ class SAR(Tent):
     def __init__(self, network: Classifier, threshold: float = 0.4, radius: float = 0.05):
         super().__init__(network)
         if threshold <= 0 or radius < 0:
-            raise Refused(
+            raise RequestError(
                 f"strategy.threshold={threshold} strategy.radius={radius}: above 0, and at least 0, are "
                 "needed"
             )

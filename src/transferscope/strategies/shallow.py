@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.closed_form import moments
 from transferscope.networks.mapped_classifier import ClassifierName, MappedClassifier, UnitLength
@@ -69,7 +69,7 @@ class ShallowAdaptation(FittedHead):
     ):
         super().__init__(network)
         if C <= 0:
-            raise Refused(f"strategy.C={C}: a weight above 0 is needed")
+            raise RequestError(f"strategy.C={C}: a weight above 0 is needed")
         self.scaling = scaling
         self.memory = MappedClassifier(network.head.out_features, classifier, C, unit_length)
 
@@ -154,5 +154,5 @@ class Subspace(ShallowAdaptation):
     ):
         super().__init__(network, classifier, C, scaling, unit_length)
         if dimensions < 1:
-            raise Refused(f"strategy.dimensions={dimensions}: at least 1 is needed")
+            raise RequestError(f"strategy.dimensions={dimensions}: at least 1 is needed")
         self.dimensions = dimensions

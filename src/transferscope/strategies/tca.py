@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.closed_form import gaussian_kernel
 from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
@@ -52,7 +52,7 @@ class TCA(ShallowAdaptation):
         super().__init__(network, classifier, C, scaling, unit_length)
         for key, value in (("dimensions", dimensions), ("penalty", penalty), ("bandwidth", bandwidth)):
             if value <= 0:
-                raise Refused(f"strategy.{key}={value}: a value above 0 is needed")
+                raise RequestError(f"strategy.{key}={value}: a value above 0 is needed")
         self.dimensions, self.penalty, self.kernel, self.bandwidth, self.eigenvectors = (
             dimensions,
             penalty,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot, softmax
 
 from transferscope.data.splits import Pools
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Batch, Strategy
 
@@ -42,7 +42,7 @@ class WiSEFT(Strategy):
     def __init__(self, network: Classifier, alpha: float | None = None):
         super().__init__(network)
         if alpha is not None and not 0 <= alpha <= 1:
-            raise Refused(f"strategy.alpha={alpha}: allowed: 0 to 1, or null to choose it")
+            raise RequestError(f"strategy.alpha={alpha}: allowed: 0 to 1, or null to choose it")
         self.alpha = alpha
         self.start = copy.deepcopy(network).requires_grad_(False)  # w_0
         self.mixed = copy.deepcopy(network).requires_grad_(False)  # what predicts

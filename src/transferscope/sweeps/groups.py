@@ -25,15 +25,15 @@ def groups(jobs: list["Job"]) -> list[list["Job"]]:
     return [group[start : start + MOST] for group in found.values() for start in range(0, len(group), MOST)]
 
 
-def beside(group: list["Job"]) -> list[str]:
+def concurrent_override(group: list["Job"]) -> list[str]:
     """The override that tells the first job of a group about the others: what is different in their
     configs."""
     first, *others = (job.request.config for job in group)
-    told = [
+    differing = [
         ", ".join(f"{key}: {json.dumps(value)}" for key, value in _differences(first, other).items())
         for other in others
     ]
-    return [f"+beside=[{', '.join(f'{{{one}}}' for one in told)}]"] if others else []
+    return [f"+beside=[{', '.join(f'{{{one}}}' for one in differing)}]"] if others else []
 
 
 def _differences(first: dict[str, Any], other: dict[str, Any], prefix: str = "") -> dict[str, Any]:

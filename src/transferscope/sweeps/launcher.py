@@ -18,7 +18,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from transferscope.errors import JobFailed, ProcessDied, Refused
+from transferscope.errors import JobFailed, ProcessDied, RequestError
 from transferscope.sweeps.composition import Composer
 from transferscope.training.consumption import device
 
@@ -33,7 +33,7 @@ class Launcher(BasicLauncher):
 
     def __init__(self, n_jobs: int | str = "auto"):
         if n_jobs != "auto" and (type(n_jobs) is not int or n_jobs < 1):
-            raise Refused(
+            raise RequestError(
                 f"hydra.launcher.n_jobs={n_jobs}: a number of processes of at least 1, or auto, is needed"
             )
         super().__init__()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from transferscope.comparison import baselines
 from transferscope.comparison.arms import CELL_KEYS, Arm, flat
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress
 from transferscope.sweeps.job import Job
@@ -22,7 +22,7 @@ _LABELLED = ("source", "target", "label_budget", "strategy", "seed")  # what `pr
 
 
 @dataclass(eq=False)
-class Branch:
+class PlannedArm:
     """An arm of the grid: its jobs by seed; the arm's runs are those planned."""
 
     arm: Arm
@@ -41,13 +41,13 @@ class Branch:
 
 
 @dataclass(eq=False)
-class Cell:
+class PlannedCell:
     """A branch against its baseline at a label budget. looks: what each look so far has found,
     `sequential.Finding` as plain values. readings: how often it had been read, with fewer seeds than the last
     look will have, when its looks were planned."""
 
-    branch: Branch
-    baseline: Branch
+    planned_arm: PlannedArm
+    baseline: PlannedArm
     budget: int | str | None
     family: str
     looks: list[dict] = field(default_factory=list)
@@ -55,21 +55,21 @@ class Cell:
 
     @property
     def cell(self) -> dict:
-        return {**self.branch.arm.cell, "label_budget": self.budget}
+        return {**self.planned_arm.arm.cell, "label_budget": self.budget}
 
     @property
     def label(self) -> str:
-        return "  ".join(filter(None, (progress.label(self.cell), self.branch.words)))
+        return "  ".join(filter(None, (progress.label(self.cell), self.planned_arm.words)))
 
     @property
     def is_open(self) -> bool:
         return not self.looks or self.looks[-1]["state"] == "open"
 
 
-def branches(planned: list[Job]) -> list[Branch]:
+def collect_arms(planned: list[Job]) -> list[PlannedArm]:
     """The arms of the grid: jobs that differ in nothing but the seed."""
     same = set.intersection(*(set(job.overrides) for job in planned))
-    found: dict[str, Branch] = {}
+    found: dict[str, PlannedArm] = {}
     seeds = dict.fromkeys(job.request.config["seed"] for job in planned)
     for job in planned:
         request = job.request
@@ -79,48 +79,52 @@ def branches(planned: list[Job]) -> list[Branch]:
             differing = [
                 word for word in job.overrides if word not in same and word.partition("=")[0] not in _LABELLED
             ]
-            found[key] = Branch(
+            found[key] = PlannedArm(
                 Arm({key: request.cell[key] for key in CELL_KEYS}, flat(consumed)), " ".join(differing)
             )
         seed = request.config["seed"]
         found[key].jobs[seed] = job
         found[key].arm.runs[seed] = [(request.store / request.fingerprint, {})]
-    for branch in found.values():
-        first = next(iter(branch.jobs))
-        if branch.jobs[first].request.deterministic:  # one run stands for every seed
-            branch.jobs = dict.fromkeys(seeds, branch.jobs[first])
-            branch.arm.runs = dict.fromkeys(seeds, branch.arm.runs[first])
+    for planned_arm in found.values():
+        first = next(iter(planned_arm.jobs))
+        if planned_arm.jobs[first].request.deterministic:  # one run stands for every seed
+            planned_arm.jobs = dict.fromkeys(seeds, planned_arm.jobs[first])
+            planned_arm.arm.runs = dict.fromkeys(seeds, planned_arm.arm.runs[first])
     return list(found.values())
 
 
-def cells(grid: list[Branch], baseline: str, metric: str, section: str = "until_decided") -> list[Cell]:
-    """Raises Refused, in the words of a section of the config, where the grid holds no baseline for a cell,
-    or several."""
+def cells(
+    grid: list[PlannedArm], baseline: str, metric: str, section: str = "until_decided"
+) -> list[PlannedCell]:
+    """Raises RequestError, in the words of a section of the config, where the grid holds no baseline for a
+    cell, or several."""
     with own_words(section):
         name, pinned = baselines.parse(baseline)
         if name == baselines.NAIVE:
-            raise Refused(
+            raise RequestError(
                 f"--baseline {name}: it has no runs; give one that the grid holds, and {name} to "
                 "`compare` "
                 "afterwards"
             )
-        by_arm = {branch.arm: branch for branch in grid if not branch.arm.is_twin}
+        by_arm = {planned_arm.arm: planned_arm for planned_arm in grid if not planned_arm.arm.is_twin}
         found = []
-        for arm, branch in by_arm.items():
+        for arm, planned_arm in by_arm.items():
             if not baselines.is_row(arm, name):
                 continue
             held_against = baselines.find(arm, list(by_arm), name, pinned)
             if not held_against:
-                raise Refused(
+                raise RequestError(
                     f"--baseline {baseline}: the grid holds none for {progress.label(arm.cell)}; add "
                     "it, or "
                     "choose another"
                 )
             control = "/controls" if arm.noise else ""
             family = f"{arm.cell['target']}/{name}/{metric}/{arm.cell['protocol']}{control}"
-            found += [Cell(branch, by_arm[base], budget, family) for base, budget in held_against]
+            found += [PlannedCell(planned_arm, by_arm[base], budget, family) for base, budget in held_against]
         if not found:
-            raise Refused(f"--baseline {baseline}: the grid holds nothing to compare with it; add a strategy")
+            raise RequestError(
+                f"--baseline {baseline}: the grid holds nothing to compare with it; add a strategy"
+            )
     return found
 
 
@@ -129,11 +133,11 @@ def own_words(section: str = "until_decided") -> Iterator[None]:
     """What `compare` calls --baseline and --margin are keys here."""
     try:
         yield
-    except Refused as refusal:
+    except RequestError as refusal:
         text = str(refusal)
         for name in ("baseline", "margin"):
             text = text.replace(f"--{name} ", f"{section}.{name}=")
-        raise Refused(text) from refusal
+        raise RequestError(text) from refusal
 
 
 class Cost(NamedTuple):

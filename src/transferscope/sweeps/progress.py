@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import lease, record
 
 SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (
@@ -57,7 +57,7 @@ def estimate(store: Path, left: int, workers: int) -> float | None:
     yet."""
     times = []
     for folder in record.run_folders(store)[-200:]:
-        with suppress(Refused, KeyError):
+        with suppress(RequestError, KeyError):
             times.append(record.read_record(folder)["timings"]["wall_seconds"])
     return left * sorted(times)[len(times) // 2] / workers if times else None
 

@@ -23,12 +23,12 @@ from rich.console import Console
 from transferscope import tracking
 from transferscope.comparison import baselines, readings
 from transferscope.comparison.scores import VALIDATORS
-from transferscope.errors import NotApplicable, Refused, nearest
+from transferscope.errors import NotApplicable, RequestError, nearest
 from transferscope.store import lease, record
 from transferscope.sweeps import progress, studies, sweep, tuned
 from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.job import Job
-from transferscope.sweeps.planned_arms import Cost, branches, cells, cost, own_words
+from transferscope.sweeps.planned_arms import Cost, cells, collect_arms, cost, own_words
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.training.checks import check_keys
 from transferscope.training.compatibility import check_selection
@@ -51,7 +51,7 @@ FIRST_TRIAL_SEED = 1000  # the seeds of trials are never those of the verdict, w
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """The keys search.* of a sweep."""
 
     trials: int
@@ -62,17 +62,17 @@ class Settings:
     baseline: str
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> "Settings":
-        """Raises Refused."""
+    def from_config(cls, values: dict[str, Any]) -> "SearchSettings":
+        """Raises RequestError."""
         check_keys("search", values)
         for key in ("trials", "seeds", "runs"):
             if type(values[key]) is not int or not 1 <= values[key] <= FIRST_TRIAL_SEED:
-                raise Refused(
+                raise RequestError(
                     f"search.{key}={values[key]}: an integer from 1 to {FIRST_TRIAL_SEED} is needed"
                 )
         for key, allowed in (("selection", SELECTIONS), ("sampler", tuple(studies.SAMPLERS))):
             if values[key] not in allowed:
-                raise Refused(
+                raise RequestError(
                     f"search.{key}={values[key]}: not one of "
                     f"{', '.join(allowed)}{nearest(values[key], allowed)}"
                 )
@@ -85,7 +85,7 @@ class Sweeper(sweep.Sweeper):
     """The sweep of `--search`; options as in `sweep.Sweeper`."""
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        settings = Settings.of(OmegaConf.to_container(self.config.search, resolve=True))
+        settings = SearchSettings.from_config(OmegaConf.to_container(self.config.search, resolve=True))
         found, refused = self.studies(arguments, settings)
         search = Search(settings, found)
         store = Path(self.config.store)
@@ -119,8 +119,8 @@ class Sweeper(sweep.Sweeper):
         search.say_result()
         return returns
 
-    def studies(self, arguments: list[str], settings: Settings) -> tuple[list[Study], list[Job]]:
-        """One a distinct cell of the grid, and the combinations that do not apply. Raises Refused."""
+    def studies(self, arguments: list[str], settings: SearchSettings) -> tuple[list[Study], list[Job]]:
+        """One a distinct cell of the grid, and the combinations that do not apply. Raises RequestError."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         found: dict[str, Study] = {}
         refused, unknown = [], {}
@@ -146,38 +146,38 @@ class Sweeper(sweep.Sweeper):
                     base.request.fingerprint, Study(base, list(point), offered, settings.sampler)
                 )
         if not found:
-            raise Refused(refused[0].reason)
+            raise RequestError(refused[0].reason)
         for key in unknown:
             if not any(key in study.space for study in found.values()):
-                raise Refused(f"{unknown[key].input_line}: no strategy of the grid has the key {key}")
+                raise RequestError(f"{unknown[key].input_line}: no strategy of the grid has the key {key}")
         for study in found.values():
             if not study.space:
                 what = "trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))"
-                raise Refused(
+                raise RequestError(
                     f"--search: no key to search for {study.label}; give an interval, choice or range, "
                     "such "
                     f"as '{what}'"
                 )
             if why := unserved(study, settings.selection):
-                raise Refused(
+                raise RequestError(
                     f"search.selection={settings.selection}: {study.label}: {why}; "
                     f"{', '.join(VALIDATORS)} "
                     "serve every strategy"
                 )
         cells(
-            branches([study.base for study in found.values()]), settings.baseline, "accuracy", "search"
+            collect_arms([study.base for study in found.values()]), settings.baseline, "accuracy", "search"
         )  # refused without its baseline
         return list(found.values()), refused
 
     def checked(self, points: list[list[str]]) -> list[Job]:
         HydraConfig.instance().set_config(
             self.config
-        )  # as in a job: where a user's own shelves are is read from there
+        )  # as in a job: where a user's own config groups are is read from there
         return sweep.check(self.hydra_context.config_loader, self.config, points)
 
     def next_trials(self, search: "Search") -> list[tuple[Study, Trial]]:
-        """Those that can be run side by side, with their jobs, one a seed; none where all are told. Refused
-        where a value cannot be served."""
+        """Those that can be run side by side, with their jobs, one a seed; none where all are told. Raises
+        RequestError where a value cannot be served."""
         asked, seeds = search.ask(), search.settings.seeds
         jobs = self.all_apply(
             [
@@ -201,7 +201,7 @@ class Sweeper(sweep.Sweeper):
     def all_apply(self, points: list[list[str]]) -> list[Job]:
         jobs = self.checked(points)
         if wrong := [job for job in jobs if not job.request]:
-            raise Refused(f"{' '.join(wrong[0].overrides)}: {wrong[0].reason}")
+            raise RequestError(f"{' '.join(wrong[0].overrides)}: {wrong[0].reason}")
         return jobs
 
     def launch(self, search: "Search", jobs: list[Job], refused: list[Job]) -> Sequence[Any]:
@@ -224,7 +224,7 @@ class Sweeper(sweep.Sweeper):
 class Search:
     """How far the studies have come, and the part of the plan that holds it."""
 
-    def __init__(self, settings: Settings, found: list[Study]):
+    def __init__(self, settings: SearchSettings, found: list[Study]):
         self.settings, self.studies = settings, found
 
     # --- the plan
@@ -232,7 +232,7 @@ class Search:
 
     def fixed(self) -> dict:
         """What is settled before the first trial."""
-        told = [
+        described = [
             {
                 "cell": study.cell,
                 "run": study.base.request.fingerprint,
@@ -240,10 +240,10 @@ class Search:
             }
             for study in self.studies
         ]
-        return {**asdict(self.settings), "studies": told}
+        return {**asdict(self.settings), "studies": described}
 
     def take_up(self, store: Path, name: str) -> None:
-        """Refused where the store holds another plan under this name."""
+        """Raises RequestError where the store holds another plan under this name."""
         self.store, self.name, self.planned, self.created = store, name, [], record.now()
         path = record.plan_path(store, name)
         if not path.exists():
@@ -251,10 +251,10 @@ class Search:
         plan = record.read_json(path, "sweep plan")
         self.planned, self.created = plan["jobs"], plan["created"]
         if (stored := plan.get("search")) is None:
-            raise Refused(f"sweep={name}: planned before without a search; give another name")
+            raise RequestError(f"sweep={name}: planned before without a search; give another name")
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "studies" and stored[key] != fixed[key]]:
-            raise Refused(
+            raise RequestError(
                 f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the "
                 "same, "
                 "or another name"
@@ -262,15 +262,15 @@ class Search:
         if [{key: study[key] for key in ("cell", "run", "space")} for study in stored["studies"]] != fixed[
             "studies"
         ]:
-            raise Refused(
+            raise RequestError(
                 f"sweep={name}: planned with other strategies, spaces, values or data; give another name"
             )
 
     def write(self) -> None:
         plan = record.read_json(record.plan_path(self.store, self.name), "sweep plan")
         fixed = self.fixed()
-        for told, study in zip(fixed["studies"], self.studies, strict=True):
-            told["trials"] = [
+        for described, study in zip(fixed["studies"], self.studies, strict=True):
+            described["trials"] = [
                 {
                     "values": trial.values,
                     "score": trial.score,
@@ -278,8 +278,8 @@ class Search:
                 }
                 for trial in study.trials
             ]
-            told["selected"] = study.best if len(study.trials) == self.settings.trials else None
-            told["winners"] = [job.request.fingerprint for job in study.winners]
+            described["selected"] = study.best if len(study.trials) == self.settings.trials else None
+            described["winners"] = [job.request.fingerprint for job in study.winners]
         record.write_plan(self.store, {**plan, "search": fixed})
 
     # --- the trials
@@ -294,12 +294,12 @@ class Search:
         ]
 
     def tell(self, asked: list[tuple[Study, Trial]]) -> None:
-        """Read the scores back. Refused where a study is over and no trial of it has one."""
+        """Read the scores back. Raises RequestError where a study is over and no trial of it has one."""
         for study, trial in asked:
             study.tell(trial, studies.score(self.store, trial.jobs, self.settings.selection))
         for study in self.studies:
             if len(study.trials) == self.settings.trials and study.best is None:
-                raise Refused(
+                raise RequestError(
                     f"search.selection={self.settings.selection}: no trial of {study.label} has a value "
                     "of "
                     "it; give another rule"
@@ -349,11 +349,11 @@ class Search:
         console, s = Console(highlight=False, soft_wrap=True), self.settings
         for study in self.studies:
             best = study.trials[study.best]
-            told = (
+            described = (
                 f"{s.selection} {best.score:.3f}, trial {study.best + 1} of {s.trials}: "
                 f"{' '.join(best.overrides())}"
             )
-            console.print(f"{study.label}: {told}", markup=False)
+            console.print(f"{study.label}: {described}", markup=False)
         folder = record.plan_path(self.store, self.name).parent
         console.print(f"tuned values: {tuned.folder(self.store, self.name)}", markup=False)
         console.print(
@@ -362,11 +362,11 @@ class Search:
 
 
 def is_searched(override: Override) -> bool:
-    """Whether a key is given as values to search; those of a grid key are the grid. Raises Refused for what a
-    search cannot take."""
+    """Whether a key is given as values to search; those of a grid key are the grid. Raises RequestError for
+    what a search cannot take."""
     key, text = override.key_or_group, override.input_line
     if key in OWN:
-        raise Refused(
+        raise RequestError(
             f"{text}: no key of a search, leave it out; search.seeds and search.runs say how many seeds "
             "a "
             "trial and a winner get"
@@ -376,12 +376,12 @@ def is_searched(override: Override) -> bool:
     if key.startswith(SEARCHED):
         return True
     if key not in GRID:
-        raise Refused(
+        raise RequestError(
             f"{text}: several values; a search takes those of {', '.join(GRID)} as its grid, and keys of "
             f"{' '.join(SEARCHED)} as its space"
         )
     if isinstance(override.value(), IntervalSweep):
-        raise Refused(f"{text}: the grid needs single values, such as {key}=a,b")
+        raise RequestError(f"{text}: the grid needs single values, such as {key}=a,b")
     return False
 
 

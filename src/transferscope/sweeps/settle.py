@@ -19,26 +19,26 @@ from rich.console import Console
 from transferscope import tracking
 from transferscope.comparison import readings
 from transferscope.comparison.compare import Cell, compare
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress, sweep
 from transferscope.sweeps.job import Job
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
-from transferscope.sweeps.planned_arms import branches, cells, cost, own_words
+from transferscope.sweeps.planned_arms import cells, collect_arms, cost, own_words
 from transferscope.training.finished import is_done
 
 STEPS = ("steps", "source_steps")  # of the trainer: a source model is a part of the training
 
 
 @dataclass(frozen=True)
-class Settings(Rules):
+class SettleSettings(Rules):
     """The keys settle.* of a sweep. lengths: times the planned steps, increasing."""
 
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> "Settings":
-        """Raises Refused."""
+    def from_config(cls, values: dict[str, Any]) -> "SettleSettings":
+        """Raises RequestError."""
         return cls(
             lengths=increasing("settle.lengths", values["lengths"], "times the steps", "[2,4]"),
             **rules("settle", values),
@@ -52,7 +52,7 @@ class Sweeper(sweep.Sweeper):
     """The sweep of `--settle`; options as in `sweep.Sweeper`."""
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        settings = Settings.of(OmegaConf.to_container(self.config.settle, resolve=True))
+        settings = SettleSettings.from_config(OmegaConf.to_container(self.config.settle, resolve=True))
         points = self.expand(arguments)
         check_given_once("settle", points, "[2,4]")
         planned, refused = self.jobs(points)
@@ -103,7 +103,7 @@ class Course:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SettleSettings,
         planned: list[Job],
         longer: dict[int, dict[str, Job]],
         store: Path,
@@ -116,18 +116,20 @@ class Course:
             store,
             name,
         )
-        cells(branches(planned), settings.baseline, settings.metric, "settle")  # refused without its baseline
+        cells(
+            collect_arms(planned), settings.baseline, settings.metric, "settle"
+        )  # refused without its baseline
         names = {job.request.fingerprint for job in planned}
         for times, jobs in longer.items():
             if clash := next((job for job in jobs.values() if job.request.fingerprint in names), None):
                 steps = clash.request.config["trainer"]["steps"]
-                raise Refused(
+                raise RequestError(
                     f"trainer.steps={steps}: {times} times that of another run of the grid; give one "
                     "length, --settle makes the others"
                 )
         for plan in record.read_plans(store):
             if "sequential" in plan and names & {job["fingerprint"] for job in plan["jobs"]}:
-                raise Refused(
+                raise RequestError(
                     f"--settle: sweep {plan['name']} looked at runs of this grid until they were "
                     "decided, "
                     "which is final"
@@ -138,12 +140,12 @@ class Course:
     # --------------------------------------------------------------------------------------------------------
 
     def check_settings(self) -> None:
-        """Refused where the sweep was settled with other ones."""
+        """Raises RequestError where the sweep was settled with other ones."""
         path = record.plan_path(self.store, self.name)
         stored = record.read_json(path, "sweep plan").get("settle") if path.exists() else None
         for key, value in self.settings.to_dict().items():
             if stored and stored[key] != value:
-                raise Refused(
+                raise RequestError(
                     f"sweep={self.name}: settled with {key} {json.dumps(stored[key])}; give the same, or "
                     "another name"
                 )
@@ -184,7 +186,7 @@ class Course:
                 name = planned.get(folder.name, folder.name)
                 if name not in self.longer[times]:
                     label = progress.label(cell.to_dict())
-                    raise Refused(
+                    raise RequestError(
                         f"--settle: {label}: run {name} is not of this grid; give the whole grid of "
                         "sweep "
                         f"{self.name}"
@@ -198,13 +200,13 @@ class Course:
     def say_ahead(self) -> None:
         """The dry run: the most that the longer trainings can cost."""
         console, s = Console(highlight=False, soft_wrap=True), self.settings
-        told = record.plan_path(self.store, self.name).exists() and all(
+        is_known = record.plan_path(self.store, self.name).exists() and all(
             is_done(job.request) for job in self.planned
         )
-        barred = self.barred(s.lengths[-1]) if told else []
+        barred = self.barred(s.lengths[-1]) if is_known else []
         what = (
             f"{len(barred)} cells are barred by training that had not finished"
-            if told
+            if is_known
             else "which cells are barred is known after the sweep"
         )
         console.print(
@@ -215,7 +217,7 @@ class Course:
         for times in s.lengths:
             jobs = (
                 self.jobs([cell for cell in barred if cell.times_steps < times], times)
-                if told
+                if is_known
                 else list(self.longer[times].values())
             )
             left = [job for job in jobs if not is_done(job.request)]

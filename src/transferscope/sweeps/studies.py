@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress
 
@@ -24,11 +24,11 @@ TOGETHER = (
 
 
 def optuna() -> ModuleType:
-    """Raises Refused where the extra is not installed."""
+    """Raises RequestError where the extra is not installed."""
     try:
         import optuna
     except ImportError as error:
-        raise Refused(
+        raise RequestError(
             "--search: needs optuna, which is not installed; pip install 'transferscope[search]'"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -39,7 +39,7 @@ def distribution(override: Override) -> Any:
     """Optuna's distribution of a swept key, by the words of Hydra's grammar: interval, tag(log, …), tag(int,
     …), choice and range.
 
-    Raises Refused.
+    Raises RequestError.
     """
     at = optuna().distributions
     values = override.value()
@@ -47,9 +47,9 @@ def distribution(override: Override) -> Any:
         return at.CategoricalDistribution(list(override.sweep_string_iterator()))
     low, high, tags = values.start, values.end, values.tags
     if unknown := sorted(tags - {"log", "int"}):
-        raise Refused(f"{override.input_line}: tag {unknown[0]} is not one of log, int")
+        raise RequestError(f"{override.input_line}: tag {unknown[0]} is not one of log, int")
     if low >= high or ("log" in tags and low <= 0):
-        raise Refused(
+        raise RequestError(
             f"{override.input_line}: an interval from low to high is "
             f"needed{', above 0 with tag log' if 'log' in tags else ''}"
         )

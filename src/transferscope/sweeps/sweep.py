@@ -19,11 +19,11 @@ from transferscope import tracking
 from transferscope.comparison import readings
 from transferscope.comparison.arms import LENGTHENS
 from transferscope.data import copies
-from transferscope.errors import NotApplicable, ProcessDied, Refused
+from transferscope.errors import NotApplicable, ProcessDied, RequestError
 from transferscope.store import lease, record
 from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.sweeps.composition import Composer
-from transferscope.sweeps.groups import beside, groups
+from transferscope.sweeps.groups import concurrent_override, groups
 from transferscope.sweeps.job import Job
 from transferscope.sweeps.progress import Progress, say_plan
 from transferscope.training import paths
@@ -65,15 +65,16 @@ class Sweeper(BasicSweeper):
         return returns
 
     def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Job]]:
-        """Every point checked: the distinct jobs, and those that do not apply. Refused where none does."""
+        """Every point checked: the distinct jobs, and those that do not apply. Raises RequestError where none
+        does."""
         HydraConfig.instance().set_config(
             self.config
-        )  # as in a job: where a user's own shelves are is read from there
+        )  # as in a job: where a user's own config groups are is read from there
         jobs = check(self.hydra_context.config_loader, self.config, points)
         planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
         refused = [job for job in jobs if not job.request]
         if not planned:
-            raise Refused(refused[0].reason)
+            raise RequestError(refused[0].reason)
         copies.say(job.request.tested for job in planned)
         return planned, refused
 
@@ -130,7 +131,7 @@ class Sweeper(BasicSweeper):
         the same sweep."""
         experiment = self.config.hydra.runtime.choices.get("experiment")
         if self.config.sweep is not None and Path(str(self.config.sweep)).name != str(self.config.sweep):
-            raise Refused(f"sweep={self.config.sweep}: the name of a folder is needed, without /")
+            raise RequestError(f"sweep={self.config.sweep}: the name of a folder is needed, without /")
         return (
             self.config.sweep
             or experiment
@@ -149,13 +150,13 @@ def as_launched(group: list[Job], name: str) -> list[str]:
         f"store={store}",
         f"trainer.accelerator={accelerator}",
         f"sweep={name}",
-        *beside(group),
+        *concurrent_override(group),
     ]
 
 
 def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
     """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything
-    else wrong is Refused."""
+    else wrong is a RequestError."""
     composer = Composer(loader, config)
     jobs = []
     for point in points:

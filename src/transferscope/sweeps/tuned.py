@@ -1,4 +1,4 @@
-"""The values that a search has found, as yaml files of the shelf experiment/ that say where they come
+"""The values that a search has found, as yaml files of the config group experiment/ that say where they come
 from."""
 
 from pathlib import Path
@@ -19,7 +19,7 @@ NO_CHOICE = (  # of a place or a run
 
 
 def folder(store: Path, name: str) -> Path:
-    """A shelf of its own, for --config-dir; the files are in its experiment/."""
+    """A folder of its own, for --config-dir; the files are in its experiment/."""
     return record.plan_path(store, name).parent / "tuned"
 
 

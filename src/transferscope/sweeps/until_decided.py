@@ -18,28 +18,28 @@ from rich.console import Console
 from transferscope import tracking
 from transferscope.comparison import pairing, readings, scores, trained
 from transferscope.comparison.history import identity
-from transferscope.comparison.paired_scores import Reader
-from transferscope.errors import Refused
+from transferscope.comparison.paired_scores import ScoreReader
+from transferscope.errors import RequestError
 from transferscope.statistics import sequential, verdict
 from transferscope.store import record
 from transferscope.sweeps import progress, sweep
 from transferscope.sweeps.job import Job
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
-from transferscope.sweeps.planned_arms import Branch, Cell, branches, cells, cost
+from transferscope.sweeps.planned_arms import PlannedArm, PlannedCell, cells, collect_arms, cost
 from transferscope.training.finished import is_done
 
 COURSE = ("looks", "readings")  # of a cell in the plan, beside what it is
 
 
 @dataclass(frozen=True)
-class Settings(Rules):
+class UntilDecidedSettings(Rules):
     """The keys until_decided.* of a sweep. looks: seeds at each, increasing."""
 
     looks: tuple[int, ...]
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> "Settings":
-        """Raises Refused."""
+    def from_config(cls, values: dict[str, Any]) -> "UntilDecidedSettings":
+        """Raises RequestError."""
         looks = increasing("until_decided.looks", values["looks"], "numbers of seeds", "[5,7,10]")
         return cls(looks=looks, **rules("until_decided", values))
 
@@ -52,7 +52,9 @@ class Sweeper(sweep.Sweeper):
     """The sweep of `--until-decided`; options as in `sweep.Sweeper`."""
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
-        settings = Settings.of(OmegaConf.to_container(self.config.until_decided, resolve=True))
+        settings = UntilDecidedSettings.from_config(
+            OmegaConf.to_container(self.config.until_decided, resolve=True)
+        )
         points = self.expand(arguments)
         check_given_once("until_decided", points, "[5,7,10]")
         if not any(word.startswith("seed=") for point in points for word in point):
@@ -93,23 +95,25 @@ class Sweeper(sweep.Sweeper):
 class Course:
     """How far the looks have come: cells, what was found, and the part of the plan that holds it."""
 
-    def __init__(self, settings: Settings, planned: list[Job]):
+    def __init__(self, settings: UntilDecidedSettings, planned: list[Job]):
         self.settings = settings
         if any(job.request.config["fold"] is not None for job in planned):
-            raise Refused("fold: --until-decided takes one run a seed; leave fold out, or --until-decided")
-        self.branches = branches(planned)
-        self.seeds = list(self.branches[0].jobs)
+            raise RequestError(
+                "fold: --until-decided takes one run a seed; leave fold out, or --until-decided"
+            )
+        self.arms = collect_arms(planned)
+        self.seeds = list(self.arms[0].jobs)
         if (
-            any(set(branch.jobs) != set(self.seeds) for branch in self.branches)
+            any(set(planned_arm.jobs) != set(self.seeds) for planned_arm in self.arms)
             or len(self.seeds) != settings.looks[-1]
         ):
-            number = " or ".join(str(n) for n in sorted({len(branch.jobs) for branch in self.branches}))
+            number = " or ".join(str(n) for n in sorted({len(planned_arm.jobs) for planned_arm in self.arms}))
             looks = json.dumps(settings.looks)
-            raise Refused(
+            raise RequestError(
                 f"seed: {number} seeds for looks at {looks}; leave seed out, or give the "
                 f"{settings.looks[-1]} of the last look"
             )
-        self.cells = cells(self.branches, settings.baseline, settings.metric)
+        self.cells = cells(self.arms, settings.baseline, settings.metric)
         self.taken = 0
 
     # --- the plan
@@ -127,9 +131,9 @@ class Course:
             "cells": [
                 {
                     "cell": cell.cell,
-                    "variant": cell.branch.words,
+                    "variant": cell.planned_arm.words,
                     "family": cell.family,
-                    "runs": cell.branch.prints(self.seeds),
+                    "runs": cell.planned_arm.prints(self.seeds),
                     "baseline_runs": cell.baseline.prints(self.seeds),
                 }
                 for cell in self.cells
@@ -137,17 +141,17 @@ class Course:
         }
 
     def read(self, store: Path, name: str) -> None:
-        """Take up what the store holds under this name. Refused where that is another plan."""
+        """Take up what the store holds under this name. Raises RequestError where that is another plan."""
         self.store, self.name = store, name
         path = record.plan_path(store, name)
         if not path.exists():
             return
         stored = record.read_json(path, "sweep plan").get("sequential")
         if stored is None:
-            raise Refused(f"sweep={name}: planned before without looks; give another name")
+            raise RequestError(f"sweep={name}: planned before without looks; give another name")
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "cells" and stored[key] != fixed[key]]:
-            raise Refused(
+            raise RequestError(
                 f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the "
                 "same, "
                 "or another name"
@@ -155,7 +159,7 @@ class Course:
         if [{key: cell[key] for key in cell if key not in COURSE} for cell in stored["cells"]] != fixed[
             "cells"
         ]:
-            raise Refused(f"sweep={name}: planned with other cells or other data; give another name")
+            raise RequestError(f"sweep={name}: planned with other cells or other data; give another name")
         self.taken = stored["taken"]
         for cell, entry in zip(self.cells, stored["cells"], strict=True):
             cell.looks, cell.readings = entry["looks"], entry.get("readings", 0)
@@ -184,7 +188,7 @@ class Course:
         if log.trouble:
             print(f"warning: {log.trouble}", file=sys.stderr)
         for cell in self.cells:
-            cell.readings = log.before(identity(cell.branch.arm, cell.baseline.arm), self.seeds)
+            cell.readings = log.before(identity(cell.planned_arm.arm, cell.baseline.arm), self.seeds)
         if number := sum(cell.readings > 0 for cell in self.cells):
             print(
                 (
@@ -199,7 +203,7 @@ class Course:
         """A look is a reading to whoever judges these cells by another plan."""
         lines = [
             {
-                "read": identity(cell.branch.arm, cell.baseline.arm),
+                "read": identity(cell.planned_arm.arm, cell.baseline.arm),
                 "family": f"{self.name}/{cell.family}",
                 "seeds": seeds,
                 "planned": [],
@@ -218,9 +222,17 @@ class Course:
         return self.jobs_at(self.settings.looks[self.taken]) if self.taken < len(self.settings.looks) else []
 
     def jobs_at(self, seeds: int) -> list[Job]:
-        needed = {branch for cell in self.cells if cell.is_open for branch in (cell.branch, cell.baseline)}
+        needed = {
+            planned_arm
+            for cell in self.cells
+            if cell.is_open
+            for planned_arm in (cell.planned_arm, cell.baseline)
+        }
         jobs = [
-            branch.jobs[seed] for seed in self.seeds[:seeds] for branch in self.branches if branch in needed
+            planned_arm.jobs[seed]
+            for seed in self.seeds[:seeds]
+            for planned_arm in self.arms
+            if planned_arm in needed
         ]
         return list(
             {job.request.fingerprint: job for job in jobs}.values()
@@ -232,13 +244,13 @@ class Course:
         families = defaultdict(list)
         for cell in self.cells:
             families[cell.family].append(cell)
-        reader = Reader(self.settings.metric, SELECTION)
+        reader = ScoreReader(self.settings.metric, SELECTION)
         self._note(self.seeds[: self.settings.looks[self.taken]])
         found = {
             cell: finding for family in families.values() for cell, finding in self._look(family, reader)
         }
         if reader.broken:
-            raise Refused(
+            raise RequestError(
                 f"{self.store / next(iter(reader.broken))}: its evaluations cannot be read; remove the "
                 "folder to run it again"
             )
@@ -250,27 +262,27 @@ class Course:
                 cell.looks.append({"look": self.taken, **finding})
             self.write()
         states = Counter(cell.looks[-1]["state"] for cell in self.cells)
-        told = ", ".join(f"{number} {state}" for state, number in states.items())
+        counts = ", ".join(f"{number} {state}" for state, number in states.items())
         print(
             (
                 f"look {self.taken} of {len(self.settings.looks)}, {self.settings.looks[self.taken - 1]} "
                 "seeds: "
-                f"{told}"
+                f"{counts}"
             ),
             file=sys.stderr,
         )
 
-    def _look(self, family: list[Cell], reader: Reader) -> list[tuple[Cell, dict]]:
+    def _look(self, family: list[PlannedCell], reader: ScoreReader) -> list[tuple[PlannedCell, dict]]:
         seeds = self.seeds[: self.settings.looks[self.taken]]
-        told = Counter(cell.looks[-1]["verdict"] for cell in family if cell.looks)
-        untold = len(family) - told["positive"] - told["negative"], len(family) - told["equivalent"]
+        counts = Counter(cell.looks[-1]["verdict"] for cell in family if cell.looks)
+        untold = len(family) - counts["positive"] - counts["negative"], len(family) - counts["equivalent"]
         found, pairs = [], []
         for cell in family:
             if cell.is_open:
                 try:
                     pairs.append((cell, *self._pair(cell, seeds, reader)))
                 except scores.NotSelectable as why:
-                    empty = sequential.Finding(
+                    empty = sequential.Outcome(
                         "stopped", "undecided", "cannot be compared", str(why), None, None, None, 0
                     )
                     found.append((cell, asdict(empty)))
@@ -284,11 +296,13 @@ class Course:
         )
         return found + [(cell, asdict(finding)) for (cell, *_), finding in zip(pairs, findings, strict=True)]
 
-    def _pair(self, cell: Cell, seeds: list[int], reader: Reader) -> tuple[verdict.Pair, float]:
+    def _pair(self, cell: PlannedCell, seeds: list[int], reader: ScoreReader) -> tuple[verdict.Pair, float]:
         """The evidence so far and the margin on the metric's scale."""
-        arm, base = (branch.with_runs(self.store, seeds) for branch in (cell.branch, cell.baseline))
+        arm, base = (
+            planned_arm.with_runs(self.store, seeds) for planned_arm in (cell.planned_arm, cell.baseline)
+        )
         evidence = pairing.pair(arm, base, reader)
-        margin = self.settings.margin.of(evidence.mean(evidence.held_against), self.settings.metric)
+        margin = self.settings.margin.value_at(evidence.mean(evidence.held_against), self.settings.metric)
         pair = pairing.tested(evidence, self.settings.metric, "random", trained.rises(evidence, reader))
         return replace(pair, readings=cell.readings), margin
 
@@ -322,30 +336,32 @@ class Course:
         for cell in self.cells:
             console.print(f"{cell.label}: {describe(cell.looks[-1], self.settings)}", markup=False)
         asked = self.jobs_asked()
-        everything = [branch.jobs[seed] for branch in self._in_play() for seed in self.seeds]
+        everything = [planned_arm.jobs[seed] for planned_arm in self._in_play() for seed in self.seeds]
         share = 1 - cost(asked).total / cost(everything).total
         console.print(f"{cost(asked)} instead of {cost(everything)}, baselines counted: {share:.0%} saved")
         self._say_rest(console, [])
 
     def jobs_asked(self) -> list[Job]:
         """All that the looks so far have asked for."""
-        reached: dict[Branch, int] = defaultdict(int)
+        reached: dict[PlannedArm, int] = defaultdict(int)
         for cell in self.cells:
-            for branch in (cell.branch, cell.baseline):
-                reached[branch] = max(reached[branch], self.settings.looks[len(cell.looks) - 1])
-        return [branch.jobs[seed] for branch in self.branches for seed in self.seeds[: reached[branch]]]
+            for planned_arm in (cell.planned_arm, cell.baseline):
+                reached[planned_arm] = max(reached[planned_arm], self.settings.looks[len(cell.looks) - 1])
+        return [
+            planned_arm.jobs[seed] for planned_arm in self.arms for seed in self.seeds[: reached[planned_arm]]
+        ]
 
-    def _in_play(self) -> list[Branch]:
-        used = {branch for cell in self.cells for branch in (cell.branch, cell.baseline)}
-        return [branch for branch in self.branches if branch in used]
+    def _in_play(self) -> list[PlannedArm]:
+        used = {planned_arm for cell in self.cells for planned_arm in (cell.planned_arm, cell.baseline)}
+        return [planned_arm for planned_arm in self.arms if planned_arm in used]
 
     def _say_rest(self, console: Console, refused: list[Job]) -> None:
-        for branch in self.branches:
-            if branch not in self._in_play():
+        for planned_arm in self.arms:
+            if planned_arm not in self._in_play():
                 console.print(
                     (
-                        f"not run, neither compared nor a baseline: {progress.label(branch.arm.cell)}  "
-                        f"{branch.words}"
+                        f"not run, neither compared nor a baseline: {progress.label(planned_arm.arm.cell)}  "
+                        f"{planned_arm.words}"
                     ),
                     markup=False,
                 )
@@ -353,7 +369,7 @@ class Course:
             console.print(f"not applicable ({number}): {reason}", style="yellow", markup=False)
 
 
-def describe(finding: dict, settings: Settings) -> str:
+def describe(finding: dict, settings: UntilDecidedSettings) -> str:
     """`negative, decided at look 1 with 5 seeds; Δ -0.052 [-0.081, -0.023]`"""
     seeds = f"with {settings.looks[finding['look'] - 1]} seeds"
     why = f" ({finding['limit']}; {finding['reason']})"

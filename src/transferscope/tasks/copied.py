@@ -11,7 +11,7 @@ class Copies(NamedTuple):
     train: int | None
     sources: dict[str, int | None]
 
-    def told(self, target: str) -> list[str]:
+    def warnings(self, target: str) -> list[str]:
         """A line for each place that copies were found in."""
         places = {"its training items": self.train} | {
             f"source {name}": number for name, number in self.sources.items()

@@ -61,8 +61,8 @@ class Metric:
 
 def log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """[n, C], [n] -> [n], in nats, of the labels' clipped probabilities."""
-    told = probabilities.astype(float)[np.arange(len(labels)), labels]
-    return np.log(np.clip(told, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+    likelihood = probabilities.astype(float)[np.arange(len(labels)), labels]
+    return np.log(np.clip(likelihood, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
 
 
 def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -61,9 +61,9 @@ def log_predictions(
     files = _only(folder, *RESULTS) | {
         f"features/{path.name}": path for path in folder.glob("features/[0-9]*.npz")
     }
-    told = {key: record[key] for key in ("fingerprint", "cell", "seed", "role", "status")}
+    facts = {key: record[key] for key in ("fingerprint", "cell", "seed", "role", "status")}
     log_artifact(
-        run, f"predictions-{record['fingerprint']}", "predictions", files, {**told, "group": group}, is_input
+        run, f"predictions-{record['fingerprint']}", "predictions", files, {**facts, "group": group}, is_input
     )
 
 

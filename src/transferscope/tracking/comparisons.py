@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.tracking.artifacts import log_artifact, log_predictions
-from transferscope.tracking.place import Place, effective_mode, finish, first_line, staging
+from transferscope.tracking.place import WandbDestination, effective_mode, finish, first_line, staging
 
 if TYPE_CHECKING:
     from transferscope.comparison.comparison import Comparison
@@ -30,7 +30,7 @@ def track_comparison(
     verdicts and report, made of the predictions of the runs compared.
 
     Its id is a hash of its content, so the same verdicts are the same W&B run. Returns the id, None where the
-    mode is off. Raises Refused where W&B fails."""
+    mode is off. Raises RequestError where W&B fails."""
     mode = effective_mode(mode)
     if mode == "off":
         return None
@@ -39,7 +39,7 @@ def track_comparison(
     key = blake2b((text + repr(comparison.settings)).encode(), digest_size=8).hexdigest()
     counts = Counter(f"verdict/{cell['verdict']}" for cell in answer["cells"])
     try:
-        run = Place(mode, project, entity, None, store).open(
+        run = WandbDestination(mode, project, entity, None, store).open(
             key, "comparison", "comparison", comparison.settings
         )
         try:
@@ -58,7 +58,7 @@ def track_comparison(
         finally:
             finish(run, 0 if sys.exc_info()[0] is None else 1)
     except Exception as error:
-        raise Refused(f"--track: W&B did not take the comparison: {first_line(error)}") from error
+        raise RequestError(f"--track: W&B did not take the comparison: {first_line(error)}") from error
     return run.id
 
 

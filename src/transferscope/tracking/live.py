@@ -4,11 +4,11 @@ online."""
 from pathlib import Path
 from types import TracebackType
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import read_history, read_record, read_reverse_validation
 from transferscope.tracking.artifacts import log_artifacts
 from transferscope.tracking.charts import log_evaluation
-from transferscope.tracking.place import Images, Place, effective_mode, finish, staging, warn
+from transferscope.tracking.place import Images, WandbDestination, effective_mode, finish, staging, warn
 
 
 def log_run(
@@ -31,7 +31,7 @@ def log_run(
     or W&B failed (one line on stderr says why)."""
     try:
         head = read_record(folder)
-    except Refused as error:
+    except RequestError as error:
         return warn(error)
     with LiveRun(
         head,
@@ -68,7 +68,7 @@ class LiveRun:
         cell = head["cell"]
         role = "" if head["role"] == "run" else head["role"]
         self._labels = [cell["strategy"], cell["target"], *(cell["source"] or "").split("+"), role, *tags]
-        self._place = Place(mode, project, entity, group, directory)
+        self._place = WandbDestination(mode, project, entity, group, directory)
         self._head, self._artifacts = head, artifacts
         self._run = None
         self._logged: set[int] = set()
@@ -109,8 +109,8 @@ class LiveRun:
                 if int(row["step"]) not in self._logged:
                     run.log({**row, "step": int(row["step"])})
             run.summary.update(_summary(record))
-            if (backwards := read_reverse_validation(folder)) is not None:
-                run.summary["reverse_validation"] = backwards
+            if (reverse_value := read_reverse_validation(folder)) is not None:
+                run.summary["reverse_validation"] = reverse_value
             with staging(self._place.directory):
                 log_evaluation(run, folder, record, images, baseline)
                 if self._artifacts:

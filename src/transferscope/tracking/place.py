@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 
 MODES = ("offline", "online", "off")
 Images = Callable[[list[str]], Iterable[np.ndarray]]
@@ -20,10 +20,10 @@ def effective_mode(mode: str) -> str:
     """The mode that holds: the key's, unless WANDB_MODE in the environment asks for less (disabled, or
     offline where the key says online).
 
-    Raises Refused for an unknown mode, and for `online` where no API key is found (W&B would stop to ask for
-    one)."""
+    Raises RequestError for an unknown mode, and for `online` where no API key is found (W&B would stop to ask
+    for one)."""
     if mode not in MODES:
-        raise Refused(f"tracking.mode={mode} is none of {', '.join(MODES)}{nearest(mode, MODES)}")
+        raise RequestError(f"tracking.mode={mode} is none of {', '.join(MODES)}{nearest(mode, MODES)}")
     asked = os.environ.get("WANDB_MODE", "")
     if mode == "off" or asked == "disabled":
         return "off"
@@ -32,7 +32,7 @@ def effective_mode(mode: str) -> str:
     import wandb
 
     if not wandb.login(prompt=False):
-        raise Refused(
+        raise RequestError(
             "tracking.mode=online needs an API key: run `wandb login`, set WANDB_API_KEY, or use "
             "tracking=offline"
         )
@@ -45,7 +45,7 @@ def serves_an_agent() -> bool:
 
 
 @dataclass
-class Place:
+class WandbDestination:
     """Of a run: its mode, project, entity (None: the user's own), group, and the folder whose `wandb` it is
     written to."""
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store.record import plan_path, read_json, run_folders
 from transferscope.store.schema import printable
 from transferscope.tracking.artifacts import RESULTS, link
@@ -37,7 +37,7 @@ def is_tracked(runs: str | Path) -> bool:
 
 def rebuild(runs: str | Path) -> tuple[Path, str | None]:
     """(store, name of the sweep or None): a store in a temporary folder, gone when this process ends. Raises
-    Refused, and asks nothing."""
+    RequestError, and asks nothing."""
     store = Path(tempfile.mkdtemp(prefix="transferscope-"))
     atexit.register(shutil.rmtree, store, ignore_errors=True)
     try:
@@ -47,9 +47,9 @@ def rebuild(runs: str | Path) -> tuple[Path, str | None]:
             else _from_folder(Path(runs), store)
         )
     except OSError as error:
-        raise Refused(f"RUNS={runs}: {error.strerror or first_line(error)}") from error
+        raise RequestError(f"RUNS={runs}: {error.strerror or first_line(error)}") from error
     if not run_folders(store):
-        raise Refused(f"RUNS={runs}: holds no predictions of a run; {SYNC}")
+        raise RequestError(f"RUNS={runs}: holds no predictions of a run; {SYNC}")
     return store, name
 
 
@@ -93,16 +93,16 @@ def _from_folder(folder: Path, store: Path) -> None:
 def _from_project(runs: str, store: Path) -> str | None:
     parts = runs.removeprefix(PROJECT).split("/")
     if len(parts) not in (2, 3) or not all(re.fullmatch(r"[\w. -]+", part) for part in parts):
-        raise Refused(f"RUNS={runs}: {GRAMMAR} is needed")
+        raise RequestError(f"RUNS={runs}: {GRAMMAR} is needed")
     path, group = "/".join(parts[:2]), (parts[2:] or [None])[0]
     try:
         with _quietly(store):
             return _download(path, group, runs, store)
-    except Refused:
+    except RequestError:
         raise
     except Exception as error:  # W&B's errors, those of requests, and of answers that are none
         why = printable(first_line(error))[:200]
-        raise Refused(
+        raise RequestError(
             f"RUNS={runs}: W&B did not give its runs: {why}; is the server reachable, and WANDB_BASE_URL "
             "right?"
         ) from error
@@ -110,21 +110,21 @@ def _from_project(runs: str, store: Path) -> str | None:
 
 def _download(path: str, group: str | None, runs: str, store: Path) -> str | None:
     if (mode := os.environ.get("WANDB_MODE", "online")) != "online":
-        raise Refused(
+        raise RequestError(
             f"RUNS={runs}: WANDB_MODE={mode} in the environment keeps W&B off the network; unset it, or "
             "compare a folder of offline runs"
         )
     import wandb
 
     if not wandb.login(prompt=False):
-        raise Refused(
+        raise RequestError(
             f"RUNS={runs}: reading from W&B needs an API key: run `wandb login` or set WANDB_API_KEY"
         )
     api = wandb.Api()
     try:
         kinds = {found.name for found in api.artifact_types(path)}
     except ValueError as error:  # how W&B says that it has none
-        raise Refused(
+        raise RequestError(
             f"RUNS={runs}: {path} is no project there, or not one that you may read; {GRAMMAR} is needed"
         ) from error
     collections = {
@@ -148,7 +148,7 @@ def _download(path: str, group: str | None, runs: str, store: Path) -> str | Non
                 latest = [artifact for artifact in latest if _group(artifact) == group]
                 shutil.rmtree(store / "sweeps", ignore_errors=True)
             if not latest:
-                raise Refused(
+                raise RequestError(
                     f"RUNS={runs}: no such sweep or group there; its sweeps: "
                     f"{', '.join(sorted(groups)[:10]) or 'none'}"
                 )
@@ -162,7 +162,7 @@ def _sweep_of(group: str, groups: dict[str, set], runs: str) -> str | None:
         name for name, known in groups.items() if group in known
     )
     if len(found) > 1:
-        raise Refused(
+        raise RequestError(
             f"RUNS={runs}: the group holds several sweeps; give one of {', '.join(found)} in its place"
         )
     return found[0] if found else None
@@ -203,14 +203,14 @@ def _quietly(store: Path) -> Iterator[None]:
 
 
 def _check(artifact: str, inner: str, size: int | None, is_own: bool) -> None:
-    """Refused for a file that no run leaves, or whose content is elsewhere."""
+    """Raises RequestError for a file that no run leaves, or whose content is elsewhere."""
     name = printable(f"{artifact}: {inner}")[:200]
     if not FILE.fullmatch(inner):
-        raise Refused(f"{name}: no file that a run leaves; remove the artifact")
+        raise RequestError(f"{name}: no file that a run leaves; remove the artifact")
     if not is_own:
-        raise Refused(f"{name}: no file of its own but a way to something else; remove the artifact")
+        raise RequestError(f"{name}: no file of its own but a way to something else; remove the artifact")
     if size is None or size > LARGEST:
-        raise Refused(f"{name}: {size} bytes, more than the {LARGEST} that are taken")
+        raise RequestError(f"{name}: {size} bytes, more than the {LARGEST} that are taken")
 
 
 def _take_plan(path: Path, store: Path) -> str:
@@ -219,7 +219,7 @@ def _take_plan(path: Path, store: Path) -> str:
     plan = read_json(path, "sweep plan")
     name = plan["name"]
     if Path(name).name != name or name == "..":
-        raise Refused(f"{path}: not a sweep plan: '{name}' is no name of a folder")
+        raise RequestError(f"{path}: not a sweep plan: '{name}' is no name of a folder")
     place = plan_path(store, name)
     if not place.exists() or _fullness(plan) >= _fullness(json.loads(place.read_text("utf-8"))):
         link(path, place)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transferscope.store.record import plan_path
 from transferscope.tracking.artifacts import log_plan
-from transferscope.tracking.place import Place, effective_mode, finish, warn
+from transferscope.tracking.place import WandbDestination, effective_mode, finish, warn
 
 
 def track_sweep(store: Path, name: str, settings: dict) -> None:
@@ -20,7 +20,7 @@ def track_sweep(store: Path, name: str, settings: dict) -> None:
     if any((store / "wandb").glob(f"offline-run-*-{key}")):
         return
     try:
-        run = Place(mode, settings["project"], settings["entity"], group, store).open(
+        run = WandbDestination(mode, settings["project"], settings["entity"], group, store).open(
             key, f"sweep {name}", "sweep", {"sweep": name}
         )
         try:

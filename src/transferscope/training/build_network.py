@@ -13,26 +13,26 @@ from transferscope.training.request import Request
 
 
 def build_network(
-    request: Request, task: splits.Task, classes: int, stream: tuple, initialisation: str
+    request: Request, run_data: splits.RunData, classes: int, stream: tuple, initialisation: str
 ) -> Classifier:
     """Backbone and head with `initialisation` random or pretrained, drawn from `stream`."""
     backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
     if initialisation == "random" and "weights" in backbone:
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
-    network = Classifier(instantiate(backbone, input_shape=task.input_shape, _convert_="all"), classes)
+    network = Classifier(instantiate(backbone, input_shape=run_data.input_shape, _convert_="all"), classes)
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network
 
 
-def probe(request: Request, task: splits.Task) -> Classifier:
+def probe(request: Request, run_data: splits.RunData) -> Classifier:
     """A head of the run's own on the pretrained backbone, which is one for all runs of a process that train
     the head alone."""
     backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
-    shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(task.input_shape))
+    shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(run_data.input_shape))
     torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))
-    return Classifier(shared, len(task.classes))
+    return Classifier(shared, len(run_data.classes))
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from transferscope.catalog import yamls
 from transferscope.catalog.arguments import HYDRAS, check_arguments
 from transferscope.data import splits
 from transferscope.data.augmentation import AUGMENTATIONS
-from transferscope.errors import Refused, nearest
+from transferscope.errors import RequestError, nearest
 from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
@@ -85,31 +85,31 @@ def check_sections(c: dict[str, Any]) -> None:
     for key in ("strategy", "backbone", "trainer", "tracking", "trainer.optimizer"):
         section = c["trainer"].get("optimizer") if key == "trainer.optimizer" else c.get(key)
         if not isinstance(section, dict):
-            raise Refused(f"{key}={section}: a choice of its own keys is needed, not a value")
+            raise RequestError(f"{key}={section}: a choice of its own keys is needed, not a value")
         if key not in ("trainer", "tracking") and not isinstance(section.get("_target_"), str):
-            raise Refused(
+            raise RequestError(
                 f"{key}._target_={section.get('_target_')}: the class that the yaml is about is needed"
             )
     for key in (*OF_SWEEPS, NOTES):
         if not isinstance(c.get(key, {}), dict):
-            raise Refused(f"{key}={c[key]}: keys and their values are needed, such as +{key}.KEY=VALUE")
+            raise RequestError(f"{key}={c[key]}: keys and their values are needed, such as +{key}.KEY=VALUE")
     for key in ("trainer", "tracking", *(key for key in OF_SWEEPS if key in c)):
         check_keys(key, c[key])
 
 
 def check_keys(section: str, values: dict[str, Any], optional: Collection[str] = ()) -> None:
-    """Raises Refused for a key that the section ("" is the whole config) has not, and for one that is missing
-    and not optional."""
+    """Raises RequestError for a key that the section ("" is the whole config) has not, and for one that is
+    missing and not optional."""
     prefix, allowed = f"{section}." if section else "", _keys()[section]
     for key, value in values.items():
         if key not in allowed and key not in optional:
             near = nearest(key, allowed)
             among = f" among {', '.join(sorted(allowed))}" if section and not near else ""
-            raise Refused(
+            raise RequestError(
                 f"{prefix}{key}={value}: no such key{near}{among}; a note of your own is +{NOTES}.KEY=VALUE"
             )
     if gone := sorted(allowed - values.keys() - set(optional)):
-        raise Refused(f"{prefix}{gone[0]}: a value is needed")
+        raise RequestError(f"{prefix}{gone[0]}: a value is needed")
 
 
 def check_values(c: dict[str, Any]) -> None:
@@ -119,17 +119,17 @@ def check_values(c: dict[str, Any]) -> None:
 
     for key, allowed in CHOICES.items():
         if value(key) not in allowed:
-            raise Refused(
+            raise RequestError(
                 f"{key}={value(key)}: not one of {', '.join(allowed)}{nearest(value(key), allowed)}"
             )
     for key, least in AT_LEAST.items():
         if not _is_integer(value(key)) or value(key) < least:
-            raise Refused(f"{key}={value(key)}: an integer of at least {least} is needed")
+            raise RequestError(f"{key}={value(key)}: an integer of at least {least} is needed")
     for key in ("image_size", "channels"):
         if c[key] is not None and (not _is_integer(c[key]) or c[key] < 1):
-            raise Refused(f"{key}={c[key]}: an integer of at least 1 or null is needed")
+            raise RequestError(f"{key}={c[key]}: an integer of at least 1 or null is needed")
     if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
-        raise Refused(
+        raise RequestError(
             f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or "
             "'full' "
             "is needed"
@@ -137,43 +137,45 @@ def check_values(c: dict[str, Any]) -> None:
     _check_fold(c["fold"], c["folds"])
     for key in ("download", "twin", "keep_features", "reverse_validation", "tracking.artifacts"):
         if not isinstance(value(key), bool):
-            raise Refused(f"{key}={value(key)}: true or false is needed")
+            raise RequestError(f"{key}={value(key)}: true or false is needed")
     noise = c["source_label_noise"]
     if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
-        raise Refused(f"source_label_noise={noise}: a share between 0 and 1 is needed")
+        raise RequestError(f"source_label_noise={noise}: a share between 0 and 1 is needed")
     smoothing, patience = c["trainer"]["label_smoothing"], c["trainer"]["patience"]
     if not isinstance(smoothing, (int, float)) or isinstance(smoothing, bool) or not 0 <= smoothing < 1:
-        raise Refused(f"trainer.label_smoothing={smoothing}: a number of at least 0 and below 1 is needed")
+        raise RequestError(
+            f"trainer.label_smoothing={smoothing}: a number of at least 0 and below 1 is needed"
+        )
     if patience is not None and (not _is_integer(patience) or patience < 1):
-        raise Refused(
+        raise RequestError(
             f"trainer.patience={patience}: evaluations without improvement, an integer of at least 1, or "
             "null is needed"
         )
     if patience is not None and c["selection"] == "last":
-        raise Refused(
+        raise RequestError(
             f"trainer.patience={patience}: selection=last tells no improvement; give "
             f"selection={' or '.join(SELECTIONS[1:])}"
         )
     for key in ("store", "data_root"):
         if not isinstance(c[key], str) or not c[key]:
-            raise Refused(f"{key}={c[key]}: a folder is needed")
+            raise RequestError(f"{key}={c[key]}: a folder is needed")
         if remote := re.search(
             r"\w+://|::", c[key]
         ):  # a folder called s3: would be made, and checkpoints be looked for elsewhere
-            raise Refused(f"{key}={c[key]}: a folder of this machine is needed, without {remote[0]}")
+            raise RequestError(f"{key}={c[key]}: a folder of this machine is needed, without {remote[0]}")
     if not isinstance(c["target"], str):
-        raise Refused(f"target={c['target']}: a domain is needed")
+        raise RequestError(f"target={c['target']}: a domain is needed")
     source = c["source"]
     if not (
         source is None
         or isinstance(source, str)
         or (isinstance(source, list) and all(isinstance(s, str) for s in source))
     ):
-        raise Refused(f"source={source}: a domain, a list [a,b] of domains, or null is needed")
+        raise RequestError(f"source={source}: a domain, a list [a,b] of domains, or null is needed")
     if isinstance(source, list) and len(set(source)) != len(source):
-        raise Refused(f"source={source}: the same domain twice")
+        raise RequestError(f"source={source}: the same domain twice")
     if c["target"] in ([source] if isinstance(source, str) else source or []):
-        raise Refused(f"source={source}: the target itself cannot be its own source")
+        raise RequestError(f"source={source}: the target itself cannot be its own source")
 
 
 FOLDS = 5  # where `folds` is null
@@ -185,11 +187,13 @@ def fold_of(c: dict[str, Any]) -> splits.Fold | None:
 
 def _check_fold(fold: Any, folds: Any) -> None:
     if folds is not None and (not _is_integer(folds) or folds < 2):
-        raise Refused(f"folds={folds}: an integer of at least 2 or null is needed")
+        raise RequestError(f"folds={folds}: an integer of at least 2 or null is needed")
     if fold is None and folds is not None:
-        raise Refused(f"folds={folds}: says nothing without fold; give fold=range(0,{folds}) with run -m")
+        raise RequestError(
+            f"folds={folds}: says nothing without fold; give fold=range(0,{folds}) with run -m"
+        )
     if fold is not None and (not _is_integer(fold) or not 0 <= fold < (folds or FOLDS)):
-        raise Refused(
+        raise RequestError(
             f"fold={fold}: 0 to {(folds or FOLDS) - 1} or null is needed, as there are {folds or FOLDS} "
             "folds (folds)"
         )
@@ -203,11 +207,11 @@ def strategy_class(values: dict[str, Any]) -> type[Strategy]:
     """The class that a yaml of conf/strategy names."""
     strategy, target = class_of("strategy", values, Strategy), values["_target_"]
     if not hasattr(strategy, "sees"):
-        raise Refused(
+        raise RequestError(
             f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed"
         )
     if unknown := sorted(strategy.sees - set(SIGHTS)):
-        raise Refused(
+        raise RequestError(
             f"strategy._target_={target}: sees {unknown[0]}, not one of "
             f"{', '.join(SIGHTS)}{nearest(unknown[0], SIGHTS)}"
         )
@@ -215,35 +219,35 @@ def strategy_class(values: dict[str, Any]) -> type[Strategy]:
 
 
 def class_of(section: str, values: dict[str, Any], base: type) -> type:
-    """The class that a section names as `_target_`. Raises Refused where it cannot be imported, is no `base`,
-    or its yaml has no name."""
+    """The class that a section names as `_target_`. Raises RequestError where it cannot be imported, is no
+    `base`, or its yaml has no name."""
     target, name = values["_target_"], values.get("name")
     try:
         found = get_class(target)
     except Exception as error:  # Hydra says with several types that an import failed
         why = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
-        raise Refused(
+        raise RequestError(
             f"{section}._target_={target}: cannot be imported ({why}); for a file of the current folder: "
             "export PYTHONPATH=."
         ) from error
     if not issubclass(found, base):
-        raise Refused(
+        raise RequestError(
             f"{section}._target_={target}: a subclass of {base.__module__}.{base.__name__} is needed"
         )
     if section in ("strategy", "backbone") and (not isinstance(name, str) or not name):
-        raise Refused(f"{section}.name={name}: the yaml of {target} needs the name of its file here")
+        raise RequestError(f"{section}.name={name}: the yaml of {target} needs the name of its file here")
     return found
 
 
 def check_hydra(node: DictConfig, at: str = "hydra") -> None:
-    """Raises Refused for a key that `+` has put among Hydra's own, which nobody reads."""
+    """Raises RequestError for a key that `+` has put among Hydra's own, which nobody reads."""
     kind = OmegaConf.get_type(node)
     known = (
         {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)
     )  # hydra/env is a group without a field
     for key in node:
         if key not in known:
-            raise Refused(
+            raise RequestError(
                 f"{at}.{key}={node[key]}: no such key{nearest(key, known)} among "
                 f"{', '.join(sorted(known - {'env'}))}"
             )

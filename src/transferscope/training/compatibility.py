@@ -10,7 +10,7 @@ from hydra.utils import get_class, instantiate
 from transferscope.data import splits
 from transferscope.data.augmentation import BY_KORNIA, kornia_module
 from transferscope.data.domain import Domain
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.training.checks import PRETRAINING, REACHED_BY_START, fold_of
@@ -19,8 +19,8 @@ from transferscope.training.checks import PRETRAINING, REACHED_BY_START, fold_of
 def check_augmentation(
     c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str
 ) -> None:
-    """c: the whole config. Raises NotApplicable where a training has no images to augment so, Refused without
-    the library."""
+    """c: the whole config. Raises NotApplicable where a training has no images to augment so, RequestError
+    without the library."""
     augmentation, what = c["trainer"]["augmentation"], None
     if augmentation == "none":
         return
@@ -64,7 +64,7 @@ def check_network(c: dict[str, Any], target: Domain, initialisation: str) -> Non
 
 
 @lru_cache(maxsize=256)
-def _refusal(asked: str) -> Refused | None:
+def _refusal(asked: str) -> RequestError | None:
     backbone, shape, classes, strategy, is_transferred = json.loads(asked)
     for place in ("meta", "cpu"):  # what some network cannot do without memory is no refusal
         try:
@@ -78,10 +78,10 @@ def _refusal(asked: str) -> Refused | None:
             return None
         except Exception as error:
             cause = error.__cause__ or error  # Hydra wraps what a constructor raises
-    if isinstance(cause, Refused):
+    if isinstance(cause, RequestError):
         return cause
     line = (str(cause).splitlines() or [""])[0]
-    return Refused(
+    return RequestError(
         f"inputs of shape {tuple(shape)}, {classes} classes: the network cannot be built "
         f"({type(cause).__name__}: {line})"
     )

@@ -10,7 +10,7 @@ import torch
 from hydra.utils import get_class
 
 from transferscope.data.domain import Domain
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.source_only import SourceOnly
@@ -92,7 +92,7 @@ def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: 
     if given is not None and (
         isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf
     ):
-        raise Refused(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
+        raise RequestError(f"strategy.backbone_rate={given}: a number of at least 0 is needed, or null")
     if given is not None and not strategy.has_backbone_rate():
         raise NotApplicable(
             f"strategy.backbone_rate={given}: {name} trains no transferred weight at the trainer's rate; "
@@ -121,7 +121,7 @@ def _identity(key: str, kind: type) -> dict[str, str]:
 def device(accelerator: str) -> str:
     available = torch.cuda.is_available()
     if accelerator == "gpu" and not available:
-        raise Refused("trainer.accelerator=gpu: no GPU is usable here; give cpu or auto")
+        raise RequestError("trainer.accelerator=gpu: no GPU is usable here; give cpu or auto")
     return "cuda" if available and accelerator != "cpu" else "cpu"
 
 
@@ -132,7 +132,7 @@ def weights_identity(weights: str) -> str:
         return weights
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise Refused(
+        raise RequestError(
             f"backbone.weights={weights}: no such file; give random, pretrained or the path of a weights file"
         )
     with open(path, "rb") as file:

@@ -10,10 +10,10 @@ from torchmetrics.functional.classification import (
     multiclass_f1_score,
 )
 
-from transferscope.data.splits import Evaluated
+from transferscope.data.splits import EvaluationSet
 from transferscope.store.record import CHANCE_LEVEL, CONSTANT
 from transferscope.tasks.metrics import log_likelihood
-from transferscope.training.fit import Outcome
+from transferscope.training.fit import FitResult
 
 CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
 SATURATED_LOSS = (
@@ -41,7 +41,7 @@ def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
-def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, float]:
+def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str, float]:
     """`{domain}/{split}/{metric}` at the last evaluation whose probabilities are finite; accuracy of every
     evaluation goes into the history."""
     result = {}
@@ -58,7 +58,7 @@ def metrics(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, floa
     return result
 
 
-def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
+def collapse(outcome: FitResult, test: str, labels: Tensor) -> str:
     """Why a finished run's last predictor counts as collapsed, or ''. In a task of two classes, one that is
     wrong clearly more often than chance has learnt something that holds the other way round: harm, and no
     collapse."""
@@ -80,7 +80,7 @@ def collapse(outcome: Outcome, test: str, labels: Tensor) -> str:
     return ""
 
 
-def saturation(outcome: Outcome) -> str:
+def saturation(outcome: FitResult) -> str:
     """Why the discriminator of the last interval counts as saturated, or ''. `loss/domain` is its mean
     cross-entropy of source and target: near log 2 where the features are aligned. One that was sure early and
     lost its hold later is not meant."""
@@ -92,13 +92,13 @@ def saturation(outcome: Outcome) -> str:
     )
 
 
-def flags(outcome: Outcome) -> list[str]:
+def flags(outcome: FitResult) -> list[str]:
     """What tables say of a training that came to an end."""
     fell_back = outcome.history[-1].get("choice/transfer") == 0
     return ["saturated discriminator"] * bool(saturation(outcome)) + ["scratch was chosen"] * fell_back
 
 
-def arrays(outcome: Outcome, evaluated: dict[str, Evaluated]) -> dict[str, np.ndarray]:
+def arrays(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str, np.ndarray]:
     """The members of evaluations.npz."""
     members = {}
     for name, items in evaluated.items():

@@ -11,15 +11,15 @@ from transferscope.training.run_tracking import live_run, scratch_twin, test_ima
 
 
 def is_done(request: Request) -> bool:
-    """Whether the store has this run's answer, whole, and what is to be kept beside it. Refused where another
-    version's record is in the way."""
+    """Whether the store has this run's answer, whole, and what is to be kept beside it. Raises RequestError
+    where another version's record is in the way."""
     folder = request.store / request.fingerprint
     if (folder / "record.json").exists():
         record.check_schema(folder)
     status, _ = lease.state(request.store, request.fingerprint)
     return (
         status in record.ANSWERS
-        and record.has_beside(folder, request.kept_beside, request.config)
+        and record.has_extra_files(folder, request.extra_files, request.config)
         and not record.damage(folder)
     )
 

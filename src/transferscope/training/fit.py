@@ -23,7 +23,7 @@ from torch import Tensor
 
 from transferscope import validators
 from transferscope.data.augmentation import augment
-from transferscope.data.splits import Evaluated, FeatureItems, Labelled, Pools, generator
+from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData, Pools, generator
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
 
@@ -40,7 +40,7 @@ CHECKPOINT = {
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
 
-class Settings(NamedTuple):
+class FitSettings(NamedTuple):
     """The trainer's keys; `steps` is the length of this fit (a source model's is `source_steps`)."""
 
     steps: int
@@ -56,7 +56,7 @@ class Settings(NamedTuple):
 
 
 @dataclass
-class Outcome:
+class FitResult:
     """What a fit leaves: class probabilities [n, C] by evaluated set and step, a row of losses an
     evaluation."""
 
@@ -70,8 +70,8 @@ class Outcome:
 def fit(
     strategy: Strategy,
     pools: Pools,
-    evaluated: dict[str, Evaluated],
-    settings: Settings,
+    evaluated: dict[str, EvaluationSet],
+    settings: FitSettings,
     stream: tuple,
     folder: Path | None = None,
     after_interval: Callable[[int, dict], None] = lambda step, row: None,
@@ -79,7 +79,7 @@ def fit(
     validator_inputs: Tensor | None = None,
     stop_by: tuple[str, ...] = (),
     feature_items: FeatureItems | None = None,
-) -> Outcome:
+) -> FitResult:
     """Train, and evaluate at step 0 and at the end of every interval.
 
     stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed
@@ -95,7 +95,7 @@ def fit(
     (`_store_features`)."""
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     strategy.label_smoothing = settings.label_smoothing
-    watch = Intervals(
+    watch = EvaluationCallback(
         pools,
         evaluated,
         boundaries(settings),
@@ -120,7 +120,7 @@ def fit(
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )  # fmt: skip
-        draws = Draws(watch, settings, strategy)
+        draws = BatchSampler(watch, settings, strategy)
         try:
             trainer.fit(
                 strategy,
@@ -137,7 +137,7 @@ def fit(
     return watch.outcome
 
 
-def boundaries(settings: Settings) -> np.ndarray:
+def boundaries(settings: FitSettings) -> np.ndarray:
     """The steps at which there is an evaluation, 0 the first."""
     return np.linspace(0, settings.steps, settings.evaluations + 1).round().astype(int)
 
@@ -152,23 +152,23 @@ def _is_whole(checkpoint: Path) -> bool:
             return True
     except Exception:  # a damaged archive fails in many ways
         pass
-    aside = checkpoint.with_suffix(".damaged")
-    print(f"{checkpoint}: damaged; set aside as {aside.name}, and trained from the start", file=sys.stderr)
-    os.replace(checkpoint, aside)
+    damaged = checkpoint.with_suffix(".damaged")
+    print(f"{checkpoint}: damaged; set aside as {damaged.name}, and trained from the start", file=sys.stderr)
+    os.replace(checkpoint, damaged)
     return False
 
 
-def validator_items(settings: Settings) -> int:
+def validator_items(settings: FitSettings) -> int:
     """So many that reading them costs about 5 % of the training, where a trained item costs four that are
     only predicted: 100 to 2,000."""
     return int(np.clip(settings.steps * settings.batch_size // (5 * (settings.evaluations + 1)), 100, 2000))
 
 
-class Draws:
+class BatchSampler:
     """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with
     its own generator."""
 
-    def __init__(self, watch: "Intervals", settings: Settings, strategy: Strategy):
+    def __init__(self, watch: "EvaluationCallback", settings: FitSettings, strategy: Strategy):
         self.watch, self.batch_size, self.augmentation, self.strategy = (
             watch,
             settings.batch_size,
@@ -215,10 +215,10 @@ class Draws:
         for step in steps:
             items = {name: order[step] for name, order in orders.items()}
             batch = Batch(
-                source=Labelled(*(column[items["source"]] for column in pools.source))
+                source=LabelledData(*(column[items["source"]] for column in pools.source))
                 if pools.source
                 else None,
-                target=Labelled(*(column[items["target"]] for column in pools.target))
+                target=LabelledData(*(column[items["target"]] for column in pools.target))
                 if pools.target
                 else None,
                 unlabelled=pools.unlabelled[items["unlabelled"]] if pools.unlabelled is not None else None,
@@ -239,7 +239,7 @@ class Draws:
         return Batch(**parts)
 
 
-class Intervals(pl.Callback):
+class EvaluationCallback(pl.Callback):
     """What happens between intervals: seeding, evaluation, checkpoint."""
 
     now: Callable[[], float] = staticmethod(
@@ -271,7 +271,7 @@ class Intervals(pl.Callback):
         }
         self.validator_inputs: Tensor | None = None
         self.feature_items: FeatureItems | None = None
-        self.outcome = Outcome(probabilities={name: {} for name in evaluated})
+        self.outcome = FitResult(probabilities={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
         """The current interval, from the steps done: Lightning's epoch count is one behind while a resumed
@@ -290,8 +290,8 @@ class Intervals(pl.Callback):
         device = strategy.device
         prepared = {}
         for name, pool in self.pools._asdict().items():
-            if isinstance(pool, Labelled):
-                prepared[name] = Labelled(
+            if isinstance(pool, LabelledData):
+                prepared[name] = LabelledData(
                     strategy.precompute(pool.inputs).to(device),
                     pool.labels.to(device),
                     pool.domain.to(device),
@@ -332,7 +332,7 @@ class Intervals(pl.Callback):
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
         strategy.eval()
-        told = strategy.begin_evaluation(self.pools)
+        extra = strategy.begin_evaluation(self.pools)
         for name, inputs in self.inputs.items():
             self.outcome.probabilities[name][step] = in_chunks(
                 strategy.probabilities, inputs, strategy.device
@@ -345,7 +345,7 @@ class Intervals(pl.Callback):
         self.outcome.seconds += now - self.clock
         self.clock = now
         self.outcome.history.append(
-            {"step": step, "seconds": self.outcome.seconds, **losses, **told, **values}
+            {"step": step, "seconds": self.outcome.seconds, **losses, **extra, **values}
         )
         if self.patience is not None:
             self.scores.append(self._score(self.stop_by, step))

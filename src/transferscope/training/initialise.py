@@ -1,6 +1,6 @@
 """The strategy on its initialised network."""
 
-from transferscope.data.splits import Task
+from transferscope.data.splits import RunData
 from transferscope.strategies.base import Strategy
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network, probe
@@ -9,30 +9,32 @@ from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.request import Request
 
 
-def build(request: Request, task: Task) -> tuple[Strategy, float]:
+def build(request: Request, run_data: RunData) -> tuple[Strategy, float]:
     """The strategy on its initialised network, and the seconds its source model took."""
     seconds = 0.0
     if request.trains_source_model:
-        network, _ = source_models.source_network(request, task)
+        network, _ = source_models.source_network(request, run_data)
     elif request.initialisation == "source":
-        weights, seconds = source_models.source_model(request, task)
-        network = build_network(request, task, len(task.classes), request.stream(), "random")
-        network.load_source(weights, keep_head=task.source_classes == task.classes)
+        weights, seconds = source_models.source_model(request, run_data)
+        network = build_network(request, run_data, len(run_data.classes), request.stream(), "random")
+        network.load_source(weights, keep_head=run_data.source_classes == run_data.classes)
     elif request.initialisation in PRETRAINING:
-        weights, seconds = source_models.pretrained_backbone(request, task)
-        network = build_network(request, task, len(task.classes), request.stream(), "random")
+        weights, seconds = source_models.pretrained_backbone(request, run_data)
+        network = build_network(request, run_data, len(run_data.classes), request.stream(), "random")
         network.backbone.load_state_dict(weights)
     elif request.initialisation == "pretrained" and request.strategy.trains_head_alone:
-        network = probe(request, task)
+        network = probe(request, run_data)
     else:
-        network = build_network(request, task, len(task.classes), request.stream(), request.initialisation)
+        network = build_network(
+            request, run_data, len(run_data.classes), request.stream(), request.initialisation
+        )
     if request.initialisation != "random":
         network.backbone.freeze_trunk()
-    if task.sources:
-        network.source_classes = len(task.source_classes)
+    if run_data.sources:
+        network.source_classes = len(run_data.source_classes)
     if request.strategy.beside_scratch:
         network.scratch = build_network(
-            request, task, len(task.classes), request.stream(), "random"
+            request, run_data, len(run_data.classes), request.stream(), "random"
         ).state_dict()
     strategy = request.build_strategy(network)
     strategy.frozen_features = FrozenFeatures(request.store)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from transferscope.backbones.base import Backbone
 from transferscope.catalog import yamls
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record, schema
 from transferscope.strategies.base import COMMON_KEYS, Strategy
@@ -39,9 +39,9 @@ class LoadedRun:
         """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], those that a
         record would hold."""
         if self.strategy is None:
-            raise Refused(f"{self.folder}: this run kept no model; run it again with keep=selected")
+            raise RequestError(f"{self.folder}: this run kept no model; run it again with keep=selected")
         if tuple(inputs.shape[1:]) != self.input_shape:
-            raise Refused(
+            raise RequestError(
                 f"inputs of shape {list(inputs.shape)}: the model takes [N, "
                 f"{', '.join(map(str, self.input_shape))}]"
             )
@@ -64,10 +64,10 @@ class LoadedRun:
 def load_run(folder: str | Path, config_dir: str | Path | None = None) -> LoadedRun:
     """Load a run folder.
 
-    A record is data, not code: backbone and strategy are built only where a yaml of their shelf names the
-    same `_target_`, from plain arguments, and the weights are read as safetensors. config_dir: a folder with
-    shelves of your own, as for `transferscope run --config-dir`. Raises Refused for a folder that holds no
-    run, and for a model that cannot be built from what is installed here."""
+    A record is data, not code: backbone and strategy are built only where a yaml of their config group names
+    the same `_target_`, from plain arguments, and the weights are read as safetensors. config_dir: a folder
+    with config groups of your own, as for `transferscope run --config-dir`. Raises RequestError for a folder
+    that holds no run, and for a model that cannot be built from what is installed here."""
     folder = Path(folder)
     entry = record.read_record(folder)
     path = folder / "evaluations.npz"
@@ -78,7 +78,7 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
             classes = tuple(schema.printable(members[f"{entry['cell']['target']}/test/classes"].tolist()))
         input_shape = tuple(entry["result"]["input_shape"])
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(
+        raise RequestError(
             f"{folder}: damaged, its classes or the shape of its inputs cannot be read "
             f"({type(error).__name__}); run it again"
         ) from error
@@ -88,11 +88,11 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
         try:
             strategy = _strategy(entry, folder, input_shape, len(classes), config_dir)
             strategy.load_state_dict(load_file(kept))
-        except Refused:
+        except RequestError:
             raise
         except Exception as error:  # of another shape, or no safetensors file
             line = " ".join(str(error).split())[:200]
-            raise Refused(
+            raise RequestError(
                 f"{kept}: does not fit the {entry['cell']['strategy']} of this transferscope ({line})"
             ) from error
         strategy.eval()
@@ -115,20 +115,21 @@ def _strategy(
 def _checked(
     entry: dict, folder: Path, group: str, base: type, given: str, config_dir: str | Path | None
 ) -> tuple[type, dict]:
-    """(class, arguments) of a section of the record's config, where a yaml of the shelf names that class."""
+    """(class, arguments) of a section of the record's config, where a yaml of the config group names that
+    class."""
     section = entry["config"].get(group, {})
     target = section.get("_target_")
     if not isinstance(target, str) or target not in yamls.targets(
         group, *([Path(config_dir)] if config_dir else [])
     ):
-        mend = f"no yaml of the {group} shelf names it; for one of your own give --config-dir"
-        raise Refused(f"{folder}/record.json: {group} {target}: {mend}")
+        remedy = f"no yaml of config group {group} names it; for one of your own give --config-dir"
+        raise RequestError(f"{folder}/record.json: {group} {target}: {remedy}")
     try:
         kind = get_class(target)
     except Exception as error:  # Hydra says with several types that an import failed
-        raise Refused(f"{folder}/record.json: {group} {target}: cannot be imported here") from error
+        raise RequestError(f"{folder}/record.json: {group} {target}: cannot be imported here") from error
     if not issubclass(kind, base):
-        raise Refused(f"{folder}/record.json: {group} {target}: is no {base.__name__}")
+        raise RequestError(f"{folder}/record.json: {group} {target}: is no {base.__name__}")
     arguments = {
         key: value for key, value in section.items() if not key.startswith("_") and key not in COMMON_KEYS
     }

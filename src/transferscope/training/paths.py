@@ -4,7 +4,7 @@ anything else."""
 import os
 import re
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 KEYS = ("store", "data_root")  # keys whose value is one path, whatever is in it
 PLAIN = re.compile(r"[\w./-]+", re.ASCII)  # what Hydra's grammar takes as it is
@@ -13,10 +13,10 @@ WORD = re.compile(r"""(?s)(--[\w-]+=)?(~(?:/.*)?)""")
 
 def home(path: str, key: str = "") -> str:
     """The path that a key, or an option, gives, with the home folder in the place of `~` or `~NAME`. Raises
-    Refused where there is no such user."""
+    Raises RequestError where there is no such user."""
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
-        raise Refused(
+        raise RequestError(
             f"{key}{'=' if key else ''}{path}: whose home folder that is, is not known; write the path "
             "in "
             "full"

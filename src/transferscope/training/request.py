@@ -17,7 +17,7 @@ from transferscope.catalog import yamls
 from transferscope.data import copies, splits
 from transferscope.data.domain import Domain
 from transferscope.data.load import load_domain
-from transferscope.errors import NotApplicable, Refused
+from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.store import record
 from transferscope.strategies.base import COMMON_KEYS, Strategy
@@ -34,7 +34,7 @@ from transferscope.training.checks import (
     strategy_class,
 )
 from transferscope.training.consumption import consumed_by, is_source_model, starts_pretrained
-from transferscope.training.fit import Settings
+from transferscope.training.fit import FitSettings
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Request:
     def trains_source_model(self) -> bool:
         return is_source_model(self.strategy, self.initialisation)
 
-    def task(self) -> splits.Task:
+    def run_data(self) -> splits.RunData:
         c = self.config
         return splits.prepare(
             self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"],
@@ -88,11 +88,11 @@ class Request:
     def fold(self) -> splits.Fold | None:
         return fold_of(self.config)
 
-    def settings(self, steps: int) -> Settings:
+    def settings(self, steps: int) -> FitSettings:
         t = self.config["trainer"]
         accelerator = "gpu" if self.consumed["device"] == "cuda" else "cpu"
         optimizer = instantiate(t["optimizer"])
-        return Settings(
+        return FitSettings(
             steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator,
             t["precision"], t["augmentation"], t["label_smoothing"], t["patience"],
         )  # fmt: skip
@@ -126,7 +126,7 @@ class Request:
         return consumed.get("backbone_rate", 1.0)
 
     @property
-    def kept_beside(self) -> list[str]:
+    def extra_files(self) -> list[str]:
         """What of `record.BESIDE` this run is to leave beside its results."""
         c = self.config
         has_features = (
@@ -149,7 +149,7 @@ class Request:
 
 
 def resolve(config: DictConfig) -> Request:
-    """Check a composed config and load its domains. Raises Refused, or NotApplicable where only the
+    """Check a composed config and load its domains. Raises RequestError, or NotApplicable where only the
     combination is at fault."""
     return checked(plain(config))
 
@@ -192,7 +192,7 @@ def checked(c: dict[str, Any]) -> Request:
     )
     if c["copies"] == "drop_train":
         if c["fold"] is not None:
-            raise Refused(
+            raise RequestError(
                 f"fold={c['fold']}: folds test every item, so that no training item stays a copy of "
                 "none; "
                 "give copies=keep"
@@ -252,7 +252,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         values["backbone"].setdefault("name", backbone)
     if missing := sorted(_missing(values)):
         what = "; ".join(f"{key}=???: a value is needed" for key in missing)
-        raise Refused(
+        raise RequestError(
             f"{what}{': one of ' + ', '.join(yamls.names('domain')) if missing == ['target'] else ''}"
         )
     return values

@@ -3,9 +3,9 @@
 from functools import cache
 from importlib.metadata import version
 
-from transferscope.data.splits import Task
+from transferscope.data.splits import RunData
 from transferscope.training import evaluate
-from transferscope.training.fit import Outcome
+from transferscope.training.fit import FitResult
 from transferscope.training.request import Request
 
 PACKAGES = (
@@ -27,16 +27,16 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def finished(request: Request, task: Task, outcome: Outcome) -> dict:
+def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict:
     """Status and result of a fit that came to an end."""
-    test = f"{task.target.name}/test"
+    test = f"{run_data.target.name}/test"
     status, reason = outcome.status, outcome.reason
     is_adversarial = (
         request.config["strategy"].get("trade_off") != 0
     )  # the placebo trains no feature against its discriminator
     saturated = evaluate.saturation(outcome) if is_adversarial else ""
     if status == "done" and (
-        reason := evaluate.collapse(outcome, test, task.evaluated[test].labels) or saturated
+        reason := evaluate.collapse(outcome, test, run_data.evaluated[test].labels) or saturated
     ):
         status = "collapsed"
     has_folds = (
@@ -55,15 +55,15 @@ def finished(request: Request, task: Task, outcome: Outcome) -> dict:
         "status": status,
         "reason": reason,
         "traceback": None,
-        "subset": task.subset,
+        "subset": run_data.subset,
         "conditional_on": conditional_on,
         "result": {
-            "metrics": evaluate.metrics(outcome, task.evaluated),
-            "samples": task.samples,
-            "class_counts": task.class_counts,
+            "metrics": evaluate.metrics(outcome, run_data.evaluated),
+            "samples": run_data.samples,
+            "class_counts": run_data.class_counts,
             "copies": request.copies._asdict(),
-            "input_shape": list(task.input_shape),
-            "own_shape": list(task.target.inputs.shape[1:]),  # of an input as the target domain holds it
+            "input_shape": list(run_data.input_shape),
+            "own_shape": list(run_data.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "own_white": request.target.white,
             "steps": {
                 "target": taken * (1 + request.strategy.beside_scratch),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, from_numpy, zeros_like
 
-from transferscope.data.splits import Labelled, Pools, Task
+from transferscope.data.splits import LabelledData, Pools, RunData
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Strategy
 from transferscope.training.fit import fit
@@ -16,7 +16,7 @@ from transferscope.training.request import Request
 from transferscope.validators.reverse_validation import Predict, reverse_validation
 
 
-def validate(request: Request, task: Task, strategy: Strategy, path: Path) -> None:
+def validate(request: Request, run_data: RunData, strategy: Strategy, path: Path) -> None:
     """Leaves {"accuracy": ...} in `path`. The reverse training starts from the forward weights, as Ganin et
     al. have it, and takes as many steps; it sees no target label. One that diverges is right of nothing:
     0."""
@@ -24,12 +24,12 @@ def validate(request: Request, task: Task, strategy: Strategy, path: Path) -> No
     def fit_backwards(inputs: Tensor, labels: np.ndarray, unlabelled: Tensor) -> Predict:
         reverse = request.build_strategy(copy.deepcopy(strategy.network))
         guessed = from_numpy(labels)
-        pools = Pools(source=Labelled(inputs, guessed, zeros_like(guessed)), unlabelled=unlabelled)
+        pools = Pools(source=LabelledData(inputs, guessed, zeros_like(guessed)), unlabelled=unlabelled)
         outcome = fit(reverse, pools, {}, request.settings(request.steps), (*request.stream(), "reverse"))
         return _predictor(reverse) if outcome.status == "done" else lambda items: np.full(len(items), -1)
 
-    val, labels = task.held_out()
-    target, source = task.pools.unlabelled, task.pools.source.inputs
+    val, labels = run_data.held_out()
+    target, source = run_data.pools.unlabelled, run_data.pools.source.inputs
     accuracy = reverse_validation(
         fit_backwards, target, _predictor(strategy)(target), source, val, labels.numpy()
     )

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from transferscope import tracking
-from transferscope.data.splits import Task
-from transferscope.errors import Refused, is_order_to_stop
+from transferscope.data.splits import RunData
+from transferscope.errors import RequestError, is_order_to_stop
 from transferscope.store import record
 from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
@@ -21,7 +21,7 @@ from transferscope.strategies.base import Strategy
 from transferscope.training import evaluate, reverse_validation, source_models
 from transferscope.training.checks import PRETRAINING
 from transferscope.training.finished import finished_before, is_done
-from transferscope.training.fit import Outcome, fit
+from transferscope.training.fit import FitResult, fit
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, resolve
 from transferscope.training.results import finished, versions
@@ -33,7 +33,7 @@ def run(config: DictConfig) -> Path:
     """One run, from a composed config to its record folder. A finished one is returned as it is; a killed one
     is taken up where it stood.
 
-    Raises Refused for a wrong request. What fails while training is an answer too: its record says so.
+    Raises RequestError for a wrong request. What fails while training is an answer too: its record says so.
     """
     return run_checked(resolve(config))
 
@@ -49,7 +49,7 @@ def run_checked(request: Request) -> Path:
     ) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
-        record.set_aside(request.store, request.fingerprint)
+        record.quarantine(request.store, request.fingerprint)
         lease.claim(step=0)
         with live_run(request) as live:
             folder = train_and_record(request, lease, lambda: train_alone(request, lease, live))
@@ -62,9 +62,9 @@ class Trained(NamedTuple):
     """A strategy that has been trained, on what, and what came of it. before: seconds it took already, where
     it was trained beside others."""
 
-    task: Task
+    run_data: RunData
     strategy: Strategy
-    outcome: Outcome
+    outcome: FitResult
     source_seconds: float
     before: float = 0.0
 
@@ -79,9 +79,9 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
-    members, history, beside = {}, [], {}
+    members, history, extra_files = {}, [], {}
     try:
-        task, strategy, outcome, source_seconds, before = training()
+        run_data, strategy, outcome, source_seconds, before = training()
         began -= before
         if (
             request.trains_source_model
@@ -89,28 +89,28 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             or request.initialisation in ("source", *PRETRAINING)
         ):
             made = request.trains_source_model or source_seconds > 0
-            entry["source_model"] = {"key": source_models.source_model_key(request, task), "made": made}
+            entry["source_model"] = {"key": source_models.source_model_key(request, run_data), "made": made}
         if not request.strategy.closed_form:
             entry["acts_on"] = {
                 part: {"changed": changed, "of": of} for part, (changed, of) in strategy.acts_on().items()
             }
         if loaded := getattr(strategy.network.backbone, "loaded", None):
             entry["weights"] = loaded
-        entry |= finished(request, task, outcome)
+        entry |= finished(request, run_data, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
-        members, history = evaluate.arrays(outcome, task.evaluated), outcome.history
+        members, history = evaluate.arrays(outcome, run_data.evaluated), outcome.history
         if request.config["reverse_validation"]:
-            reverse_validation.validate(request, task, strategy, lease.folder / "reverse_validation.json")
-        beside = {name: lease.folder / name.replace("model", "selected") for name in request.kept_beside}
+            reverse_validation.validate(request, run_data, strategy, lease.folder / "reverse_validation.json")
+        extra_files = {name: lease.folder / name.replace("model", "selected") for name in request.extra_files}
         if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
-            source_models.deposit_source_model(request, task, strategy.network)
+            source_models.deposit_source_model(request, run_data, strategy.network)
     except Exception as error:  # whatever broke, the other runs go on and the record says what it was
         if is_order_to_stop(error):
             raise
         refusal = (
-            error if isinstance(error, Refused) else error.__cause__
+            error if isinstance(error, RequestError) else error.__cause__
         )  # Hydra wraps what a constructor raises
-        if isinstance(refusal, Refused):
+        if isinstance(refusal, RequestError):
             lease.finish()
             raise refusal from None
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
@@ -122,7 +122,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             "timings": {},
         }
     entry["timings"] |= {"started": started, "wall_seconds": time.perf_counter() - began}
-    folder = record.write_record(request.store, entry, members, history, beside)
+    folder = record.write_record(request.store, entry, members, history, extra_files)
     for domain in (request.target, *request.sources):
         with contextlib.suppress(OSError):  # for W&B; the record stands without it, as without pictures
             write_manifest(request.store, domain)
@@ -138,27 +138,40 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
 
 
 def train_alone(request: Request, lease: Lease, live: tracking.LiveRun) -> Trained:
-    task = request.task()
-    strategy, source_seconds = build(request, task)
-    return Trained(task, strategy, train(request, task, strategy, lease, live), source_seconds)
+    run_data = request.run_data()
+    strategy, source_seconds = build(request, run_data)
+    return Trained(run_data, strategy, train(request, run_data, strategy, lease, live), source_seconds)
 
 
-def train(request: Request, task: Task, strategy: Strategy, lease: Lease, live: tracking.LiveRun) -> Outcome:
+def train(
+    request: Request, run_data: RunData, strategy: Strategy, lease: Lease, live: tracking.LiveRun
+) -> FitResult:
     names = {
         "last": (),
-        "target_val": (f"{task.target.name}/val",),
-        "source_val": tuple(f"{s.name}/val" for s in task.sources),
+        "target_val": (f"{run_data.target.name}/val",),
+        "source_val": tuple(f"{s.name}/val" for s in run_data.sources),
     }
     selection = request.config["selection"]
     keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
     stop_by = () if request.trains_source_model else names.get(selection, (f"validator/{selection}",))
-    items = task.feature_items(request.config["split_seed"]) if "features" in request.kept_beside else None
+    items = (
+        run_data.feature_items(request.config["split_seed"]) if "features" in request.extra_files else None
+    )
 
     def after_interval(step: int, row: dict) -> None:
         lease.claim(step)
         live.log(step, row)
 
     return fit(
-        strategy, task.pools, task.evaluated, request.settings(request.steps), request.stream(), lease.folder,
-        after_interval, keep, task.validator_inputs, stop_by, items,
-    )  # fmt: skip
+        strategy,
+        run_data.pools,
+        run_data.evaluated,
+        request.settings(request.steps),
+        request.stream(),
+        lease.folder,
+        after_interval,
+        keep,
+        run_data.validator_inputs,
+        stop_by,
+        items,
+    )

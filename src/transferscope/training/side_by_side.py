@@ -24,7 +24,7 @@ from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
 from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.finished import is_done
-from transferscope.training.fit import Draws, Intervals, boundaries, validator_items
+from transferscope.training.fit import BatchSampler, EvaluationCallback, boundaries, validator_items
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, checked, plain
 from transferscope.training.run import Trained, train_and_record
@@ -52,7 +52,7 @@ def can_join(request: Request) -> bool:
         and trainer["precision"] == "32-true"
         and trainer["patience"] is None
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
-        and not request.kept_beside
+        and not request.extra_files
     )
 
 
@@ -78,7 +78,7 @@ def run_side_by_side(config: DictConfig) -> None:
             )
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:
-            record.set_aside(store, request.fingerprint)
+            record.quarantine(store, request.fingerprint)
             leases[request.fingerprint].claim(step=0)
         for request, trained in train_side_by_side(waiting):
             with live_run(request) as live:
@@ -106,7 +106,7 @@ class Head:
 
     request: Request
     strategy: Strategy
-    watch: Intervals
+    watch: EvaluationCallback
     draws: int
 
     @property
@@ -122,18 +122,21 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
     heads, draws, tasks = [], [], []
     for same in _by_draws(requests):
         settings = same[0].settings(same[0].steps)
-        task = same[0].task()
-        strategy, source_seconds = build(same[0], task)
+        run_data = same[0].run_data()
+        strategy, source_seconds = build(same[0], run_data)
         watched = (
-            None if task.validator_inputs is None else task.validator_inputs[: validator_items(settings)]
+            None
+            if run_data.validator_inputs is None
+            else run_data.validator_inputs[: validator_items(settings)]
         )
         for request in same:
             network = copy.deepcopy(
                 strategy.network, {id(strategy.network.backbone): strategy.network.backbone}
             )
-            head = Head(request, request.build_strategy(network),
-                Intervals(task.pools, task.evaluated, boundaries(settings), request.stream()),
-                        len(draws))  # fmt: skip
+            watch = EvaluationCallback(
+                run_data.pools, run_data.evaluated, boundaries(settings), request.stream()
+            )
+            head = Head(request, request.build_strategy(network), watch, len(draws))
             head.strategy.frozen_features = features
             head.strategy.label_smoothing = settings.label_smoothing
             head.strategy.set_length(
@@ -144,14 +147,14 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             head.watch.begin(head.strategy, began / len(requests))
             head.strategy.on_fit_start()
             heads.append(head)
-        draws.append(Draws(heads[-1].watch, settings, strategy))
-        tasks.append((task, source_seconds))
+        draws.append(BatchSampler(heads[-1].watch, settings, strategy))
+        tasks.append((run_data, source_seconds))
     if heads:
         _fit(heads, draws)
     share = (time.perf_counter() - began) / max(len(heads), 1)
     for head in heads:
-        task, source_seconds = tasks[head.draws]
-        yield head.request, Trained(task, head.strategy, head.watch.outcome, source_seconds, share)
+        run_data, source_seconds = tasks[head.draws]
+        yield head.request, Trained(run_data, head.strategy, head.watch.outcome, source_seconds, share)
 
 
 def _by_draws(requests: list[Request]) -> list[list[Request]]:
@@ -163,7 +166,7 @@ def _by_draws(requests: list[Request]) -> list[list[Request]]:
     return list(found.values())
 
 
-def _fit(heads: list[Head], draws: list[Draws]) -> None:
+def _fit(heads: list[Head], draws: list[BatchSampler]) -> None:
     optimizers = [_optimizer([head.strategy for head in same]) for same in _by_optimizer(heads)]
     batched = BatchedHeads([head.strategy for head in heads])
     fits = None

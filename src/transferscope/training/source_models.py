@@ -49,42 +49,42 @@ def source_model_consumes(request: Request) -> dict:
     return {**consumed, "trainer": trainer, **without_labels, **rate}
 
 
-def source_model_key(request: Request, task: splits.Task) -> str:
+def source_model_key(request: Request, run_data: splits.RunData) -> str:
     learner = PRETRAINING.get(request.initialisation, SourceOnly)
     return fingerprint(
-        {**source_model_consumes(request), "input_shape": task.input_shape, "version": learner.version}
+        {**source_model_consumes(request), "input_shape": run_data.input_shape, "version": learner.version}
     )
 
 
-def _path(request: Request, task: splits.Task) -> Path:
-    return request.store / ".cache" / "source_models" / f"{source_model_key(request, task)}.safetensors"
+def _path(request: Request, run_data: splits.RunData) -> Path:
+    return request.store / ".cache" / "source_models" / f"{source_model_key(request, run_data)}.safetensors"
 
 
-def source_network(request: Request, task: splits.Task) -> tuple[Classifier, tuple]:
+def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifier, tuple]:
     """The untrained network of a source model, and the stream its training draws from: the same wherever it
     is trained."""
     stream = (request.config["seed"], SourceOnly.__name__)
-    return build_network(request, task, len(task.source_classes), stream, _own_start(request)), stream
+    return build_network(request, run_data, len(run_data.source_classes), stream, _own_start(request)), stream
 
 
 def _own_start(request: Request) -> str:
     return "random" if request.consumed["backbone"].get("weights", "random") == "random" else "pretrained"
 
 
-def source_model(request: Request, task: splits.Task) -> tuple[dict[str, Tensor], float]:
+def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, Tensor], float]:
     """(weights, seconds) of the source model; trained here if no run of this store has yet, else 0
     seconds."""
 
     def trained() -> nn.Module:
         c = request.config
-        network, stream = source_network(request, task)
+        network, stream = source_network(request, run_data)
         pool, _ = splits.source_pool(
             request.sources,
-            task.source_classes,
+            run_data.source_classes,
             c["seed"],
             c["split_seed"],
             c["source_label_noise"],
-            task.input_shape,
+            run_data.input_shape,
         )
         settings = request.settings(c["trainer"]["source_steps"])
         strategy = SourceOnly(network)
@@ -94,40 +94,40 @@ def source_model(request: Request, task: splits.Task) -> tuple[dict[str, Tensor]
         )  # one that diverged hands its NaN on: so will the run
         return network
 
-    return _once(request, task, trained)
+    return _once(request, run_data, trained)
 
 
-def pretrained_backbone(request: Request, task: splits.Task) -> tuple[dict[str, Tensor], float]:
+def pretrained_backbone(request: Request, run_data: splits.RunData) -> tuple[dict[str, Tensor], float]:
     """(weights, seconds) of the backbone that learnt from the source's inputs alone; trained here if no run
     of this store has yet."""
 
     def trained() -> nn.Module:
         c, learner = request.config, PRETRAINING[request.initialisation]
         stream = (c["seed"], learner.__name__)
-        network = build_network(request, task, learner.outputs, stream, _own_start(request))
-        pool = splits.unlabelled_source_pool(request.sources, c["split_seed"], task.input_shape)
+        network = build_network(request, run_data, learner.outputs, stream, _own_start(request))
+        pool = splits.unlabelled_source_pool(request.sources, c["split_seed"], run_data.input_shape)
         strategy = learner(network)
         strategy.backbone_rate = request.source_backbone_rate
         fit(strategy, splits.Pools(source=pool), {}, request.settings(c["trainer"]["source_steps"]), stream)
         return network.backbone
 
-    return _once(request, task, trained)
+    return _once(request, run_data, trained)
 
 
 def _once(
-    request: Request, task: splits.Task, trained: Callable[[], nn.Module]
+    request: Request, run_data: splits.RunData, trained: Callable[[], nn.Module]
 ) -> tuple[dict[str, Tensor], float]:
     """(weights, seconds): trained and left for the other runs of the store where none of them has yet, else 0
     seconds."""
-    path = _path(request, task)
+    path = _path(request, run_data)
     with locked(path.with_suffix(".lock")):
         if (kept := tensor_files.read(path)) is not None:
             return kept[0], 0.0
         began = time.perf_counter()
-        deposit_source_model(request, task, trained())
+        deposit_source_model(request, run_data, trained())
         return tensor_files.read(path)[0], time.perf_counter() - began
 
 
-def deposit_source_model(request: Request, task: splits.Task, network: nn.Module) -> None:
+def deposit_source_model(request: Request, run_data: splits.RunData, network: nn.Module) -> None:
     """Leave a trained source model for the other runs of the store: whole or not at all."""
-    tensor_files.write(_path(request, task), dict(network.state_dict()))
+    tensor_files.write(_path(request, run_data), dict(network.state_dict()))

@@ -22,7 +22,7 @@ from transferscope import distances, transferability
 from transferscope.catalog import yamls
 from transferscope.data import splits
 from transferscope.data.domain import fit_images
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
 from transferscope.store.schema import NOTHING, misfit
@@ -54,13 +54,15 @@ class Candidate:
     """A source beside the target, cut to the items that count. `task` has given up its pools."""
 
     request: Request
-    task: splits.Task
+    run_data: splits.RunData
     training_items: int
     source: Tensor  # [at most MOST_ITEMS, ...] in a fixed order
     source_labels: Tensor  # [training_items], into source_classes
     target: Tensor  # [at most MOST_ITEMS, ...], the same for every candidate
     budget: int | str
-    labelled: splits.Labelled | None  # the target items of the budget, without those set aside for validation
+    labelled: (
+        splits.LabelledData | None
+    )  # the target items of the budget, without those set aside for validation
 
 
 def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
     most: source items that count, if there are so many. is_budget_given: False where nobody asked for the
     config's `label_budget`, which is then no more than the target's smallest class has. Leaves what it
     computes in the store and computes nothing that is there. Trains each source's model where the store has
-    none. Raises Refused for a wrong request."""
+    none. Raises RequestError for a wrong request."""
     candidates = [candidate(config, is_budget_given) for config in configs]
     first = candidates[0]
     c = first.request.config
@@ -80,7 +82,7 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
     pretrained = first.request.consumed["backbone"].get("weights", "random") != "random"
     rows = [measure(replace(one, source=one.source[:count]), pretrained) for one in candidates]
     return {
-        "target": first.task.target.name,
+        "target": first.run_data.target.name,
         "label_budget": first.budget,
         "backbone": first.request.cell["backbone"],
         "seed": c["seed"],
@@ -113,7 +115,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
     runs = [run for run in runs if run["cell"]["source"] and run["result"] and run["role"] == "run"]
     runs = [run for run in runs if not run["consumed"].get("source_label_noise")]
     if not runs:
-        raise Refused(
+        raise RequestError(
             f"store={store}: holds no run that has a source; `transferscope run` makes them, or give "
             "source=A,B target=C"
         )
@@ -145,14 +147,14 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
 
 
 def _check_data(store: Path, run: dict) -> None:
-    """A record is data: Refused where its config would have built what no shelf names, or hold more than
+    """A record is data: RequestError where its config would have built what no yaml names, or hold more than
     plain values."""
     c, where = run["config"], store / run["fingerprint"] / "record.json"
     if (wrong := misfit(c, CONFIG)) is not None:
-        raise Refused(f"{where}: config.{wrong} is missing or of another type")
+        raise RequestError(f"{where}: config.{wrong} is missing or of another type")
     if (kind := c["backbone"]["_target_"]) not in yamls.targets("backbone"):
-        raise Refused(
-            f"{where}: backbone {kind}: no yaml of the backbone shelf names it; for one of your own give "
+        raise RequestError(
+            f"{where}: backbone {kind}: no yaml of config group backbone names it; for one of your own give "
             "--config-dir"
         )
     optimizer = {
@@ -164,7 +166,7 @@ def _check_data(store: Path, run: dict) -> None:
         if key != "_target_" and (key, value) != ("_convert_", "all")
     }
     if not _is_plain([backbone, {**c["trainer"], "optimizer": optimizer}, c["target"], c["source"]]):
-        raise Refused(f"{where}: its backbone or trainer holds more than plain values")
+        raise RequestError(f"{where}: its backbone or trainer holds more than plain values")
 
 
 def _is_plain(value: object) -> bool:
@@ -206,20 +208,22 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
         of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1})
     )
     c = request.config
-    task = splits.prepare(
+    run_data = splits.prepare(
         request.target, request.sources, sees, budget, c["seed"], c["split_seed"],
         "transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
         image_size=c["image_size"], channels=c["channels"],
     )  # fmt: skip
-    source, labelled, target, _ = task.pools
+    source, labelled, target, _ = run_data.pools
 
     def chosen(name: str, n: int) -> np.ndarray:
         return splits.generator("predict", c["split_seed"], name).permutation(n)[:MOST_ITEMS]
 
     if labelled is not None:
-        labelled = splits.Labelled(*(column[chosen("labelled", len(labelled.labels))] for column in labelled))
+        labelled = splits.LabelledData(
+            *(column[chosen("labelled", len(labelled.labels))] for column in labelled)
+        )
     return Candidate(
-        request, replace(task, pools=splits.Pools(), evaluated={}), len(source.labels),
+        request, replace(run_data, pools=splits.Pools(), evaluated={}), len(source.labels),
         source.inputs[chosen("source", len(source.labels))], source.labels,
         target[chosen("target", len(target))], budget, labelled,
     )  # fmt: skip
@@ -255,7 +259,8 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
         "source": one.request.cell["source"],
         "training_items": one.training_items,
         "classes_shared": (
-            f"{len(set(one.task.classes) & set(one.task.source_classes))} of {len(one.task.classes)}"
+            f"{len(set(one.run_data.classes) & set(one.run_data.source_classes))} of "
+            f"{len(one.run_data.classes)}"
         ),
         "source_seconds": None if None in seconds else sum(seconds),
         **parts[0]["values"],
@@ -277,7 +282,7 @@ def kept(
     if path.exists():
         try:
             return record.read_json(path, "prediction")
-        except Refused as refusal:
+        except RequestError as refusal:
             print(f"{refusal}; made again", file=sys.stderr)
     found = compute()
     later = found | {
@@ -303,8 +308,8 @@ def _hash_of_text(module: ModuleType) -> str:
 
 def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
     """Between inputs, and between features: nothing here depends on the label budget."""
-    task, shelf, device = one.task, distances.available(), one.request.consumed["device"]
-    inputs, reasons = measured("inputs", shelf, {"source": raw(one.source), "target": raw(one.target)})
+    run_data, choices, device = one.run_data, distances.available(), one.request.consumed["device"]
+    inputs, reasons = measured("inputs", choices, {"source": raw(one.source), "target": raw(one.target)})
     try:
         network, seconds = source_network(one)
     except FloatingPointError as error:
@@ -315,7 +320,7 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
         }
     if pretrained:
         backbone = build_network(
-            one.request, task, len(task.classes), one.request.stream(), "pretrained"
+            one.request, run_data, len(run_data.classes), one.request.stream(), "pretrained"
         ).backbone
     else:
         backbone = network.backbone
@@ -323,7 +328,7 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
         in_chunks(backbone.eval().to(device), inputs, device).double() for inputs in (one.source, one.target)
     )
     features, why = measured(
-        "features", shelf, dict(zip(("source", "target"), in_units(source, target), strict=True))
+        "features", choices, dict(zip(("source", "target"), in_units(source, target), strict=True))
     )
     return {
         "values": {"inputs": inputs, "features": features},
@@ -338,13 +343,14 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
         {},
         {"labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"},
     )
-    if one.task.target.whole:
-        reasons["scores"] = f"every label of {one.task.target.name} is for testing"
+    if one.run_data.target.whole:
+        reasons["scores"] = f"every label of {one.run_data.target.name} is for testing"
     if one.budget == "full":
-        task = one.task
-        names = sorted({*task.classes, *task.source_classes})
+        run_data = one.run_data
+        names = sorted({*run_data.classes, *run_data.source_classes})
         index = [
-            torch.tensor([names.index(c) for c in classes]) for classes in (task.source_classes, task.classes)
+            torch.tensor([names.index(c) for c in classes])
+            for classes in (run_data.source_classes, run_data.classes)
         ]
         given = {"source_labels": index[0][one.source_labels], "target_labels": index[1][one.labelled.labels]}
         labels, reasons = measured("labels", distances.available(), given)
@@ -372,8 +378,8 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
 def source_network(one: Candidate) -> tuple[Classifier, float]:
     """The source's model in evaluation mode and the seconds its training took now, 0 where the store had
     it."""
-    weights, seconds = source_models.source_model(one.request, one.task)
-    network, _ = source_models.source_network(one.request, one.task)
+    weights, seconds = source_models.source_model(one.request, one.run_data)
+    network, _ = source_models.source_network(one.request, one.run_data)
     network.load_state_dict(weights)
     if not all(torch.isfinite(weight).all() for weight in weights.values()):
         raise FloatingPointError("the source model did not train: its weights are not finite")
@@ -393,7 +399,7 @@ def measured(
             continue
         try:
             value = function(**{key: value for key, value in (given | fresh).items() if key in wanted})
-        except Refused as refusal:
+        except RequestError as refusal:
             values[name], reasons[f"{group}/{name}"] = None, str(refusal).removeprefix(f"{name}: ")
             continue
         estimate, bounds = value if isinstance(value, tuple) else (value, ())

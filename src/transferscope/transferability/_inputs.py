@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def require_features(
@@ -10,22 +10,26 @@ def require_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """features [N, d] as float64 and labels [N] numbered 0 … C - 1 by the classes that occur.
 
-    Refused unless every value is finite and there are at least two classes with at least `least` items each.
-    """
+    Raises RequestError unless every value is finite and there are at least two classes with at least `least`
+    items each."""
     if features.ndim != 2 or labels.shape != (len(features),):
-        raise Refused(
+        raise RequestError(
             f"{score}: features {list(features.shape)} and labels {list(labels.shape)}; [N, d] and [N] "
             "are "
             "needed"
         )
     if not np.isfinite(features).all():
-        raise Refused(f"{score}: the features hold values that are not finite; only numbers can be scored")
+        raise RequestError(
+            f"{score}: the features hold values that are not finite; only numbers can be scored"
+        )
     classes, index = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise Refused(f"{score}: {len(classes)} class among {len(labels)} labels; at least two are needed")
+        raise RequestError(
+            f"{score}: {len(classes)} class among {len(labels)} labels; at least two are needed"
+        )
     counts = np.bincount(index)
     if counts.min() < least:
-        raise Refused(
+        raise RequestError(
             f"{score}: class {classes[counts.argmin()]} has {counts.min()} labelled item; at least "
             f"{least} "
             "a class are needed"

@@ -20,7 +20,7 @@ def gbc(features: np.ndarray, labels: np.ndarray) -> float:
     items a class are needed, and with few the distances come out too large for every source. As in the paper
     the features are first projected on at most 64 principal components. Deviation: no variance is taken below
     0.001 of the mean one, since a component that is constant within a class would part it from all others.
-    Constant features score -C (C - 1). Refused where a feature is not finite.
+    Constant features score -C (C - 1). Raises RequestError where a feature is not finite.
 
     >>> x = np.array([[-9.0], [-8.0], [8.0], [9.0]])
     >>> round(gbc(x, np.array([0, 0, 1, 1])), 6), gbc(x[[0, 2, 0, 2]], np.array([0, 0, 1, 1]))

@@ -4,7 +4,7 @@
 import numpy as np
 from sklearn.covariance import ledoit_wolf
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.transferability._inputs import require_features
 
 VERSION = "3c956858"  # part of the keys of kept rankings: change it when the numbers change
@@ -14,9 +14,9 @@ def h_score(features: np.ndarray, labels: np.ndarray, shrinkage: float | None = 
     """tr(Σ_a⁻¹ (1 - a) Σ_z), Σ_a = (1 - a) Σ + a (tr Σ / d) I; Σ the covariance of the features, Σ_z that of
     their class means
 
-    features [N, d], labels [N] → from 0 to C - 1, covariances over N. Refused where a feature is not finite.
-    shrinkage a: None takes Ledoit and Wolf's, as Ibrahim et al. do, without which d of the order of N gives
-    the highest score to any features.
+    features [N, d], labels [N] → from 0 to C - 1, covariances over N. Raises RequestError where a feature is
+    not finite. shrinkage a: None takes Ledoit and Wolf's, as Ibrahim et al. do, without which d of the order
+    of N gives the highest score to any features.
         0 is Bao et al.'s own score, with the pseudo-inverse. Where Σ is itself near a multiple of I, a is
         near 1 and with it the score near 0 whatever the classes: so their formula has it. Constant features
         score 0.
@@ -27,7 +27,7 @@ def h_score(features: np.ndarray, labels: np.ndarray, shrinkage: float | None = 
     """
     features, index = require_features("h_score", features, labels)
     if shrinkage is not None and not 0 <= shrinkage <= 1:
-        raise Refused(f"shrinkage={shrinkage}: None or a number from 0 to 1 is needed")
+        raise RequestError(f"shrinkage={shrinkage}: None or a number from 0 to 1 is needed")
     deviations = features - features.mean(0)
     covariance = deviations.T @ deviations / len(features)  # [d, d]
     scale = np.trace(covariance) / len(covariance)

@@ -20,11 +20,12 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
 
     features [N, d], labels [N] → nats an item (they are densities: any sign, any size). d may exceed N. The
     scale of the features does not matter. Features that say nothing give the evidence of noise alone, which
-    is finite. Refused where a feature is not finite. Algorithm 1 of the paper: m = β (α I + β FᵀF)⁻¹ Fᵀ y, γ
-    = Σ β σ / (α + β σ) over the eigenvalues σ of FᵀF, then α = γ / mᵀm and β = (N - γ) / |F m - y|² until the
-    evidence stands still. Deviations: the stop is by evidence, not by α / β, which has no limit where the
-    features fit the labels exactly; the best of three starts counts. For d > N the authors' published code
-    gives other values, up to another sign; those here are what a direct maximisation of the density gives.
+    is finite. Raises RequestError where a feature is not finite. Algorithm 1 of the paper: m = β (α I + β
+    FᵀF)⁻¹ Fᵀ y, γ = Σ β σ / (α + β σ) over the eigenvalues σ of FᵀF, then α = γ / mᵀm and β = (N - γ) / |F m
+    - y|² until the evidence stands still. Deviations: the stop is by evidence, not by α / β, which has no
+    limit where the features fit the labels exactly; the best of three starts counts. For d > N the authors'
+    published code gives other values, up to another sign; those here are what a direct maximisation of the
+    density gives.
 
     >>> x = np.array([[-1.0], [-1.1], [1.0], [1.1]])
     >>> logme(x, np.array([0, 0, 1, 1])) > logme(x, np.array([0, 1, 0, 1]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 VERSION = "1eef69cd"  # part of the keys of kept rankings: change it when the numbers change
 
@@ -19,7 +19,7 @@ def nce(source_predictions: np.ndarray, labels: np.ndarray) -> float:
     -0.3466
     """
     if labels.ndim != 1 or source_predictions.shape != labels.shape or len(labels) == 0:
-        raise Refused(
+        raise RequestError(
             f"nce: predictions {list(source_predictions.shape)} and labels {list(labels.shape)}; [N] and "
             "[N] are needed"
         )

@@ -15,10 +15,10 @@ def transrate(features: np.ndarray, labels: np.ndarray) -> float:
 
     features [N, d], labels [N] → nats. Z are the features less their mean, Z_c the rows of class c. As in the
     paper's listing a class is not centred on its own: classes are told apart by direction from the mean, two
-    on opposite sides of it are not. Refused where a feature is not finite. Deviations: the features are
-    scaled to a mean squared length of 1, since ε is a length and every source model has a scale of its own;
-    classes weigh by their share n_c / N, where the paper's code has 1 / C (the same for equal classes).
-    Constant features score 0.
+    on opposite sides of it are not. Raises RequestError where a feature is not finite. Deviations: the
+    features are scaled to a mean squared length of 1, since ε is a length and every source model has a scale
+    of its own; classes weigh by their share n_c / N, where the paper's code has 1 / C (the same for equal
+    classes). Constant features score 0.
 
     >>> # a class an axis: R(Z) = log(1 + 1e4 / 2), R(Z_c) = log(1 + 1e4) / 2
     >>> x = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 
 def require_probabilities(validator: str, probabilities: np.ndarray) -> np.ndarray:
-    """[n, C] as float64. Refused unless rows are probabilities; a row that holds NaN is let through, for the
-    value to be NaN."""
+    """[n, C] as float64. Raises RequestError unless rows are probabilities; a row that holds NaN is let
+    through, for the value to be NaN."""
     if probabilities.ndim != 2 or 0 in probabilities.shape:
-        raise Refused(
+        raise RequestError(
             f"{validator}: probabilities of shape {list(probabilities.shape)}; [n, C] with at least one "
             "item is needed"
         )
     p = probabilities.astype(np.float64)
     whole = p[np.isfinite(p).all(1)]
     if (whole < 0).any() or (np.abs(whole.sum(1) - 1) > 1e-2).any():
-        raise Refused(
+        raise RequestError(
             f"{validator}: rows of probabilities of at least 0 that sum to 1 are needed; logits go "
             "through "
             "a softmax first"
@@ -25,15 +25,15 @@ def require_probabilities(validator: str, probabilities: np.ndarray) -> np.ndarr
 
 
 def require_pairs(validator: str, losses: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """losses [n] and weights [n] as float64. Refused where the shapes differ, there is no item, or a weight
-    is negative."""
+    """losses [n] and weights [n] as float64. Raises RequestError where the shapes differ, there is no item,
+    or a weight is negative."""
     if losses.ndim != 1 or losses.shape != weights.shape or len(losses) == 0:
-        raise Refused(
+        raise RequestError(
             f"{validator}: losses {list(losses.shape)} and weights {list(weights.shape)}; one of each an "
             "item is needed"
         )
     if (weights < 0).any():
-        raise Refused(
+        raise RequestError(
             f"{validator}: a weight of {weights.min():.3g}; density ratios of at least 0 are needed"
         )
     return losses.astype(np.float64), weights.astype(np.float64)

@@ -6,7 +6,7 @@ information and the silhouette; this index is the one that costs no more than a 
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.validators._inputs import require_probabilities
 
 
@@ -24,7 +24,7 @@ def class_clustering(probabilities: np.ndarray, features: np.ndarray) -> float:
     """
     p = require_probabilities("class_clustering", probabilities)
     if features.ndim != 2 or len(features) != len(p):
-        raise Refused(
+        raise RequestError(
             f"class_clustering: probabilities {list(p.shape)} and features {list(features.shape)}; [n, "
             "C] "
             "and [n, d] are needed"

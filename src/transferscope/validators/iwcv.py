@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.validators._inputs import require_pairs
 
 
@@ -27,8 +27,8 @@ def importance_weights(source: np.ndarray, target: np.ndarray, at: np.ndarray) -
     source [n, d], target [m, d]: features of training items; at [v, d]: features of the source items whose
     losses are to be weighted, none of which should be among `source` → [v]. A logistic regression on
     standardised features, its domains balanced, so that n and m do not matter. Where the domains can be told
-    apart the ratio is close to 0 for every source item, and what is weighted by it says little. Refused where
-    a value is not finite.
+    apart the ratio is close to 0 for every source item, and what is weighted by it says little. Raises
+    RequestError where a value is not finite.
 
     >>> same = np.array([[0.0], [1.0]])
     >>> importance_weights(same, same, at=same).round(6).tolist()
@@ -48,7 +48,7 @@ def importance_weights(source: np.ndarray, target: np.ndarray, at: np.ndarray) -
             or part.shape[1] != source.shape[-1]
             or not np.isfinite(part).all()
         ):
-            raise Refused(
+            raise RequestError(
                 f"importance_weights: {name} of shape {list(part.shape)}; finite features [n, d] of one "
                 "width d are needed"
             )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
 Predict = Callable[[np.ndarray], np.ndarray]  # inputs [n, ...] → labels [n]
 
@@ -43,7 +43,9 @@ def reverse_validation(
             f"{len(target_inputs)} target inputs, {len(guessed)} guessed labels, {len(val_inputs)} "
             f"held-out inputs, {len(val_labels)} labels"
         )
-        raise Refused(f"reverse_validation: {sizes}; one label an input, and at least one of each, is needed")
+        raise RequestError(
+            f"reverse_validation: {sizes}; one label an input, and at least one of each, is needed"
+        )
     if (guessed == guessed[0]).all():
         return float((val_labels == guessed[0]).mean())
     return float((fit(target_inputs, guessed, source_inputs)(val_inputs) == val_labels).mean())

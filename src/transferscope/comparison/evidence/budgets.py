@@ -28,7 +28,7 @@ class Band:
         return found
 
 
-def of(cells: Sequence[Cell], alpha: float, items: str = "random") -> Band:
+def band(cells: Sequence[Cell], alpha: float, items: str = "random") -> Band:
     """cells: one strategy at several label budgets, in ascending order. items: as for the verdicts, `random`
     or `fixed`."""
     level = alpha / len(cells)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transferscope.comparison.cells import Cell
-from transferscope.comparison.evidence.predictions import Reader
+from transferscope.comparison.evidence.predictions import PredictionReader
 from transferscope.statistics import effect
 from transferscope.tasks.metrics import METRICS
 
@@ -25,7 +25,7 @@ class Calibration:
     baseline_ece: float
 
 
-def of(cell: Cell, alpha: float, reader: Reader) -> Calibration:
+def measure(cell: Cell, alpha: float, reader: PredictionReader) -> Calibration:
     seen = cell.evidence
     arms = reader.arm(cell, seen.strategy_runs), reader.baseline(cell)
     strategy, baseline = (effect.group_means(np.stack([run.nll for run in arm]), seen.groups) for arm in arms)

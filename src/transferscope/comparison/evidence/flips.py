@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from transferscope.comparison.cells import Cell
-from transferscope.comparison.evidence.predictions import Predictions, Reader, right
-from transferscope.errors import Refused
+from transferscope.comparison.evidence.predictions import PredictionReader, Predictions, right
+from transferscope.errors import RequestError
 from transferscope.statistics import effect, verdict
 from transferscope.statistics.flips import Excess, lost
 from transferscope.store import record
@@ -43,7 +43,7 @@ class Flips:
     items_won: list[Item]
 
 
-def of(cell: Cell, alpha: float, reader: Reader) -> Flips | None:
+def count_flips(cell: Cell, alpha: float, reader: PredictionReader) -> Flips | None:
     """None with a single seed, or against a baseline without runs."""
     seen = cell.evidence
     if len(seen.seeds) < 2 or not seen.baseline_runs:
@@ -95,12 +95,12 @@ def _share(items: np.ndarray, groups: np.ndarray | None) -> float:
     return float(effect.group_means(np.atleast_2d(items), groups).mean())
 
 
-def _twin(cell: Cell, b: np.ndarray, reader: Reader) -> float | None:
+def _twin(cell: Cell, b: np.ndarray, reader: PredictionReader) -> float | None:
     """Share of the items that the baseline [K, n] gets right and its twin of the same seed wrong; a run that
     cannot be read is no twin."""
     twins = {}
     for row in cell.evidence.rows(cell.evidence.twin_runs):
-        with suppress(Refused):
+        with suppress(RequestError):
             twins[record.read_record(row[0])["seed"]] = reader.read(cell, row).right
     both = [b[k] * (1 - twins[seed]) for k, seed in enumerate(cell.evidence.seeds) if seed in twins]
     return _share(np.mean(both, axis=0), cell.evidence.groups) if both else None

@@ -23,7 +23,7 @@ class Forgetting:
     items: int
 
 
-def of(cell: Cell, alpha: float) -> list[Forgetting]:
+def measure(cell: Cell, alpha: float) -> list[Forgetting]:
     """One a source domain; empty where the strategy does not start from the source model or the classes are
     not shared."""
     if cell.initialisation != "source" or not cell.source:

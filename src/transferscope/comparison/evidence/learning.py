@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from transferscope.comparison.cells import Cell
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import record
 
 
@@ -72,7 +72,9 @@ class Run:
     source_seconds: float
 
 
-def of(cell: Cell, alpha: float, costs: Mapping[str, float] = MappingProxyType({})) -> Learning | None:
+def compare_curves(
+    cell: Cell, alpha: float, costs: Mapping[str, float] = MappingProxyType({})
+) -> Learning | None:
     """None where a run has no curve: a history of fewer than 3 evaluations at steps it shares with its
     baseline; or that has no runs. costs: of `source_costs`."""
     seen = cell.evidence
@@ -140,7 +142,7 @@ def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> Run:
     column = f"{cell.target}/test/accuracy"
     try:
         rows = [row for row in record.read_history(folder) if column in row]
-    except (OSError, ValueError, Refused):  # closed form, or an old store
+    except (OSError, ValueError, RequestError):  # closed form, or an old store
         rows = []
     run = cell.evidence.records[folder]
     steps = (run.get("result") or {}).get("steps") or {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transferscope.comparison.cells import Cell
-from transferscope.comparison.evidence.predictions import Reader, accuracy_differences, order
+from transferscope.comparison.evidence.predictions import PredictionReader, accuracy_differences, order
 from transferscope.statistics import effect, verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.shrinkage import shrink
@@ -31,7 +31,7 @@ class Part:
     delta: float
     ci: tuple[float, float]
     p_adjusted: float
-    told: bool
+    is_claimed: bool
     shrunken: float
     family: int
 
@@ -44,7 +44,7 @@ class Parts:
     subgroups: dict[str, list[Part]]
 
 
-def of(cells: Sequence[Cell], alpha: float, reader: Reader) -> list[Parts]:
+def judge_parts(cells: Sequence[Cell], alpha: float, reader: PredictionReader) -> list[Parts]:
     """In the order of the cells, which are one family."""
     found = [_effects(cell, reader) for cell in cells]
     tables = iter(
@@ -74,9 +74,15 @@ def judged(tables: Sequence[Mapping[str, Effect]], alpha: float) -> list[list[Pa
 
 
 def _part(name: str, one: Effect, p: float, alpha: float, shrunken: float, family: int) -> Part:
-    (low, high), told = one.interval(alpha / family), p <= alpha
-    ci = (max(low, 0.0), high) if told and one.delta > 0 else (low, min(high, 0.0)) if told else (low, high)
-    return Part(name, one.items, one.delta, ci, p, told, shrunken, family)
+    (low, high), is_claimed = one.interval(alpha / family), p <= alpha
+    ci = (
+        (max(low, 0.0), high)
+        if is_claimed and one.delta > 0
+        else (low, min(high, 0.0))
+        if is_claimed
+        else (low, high)
+    )
+    return Part(name, one.items, one.delta, ci, p, is_claimed, shrunken, family)
 
 
 def effects(
@@ -95,11 +101,13 @@ def worst(parts: Sequence[Part]) -> Part | None:
     """The part that loses most, only where that is told: by chance alone the worst of ten classes loses
     points."""
     return min(
-        (part for part in parts if part.told and part.delta < 0), key=lambda part: part.delta, default=None
+        (part for part in parts if part.is_claimed and part.delta < 0),
+        key=lambda part: part.delta,
+        default=None,
     )
 
 
-def _effects(cell: Cell, reader: Reader) -> tuple[dict[str, Effect], dict[str, dict[str, Effect]]]:
+def _effects(cell: Cell, reader: PredictionReader) -> tuple[dict[str, Effect], dict[str, dict[str, Effect]]]:
     """(by class, by column and its value)"""
     seen = cell.evidence
     if len(seen.seeds) < 2:

@@ -8,7 +8,7 @@ import numpy as np
 
 from transferscope.comparison import naive, paired_scores, scores
 from transferscope.comparison.cells import Cell
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.store.schema import printable
 from transferscope.tasks.metrics import METRICS
@@ -26,11 +26,11 @@ class Predictions:
 
 
 @dataclass
-class Reader:
+class PredictionReader:
     """Reads each run once: baselines are shared by many cells."""
 
     cache: dict[tuple, Predictions] = field(default_factory=dict)
-    items: dict[str, paired_scores.Reader] = field(default_factory=dict)
+    items: dict[str, paired_scores.ScoreReader] = field(default_factory=dict)
 
     def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
         """One a seed."""
@@ -46,7 +46,7 @@ class Reader:
         """The naive predictor with the baseline's labels; those of the strategy where the baseline has no
         runs."""
         seen = cell.evidence
-        items = self.items.setdefault(cell.selection, paired_scores.Reader("accuracy", cell.selection))
+        items = self.items.setdefault(cell.selection, paired_scores.ScoreReader("accuracy", cell.selection))
         runs = seen.baseline_runs or seen.strategy_runs
         right, log_likelihood = (naive.of_runs(seen, runs, items, metric) for metric in ("accuracy", "nll"))
         return [
@@ -67,7 +67,7 @@ class Reader:
         return _read(folder, cell, scores.read_scores(folder, run, cell.metric, cell.selection).step)
 
 
-def accuracy_differences(cell: Cell, reader: Reader) -> np.ndarray:
+def accuracy_differences(cell: Cell, reader: PredictionReader) -> np.ndarray:
     """d [K, n] in accuracy, whatever the cell is judged by, to what the cell is held against."""
     seen = cell.evidence
     stands_in = seen.held_against is not seen.baseline_scores
@@ -95,7 +95,7 @@ def _together(parts: list[tuple[np.ndarray, Predictions]], wanted: np.ndarray) -
 
 
 def check(folder: Path) -> None:
-    """Refused unless all members of a run's evaluations are what the evidence takes them for."""
+    """Raises RequestError unless all members of a run's evaluations are what the evidence takes them for."""
     path = folder / "evaluations.npz"
     try:
         with np.load(path, allow_pickle=False) as members:
@@ -115,7 +115,7 @@ def check(folder: Path) -> None:
             ):
                 raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
     except Exception as error:  # a damaged archive fails in many ways
-        raise Refused(
+        raise RequestError(
             f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove "
             "the "
             "folder"

@@ -25,7 +25,7 @@ class Regrets:
     left_out: str
 
 
-def of(cells: Sequence[Cell]) -> Regrets:
+def regrets(cells: Sequence[Cell]) -> Regrets:
     runs = {folder for cell in cells for folder in cell.evidence.strategy_runs}
     if len(runs) > MOST_RUNS:
         return Regrets(

@@ -3,7 +3,7 @@
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, parts
-from transferscope.comparison.evidence.predictions import Reader
+from transferscope.comparison.evidence.predictions import PredictionReader
 
 KEYS = (
     "target",
@@ -18,15 +18,15 @@ KEYS = (
 )
 
 
-def of(comparison: Comparison) -> dict[str, list[dict]]:
+def evidence_tables(comparison: Comparison) -> dict[str, list[dict]]:
     """Every table, by name."""
-    reader = Reader()
+    reader = PredictionReader()
     return {"classes": class_rows(comparison, reader), "flips": flip_rows(comparison, reader)}
 
 
-def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
+def class_rows(comparison: Comparison, reader: PredictionReader) -> list[dict]:
     """One a cell and class: items, Δ in accuracy, its simultaneous interval and adjusted p."""
-    found = parts.of(comparison.cells, comparison.settings["alpha"], reader)
+    found = parts.judge_parts(comparison.cells, comparison.settings["alpha"], reader)
     return [
         {**_place(cell), "class": part.name, "items": part.n, "delta": part.delta}
         | {**_bounds("ci_simultaneous", part.ci), "p_adjusted": part.p_adjusted}
@@ -35,12 +35,12 @@ def class_rows(comparison: Comparison, reader: Reader) -> list[dict]:
     ]
 
 
-def flip_rows(comparison: Comparison, reader: Reader) -> list[dict]:
+def flip_rows(comparison: Comparison, reader: PredictionReader) -> list[dict]:
     """One a cell: shares of the items lost and won, what two runs of the baseline lose and win, the
     difference and its interval."""
     rows = []
     for cell in comparison:
-        if found := flips.of(cell, comparison.settings["alpha"], reader):
+        if found := flips.count_flips(cell, comparison.settings["alpha"], reader):
             row = {
                 **_place(cell),
                 "hidden": found.hidden,

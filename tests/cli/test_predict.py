@@ -15,7 +15,7 @@ import transferscope
 from transferscope.cli.main import main
 from transferscope.data import arrays
 from transferscope.data.unlabelled import read_array, white_of_files
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.training.request import load_domain
 
 LAST = 20
@@ -61,7 +61,7 @@ def test_a_loaded_run_predicts_what_was_stored(blobs_run):
     assert [row["step"] for row in run.history] == [0, 10, 20]
     assert np.array_equal(run.evaluations[f"blobs/test/probabilities/{LAST:06d}"], probabilities)
     assert not run.strategy.training
-    with pytest.raises(Refused, match=r"the model takes \[N, 4\]"):
+    with pytest.raises(RequestError, match=r"the model takes \[N, 4\]"):
         run.predict(torch.zeros(2, 5))
 
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_predicted_is_refused(trained, blobs_run, digits_run, tmp
         assert expected in line
     run = transferscope.load_run(plain)
     assert run.strategy is None
-    with pytest.raises(Refused, match="keep=selected"):
+    with pytest.raises(RequestError, match="keep=selected"):
         run.predict(torch.zeros(1, 4))
 
 
@@ -165,13 +165,15 @@ def test_a_record_cannot_have_code_imported(blobs_run, tmp_path, monkeypatch):
     (tmp_path / "evil.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
     for section in ("backbone", "strategy"):
-        with pytest.raises(Refused, match=f"{section} evil.Evil: no yaml of the {section} shelf names it"):
+        with pytest.raises(
+            RequestError, match=f"{section} evil.Evil: no yaml of the {section} shelf names it"
+        ):
             transferscope.load_run(spoiled(blobs_run, tmp_path / section, section, _target_="evil.Evil"))
 
 
 def test_a_record_cannot_have_anything_called_inside_its_arguments(blobs_run, tmp_path):
     call = {"_target_": "pathlib.Path.touch", "_args_": [str(tmp_path / "touched")]}
-    with pytest.raises(Refused, match=r"backbone\.hidden"):
+    with pytest.raises(RequestError, match=r"backbone\.hidden"):
         transferscope.load_run(spoiled(blobs_run, tmp_path / "copy", "backbone", hidden=call))
     assert not (tmp_path / "touched").exists()
 
@@ -180,7 +182,7 @@ def test_weights_that_are_no_safetensors_or_do_not_fit(blobs_run, digits_run, tm
     for weights in (Path(__file__), digits_run / "model.safetensors"):
         copy = shutil.copytree(blobs_run, tmp_path / weights.parent.name / "run")
         shutil.copy(weights, copy / "model.safetensors")
-        with pytest.raises(Refused, match="does not fit"):
+        with pytest.raises(RequestError, match="does not fit"):
             transferscope.load_run(copy)
 
 

@@ -9,17 +9,17 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from transferscope.catalog import yamls
-from transferscope.catalog.shelves import IDEAS, SHELVES, header
+from transferscope.catalog.registry import GROUPS, IDEAS, header
 from transferscope.cli import strategy_page
 from transferscope.cli.main import main
 
 
-@pytest.mark.parametrize("shelf", SHELVES)
-def test_every_yaml_of_a_shelf_has_a_line_with_its_description(shelf, capsys):
-    assert main(["list", shelf]) == 0
+@pytest.mark.parametrize("shelf", GROUPS)
+def test_every_yaml_of_a_shelf_has_a_line_with_its_description(choices, capsys):
+    assert main(["list", choices]) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert [name for name, _ in lines] == sorted(
-        path.stem for path in (yamls.own_folder() / SHELVES[shelf]).glob("*.yaml")
+        path.stem for path in (yamls.own_folder() / GROUPS[choices]).glob("*.yaml")
     )
     assert not any("@package" in text or "no description" in text for _, text in lines)
 
@@ -197,8 +197,8 @@ def test_what_reads_only_files_imports_no_torch(trained):
 @pytest.mark.parametrize(
     ("shelf", "some"), [("distances", "mmd"), ("validators", "entropy"), ("transferability", "logme")]
 )
-def test_functions_are_listed_by_their_files(shelf, some, capsys):
-    assert main(["list", shelf]) == 0
+def test_functions_are_listed_by_their_files(choices, some, capsys):
+    assert main(["list", choices]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
     assert any(line.startswith(f"{some} ") for line in lines) and all(
         len(line.split(maxsplit=1)[1]) > 10 for line in lines

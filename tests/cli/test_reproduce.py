@@ -10,7 +10,7 @@ import pytest
 from store_fixture import write_plan, write_run, write_runs
 from transferscope.cli import reproduce
 from transferscope.cli.main import main
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 from transferscope.statistics.effect import estimate, estimate_over_items
 from transferscope.store.record import read_plans
 
@@ -53,7 +53,7 @@ def ours(store: Path, strategy: str, skill: float, seeds: int = 5, **choices) ->
 
 def test_a_cell_is_the_mean_over_seeds_with_the_interval_of_the_verdicts(tmp_path, published):
     scores = ours(tmp_path, "dann", 1.0)
-    (row,) = reproduce.beside(published({"value": f"{scores.mean() + 0.01:.6f}"}), tmp_path, "paper")
+    (row,) = reproduce.compared_rows(published({"value": f"{scores.mean() + 0.01:.6f}"}), tmp_path, "paper")
     assert row["cell"] == {key: ROW[key] for key in reproduce.CELL} | {
         "label_budget": 10,
         "protocol": "inductive",
@@ -70,7 +70,7 @@ def test_a_cell_is_the_mean_over_seeds_with_the_interval_of_the_verdicts(tmp_pat
 )
 def test_inside_is_a_distance_of_at_most_the_tolerance(tmp_path, published, off, tolerance, inside):
     scores = ours(tmp_path, "dann", 1.0, seeds=1)
-    (row,) = reproduce.beside(
+    (row,) = reproduce.compared_rows(
         published({"value": repr(float(scores.mean() + off)), "tolerance": tolerance}), tmp_path, "paper"
     )
     assert row["inside"] is inside
@@ -84,7 +84,7 @@ def test_a_mean_is_over_the_cells_of_its_strategy(tmp_path, published):
     ]
     ours(tmp_path, "joint", 0.0)
     mean = {"source": "mean", "target": "mean"}
-    rows = reproduce.beside(
+    rows = reproduce.compared_rows(
         published({}, {"source": "drawn"}, mean, {"strategy": "joint"}), tmp_path, "paper"
     )
     assert rows[2]["ours"] == pytest.approx(np.mean(means)) and rows[2]["cell"]["source"] == "mean"
@@ -95,7 +95,7 @@ def test_a_selection_rule_is_compares_and_an_arm_that_it_cannot_choose_for_says_
     ours(tmp_path, "scratch", 1.0, source=None, peak=200)
     rows = published({}, {"strategy": "scratch", "source": ""})
     last, by_oracle, by_source = (
-        reproduce.beside(rows, tmp_path, "paper", rule) for rule in ("last", "oracle", "source_val")
+        reproduce.compared_rows(rows, tmp_path, "paper", rule) for rule in ("last", "oracle", "source_val")
     )
     assert [[row["selection"] for row in made] for made in (last, by_oracle, by_source)] == [
         ["last"] * 2,
@@ -104,13 +104,13 @@ def test_a_selection_rule_is_compares_and_an_arm_that_it_cannot_choose_for_says_
     ]
     assert all(best["ours"] > end["ours"] for best, end in zip(by_oracle, last, strict=True))
     assert by_source[1] == last[1]
-    with pytest.raises(Refused, match="line 2: .*strategy=dann .*: snd: "):
-        reproduce.beside(rows, tmp_path, "paper", "snd")  # these runs kept no label-free value
+    with pytest.raises(RequestError, match="line 2: .*strategy=dann .*: snd: "):
+        reproduce.compared_rows(rows, tmp_path, "paper", "snd")  # these runs kept no label-free value
 
 
 def test_items_in_groups_count_once_each_and_are_no_more_evidence_than_their_groups(tmp_path, published):
     scores = ours(tmp_path, "dann", 1.0, group_size=10)
-    (row,) = reproduce.beside(published({}), tmp_path, "paper")
+    (row,) = reproduce.compared_rows(published({}), tmp_path, "paper")
     assert row["ours"] == pytest.approx(scores.mean())
     assert row["ci"][1] - row["ci"][0] > np.diff(estimate(scores).interval(0.05))[0]
 
@@ -118,13 +118,13 @@ def test_items_in_groups_count_once_each_and_are_no_more_evidence_than_their_gro
 def test_what_the_sweep_did_not_ask_for_is_no_part_of_it(tmp_path, published):
     scores = ours(tmp_path, "dann", 1.0)
     write_runs(tmp_path, "dann", 0.0, consumed={"trainer": {"steps": 999}})  # the same cell from elsewhere
-    (row,) = reproduce.beside(published({}), tmp_path, "paper")
+    (row,) = reproduce.compared_rows(published({}), tmp_path, "paper")
     assert row["ours"] == pytest.approx(scores.mean())
 
 
 def test_a_cell_without_a_result_is_a_miss(tmp_path, published):
     write_plan(tmp_path, "paper", [write_run(tmp_path, "dann", 0, 1.0, status="failed", reason="memory")])
-    (row,) = reproduce.beside(published({}), tmp_path, "paper")
+    (row,) = reproduce.compared_rows(published({}), tmp_path, "paper")
     assert (row["ours"], row["ci"], row["inside"]) == (None, None, False)
     reproduce.print_table([row])
 
@@ -142,7 +142,7 @@ def test_a_cell_without_a_result_is_a_miss(tmp_path, published):
     ],
 )
 def test_a_wrong_line_is_refused_with_its_number(published, row, said):
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RequestError, match=said):
         published(row)
 
 
@@ -150,7 +150,7 @@ def test_a_wrong_line_is_refused_with_its_number(published, row, said):
 def test_a_missing_column_is_named(published, column):
     header = list(reproduce.COLUMNS)
     header.remove(column)
-    with pytest.raises(Refused, match=f"column {column} is missing; needed: source,target,"):
+    with pytest.raises(RequestError, match=f"column {column} is missing; needed: source,target,"):
         published({}, header=tuple(header))
 
 
@@ -166,17 +166,17 @@ def test_a_missing_column_is_named(published, column):
 def test_a_line_that_is_no_cell_of_the_experiment_is_refused(published, row, said):
     cell = {key: ROW[key] for key in reproduce.CELL} | {"label_budget": 10, "protocol": "inductive"}
     reproduce.check_cells(published({}), [(cell, 300)])
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(RequestError, match=said):
         reproduce.check_cells(published(row), [(cell, 300)])
 
 
 def test_a_cell_that_the_sweep_has_not_or_has_in_two_variants_is_refused(tmp_path, published):
     ours(tmp_path, "dann", 1.0)
-    with pytest.raises(Refused, match="line 2: .*the sweep has no such cell"):
-        reproduce.beside(published({"strategy": "dan"}), tmp_path, "paper")
+    with pytest.raises(RequestError, match="line 2: .*the sweep has no such cell"):
+        reproduce.compared_rows(published({"strategy": "dan"}), tmp_path, "paper")
     ours(tmp_path, "dann", 1.0, consumed={"trainer": {"steps": 999}})
-    with pytest.raises(Refused, match="line 2: .*the sweep has 2 variants of it"):
-        reproduce.beside(published({}), tmp_path, "paper")
+    with pytest.raises(RequestError, match="line 2: .*the sweep has 2 variants of it"):
+        reproduce.compared_rows(published({}), tmp_path, "paper")
 
 
 @pytest.mark.parametrize(
@@ -264,11 +264,11 @@ def test_two_strategies_of_the_surf_table_on_one_task(data_root, tmp_path, monke
 
 
 def test_the_published_tables_can_be_read_and_their_strategies_are_there():
-    from transferscope.catalog import shelves
+    from transferscope.catalog import registry
 
     for name in reproduce.reproducible():
         rows = reproduce.read_published(reproduce.table_of(name))
-        assert {row.cell["strategy"] for row in rows} <= shelves.shelf("strategy").keys()
+        assert {row.cell["strategy"] for row in rows} <= registry.shelf("strategy").keys()
 
 
 MADE = sorted(Path(__file__).parents[2].glob("experiments/*/results/reproduced.json"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transferscope.catalog import shelves
+from transferscope.catalog import registry
 from transferscope.cli.main import main
 from transferscope.store import record
 
@@ -38,19 +38,19 @@ def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
     assert record.read_record(folder)["status"] in ("done", "collapsed")
 
 
-@pytest.mark.parametrize(("name", "path"), shelves.shelf("strategy").items())
+@pytest.mark.parametrize(("name", "path"), registry.choices("strategy").items())
 def test_every_strategy_names_its_idea_its_paper_and_its_equation(name: str, path: Path) -> None:
     described, *rest = path.read_text().splitlines()
     assert described.startswith("# ") and described[2:3].isupper() and not described.endswith(".")
-    assert rest[0].removeprefix("# idea: ") in shelves.IDEAS
+    assert rest[0].removeprefix("# idea: ") in registry.IDEAS
     assert re.search(r"^# compared: [a-z].*[^.]$", path.read_text(), re.M), (
         "what its numbers were held against, or that nothing is needed"
     )
     if rest[1].startswith("# paper: "):
         assert re.search(r" \d{4}, [A-Z].+, ", rest[1]), "authors year, title, venue"
     else:
-        assert shelves.idea(path) in ("baselines", "frozen features")
-    equation = shelves.class_docstring(shelves.value(path, "_target_")).split("\n\n")[0]
+        assert registry.idea(path) in ("baselines", "frozen features")
+    equation = registry.class_docstring(registry.value(path, "_target_")).split("\n\n")[0]
     assert re.search(r"\bmin\b|\bmax\b|=|←", equation), "the docstring of its class begins with the equation"
 
 

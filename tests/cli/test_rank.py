@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from transferscope import distances
-from transferscope.catalog import shelves
+from transferscope.catalog import registry
 from transferscope.cli import rank as verb
-from transferscope.cli.main import VERBS, main
+from transferscope.cli.main import COMMANDS, main
 from transferscope.comparison.compare import compare
 from transferscope.store import record
 from transferscope.training import source_ranking
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def choices(tmp_path: Path) -> Path:
     """A user's shelf of two features and two classes: `near` and `far` differ from `here` by a shift. Beside
     it, in `poisoned`, the same domains with another test part of `here`."""
 
@@ -86,10 +86,10 @@ def test_every_number_of_every_source_is_there(store: Path, capsys: pytest.Captu
 
 
 def test_the_nearer_source_comes_first_in_every_distance(
-    shelf: Path, store: Path, capsys: pytest.CaptureFixture
+    choices: Path, store: Path, capsys: pytest.CaptureFixture
 ) -> None:
     found = predicted(
-        "target=here", "source=far,near", "--config-dir", str(shelf), store=store, capsys=capsys
+        "target=here", "source=far,near", "--config-dir", str(choices), store=store, capsys=capsys
     )
     far, near = found["sources"]
     assert (far["source"], near["source"]) == ("far", "near")
@@ -99,7 +99,7 @@ def test_the_nearer_source_comes_first_in_every_distance(
     assert near["scores"]["leep"] > far["scores"]["leep"]
 
 
-def test_nothing_of_the_test_part_is_read(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_nothing_of_the_test_part_is_read(choices: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
     rows = [
         predicted(
             "target=here",
@@ -110,7 +110,7 @@ def test_nothing_of_the_test_part_is_read(shelf: Path, store: Path, capsys: pyte
             store=store,
             capsys=capsys,
         )["sources"][0]
-        for folder in (shelf, shelf.parent / "poisoned")
+        for folder in (choices, choices.parent / "poisoned")
     ]
     for row in rows:
         del row["source_seconds"]
@@ -173,14 +173,16 @@ def test_a_changed_function_does_not_find_its_old_values(
 
 
 def test_changed_data_do_not_find_their_old_values(
-    shelf: Path, store: Path, capsys: pytest.CaptureFixture
+    choices: Path, store: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    for folder in (shelf, shelf.parent / "poisoned"):
+    for folder in (choices, choices.parent / "poisoned"):
         predicted("target=here", "source=near", "--config-dir", str(folder), store=store, capsys=capsys)
     assert len({one["consumed"]["target"]["digest"] for one in record.read_predictions(store)}) == 2
 
 
-def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: pytest.CaptureFixture) -> None:
+def test_pairs_are_those_of_the_stores_runs(
+    choices: Path, store: Path, capsys: pytest.CaptureFixture
+) -> None:
     """From the runs to the ranking: every source and target, each at its budgets, on one footing, and nothing
     twice."""
     quick = [
@@ -206,25 +208,25 @@ def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: py
                     f"strategy={strategy}",
                     f"label_budget={budget}",
                 ]
-                assert main(["run", *cell, *quick, f"hydra.searchpath=[file://{shelf}]"]) == 0
-    pairs = ["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]
-    told = []
+                assert main(["run", *cell, *quick, f"hydra.searchpath=[file://{choices}]"]) == 0
+    pairs = ["--pairs", f"store={store}", "--config-dir", str(choices), "--format", "json"]
+    expected = []
     for _ in range(2):
         capsys.readouterr()
         assert verb.main(pairs) == 0
-        told.append(json.loads(capsys.readouterr().out))
+        expected.append(json.loads(capsys.readouterr().out))
     assert [(one["target"], one["label_budget"],
-        [row["source"] for row in one["sources"]]) for one in told[0]] == [
+        [row["source"] for row in one["sources"]]) for one in expected[0]] == [
         ("far", 2, ["near"]), ("far", 5, ["near"]), ("here", 2, ["far", "near"]),
         ("here", 5, ["far", "near"]),
     ]  # fmt: skip
     assert (
-        told[0] == told[1]
-        and {one["seed"] for one in told[0]} == {1}
-        and len({one["items"]["source"] for one in told[0]}) == 1
+        expected[0] == expected[1]
+        and {one["seed"] for one in expected[0]} == {1}
+        and len({one["items"]["source"] for one in expected[0]}) == 1
     )
     assert all(
-        row["source_seconds"] == 0 for one in told[0] for row in one["sources"]
+        row["source_seconds"] == 0 for one in expected[0] for row in one["sources"]
     )  # the runs had trained the models
     assert sorted(one["kind"] for one in record.read_predictions(store)) == ["distances"] * 3 + ["scores"] * 6
     for one in compare(store).rankings:
@@ -234,7 +236,7 @@ def test_pairs_are_those_of_the_stores_runs(shelf: Path, store: Path, capsys: py
         assert one.conclusion.startswith("Too few to claim anything: 3 pairs of 3 domains")
 
 
-@pytest.mark.parametrize("name", shelves.shelf("backbone"))
+@pytest.mark.parametrize("name", registry.choices("backbone"))
 def test_runs_of_every_backbone_can_be_paired(name: str, tmp_path: Path) -> None:
     with verb.composed([["target=blobs", "source=blobs_shifted", f"backbone={name}"]], None) as [config]:
         source_ranking._check_data(tmp_path, {"config": plain(config), "fingerprint": name})
@@ -243,7 +245,7 @@ def test_runs_of_every_backbone_can_be_paired(name: str, tmp_path: Path) -> None
 def test_pairs_of_a_store_without_runs_are_refused(
     store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(VERBS, "rank", "")
+    monkeypatch.setitem(COMMANDS, "rank", "")
     for words, part in (
         ([f"store={store}"], "holds no run that has a source"),
         ([f"store={store}", "seed=1"], "seed=1: with --pairs"),
@@ -281,21 +283,21 @@ def test_without_labels_there_are_distances_and_no_scores(store: Path, capsys: p
 
 
 def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(
-    shelf: Path, store: Path, capsys: pytest.CaptureFixture
+    choices: Path, store: Path, capsys: pytest.CaptureFixture
 ) -> None:
     """By itself and from a transductive run; with its labels permuted it is the same prediction."""
     rows = []
     for name, permuted in (("all_here", False), ("permuted_here", True)):
-        with np.load(shelf / "domain" / "here.npz") as here:
+        with np.load(choices / "domain" / "here.npz") as here:
             labels = np.random.default_rng(0).permutation(here["labels"]) if permuted else here["labels"]
-            np.savez(shelf / "domain" / f"{name}.npz", inputs=here["inputs"], labels=labels)
-        (shelf / "domain" / f"{name}.yaml").write_text(
+            np.savez(choices / "domain" / f"{name}.npz", inputs=here["inputs"], labels=labels)
+        (choices / "domain" / f"{name}.yaml").write_text(
             "# Tested on as a whole\n_target_: transferscope.data.arrays.load\npath: "
-            f"{shelf}/domain/{name}.npz\ninputs: inputs\n"
+            f"{choices}/domain/{name}.npz\ninputs: inputs\n"
             "labels: labels\nwhole: true\n"
         )
         found = predicted(
-            f"target={name}", "source=near", "--config-dir", str(shelf), store=store, capsys=capsys
+            f"target={name}", "source=near", "--config-dir", str(choices), store=store, capsys=capsys
         )
         rows += [{**found["sources"][0], "source_seconds": 0}]
         assert found["label_budget"] == 0 and found["items"] == {
@@ -320,9 +322,11 @@ def test_a_target_tested_on_as_a_whole_shows_its_inputs_and_no_label(
         f"store={store}",
     ]
     for strategy in ("dann", "source_only"):
-        assert main(["run", *SMALL, *cell, f"strategy={strategy}", f"hydra.searchpath=[file://{shelf}]"]) == 0
+        assert (
+            main(["run", *SMALL, *cell, f"strategy={strategy}", f"hydra.searchpath=[file://{choices}]"]) == 0
+        )
     capsys.readouterr()
-    assert verb.main(["--pairs", f"store={store}", "--config-dir", str(shelf), "--format", "json"]) == 0
+    assert verb.main(["--pairs", f"store={store}", "--config-dir", str(choices), "--format", "json"]) == 0
     [pair] = json.loads(capsys.readouterr().out)
     assert pair["sources"][0]["features"] == row["features"] and pair["sources"][0]["source_seconds"] == 0
     [ranking] = compare(store, baseline="source_only", protocol="both").rankings
@@ -347,11 +351,11 @@ def test_one_label_a_class_gives_a_reason_for_what_is_missing(
 
 
 def test_the_table_fits_and_marks_the_first(
-    shelf: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    choices: Path, store: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert (
-        verb.main([*SMALL, "target=here", "source=far,near", f"store={store}", "--config-dir", str(shelf)])
+        verb.main([*SMALL, "target=here", "source=far,near", f"store={store}", "--config-dir", str(choices)])
         == 0
     )
     text = capsys.readouterr().out
@@ -385,7 +389,7 @@ def test_a_wrong_request_is_one_line_and_status_2(
     capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(VERBS, "rank", "")
+    monkeypatch.setitem(COMMANDS, "rank", "")
     assert main(["rank", *SMALL, f"store={store}", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and all(part in error for part in parts)

@@ -1,5 +1,5 @@
-"""What stands on a shelf, and what its files say of it. Reads yamls and sources, imports none of them: that
-would take seconds of torch."""
+"""The choices of each kind (strategies, domains, distances, ...), and what their files say. Reads yamls and
+sources, imports none of them: that would take seconds of torch."""
 
 import ast
 import re
@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transferscope.catalog import yamls
-from transferscope.errors import Refused
+from transferscope.errors import RequestError
 
-SHELVES = {
+GROUPS = {
     "strategies": "strategy",
     "domains": "domain",
     "backbones": "backbone",
@@ -21,7 +21,7 @@ MODULES = (
     "distances",
     "transferability",
     "validators",
-)  # shelves of functions: being a file of the folder is being on it
+)  # of functions: being a file of the folder is being registered
 IDEAS = (
     "baselines",
     "frozen features",
@@ -36,12 +36,13 @@ IDEAS = (
 )
 
 
-def shelf(group: str, config_dir: str | None = None) -> dict[str, Path]:
+def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
     """The yaml of every choice, by name. Of equal names the project's own holds, as in Hydra's search
     path."""
     if config_dir is not None and not Path(config_dir).is_dir():
-        raise Refused(
-            f"--config-dir {config_dir}: no such folder; give one with shelves (strategy/, domain/, "
+        raise RequestError(
+            f"--config-dir {config_dir}: no such folder; give one that holds config groups (strategy/, "
+            "domain/, "
             "...) in "
             "it"
         )
@@ -55,7 +56,7 @@ def shelf(group: str, config_dir: str | None = None) -> dict[str, Path]:
 
 
 def functions(module: str) -> dict[str, Path]:
-    """The source of every function of a shelf of functions, by name."""
+    """The source of every function of a kind, by name."""
     return {path.stem: path for path in sorted((Path(__file__).parents[1] / module).glob("[a-z]*.py"))}
 
 
