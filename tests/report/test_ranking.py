@@ -78,7 +78,7 @@ def test_it_tells_the_conclusion_and_every_number(comparison):
     )
     for point in found.points:
         value = f"{point.values['inputs/mmd']:.3g}".replace("-", "−")
-        assert f"{point.source} → {point.target}" in told and f">{value}<" in expected
+        assert f"{point.source} → {point.target}" in expected and f">{value}<" in expected
         assert formatting.signed(point.delta, "accuracy") in expected
 
 

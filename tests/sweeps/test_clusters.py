@@ -302,7 +302,7 @@ def test_a_sweep_on_slurm_survives_a_cancelled_job_and_goes_on_by_the_same_comma
         until(
             lambda: len(record.run_folders(store)) == 4 and len(running(store)) == 2,
             180,
-            "four runs done and two waiting were told",
+            "four runs done and two waiting were expected",
         )
         watch = subprocess.Popen(
             [*transferscope, "status", str(store), "--watch"], stdout=subprocess.PIPE, text=True

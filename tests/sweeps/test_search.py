@@ -306,7 +306,7 @@ def test_the_report_shows_what_tuning_was_worth(finished: Path, copied: Path) ->
     assert f'<td class="r">{np.mean(scores):.3f}</td>' in section  # the best of one
     assert (
         "accuracy on the part of the label budget that is set aside" in section
-        and "told best of so many trials" in section
+        and "expected best of so many trials" in section
     )
     record.plan_path(copied, "mine").unlink()
     assert '<section id="search"' not in page.render(compare(copied))
