@@ -71,6 +71,7 @@ def _foot(target: Target, views: Sequence[View], settings: dict) -> str:
     margin = formatting.margin(settings["margin"], settings["metric"])
     text = f"Thick: {level} interval of the cell alone. Thin, and in brackets: widened for the family; such "
     text += f"intervals {holds(settings)}. Lines: no difference, margin ±{margin}. n: seeds × items."
+    text += " Arrows: it goes on." * any(any(target.axis.beyond(view.cell.ci_simultaneous)) for view in views)
     return "\n".join(wrapped(line, WIDE - 0.2, SIZE - 0.5) for line in (text, *stamps(views, settings)))
 
 

@@ -46,7 +46,8 @@ def _budget_words(settings: dict) -> str:
     level, margin = formatting.level(settings["alpha"]), formatting.margin(settings["margin"], metric)
     turned = "" if formatting.in_points(metric) else ", a loss with its sign turned"
     text = f"Across: labels a class. Above: mean scores{turned}. Below: Δ with the {level} interval of each "
-    return text + f"cell alone; grey area: at all budgets at once; level band: margin ±{margin}."
+    text += f"cell alone; grey area: at all budgets at once; level band: margin ±{margin}. What reaches the "
+    return text + "edge of a panel goes on."
 
 
 def curves(target: Target, source: Source, views: Sequence[View], settings: dict) -> Figure:

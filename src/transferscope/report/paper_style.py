@@ -1,6 +1,7 @@
 """What the figures for a paper have in common: style, marks, and the words around them."""
 
 import contextlib
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -48,14 +49,22 @@ def style() -> Iterator[None]:
         yield
 
 
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks lines at a space, and after the underscores that hold names together."""
+
+    wordsep_re = re.compile(r"( +|[^ _]*_+)")
+
+
 @cache
 def wrapped(text: str, inches: float, size: float = SIZE, weight: str = "normal") -> str:
-    """A text, which may come from a record, in as many lines as its width needs."""
+    """A text, which may come from a record, in as many lines as its width needs. A number stays with what
+    it counts."""
     text = str(printable(text))
     font = FontProperties(size=size, weight=weight)
     width = text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
     letters = max(4, int(0.93 * len(text) * inches / width)) if width > inches else len(text) + 1
-    return "\n".join(textwrap.wrap(text, letters) or [""])
+    lines = _Wrapper(letters).wrap(re.sub(r"(?<=\d) (?=\w)", "\u00a0", text))
+    return "\n".join(lines).replace("\u00a0", " ")
 
 
 def mark(axes: Axes, x: float, y: float, verdict: str, size: float = 4.5, **more) -> None:
