@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -61,17 +62,17 @@ def _planned(target: Target, settings: dict) -> Iterator[tuple[list[str], Callab
     """(words of the file's name, what draws a piece, pieces) of each figure of a target."""
     if target.views:
         pieces = _pieces(target.views, fits)
-        yield ["verdicts", target.name], lambda views: forest(target, views, settings), pieces
+        yield ["verdicts", target.name], partial(forest, target, settings=settings), pieces
     for source in (source for source in target.sources if source.views):
-        place, told = [target.name, source.name or "no-source"], (target, source)
+        place = [target.name, source.name or "no-source"]
         if len({view.cell.label_budget for view in target.views}) > 1:
             pieces = _pieces(
                 [line for line in source.lines if line.views], lambda some: len(some) <= MOST_BUDGETS
             )
-            yield ["budgets", *place], lambda lines, told=told: budgets(*told, lines, settings), pieces
+            yield ["budgets", *place], partial(budgets, target, source, settings=settings), pieces
         if views := [view for view in source.views if view.curves]:
             pieces = _pieces(views, lambda some: len(some) <= MOST_CURVES)
-            yield ["curves", *place], lambda views, told=told: curves(*told, views, settings), pieces
+            yield ["curves", *place], partial(curves, target, source, settings=settings), pieces
 
 
 def _pieces(items: Sequence, fits: Callable[[Sequence], bool]) -> list[Sequence]:

@@ -107,8 +107,8 @@ def _row(axes: Axes, target: Target, at: float, label: str, view: View | None) -
             axes.plot(bounds, [at, at], color=TONES[cell.verdict], lw=width, gid=f"{view.id}-{name}")
             _cut(axes, target.axis, bounds, at, TONES[cell.verdict])
     mark(axes, cell.delta, at, cell.verdict, gid=f"{view.id}-delta")
-    bounds = formatting.interval(cell.ci_simultaneous, cell.metric)
-    _beside(axes, at, f"{formatting.signed(cell.delta, cell.metric)} {bounds}", COLUMNS["value"])
+    told = formatting.interval(cell.ci_simultaneous, cell.metric)
+    _beside(axes, at, f"{formatting.signed(cell.delta, cell.metric)} {told}", COLUMNS["value"])
     _beside(axes, at, cell.verdict, COLUMNS["verdict"], color=TONES[cell.verdict])
     _beside(axes, at, f"{cell.seeds} × {cell.items}", COLUMNS["data"], ha="right")
 

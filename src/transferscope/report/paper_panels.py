@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +28,11 @@ from transferscope.report.paper_style import (
 )
 
 HEIGHT, LEFT = 0.85, 0.52  # inches: of an axis, and at its left
-BASELINE = {"color": "#999999", "ls": "--", "lw": 1.0}  # over the strategy, so that equal lines are both seen
+BASELINE: dict[str, Any] = {
+    "color": "#999999",
+    "ls": "--",
+    "lw": 1.0,
+}  # over the strategy, so that equal lines are both seen
 
 
 def budgets(target: Target, source: Source, lines: Sequence[Line], settings: dict) -> Figure:
@@ -82,7 +87,11 @@ def _grid(
     figure = Figure(figsize=(width, whole))
     figure.text(0.1 / width, 1 - 0.07 / whole, head, size=TITLE, weight="bold", va="top")
     figure.text(0.1 / width, 0.06 / whole, foot, size=SIZE - 0.5, va="bottom", linespacing=1.3)
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, key_top / whole), "borderaxespad": 0.0}
+    place: dict[str, Any] = {
+        "loc": "upper center",
+        "bbox_to_anchor": (0.5, key_top / whole),
+        "borderaxespad": 0.0,
+    }
     figure.legend(handles=key, ncols=across, borderpad=0.0, **place)
     edges = {
         "left": LEFT / width,
@@ -106,7 +115,7 @@ def _key(views: Sequence[View]) -> list[Line2D]:
     shown = {view.cell.verdict for view in views}
     for verdict in (verdict for verdict in words.VERDICTS if verdict in shown):
         face = "white" if verdict == "undecided" else TONES[verdict]
-        shape = {"marker": MARKS[verdict], "mec": TONES[verdict], "mfc": face}
+        shape: dict[str, Any] = {"marker": MARKS[verdict], "mec": TONES[verdict], "mfc": face}
         lines.append(Line2D([], [], ls="", ms=4.5, label=verdict, **shape))
     return lines
 
@@ -145,7 +154,7 @@ def _differences(axes: Axes, target: Target, line: Line, metric: str) -> None:
 
 
 def _curve(axes: Axes, target: Target, view: View) -> None:
-    own = {"color": TONES[view.cell.verdict], "lw": 1.4}
+    own: dict[str, Any] = {"color": TONES[view.cell.verdict], "lw": 1.4}
     for arm, how in (("strategy", own), ("baseline", BASELINE)):
         if not (line := view.curves["lines"][arm]):
             continue
@@ -160,7 +169,7 @@ def _curve(axes: Axes, target: Target, view: View) -> None:
     axes.set_xlim(target.curve_steps.lo, target.curve_steps.hi)
     axes.set_xticks(target.curve_steps.ticks, [f"{step:g}" for step in target.curve_steps.ticks])
     for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
-        label.set_ha(side)
+        label.set_horizontalalignment(side)
 
 
 def _at(target: Target) -> list:

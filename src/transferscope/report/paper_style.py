@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ SIZE, TITLE = 6.5, 8.0  # points
 MARKS = {"positive": "^", "negative": "v", "equivalent": "s", "undecided": "o"}  # the last one is hollow
 TONES = {"positive": "#0072b2", "negative": "#d55e00", "equivalent": "#009e73", "undecided": "#5f5f5f"}
 PALE, BASE = "#dddddd", "#777777"  # margin and areas; the baseline
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
     "font.size": SIZE,
@@ -69,7 +70,13 @@ def wrapped(text: str, inches: float, size: float = SIZE, weight: str = "normal"
 
 def mark(axes: Axes, x: float, y: float, verdict: str, size: float = 4.5, **more) -> None:
     face = "white" if verdict == "undecided" else TONES[verdict]
-    shape = {"marker": MARKS[verdict], "ms": size, "mec": TONES[verdict], "mfc": face, "mew": 0.9}
+    shape: dict[str, Any] = {
+        "marker": MARKS[verdict],
+        "ms": size,
+        "mec": TONES[verdict],
+        "mfc": face,
+        "mew": 0.9,
+    }
     axes.plot([x], [y], ls="", zorder=4, clip_on=False, **shape, **more)
 
 
