@@ -1,4 +1,5 @@
-"""Draw which package imports which, from the sources: python docs/draw_architecture.py FILE.svg (`make docs`).
+"""Draw which package imports which, from the sources: python docs/draw_architecture.py FILE.svg (`make
+docs`).
 
 A package stands above all that it imports. An arrow that others imply is left out: cli imports store, but so
 does comparison, which cli imports.
@@ -97,7 +98,8 @@ def _from_to(start: tuple[float, float], end: tuple[float, float]) -> tuple[floa
     return start[0] + WIDTH / 2, start[1] + HEIGHT, end[0] + WIDTH / 2, end[1] - 3
 
 
-HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">
+HEAD = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"
+viewBox="0 0 {width} {height}">
 <title>Packages of transferscope: each imports only what stands below it</title>
 <style>
 text {{ font: 14px sans-serif; text-anchor: middle; fill: #1b1f24 }}

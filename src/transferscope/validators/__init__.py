@@ -26,6 +26,13 @@ def label_free() -> dict[str, Callable]:
 
 
 @cache
+def from_source_losses() -> dict[str, Callable]:
+    """Those that weight the losses of held-out source items: `compare` reads them of runs that stored their
+    features."""
+    return {name: f for name, f in available().items() if set(needs(f)) == {"losses", "weights"}}
+
+
+@cache
 def needs(validator: Callable) -> list[str]:
     """The names of the arguments that a validator cannot do without."""
     return [name for name, p in inspect.signature(validator).parameters.items() if p.default is p.empty]
