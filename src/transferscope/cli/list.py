@@ -26,7 +26,7 @@ are grouped by idea; in a pipe each is one whole line, for grep.
 
   --config-dir DIR   a folder with shelves of your own (strategy/, domain/, ...),
                      as for `transferscope run`
-  --format markdown  of strategies: the page docs/strategies.md, with equations,
+  --format markdown  of strategies: the page docs/reference/strategies.md, with equations,
                      keys, published and reproduced numbers
 """
 SHORT = {
@@ -38,7 +38,7 @@ SHORT = {
 }
 LEGEND = (
     "sees: S source, T target, x inputs, y labels, M a model trained on the source. Papers, equations, "
-    "keys: docs/strategies.md"
+    "keys: docs/reference/strategies.md"
 )
 
 

@@ -1,9 +1,11 @@
-"""docs/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments that hold
-numbers of it."""
+"""docs/reference/strategies.md: every strategy of the shelf, from its yaml, its class and the experiments
+that hold numbers of it."""
 
 import ast
 import csv
 import json
+import re
+import textwrap
 from itertools import groupby
 from pathlib import Path
 
@@ -33,6 +35,7 @@ STARTS = {
     "weights": "the backbone's own weights",
     "source": "a model trained on the source",
 }
+COLUMNS = 100  # of prose
 WITHOUT = "; with `source=null`, the backbone's own weights"
 
 
@@ -47,19 +50,29 @@ def page(choices: dict[str, Path]) -> str:
         f"## {idea[0].upper()}{idea[1:]}\n\n" + "\n".join(section(name, choices[name]) for name in names)
         for idea, names in groups
     )
-    return "\n".join([TOP, contents, "", *sections])
+    return "\n".join([prose(TOP), "", contents, "", *sections])
+
+
+def prose(text: str) -> str:
+    """Paragraphs, filled anew. A line never begins with what Markdown takes for a list or a heading."""
+    held = re.sub(r"\s+(?=([-+*>#]|\d+[.)])\s)", "\N{NO-BREAK SPACE}", text)
+    filled = (
+        textwrap.fill(part, COLUMNS, break_long_words=False, break_on_hyphens=False)
+        for part in re.split(r"\n\s*\n", held.strip())
+    )
+    return "\n\n".join(filled).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def section(name: str, path: Path) -> str:
     """One strategy: what it is, its paper, equation, facts, keys and numbers."""
     target = shelves.value(path, "_target_")
     equation, _, notes = shelves.class_docstring(target).partition("\n\n")
-    parts = [f"### {name}", shelves.describe(path) + "."]
+    parts = [f"### {name}", prose(shelves.describe(path) + ".")]
     if paper := shelves.header(path, "paper"):
-        parts.append(f"Paper: {paper}.")
+        parts.append(prose(f"Paper: {paper}."))
     if compared := shelves.header(path, "compared"):
-        parts.append(f"Compared: {compared}.")
-    parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
+        parts.append(prose(f"Compared: {compared}."))
+    parts += [f"```text\n{equation}\n```", prose(notes), prose(facts(path, target))]
     if keys := [
         line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(TOLD_ONCE)
     ]:
@@ -95,7 +108,7 @@ def numbers(name: str) -> str:
         rows = [row for row in reproduction(folder) if row["cell"]["strategy"] == name]
         means = [row for row in rows if row["cell"]["source"] == "mean"]
         lines += [
-            [f"[{folder.name}](../experiments/{folder.name})", *line(row, rows)] for row in means or rows
+            [f"[{folder.name}](../../experiments/{folder.name})", *line(row, rows)] for row in means or rows
         ]
     head = ["experiment", "task", "labels a class", "backbone", "published", "ours", "95 % interval", ""]
     return (
