@@ -25,7 +25,7 @@ docs: $(READY)
 	$(BIN)/transferscope list strategies --format markdown > docs/reference/strategies.new && mv docs/reference/strategies.new docs/reference/strategies.md
 
 site: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
