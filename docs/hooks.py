@@ -46,7 +46,10 @@ def outside(link: re.Match, folder: Path) -> str:
 def commands() -> str:
     """The help of every verb, as the terminal shows it."""
     texts = {verb: importlib.import_module(f"transferscope.cli.{verb}").HELP.strip() for verb in VERBS}
-    sections = [f"## {verb}\n\n{VERBS[verb].capitalize()}.\n\n{fenced(text)}" for verb, text in texts.items()]
+    sections = [
+        f"## {verb}\n\n{VERBS[verb][0].upper()}{VERBS[verb][1:]}.\n\n{fenced(text)}"
+        for verb, text in texts.items()
+    ]
     return "\n\n".join([fenced(USAGE.strip()), *sections])
 
 
