@@ -23,13 +23,10 @@ FENCE = re.compile(r"^(```.*?^```)$", re.MULTILINE | re.DOTALL)
 
 def on_page_markdown(markdown: str, page, config, files) -> str:
     """mkdocs calls this for every page."""
-    written = ASKED.sub(lambda asked: WRITERS[asked[1]](), markdown)
     folder = Path(page.file.abs_src_path).parent
-    parts = FENCE.split(written)  # code and text in turn
-    return "".join(
-        part if part.startswith("```") else LINK.sub(lambda link: outside(link, folder), part)
-        for part in parts
-    )
+    parts = FENCE.split(ASKED.sub(lambda asked: WRITERS[asked[1]](), markdown))  # text and code in turn
+    parts[::2] = [LINK.sub(lambda link: outside(link, folder), text) for text in parts[::2]]
+    return "".join(parts)
 
 
 def outside(link: re.Match, folder: Path) -> str:
@@ -45,12 +42,11 @@ def outside(link: re.Match, folder: Path) -> str:
 
 def commands() -> str:
     """The help of every verb, as the terminal shows it."""
-    texts = {verb: importlib.import_module(f"transferscope.cli.{verb}").HELP.strip() for verb in VERBS}
-    sections = [
-        f"## {verb}\n\n{VERBS[verb][0].upper()}{VERBS[verb][1:]}.\n\n{fenced(text)}"
-        for verb, text in texts.items()
-    ]
-    return "\n\n".join([fenced(USAGE.strip()), *sections])
+    sections = [fenced(USAGE.strip())]
+    for verb, line in VERBS.items():
+        text = importlib.import_module(f"transferscope.cli.{verb}").HELP.strip()
+        sections.append(f"## {verb}\n\n{line[0].upper()}{line[1:]}.\n\n{fenced(text)}")
+    return "\n\n".join(sections)
 
 
 def keys() -> str:
