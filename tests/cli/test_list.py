@@ -186,7 +186,8 @@ def test_what_no_file_says_is_a_question_mark_and_null(tmp_path, capsys):
 def test_the_page_of_strategies_is_what_the_files_give_now(capsys):
     """Else: make docs."""
     assert main(["list", "strategies", "--format", "markdown"]) == 0
-    assert capsys.readouterr().out == (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
+    page = Path(__file__).parents[2] / "docs" / "reference" / "strategies.md"
+    assert capsys.readouterr().out == page.read_text()
 
 
 COLUMNS = (
@@ -226,7 +227,7 @@ def test_the_page_holds_equation_and_keys():
 
 
 def test_before_a_reproduction_the_page_shows_what_was_published(experiment):
-    place = "| [digits](../experiments/digits)"
+    place = "| [digits](../../experiments/digits)"
     assert strategy_page.numbers("dann").splitlines()[2:] == [
         f"{place} | mean of 2 | 0 | lenet | 0.934 |  |  | not reproduced yet |"
     ]

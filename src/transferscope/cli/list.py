@@ -38,8 +38,8 @@ choice is one line for grep:
 
   transferscope list strategies --format json | jq -c '.[]' | grep moment
 
-Only strategies have markdown: it is the page docs/strategies.md, with
-equations, keys, published and reproduced numbers.
+Only strategies have markdown: it is the page docs/reference/strategies.md,
+with equations, keys, published and reproduced numbers.
 """
 FORMATS = ("table", "json", "markdown")
 WIDEST, NARROWEST = 80, 60  # columns of a table
@@ -49,7 +49,8 @@ SHORT = {"source_inputs": "Sx", "source_labels": "Sy", "target_inputs": "Tx", "t
 INPUTS = {"uint8": "images", "float32": "arrays"}
 LEGEND = (
     "The letters before the paper say what a strategy sees: S is the source, T is the target, x are inputs, "
-    "y are labels, and M is a model that was trained on the source. The page docs/strategies.md has the "
+    "y are labels, and M is a model that was trained on the source. The page docs/reference/strategies.md "
+    "has the "
     "papers, equations and keys."
 )
 UNKNOWN = "A ? means that transferscope found no source file in which the strategy's class declares `sees`."

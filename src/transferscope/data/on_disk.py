@@ -1,8 +1,8 @@
 """Pictures that stay on disk: one file of decoded pixels, read by index into the batch that asks.
 
 No worker processes and nothing read ahead: a batch costs one read an item from a file that needs no decoding,
-which is what indexing a tensor costs while the system has the file in its own cache (docs/speed.md). The file
-is read, not mapped: mapped pages would count as the process's."""
+which is what indexing a tensor costs while the system has the file in its own cache
+(docs/explanation/speed.md). The file is read, not mapped: mapped pages would count as the process's."""
 
 import hashlib
 import json

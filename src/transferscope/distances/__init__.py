@@ -1,5 +1,5 @@
-"""Distances between two domains. Being public in this folder is being registered; docs/adding-a-distance.md
-says how to add one."""
+"""Distances between two domains. Being public in this folder is being registered;
+docs/how-to/adding-a-distance.md says how to add one."""
 
 import importlib
 import inspect

@@ -1,5 +1,5 @@
 """Transferability scores, higher = better transfer expected. Being public in this folder is being registered
-(docs/adding-a-distance.md)."""
+(docs/how-to/adding-a-distance.md)."""
 
 from collections.abc import Callable
 

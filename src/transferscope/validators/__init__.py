@@ -1,5 +1,5 @@
 """Validators: estimates of how good a model is on the target, higher = better, made without its labels
-(docs/selection.md).
+(docs/how-to/selection.md).
 
 One file an idea; the public function that is named as its file is registered by being there. What its
 arguments are called says what it sees."""
