@@ -249,6 +249,7 @@ def prepare(
     label_budget: int | str,
     seed: int,
     split_seed: int,
+    *,
     protocol: str = "inductive",
     source_label_noise: float = 0.0,
     image_size: int | None = None,

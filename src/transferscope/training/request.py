@@ -71,7 +71,8 @@ class Request:
         c = self.config
         return splits.prepare(
             self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"],
-            c["protocol"], c["source_label_noise"], c["image_size"], c["channels"], self.fold,
+            protocol=c["protocol"], source_label_noise=c["source_label_noise"],
+            image_size=c["image_size"], channels=c["channels"], fold=self.fold,
         )  # fmt: skip
 
     @property

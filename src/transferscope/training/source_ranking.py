@@ -210,7 +210,7 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     c = request.config
     run_data = splits.prepare(
         request.target, request.sources, sees, budget, c["seed"], c["split_seed"],
-        "transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
+        protocol="transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
         image_size=c["image_size"], channels=c["channels"],
     )  # fmt: skip
     source, labelled, target, _ = run_data.pools
