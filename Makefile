@@ -17,6 +17,7 @@ test-all: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
+	$(BIN)/pytest -m slow tests/test_types.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
