@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from transferscope import validators
 from transferscope.data.augmentation import augment
+from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData, Pools, generator
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
@@ -40,13 +42,17 @@ CHECKPOINT = {
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
 
+Row = dict[str, float]  # of the history: `step`, `seconds`, losses and values by name
+Stream = tuple[object, ...]
+
+
 class FitSettings(NamedTuple):
     """The trainer's keys; `steps` is the length of this fit (a source model's is `source_steps`)."""
 
     steps: int
     batch_size: int
     evaluations: int
-    optimizer: Callable
+    optimizer: partial[torch.optim.Optimizer]
     schedule: str
     accelerator: str
     precision: str
@@ -63,8 +69,40 @@ class FitResult:
     status: str = "done"
     reason: str = ""
     probabilities: dict[str, dict[int, Tensor]] = field(default_factory=dict)
-    history: list[dict] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """What is read at the evaluations of a fit, and what of it is kept.
+
+    folder: where checkpoints go and where an interrupted fit is resumed from; None keeps none.
+    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on
+    these evaluated sets, or the best value of ("validator/NAME",) (the earliest of equals), or, with nothing
+    named, the last ones. None keeps none.
+    stop_by: a rule as for `keep`: training ends after the settings' `patience` evaluations in a row that are
+    no better by it than the best before.
+    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these
+    the first `validator_items`.
+    feature_items: items whose features are left in folder/features, one file an evaluation
+    (`_store_features`)."""
+
+    folder: Path | None = None
+    after_interval: Callable[[int, Row], None] = lambda step, row: None
+    keep: tuple[str, ...] | None = None
+    stop_by: tuple[str, ...] = ()
+    validator_inputs: Tensor | OnDisk | None = None
+    feature_items: FeatureItems | None = None
+
+    def within(self, name: str) -> Path:
+        """A file or folder of what is kept."""
+        if self.folder is None:
+            raise ValueError(f"{name} is kept in a folder, and none is given")
+        return self.folder / name
+
+
+NOTHING_KEPT = Monitoring()
 
 
 def fit(
@@ -72,45 +110,15 @@ def fit(
     pools: Pools,
     evaluated: dict[str, EvaluationSet],
     settings: FitSettings,
-    stream: tuple,
-    folder: Path | None = None,
-    after_interval: Callable[[int, dict], None] = lambda step, row: None,
-    keep: tuple[str, ...] | None = None,
-    validator_inputs: Tensor | None = None,
-    stop_by: tuple[str, ...] = (),
-    feature_items: FeatureItems | None = None,
+    stream: Stream,
+    monitoring: Monitoring = NOTHING_KEPT,
 ) -> FitResult:
-    """Train, and evaluate at step 0 and at the end of every interval.
-
-    stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed
-    from; None keeps none.
-    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on
-    these evaluated sets, or the best value of ("validator/NAME",) (the earliest of equals), or, with nothing
-    named, the last ones. None keeps none.
-    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these
-    the first `validator_items`.
-    stop_by: a rule as for `keep`: training ends after `settings.patience` evaluations in a row that are no
-    better by it than the best before.
-    feature_items: items whose features are left in folder/features, one file an evaluation
-    (`_store_features`)."""
+    """Train, and evaluate at step 0 and at the end of every interval. stream: key of all random draws."""
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     strategy.label_smoothing = settings.label_smoothing
-    watch = EvaluationCallback(
-        pools,
-        evaluated,
-        boundaries(settings),
-        stream,
-        folder,
-        after_interval,
-        keep,
-        settings.patience,
-        stop_by,
-    )
-    if validator_inputs is not None:
-        watch.validator_inputs = validator_inputs[: validator_items(settings)]
-    watch.feature_items = feature_items
-    checkpoint = folder / "checkpoint.ckpt" if folder else None
-    if feature_items is not None and not (folder / "features").exists():
+    watch = EvaluationCallback(pools, evaluated, settings, stream, monitoring)
+    checkpoint = monitoring.folder / "checkpoint.ckpt" if monitoring.folder else None
+    if monitoring.feature_items is not None and not monitoring.within("features").exists():
         checkpoint = None  # of a fit that stored none: its evaluations are made again
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -248,29 +256,28 @@ class EvaluationCallback(pl.Callback):
 
     def __init__(
         self,
-        pools,
-        evaluated,
-        boundaries,
-        stream,
-        folder=None,
-        after_interval=lambda step, row: None,
-        keep=None,
-        patience=None,
-        stop_by=(),
+        pools: Pools,
+        evaluated: dict[str, EvaluationSet],
+        settings: FitSettings,
+        stream: Stream,
+        monitoring: Monitoring = NOTHING_KEPT,
     ):
-        self.pools, self.boundaries, self.stream, self.folder = pools, boundaries, stream, folder
-        self.after_interval, self.keep, self.best = after_interval, keep, None
-        self.patience, self.stop_by, self.scores = patience, stop_by, []
+        self.pools, self.boundaries, self.stream = pools, boundaries(settings), stream
+        self.monitoring, self.patience = monitoring, settings.patience
+        self.best: float | None = None
+        self.scores: list[float] = []
         # of the labels only those that `keep` or `stop_by` judge by stay here: no test label is within reach
         # of training
         self.inputs = {name: items.inputs for name, items in evaluated.items()}
         self.labels = {
             name: evaluated[name].labels
-            for name in (*(keep or ()), *stop_by)
+            for name in (*(monitoring.keep or ()), *monitoring.stop_by)
             if not name.startswith("validator/")
         }
-        self.validator_inputs: Tensor | None = None
-        self.feature_items: FeatureItems | None = None
+        self.validator_inputs: Tensor | OnDisk | None = None
+        if monitoring.validator_inputs is not None:
+            self.validator_inputs = monitoring.validator_inputs[: validator_items(settings)]
+        self.feature_items = monitoring.feature_items
         self.outcome = FitResult(probabilities={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
@@ -319,10 +326,10 @@ class EvaluationCallback(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, strategy: Strategy) -> None:
         self.end_interval(strategy)
         trainer.should_stop = self.stalled
-        if self.folder:
-            trainer.save_checkpoint(self.folder / "checkpoint.draft")
-            os.replace(self.folder / "checkpoint.draft", self.folder / "checkpoint.ckpt")
-        self.after_interval(self.outcome.history[-1]["step"], self.outcome.history[-1])
+        if folder := self.monitoring.folder:
+            trainer.save_checkpoint(folder / "checkpoint.draft")
+            os.replace(folder / "checkpoint.draft", folder / "checkpoint.ckpt")
+        self.monitoring.after_interval(self.outcome.history[-1]["step"], self.outcome.history[-1])
 
     def end_interval(self, strategy: Strategy) -> None:
         losses = {
@@ -339,7 +346,7 @@ class EvaluationCallback(pl.Callback):
             )
         values = {} if self.validator_inputs is None else _read_validators(strategy, self.validator_inputs)
         if self.feature_items is not None:
-            _store_features(strategy, self.feature_items, self.folder / "features", step)
+            _store_features(strategy, self.feature_items, self.monitoring.within("features"), step)
         strategy.train()
         now = self.now()
         self.outcome.seconds += now - self.clock
@@ -348,16 +355,19 @@ class EvaluationCallback(pl.Callback):
             {"step": step, "seconds": self.outcome.seconds, **losses, **extra, **values}
         )
         if self.patience is not None:
-            self.scores.append(self._score(self.stop_by, step))
-        if self.keep is not None and (self.best is None or self._score(self.keep, step) > self.best):
-            from safetensors.torch import save_file
+            self.scores.append(self._score(self.monitoring.stop_by, step))
+        if self.monitoring.keep is not None:
+            score = self._score(self.monitoring.keep, step)
+            if self.best is None or score > self.best:
+                self.best = score
+                self._keep_weights(strategy)
 
-            self.best = self._score(self.keep, step)
-            save_file(
-                {key: value.contiguous() for key, value in strategy.state_dict().items()},
-                self.folder / "selected.draft",
-            )
-            os.replace(self.folder / "selected.draft", self.folder / "selected.safetensors")
+    def _keep_weights(self, strategy: Strategy) -> None:
+        from safetensors.torch import save_file
+
+        draft = self.monitoring.within("selected.draft")
+        save_file({key: value.contiguous() for key, value in strategy.state_dict().items()}, draft)
+        os.replace(draft, self.monitoring.within("selected.safetensors"))
 
     def _score(self, rule: tuple[str, ...], step: int) -> float:
         """What a rule says of the evaluation just made, higher is better. A validator says nothing of the

@@ -24,7 +24,7 @@ from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
 from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.finished import is_done
-from transferscope.training.fit import BatchSampler, EvaluationCallback, boundaries, validator_items
+from transferscope.training.fit import BatchSampler, EvaluationCallback, Monitoring
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, checked, plain
 from transferscope.training.run import Trained, train_and_record
@@ -124,17 +124,13 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
         settings = same[0].settings(same[0].steps)
         run_data = same[0].run_data()
         strategy, source_seconds = build(same[0], run_data)
-        watched = (
-            None
-            if run_data.validator_inputs is None
-            else run_data.validator_inputs[: validator_items(settings)]
-        )
+        monitoring = Monitoring(validator_inputs=run_data.validator_inputs)
         for request in same:
             network = copy.deepcopy(
                 strategy.network, {id(strategy.network.backbone): strategy.network.backbone}
             )
             watch = EvaluationCallback(
-                run_data.pools, run_data.evaluated, boundaries(settings), request.stream()
+                run_data.pools, run_data.evaluated, settings, request.stream(), monitoring
             )
             head = Head(request, request.build_strategy(network), watch, len(draws))
             head.strategy.frozen_features = features
@@ -142,7 +138,6 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             head.strategy.set_length(
                 request.steps, request.settings(request.steps).optimizer, settings.schedule
             )
-            head.watch.validator_inputs = watched
             head.watch.now = lambda: time.perf_counter() / len(requests)
             head.watch.begin(head.strategy, began / len(requests))
             head.strategy.on_fit_start()
