@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLEAN = ("errors",)  # packages and modules of src/transferscope without an error
-LEFT = 1438  # errors in all others together: lower it when some were mended
+# packages and modules of src/transferscope without an error
+CLEAN = ("distances", "errors", "training", "transferability", "validators")
+LEFT = 1232  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

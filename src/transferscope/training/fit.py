@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -44,6 +44,7 @@ BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is
 
 Row = dict[str, float]  # of the history: `step`, `seconds`, losses and values by name
 Stream = tuple[object, ...]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class FitSettings(NamedTuple):
@@ -55,7 +56,7 @@ class FitSettings(NamedTuple):
     optimizer: partial[torch.optim.Optimizer]
     schedule: str
     accelerator: str
-    precision: str
+    precision: Precision
     augmentation: str = "none"
     label_smoothing: float = 0.0
     patience: int | None = None
@@ -223,12 +224,8 @@ class BatchSampler:
         for step in steps:
             items = {name: order[step] for name, order in orders.items()}
             batch = Batch(
-                source=LabelledData(*(column[items["source"]] for column in pools.source))
-                if pools.source
-                else None,
-                target=LabelledData(*(column[items["target"]] for column in pools.target))
-                if pools.target
-                else None,
+                source=pools.source.taken(items["source"]) if pools.source else None,
+                target=pools.target.taken(items["target"]) if pools.target else None,
                 unlabelled=pools.unlabelled[items["unlabelled"]] if pools.unlabelled is not None else None,
             )
             yield (
@@ -285,8 +282,8 @@ class EvaluationCallback(pl.Callback):
         fit draws its first batches."""
         return int(np.searchsorted(self.boundaries, int(strategy.steps_done), side="right")) - 1
 
-    def on_train_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        self.begin(strategy)
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begin(cast(Strategy, pl_module))
         trainer.should_stop = (
             self.stalled
         )  # resumed after the interval that ended it: only the record is missing
@@ -295,41 +292,48 @@ class EvaluationCallback(pl.Callback):
         """since: of the clock, where what was done before is part of this fit."""
         self.clock = self.now() if since is None else since
         device = strategy.device
-        prepared = {}
-        for name, pool in self.pools._asdict().items():
-            if isinstance(pool, LabelledData):
-                prepared[name] = LabelledData(
-                    strategy.precompute(pool.inputs).to(device),
-                    pool.labels.to(device),
-                    pool.domain.to(device),
-                )
-            else:
-                prepared[name] = None if pool is None else strategy.precompute(pool).to(device)
-        self.pools = Pools(**prepared)
+
+        def prepared(pool: LabelledData | None) -> LabelledData | None:
+            if pool is None:
+                return None
+            inputs = strategy.precompute(pool.inputs).to(device)
+            return LabelledData(inputs, pool.labels.to(device), pool.domain.to(device))
+
+        source, target, unlabelled, validation = self.pools
+        self.pools = Pools(
+            prepared(source),
+            prepared(target),
+            None if unlabelled is None else strategy.precompute(unlabelled).to(device),
+            prepared(validation),
+        )
         self.inputs = {name: strategy.precompute(inputs) for name, inputs in self.inputs.items()}
         if self.validator_inputs is not None:
             self.validator_inputs = strategy.precompute(self.validator_inputs)
         if self.feature_items is not None:
-            source, val, labels, target = self.feature_items
-            self.feature_items = FeatureItems(
-                strategy.precompute(source), strategy.precompute(val), labels, strategy.precompute(target)
+            items = self.feature_items
+            self.feature_items = items._replace(
+                source=strategy.precompute(items.source),
+                source_val=strategy.precompute(items.source_val),
+                target=strategy.precompute(items.target),
             )
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
         strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        strategy = cast(Strategy, pl_module)
         torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))
         strategy.begin_interval(self.pools)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        self.end_interval(strategy)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.end_interval(cast(Strategy, pl_module))
         trainer.should_stop = self.stalled
         if folder := self.monitoring.folder:
             trainer.save_checkpoint(folder / "checkpoint.draft")
             os.replace(folder / "checkpoint.draft", folder / "checkpoint.ckpt")
-        self.monitoring.after_interval(self.outcome.history[-1]["step"], self.outcome.history[-1])
+        row = self.outcome.history[-1]
+        self.monitoring.after_interval(int(row["step"]), row)
 
     def end_interval(self, strategy: Strategy) -> None:
         losses = {
@@ -385,7 +389,7 @@ class EvaluationCallback(pl.Callback):
             self.patience is not None and len(self.scores) - 1 - int(np.argmax(self.scores)) >= self.patience
         )
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         outcome = self.outcome
         kept = {
             "probabilities": outcome.probabilities,
@@ -394,13 +398,14 @@ class EvaluationCallback(pl.Callback):
         }
         return kept | {"best": self.best, "scores": self.scores}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        state = state_dict
         self.best, self.scores = state["best"], state["scores"]
         self.outcome.probabilities, self.outcome.history = state["probabilities"], state["history"]
         self.outcome.seconds = state["seconds"]
 
 
-def _read_validators(strategy: Strategy, inputs: Tensor) -> dict[str, float]:
+def _read_validators(strategy: Strategy, inputs: Tensor | OnDisk) -> dict[str, float]:
     """`validator/NAME` of precomputed inputs; one that is not finite is left out."""
     p, features = _predicted(strategy, inputs)
     values = validators.read(p.numpy(), features.numpy())
@@ -418,24 +423,22 @@ def _store_features(strategy: Strategy, items: FeatureItems, folder: Path, step:
     )
     losses = -p.gather(1, items.source_val_labels[:, None])[:, 0].clamp_min(1e-12).log()
     features = {"source": source, "source_val": source_val, "target": target}
+    members: dict[str, Any] = {"losses": losses.numpy()}
+    members |= {name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()}
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / ".draft.npz"
-    np.savez(
-        draft,
-        losses=losses.numpy(),
-        **{name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()},
-    )
+    np.savez(draft, **members)
     os.replace(draft, folder / f"{step:06d}.npz")
 
 
-def _predicted(strategy: Strategy, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _predicted(strategy: Strategy, inputs: Tensor | OnDisk) -> tuple[Tensor, Tensor]:
     """Class probabilities [n, C] and features [n, d] of precomputed inputs: what the backbone gives on the
     way, or the inputs where these were precomputed features."""
-    passed = []
+    passed: list[Tensor] = []
     watch = strategy.predictor.backbone.register_forward_hook(
         lambda module, given, features: passed.append(features.detach().float().cpu())
     )
     p = in_chunks(strategy.probabilities, inputs, strategy.device)
     watch.remove()
-    features = torch.cat(passed) if passed else inputs.float().cpu()
+    features = torch.cat(passed) if passed or isinstance(inputs, OnDisk) else inputs.float().cpu()
     return p, features.flatten(1) if len(features) == len(p) else p

@@ -131,7 +131,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             write_thumbnails(
                 request.store,
                 request.consumed["target"]["digest"],
-                members[f"{request.target.name}/test/ids"],
+                members[f"{request.target.name}/test/ids"].tolist(),
                 images,
             )
     return folder

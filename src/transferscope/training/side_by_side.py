@@ -12,13 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from transferscope import tracking
+from transferscope.data.splits import RunData
 from transferscope.store import lease, record
 from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
@@ -83,10 +85,14 @@ def run_side_by_side(config: DictConfig) -> None:
         for request, trained in train_side_by_side(waiting):
             with live_run(request) as live:
                 folder = train_and_record(
-                    request, leases[request.fingerprint], lambda trained=trained: trained
+                    request, leases[request.fingerprint], partial(_trained_already, trained)
                 )
                 leases[request.fingerprint].finish()
                 live.finish(folder, test_images(request), scratch_twin(request))
+
+
+def _trained_already(trained: Trained) -> Trained:
+    return trained
 
 
 def changed(config: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
@@ -118,8 +124,12 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
     """Each with what `fit` gives of it alone, but for the times: of what all take together each is told an
     equal share."""
     began = time.perf_counter()
-    features = cache(FrozenFeatures(requests[0].store)) if requests else None
-    heads, draws, tasks = [], [], []
+    if not requests:
+        return
+    features = cache(FrozenFeatures(requests[0].store))
+    heads: list[Head] = []
+    draws: list[BatchSampler] = []
+    tasks: list[tuple[RunData, float]] = []
     for same in _by_draws(requests):
         settings = same[0].settings(same[0].steps)
         run_data = same[0].run_data()
@@ -144,9 +154,8 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             heads.append(head)
         draws.append(BatchSampler(heads[-1].watch, settings, strategy))
         tasks.append((run_data, source_seconds))
-    if heads:
-        _fit(heads, draws)
-    share = (time.perf_counter() - began) / max(len(heads), 1)
+    _fit(heads, draws)
+    share = (time.perf_counter() - began) / len(heads)
     for head in heads:
         run_data, source_seconds = tasks[head.draws]
         yield head.request, Trained(run_data, head.strategy, head.watch.outcome, source_seconds, share)
@@ -195,7 +204,7 @@ def _by_optimizer(heads: list[Head]) -> list[list[Head]]:
 def _optimizer(strategies: list[Strategy]) -> torch.optim.Optimizer:
     """One of their class for all, which holds those of the same settings in one group: it takes a step of
     each group in one pass."""
-    groups = defaultdict(list)
+    groups: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = defaultdict(list)
     for strategy in strategies:
         groups[tuple(sorted(strategy.optimizer.keywords.items()))] += [
             w for group in strategy.parameter_groups()["all"] for w in group["params"]
@@ -220,7 +229,7 @@ def _step(
         optimizer.zero_grad(set_to_none=True)
     if batched is None:
         terms = [strategy.losses(batch) for strategy, batch in learning]
-        torch.stack([loss for one in terms for loss in one.values()]).sum().backward()
+        torch.autograd.backward(torch.stack([loss for one in terms for loss in one.values()]).sum())
     else:
         losses = batched.step(batches)
         terms = [{"target": loss} for head, loss in zip(heads, losses, strict=True) if head.learns]
