@@ -18,6 +18,7 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
 	git ls-files | xargs $(BIN)/codespell
+	$(BIN)/pytest -m slow tests/test_types.py
 
 # what the default tests reach, line by line; half as long again as `make test`
 coverage: $(READY)

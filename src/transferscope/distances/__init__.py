@@ -5,17 +5,20 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from typing import Any
+
+Measure = Callable[..., Any]  # a number, or (estimate, (lo, hi)); arguments by name
 
 
-def available() -> dict[str, Callable]:
+def available() -> dict[str, Measure]:
     """Every public function of every public module in this folder, by its name."""
     return public_functions(__name__)
 
 
-def public_functions(package: str) -> dict[str, Callable]:
+def public_functions(package: str) -> dict[str, Measure]:
     """The functions that the modules of a package define and whose names, like their modules', start with no
     underscore."""
-    found = {}
+    found: dict[str, Measure] = {}
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if not entry.name.startswith("_"):
             module = importlib.import_module(f"{package}.{entry.name}")

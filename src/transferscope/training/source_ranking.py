@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from transferscope import distances, transferability
 from transferscope.catalog import yamls
 from transferscope.data import splits
 from transferscope.data.domain import fit_images
+from transferscope.data.load import load_domain
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
@@ -29,7 +30,7 @@ from transferscope.store.schema import NOTHING, misfit
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
-from transferscope.training.request import Request, load_domain, plain, resolve
+from transferscope.training.request import Request, plain, resolve
 from transferscope.training.threads import set_threads
 
 VERSION = 1  # raised when this file gives other numbers
@@ -46,7 +47,8 @@ CONFIG = {  # of a record's config, what a pair is made of
     "trainer": {"optimizer": {"_target_": re.compile(r"torch\.optim\.\w+")}},
 }  # fmt: skip
 
-Numbers = dict[str, float | dict[str, float] | None]
+Number = float | dict[str, float] | None
+Numbers = dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
             "seed": run["seed"],
             "trainer": {key: c["trainer"].get(key, value) for key, value in base.trainer.items()},
         }
-        config = OmegaConf.merge(base)  # a copy
+        config = _merged(base)  # a copy
         OmegaConf.set_struct(config, False)
         for key, value in (same | own).items():
             config[key] = value
@@ -146,7 +148,11 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
     return [list(by_source.values()) for by_source in pairs.values()]
 
 
-def _check_data(store: Path, run: dict) -> None:
+def _merged(config: DictConfig, *others: dict[str, Any]) -> DictConfig:
+    return cast(DictConfig, OmegaConf.merge(config, *others))
+
+
+def _check_data(store: Path, run: dict[str, Any]) -> None:
     """A record is data: RequestError where its config would have built what no yaml names, or hold more than
     plain values."""
     c, where = run["config"], store / run["fingerprint"] / "record.json"
@@ -181,7 +187,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, str) or "${" not in value
 
 
-def _place(run: dict) -> tuple:
+def _place(run: dict[str, Any]) -> tuple[object, ...]:
     cell, budget, trainer = run["cell"], str(run["cell"]["label_budget"]), run["config"].get("trainer")
     return (
         cell["target"],
@@ -204,37 +210,37 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     if not is_budget_given and budget != "full":
         budget = min(budget, splits.smallest_class(target, splits.split(target, values["split_seed"])[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
-    request = resolve(
-        of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1})
-    )
+    request = resolve(of_the_source(config) if is_whole else _merged(config, {"label_budget": budget or 1}))
     c = request.config
     run_data = splits.prepare(
         request.target, request.sources, sees, budget, c["seed"], c["split_seed"],
-        "transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
+        protocol="transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
         image_size=c["image_size"], channels=c["channels"],
     )  # fmt: skip
-    source, labelled, target, _ = run_data.pools
+    source, labelled, inputs, _ = run_data.pools
+    if source is None or inputs is None:
+        raise ValueError("a candidate has a source, and inputs of the target")
 
     def chosen(name: str, n: int) -> np.ndarray:
         return splits.generator("predict", c["split_seed"], name).permutation(n)[:MOST_ITEMS]
 
     if labelled is not None:
-        labelled = splits.LabelledData(
-            *(column[chosen("labelled", len(labelled.labels))] for column in labelled)
-        )
+        labelled = labelled.taken(chosen("labelled", len(labelled.labels)))
     return Candidate(
         request, replace(run_data, pools=splits.Pools(), evaluated={}), len(source.labels),
         source.inputs[chosen("source", len(source.labels))], source.labels,
-        target[chosen("target", len(target))], budget, labelled,
+        inputs[chosen("target", len(inputs))], budget, labelled,
     )  # fmt: skip
 
 
 def of_the_source(config: DictConfig) -> DictConfig:
     """The config with the training of the source's model itself in the place of fine_tuning, which wants a
     label. The model is the same."""
-    config = OmegaConf.merge(config, {"initialisation": "auto"})
+    config = _merged(config, {"initialisation": "auto"})
     OmegaConf.set_struct(config, False)
-    config.strategy = OmegaConf.load(yamls.find("strategy", "source_only"))
+    path = yamls.find("strategy", "source_only")
+    assert path is not None, "conf/strategy has a source_only.yaml"
+    config.strategy = OmegaConf.load(path)
     return config
 
 
@@ -293,10 +299,10 @@ def kept(
     return found
 
 
-def _versions(functions: dict[str, Callable]) -> dict[str, str]:
+def _versions(functions: dict[str, distances.Measure]) -> dict[str, str]:
     """By name, the `VERSION` of the file that defines a function or, where it states none, a hash of its
     text: values of a function that is still being written must not be found again."""
-    modules = {name: inspect.getmodule(function) for name, function in functions.items()}
+    modules = {name: sys.modules[function.__module__] for name, function in functions.items()}
     return {
         name: getattr(module, "VERSION", None) or _hash_of_text(module) for name, module in modules.items()
     }
@@ -339,13 +345,13 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
 
 def measure_scores(one: Candidate) -> dict[str, Any]:
     """What the labels of the budget tell: label shift, and how well the source's model suits them."""
-    labels, reasons = (
-        {},
-        {"labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"},
-    )
+    labels: Numbers = {}
+    reasons = {
+        "labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"
+    }
     if one.run_data.target.whole:
         reasons["scores"] = f"every label of {one.run_data.target.name} is for testing"
-    if one.budget == "full":
+    if one.budget == "full" and one.labelled is not None:
         run_data = one.run_data
         names = sorted({*run_data.classes, *run_data.source_classes})
         index = [
@@ -362,15 +368,15 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
             "reasons": reasons | {"features and scores": str(error)},
             "source_seconds": None,
         }
-    scores = {}
+    scores: Numbers = {}
     if one.labelled is not None:
         features = in_chunks(network.backbone, one.labelled.inputs, one.request.consumed["device"])
         with torch.no_grad():
             probabilities = network.head.cpu()(features).softmax(1).numpy()
-        given = {"features": features.numpy(), "labels": one.labelled.labels.numpy(),
+        of_model = {"features": features.numpy(), "labels": one.labelled.labels.numpy(),
                  "source_probabilities": probabilities,
                  "source_predictions": probabilities.argmax(1)}  # fmt: skip
-        scores, why = measured("scores", transferability.available(), given)
+        scores, why = measured("scores", transferability.available(), of_model)
         reasons = reasons | why
     return {"values": {"labels": labels, "scores": scores}, "reasons": reasons, "source_seconds": seconds}
 
@@ -387,11 +393,12 @@ def source_network(one: Candidate) -> tuple[Classifier, float]:
 
 
 def measured(
-    group: str, functions: dict[str, Callable], given: dict[str, Any]
+    group: str, functions: dict[str, distances.Measure], given: dict[str, Any]
 ) -> tuple[Numbers, dict[str, str]]:
     """The values of all functions whose arguments without a default are among those given, by name; and why a
     value is missing, by `group/name`."""
-    values, reasons = {}, {}
+    values: Numbers = {}
+    reasons: dict[str, str] = {}
     for name, function in functions.items():
         wanted = {p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty}
         fresh = {"generator": torch.Generator().manual_seed(SEED)}
