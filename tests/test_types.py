@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLEAN = ("errors",)  # packages and modules of src/transferscope without an error
-LEFT = 1438  # errors in all others together: lower it when some were mended
+CLEAN = ("errors", "statistics")  # packages and modules of src/transferscope without an error
+LEFT = 1379  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

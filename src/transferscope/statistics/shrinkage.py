@@ -17,5 +17,6 @@ def shrink(estimates: np.ndarray, variances: np.ndarray) -> np.ndarray:
     mean = np.average(estimates, weights=weights)
     excess = np.sum(weights * (estimates - mean) ** 2) - (len(estimates) - 1)
     between = max(0.0, excess / (weights.sum() - np.sum(weights**2) / weights.sum()))
-    centre = np.average(estimates, weights=1 / (variances + between))
-    return centre + between / (between + variances) * (estimates - centre)
+    centre = float(np.average(estimates, weights=1 / (variances + between)))
+    shrunk: np.ndarray = centre + between / (between + variances) * (estimates - centre)
+    return shrunk
