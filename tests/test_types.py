@@ -11,8 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLEAN = ("errors", "statistics")  # packages and modules of src/transferscope without an error
-LEFT = 1379  # errors in all others together: lower it when some were mended
+CLEAN = (
+    "comparison",
+    "errors",
+    "statistics",
+    "store",
+)  # packages and modules of src/transferscope without an error
+LEFT = 1052  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """Normal-normal empirical Bayes: the extreme one of several estimates is overstated, shrinking takes that
 back (Morris 1983)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def shrink(estimates: np.ndarray, variances: np.ndarray) -> np.ndarray:
+def shrink(estimates: Sequence[float] | np.ndarray, variances: Sequence[float] | np.ndarray) -> np.ndarray:
     """Estimates [m] and their variances [m] (> 0) -> each drawn towards their common mean, the more the less
     is known of it.
 

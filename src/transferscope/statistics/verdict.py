@@ -191,7 +191,7 @@ class Judgement:
     without_collapse: WithoutCollapse | None
 
 
-def holm(p: Sequence[float], size: int) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray, size: int) -> np.ndarray:
     """Holm's adjusted p-values in a family of `size` hypotheses; those of the family that are not in `p`
     count as p = 1."""
     order = np.argsort(p, kind="stable")
@@ -201,7 +201,7 @@ def holm(p: Sequence[float], size: int) -> np.ndarray:
     return adjusted
 
 
-def benjamini_hochberg(p: Sequence[float], size: int) -> np.ndarray:
+def benjamini_hochberg(p: Sequence[float] | np.ndarray, size: int) -> np.ndarray:
     """Benjamini & Hochberg's adjusted p-values in a family of `size` hypotheses; those that are not in `p`
     count as p = 1."""
     order = np.argsort(p, kind="stable")
