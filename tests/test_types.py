@@ -12,8 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # packages and modules of src/transferscope without an error
-CLEAN = ("distances", "errors", "training", "transferability", "validators")
-LEFT = 1262  # errors in all others together: lower it when some were mended
+CLEAN = (
+    "comparison", "distances", "errors", "statistics", "store", "training", "transferability", "validators",
+)  # fmt: skip
+LEFT = 868  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

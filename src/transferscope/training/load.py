@@ -17,6 +17,7 @@ from transferscope.catalog import yamls
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record, schema
+from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.training.checks import check_constructor
 
@@ -33,7 +34,7 @@ class LoadedRun:
     the model takes. Both are empty where the run failed."""
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
     strategy: Strategy | None
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
@@ -104,7 +105,7 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
 
 
 def _strategy(
-    entry: dict[str, Any],
+    entry: RunRecord,
     folder: Path,
     input_shape: tuple[int, ...],
     classes: int,
@@ -121,11 +122,11 @@ def _strategy(
 
 
 def _checked(
-    entry: dict[str, Any], folder: Path, group: str, base: type[T], given: str, config_dir: str | Path | None
+    entry: RunRecord, folder: Path, group: str, base: type[T], given: str, config_dir: str | Path | None
 ) -> tuple[type[T], dict[str, Any]]:
     """(class, arguments) of a section of the record's config, where a yaml of the config group names that
     class."""
-    section = entry["config"].get(group, {})
+    section = cast(dict[str, Any], entry["config"]).get(group, {})
     target = section.get("_target_")
     if not isinstance(target, str) or target not in yamls.targets(
         group, *([Path(config_dir)] if config_dir else [])

@@ -26,7 +26,7 @@ from transferscope.data.load import load_domain
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
-from transferscope.store.schema import NOTHING, misfit
+from transferscope.store.schema import NOTHING, RunRecord, misfit
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
@@ -122,7 +122,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
             "source=A,B target=C"
         )
     for run in sorted(runs, key=_place):
-        c, cell = run["config"], run["cell"]
+        c, cell = cast(dict[str, Any], run["config"]), run["cell"]
         _check_data(store, run)
         keys = ("target", "split_seed", "image_size", "channels")
         budget = c["label_budget"] if cell["label_budget"] is None else cell["label_budget"]
@@ -144,7 +144,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
         for key, value in (same | own).items():
             config[key] = value
         config.trainer.optimizer._partial_ = True
-        pairs.setdefault(json.dumps(same, sort_keys=True), {}).setdefault(cell["source"], config)
+        pairs.setdefault(json.dumps(same, sort_keys=True), {}).setdefault(str(cell["source"]), config)
     return [list(by_source.values()) for by_source in pairs.values()]
 
 
@@ -152,10 +152,10 @@ def _merged(config: DictConfig, *others: dict[str, Any]) -> DictConfig:
     return cast(DictConfig, OmegaConf.merge(config, *others))
 
 
-def _check_data(store: Path, run: dict[str, Any]) -> None:
+def _check_data(store: Path, run: RunRecord) -> None:
     """A record is data: RequestError where its config would have built what no yaml names, or hold more than
     plain values."""
-    c, where = run["config"], store / run["fingerprint"] / "record.json"
+    c, where = cast(dict[str, Any], run["config"]), store / run["fingerprint"] / "record.json"
     if (wrong := misfit(c, CONFIG)) is not None:
         raise RequestError(f"{where}: config.{wrong} is missing or of another type")
     if (kind := c["backbone"]["_target_"]) not in yamls.targets("backbone"):
@@ -187,7 +187,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, str) or "${" not in value
 
 
-def _place(run: dict[str, Any]) -> tuple[object, ...]:
+def _place(run: RunRecord) -> tuple[object, ...]:
     cell, budget, trainer = run["cell"], str(run["cell"]["label_budget"]), run["config"].get("trainer")
     return (
         cell["target"],
@@ -287,7 +287,7 @@ def kept(
     path = record.prediction_path(one.request.store, record.fingerprint({"kind": kind, **consumed}))
     if path.exists():
         try:
-            return record.read_json(path, "prediction")
+            return cast(dict[str, Any], record.read_json(path, "prediction"))
         except RequestError as refusal:
             print(f"{refusal}; made again", file=sys.stderr)
     found = compute()
