@@ -44,15 +44,15 @@ def can_join(request: Request) -> bool:
     """Whether a run may train beside others that differ from it in seed, labels or optimiser: they then have
     their backbone in common, which a source model, itself trained with the seed and the optimiser, would not
     be."""
-    trainer = request.config["trainer"]
+    trainer = request.asked.trainer
     return (
         vars(request.strategy).get(
             "trains_head_alone", False
         )  # said by itself: one that inherits it may draw at random
         and request.initialisation == "pretrained"
-        and trainer["optimizer"]["_target_"] in ELEMENTWISE
-        and trainer["precision"] == "32-true"
-        and trainer["patience"] is None
+        and trainer.optimizer["_target_"] in ELEMENTWISE
+        and trainer.precision == "32-true"
+        and trainer.patience is None
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
         and not request.extra_files
     )
@@ -70,13 +70,13 @@ def run_side_by_side(config: DictConfig) -> None:
     )
     store = requests[0].store
     record.check_writable(store)
-    tracking.effective_mode(requests[0].config["tracking"]["mode"])
-    set_threads(requests[0].config["trainer"]["threads"])
+    tracking.effective_mode(requests[0].asked.tracking.mode)
+    set_threads(requests[0].asked.trainer.threads)
     leases: dict[str, lease.Lease] = {}
     with ExitStack() as held:
         for r in requests:  # in the same order everywhere: no two processes wait for each other
             leases[r.fingerprint] = held.enter_context(
-                lease.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps)
+                lease.Lease(store, r.fingerprint, r.cell, r.asked.seed, r.steps)
             )
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:

@@ -16,7 +16,7 @@ from transferscope.store.record import fingerprint
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training.build_network import build_network
-from transferscope.training.checks import PRETRAINING
+from transferscope.training.config import PRETRAINING
 from transferscope.training.fit import Stream, fit
 from transferscope.training.request import Request
 
@@ -65,7 +65,7 @@ def _path(request: Request, run_data: splits.RunData) -> Path:
 def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifier, Stream]:
     """The untrained network of a source model, and the stream its training draws from: the same wherever it
     is trained."""
-    stream = (request.config["seed"], SourceOnly.__name__)
+    stream = (request.asked.seed, SourceOnly.__name__)
     return build_network(request, run_data, len(run_data.source_classes), stream, _own_start(request)), stream
 
 
@@ -78,17 +78,17 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
     seconds."""
 
     def trained() -> nn.Module:
-        c = request.config
+        c = request.asked
         network, stream = source_network(request, run_data)
         pool, _ = splits.source_pool(
             request.sources,
             run_data.source_classes,
-            c["seed"],
-            c["split_seed"],
-            c["source_label_noise"],
+            c.seed,
+            c.split_seed,
+            c.source_label_noise,
             run_data.input_shape,
         )
-        settings = request.settings(c["trainer"]["source_steps"])
+        settings = request.settings(c.trainer.source_steps)
         strategy = SourceOnly(network)
         strategy.backbone_rate = request.source_backbone_rate
         fit(
@@ -104,13 +104,13 @@ def pretrained_backbone(request: Request, run_data: splits.RunData) -> tuple[dic
     of this store has yet."""
 
     def trained() -> nn.Module:
-        c, learner = request.config, PRETRAINING[request.initialisation]
-        stream = (c["seed"], learner.__name__)
+        c, learner = request.asked, PRETRAINING[request.initialisation]
+        stream = (c.seed, learner.__name__)
         network = build_network(request, run_data, learner.outputs, stream, _own_start(request))
-        pool = splits.unlabelled_source_pool(request.sources, c["split_seed"], run_data.input_shape)
+        pool = splits.unlabelled_source_pool(request.sources, c.split_seed, run_data.input_shape)
         strategy = learner(network)
         strategy.backbone_rate = request.source_backbone_rate
-        fit(strategy, splits.Pools(source=pool), {}, request.settings(c["trainer"]["source_steps"]), stream)
+        fit(strategy, splits.Pools(source=pool), {}, request.settings(c.trainer.source_steps), stream)
         return network.backbone
 
     return _once(request, run_data, trained)

@@ -77,9 +77,9 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
     none. Raises RequestError for a wrong request."""
     candidates = [candidate(config, is_budget_given) for config in configs]
     first = candidates[0]
-    c = first.request.config
+    c = first.request.asked
     record.check_writable(first.request.store)
-    set_threads(c["trainer"]["threads"])
+    set_threads(c.trainer.threads)
     count = min(most, *(len(one.source) for one in candidates))
     pretrained = first.request.consumed["backbone"].get("weights", "random") != "random"
     rows = [measure(replace(one, source=one.source[:count]), pretrained) for one in candidates]
@@ -87,7 +87,7 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
         "target": first.run_data.target.name,
         "label_budget": first.budget,
         "backbone": first.request.cell["backbone"],
-        "seed": c["seed"],
+        "seed": c.seed,
         "features_of": "pretrained weights" if pretrained else "each source's model",
         "items": {
             "source": count,
@@ -204,25 +204,25 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     target that is tested on as a whole its inputs, which transductive runs see too, and no label."""
     values = plain(config)
     check_sections(values)
-    check_values(values)
-    target = load_domain("target", values["target"], values["data_root"], values["download"])
-    is_whole, budget = target.whole, 0 if target.whole else config.label_budget
+    asked = check_values(values)
+    target = load_domain("target", asked.target, asked.data_root, asked.download)
+    is_whole, budget = target.whole, 0 if target.whole else asked.label_budget
     if not is_budget_given and budget != "full":
-        budget = min(budget, splits.smallest_class(target, splits.split(target, values["split_seed"])[0]))
+        budget = min(budget, splits.smallest_class(target, splits.split(target, asked.split_seed)[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
     request = resolve(of_the_source(config) if is_whole else _merged(config, {"label_budget": budget or 1}))
-    c = request.config
+    c = request.asked
     run_data = splits.prepare(
-        request.target, request.sources, sees, budget, c["seed"], c["split_seed"],
-        protocol="transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
-        image_size=c["image_size"], channels=c["channels"],
+        request.target, request.sources, sees, budget, c.seed, c.split_seed,
+        protocol="transductive" if is_whole else "inductive", source_label_noise=c.source_label_noise,
+        image_size=c.image_size, channels=c.channels,
     )  # fmt: skip
     source, labelled, inputs, _ = run_data.pools
     if source is None or inputs is None:
         raise ValueError("a candidate has a source, and inputs of the target")
 
     def chosen(name: str, n: int) -> np.ndarray:
-        return splits.generator("predict", c["split_seed"], name).permutation(n)[:MOST_ITEMS]
+        return splits.generator("predict", c.split_seed, name).permutation(n)[:MOST_ITEMS]
 
     if labelled is not None:
         labelled = labelled.taken(chosen("labelled", len(labelled.labels)))
