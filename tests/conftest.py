@@ -31,8 +31,8 @@ def no_terminal() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def yamls_read_once() -> Iterator[None]:
-    """A third of what a run takes to be composed is Hydra's reading of the project's yamls and of its own,
-    which stay as they are: each is read once a session. Those of the folders that tests write are not kept."""
+    """A third of composing a run is Hydra's reading of yamls: the project's and Hydra's own are read once a
+    session, those that tests write each time."""
     kept, own = {}, str(yamls.own_folder())
 
     def reading_once(source: type):

@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from strategies.conftest import Finished
+from transferscope import validators
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
@@ -58,7 +59,7 @@ def test_it_learns_something(finished, name):
 
 @pytest.fixture(scope="module")
 def again(train, pair):
-    """again(name): the run once more, which keeps a model, and the loss terms that its updates have named."""
+    """again(name): the run once more, which keeps a model and features, and the loss terms that it named."""
 
     @cache
     def repeated(name: str) -> tuple[Finished, set[str]]:
@@ -81,7 +82,7 @@ def keeping(name: str) -> list[str]:
     selection = (
         "target_val" if "target_labels" in sees else "source_val" if "source_inputs" in sees else "last"
     )
-    return [f"strategy={name}", "keep=selected", f"selection={selection}"]
+    return [f"strategy={name}", "keep=selected", f"selection={selection}", "keep_features=true"]
 
 
 @NAMED
@@ -92,6 +93,17 @@ def test_every_loss_term_is_finite_and_named_in_the_history(again, name):
     for row in rows:
         assert {key for key in row if key.startswith("loss/")} == {f"loss/{term}" for term in terms}
     assert np.isfinite([value for row in rows for value in row.values()]).all()
+
+
+@NAMED
+def test_validators_are_read_at_every_evaluation_and_features_kept_of_what_is_handed_source_inputs(
+    again, name
+):
+    run = again(name)[0]
+    for row in read_history(run.folder):
+        assert {f"validator/{validator}" for validator in validators.label_free()} <= row.keys()
+    steps = [int(path.stem) for path in sorted((run.folder / "features").glob("*.npz"))]
+    assert steps == ([0, 4, 8, 12] if run.record["result"]["samples"]["source"] else [])
 
 
 @NAMED
@@ -124,6 +136,8 @@ def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budg
     by_labels = dict.fromkeys(("target", "validation"), "target_labels" in sees)
     assert held == {"source": "source_inputs" in sees, "unlabelled": "target_inputs" in sees, **by_labels}
     assert run_data.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
+    unlike = resolve(config("strategy=scratch", "seed=1")).run_data()
+    assert torch.equal(run_data.validator_inputs, unlike.validator_inputs)
     quarantine = {"blobs/val"} if "target_labels" in sees else set()
     quarantine |= {"blobs_shifted/val"} if "source_labels" in request.reached_by else set()
     assert set(run_data.evaluated) == {"blobs/test"} | quarantine
