@@ -132,7 +132,9 @@ def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
     assert (done.returncode, done.stderr) == (0, b"") and b"fine_tuning" in done.stdout
 
 
-@pytest.mark.parametrize("home", [None, "/proc"], ids=["none", "read-only"])
+@pytest.mark.parametrize(
+    "home", [pytest.param(None, marks=pytest.mark.slow), "/proc"], ids=["none", "read-only"]
+)
 def test_without_a_home_no_library_logs_around_the_result(home: str | None, tmp_path: Path) -> None:
     done = answer(
         "run", *SMALL, "tracking=offline", f"store={tmp_path / 'runs'}", HOME=home, XDG_CACHE_HOME=None

@@ -4,15 +4,16 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing import Process
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from forked import exit_code, forked
 from transferscope import compare
 from transferscope.cli.main import main
 from transferscope.store import lease, record
@@ -290,13 +291,11 @@ def test_one_failing_run_leaves_the_others_and_is_tried_again(
     )
     assert "own_strategies.py" in states["breaking"]["traceback"]
     assert "failed: breaking  blobs  5 labels  seed 0: ArithmeticError: planted" in capsys.readouterr().err
-    (own_shelf.parent / "own_strategies.py").write_text(
-        (own_shelf.parent / "own_strategies.py").read_text().replace("raise", "return")
-    )
-    again = subprocess.run(
-        [*COMMAND, *SMALL, f"store={store}", *grid], capture_output=True, text=True, check=False
-    )
-    assert "[2/2]" in again.stderr or again.returncode == 1  # it was tried again, and only it
+    made = {folder: (folder / "record.json").stat().st_mtime_ns for folder in record.run_folders(store)}
+    assert run(*grid, store=store) == 1
+    assert "failed: breaking  blobs" in capsys.readouterr().err
+    again = [folder for folder, then in made.items() if (folder / "record.json").stat().st_mtime_ns != then]
+    assert [record.read_record(folder)["cell"]["strategy"] for folder in again] == ["breaking"]
     assert litter(store) == []
 
 
@@ -357,83 +356,74 @@ def test_joblib_gives_the_same_records(store: Path, tmp_path: Path) -> None:
 # --- interruption
 # ------------------------------------------------------------------------------------------------------------
 
-LONG = [
-    *COMMAND,
-    *SMALL,
-    "strategy=dann",
-    "backbone.hidden=[32]",
-    "trainer.steps=2000",
-    "trainer.evaluations=20",
-]
+LONG = ["run", *SMALL, "strategy=dann", "backbone.hidden=[32]", "trainer.evaluations=5"]
 
 
-def wait_for(what: str, store: Path, process: subprocess.Popen) -> None:
+def wait_for(what: str, store: Path, process: Process) -> None:
     deadline = time.monotonic() + 120
     while not list(store.glob(what)):
-        assert process.poll() is None and time.monotonic() < deadline, f"{what} never came"
+        assert process.is_alive() and time.monotonic() < deadline, f"{what} never came"
         time.sleep(0.02)
 
 
 def test_a_killed_run_resumes_and_ends_identical(store: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen([*LONG, f"store={store}"], start_new_session=True)
-    wait_for(".running/*/checkpoint.ckpt", store, process)
-    time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    def to_be_killed_at_step_40() -> None:
+        claim = lease.Lease.claim
+
+        def claimed(self: lease.Lease, step: int) -> None:
+            claim(self, step)
+            if step == 40:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        lease.Lease.claim = claimed
+
+    words = [*LONG, "trainer.steps=100"]
+    killed = forked(*words, f"store={store}", first=to_be_killed_at_step_40)
+    assert exit_code(killed, 120) == -signal.SIGKILL
     assert record.run_folders(store) == []
     [name] = [path.name for path in (store / ".running").iterdir() if path.is_dir()]
     status, detail = lease.state(store, name)
-    assert status == "crashed" and "of 2000" in detail
-    resumed_at = json.loads((store / ".running" / name / "claim.json").read_text())["step"]
-    assert 0 < resumed_at < 2000
-    assert main([*LONG[3:], f"store={store}"]) == 0
-    assert main([*LONG[3:], f"store={tmp_path / 'undisturbed'}"]) == 0
+    assert status == "crashed" and "at step 40 of 100" in detail
+    assert (store / ".running" / name / "checkpoint.ckpt").is_file()
+    assert main([*words, f"store={store}"]) == 0
+    assert main([*words, f"store={tmp_path / 'undisturbed'}"]) == 0
     assert results(store) == results(tmp_path / "undisturbed")
     assert litter(store) == []
 
 
 def test_ctrl_c_keeps_what_is_finished(store: Path) -> None:
-    process = subprocess.Popen(
-        [*LONG, "-m", "trainer.steps=20,200000", f"store={store}"], start_new_session=True
-    )
-    wait_for(".running/*/checkpoint.ckpt", store, process)
+    process = forked(*LONG, "-m", "trainer.steps=20,200000", f"store={store}")
+    wait_for(".running/*/claim.json", store, process)
     wait_for("[0-9a-f]*/record.json", store, process)
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    assert exit_code(process, 120) == 130
     assert len(record.run_folders(store)) == 1
 
 
 def test_two_processes_share_a_store(store: Path, own_shelf: Path) -> None:
-    sweep = [
-        *COMMAND,
-        *SMALL,
-        "-m",
-        "strategy=counting",
-        "seed=range(0,4)",
-        f"store={store}",
-        f"--config-dir={own_shelf}",
-    ]
-    both = [subprocess.Popen(sweep) for _ in range(2)]
-    assert [process.wait(120) for process in both] == [0, 0]
+    sweep = ["-m", "strategy=counting", "seed=range(0,4)", f"store={store}", f"--config-dir={own_shelf}"]
+    both = [forked("run", *SMALL, *sweep) for _ in range(2)]
+    assert [exit_code(process, 120) for process in both] == [0, 0]
     assert len(record.run_folders(store)) == 4
     assert Path(os.environ["MARKS"]).read_text() == "xxxx"  # each trained once
     assert litter(store) == []
 
 
 def test_a_full_disk_leaves_no_half_record(store: Path) -> None:
-    def small_files() -> None:
+    said, theirs = os.pipe()
+
+    def with_small_files() -> None:
+        os.dup2(theirs, 2)
+        sys.stderr = os.fdopen(2, "w")
         resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
 
-    process = subprocess.run(
-        [*COMMAND, *SMALL, "strategy=scratch", f"store={store}"],
-        preexec_fn=small_files,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 1
-    assert "File too large" in process.stderr and "Traceback" not in process.stderr
+    process = forked("run", *SMALL, "strategy=scratch", f"store={store}", first=with_small_files)
+    os.close(theirs)
+    assert exit_code(process, 120) == 1
+    with os.fdopen(said) as pipe:
+        error = pipe.read()
+    assert "File too large" in error and "Traceback" not in error
     assert record.run_folders(store) == []
 
 

@@ -1,14 +1,16 @@
 """Tiny runs on the synthetic pair blobs_shifted → blobs, a tenth of a second each."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from transferscope.data import splits
 from transferscope.data.domain import Domain
@@ -21,6 +23,11 @@ TINY = (
     "target=blobs", "source=blobs_shifted", "backbone=mlp", "backbone.hidden=[16]", "trainer.steps=12",
     "trainer.source_steps=12", "trainer.batch_size=8", "trainer.evaluations=3", "trainer.optimizer.lr=0.01",
     "trainer.accelerator=cpu", "tracking=off",
+)  # fmt: skip
+SET_AFTERWARDS = (
+    "store", "seed", "twin", "keep", "keep_features", "selection", "label_budget", "initialisation",
+    "protocol",
+    "source_label_noise", "strategy.backbone_rate", "trainer.steps", "trainer.evaluations",
 )  # fmt: skip
 ON_MAPS = {"strategy=mixstyle"}  # what mixes feature maps is run on a backbone that has some
 
@@ -59,12 +66,24 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def config() -> Callable[..., DictConfig]:
-    """config(*overrides): the composed tiny run. Hydra's global state is afterwards what it was before."""
+    """config(*overrides): the composed tiny run. Hydra's global state is afterwards what it was before.
 
-    def composed(*overrides: str) -> DictConfig:
+    Composing takes longer than training: each choice of groups is composed once a session, and the plain
+    values of SET_AFTERWARDS are set on a copy of it."""
+
+    @cache
+    def chosen(*overrides: str) -> DictConfig:
         maps = [] if ON_MAPS.isdisjoint(overrides) else ["backbone._target_=tiny_maps.Maps"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("config", overrides=[*TINY, *maps, *overrides])
+
+    def composed(*overrides: str) -> DictConfig:
+        values = [word for word in overrides if word.split("=")[0] in SET_AFTERWARDS]
+        given = deepcopy(chosen(*(word for word in overrides if word not in values)))
+        for word in values:
+            key, _, value = word.partition("=")
+            OmegaConf.update(given, key, yaml.safe_load(value))
+        return given
 
     return composed
 

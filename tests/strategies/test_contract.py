@@ -1,6 +1,7 @@
 """What every yaml of conf/strategy promises, on the tiny pair."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
+from strategies.conftest import Finished
+from transferscope import validators
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
@@ -19,9 +22,14 @@ from transferscope.training.request import resolve
 SHELF = Path(__file__).parents[2] / "conf" / "strategy"
 NAMES = sorted(path.stem for path in SHELF.glob("*.yaml"))
 CLASSES = {name: get_class(OmegaConf.load(SHELF / f"{name}.yaml")["_target_"]) for name in NAMES}
-pytestmark = pytest.mark.parametrize("name", NAMES)
+NAMED = pytest.mark.parametrize("name", NAMES)
+CLOSED_FORM = [name for name in NAMES if CLASSES[name].closed_form]
+HEAD_ALONE = [name for name in NAMES if vars(CLASSES[name]).get("trains_head_alone")]
+# from random weights, from the source model, of one pool and of all
+DRAWN_SEVERAL_WAYS = ["scratch", "target_only", "fine_tuning", "feature_extraction", "source_only", "dann"]
 
 
+@NAMED
 def test_yaml_opens_with_its_description_and_names_itself(name):
     first, *_ = (SHELF / f"{name}.yaml").read_text().splitlines()
     assert first.startswith("# ") and len(first) > 10
@@ -29,6 +37,7 @@ def test_yaml_opens_with_its_description_and_names_itself(name):
     assert yaml.name == name and yaml.starts_from in ("random", "weights", "source")
 
 
+@NAMED
 def test_it_runs_to_a_finished_record(finished, name):
     run = finished(f"strategy={name}")
     assert run.record["status"] == "done", run.record["reason"]
@@ -42,27 +51,67 @@ def test_it_runs_to_a_finished_record(finished, name):
         np.testing.assert_allclose(p.sum(2), 1, atol=1e-5)
 
 
+@NAMED
 def test_it_learns_something(finished, name):
     run = finished(f"strategy={name}")
     assert not np.array_equal(run.on_test(0), run.on_test(12))
 
 
-def test_every_loss_term_is_finite_and_named_in_the_history(train, monkeypatch, name):
-    terms, updates = set(), CLASSES[name].updates
+@pytest.fixture(scope="module")
+def again(train, pair):
+    """again(name): the run once more, which keeps a model and features, and the loss terms that it named."""
 
-    def noted(self, batch):
-        for optimizer, losses in updates(self, batch):
-            terms.update(losses)
-            yield optimizer, losses
+    @cache
+    def repeated(name: str) -> tuple[Finished, set[str]]:
+        terms, updates = set(), CLASSES[name].updates
 
-    monkeypatch.setattr(CLASSES[name], "updates", noted)
-    start, *rows = read_history(train(f"strategy={name}", "seed=3").folder)
+        def noted(self, batch):
+            for optimizer, losses in updates(self, batch):
+                terms.update(losses)
+                yield optimizer, losses
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(CLASSES[name], "updates", noted)
+            return train(*keeping(name), domains=pair), terms
+
+    return repeated
+
+
+def keeping(name: str) -> list[str]:
+    sees = CLASSES[name].sees
+    selection = (
+        "target_val" if "target_labels" in sees else "source_val" if "source_inputs" in sees else "last"
+    )
+    return [f"strategy={name}", "keep=selected", f"selection={selection}", "keep_features=true"]
+
+
+@NAMED
+def test_every_loss_term_is_finite_and_named_in_the_history(again, name):
+    run, terms = again(name)
+    start, *rows = read_history(run.folder)
     assert not [key for key in start if key.startswith("loss/")]
     for row in rows:
         assert {key for key in row if key.startswith("loss/")} == {f"loss/{term}" for term in terms}
     assert np.isfinite([value for row in rows for value in row.values()]).all()
 
 
+@NAMED
+def test_validators_are_read_at_every_evaluation_and_features_kept_of_what_is_handed_source_inputs(
+    again, name
+):
+    run = again(name)[0]
+    for row in read_history(run.folder):
+        assert {f"validator/{validator}" for validator in validators.label_free()} <= row.keys()
+    steps = [int(path.stem) for path in sorted((run.folder / "features").glob("*.npz"))]
+    assert steps == ([0, 4, 8, 12] if run.record["result"]["samples"]["source"] else [])
+
+
+@NAMED
+def test_one_seed_gives_one_result(finished, again, name):
+    assert again(name)[0].bits == finished(f"strategy={name}").bits
+
+
+@NAMED
 def test_label_smoothing_reaches_its_own_loss(finished, train, monkeypatch, name):
     """Its own: a source model that it starts from is left as it was."""
     strategy, clean = CLASSES[name], finished(f"strategy={name}")
@@ -71,6 +120,7 @@ def test_label_smoothing_reaches_its_own_loss(finished, train, monkeypatch, name
     assert (train(f"strategy={name}").on_test().tobytes() != clean.on_test().tobytes()) == learns_from_labels
 
 
+@NAMED
 @pytest.mark.parametrize("budget", [0, 10])
 def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budget):
     strategy = CLASSES[name]
@@ -86,11 +136,14 @@ def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budg
     by_labels = dict.fromkeys(("target", "validation"), "target_labels" in sees)
     assert held == {"source": "source_inputs" in sees, "unlabelled": "target_inputs" in sees, **by_labels}
     assert run_data.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
+    unlike = resolve(config("strategy=scratch", "seed=1")).run_data()
+    assert torch.equal(run_data.validator_inputs, unlike.validator_inputs)
     quarantine = {"blobs/val"} if "target_labels" in sees else set()
     quarantine |= {"blobs_shifted/val"} if "source_labels" in request.reached_by else set()
     assert set(run_data.evaluated) == {"blobs/test"} | quarantine
 
 
+@NAMED
 def test_the_record_says_what_it_saw(finished, name):
     record, sees = finished(f"strategy={name}").record, CLASSES[name].sees
     by_its_start = (
@@ -109,23 +162,17 @@ def test_the_record_says_what_it_saw(finished, name):
     assert record["result"]["class_counts"] == labelled
 
 
-def test_one_seed_gives_one_result_and_another_seed_another(finished, train, name):
-    once = finished(f"strategy={name}")
-    assert train(f"strategy={name}").bits == once.bits
-    assert train(f"strategy={name}", "seed=1").on_test().tobytes() != once.on_test().tobytes()
-
-
-def test_a_twin_has_the_same_labels_and_other_draws(finished, train, name):
+@pytest.mark.parametrize("name", [*CLOSED_FORM, *DRAWN_SEVERAL_WAYS])
+def test_another_seed_and_a_twin_have_draws_of_their_own(finished, train, name):
+    """A twin has the same labels, which are all that a closed form's result is drawn by."""
     once, twin = finished(f"strategy={name}"), train(f"strategy={name}", "twin=true")
-    assert (
-        twin.record["subset"] == once.record["subset"]
-        and twin.record["fingerprint"] != once.record["fingerprint"]
-    )
-    assert (twin.on_test().tobytes() == once.on_test().tobytes()) == CLASSES[
-        name
-    ].closed_form  # which draws nothing at random
+    assert train(f"strategy={name}", "seed=1").on_test().tobytes() != once.on_test().tobytes()
+    assert twin.record["subset"] == once.record["subset"]
+    assert twin.record["fingerprint"] != once.record["fingerprint"]
+    assert (twin.on_test().tobytes() == once.on_test().tobytes()) == CLASSES[name].closed_form
 
 
+@NAMED
 def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite(finished, train, pair, name):
     clean = finished(f"strategy={name}")
     domain = pair["blobs_shifted" if CLASSES[name].sees == {"source_inputs", "source_labels"} else "blobs"]
@@ -142,6 +189,7 @@ def test_inputs_that_are_not_numbers_end_it_as_diverged_and_keep_what_was_finite
     assert np.isfinite(list(run.record["result"]["metrics"].values())).all()
 
 
+@NAMED
 def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, train, scrambled, name):
     # labels enough, and steps large enough, to choose what was learnt from the source
     chosen = [
@@ -156,36 +204,22 @@ def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, t
         assert run.bits == clean.bits
 
 
-def test_no_stored_probability_depends_on_a_target_test_label(finished, train, scrambled, name):
-    run = train(f"strategy={name}", domains=scrambled("blobs", "test"))
-    assert run.probabilities == finished(f"strategy={name}").probabilities
-
-
-def test_no_kept_model_depends_on_a_target_test_label(train, pair, scrambled, name):
-    sees = CLASSES[name].sees
-    selection = (
-        "target_val" if "target_labels" in sees else "source_val" if "source_inputs" in sees else "last"
-    )
-    keeping = (
-        f"strategy={name}",
-        "keep=selected",
-        f"selection={selection}",
-        "trainer.steps=40",
-        "trainer.evaluations=8",
-    )
-    clean, garbage = train(*keeping, domains=pair), train(*keeping, domains=scrambled("blobs", "test"))
+@NAMED
+def test_no_stored_probability_and_no_kept_model_depends_on_a_target_test_label(
+    again, train, scrambled, name
+):
+    clean, garbage = again(name)[0], train(*keeping(name), domains=scrambled("blobs", "test"))
     assert clean.record["result"]["metrics"] != garbage.record["result"]["metrics"]
+    assert clean.probabilities == garbage.probabilities
     assert (clean.folder / "model.safetensors").read_bytes() == (
         garbage.folder / "model.safetensors"
     ).read_bytes()
-    assert clean.probabilities == garbage.probabilities
 
 
+@pytest.mark.parametrize("name", HEAD_ALONE)
 def test_what_trains_the_head_alone_moves_nothing_else_and_draws_nothing(name):
     """What side_by_side.py takes for granted of a class that says so itself."""
     strategy = CLASSES[name]
-    if not vars(strategy).get("trains_head_alone"):
-        return
     for step in ("updates", "backward", "begin_interval", "training_step", "configure_optimizers"):
         assert getattr(strategy, step) is getattr(Strategy, step), step
     torch.manual_seed(0)

@@ -3,14 +3,13 @@ nothing with it."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from deadly_jobs import DEATHS, SMALL, results
+from forked import exit_code, forked
 from transferscope.cli.main import main
 from transferscope.store import lease
 
@@ -62,27 +61,15 @@ def test_a_job_that_ends_its_process_takes_nothing_with_it(
 @pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM])
 def test_workers_end_with_a_sweep_that_is_told_to(order: signal.Signals, tmp_path: Path) -> None:
     long = [word for word in SMALL if not word.startswith("trainer.steps")] + ["trainer.steps=200000"]
-    command = [
-        sys.executable,
-        "-m",
-        "transferscope.cli",
-        "run",
-        "-m",
-        *long,
-        "strategy=scratch",
-        "seed=0,1",
-        f"store={tmp_path}",
-    ]
-    process = subprocess.Popen([*command, "hydra.launcher.n_jobs=2"], start_new_session=True)
+    sweep = ["run", "-m", *long, "strategy=scratch", "seed=0,1", f"store={tmp_path}"]
+    process = forked(*sweep, "hydra.launcher.n_jobs=2")
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob(".running/*/claim.json"))) < 2:
-        assert process.poll() is None and time.monotonic() < deadline, "the runs never started"
+        assert process.is_alive() and time.monotonic() < deadline, "the runs never started"
         time.sleep(0.05)
-    if order == signal.SIGINT:
-        os.killpg(process.pid, order)  # as a terminal does
-    else:
-        process.send_signal(order)  # as `kill` and `timeout` do
-    assert process.wait(60) == 128 + order
+    # to all of a group as a terminal does, or to the process as `kill` and `timeout` do
+    (os.killpg if order == signal.SIGINT else os.kill)(process.pid, order)
+    assert exit_code(process, 120) == 128 + order
     # a worker that is told to end may have had a `git` of its own running, which was not told and ends by
     # itself
     deadline = time.monotonic() + (20 if order == signal.SIGTERM else 0)

@@ -4,14 +4,13 @@ requests."""
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from forked import forked
 from transferscope.cli.main import main
 from transferscope.store import record
 
@@ -306,16 +305,13 @@ def test_arms_that_are_neither_compared_nor_a_baseline_are_not_run(
 
 def test_killed_between_looks_it_goes_on_to_the_same_decisions(finished: Path, tmp_path: Path) -> None:
     store = tmp_path / "runs"
-    command = [sys.executable, "-m", "transferscope.cli", "run", *SMALL, f"store={store}", *GRID]
-    process = subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = forked("run", *SMALL, f"store={store}", *GRID)
     deadline = time.monotonic() + 120
     while not record.plan_path(store, "mine").exists() or plan_of(store)["sequential"]["taken"] < 1:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.join()
     assert plan_of(store)["sequential"]["taken"] == 1
     assert looks_of(store) == {strategy: looks[:1] for strategy, looks in looks_of(finished).items()}
     assert run(*GRID, store=store) == 0

@@ -3,6 +3,7 @@ it."""
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,19 @@ STEPS = [0, 10, 20, 30]
 
 @pytest.fixture(scope="module")
 def config() -> Callable[..., DictConfig]:
-    def composed(*overrides: str) -> DictConfig:
+    """config(*overrides): each of them is composed once. A run changes nothing in it."""
+
+    @cache
+    def chosen(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(yamls.own_folder().resolve()), version_base="1.3"):
             return compose("config", overrides=[*TINY, *overrides])
+
+    def composed(*overrides: str) -> DictConfig:
+        plain = [word for word in overrides if word.split("=")[0] in ("store", "seed", "protocol")]
+        given = chosen(*(word for word in overrides if word not in plain)).copy()
+        for key, _, value in (word.partition("=") for word in plain):
+            given[key] = int(value) if key == "seed" else value
+        return given
 
     return composed
 
