@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# packages and modules of src/transferscope without an error
 CLEAN = (
-    "comparison",
-    "errors",
-    "statistics",
-    "store",
-)  # packages and modules of src/transferscope without an error
-LEFT = 1052  # errors in all others together: lower it when some were mended
+    "comparison", "distances", "errors", "statistics", "store", "training", "transferability", "validators",
+)  # fmt: skip
+LEFT = 868  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

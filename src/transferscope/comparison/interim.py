@@ -1,5 +1,5 @@
-"""What a sweep that was run until decided (docs/until-decided.md) found at its looks: final, however many
-seeds came later."""
+"""What a sweep that was run until decided (docs/how-to/until-decided.md) found at its looks: final, however
+many seeds came later."""
 
 from collections.abc import Sequence
 from dataclasses import replace

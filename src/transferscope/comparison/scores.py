@@ -15,16 +15,11 @@ from transferscope.statistics.effect import group_means
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
 from transferscope.tasks.metrics import METRICS
+from transferscope.validators import label_free
 
 T = TypeVar("T")
 HALVES = 10  # ways to halve the test items for a regret
-VALIDATORS = (
-    "entropy",
-    "mutual_information",
-    "bnm",
-    "snd",
-    "class_clustering",
-)  # label-free; training left their values in history.csv
+VALIDATORS = tuple(label_free())  # training left their values in history.csv
 SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored_validators.VALIDATORS)
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES: dict[str, tuple[Literal["source", "target"], str]] = {

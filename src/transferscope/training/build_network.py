@@ -5,15 +5,16 @@ from functools import lru_cache
 
 import torch
 from hydra.utils import instantiate
-from torch import nn
 
+from transferscope.backbones.base import Backbone
 from transferscope.data import splits
 from transferscope.networks.classifier import Classifier
+from transferscope.training.fit import Stream
 from transferscope.training.request import Request
 
 
 def build_network(
-    request: Request, run_data: splits.RunData, classes: int, stream: tuple, initialisation: str
+    request: Request, run_data: splits.RunData, classes: int, stream: Stream, initialisation: str
 ) -> Classifier:
     """Backbone and head with `initialisation` random or pretrained, drawn from `stream`."""
     backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
@@ -36,5 +37,6 @@ def probe(request: Request, run_data: splits.RunData) -> Classifier:
 
 
 @lru_cache(maxsize=1)
-def _pretrained(backbone: str, input_shape: tuple[int, ...]) -> nn.Module:
-    return instantiate(json.loads(backbone), input_shape=input_shape, _convert_="all")
+def _pretrained(backbone: str, input_shape: tuple[int, ...]) -> Backbone:
+    built: Backbone = instantiate(json.loads(backbone), input_shape=input_shape, _convert_="all")
+    return built

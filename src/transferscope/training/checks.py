@@ -1,10 +1,10 @@
 """What the keys of a config may say, each for itself, and what a constructor takes."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +19,7 @@ from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
 
-PRETRAINING = {
+PRETRAINING: dict[str, type[Rotation] | type[SimCLR]] = {
     "rotation": Rotation,
     "simclr": SimCLR,
 }  # initialisations that a backbone learns from the source's inputs alone
@@ -67,14 +67,14 @@ NO_ARGUMENTS = {  # keys of a yaml that its constructor is not given
 def _keys() -> dict[str, frozenset[str]]:
     """The keys of each section whose keys are fixed; "" is the whole config."""
     folder = yamls.own_folder()
-    own = OmegaConf.load(folder / "config.yaml")
+    own = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
     groups = {
-        "trainer": OmegaConf.load(folder / "trainer" / "default.yaml"),
-        "tracking": OmegaConf.load(folder / "tracking" / "off.yaml"),
+        "trainer": cast(DictConfig, OmegaConf.load(folder / "trainer" / "default.yaml")),
+        "tracking": cast(DictConfig, OmegaConf.load(folder / "tracking" / "off.yaml")),
     }
     whole = own.keys() - {"defaults", "hydra"} | {"strategy", "backbone", *groups}
     return {
-        name: frozenset(keys)
+        name: frozenset(map(str, keys))
         for name, keys in {"": whole, **groups, **{section: own[section] for section in OF_SWEEPS}}.items()
     }
 
@@ -245,7 +245,7 @@ def check_hydra(node: DictConfig, at: str = "hydra") -> None:
     known = (
         {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)
     )  # hydra/env is a group without a field
-    for key in node:
+    for key in cast(Iterable[str], node):
         if key not in known:
             raise RequestError(
                 f"{at}.{key}={node[key]}: no such key{nearest(key, known)} among "
@@ -261,6 +261,8 @@ def check_hydra(node: DictConfig, at: str = "hydra") -> None:
             check_hydra(inner, f"{at}.{key}")
 
 
-def check_constructor(section: str, what: Callable, values: dict[str, Any], given: Collection[str]) -> None:
+def check_constructor(
+    section: str, what: Callable[..., Any], values: dict[str, Any], given: Collection[str]
+) -> None:
     """`check_arguments` for a section of a config. given: the arguments that come from elsewhere."""
     check_arguments(section, what, values, given, NO_ARGUMENTS[section])

@@ -2,11 +2,12 @@
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.utils import get_class, instantiate
 
+from transferscope.backbones.base import Backbone
 from transferscope.data import splits
 from transferscope.data.augmentation import BY_KORNIA, kornia_module
 from transferscope.data.domain import Domain
@@ -55,7 +56,7 @@ def check_network(c: dict[str, Any], target: Domain, initialisation: str) -> Non
         json.dumps([backbone, shape, len(target.classes), strategy, initialisation != "random"])
     ):
         raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
-    takes = get_class(c["backbone"]["_target_"]).takes
+    takes = cast(type[Backbone], get_class(c["backbone"]["_target_"])).takes
     if takes and (given := str(target.inputs.dtype).removeprefix("torch.")) not in takes:
         raise NotApplicable(
             f"backbone={c['backbone']['name']}: takes {' or '.join(takes)} inputs, those of target "

@@ -104,7 +104,7 @@ def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: 
 
 
 def starts_pretrained(c: dict[str, Any]) -> bool:
-    return c["backbone"].get("weights", "random") != "random"
+    return bool(c["backbone"].get("weights", "random") != "random")
 
 
 def is_source_model(strategy: type[Strategy], initialisation: str) -> bool:

@@ -6,7 +6,7 @@ Everything that can be refused is refused here, before anything is trained.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.utils import get_class, instantiate
@@ -34,7 +34,7 @@ from transferscope.training.checks import (
     strategy_class,
 )
 from transferscope.training.consumption import consumed_by, is_source_model, starts_pretrained
-from transferscope.training.fit import FitSettings
+from transferscope.training.fit import FitSettings, Stream
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Request:
         """Optimiser steps of the run itself: a source model's length where the source model is all there
         is."""
         trainer = self.config["trainer"]
-        return trainer["source_steps"] if self.trains_source_model else trainer["steps"]
+        return int(trainer["source_steps"] if self.trains_source_model else trainer["steps"])
 
     @property
     def trains_source_model(self) -> bool:
@@ -71,7 +71,8 @@ class Request:
         c = self.config
         return splits.prepare(
             self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"],
-            c["protocol"], c["source_label_noise"], c["image_size"], c["channels"], self.fold,
+            protocol=c["protocol"], source_label_noise=c["source_label_noise"],
+            image_size=c["image_size"], channels=c["channels"], fold=self.fold,
         )  # fmt: skip
 
     @property
@@ -97,7 +98,7 @@ class Request:
             t["precision"], t["augmentation"], t["label_smoothing"], t["patience"],
         )  # fmt: skip
 
-    def stream(self) -> tuple:
+    def stream(self) -> Stream:
         """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin
         shares."""
         strategy = TargetOnly if self.strategy.beside_scratch else self.strategy
@@ -105,7 +106,7 @@ class Request:
 
     def build_strategy(self, network: Classifier) -> Strategy:
         arguments = {key: value for key, value in self.config["strategy"].items() if key not in COMMON_KEYS}
-        strategy = instantiate(arguments, network=network, _convert_="all")
+        strategy: Strategy = instantiate(arguments, network=network, _convert_="all")
         strategy.backbone_rate = 1.0 if self.backbone_rate is None else self.backbone_rate
         return strategy
 
@@ -123,7 +124,8 @@ class Request:
             if self.trains_source_model
             else {"backbone_rate": self.consumed.get("source_backbone_rate", 1.0)}
         )
-        return consumed.get("backbone_rate", 1.0)
+        rate: float = consumed.get("backbone_rate", 1.0)
+        return rate
 
     @property
     def extra_files(self) -> list[str]:
@@ -243,8 +245,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """The whole config, resolved, as plain Python. A backbone without a name has that of its yaml."""
     backbone = yamls.backbone_yaml(config)
     if "hydra" in config:
-        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    values = OmegaConf.to_container(config, resolve=True)
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     for key in paths.KEYS:
         if isinstance(values.get(key), str):
             values[key] = paths.home(values[key], key)
@@ -289,7 +291,8 @@ def _is_deterministic(
 
 
 def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
-    name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
+    name, start = c["strategy"]["name"], c["strategy"]["starts_from"]
+    asked: str = c["initialisation"]
     own = "pretrained" if starts_pretrained(c) else "random"
     needs_no_model = (
         strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model

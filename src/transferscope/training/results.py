@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from transferscope.data.splits import RunData
 from transferscope.training import evaluate
@@ -27,7 +28,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict:
+def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict[str, Any]:
     """Status and result of a fit that came to an end."""
     test = f"{run_data.target.name}/test"
     status, reason = outcome.status, outcome.reason

@@ -21,7 +21,7 @@ from transferscope.strategies.base import Strategy
 from transferscope.training import evaluate, reverse_validation, source_models
 from transferscope.training.checks import PRETRAINING
 from transferscope.training.finished import finished_before, is_done
-from transferscope.training.fit import FitResult, fit
+from transferscope.training.fit import FitResult, Monitoring, Row, fit
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, resolve
 from transferscope.training.results import finished, versions
@@ -131,7 +131,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             write_thumbnails(
                 request.store,
                 request.consumed["target"]["digest"],
-                members[f"{request.target.name}/test/ids"],
+                members[f"{request.target.name}/test/ids"].tolist(),
                 images,
             )
     return folder
@@ -146,19 +146,15 @@ def train_alone(request: Request, lease: Lease, live: tracking.LiveRun) -> Train
 def train(
     request: Request, run_data: RunData, strategy: Strategy, lease: Lease, live: tracking.LiveRun
 ) -> FitResult:
-    names = {
+    names: dict[str, tuple[str, ...]] = {
         "last": (),
         "target_val": (f"{run_data.target.name}/val",),
         "source_val": tuple(f"{s.name}/val" for s in run_data.sources),
     }
-    selection = request.config["selection"]
-    keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
-    stop_by = () if request.trains_source_model else names.get(selection, (f"validator/{selection}",))
-    items = (
-        run_data.feature_items(request.config["split_seed"]) if "features" in request.extra_files else None
-    )
+    selection, has_features = request.config["selection"], "features" in request.extra_files
+    rule = names.get(selection, (f"validator/{selection}",))
 
-    def after_interval(step: int, row: dict) -> None:
+    def after_interval(step: int, row: Row) -> None:
         lease.claim(step)
         live.log(step, row)
 
@@ -168,10 +164,12 @@ def train(
         run_data.evaluated,
         request.settings(request.steps),
         request.stream(),
-        lease.folder,
-        after_interval,
-        keep,
-        run_data.validator_inputs,
-        stop_by,
-        items,
+        Monitoring(
+            folder=lease.folder,
+            after_interval=after_interval,
+            keep=rule if request.config["keep"] == "selected" else None,
+            stop_by=() if request.trains_source_model else rule,
+            validator_inputs=run_data.validator_inputs,
+            feature_items=run_data.feature_items(request.config["split_seed"]) if has_features else None,
+        ),
     )

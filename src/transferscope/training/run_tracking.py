@@ -40,7 +40,9 @@ def scratch_twin(request: Request) -> Path | None:
         or request.config["tracking"]["mode"] == "off"
     ):
         return None
-    scratch = OmegaConf.to_container(OmegaConf.load(yamls.find("strategy", "scratch")))
+    path = yamls.find("strategy", "scratch")
+    assert path is not None, "conf/strategy has a scratch.yaml"
+    scratch = OmegaConf.to_container(OmegaConf.load(path))
     # of scratch not all of it can be asked
     config = request.config | {
         "strategy": scratch,

@@ -5,6 +5,7 @@ frozen backbone gives of an item."""
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,10 +13,11 @@ from transferscope.data import splits, tensor_files
 from transferscope.networks.classifier import Classifier
 from transferscope.store.lease import locked
 from transferscope.store.record import fingerprint
+from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import PRETRAINING
-from transferscope.training.fit import fit
+from transferscope.training.fit import Stream, fit
 from transferscope.training.request import Request
 
 # the part of a run that its source model depends on: nothing of the target
@@ -32,7 +34,7 @@ SOURCE_KEYS = (
 )
 
 
-def source_model_consumes(request: Request) -> dict:
+def source_model_consumes(request: Request) -> dict[str, Any]:
     """What of a run its source model or pre-trained backbone depends on, but for the size of the inputs."""
     consumed = {key: request.consumed[key] for key in SOURCE_KEYS}
     trainer = {
@@ -50,7 +52,7 @@ def source_model_consumes(request: Request) -> dict:
 
 
 def source_model_key(request: Request, run_data: splits.RunData) -> str:
-    learner = PRETRAINING.get(request.initialisation, SourceOnly)
+    learner: type[Strategy] = PRETRAINING.get(request.initialisation, SourceOnly)
     return fingerprint(
         {**source_model_consumes(request), "input_shape": run_data.input_shape, "version": learner.version}
     )
@@ -60,7 +62,7 @@ def _path(request: Request, run_data: splits.RunData) -> Path:
     return request.store / ".cache" / "source_models" / f"{source_model_key(request, run_data)}.safetensors"
 
 
-def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifier, tuple]:
+def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifier, Stream]:
     """The untrained network of a source model, and the stream its training draws from: the same wherever it
     is trained."""
     stream = (request.config["seed"], SourceOnly.__name__)
@@ -125,7 +127,9 @@ def _once(
             return kept[0], 0.0
         began = time.perf_counter()
         deposit_source_model(request, run_data, trained())
-        return tensor_files.read(path)[0], time.perf_counter() - began
+        if (made := tensor_files.read(path)) is None:
+            raise OSError(f"{path}: was taken away as soon as it was written")
+        return made[0], time.perf_counter() - began
 
 
 def deposit_source_model(request: Request, run_data: splits.RunData, network: nn.Module) -> None:
