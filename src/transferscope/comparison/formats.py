@@ -17,8 +17,8 @@ from transferscope.tasks.metrics import METRICS
 if TYPE_CHECKING:
     from transferscope.comparison.best import Best
     from transferscope.comparison.cells import Cell
-    from transferscope.comparison.comparison import Comparison
     from transferscope.comparison.contrasts import Contrast
+    from transferscope.comparison.findings import Findings
     from transferscope.comparison.ranking import Ranking
 
 WIDE, FOR_ECE = (
@@ -41,7 +41,7 @@ CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
 
-def to_json(comparison: "Comparison") -> str:
+def to_json(comparison: "Findings") -> str:
     listed = {
         key: getattr(comparison, key)
         for key in ("taken_back", "missing", "failed", "not_applicable", "warnings", "settings")
@@ -56,7 +56,7 @@ def to_json(comparison: "Comparison") -> str:
     return json.dumps({**rows, **listed}, indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def to_csv(comparison: "Comparison") -> str:
+def to_csv(comparison: "Findings") -> str:
     """One row a cell, its scores and differences in the unit that the table shows, which `unit` names.
 
     Intervals become two columns (`ci_low`, `ci_high`), lists are joined by '; '.
@@ -71,12 +71,12 @@ def to_csv(comparison: "Comparison") -> str:
     return text.getvalue()
 
 
-def rows(comparison: "Comparison") -> list[Json]:
+def rows(comparison: "Findings") -> list[Json]:
     """A cell each, by the CSV's columns."""
     return [_csv_row(cell) for cell in comparison]
 
 
-def columns_of(comparison: "Comparison") -> list[tuple[str, list[str]]]:
+def columns_of(comparison: "Findings") -> list[tuple[str, list[str]]]:
     """(heading, one text a cell) of the wide table."""
     return _columns(comparison, _Notes(comparison), wide=True)
 
@@ -106,7 +106,7 @@ def _csv_row(cell: "Cell") -> Json:
     return row
 
 
-def to_markdown(comparison: "Comparison") -> str:
+def to_markdown(comparison: "Findings") -> str:
     notes = _Notes(comparison)
     columns = _columns(comparison, notes, wide=True)
     cells = list(zip(*(values for _, values in columns), strict=True))
@@ -117,7 +117,7 @@ def to_markdown(comparison: "Comparison") -> str:
     return "\n".join([*lines, "", *(f"{_inert(line)}  " for line in closing)]) + "\n"
 
 
-def to_table(comparison: "Comparison", width: int, colour: bool) -> str:
+def to_table(comparison: "Findings", width: int, colour: bool) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -160,7 +160,7 @@ def to_table(comparison: "Comparison", width: int, colour: bool) -> str:
     return text.getvalue()
 
 
-def _below(comparison: "Comparison", notes: "_Notes") -> list[str]:
+def _below(comparison: "Findings", notes: "_Notes") -> list[str]:
     apart = [*wording.contrasts(comparison), *ranking.line(comparison.rankings, comparison.settings["alpha"])]
     return [
         *notes.lines(),
@@ -174,7 +174,7 @@ def _below(comparison: "Comparison", notes: "_Notes") -> list[str]:
 class _Notes:
     """What must be known of some cells: the same note is numbered once."""
 
-    def __init__(self, comparison: "Comparison"):
+    def __init__(self, comparison: "Findings"):
         self.numbers: dict[str, int] = {}
         self.of = []
         for cell in comparison:
@@ -188,7 +188,7 @@ class _Notes:
         return [f"[{number}] {note}" for note, number in self.numbers.items()]
 
 
-def _columns(comparison: "Comparison", notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
+def _columns(comparison: "Findings", notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
     """(heading, one text a cell). Narrow: the source stands under the strategy, what would decide under the
     verdict."""
     cells, keys = list(comparison), varying(comparison)
@@ -250,7 +250,7 @@ def _calibration(cell: "Cell") -> str:
     )
 
 
-def varying(comparison: "Comparison") -> list[str]:
+def varying(comparison: "Findings") -> list[str]:
     """Keys that tell cells apart; where a strategy starts from only where one strategy starts from
     several."""
     found = [key for key in IDENTITY if len({getattr(cell, key) for cell in comparison}) > 1]
@@ -262,7 +262,7 @@ def varying(comparison: "Comparison") -> list[str]:
     ]
 
 
-def _collapse(cell: "Cell", comparison: "Comparison") -> list[str]:
+def _collapse(cell: "Cell", comparison: "Findings") -> list[str]:
     if not cell.collapsed:
         return []
     low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)

@@ -7,7 +7,7 @@ from transferscope.comparison.formats import varying
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
-    from transferscope.comparison.comparison import Comparison
+    from transferscope.comparison.findings import Findings
 
 ARROWS = {
     "positive": r"$\uparrow$",
@@ -24,7 +24,7 @@ _SIGNS = {
 }  # fmt: skip
 
 
-def to_latex(comparison: "Comparison") -> str:
+def to_latex(comparison: "Findings") -> str:
     """A `table` environment for \\usepackage{booktabs}. The caption says what the numbers are and what the
     arrows mean."""
     s = comparison.settings
@@ -64,7 +64,7 @@ def _difference(cell: "Cell") -> str:
     ).strip()
 
 
-def _caption(comparison: "Comparison") -> str:
+def _caption(comparison: "Findings") -> str:
     s = comparison.settings
     what, margin = (
         escaped(wording.opening(comparison)[0]),

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     import pandas
 
     from transferscope.comparison.cells import Cell
-    from transferscope.comparison.comparison import Comparison
+    from transferscope.comparison.findings import Findings
 
 LINES = 10
 _DECIDED = ("negative", "positive", "equivalent", "undecided")  # what a reader looks for first
 
 
-def lines(comparison: "Comparison") -> str:
+def lines(comparison: "Findings") -> str:
     """At most LINES lines: what was compared, the sentence to take away, the cells that say most."""
     first = [wording.opening(comparison)[0], wording.sentence(comparison)]
     cells = sorted(comparison, key=lambda cell: _DECIDED.index(cell.verdict))
@@ -39,7 +39,7 @@ def _cell(cell: "Cell") -> str:
     return "  ".join(filter(None, parts)).rstrip()
 
 
-def html(comparison: "Comparison") -> str:
+def html(comparison: "Findings") -> str:
     """The table with its headings, what it says below it, and the verdicts' names in colour."""
     columns = formats.columns_of(comparison)
     names = [name for name, _ in columns]
@@ -59,7 +59,7 @@ def html(comparison: "Comparison") -> str:
     return f"{above}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
-def frame(comparison: "Comparison") -> "pandas.DataFrame":
+def frame(comparison: "Findings") -> "pandas.DataFrame":
     """One row a cell: the columns of the CSV, with scores and differences in the unit that `unit` names.
     Raises RequestError where pandas is missing."""
     try:

@@ -13,8 +13,8 @@ from transferscope.store.schema import Json
 if TYPE_CHECKING:
     from transferscope.comparison.best import Best
     from transferscope.comparison.cells import Cell
-    from transferscope.comparison.comparison import Comparison
     from transferscope.comparison.contrasts import Contrast
+    from transferscope.comparison.findings import Findings
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
 NAMED = 6  # strategies named where several cannot be told apart
@@ -41,7 +41,7 @@ _CORRECTION = {
 }
 
 
-def opening(comparison: "Comparison") -> list[str]:
+def opening(comparison: "Findings") -> list[str]:
     s = comparison.settings
     cells = list(comparison)
     margin = formatting.margin(s["margin"], s["metric"])
@@ -179,7 +179,7 @@ def unfinished(ends: Rises) -> list[str]:
     return said
 
 
-def finished(comparison: "Comparison") -> list[str]:
+def finished(comparison: "Findings") -> list[str]:
     """How sure it is of the arms that are not flagged that they had finished training."""
     ends = [
         end
@@ -242,7 +242,7 @@ def heading(key: str) -> str:
     return {"label_budget": "labels", "initialisation": "from"}.get(key, key)
 
 
-def listing(comparison: "Comparison") -> list[str]:
+def listing(comparison: "Findings") -> list[str]:
     """Claims taken back, warnings, and what is missing, failed or not applicable."""
     lines = [f"taken back: {taken_back(row)}" for row in comparison.taken_back]
     lines += [f"warning: {warning}" for warning in comparison.warnings]
@@ -260,7 +260,7 @@ def listing(comparison: "Comparison") -> list[str]:
     return lines
 
 
-def contrasts(comparison: "Comparison") -> list[str]:
+def contrasts(comparison: "Findings") -> list[str]:
     """One line a cell: what the source's labels, and the rest of the source, are worth."""
     together = defaultdict(list)
     for row in comparison.contrasts:
@@ -304,7 +304,7 @@ def _difference(row: "Contrast") -> str:
     ).strip()
 
 
-def sentence(comparison: "Comparison") -> str:
+def sentence(comparison: "Findings") -> str:
     """What a person wants to take away. Controls are told apart, not counted."""
     cells = [cell for cell in comparison if not cell.family.endswith("/controls")]
     settings = comparison.settings
@@ -332,7 +332,7 @@ def sentence(comparison: "Comparison") -> str:
     return f"Against {baseline}, {gain}, {loss}, {equivalent}, {undecided}.{remark}"
 
 
-def best(comparison: "Comparison") -> list[str]:
+def best(comparison: "Findings") -> list[str]:
     """A sentence a target and budget where there was something to choose from."""
     targets, protocols = (
         {getattr(found, key) for found in comparison.best} for key in ("target", "protocol")
