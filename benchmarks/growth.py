@@ -1,4 +1,4 @@
-"""G1-G4: how time grows. `python -m benchmarks growth` alone: it also draws docs/growth.svg.
+"""G1-G4: how time grows. `python -m benchmarks growth` alone: it also draws docs/explanation/growth.svg.
 
 Seconds of this process on the processor, which a busy machine stretches less than those on the clock. The
 slope is that of the line through the last two sizes on logarithmic axes: 1 is in proportion, 0 is no growth.
@@ -31,7 +31,7 @@ from transferscope.strategies.target_only import TargetOnly
 from transferscope.training.fit import FitSettings, fit
 from transferscope.training.run import run
 
-FIGURE = Path(__file__).parents[1] / "docs" / "growth.svg"
+FIGURE = Path(__file__).parents[1] / "docs" / "explanation" / "growth.svg"
 RUNS, ITEMS, PICTURES, STRATEGIES = (
     (250, 500, 1000, 2000, 4000),
     (100, 1000, 10_000, 100_000),

@@ -89,7 +89,7 @@ def bars() -> Iterator[Bar]:
         )
         what = f"{len(SEEDS)} seeds x {len(RATES)} rates / one pass over {ITEMS} images"
         yield ratio(
-            "P5a", "<=", 1.15, times, "heads", "pass", f"extraction, training and evaluation of {what}"
+            "P5a", "<=", 1.3, times, "heads", "pass", f"extraction, training and evaluation of {what}"
         )
         yield ratio(
             "P5b", "", None, times, "sweep", "pass", f"the whole command less one import, not tracked: {what}"

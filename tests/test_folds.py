@@ -81,7 +81,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_folds_are_judged_as_the_same_answers_in_one_piece(
     stores: tuple[Path, Path], metric: str, baseline: str, cells: int
 ) -> None:
-    whole, folded = (compare(store, baseline, metric) for store in stores)
+    whole, folded = (compare(store, baseline=baseline, metric=metric) for store in stores)
     assert len(folded) == len(whole) == cells and not folded.missing
     for one, other in zip(whole, folded, strict=True):
         assert (other.seeds, other.items, other.family_size) == (4, 300, cells)

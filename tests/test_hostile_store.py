@@ -388,7 +388,7 @@ ASKED = {  # and what tells that it was seen
     "nested": (put("config", "trainer", "optimizer", "betas", value=COMMAND), "plain values"),
     "backbone": (
         put("config", "backbone", "_target_", value="subprocess.Popen"),
-        "no yaml of the backbone shelf",
+        "no yaml of config group backbone",
     ),
     "backbone_conversion": (put("config", "backbone", "_convert_", value=COMMAND), "plain values"),
     "backbone_argument": (put("config", "backbone", "hidden", value=[COMMAND]), "plain values"),

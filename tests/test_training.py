@@ -17,7 +17,7 @@ from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import fit as training
-from transferscope.training.fit import FitResult, FitSettings, fit
+from transferscope.training.fit import FitResult, FitSettings, Monitoring, fit
 
 SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 
@@ -55,7 +55,7 @@ def train(
         scored(labelled(30, seed=1)),
         settings,
         (0, "test"),
-        **arguments,
+        Monitoring(**arguments),
     )
 
 
@@ -232,7 +232,7 @@ def test_a_fit_ends_when_nothing_got_better_for_as_long_as_it_waits(shares, pati
         CASES["mlp"][2],
         settings,
         (0, "test"),
-        stop_by=("toy/test",),
+        Monitoring(stop_by=("toy/test",)),
     )
     assert outcome.status == "done" and [row["step"] for row in outcome.history] == list(
         range(0, last + 1, 4)
@@ -254,12 +254,10 @@ def test_a_fit_that_had_ended_when_it_was_stopped_is_over(tmp_path):
         items,
         settings,
         (0, "test"),
-        tmp_path,
-        lambda *_: heard.append(_),
-        stop_by=("toy/test",),
+        Monitoring(tmp_path, lambda *_: heard.append(_), stop_by=("toy/test",)),
     )
     assert not heard and bits(resumed) == bits(
-        fit(Scripted(shares), pools, items, settings, (0, "test"), stop_by=("toy/test",))
+        fit(Scripted(shares), pools, items, settings, (0, "test"), Monitoring(stop_by=("toy/test",)))
     )
 
 
@@ -267,7 +265,9 @@ def test_patience_counts_on_when_resumed(tmp_path):
     shares, settings = [0.5, 0.4, 0.4, 0.9], SETTINGS._replace(patience=2)
     stop_after(4, tmp_path, lambda: Scripted(shares), settings=settings, stop_by=("toy/test",))
     pools, items = CASES["mlp"][1:]
-    resumed = fit(Scripted(shares), pools, items, settings, (0, "test"), tmp_path, stop_by=("toy/test",))
+    resumed = fit(
+        Scripted(shares), pools, items, settings, (0, "test"), Monitoring(tmp_path, stop_by=("toy/test",))
+    )
     assert [row["step"] for row in resumed.history] == [0, 4, 8]
 
 
@@ -335,7 +335,7 @@ def test_an_augmented_fit_resumes_bit_identical(tmp_path, augmentation, last):
     strategy, pools, items = CASES["lenet with dropout"]
     settings = SETTINGS._replace(augmentation=augmentation, label_smoothing=0.1)
     stop_after(last, tmp_path, strategy, pools, items, settings=settings)
-    assert bits(fit(strategy(), pools, items, settings, (0, "test"), tmp_path)) == bits(
+    assert bits(fit(strategy(), pools, items, settings, (0, "test"), Monitoring(tmp_path))) == bits(
         fit(strategy(), pools, items, settings, (0, "test"))
     )
 
@@ -387,7 +387,7 @@ def stop_after(
             raise error
 
     with pytest.raises(error):
-        fit(strategy(), pools, items, settings, (0, "test"), folder, stop, **arguments)
+        fit(strategy(), pools, items, settings, (0, "test"), Monitoring(folder, stop, **arguments))
 
 
 @pytest.mark.parametrize("last", [4, 8, 12])
@@ -399,7 +399,12 @@ def test_a_resumed_fit_ends_bit_identical_to_one_never_stopped(tmp_path, case, l
     stop_after(last, tmp_path, strategy, pools, items)
     heard, resumed = [], strategy()  # built anew, as in the process that takes the run up
     outcome = fit(
-        resumed, pools, items, SETTINGS, (0, "test"), tmp_path, lambda step, row: heard.append(step)
+        resumed,
+        pools,
+        items,
+        SETTINGS,
+        (0, "test"),
+        Monitoring(tmp_path, lambda step, row: heard.append(step)),
     )
     assert bits(outcome) == bits(expected)
     assert heard == [step for step in (4, 8, 12) if step > last]  # what was done is not done again

@@ -125,7 +125,8 @@ def test_ordinary_pictures_keep_their_bits(tmp_path: Path) -> None:
     full[0] = 65535
     Image.fromarray(full).save(tmp_path / "dog" / "deep16.png")
     colour, grey = (
-        image_folders.load("mine", str(tmp_path), size, channels) for size, channels in ((8, 3), (12, 1))
+        image_folders.load("mine", str(tmp_path), size, channels=channels)
+        for size, channels in ((8, 3), (12, 1))
     )
     assert (
         colour.digest == "0949f6a6f9e0ec16cee6135c95b5252e"

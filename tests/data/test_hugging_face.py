@@ -132,7 +132,7 @@ def test_a_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
 
 def test_the_yaml_of_the_page(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
-    page = (Path(__file__).parents[2] / "docs/adding-a-domain.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/how-to/adding-a-domain.md").read_text()
     start = page.index("# my dataset")
     (pictures / "conf/domain").mkdir(parents=True)
     (pictures / "conf/domain/mine.yaml").write_text(

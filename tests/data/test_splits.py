@@ -169,7 +169,7 @@ def test_a_target_with_nothing_to_test_on_is_refused():
 def test_the_unlabelled_pool_has_the_test_inputs_only_under_the_transductive_protocol():
     train, test = splits.split(domain(), split_seed=0)
     for protocol, items in (("inductive", set(train)), ("transductive", set(train) | set(test))):
-        task = splits.prepare(domain(), (), frozenset({"target_inputs"}), 0, 0, 0, protocol)
+        task = splits.prepare(domain(), (), frozenset({"target_inputs"}), 0, 0, 0, protocol=protocol)
         assert numbers(task.pools.unlabelled) == items and len(task.pools.unlabelled) == len(items)
 
 

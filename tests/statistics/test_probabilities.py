@@ -17,7 +17,7 @@ K, ITEM_DF = 5, 200.0
 def family(delta, a=0.2, c=0.05, seeds=K, margin=1.0, covariance=0.0):
     """[m, 3]"""
     return np.array(
-        probabilities(delta, np.broadcast_to(a, len(delta)), c, seeds, ITEM_DF, margin, covariance)
+        probabilities(delta, np.broadcast_to(a, len(delta)), c, seeds, ITEM_DF, margin, covariance=covariance)
     )
 
 
@@ -148,26 +148,36 @@ def test_extremes_stay_finite():
 
 
 def test_without_a_margin_an_effect_or_a_family_there_are_none():
-    assert probabilities([1.0, 2.0], [0.1] * 2, [0.1] * 2, [5] * 2, [50] * 2, 1.0, 0.0) == [None, None]
+    assert probabilities([1.0, 2.0], [0.1] * 2, [0.1] * 2, [5] * 2, [50] * 2, 1.0, covariance=0.0) == [
+        None,
+        None,
+    ]
     for margin in (0.0, None):
         assert (
-            probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, margin, 0.0) == [None] * 3
+            probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, margin, covariance=0.0)
+            == [None] * 3
         )
-    assert probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [1] * 3, [50] * 3, 1.0, 0.0) == [None] * 3
-    assert probabilities([], [], [], [], [], 1.0, 0.0) == []
+    assert (
+        probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [1] * 3, [50] * 3, 1.0, covariance=0.0)
+        == [None] * 3
+    )
+    assert probabilities([], [], [], [], [], 1.0, covariance=0.0) == []
 
 
 def test_a_cell_without_an_effect_is_left_out_and_changes_nothing():
-    whole = probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, 1.0, 0.0)
+    whole = probabilities([1.0, 2.0, 0.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, 1.0, covariance=0.0)
     with_one_seed = probabilities(
-        [1.0, None, 2.0, 0.0], [0.1, None, 0.1, 0.1], [0.1] * 4, [5, 1, 5, 5], [50] * 4, 1.0, 0.0
+        [1.0, None, 2.0, 0.0], [0.1, None, 0.1, 0.1], [0.1] * 4, [5, 1, 5, 5], [50] * 4, 1.0, covariance=0.0
     )
     assert with_one_seed == [whole[0], None, whole[1], whole[2]]
     one_cell_without_a_margin = probabilities(
-        [1.0, 9.0, 2.0, 0.0], [0.1] * 4, [0.1] * 4, [5] * 4, [50] * 4, [1.0, 0.0, 1.0, 1.0], 0.0
+        [1.0, 9.0, 2.0, 0.0], [0.1] * 4, [0.1] * 4, [5] * 4, [50] * 4, [1.0, 0.0, 1.0, 1.0], covariance=0.0
     )
     assert one_cell_without_a_margin == with_one_seed
-    assert probabilities([1.0, None, 2.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, 1.0, 0.0) == [None] * 3
+    assert (
+        probabilities([1.0, None, 2.0], [0.1] * 3, [0.1] * 3, [5] * 3, [50] * 3, 1.0, covariance=0.0)
+        == [None] * 3
+    )
 
 
 # --- the covariance of cells --------------------------------------------------------------------------------
@@ -263,7 +273,11 @@ def test_noise_taken_for_a_tenth_is_surer_than_right(monkeypatch):
     good, error = of_kind(kind, 12, 5, 60, np.random.default_rng(6)).slope()
     assert POOLED[0] - 3 * error < good < POOLED[1] + 3 * error
     real = module._of_family
-    monkeypatch.setattr(module, "_of_family", lambda delta, a, c, *rest: real(delta, a / 10, c / 10, *rest))
+    monkeypatch.setattr(
+        module,
+        "_of_family",
+        lambda delta, a, c, *rest, **shared: real(delta, a / 10, c / 10, *rest, **shared),
+    )
     assert of_kind(kind, 12, 5, 60, np.random.default_rng(6)).slope()[0] < ONE_KIND[0]
 
 

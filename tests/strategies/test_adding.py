@@ -1,4 +1,4 @@
-"""docs/adding-a-strategy.md followed to the letter, and what a wrong yaml of one's own is told."""
+"""docs/how-to/adding-a-strategy.md followed to the letter, and what a wrong yaml of one's own is told."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pytest
 from transferscope.cli.main import main
 from transferscope.store.record import read_history, read_record, run_folders
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-strategy.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "adding-a-strategy.md").read_text()
 QUICK = [
     "trainer.steps=4",
     "trainer.source_steps=4",

@@ -11,7 +11,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import FitSettings, Monitoring, fit
 
 
 class Slope(Strategy):
@@ -46,7 +46,7 @@ def taken(schedule: str, steps: int = 4) -> tuple[list[float], list[float]]:
         {},
         settings,
         (0, "test"),
-        after_interval=lambda *_: weights.append((strategy.usual.item(), strategy.slow.item())),
+        Monitoring(after_interval=lambda *_: weights.append((strategy.usual.item(), strategy.slow.item()))),
     )
     steps_taken = [(a - c, b - d) for (a, b), (c, d) in pairwise(weights)]
     return tuple(zip(*steps_taken, strict=True))

@@ -16,7 +16,7 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.co_tuning import CoTuning, source_given_target
 from transferscope.training import request as requests
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import FitSettings, Monitoring, fit
 from transferscope.training.load import load_run
 from transferscope.training.run import build
 
@@ -150,7 +150,7 @@ def test_the_source_head_is_the_source_models_and_both_heads_are_trained():
 def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
     def run(*where) -> tuple:
         settings = FitSettings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
-        outcome = fit(co_tuning(), Pools(target=TARGET), EVALUATED, settings, (0, "test"), *where)
+        outcome = fit(co_tuning(), Pools(target=TARGET), EVALUATED, settings, (0, "test"), Monitoring(*where))
         history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
         return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history
 

@@ -15,7 +15,7 @@ from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.delta import DELTA
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import FitSettings, Monitoring, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]
@@ -93,7 +93,7 @@ def test_terms_are_the_attended_distance_of_the_features_and_the_heads_norm():
 def run(*where, alpha: float = 0.01) -> tuple:
     strategy = delta(alpha=alpha)
     settings = FitSettings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
-    outcome = fit(strategy, Pools(target=TARGET), EVALUATED, settings, (0, "test"), *where)
+    outcome = fit(strategy, Pools(target=TARGET), EVALUATED, settings, (0, "test"), Monitoring(*where))
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
     return (
         {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()},

@@ -21,7 +21,7 @@ from transferscope.strategies.logistic_regression import LogisticRegression
 from transferscope.strategies.nearest_mean import NearestMean
 from transferscope.strategies.nearest_neighbour import NearestNeighbour
 from transferscope.training import request
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import FitSettings, Monitoring, fit
 from transferscope.training.load import load_run
 
 HEADS = [LogisticRegression, LinearSVM, NearestMean, NearestNeighbour]
@@ -52,7 +52,7 @@ def fitted(make, classes: int = 3, *where) -> tuple:
         )
     }
     strategy = make(network(classes))
-    outcome = fit(strategy, Pools(target=pool), evaluated, SETTINGS, (0, "test"), *where)
+    outcome = fit(strategy, Pools(target=pool), evaluated, SETTINGS, (0, "test"), Monitoring(*where))
     backbone = network(classes).backbone.eval()
     with torch.no_grad():
         features = [backbone(items.inputs).double().numpy() for items in (pool, test)]

@@ -13,7 +13,7 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.gradual_unfreezing import GradualUnfreezing
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import FitSettings, Monitoring, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -38,7 +38,7 @@ def steps_moving(unfrozen_by: float) -> dict[str, list[int]]:
         states.append({key: value.clone() for key, value in strategy.network.state_dict().items()})
 
     note()
-    fit(strategy, POOLS, {}, settings(12, 12), (0, "test"), after_interval=note)
+    fit(strategy, POOLS, {}, settings(12, 12), (0, "test"), Monitoring(after_interval=note))
     parts = {"head": "head.weight"} | {f"conv{i}": f"backbone.conv{i}.0.weight" for i in (1, 2, 3)}
     parts |= {f"conv{i} stats": f"backbone.conv{i}.1.running_mean" for i in (1, 2, 3)}
     return {
@@ -69,7 +69,9 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
             raise InterruptedError
 
     def outcome(*where):
-        result = fit(GradualUnfreezing(network()), POOLS, EVALUATED, settings(12, 3), (0, "test"), *where)
+        result = fit(
+            GradualUnfreezing(network()), POOLS, EVALUATED, settings(12, 3), (0, "test"), Monitoring(*where)
+        )
         history = [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
         return {step: p.numpy().tobytes() for step, p in result.probabilities["toy/test"].items()}, history
 

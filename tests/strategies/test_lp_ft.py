@@ -12,7 +12,7 @@ from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.lp_ft import LPFT
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import FitSettings, Monitoring, fit
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -64,7 +64,9 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
             raise InterruptedError
 
     def outcome(*where):
-        result = fit(LPFT(network()), POOLS, EVALUATED, settings(batch_size=6), (0, "test"), *where)
+        result = fit(
+            LPFT(network()), POOLS, EVALUATED, settings(batch_size=6), (0, "test"), Monitoring(*where)
+        )
         history = [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
         return {step: p.numpy().tobytes() for step, p in result.probabilities["toy/test"].items()}, history
 

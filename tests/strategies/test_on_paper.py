@@ -15,7 +15,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import FitResult, FitSettings, fit
+from transferscope.training.fit import FitResult, FitSettings, Monitoring, fit
 
 SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
 
@@ -228,7 +228,7 @@ def test_layers_thaw_with_the_progress():
         weights.append([layer.weight.detach().clone() for layer in layers])
 
     note()
-    fit(strategy, Pools(target=TARGET), EVALUATED, SETTINGS, (0, "test"), after_interval=note)
+    fit(strategy, Pools(target=TARGET), EVALUATED, SETTINGS, (0, "test"), Monitoring(after_interval=note))
     moved = [
         [not torch.equal(a, b) for a, b in zip(then, now, strict=True)] for then, now in pairwise(weights)
     ]
@@ -262,7 +262,7 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, case, last):
 
     whole = fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"))
     with pytest.raises(InterruptedError):
-        fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), tmp_path, stop)
-    assert identity(fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), tmp_path)) == identity(
-        whole
-    )
+        fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), Monitoring(tmp_path, stop))
+    assert identity(
+        fit(strategy(network()), pools, EVALUATED, SETTINGS, (0, "test"), Monitoring(tmp_path))
+    ) == identity(whole)

@@ -15,7 +15,7 @@ from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import FitResult, FitSettings, fit, validator_items
+from transferscope.training.fit import FitResult, FitSettings, Monitoring, fit, validator_items
 
 SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 
@@ -58,8 +58,7 @@ def train(
         EVALUATED,
         SETTINGS,
         (0, "test"),
-        validator_inputs=watched,
-        **arguments,
+        Monitoring(validator_inputs=watched, **arguments),
     )
 
 
@@ -154,5 +153,5 @@ def test_no_more_items_are_read_than_that():
     torch.manual_seed(0)
     strategy = Counting(Classifier(MLP((4,), hidden=[8]), classes=3))
     pools = Pools(target=LabelledData(torch.randn(10, 4), torch.arange(10) % 3, torch.zeros(10)))
-    fit(strategy, pools, {}, SETTINGS, (0, "test"), validator_inputs=torch.randn(5000, 4))
+    fit(strategy, pools, {}, SETTINGS, (0, "test"), Monitoring(validator_inputs=torch.randn(5000, 4)))
     assert strategy.asked == [100] * 4

@@ -176,7 +176,7 @@ def test_a_planted_saturated_discriminator_is_in_the_record(config, store, tmp_p
 
 
 def test_the_page_works_when_followed(config, tmp_path, capsys, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "selection.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "selection.md").read_text()
     values = {}
     for trade_off in (0.1, 1.0):
         choice = ("strategy=dann", f"strategy.trade_off={trade_off}", "role=trial", "reverse_validation=true")

@@ -1,1 +1,1 @@
-"""Backbones: features [N, d] from inputs. docs/adding-a-backbone.md says how to add one."""
+"""Backbones: features [N, d] from inputs. docs/how-to/adding-a-backbone.md says how to add one."""

@@ -69,7 +69,7 @@ def most_errors(nominal: float, draws: int) -> float:
 
 def at_levels(
     study: str, setting: str, errors: Sequence[float], draws: int, method: str,
-    detail: Sequence[dict] = ({},) * 3, nominal: float = 1.0, limit: bool = False,
+    detail: Sequence[dict] = ({},) * 3, *, nominal: float = 1.0, limit: bool = False,
 ) -> Iterator[Finding]:  # fmt: skip
     """One finding a level of `LEVELS`, its count of `errors` among `draws` held to the bar. nominal: in parts
     of the level."""

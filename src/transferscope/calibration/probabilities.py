@@ -89,7 +89,7 @@ def of_kind(kind: Kind, cells: int, seeds: int, count: int, rng: np.random.Gener
     drawn = simulated(kind, cells, seeds, count, rng)
     columns = drawn.delta, drawn.seed_variance, drawn.item_variance, drawn.covariance
     found = [
-        probabilities(*figures, seeds, drawn.item_df, 1.0, shared)
+        probabilities(*figures, seeds, drawn.item_df, 1.0, covariance=shared)
         for *figures, shared in zip(*columns, strict=True)
     ]
     return Forecasts.from_draws(drawn.truth, np.array(found))
@@ -103,7 +103,7 @@ def of_pool(pool: np.ndarray, seeds: int, count: int, rng: np.random.Generator) 
         for cells in np.stack(list(chunk), axis=1).astype(float):  # [m, K, n]
             ms_seed, ms_item, ms_rest = np.transpose([mean_squares(d) for d in cells]) / (seeds * items)
             figures = cells.mean(axis=(1, 2)), ms_seed, np.maximum(ms_item - ms_rest, 0), seeds, items - 1
-            found.append(probabilities(*figures, MARGIN, mean_covariance(cells, *names)))
+            found.append(probabilities(*figures, MARGIN, covariance=mean_covariance(cells, *names)))
     truth = np.broadcast_to(pool.mean(axis=(1, 2)) / MARGIN, (count, m))
     return Forecasts.from_draws(truth, np.array(found))
 

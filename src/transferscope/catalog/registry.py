@@ -61,12 +61,7 @@ def functions(module: str) -> dict[str, Path]:
 
 
 def describe(path: Path) -> str:
-    """The first comment line of a yaml; Hydra's own `@package` line is none. Of a source the first line of
-    its docstring."""
-    if path.suffix == ".py":
-        return (ast.get_docstring(ast.parse(path.read_text("utf-8", "replace"))) or "(no description)").split(
-            "\n"
-        )[0]
+    """The first comment line of a yaml; Hydra's own `@package` line is none."""
     lines = (
         line.removeprefix("#").strip()
         for line in path.read_text("utf-8", "replace").splitlines()

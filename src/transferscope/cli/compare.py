@@ -54,6 +54,10 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
   --format NAME      table | json | csv | markdown | latex (default: table)
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
+A cell is a strategy from a source at a label budget, held against its baseline. A family is all cells of one
+target and baseline: each claim allows for their number. The protocol says whether a strategy may see the test
+items, without labels, while it trains (transductive) or not (inductive).
+
 Verdicts: positive, negative, equivalent (inside the margin), undecided (and what would decide it). Nothing is
 trained. What is read is noted in the store's folder readings: a cell whose seeds grow after that is judged at
 a fifth of --alpha, a reading.

@@ -20,15 +20,15 @@ COMMANDS = {
     "calibrate": "the study that shows the verdict's error rates",
     "predict": "what the model that a run kept says of a folder",
     "list": "strategies, domains, backbones, experiments, distances, validators that exist",
-    "doctor": "versions, devices, data found, W&B mode; how to mend what is missing",
+    "doctor": "versions, devices, data found, W&B mode; how to get what is missing",
     "prune": "what in store and cache nothing refers to",
     "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",
 }
-USAGE = "usage: transferscope VERB [...]\n\n" + "".join(
+USAGE = "usage: transferscope COMMAND [...]\n\n" + "".join(
     f"  {command:<9} {what}\n" for command, what in COMMANDS.items()
 )
 USAGE += (
-    '\n`transferscope VERB --help` explains each. Tab completion: eval "$(transferscope run -sc '
+    '\n`transferscope COMMAND --help` explains each. Tab completion: eval "$(transferscope run -sc '
     'install=bash)"'
 )
 

@@ -1,11 +1,13 @@
 """transferscope report: the verdicts as one self-contained page."""
 
+from pathlib import Path
+
 from transferscope.cli.parser import Parser
 
 HELP = """
-usage: transferscope report [RUNS] [-o report.html] [--baseline scratch] [--metric accuracy]
-                            [--selection last] [--margin 0.01] [--alpha 0.05] [--items random]
-                            [--correction holm] [--protocol NAME]
+usage: transferscope report [RUNS] [-o report.html] [--figures FOLDER] [--baseline scratch]
+                            [--metric accuracy] [--selection last] [--margin 0.01] [--alpha 0.05]
+                            [--items random] [--correction holm] [--protocol NAME]
 
 Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of
 every cell. It needs no other file, no network and no JavaScript for reading.
@@ -13,6 +15,8 @@ every cell. It needs no other file, no network and no JavaScript for reading.
   RUNS             a store of runs, or one sweep of it, runs/sweeps/NAME (default: runs);
                    wandb:ENTITY/PROJECT[/GROUP]; a folder of offline W&B runs, runs/wandb
   -o FILE          the page (default: report.html)
+  --figures FOLDER also the figures a paper needs, each as SVG and as PDF: verdicts with their intervals,
+                   label budgets, training curves; files of the same names are replaced
   --baseline NAME  what a cell is held against
   --metric NAME    the score
   --selection NAME which labels chose the checkpoint
@@ -21,7 +25,7 @@ every cell. It needs no other file, no network and no JavaScript for reading.
   --items NAME     random, or fixed: these test items alone
   --correction     holm, or bh
   --protocol NAME  inductive, transductive, or both for a mix
-The options are those of `transferscope compare`. Exit status: 0 done, 2 the request was wrong.
+The other options are those of `transferscope compare`. Exit status: 0 done, 2 the request was wrong.
 """
 
 
@@ -29,13 +33,22 @@ def main(argv: list[str]) -> int:
     parser = Parser("report")
     parser.add_comparison()
     parser.add_argument("-o", "--output", default="report.html")
+    parser.add_argument("--figures", type=Path)
     options = vars(parser.parse_args(argv))
-    output = options.pop("output")
+    output, folder = options.pop("output"), options.pop("figures")
 
     from transferscope.comparison.compare import compare
     from transferscope.report import page
 
     comparison = compare(**options)
-    page.write(output, page.render(comparison))
+    if folder:
+        from transferscope.report import paper_figures
+
+        paper_figures.ready(folder)
+    targets = page.targets_of(comparison)
+    page.write(output, page.render(comparison, targets))
     print(f"{output}: {len(comparison)} cells")
+    if folder:
+        count = paper_figures.write(folder, comparison, targets)
+        print(f"{folder}: {count} figures, each as SVG and PDF")
     return 0

@@ -158,7 +158,7 @@ class Store:
         if cell is None and (claim := lease.claim(self.folder, name)):
             cell, seed = (
                 (claim.get("cell"), claim.get("seed"))
-                if schema.misfit(claim.get("cell"), schema.CELL) is None
+                if schema.mismatch(claim.get("cell"), schema.Cell) is None
                 else (None, None)
             )
         if status not in record.ANSWERS:

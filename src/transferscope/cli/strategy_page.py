@@ -1,9 +1,11 @@
-"""docs/strategies.md: every strategy, from its yaml, its class and the experiments that hold
-numbers of it."""
+"""docs/reference/strategies.md: every strategy, from its yaml, its class and the experiments
+that hold numbers of it."""
 
 import ast
 import csv
 import json
+import re
+import textwrap
 from itertools import groupby
 from pathlib import Path
 
@@ -33,6 +35,7 @@ STARTS = {
     "weights": "the backbone's own weights",
     "source": "a model trained on the source",
 }
+COLUMNS = 100  # of prose
 WITHOUT = "; with `source=null`, the backbone's own weights"
 
 
@@ -49,19 +52,29 @@ def page(choices: dict[str, Path]) -> str:
         f"## {idea[0].upper()}{idea[1:]}\n\n" + "\n".join(section(name, choices[name]) for name in names)
         for idea, names in groups
     )
-    return "\n".join([TOP, contents, "", *sections])
+    return "\n".join([prose(TOP), "", contents, "", *sections])
+
+
+def prose(text: str) -> str:
+    """Paragraphs, filled anew. A line never begins with what Markdown takes for a list or a heading."""
+    held = re.sub(r"\s+(?=([-+*>#]|\d+[.)])\s)", "\N{NO-BREAK SPACE}", text)
+    filled = (
+        textwrap.fill(part, COLUMNS, break_long_words=False, break_on_hyphens=False)
+        for part in re.split(r"\n\s*\n", held.strip())
+    )
+    return "\n\n".join(filled).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def section(name: str, path: Path) -> str:
     """One strategy: what it is, its paper, equation, facts, keys and numbers."""
     target = registry.value(path, "_target_")
     equation, _, notes = registry.class_docstring(target).partition("\n\n")
-    parts = [f"### {name}", registry.describe(path) + "."]
+    parts = [f"### {name}", prose(registry.describe(path) + ".")]
     if paper := registry.header(path, "paper"):
-        parts.append(f"Paper: {paper}.")
+        parts.append(prose(f"Paper: {paper}."))
     if compared := registry.header(path, "compared"):
-        parts.append(f"Compared: {compared}.")
-    parts += [f"```text\n{equation}\n```", notes, facts(path, target)]
+        parts.append(prose(f"Compared: {compared}."))
+    parts += [f"```text\n{equation}\n```", prose(notes), prose(facts(path, target))]
     if keys := [
         line for line in path.read_text("utf-8").splitlines() if line and not line.startswith(TOLD_ONCE)
     ]:
@@ -97,7 +110,7 @@ def numbers(name: str) -> str:
         rows = [row for row in reproduction(folder) if row["cell"]["strategy"] == name]
         means = [row for row in rows if row["cell"]["source"] == "mean"]
         lines += [
-            [f"[{folder.name}](../experiments/{folder.name})", *line(row, rows)] for row in means or rows
+            [f"[{folder.name}](../../experiments/{folder.name})", *line(row, rows)] for row in means or rows
         ]
     head = ["experiment", "task", "labels a class", "backbone", "published", "ours", "95 % interval", ""]
     return (
@@ -132,14 +145,14 @@ def line(row: dict, rows: list[dict]) -> list[str]:
         for other in rows
         if other is not row and other["cell"] | {"source": "mean", "target": "mean"} == cell
     ]  # of no mean: none
-    identity = [
+    told = [
         f"mean of {len(tasks)}" if tasks else f"{cell['source'] or '∅'} → {cell['target']}",
         str(cell["label_budget"] or 0),
     ]
-    identity += [cell["backbone"], f"{row['published']:.3f}"]
+    told += [cell["backbone"], f"{row['published']:.3f}"]
     if row.get("ours") is None:
-        return [*identity, "", "", "no result" if "ours" in row else "not reproduced yet"]
+        return [*told, "", "", "no result" if "ours" in row else "not reproduced yet"]
     verdict = f"{'inside' if row['inside'] else 'miss'} (± {row['tolerance']:g})"
     if tasks:
         verdict += f", {sum(task['inside'] for task in tasks)} of {len(tasks)} tasks inside"
-    return [*identity, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]
+    return [*told, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]

@@ -2,11 +2,16 @@
 
 import math
 import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transferscope.comparison.cells import Cell
 
 FIRST_LOOK = 5  # seeds, at least
 
 
-def advice(cells) -> list[str]:
+def advice(cells: Iterable["Cell"]) -> list[str]:
     """The better command first, then what it means to add seeds to these runs; nothing where no cell wants
     seeds."""
     wanted = [

@@ -4,21 +4,32 @@ them."""
 import json
 import re
 from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 from transferscope.comparison.scores import FOLD
 from transferscope.errors import RequestError
 from transferscope.store.record import ANSWERS, read_plans, read_record, run_folders
+from transferscope.store.schema import AnyJob, Cell, CellKey, Json, RuledOutCell, RunRecord, SweepPlan
 
-CELL_KEYS = ("source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol")
+CELL_KEYS: tuple[CellKey, ...] = (
+    "source",
+    "target",
+    "label_budget",
+    "backbone",
+    "initialisation",
+    "strategy",
+    "protocol",
+)
 NOISE = "source_label_noise"
 TWIN = "twin"
 FOLDS = "folds"
 BACKBONE_RATE = "strategy.backbone_rate"
 SOURCE_RATE = "source_backbone_rate"  # of the source model: the same, unless an arm has no rate of its own
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
-LENGTHENS = (
+LENGTHENS: Final = (
     "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
 )
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
@@ -36,10 +47,10 @@ class Arm:
     longer: by times the steps, what `run --settle` trained for longer; such an arm is no row and no baseline
     of its own."""
 
-    cell: dict
-    consumed: dict[str, object]
+    cell: Json
+    consumed: Json
     variant: str = ""
-    runs: dict[int, list[tuple[Path, dict]]] = field(default_factory=dict)
+    runs: dict[int, list[tuple[Path, RunRecord]]] = field(default_factory=dict)
     asked: dict[str, set[int]] = field(default_factory=dict)
     plan: str = UNNAMED
     searches: set[str] = field(default_factory=set)
@@ -66,14 +77,15 @@ class Arm:
 
     def presumed(self, plans: set[str]) -> list[set[int]]:
         """What was read of it, as far as nobody noted it: its seeds after each of these plans."""
-        reached, seeds = [], set()
+        reached: list[set[int]] = []
+        seeds: set[int] = set()
         for name, added in self.asked.items():
             if name in plans:
                 seeds = seeds | added
                 reached.append(seeds)
         return reached
 
-    def described(self) -> dict:
+    def described(self) -> Json:
         return {**self.cell, "variant": self.variant}
 
 
@@ -82,12 +94,12 @@ class Records:
     """A store as `compare` sees it. plans: oldest first. arms: without the A/A twins, which are in `twins`.
     missing, failed, not_applicable: one dict a run, with `plans`, the plans that asked for it."""
 
-    plans: list[dict] = field(default_factory=list)
+    plans: list[SweepPlan] = field(default_factory=list)
     arms: list[Arm] = field(default_factory=list)
     twins: list[Arm] = field(default_factory=list)
-    missing: list[dict] = field(default_factory=list)
-    failed: list[dict] = field(default_factory=list)
-    not_applicable: list[dict] = field(default_factory=list)
+    missing: list[Json] = field(default_factory=list)
+    failed: list[Json] = field(default_factory=list)
+    not_applicable: list[Json] = field(default_factory=list)
 
     def others(self, names: set[str]) -> dict[str, int]:
         """Of each name under which plans make families, how many plans lie beside it."""
@@ -102,12 +114,18 @@ def read_store(store: Path) -> Records:
     for plan in plans:
         for job in plan["jobs"]:
             asked[_identity(job)].append((plan["name"], job))
-    records, by_fingerprint, by_content, wanted = Records(plans=plans), {}, {}, {}
+    records = Records(plans=plans)
+    by_fingerprint: dict[str | None, Arm | None] = {}
+    by_content: dict[tuple[Hashable, ...], Arm] = {}
+    wanted: dict[str | None, Arm] = {}
     for folder in run_folders(store):
         try:
             _take(folder, read_record(folder), records, by_fingerprint, by_content)
         except RequestError as refusal:
-            cell, seed = next(((job["cell"], job["seed"]) for _, job in asked[folder.name]), ({}, None))
+            cell: Cell | RuledOutCell = {}
+            seed = None
+            for _, job in asked[folder.name][:1]:
+                cell, seed = job["cell"], job["seed"]
             records.failed.append(_listed(folder.name, cell, seed, "unreadable", str(refusal)))
             by_fingerprint.setdefault(folder.name, None)
     _join_lengths(plans, records, by_fingerprint)
@@ -123,7 +141,9 @@ def read_store(store: Path) -> Records:
     return records
 
 
-def _join_lengths(plans: list[dict], records: Records, by_fingerprint: dict[str, Arm | None]) -> None:
+def _join_lengths(
+    plans: list[SweepPlan], records: Records, by_fingerprint: dict[str | None, Arm | None]
+) -> None:
     """Make what `run --settle` trained for longer a part of the arm that it lengthens; what a plan asks for
     by itself stays an arm as well."""
     jobs = [job for plan in plans for job in plan["jobs"]]
@@ -142,10 +162,10 @@ def _join_lengths(plans: list[dict], records: Records, by_fingerprint: dict[str,
 
 def _take(
     folder: Path,
-    record: dict,
+    record: RunRecord,
     records: Records,
-    by_fingerprint: dict[str, Arm | None],
-    by_content: dict[tuple, Arm],
+    by_fingerprint: dict[str | None, Arm | None],
+    by_content: dict[tuple[Hashable, ...], Arm],
 ) -> None:
     """Put a record where it belongs: a run of an arm, failed, or not applicable."""
     name, seed, status = record["fingerprint"], record["seed"], record["status"]
@@ -157,7 +177,7 @@ def _take(
         by_fingerprint[name] = None
         records.not_applicable.append(_listed(name, record["cell"], seed, status, record["reason"]))
         return
-    cell = {key: record["cell"][key] for key in CELL_KEYS}
+    cell: Json = {key: record["cell"][key] for key in CELL_KEYS}
     consumed = consumed_of(record)
     content = tuple(cell.values()), frozenset(consumed.items())
     if content not in by_content:
@@ -170,7 +190,7 @@ def _take(
         records.failed.append(_listed(name, cell, seed, status, record["reason"]))
 
 
-def consumed_of(record: dict) -> dict[str, object]:
+def consumed_of(record: RunRecord) -> Json:
     """What a run consumed, flat, less seed and fold; with the rate of its backbone where transferred weights
     are trained at one."""
     consumed = flat(
@@ -184,7 +204,7 @@ def consumed_of(record: dict) -> dict[str, object]:
     return consumed
 
 
-def _without_incomplete(arms: list[Arm]) -> list[dict]:
+def _without_incomplete(arms: list[Arm]) -> list[Json]:
     """Take the seeds that lack a fold out of their arms: what is left of their items is another test set. One
     listed row each."""
     rows = []
@@ -201,10 +221,10 @@ def _without_incomplete(arms: list[Arm]) -> list[dict]:
     return rows
 
 
-def flat(nested: object, prefix: str = "") -> dict[str, object]:
+def flat(nested: Json | list[Any], prefix: str = "") -> Json:
     """{"trainer": {"steps": 3}} -> {"trainer.steps": 3}; items of a list by their number."""
-    items = nested.items() if isinstance(nested, dict) else enumerate(nested)
-    result = {}
+    items: Iterable[tuple[object, Any]] = nested.items() if isinstance(nested, dict) else enumerate(nested)
+    result: Json = {}
     for key, value in items:
         if isinstance(value, (dict, list)):
             result |= flat(value, f"{prefix}{key}.")
@@ -213,7 +233,9 @@ def flat(nested: object, prefix: str = "") -> dict[str, object]:
     return result
 
 
-def _listed(fingerprint: str | None, cell: dict, seed: int | None, status: str, reason: str) -> dict:
+def _listed(
+    fingerprint: str | None, cell: Mapping[str, Any], seed: int | None, status: str, reason: str
+) -> Json:
     return {
         **{key: cell.get(key) for key in CELL_KEYS},
         "seed": seed,
@@ -238,7 +260,10 @@ def _name_variants(arms: list[Arm]) -> None:
 
 
 def _follow_plan(
-    plan: dict, records: Records, by_fingerprint: dict[str, Arm | None], wanted: dict[str, Arm]
+    plan: SweepPlan,
+    records: Records,
+    by_fingerprint: dict[str | None, Arm | None],
+    wanted: dict[str | None, Arm],
 ) -> None:
     """Note which arms the plan asked for, and what is missing; plans come oldest first. wanted: arms of
     missing runs by fingerprint."""
@@ -278,18 +303,18 @@ def _follow_plan(
             )
 
 
-def _identity(row: dict) -> str:
+def _identity(row: Mapping[str, Any]) -> str:
     """Of a job or of a listed run: what was ruled out before it had a fingerprint goes by its overrides."""
-    return row["fingerprint"] or row["overrides"]
+    return str(row["fingerprint"] or row["overrides"])
 
 
-def family_plan(plan: dict) -> str:
+def family_plan(plan: SweepPlan) -> str:
     """The name under which a plan makes families. One that was given none grows with the next command, unless
     its looks were planned."""
     return UNNAMED if _BY_HASH.fullmatch(plan["name"]) and "sequential" not in plan else plan["name"]
 
 
-def _ask(arm: Arm, plan: dict, seed: int) -> None:
+def _ask(arm: Arm, plan: SweepPlan, seed: int) -> None:
     if not arm.asked:
         arm.plan = family_plan(plan)
     arm.asked.setdefault(plan["name"], set()).add(seed)
@@ -297,7 +322,7 @@ def _ask(arm: Arm, plan: dict, seed: int) -> None:
         arm.searches.add(plan["name"])
 
 
-def _key(job: dict) -> str:
+def _key(job: AnyJob) -> str:
     """Equal for the seeds of one arm: the cell, and whatever else was asked for on the command line."""
     asked = [
         text

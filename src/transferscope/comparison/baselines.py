@@ -1,11 +1,13 @@
 """Which arm a cell is held against, by the baseline's name."""
 
 from collections import defaultdict
+from typing import Any
 
 from transferscope.comparison.arms import BACKBONE_RATE, CELL_KEYS, FOLDS, NOISE, TWIN, Arm
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.naive import NAME as NAIVE
 from transferscope.errors import RequestError, nearest
+from transferscope.store.schema import Json
 
 BASELINES = tuple(WORDS)
 SOURCE_ONLY = (
@@ -53,7 +55,7 @@ def is_row(arm: Arm, name: str) -> bool:
     if name == NAIVE:
         return True
     if name == "scratch":
-        return strategy != "scratch"
+        return bool(strategy != "scratch")
     if name in ("target_only", "target_only_long"):
         return strategy not in ("scratch", "target_only")
     if name == "target_ssl":
@@ -141,9 +143,9 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
     if None not in (a["label_budget"], b["label_budget"]) and a["label_budget"] != b["label_budget"]:
         return False
     if name == "scratch":
-        return b["strategy"] == "scratch"
+        return bool(b["strategy"] == "scratch")
     if name == "target_ssl":
-        return (
+        return bool(
             b["strategy"] == "target_ssl"
             and a["protocol"] == b["protocol"]
             and b["initialisation"] == _start(arm)
@@ -169,7 +171,7 @@ def _without_source(arm: Arm, candidate: Arm) -> bool:
 def _start(arm: Arm) -> str:
     """Where the arm's weights come from once the source is taken away: pretrained where the backbone has
     them, else random ones."""
-    start = arm.cell["initialisation"]
+    start: str = arm.cell["initialisation"]
     if start not in _LEARNT_FROM_SOURCE:
         return start
     return "random" if arm.consumed.get("backbone.weights", "random") == "random" else "pretrained"
@@ -220,11 +222,11 @@ def _of_length(arm: Arm, candidates: list[Arm]) -> list[Arm]:
     ] or candidates
 
 
-def _without(consumed: dict, key: str) -> dict:
+def _without(consumed: Json, key: str) -> Json:
     return {k: value for k, value in consumed.items() if k != key}
 
 
-def _equal(value: object, text: str) -> bool:
+def _equal(value: Any, text: str) -> bool:
     try:
         return float(value) == float(text)
     except (TypeError, ValueError):

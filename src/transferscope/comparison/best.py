@@ -3,6 +3,7 @@ being chosen is allowed for."""
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from transferscope.comparison.pairing import scale
 from transferscope.statistics import verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.shrinkage import shrink
+from transferscope.store.schema import Json
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -38,10 +40,10 @@ class Best:
     cells: list["Cell"]
     delta: float
     corrected: float | None
-    ci_simultaneous: tuple[float, float]
+    ci_simultaneous: tuple[float, float] | None
     gains: bool
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         keys = ("source", "backbone", "initialisation", "strategy", "variant", "strategy_score", "delta")
         strategies = [{key: getattr(cell, key) for key in keys} for cell in self.cells]
         return {
@@ -50,12 +52,12 @@ class Best:
         }
 
 
-def best(cells: "list[Cell]", settings: dict) -> list[Best]:
+def best(cells: "list[Cell]", settings: Json) -> list[Best]:
     """One a target, label budget, protocol and baseline arm. Controls are no candidates, nor are cells with a
     single seed; against the shuffled source, where every cell has a baseline of its own, there is no best."""
     if settings["baseline"].partition(":")[0] == "shuffled_source":
         return []
-    choices = defaultdict(lambda: defaultdict(list))
+    choices: dict[tuple[object, ...], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         if cell.ci is not None and not cell.family.endswith("/controls"):
             same_items = hash(np.sort(cell.evidence.ids).tobytes())
@@ -77,7 +79,7 @@ def _arm(cell: "Cell") -> str:
     """What the cell's baseline is and consumes, whichever seeds there are; strategies with one baseline are
     one choice."""
     runs = cell.evidence.baseline_runs
-    consumed = cell.evidence.records[runs[0]]["consumed"] if runs else {}
+    consumed: Mapping[str, object] = cell.evidence.records[runs[0]]["consumed"] if runs else {}
     return json.dumps(
         {key: value for key, value in consumed.items() if key not in ("seed", "role", "fold")}, sort_keys=True
     )
@@ -113,7 +115,8 @@ def corrected(cells: list["Cell"], items: str) -> float | None:
     if len(cells) < 2 or len(seeds) < 2:
         return None
     scores = np.stack([_scores(cell.evidence, seeds) for cell in cells])  # [m, K, n]
-    apart = [_effect(d, cells, items) for d in scores - scores.mean(axis=0)]
+    found = [_effect(d, cells, items) for d in scores - scores.mean(axis=0)]
+    apart = [effect for effect in found if effect is not None]  # all: there are two seeds
     variances = np.mean([effect.seed_variance for effect in apart]) + np.array(
         [effect.item_variance for effect in apart]
     )
@@ -125,19 +128,19 @@ def corrected(cells: list["Cell"], items: str) -> float | None:
 def within_families(cells: list["Cell"], items: str) -> list[float | None]:
     """Δ of each cell drawn towards those of its family; None where it is alone, or has a single seed. items:
     as for the comparison."""
-    families = defaultdict(list)
-    effects = [cell.pair(items).effect() for cell in cells]
-    for k, (cell, effect) in enumerate(zip(cells, effects, strict=True)):
-        if effect is not None:
-            families[cell.family].append(k)
+    families: dict[str, dict[int, Effect]] = defaultdict(dict)
+    for k, cell in enumerate(cells):
+        if (effect := cell.pair(items).effect()) is not None:
+            families[cell.family][k] = effect
     found: list[float | None] = [None] * len(cells)
     for family in families.values():
         if len(family) > 1:
             pooled = np.mean(
-                [effects[k].seed_variance for k in family]
+                [effect.seed_variance for effect in family.values()]
             )  # of few seeds each: by itself it makes the weights
             drawn = shrink(
-                [cells[k].delta for k in family], [pooled + effects[k].item_variance for k in family]
+                [cells[k].delta for k in family],
+                [float(pooled + effect.item_variance) for effect in family.values()],
             )
             for k, value in zip(family, drawn, strict=True):
                 found[k] = float(value)
@@ -153,9 +156,9 @@ def _told_apart(leader: "Cell", other: "Cell", level: float, items: str) -> bool
 
 def _scores(evidence: Evidence, seeds: list[int]) -> np.ndarray:
     """Of the strategy [K, n], items in the order of their ids."""
-    return evidence.strategy_scores[
-        np.ix_([evidence.seeds.index(seed) for seed in seeds], np.argsort(evidence.ids))
-    ]
+    rows = np.array([evidence.seeds.index(seed) for seed in seeds], dtype=int)
+    scores: np.ndarray = evidence.strategy_scores[np.ix_(rows, np.argsort(evidence.ids))]
+    return scores
 
 
 def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:

@@ -32,7 +32,7 @@ class Ceiling:
 
 
 def ceiling(
-    arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: ScoreReader, items: str, alpha: float
+    arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: ScoreReader, *, items: str, alpha: float
 ) -> Ceiling:
     """full: the arms that could be `target_full` (`baselines.able`)."""
     if not baselines.is_row(arm, NAME):
@@ -53,7 +53,8 @@ def _shared(evidence: Evidence, above: Evidence, metric: str, items: str, alpha:
     if not seeds:
         return Ceiling(why_not=f"no seed in common with {NAME}")
     own, its = (
-        np.ix_([one.seeds.index(seed) for seed in seeds], np.argsort(one.ids)) for one in (evidence, above)
+        np.ix_(np.array([one.seeds.index(seed) for seed in seeds]), np.argsort(one.ids))
+        for one in (evidence, above)
     )
     groups = None if evidence.groups is None else evidence.groups[np.argsort(evidence.ids)]
     strategy, baseline, full = (

@@ -8,7 +8,8 @@ import numpy as np
 from transferscope.comparison import scores
 from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.pairing import tested
-from transferscope.statistics.verdict import Pair
+from transferscope.statistics.verdict import Pair, WithoutCollapse
+from transferscope.store.schema import CopiedItems, Json
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Cell:
     collapsed: int
     baseline_collapsed: int
     collapse_rate: tuple[float, float]
-    without_collapse: dict | None
+    without_collapse: WithoutCollapse | None
     strategy_score: float
     baseline_score: float
     target_full_score: float | None
@@ -87,16 +88,16 @@ class Cell:
     readings: int
     rates: dict[str, float] | None
     rates_sign: str | None
-    strategy_rise: dict
-    baseline_rise: dict
+    strategy_rise: Json
+    baseline_rise: Json
     barred: bool
     times_steps: int
     by_looks: bool
-    copies: dict | None
+    copies: CopiedItems | None
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}
 
     def pair(self, items: str) -> Pair:

@@ -33,6 +33,7 @@ from transferscope.errors import RequestError, nearest
 from transferscope.statistics import verdict
 from transferscope.statistics.probabilities import Probabilities
 from transferscope.store.record import read_predictions, run_folders
+from transferscope.store.schema import CopiedItems, Json, Prediction
 from transferscope.tasks.copied import Copies
 from transferscope.tasks.metrics import JUDGED, METRICS
 from transferscope.tracking import is_tracked, rebuild
@@ -46,6 +47,7 @@ CLIPPED_SHARE = 0.01  # of an arm's losses cut off at the metric's cap, above wh
 
 def compare(
     runs: str | Path = "runs",
+    *,
     baseline: str = "scratch",
     metric: str = "accuracy",
     selection: str = "last",
@@ -75,6 +77,7 @@ def compare(
             "nll or brier"
         )
     selection, _, otherwise = selection.partition(",")
+    choices: tuple[tuple[str, str | None, tuple[str | None, ...]], ...]
     choices = ("metric", metric, JUDGED), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
     choices += (("selection", f"{selection},{otherwise}", (f"{selection},last",)),) if otherwise else ()
     choices += (
@@ -83,8 +86,8 @@ def compare(
     )
     for key, value, allowed in choices:
         if value not in allowed:
-            allowed = [name for name in allowed if name]
-            raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
+            named = [name for name in allowed if name]
+            raise RequestError(f"--{key} {value}: not one of {', '.join(named)}{nearest(str(value), named)}")
     if not 0 < alpha < 1:
         raise RequestError(f"--alpha {alpha}: between 0 and 1 is needed")
     smallest = Margin.parse(margin, metric)
@@ -97,7 +100,7 @@ def compare(
         )
     protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
     reader = ScoreReader(metric, selection)
-    settings = {
+    settings: Json = {
         "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates,
         "metric": metric, "selection": selection, "margin": smallest.setting, "alpha": alpha, "items": items,
         "correction": correction, **({"protocol": protocol} if protocol else {}),
@@ -132,7 +135,14 @@ def compare(
         work.judge(family)
     pins = pinned if name in baselines.TARGET_ONLY else {}
     apart = contrasts(
-        records, history, reader, pins, alpha, items, correction, lambda arm: _is_shown(arm, plan, protocols)
+        records,
+        history,
+        reader,
+        pinned=pins,
+        alpha=alpha,
+        items=items,
+        correction=correction,
+        shown=lambda arm: _is_shown(arm, plan, protocols),
     )
     settings["families"] = {cell.family: cell.family_size for cell in work.cells}
     settings["other_plans"] = records.others({family.split("/")[0] for family in settings["families"]})
@@ -189,7 +199,7 @@ class _Work:
     items: str
     correction: str
     cells: list[Cell] = field(default_factory=list)
-    missing: list[dict] = field(default_factory=list)
+    missing: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.able = baselines.able(self.records.arms, self.baseline)
@@ -277,13 +287,15 @@ class _Work:
                 self.cells.append(self._cell(row, judged, chance, found))
 
     def _cell(
-        self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, found: dict
+        self, row: "_Row", judged: verdict.Judgement, chance: Probabilities | None, found: Json
     ) -> Cell:
         """found: what only the family tells."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = METRICS[self.reader.metric].clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
-        above = ceiling.ceiling(row.arm, row.base, evidence, self.full, self.reader, self.items, self.alpha)
+        above = ceiling.ceiling(
+            row.arm, row.base, evidence, self.full, self.reader, items=self.items, alpha=self.alpha
+        )
         factors = [
             factor for record in evidence.records.values() for factor in record.get("conditional_on", [])
         ]
@@ -319,8 +331,8 @@ class _Work:
             probability_gain=chance and chance.gain,
             seed_half=judged.seed_half,
             item_half=judged.item_half,
-            seeds_ahead=agreement and agreement.ahead,
-            failure_rate=agreement and agreement.failure_rate,
+            seeds_ahead=agreement.ahead if agreement else None,
+            failure_rate=agreement.failure_rate if agreement else None,
             outlying_seeds=[evidence.seeds[at] for at in agreement.outliers] if agreement else [],
             collapsed=judged.collapse_rate[0],
             baseline_collapsed=int(evidence.baseline_collapsed.sum()),
@@ -329,8 +341,8 @@ class _Work:
             strategy_score=evidence.mean(evidence.strategy_scores),
             baseline_score=evidence.mean(evidence.held_against),
             target_full_score=above.score,
-            share_of_way=above.share and above.share.value,
-            share_of_way_ci=above.share and above.share.ci,
+            share_of_way=above.share.value if above.share else None,
+            share_of_way_ci=above.share.ci if above.share else None,
             strategy_ece=_mean(evidence.strategy_ece),
             baseline_ece=_mean(evidence.baseline_ece),
             strategy_clipped=clipped(evidence.strategy_scores),
@@ -390,7 +402,7 @@ class _Work:
     def _miss(self, arm: Arm, budget: int | str | None, reason: str) -> None:
         self.missing.append({**arm.described(), "label_budget": budget, "seed": None, "reason": reason})
 
-    def broken(self) -> list[dict]:
+    def broken(self) -> list[Json]:
         """Runs whose evaluations turned out to be unreadable."""
         runs = {
             record["fingerprint"]: record
@@ -436,7 +448,7 @@ class _Family:
     rows: list[_Row] = field(default_factory=list)
 
 
-def _copies(evidence: Evidence) -> dict | None:
+def _copies(evidence: Evidence) -> CopiedItems | None:
     """As the strategy's first run has it: all have the same domains."""
     return (evidence.records[evidence.strategy_runs[0]].get("result") or {}).get("copies")
 
@@ -450,7 +462,7 @@ def _is_shown(arm: Arm, plan: str | None, protocols: tuple[str, ...]) -> bool:
     return (plan is None or plan in arm.plans) and arm.cell["protocol"] in protocols
 
 
-def _shown(rows: list[dict], plan: str | None, protocols: tuple[str, ...]) -> list[dict]:
+def _shown(rows: list[Json], plan: str | None, protocols: tuple[str, ...]) -> list[Json]:
     found = [
         row
         for row in rows
@@ -459,7 +471,7 @@ def _shown(rows: list[dict], plan: str | None, protocols: tuple[str, ...]) -> li
     return [{key: value for key, value in row.items() if key != "plans"} for row in found]
 
 
-def _predictions(store: Path) -> tuple[list[dict], list[str]]:
+def _predictions(store: Path) -> tuple[list[Prediction], list[str]]:
     """What `rank` left, and a warning where it cannot be read: the verdicts do not need it."""
     try:
         return read_predictions(store), []
@@ -470,7 +482,8 @@ def _predictions(store: Path) -> tuple[list[dict], list[str]]:
 def _warnings(cells: list[Cell]) -> list[str]:
     """What may make numbers differ although fingerprints agree."""
     records = [record for cell in cells for record in cell.evidence.records.values()]
-    revisions = {str((record.get("git") or {}).get("revision")) for record in records}
+    found = [record.get("git") for record in records]
+    revisions = {str(git.get("revision") if git else None) for git in found}
     warnings = [f"runs of mixed package versions: {mixed}"] if (mixed := mixed_versions(records)) else []
     if len(revisions) > 1:
         warnings.append(
@@ -497,8 +510,9 @@ def _split_seeds(cells: list[Cell]) -> list[int]:
     return sorted(set().union(*(seeds for seeds in found.values() if len(seeds) > 1)))
 
 
-def _order(cell: Cell | Contrast) -> tuple:
-    budget = {None: -1, "full": float("inf")}.get(cell.label_budget, cell.label_budget)
+def _order(cell: Cell | Contrast) -> tuple[object, ...]:
+    other: dict[int | str | None, float] = {None: -1, "full": float("inf")}
+    budget = other.get(cell.label_budget, cell.label_budget)
     return (
         cell.target,
         budget,

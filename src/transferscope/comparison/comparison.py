@@ -1,13 +1,19 @@
 """What `compare` gives: the cells, and what is said of them together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from transferscope.comparison import formats, latex, notebook
 from transferscope.comparison.best import Best, best
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.contrasts import Contrast
 from transferscope.comparison.ranking import Ranking, rankings
+from transferscope.store.schema import Json, Prediction, SweepPlan
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,15 +27,15 @@ class Comparison:
     seeds or in a larger family."""
 
     cells: list[Cell]
-    missing: list[dict]
-    failed: list[dict]
-    not_applicable: list[dict]
+    missing: list[Json]
+    failed: list[Json]
+    not_applicable: list[Json]
     warnings: list[str]
-    settings: dict
+    settings: Json
     contrasts: list[Contrast] = field(default_factory=list)
-    predictions: list[dict] = field(default_factory=list, repr=False)
-    searches: list[dict] = field(default_factory=list, repr=False)
-    taken_back: list[dict] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list, repr=False)
+    searches: list[SweepPlan] = field(default_factory=list, repr=False)
+    taken_back: list[Json] = field(default_factory=list)
 
     @cached_property
     def best(self) -> list[Best]:
@@ -42,7 +48,7 @@ class Comparison:
         alone."""
         return rankings(self.cells, self.predictions, self.settings["alpha"])
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Cell]:
         return iter(self.cells)
 
     def __len__(self) -> int:
@@ -61,7 +67,7 @@ class Comparison:
         """A booktabs table."""
         return latex.to_latex(self)
 
-    def to_frame(self):
+    def to_frame(self) -> "pandas.DataFrame":
         """A pandas DataFrame, one row a cell. Raises RequestError where pandas is missing."""
         return notebook.frame(self)
 

@@ -17,6 +17,7 @@ from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
 from transferscope.errors import RequestError
 from transferscope.statistics import verdict
+from transferscope.store.schema import Json
 
 LABELS = "strategy − shuffled_source"
 REST = "shuffled_source − target_only"
@@ -59,7 +60,7 @@ class Contrast:
     family_size: int
     notes: list[str]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         return asdict(self)
 
 
@@ -67,6 +68,7 @@ def contrasts(
     records: Records,
     history: History,
     reader: ScoreReader,
+    *,
     pinned: dict[str, str],
     alpha: float,
     items: str,
@@ -107,7 +109,18 @@ def contrasts(
         for (arm, name, _, _, evidence), judgement, times in zip(found, judged, readings, strict=True):
             if shown(arm):
                 notes = [*naive.flags(evidence, reader.metric, alpha), *history.flags(times)]
-                rows.append(_row(arm, name, evidence, judgement, reader.metric, family, len(planned), notes))
+                rows.append(
+                    _row(
+                        arm,
+                        name,
+                        evidence,
+                        judgement,
+                        metric=reader.metric,
+                        family=family,
+                        size=len(planned),
+                        notes=notes,
+                    )
+                )
     return rows
 
 
@@ -134,6 +147,7 @@ def _row(
     name: str,
     evidence: Evidence,
     judged: verdict.Judgement,
+    *,
     metric: str,
     family: str,
     size: int,

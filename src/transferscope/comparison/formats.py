@@ -4,12 +4,22 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from transferscope.comparison import formatting, ranking, wording
 from transferscope.comparison.advice import advice
 from transferscope.comparison.formatting import interval, signed
 from transferscope.comparison.wording import IDENTITY, formatted, heading
+from transferscope.store.schema import Json
 from transferscope.tasks.metrics import METRICS
+
+if TYPE_CHECKING:
+    from transferscope.comparison.best import Best
+    from transferscope.comparison.cells import Cell
+    from transferscope.comparison.comparison import Comparison
+    from transferscope.comparison.contrasts import Contrast
+    from transferscope.comparison.ranking import Ranking
 
 WIDE, FOR_ECE = (
     140,
@@ -31,12 +41,12 @@ CORRECTIONS = {"holm": "Holm", "bh": "BH"}
 STYLES = {"positive": "green", "negative": "bold #d55e00", "equivalent": "blue", "undecided": "dim"}
 
 
-def to_json(comparison) -> str:
+def to_json(comparison: "Comparison") -> str:
     listed = {
         key: getattr(comparison, key)
         for key in ("taken_back", "missing", "failed", "not_applicable", "warnings", "settings")
     }
-    judged = {
+    judged: dict[str, Sequence[Cell | Contrast | Best | Ranking]] = {
         "cells": comparison.cells,
         "contrasts": comparison.contrasts,
         "best": comparison.best,
@@ -46,7 +56,7 @@ def to_json(comparison) -> str:
     return json.dumps({**rows, **listed}, indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def to_csv(comparison) -> str:
+def to_csv(comparison: "Comparison") -> str:
     """One row a cell, its scores and differences in the unit that the table shows, which `unit` names.
 
     Intervals become two columns (`ci_low`, `ci_high`), lists are joined by '; '.
@@ -61,21 +71,21 @@ def to_csv(comparison) -> str:
     return text.getvalue()
 
 
-def rows(comparison) -> list[dict]:
+def rows(comparison: "Comparison") -> list[Json]:
     """A cell each, by the CSV's columns."""
     return [_csv_row(cell) for cell in comparison]
 
 
-def columns_of(comparison) -> list[tuple[str, list[str]]]:
+def columns_of(comparison: "Comparison") -> list[tuple[str, list[str]]]:
     """(heading, one text a cell) of the wide table."""
     return _columns(comparison, _Notes(comparison), wide=True)
 
 
-def _csv_row(cell) -> dict:
+def _csv_row(cell: "Cell") -> Json:
     def shown(value: float | None) -> float | None:
         return formatting.shown(value, cell.metric) if isinstance(value, (int, float)) else value
 
-    row = {}
+    row: Json = {}
     for key, value in cell.to_dict().items():
         if key in ("ci", "ci_simultaneous"):
             row[f"{key}_low"], row[f"{key}_high"] = map(shown, value or ("", ""))
@@ -96,7 +106,7 @@ def _csv_row(cell) -> dict:
     return row
 
 
-def to_markdown(comparison) -> str:
+def to_markdown(comparison: "Comparison") -> str:
     notes = _Notes(comparison)
     columns = _columns(comparison, notes, wide=True)
     cells = list(zip(*(values for _, values in columns), strict=True))
@@ -107,7 +117,7 @@ def to_markdown(comparison) -> str:
     return "\n".join([*lines, "", *(f"{_inert(line)}  " for line in closing)]) + "\n"
 
 
-def to_table(comparison, width: int, colour: bool) -> str:
+def to_table(comparison: "Comparison", width: int, colour: bool) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -150,7 +160,7 @@ def to_table(comparison, width: int, colour: bool) -> str:
     return text.getvalue()
 
 
-def _below(comparison, notes: "_Notes") -> list[str]:
+def _below(comparison: "Comparison", notes: "_Notes") -> list[str]:
     apart = [*wording.contrasts(comparison), *ranking.line(comparison.rankings, comparison.settings["alpha"])]
     return [
         *notes.lines(),
@@ -164,7 +174,7 @@ def _below(comparison, notes: "_Notes") -> list[str]:
 class _Notes:
     """What must be known of some cells: the same note is numbered once."""
 
-    def __init__(self, comparison):
+    def __init__(self, comparison: "Comparison"):
         self.numbers: dict[str, int] = {}
         self.of = []
         for cell in comparison:
@@ -178,7 +188,7 @@ class _Notes:
         return [f"[{number}] {note}" for note, number in self.numbers.items()]
 
 
-def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
+def _columns(comparison: "Comparison", notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
     """(heading, one text a cell). Narrow: the source stands under the strategy, what would decide under the
     verdict."""
     cells, keys = list(comparison), varying(comparison)
@@ -227,20 +237,20 @@ def _columns(comparison, notes: _Notes, wide: bool) -> list[tuple[str, list[str]
     return columns[:at] + answer + columns[at:]
 
 
-def _verdict(cell) -> str:
+def _verdict(cell: "Cell") -> str:
     """With what is shown short of a verdict: `undecided, no harm`."""
     half = ", no harm" if cell.no_harm else ", no gain" if cell.no_gain else ""
     return cell.verdict + (" *" if cell.material else "") + (half if cell.verdict == "undecided" else "")
 
 
-def _calibration(cell) -> str:
+def _calibration(cell: "Cell") -> str:
     """Of strategy and baseline; shown, never judged."""
     return " vs ".join(
         "–" if value is None else f"{value:.3f}" for value in (cell.strategy_ece, cell.baseline_ece)
     )
 
 
-def varying(comparison) -> list[str]:
+def varying(comparison: "Comparison") -> list[str]:
     """Keys that tell cells apart; where a strategy starts from only where one strategy starts from
     several."""
     found = [key for key in IDENTITY if len({getattr(cell, key) for cell in comparison}) > 1]
@@ -252,7 +262,7 @@ def varying(comparison) -> list[str]:
     ]
 
 
-def _collapse(cell, comparison) -> list[str]:
+def _collapse(cell: "Cell", comparison: "Comparison") -> list[str]:
     if not cell.collapsed:
         return []
     low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
@@ -285,7 +295,7 @@ def _short(reason: str) -> str:
     return "train longer" if what.endswith("still improving") else what
 
 
-def _row(values) -> str:
+def _row(values: Iterable[str]) -> str:
     return f"| {' | '.join(_inert(value).replace('|', '/').replace(chr(10), '<br>') for value in values)} |"
 
 

@@ -2,6 +2,8 @@
 hundredths, others with three decimals."""
 
 import math
+from collections.abc import Sequence
+from typing import TypeGuard
 
 from transferscope.tasks.metrics import METRICS
 
@@ -36,7 +38,7 @@ def signed(value: float | None, metric: str) -> str:
     return text if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
-def interval(bounds: tuple | list | None, metric: str) -> str:
+def interval(bounds: Sequence[float] | None, metric: str) -> str:
     """`[−1.2, +3.4]`; nothing where there is none."""
     if bounds is None or not all(map(is_finite, bounds)):
         return ""
@@ -45,10 +47,10 @@ def interval(bounds: tuple | list | None, metric: str) -> str:
 
 def share(value: float | None, bounds: tuple[float, float] | None) -> str:
     """`62 % [48, 79]`; nothing where there is none."""
-    if value is None:
+    if value is None or bounds is None:
         return ""
-    value, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in (value, *bounds))
-    return f"{value} % [{low}, {high}]"
+    told, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in (value, *bounds))
+    return f"{told} % [{low}, {high}]"
 
 
 def probability(p: float | None) -> str:
@@ -71,5 +73,5 @@ def margin(value: float | str, metric: str) -> str:
     return f"{100 * value:g} point{'' if value == 0.01 else 's'}"
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)

@@ -11,6 +11,7 @@ from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.readings import Log, open_log
 from transferscope.statistics.verdict import PRICE_OF_A_READING
 from transferscope.store.record import fingerprint
+from transferscope.store.schema import Json, SweepPlan
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -40,7 +41,7 @@ class History:
     identities: dict[Evidence, str] = field(default_factory=dict)
 
     @classmethod
-    def from_store(cls, store: Path, plans: Sequence[dict]) -> "History":
+    def from_store(cls, store: Path, plans: Sequence[SweepPlan]) -> "History":
         log = open_log(store)
         return cls(log, {plan["name"] for plan in plans if plan["created"] < log.began})
 
@@ -71,7 +72,7 @@ class History:
         doubt = ", one of these for the log of readings, see the warning" if self.log.trouble else ""
         return [f"read {often} before its seeds grew{doubt}: judged at alpha / {PRICE_OF_A_READING**times}"]
 
-    def tell(self, cells: Sequence["Cell"], settings: dict) -> list[dict]:
+    def tell(self, cells: Sequence["Cell"], settings: Json) -> list[Json]:
         """Note what is claimed. Handed back: what was claimed before by the same rules, with other seeds or
         in another family, and stands no more."""
         rules = {key: settings[key] for key in RULES}
@@ -96,7 +97,7 @@ class History:
         return found
 
 
-def _stands(cell: "Cell", claim: dict) -> bool:
+def _stands(cell: "Cell", claim: Json) -> bool:
     if (claim["seeds"], claim["cells"]) == (cell.seeds, cell.family_size):
         return True
     return claim["verdict"] == cell.verdict or (
@@ -104,7 +105,7 @@ def _stands(cell: "Cell", claim: dict) -> bool:
     )
 
 
-def _taken_back(cell: "Cell", claim: dict) -> dict:
+def _taken_back(cell: "Cell", claim: Json) -> Json:
     then = {"told": claim["verdict"], "told_seeds": claim["seeds"], "told_family_size": claim["cells"]}
     return {
         key: getattr(cell, key) for key in (*CELL_KEYS, "variant", "verdict", "seeds", "family_size")

@@ -1,7 +1,13 @@
 """A comparison as a LaTeX table: booktabs, an arrow a verdict."""
 
+from typing import TYPE_CHECKING
+
 from transferscope.comparison import formatting, wording
 from transferscope.comparison.formats import varying
+
+if TYPE_CHECKING:
+    from transferscope.comparison.cells import Cell
+    from transferscope.comparison.comparison import Comparison
 
 ARROWS = {
     "positive": r"$\uparrow$",
@@ -18,7 +24,7 @@ _SIGNS = {
 }  # fmt: skip
 
 
-def to_latex(comparison) -> str:
+def to_latex(comparison: "Comparison") -> str:
     """A `table` environment for \\usepackage{booktabs}. The caption says what the numbers are and what the
     arrows mean."""
     s = comparison.settings
@@ -47,18 +53,18 @@ def to_latex(comparison) -> str:
     ]) + "\n"  # fmt: skip
 
 
-def _strategy(cell) -> str:
+def _strategy(cell: "Cell") -> str:
     return f"{cell.strategy} ({cell.variant})" if cell.variant else cell.strategy
 
 
-def _difference(cell) -> str:
+def _difference(cell: "Cell") -> str:
     return (
         f"{formatting.signed(cell.delta, cell.metric)} "
         f"{formatting.interval(cell.ci_simultaneous, cell.metric)}"
     ).strip()
 
 
-def _caption(comparison) -> str:
+def _caption(comparison: "Comparison") -> str:
     s = comparison.settings
     what, margin = (
         escaped(wording.opening(comparison)[0]),

@@ -15,7 +15,7 @@ from transferscope.comparison.scores import NotSelectable
 from transferscope.statistics import influence
 from transferscope.statistics.effect import clopper_pearson
 from transferscope.store.record import AT_CHANCE
-from transferscope.store.schema import printable
+from transferscope.store.schema import RunRecord, printable
 
 if TYPE_CHECKING:
     from transferscope.comparison.paired_scores import Evidence, ScoreReader
@@ -26,7 +26,7 @@ NAME = "naive"
 LEAST_RUNS = 5
 
 
-def class_counts(record: dict, classes: np.ndarray) -> list[int]:
+def class_counts(record: RunRecord, classes: np.ndarray) -> list[int]:
     """Labelled items [C] that a run may learn from: the target's within its budget; where it sees none, the
     source's.
 
@@ -77,7 +77,11 @@ def item_scores(
         return scores.item_scores(shares[fold], labels, metric)
     most = [[c for c, count in enumerate(of_fold) if count == max(of_fold)] for of_fold in counts]
     answers = [(weight, np.array(predicted)[fold]) for weight, predicted in _answers(most)]
-    return sum(weight * _constant(predicted, labels, metric, groups) for weight, predicted in answers)
+    parts: list[np.ndarray] = [
+        weight * _constant(predicted, labels, metric, groups) for weight, predicted in answers
+    ]
+    expected: np.ndarray = sum(parts[1:], start=parts[0])
+    return expected
 
 
 def _answers(most: list[list[int]]) -> Iterator[tuple[float, list[int]]]:
@@ -94,11 +98,13 @@ def _constant(
     """Scores [n] of the classes told [n], of which there are few. All others stand as one, for they add
     nothing but to the number of classes."""
     if metric == "accuracy":
-        return (predicted == labels).astype(float)
+        right: np.ndarray = predicted == labels
+        return right.astype(float)
     named, predicted = np.unique(predicted, return_inverse=True)
     merged = np.where(np.isin(labels, named), np.searchsorted(named, labels), len(named))
     number = len(np.unique(merged)) / len(np.unique(labels))
-    return influence.values(np.eye(len(named) + 1)[predicted], merged, metric, groups) * number
+    psi = influence.values(np.eye(len(named) + 1)[predicted], merged, metric, groups)
+    return psi * number
 
 
 # --- from runs
@@ -114,9 +120,9 @@ def of_runs(evidence: "Evidence", runs: list[Path], reader: "ScoreReader", metri
     rows = []
     for folders in evidence.rows(runs):
         row = [(folder, evidence.records[folder]) for folder in folders]
-        items = reader.row(row)
+        items = reader.readable_row(row)
         counts = [class_counts(record, items.classes) for _, record in row]
-        fold = np.repeat(np.arange(len(row)), [len(reader.read(*run).ids) for run in row])
+        fold = np.repeat(np.arange(len(row)), [len(reader.readable_row([run]).ids) for run in row])
         order = np.argsort(items.ids)
         place = order[np.searchsorted(items.ids, evidence.ids, sorter=order)]
         rows.append(item_scores(counts, fold, items.labels, metric, items.groups)[place])

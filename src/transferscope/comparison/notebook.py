@@ -1,15 +1,22 @@
 """A comparison as a notebook shows it: a few lines, a table in HTML, a pandas DataFrame."""
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from transferscope.comparison import formats, formatting, wording
 from transferscope.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas
+
+    from transferscope.comparison.cells import Cell
+    from transferscope.comparison.comparison import Comparison
 
 LINES = 10
 _DECIDED = ("negative", "positive", "equivalent", "undecided")  # what a reader looks for first
 
 
-def lines(comparison) -> str:
+def lines(comparison: "Comparison") -> str:
     """At most LINES lines: what was compared, the sentence to take away, the cells that say most."""
     first = [wording.opening(comparison)[0], wording.sentence(comparison)]
     cells = sorted(comparison, key=lambda cell: _DECIDED.index(cell.verdict))
@@ -20,7 +27,7 @@ def lines(comparison) -> str:
     return "\n".join(first + shown)
 
 
-def _cell(cell) -> str:
+def _cell(cell: "Cell") -> str:
     parts = [cell.verdict, cell.strategy, cell.variant, " → ".join(filter(None, (cell.source, cell.target)))]
     parts += ["" if cell.label_budget is None else f"{cell.label_budget} labels"]
     parts += [
@@ -32,7 +39,7 @@ def _cell(cell) -> str:
     return "  ".join(filter(None, parts)).rstrip()
 
 
-def html(comparison) -> str:
+def html(comparison: "Comparison") -> str:
     """The table with its headings, what it says below it, and the verdicts' names in colour."""
     columns = formats.columns_of(comparison)
     names = [name for name, _ in columns]
@@ -52,7 +59,7 @@ def html(comparison) -> str:
     return f"{above}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 
 
-def frame(comparison):
+def frame(comparison: "Comparison") -> "pandas.DataFrame":
     """One row a cell: the columns of the CSV, with scores and differences in the unit that `unit` names.
     Raises RequestError where pandas is missing."""
     try:

@@ -11,6 +11,7 @@ from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 from transferscope.store.record import read_history
+from transferscope.store.schema import RunRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Evidence:
     strategy_runs: list[Path]
     baseline_runs: list[Path]
     twin_runs: list[Path]
-    records: dict[Path, dict]
+    records: dict[Path, RunRecord]
     deterministic: bool
     notes: list[str]
     folds: int = 1
@@ -74,7 +75,7 @@ class ScoreReader:
     cache: dict[Path, Scores | None] = field(default_factory=dict)
     curves: dict[tuple[Path, str], Curve] = field(default_factory=dict)
 
-    def read(self, folder: Path, record: dict) -> Scores | None:
+    def read(self, folder: Path, record: RunRecord) -> Scores | None:
         if folder not in self.cache:
             try:
                 self.cache[folder] = scores.read_scores(folder, record, self.metric, self.selection)
@@ -83,12 +84,18 @@ class ScoreReader:
                 self.broken[record["fingerprint"]] = str(refusal)
         return self.cache[folder]
 
-    def row(self, runs: list[tuple[Path, dict]]) -> Scores | None:
+    def row(self, runs: list[tuple[Path, RunRecord]]) -> Scores | None:
         """Of one seed, all folds together where it has folds; None where a run cannot be read."""
-        read = [self.read(*run) for run in runs]
-        return None if any(fold is None for fold in read) else scores.stacked(read, self.metric)
+        read = [fold for run in runs if (fold := self.read(*run)) is not None]
+        return scores.stacked(read, self.metric) if len(read) == len(runs) else None
 
-    def curve(self, runs: list[tuple[Path, dict]], metric: str) -> Curve:
+    def readable_row(self, runs: list[tuple[Path, RunRecord]]) -> Scores:
+        """The same of a seed that is known to be readable."""
+        found = self.row(runs)
+        assert found is not None
+        return found
+
+    def curve(self, runs: list[tuple[Path, RunRecord]], metric: str) -> Curve:
         """Test scores of a seed's every evaluation, the mean of its folds; without any where these have none
         or not the same number."""
         curves = [self._curve(*run, metric) for run in runs]
@@ -96,7 +103,7 @@ class ScoreReader:
             return Curve([], [])
         return curves[0]._replace(scores=np.mean([curve.scores for curve in curves], axis=0).tolist())
 
-    def _curve(self, folder: Path, record: dict, metric: str) -> Curve:
+    def _curve(self, folder: Path, record: RunRecord, metric: str) -> Curve:
         """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none
         of them (an old store)."""
         if (folder, metric) not in self.curves:
@@ -104,6 +111,7 @@ class ScoreReader:
                 f"{record['cell']['target']}/test/accuracy",
                 record["consumed"].get("trainer", {}),
             )
+            by_step: dict[float, float] = {}
             try:
                 if metric == "accuracy":
                     by_step = {
@@ -112,7 +120,7 @@ class ScoreReader:
                         if column in row and row["step"] >= 0
                     }
                 else:
-                    by_step = scores.read_curve(folder, record, metric)
+                    by_step.update(scores.read_curve(folder, record, metric).items())
             except (OSError, ValueError, TypeError, NotSelectable):
                 by_step = {}
             steps = max([trainer.get("steps") or trainer.get("source_steps") or 1, *by_step])

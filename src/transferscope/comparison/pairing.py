@@ -1,7 +1,7 @@
 """Two arms side by side: seeds present in both, test items matched by id, one score each."""
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,39 @@ from transferscope.comparison.plateau import UNKNOWN, Rises
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import RequestError
 from transferscope.statistics import influence, verdict
+from transferscope.store.schema import Json, RunRecord
 from transferscope.tasks.metrics import METRICS
 
 COLLAPSED = ("collapsed", "diverged")
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Of one arm what `Evidence` has of both."""
+
+    scores: np.ndarray
+    ece: np.ndarray
+    collapsed: np.ndarray
+    runs: list[Path]
+
+    @classmethod
+    def of(
+        cls, arm: Arm, seeds: list[int], like: tuple[Scores, tuple[Path, RunRecord]], reader: ScoreReader
+    ) -> "_Side":
+        """like: the scores, with their run, whose items and order are those of all."""
+        read = [reader.readable_row(arm.runs[seed]) for seed in seeds]
+        collapsed = [
+            not scores.finite or any(record["status"] in COLLAPSED for _, record in arm.runs[seed])
+            for seed, scores in zip(seeds, read, strict=True)
+        ]
+        return cls(
+            np.stack(
+                [_aligned(*like, other, arm.runs[seed][0]) for seed, other in zip(seeds, read, strict=True)]
+            ),
+            np.array([np.nan if scores.ece is None else scores.ece for scores in read]),
+            np.array(collapsed),
+            [folder for seed in seeds for folder, _ in arm.runs[seed]],
+        )
 
 
 def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) -> Evidence:
@@ -40,26 +70,8 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
             if absent
             else "cell and baseline have no seed in common"
         )
-    first, folds = reader.row(arm.runs[seeds[0]]), len(arm.runs[seeds[0]])
-    rows = {}
-    for who, it in (("strategy", arm), ("baseline", baseline)):
-        read = [reader.row(it.runs[seed]) for seed in seeds]
-        rows[who] = {
-            "scores": np.stack(
-                [
-                    _aligned(first, arm.runs[seeds[0]][0], other, it.runs[seed][0])
-                    for seed, other in zip(seeds, read, strict=True)
-                ]
-            ),
-            "ece": np.array([np.nan if s.ece is None else s.ece for s in read]),
-            "collapsed": np.array(
-                [
-                    not s.finite or any(record["status"] in COLLAPSED for _, record in it.runs[seed])
-                    for seed, s in zip(seeds, read, strict=True)
-                ]
-            ),
-            "runs": [folder for seed in seeds for folder, _ in it.runs[seed]],
-        }
+    first, folds = reader.readable_row(arm.runs[seeds[0]]), len(arm.runs[seeds[0]])
+    strategy, base = (_Side.of(it, seeds, (first, arm.runs[seeds[0]][0]), reader) for it in (arm, baseline))
     _check_subsets(arm, baseline, seeds)
     evidence = Evidence(
         seeds=seeds,
@@ -67,7 +79,14 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
         labels=first.labels,
         classes=first.classes,
         groups=first.groups,
-        **{f"{who}_{key}": value for who, row in rows.items() for key, value in row.items()},
+        strategy_scores=strategy.scores,
+        baseline_scores=base.scores,
+        strategy_ece=strategy.ece,
+        baseline_ece=base.ece,
+        strategy_collapsed=strategy.collapsed,
+        baseline_collapsed=base.collapsed,
+        strategy_runs=strategy.runs,
+        baseline_runs=base.runs,
         twin_runs=[folder for seed in seeds if seed in twin.runs for folder, _ in twin.runs[seed]]
         if twin
         else [],
@@ -82,8 +101,8 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
             for _, record in it.runs[seed]
         )
         and all(
-            np.array_equal(row["scores"], np.broadcast_to(row["scores"][0], row["scores"].shape))
-            for row in rows.values()
+            np.array_equal(side.scores, np.broadcast_to(side.scores[0], side.scores.shape))
+            for side in (strategy, base)
         ),
         notes=_notes(arm, baseline, seeds, reader),
         folds=folds,
@@ -123,12 +142,12 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
         **scale(metric, evidence.labels),
         strategy_remaining=ends.strategy.remaining,
         baseline_remaining=ends.baseline.remaining,
-        rising=tuple(end.is_rising for end in ends),
+        rising=(ends.strategy.is_rising, ends.baseline.is_rising),
         baseline_learnt_nothing=evidence.naive_scores is not None,
     )
 
 
-def scale(metric: str, labels: np.ndarray) -> dict:
+def scale(metric: str, labels: np.ndarray) -> Json:
     """How large differences of a metric can be: what `verdict.Pair` is told of it."""
     judged = METRICS[metric]
     if judged.kind == "items":
@@ -170,11 +189,11 @@ def _check_subsets(arm: Arm, baseline: Arm, seeds: list[int]) -> None:
 
 
 def _aligned(
-    first: Scores, run: tuple[Path, dict], other: Scores, other_run: tuple[Path, dict]
+    first: Scores, run: tuple[Path, RunRecord], other: Scores, other_run: tuple[Path, RunRecord]
 ) -> np.ndarray:
     """Scores of `other` [n] in the item order of `first`."""
     if np.array_equal(first.ids, other.ids):
-        order = slice(None)
+        order: slice | np.ndarray = slice(None)
     elif np.array_equal(np.sort(first.ids), np.sort(other.ids)):
         position = np.argsort(other.ids)
         order = position[np.searchsorted(other.ids, first.ids, sorter=position)]
@@ -193,7 +212,7 @@ def _aligned(
     return other.scores[order]
 
 
-def _named(run: tuple[Path, dict]) -> str:
+def _named(run: tuple[Path, RunRecord]) -> str:
     folder, record = run
     cell = record["cell"]
     where = (
@@ -205,7 +224,7 @@ def _named(run: tuple[Path, dict]) -> str:
 
 def _fell_back(arm: Arm, seeds: list[int], reader: ScoreReader) -> bool:
     """Whether another rule than the one asked for had to select a run's evaluation."""
-    return any(reader.row(arm.runs[seed]).selection != reader.selection for seed in seeds)
+    return any(reader.readable_row(arm.runs[seed]).selection != reader.selection for seed in seeds)
 
 
 def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader) -> list[str]:
@@ -234,7 +253,7 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
         if _fell_back(it, seeds, reader):
             what = "source items" if reader.selection in stored_validators.VALIDATORS else "labels"
             notes.append(f"{who}: last evaluation, it sees no {what} that {reader.selection} could choose by")
-        if any(reader.row(it.runs[seed]).step is None for seed in seeds):
+        if any(reader.readable_row(it.runs[seed]).step is None for seed in seeds):
             notes.append(f"{who}: a run without a finite evaluation scores chance")
     if mixed := mixed_versions(
         [record for it in arms.values() for seed in seeds for _, record in it.runs[seed]]
@@ -243,7 +262,7 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
     return notes
 
 
-def mixed_versions(records: list[dict]) -> str:
+def mixed_versions(records: list[RunRecord]) -> str:
     """The packages of which the records name more than one version, with these; empty where there is none."""
     versions = defaultdict(set)
     for record in records:

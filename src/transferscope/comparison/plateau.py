@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from transferscope.store.schema import Json
+
 MARGIN = 0.01  # of accuracy: a mean rise over the last third that is no larger counts as none
 LEVEL = 0.05  # one-sided, of a rise beyond chance and of its upper bound
 LEAST_EVALUATIONS = 4  # the one before training counted; with fewer there is no last third
@@ -36,12 +38,13 @@ class Curve(NamedTuple):
         """Share of all learning rate that was spent up to each evaluation."""
         t = np.asarray(self.at, dtype=float)
         spent = t + np.sin(np.pi * t) / np.pi if self.schedule == "cosine" else t
-        return spent / spent[-1]
+        share: np.ndarray = spent / spent[-1]
+        return share
 
 
 def evenly(scores: Sequence[float], schedule: str = "constant") -> Curve:
     """Evaluations as a whole training spreads them."""
-    return Curve(scores, np.linspace(0, 1, len(scores)), schedule)
+    return Curve(scores, np.linspace(0, 1, len(scores)).tolist(), schedule)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Rise:
         any."""
         return self.projected or 0.0 if self.is_rising else 0.0
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         return {**asdict(self), "remaining": self.remaining}
 
 
@@ -117,7 +120,7 @@ def project(last: float, before: float, ratio: float = 1.0) -> float:
         return 0.0
 
     def slowing(q: float) -> float:
-        return (1 - q) / (q**-ratio - 1)
+        return float((1 - q) / (q**-ratio - 1))
 
     low, high = 0.0, STEADIEST
     if before > 0 and last / before < slowing(STEADIEST):  # else it has only begun to rise

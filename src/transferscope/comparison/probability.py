@@ -26,7 +26,8 @@ def of_family(
         [np.nan_to_num(getattr(effect, name, np.nan), nan=np.nan, posinf=LARGEST_DF) for effect in effects]
         for name in columns
     ]
-    return probabilities(*arguments, margins, covariance)
+    delta, seed_variance, item_variance, seeds, item_df = arguments
+    return probabilities(delta, seed_variance, item_variance, seeds, item_df, margins, covariance=covariance)
 
 
 def _units(evidence: Evidence) -> np.ndarray:

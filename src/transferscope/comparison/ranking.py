@@ -11,6 +11,7 @@ import numpy as np
 
 from transferscope.statistics.relabelling import highest_anywhere, permutation_tau, permutation_taus
 from transferscope.statistics.verdict import holm
+from transferscope.store.schema import Consumed, Estimate, Inputs, Json, Prediction
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -41,6 +42,10 @@ _FIT = (
     "channels",
     "split_seed",
 )  # of what a run consumes, its prediction must consume the same
+
+
+Domains = tuple[tuple[tuple[str, str], ...], tuple[str, str]]  # (name, digest) of sources and target
+AtHand = dict[tuple[str, Domains], list[Json]]  # predictions with their setting, by kind and domains
 
 
 @dataclass(frozen=True)
@@ -100,19 +105,19 @@ class Ranking:
     claims: list[str]
     conclusion: str
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         return asdict(self)
 
 
-def rankings(cells: Iterable["Cell"], predictions: Sequence[dict], alpha: float) -> list[Ranking]:
+def rankings(cells: Iterable["Cell"], predictions: Sequence[Prediction], alpha: float) -> list[Ranking]:
     """One for all cells that differ in source and target alone, of those that the predictions
     (`record.read_predictions`) fit."""
-    groups = defaultdict(dict)
+    groups: dict[tuple[object, ...], dict[tuple[frozenset[str], str], Cell]] = defaultdict(dict)
     for cell in cells:
         if cell.source is not None and not _consumed(cell).get("source_label_noise"):
             pair = frozenset(cell.source.split("+")), cell.target
             groups[tuple(getattr(cell, key) for key in _SAME)].setdefault(pair, cell)
-    at_hand = defaultdict(list)
+    at_hand: AtHand = defaultdict(list)
     for one in predictions:
         at_hand[one["kind"], _domains(one["consumed"])].append({**one, "setting": _setting(one["consumed"])})
     found = []
@@ -120,8 +125,8 @@ def rankings(cells: Iterable["Cell"], predictions: Sequence[dict], alpha: float)
         points = _points(list(group.values()), at_hand)
         if any(point.values for point in points):
             found.append((dict(zip(_SAME, key, strict=True)), points, all_scores(points)))
-    groups = adjust_anywhere(found) if len(found) > 1 else 0
-    return [_ranking(key, points, rows, alpha, groups) for key, points, rows in found]
+    sets = adjust_anywhere(found) if len(found) > 1 else 0
+    return [_ranking(key, points, rows, alpha, sets) for key, points, rows in found]
 
 
 def line(found: Sequence[Ranking], alpha: float) -> list[str]:
@@ -152,23 +157,23 @@ def line(found: Sequence[Ranking], alpha: float) -> list[str]:
 # -------------------------------------------------------------------------------------
 
 
-def _points(cells: Sequence["Cell"], at_hand: dict[tuple, list[dict]]) -> list[Point]:
-    values = [{} for _ in cells]
+def _points(cells: Sequence["Cell"], at_hand: AtHand) -> list[Point]:
+    values: list[dict[str, float | None]] = [{} for _ in cells]
     for kind in ("distances", "scores"):
         for k, prediction in _on_one_footing(cells, kind, at_hand).items():
             for group, numbers in prediction["values"].items():
                 values[k] |= {f"{group}/{name}": _estimate(value) for name, value in numbers.items()}
     return [
-        Point(cell.source, cell.target, cell.delta, cell.ci, cell.verdict, found)
+        Point(cell.source or "", cell.target, cell.delta, cell.ci, cell.verdict, found)
         for cell, found in zip(cells, values, strict=True)
     ]
 
 
-def _on_one_footing(cells: Sequence["Cell"], kind: str, at_hand: dict[tuple, list[dict]]) -> dict[int, dict]:
+def _on_one_footing(cells: Sequence["Cell"], kind: str, at_hand: AtHand) -> dict[int, Json]:
     """Predictions that differ in their domains alone, by the place of their cell. Where there are several
     such sets (other seeds, numbers of items, source models): the one of most pairs, of those the one of the
     lowest seed, of those the last made. None of this looks at Δ."""
-    sets = defaultdict(dict)
+    sets: dict[str, dict[int, Json]] = defaultdict(dict)
     for k, cell in enumerate(cells):
         run = _consumed(cell)
         for prediction in at_hand.get((kind, _domains(run)), ()):
@@ -179,18 +184,18 @@ def _on_one_footing(cells: Sequence["Cell"], kind: str, at_hand: dict[tuple, lis
             if same_budget and all(run.get(key) == eaten.get(key) for key in _FIT):
                 sets[prediction["setting"]][k] = prediction
 
-    def preference(found: dict[int, dict]) -> tuple:
+    def preference(found: dict[int, Json]) -> tuple[int, int, str]:
         some = list(found.values())
         return len(some), -some[0]["consumed"]["seed"], max(prediction["created"] for prediction in some)
 
     return max(sets.values(), key=preference, default={})
 
 
-def _consumed(cell: "Cell") -> dict:
+def _consumed(cell: "Cell") -> Consumed:
     return cell.evidence.records[cell.evidence.strategy_runs[0]]["consumed"]
 
 
-def _domains(consumed: dict) -> tuple:
+def _domains(consumed: Inputs) -> Domains:
     """By content: a domain that has changed since is another domain."""
     target = consumed["target"]
     return tuple(sorted((one["name"], one["digest"]) for one in consumed["sources"])), (
@@ -199,13 +204,13 @@ def _domains(consumed: dict) -> tuple:
     )
 
 
-def _setting(consumed: dict) -> str:
+def _setting(consumed: Inputs) -> str:
     return json.dumps(
         {key: value for key, value in consumed.items() if key not in ("sources", "target")}, sort_keys=True
     )
 
 
-def _estimate(value: float | dict | None) -> float | None:
+def _estimate(value: float | Estimate | None) -> float | None:
     return value["estimate"] if isinstance(value, dict) else value
 
 
@@ -226,15 +231,19 @@ def all_scores(points: list[Point]) -> list[Score]:
         name: score for names in together.values() for name, score in _scores(names, having[names[0]]).items()
     }
     tested = [score for score in scores.values() if score.p is not None]
-    for score, adjusted in zip(tested, holm([score.p for score in tested], len(tested)), strict=True):
+    for score, adjusted in zip(
+        tested, holm([score.p for score in tested if score.p is not None], len(tested)), strict=True
+    ):
         scores[score.name] = replace(score, p_adjusted=float(adjusted))
     return [scores[name] for name in having]
 
 
-def adjust_anywhere(found: list[tuple[dict, list[Point], list[Score]]]) -> int:
+def adjust_anywhere(found: list[tuple[Json, list[Point], list[Score]]]) -> int:
     """Fill in `p_anywhere`. Scores at the same pairs are relabelled together, whichever ranking they belong
     to; how many such sets of pairs there are is returned, and their p multiplied by it."""
-    sets: dict[tuple, list[tuple[list[Score], list[int], list[Point]]]] = defaultdict(list)
+    sets: dict[tuple[tuple[str, str], ...], list[tuple[list[Score], list[int], list[Point]]]] = defaultdict(
+        list
+    )
     for _, points, rows in found:
         places = defaultdict(list)
         for place, score in enumerate(rows):
@@ -261,11 +270,12 @@ def adjust_anywhere(found: list[tuple[dict, list[Point], list[Score]]]) -> int:
     return len(sets)
 
 
-def _ranking(key: dict, points: list[Point], rows: list[Score], alpha: float, groups: int) -> Ranking:
+def _ranking(key: Json, points: list[Point], rows: list[Score], alpha: float, groups: int) -> Ranking:
     """groups: sets of pairs over which several rankings are adjusted together, 0 where this is the only
     one."""
     tested = [score for score in rows if score.p is not None]
-    claims = [score.name for score in tested if (score.p_anywhere if groups else score.p_adjusted) <= alpha]
+    adjusted = {score.name: score.p_anywhere if groups else score.p_adjusted for score in tested}
+    claims = [name for name, p in adjusted.items() if p is not None and p <= alpha]
     most, ways = max(rows, key=lambda score: score.pairs), max(score.relabellings for score in rows)
     least = (groups or len(tested)) / ways if tested else 0.0  # that an adjusted p can be
     if most.pairs < LEAST_PAIRS or most.domains < LEAST_DOMAINS:
@@ -295,9 +305,9 @@ def _ranking(key: dict, points: list[Point], rows: list[Score], alpha: float, gr
 def _expected(names: Sequence[str], points: list[Point]) -> np.ndarray:
     """Values [S, n], so that a larger one is expected to go with a higher Δ."""
     signs = [DIRECTIONS[name.partition("/")[0]] for name in names]
-    return np.array(
-        [[sign * point.values[name] for point in points] for name, sign in zip(names, signs, strict=True)]
-    )
+    values = np.array([[point.values[name] for point in points] for name in names], dtype=float)
+    expected: np.ndarray = values * np.array(signs)[:, None]
+    return expected
 
 
 def _scores(names: Sequence[str], points: list[Point]) -> dict[str, Score]:

@@ -24,7 +24,7 @@ class Rate(NamedTuple):
 def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"]:
     """The cells, those that differ in their learning rate alone with `rates` (rate -> Δ) and what they tell
     of the sign, also as a flag; a harm seen at one rate alone is flagged as that."""
-    siblings = defaultdict(dict)
+    siblings: dict[str, dict[Rate, Cell]] = defaultdict(dict)
     for cell in cells:
         rate, rest = _consumed(cell)
         if rate is not None:

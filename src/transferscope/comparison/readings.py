@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transferscope.store import schema
 from transferscope.store.record import fingerprint, now, write_atomically
+from transferscope.store.schema import Json, Reading, mismatch
 
 FOLDER = "readings"
 MOST = 20  # readings that count: after so many no p-value is small enough
@@ -40,7 +40,7 @@ class Log:
     folder: Path
     began: str = ""
     read: dict[str, set[frozenset[int]]] = field(default_factory=lambda: defaultdict(set))
-    claims: dict[str, list[dict]] = field(default_factory=lambda: defaultdict(list))
+    claims: dict[str, list[Json]] = field(default_factory=lambda: defaultdict(list))
     trouble: str = ""
     known: set[str] = field(default_factory=set, repr=False)
 
@@ -49,7 +49,7 @@ class Log:
         readings older than the log."""
         return times(seeds, [*self.read[cell], *presumed]) + bool(self.trouble)
 
-    def note(self, lines: Iterable[dict], otherwise: str = ONCE_MORE) -> None:
+    def note(self, lines: Iterable[Json], otherwise: str = ONCE_MORE) -> None:
         """Write down what is not there yet. Where it cannot be written that is `trouble`, and what comes of
         it `otherwise`."""
         new = [line for line in lines if _content(line) not in self.known]
@@ -60,7 +60,7 @@ class Log:
         except OSError as error:
             self.trouble = self.trouble or f"{self.folder}: cannot be written ({error.strerror}): {otherwise}"
 
-    def _take(self, line: dict) -> None:
+    def _take(self, line: Json) -> None:
         self.known.add(_content(line))
         if "began" in line:
             self.began = min(self.began or line["began"], line["began"])
@@ -96,7 +96,7 @@ def open_log(store: Path) -> Log:
     return log
 
 
-def _lines(folder: Path) -> Iterator[tuple[Path, dict | None]]:
+def _lines(folder: Path) -> Iterator[tuple[Path, Json | None]]:
     """Every line of a log with its file, None where it is none."""
     for path in sorted(folder.glob("*.jsonl")):
         for line in (path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else []) or [
@@ -105,15 +105,15 @@ def _lines(folder: Path) -> Iterator[tuple[Path, dict | None]]:
             yield path, _parsed(line)
 
 
-def _parsed(line: bytes) -> dict | None:
+def _parsed(line: bytes) -> Json | None:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if any(schema.misfit(found, shape) is None for shape in schema.READING) else None
+    return found if mismatch(found, Reading) is None else None
 
 
-def _write(folder: Path, lines: list[dict]) -> None:
+def _write(folder: Path, lines: list[Json]) -> None:
     """One new file, none without lines. Raises OSError."""
     when = now()
     dated = [{**line, "when": when} for line in lines]
@@ -136,6 +136,6 @@ def _check_own(folder: Path) -> None:
         raise OSError(0, "a symbolic link")
 
 
-def _content(line: dict) -> str:
+def _content(line: Json) -> str:
     """Equal for the same reading, or claim, at whatever time."""
     return json.dumps({key: value for key, value in line.items() if key != "when"}, sort_keys=True)

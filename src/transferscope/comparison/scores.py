@@ -4,7 +4,7 @@ metric."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -13,20 +13,19 @@ from transferscope.errors import RequestError
 from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
 from transferscope.store.record import read_history
+from transferscope.store.schema import RunRecord
 from transferscope.tasks.metrics import METRICS
+from transferscope.validators import label_free
 
 T = TypeVar("T")
 HALVES = 10  # ways to halve the test items for a regret
-VALIDATORS = (
-    "entropy",
-    "mutual_information",
-    "bnm",
-    "snd",
-    "class_clustering",
-)  # label-free; training left their values in history.csv
+VALIDATORS = tuple(label_free())  # training left their values in history.csv
 SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored_validators.VALIDATORS)
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
-SEES = {"source_val": ("source", "source_labels"), "target_val": ("target", "target_labels")}
+SEES: dict[str, tuple[Literal["source", "target"], str]] = {
+    "source_val": ("source", "source_labels"),
+    "target_val": ("target", "target_labels"),
+}
 
 
 class NotSelectable(Exception):
@@ -75,11 +74,12 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
             "folds of one seed share test items or differ in their classes; compare runs of one state of "
             "the data"
         )
-    is_finite = all(fold.probabilities is not None for fold in folds)
+    found = [fold.probabilities for fold in folds if fold.probabilities is not None]
+    is_finite = len(found) == len(folds)
     eces = [fold.ece for fold in folds if fold.ece is not None]
     ece = float(np.mean(eces)) if eces else None
     if is_finite:
-        p = np.concatenate([fold.probabilities for fold in folds])
+        p = np.concatenate(found)
         scores, ece = item_scores(p, labels, metric, groups), calibration_error(p, labels)
     step = first.step if is_finite else None
     selection = next((fold.selection for fold in folds if fold.selection != first.selection), first.selection)
@@ -93,7 +93,9 @@ def item_scores(
 ) -> np.ndarray:
     """Class probabilities [n, C], labels [n], groups [n] -> scores [n] of a judged metric, higher is better
     (`metrics.Metric`)."""
-    return METRICS[metric].per_item(probabilities, labels, groups)
+    per_item = METRICS[metric].per_item
+    assert per_item is not None  # those that are judged have one
+    return per_item(probabilities, labels, groups)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
@@ -108,7 +110,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float(np.abs(gap).sum() / len(labels))
 
 
-def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scores:
+def read_scores(folder: Path, record: RunRecord, metric: str, selection: str) -> Scores:
     """Reads only the members of evaluations.npz that the selection needs.
 
     Raises RequestError where the file is absent or broken, NotSelectable where the selection has nothing to
@@ -127,14 +129,14 @@ def read_scores(folder: Path, record: dict, metric: str, selection: str) -> Scor
     return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
 
 
-def read_curve(folder: Path, record: dict, metric: str) -> dict[int, float]:
+def read_curve(folder: Path, record: RunRecord, metric: str) -> dict[int, float]:
     """The metric on the test items by step, of every finite evaluation; groups count once. Reads them all.
     Raises as `read_scores`."""
     by_step = _item_curve(folder, record, metric)
     return {step: float(items.mean()) for step, items in by_step.items()}
 
 
-def _item_curve(folder: Path, record: dict, metric: str) -> dict[int, np.ndarray]:
+def _item_curve(folder: Path, record: RunRecord, metric: str) -> dict[int, np.ndarray]:
     """Scores [n] (or of the groups) by step."""
     test = f"{record['cell']['target']}/test"
 
@@ -166,7 +168,7 @@ def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluatio
         ) from error
 
 
-def regret(folder: Path, record: dict, metric: str, selection: str) -> float:
+def regret(folder: Path, record: RunRecord, metric: str, selection: str) -> float:
     """What the best evaluation of a run scores more than the selected one; see `cross_fitted`."""
     selected = read_scores(folder, record, metric, selection)
     curve = np.stack(
@@ -190,7 +192,7 @@ def cross_fitted(curve: np.ndarray, taken: np.ndarray) -> float:
     return float(np.mean(found))
 
 
-def _validated(folder: Path, record: dict, validator: str) -> dict[int, float]:
+def _validated(folder: Path, record: RunRecord, validator: str) -> dict[int, float]:
     """A validator's finite values by step. Step 0, of the untrained network, counts only where there is no
     other."""
     value = (
@@ -202,11 +204,13 @@ def _validated(folder: Path, record: dict, validator: str) -> dict[int, float]:
     return {step: number for step, number in value.items() if step > 0} or value
 
 
-def _of_features(folder: Path, record: dict, validator: str) -> dict[int, float]:
+def _of_features(folder: Path, record: RunRecord, validator: str) -> dict[int, float]:
     if (value := stored_validators.values(folder, validator)) is not None:
         return value
     metrics = record["result"]["metrics"]
-    if metrics and not any(f"{name}/val/accuracy" in metrics for name in record["cell"]["source"].split("+")):
+    if metrics and not any(
+        f"{name}/val/accuracy" in metrics for name in (record["cell"]["source"] or "").split("+")
+    ):
         raise NotSelectable(
             f"{validator}: the source's classes are not the target's, so there is no risk on its items "
             "to "
@@ -247,7 +251,7 @@ class _Evaluations:
         return p if np.isfinite(p).all() else None
 
 
-def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str) -> Scores:
+def _select(evaluations: _Evaluations, record: RunRecord, metric: str, selection: str) -> Scores:
     test = f"{record['cell']['target']}/test"
     ids, labels, classes = (evaluations.members[f"{test}/{part}"] for part in ("ids", "labels", "classes"))
     steps = evaluations.steps(test)
@@ -270,7 +274,8 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
         None,
         None,
     )
-    for candidate in _best_first(evaluations, validation, test, steps, labels, metric, selection):
+    ordered = _best_first(evaluations, validation, test, steps, labels, metric=metric, selection=selection)
+    for candidate in ordered:
         p = evaluations.probabilities(test, candidate)
         if p is not None:
             if p.shape != (len(ids), len(classes)):
@@ -289,7 +294,7 @@ def _select(evaluations: _Evaluations, record: dict, metric: str, selection: str
     return Scores(ids, labels, classes, groups, scores, ece, step, finite, selection, kept)
 
 
-def _validation_sets(evaluations: _Evaluations, record: dict, selection: str) -> list[str]:
+def _validation_sets(evaluations: _Evaluations, record: RunRecord, selection: str) -> list[str]:
     """Prefixes of the sets that choose; none where the run does not see that domain's labels, so that nothing
     of it could be set aside."""
     side, labels = SEES[selection]
@@ -313,6 +318,7 @@ def _best_first(
     test: str,
     steps: list[int],
     labels: np.ndarray,
+    *,
     metric: str,
     selection: str,
 ) -> list[int]:
@@ -339,9 +345,8 @@ def _best_first(
                 for name in validation
             ]
         if all(p is not None for p, _, _ in by_set):
-            value[step] = round(
-                float(np.mean([item_scores(p, truth, what).mean() for p, truth, what in by_set])), 12
-            )
+            means = [item_scores(p, truth, what).mean() for p, truth, what in by_set if p is not None]
+            value[step] = round(float(np.mean(means)), 12)
     return _descending(value)
 
 

@@ -1,11 +1,20 @@
 """The lines around a table of cells: what was compared, what is missing, what to take away."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from transferscope.comparison import baseline_words, formatting
 from transferscope.comparison.arms import UNNAMED
-from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS
+from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS, Rises
 from transferscope.statistics.probabilities import Probabilities, display
+from transferscope.store.schema import Json
+
+if TYPE_CHECKING:
+    from transferscope.comparison.best import Best
+    from transferscope.comparison.cells import Cell
+    from transferscope.comparison.comparison import Comparison
+    from transferscope.comparison.contrasts import Contrast
 
 LISTED = 8  # lines of missing or failed runs, and of contrasts; JSON has all
 NAMED = 6  # strategies named where several cannot be told apart
@@ -32,7 +41,7 @@ _CORRECTION = {
 }
 
 
-def opening(comparison) -> list[str]:
+def opening(comparison: "Comparison") -> list[str]:
     s = comparison.settings
     cells = list(comparison)
     margin = formatting.margin(s["margin"], s["metric"])
@@ -69,14 +78,14 @@ def opening(comparison) -> list[str]:
     return lines + _stamps(s, cells)
 
 
-def holds(settings: dict, what: str) -> str:
+def holds(settings: Json, what: str) -> str:
     """What is promised of simultaneous intervals."""
     if settings["correction"] == "bh":
         return f"of the decided {what}: a share of {settings['alpha']:g} is expected to miss"
     return f"hold for all {what} at once"
 
 
-def families(settings: dict) -> list[str]:
+def families(settings: Json) -> list[str]:
     """The size of each family, whether it may still grow, and what lies beside its plan."""
     sizes = settings["families"]
     closed = {family: size for family, size in sizes.items() if not may_grow(family)}
@@ -97,7 +106,7 @@ def families(settings: dict) -> list[str]:
     return lines + ([f"other plans in this store, with families of their own: {others}"] if others else [])
 
 
-def other_plans(settings: dict) -> str:
+def other_plans(settings: Json) -> str:
     """`2 beside demo`; '' where there are none."""
     return ", ".join(f"{count} beside {name}" for name, count in settings["other_plans"].items() if count)
 
@@ -107,7 +116,7 @@ def may_grow(family: str) -> bool:
     return family.startswith(f"{UNNAMED}/")
 
 
-def taken_back(row: dict) -> str:
+def taken_back(row: Json) -> str:
     """Of `Comparison.taken_back`, in one line."""
     larger = row["family_size"] > row["told_family_size"]
     then, now = (
@@ -120,7 +129,7 @@ def taken_back(row: dict) -> str:
     )
 
 
-def _stamps(settings: dict, cells: list) -> list[str]:
+def _stamps(settings: Json, cells: list["Cell"]) -> list[str]:
     """What makes numbers no result, or not comparable with each other."""
     stamps = []
     if settings["items"] == "fixed":
@@ -142,12 +151,12 @@ def _stamps(settings: dict, cells: list) -> list[str]:
     return stamps
 
 
-def mixes_rules(cells: list) -> bool:
+def mixes_rules(cells: Iterable["Cell"]) -> bool:
     """Whether some arm is judged by its last evaluation where another rule was asked for."""
     return any(cell.evidence.mixes_rules for cell in cells)
 
 
-def unfinished(ends) -> list[str]:
+def unfinished(ends: Rises) -> list[str]:
     """What must be known of arms that had not finished training, or of which that cannot be told."""
     said = []
     for arm, end in ends._asdict().items():
@@ -170,7 +179,7 @@ def unfinished(ends) -> list[str]:
     return said
 
 
-def finished(comparison) -> list[str]:
+def finished(comparison: "Comparison") -> list[str]:
     """How sure it is of the arms that are not flagged that they had finished training."""
     ends = [
         end
@@ -190,7 +199,7 @@ def finished(comparison) -> list[str]:
     ]
 
 
-def formatted(cell, key: str) -> str:
+def formatted(cell: "Cell", key: str) -> str:
     value = getattr(cell, key)
     return (
         "–"
@@ -201,31 +210,30 @@ def formatted(cell, key: str) -> str:
     )
 
 
-def ahead(cell) -> str:
+def ahead(cell: "Cell") -> str:
     """`5/5`: seeds on the side of Δ; beside a claim also what share of seeds that are not is left
     possible."""
-    if cell.seeds_ahead is None:
+    if cell.seeds_ahead is None or cell.failure_rate is None:
         return ""
     rate = f" (≤{100 * cell.failure_rate:.0f} %)" if cell.verdict in ("positive", "negative") else ""
     return f"{cell.seeds_ahead}/{cell.seeds}{rate}"
 
 
-def probable(cell) -> str:
+def probable(cell: "Cell") -> str:
     """`2 / 81 %`: of a loss and of a gain beyond the margin."""
-    if cell.probability_harm is None:
+    found = cell.probability_harm, cell.probability_within, cell.probability_gain
+    if found[0] is None or found[1] is None or found[2] is None:
         return ""
-    harm, _, gain = display(
-        Probabilities(cell.probability_harm, cell.probability_within, cell.probability_gain)
-    )
+    harm, _, gain = display(Probabilities(found[0], found[1], found[2]))
     return f"{harm.removesuffix(' %')} / {gain}"
 
 
-def p_value(cell) -> str:
+def p_value(cell: "Cell") -> str:
     """Adjusted; where a rule has overruled it, that rule."""
     return cell.overruled or formatting.probability(cell.p_adjusted)
 
 
-def detectable(cell) -> str:
+def detectable(cell: "Cell") -> str:
     """The minimum detectable effect; `none` where it lies beyond the metric's range."""
     return "" if cell.ci is None else "none" if cell.mde is None else formatting.score(cell.mde, cell.metric)
 
@@ -234,7 +242,7 @@ def heading(key: str) -> str:
     return {"label_budget": "labels", "initialisation": "from"}.get(key, key)
 
 
-def listing(comparison) -> list[str]:
+def listing(comparison: "Comparison") -> list[str]:
     """Claims taken back, warnings, and what is missing, failed or not applicable."""
     lines = [f"taken back: {taken_back(row)}" for row in comparison.taken_back]
     lines += [f"warning: {warning}" for warning in comparison.warnings]
@@ -252,7 +260,7 @@ def listing(comparison) -> list[str]:
     return lines
 
 
-def contrasts(comparison) -> list[str]:
+def contrasts(comparison: "Comparison") -> list[str]:
     """One line a cell: what the source's labels, and the rest of the source, are worth."""
     together = defaultdict(list)
     for row in comparison.contrasts:
@@ -290,13 +298,13 @@ def contrasts(comparison) -> list[str]:
     return [head, *(f"  {line}" for line in _shortened(lines, "  contrasts")), *notes]
 
 
-def _difference(row) -> str:
+def _difference(row: "Contrast") -> str:
     return (
         f"{formatting.signed(row.delta, row.metric)} {formatting.interval(row.ci_simultaneous, row.metric)}"
     ).strip()
 
 
-def sentence(comparison) -> str:
+def sentence(comparison: "Comparison") -> str:
     """What a person wants to take away. Controls are told apart, not counted."""
     cells = [cell for cell in comparison if not cell.family.endswith("/controls")]
     settings = comparison.settings
@@ -324,7 +332,7 @@ def sentence(comparison) -> str:
     return f"Against {baseline}, {gain}, {loss}, {equivalent}, {undecided}.{remark}"
 
 
-def best(comparison) -> list[str]:
+def best(comparison: "Comparison") -> list[str]:
     """A sentence a target and budget where there was something to choose from."""
     targets, protocols = (
         {getattr(found, key) for found in comparison.best} for key in ("target", "protocol")
@@ -351,7 +359,7 @@ def best(comparison) -> list[str]:
     return lines
 
 
-def _best(found) -> str:
+def _best(found: "Best") -> str:
     if not found.gains:
         return f"none of {found.among} cells scores above {found.baseline}."
     backbones = len({cell.backbone for cell in found.cells}) > 1
@@ -375,13 +383,13 @@ def _best(found) -> str:
     return f"{leader} scores highest of {found.among} ({gain}); {rest}."
 
 
-def _named(cell, backbones: bool) -> str:
+def _named(cell: "Cell", backbones: bool) -> str:
     details = ", ".join(filter(None, (cell.backbone if backbones else "", cell.variant)))
     source = f" from {cell.source}" if cell.source else ""
     return f"{cell.strategy}{source}{f' ({details})' if details else ''}"
 
 
-def _described(row: dict) -> str:
+def _described(row: Json) -> str:
     if row.get("strategy") is None:
         return f"run {row['fingerprint']}"
     variant = f" ({row['variant']})" if row.get("variant") else ""

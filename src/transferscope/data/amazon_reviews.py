@@ -33,6 +33,7 @@ def load(
     name: str,
     data_root: str,
     domain: Literal["books", "dvd", "electronics", "kitchen"],
+    *,
     words: int = 5000,
     test_fraction: float = 0.5,
     whole: bool = False,

@@ -20,6 +20,7 @@ NO_LABEL = ("-1", "nan", "")  # what other programs write for an item without la
 def load(
     name: str,
     path: str,
+    *,
     inputs: str = "inputs",
     labels: str = "labels",
     ids: str | None = None,
@@ -64,7 +65,7 @@ def load(
         path,
         values,
         class_of(path, labels, columns[labels], unlabelled),
-        test_fraction,
+        test_fraction=test_fraction,
         ids=None if ids is None else columns[ids],
         split="" if split is None else columns[split],
         groups=None if groups is None else columns[groups],
@@ -91,7 +92,8 @@ def load_csv(
         )
     values = as_matrix(path, "the feature columns", table[:, :-1])
     labels = as_column(path, "the last column", table[:, -1], len(values), missing=True)
-    return build(name, path, values, class_of(path, "the last column", labels, unlabelled), test_fraction)
+    classes = class_of(path, "the last column", labels, unlabelled)
+    return build(name, path, values, classes, test_fraction=test_fraction)
 
 
 def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | None) -> list[str | None]:
@@ -140,6 +142,7 @@ def build(
     path: str,
     values: np.ndarray,
     classes: list[str | None],
+    *,
     test_fraction: float,
     ids: list[str] | None = None,
     split: str | list[str] = "",
@@ -157,5 +160,5 @@ def build(
             f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more"
         )
     return Domain.build(
-        name, torch.from_numpy(values), classes, ids, split, test_fraction, groups, whole=whole
+        name, torch.from_numpy(values), classes, ids, split, test_fraction, groups=groups, whole=whole
     )

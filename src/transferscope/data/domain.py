@@ -57,6 +57,7 @@ class Domain:
         ids: Sequence[str],
         split: str | Sequence[str] = "",
         test_fraction: float = 0.5,
+        *,
         groups: Sequence[str] | None = None,
         metadata: dict[str, Sequence] | None = None,
         whole: bool = False,

@@ -22,6 +22,7 @@ PART = "part of the DatasetDict"  # a column beside those of the user
 def load(
     name: str,
     path: str,
+    *,
     label: str = "label",
     picture: str | None = None,
     size: int | None = None,
@@ -64,7 +65,15 @@ def load(
         ]
     if not pictures:
         return tables.from_frame(
-            name, others, label, None, split, groups, leave_out, test_fraction, unlabelled, path
+            name,
+            others,
+            label=label,
+            split=split,
+            groups=groups,
+            leave_out=leave_out,
+            test_fraction=test_fraction,
+            unlabelled=unlabelled,
+            path=path,
         )
     if picture not in pictures and (picture or len(pictures) > 1):
         raise RequestError(
@@ -94,7 +103,7 @@ def load(
         decoded.names,
         parts,
         test_fraction,
-        texts.get(groups),
+        groups=texts.get(groups),
         white=decoded.white,
     )
 

@@ -34,6 +34,7 @@ def load(
     name: str,
     root: str,
     size: int,
+    *,
     channels: int = 3,
     test_fraction: float = 0.5,
     unlabelled: str = "unlabelled",

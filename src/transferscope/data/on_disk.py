@@ -1,8 +1,8 @@
 """Pictures that stay on disk: one file of decoded pixels, read by index into the batch that asks.
 
 No worker processes and nothing read ahead: a batch costs one read an item from a file that needs no decoding,
-which is what indexing a tensor costs while the system has the file in its own cache (docs/speed.md). The file
-is read, not mapped: mapped pages would count as the process's."""
+which is what indexing a tensor costs while the system has the file in its own cache
+(docs/explanation/speed.md). The file is read, not mapped: mapped pages would count as the process's."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import numpy as np
 import torch
@@ -48,6 +48,12 @@ class OnDisk:
     @property
     def shape(self) -> tuple[int, ...]:
         return len(self), *self.item_shape
+
+    @overload
+    def __getitem__(self, items: slice) -> "OnDisk": ...
+
+    @overload
+    def __getitem__(self, items: int | Sequence[int] | np.ndarray | Tensor) -> Tensor: ...
 
     def __getitem__(self, items: "int | slice | Sequence[int] | np.ndarray | Tensor") -> "Tensor | OnDisk":
         if isinstance(items, slice):

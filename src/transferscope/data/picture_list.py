@@ -16,6 +16,7 @@ def load(
     name: str,
     path: str,
     size: int,
+    *,
     channels: int = 3,
     test_fraction: float = 0.5,
     root: str | None = None,
@@ -63,7 +64,7 @@ def load(
         decoded.names,
         parts,
         test_fraction,
-        columns[groups] if groups else None,
+        groups=columns[groups] if groups else None,
         white=decoded.white,
     )
 

@@ -11,6 +11,7 @@ MEANS_SEED = 0  # the class means are the same in every domain of this family
 
 def load(
     name: str,
+    *,
     features: int = 4,
     classes: int = 3,
     per_class: int = 100,

@@ -30,6 +30,10 @@ class LabelledData(NamedTuple):
     labels: Tensor  # int64 [n]
     domain: Tensor  # int64 [n], which source an item comes from (0 for the target)
 
+    def taken(self, items: Tensor | np.ndarray) -> "LabelledData":
+        """Those of some indices."""
+        return LabelledData(self.inputs[items], self.labels[items], self.domain[items])
+
 
 class Pools(NamedTuple):
     """All that a strategy is handed. A pool it does not see is None; target labels come with `target`
@@ -56,8 +60,8 @@ class FeatureItems(NamedTuple):
     """The items whose features `keep_features` stores, which is what `dev` and `iwcv` are made of; no target
     label, no test input."""
 
-    source: Tensor  # [n, ...], training items
-    source_val: Tensor  # [v, ...], held out
+    source: Tensor | OnDisk  # [n, ...], training items
+    source_val: Tensor | OnDisk  # [v, ...], held out
     source_val_labels: Tensor  # int64 [v]
     target: Tensor | OnDisk  # [m, ...], training items
 
@@ -249,6 +253,7 @@ def prepare(
     label_budget: int | str,
     seed: int,
     split_seed: int,
+    *,
     protocol: str = "inductive",
     source_label_noise: float = 0.0,
     image_size: int | None = None,

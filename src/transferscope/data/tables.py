@@ -20,6 +20,7 @@ SUFFIXES = (".csv", ".parquet")
 def load(
     name: str,
     path: str,
+    *,
     label: str = "label",
     ids: str | None = None,
     split: str | None = None,
@@ -45,12 +46,24 @@ def load(
         ) from error
     except Exception as error:  # readers of foreign bytes raise anything
         raise RequestError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
-    return from_frame(name, frame, label, ids, split, groups, leave_out, test_fraction, unlabelled, path)
+    return from_frame(
+        name,
+        frame,
+        label=label,
+        ids=ids,
+        split=split,
+        groups=groups,
+        leave_out=leave_out,
+        test_fraction=test_fraction,
+        unlabelled=unlabelled,
+        path=path,
+    )
 
 
 def from_frame(
     name: str,
     frame: "DataFrame",
+    *,
     label: str = "label",
     ids: str | None = None,
     split: str | None = None,
@@ -88,7 +101,7 @@ def from_frame(
         path or name,
         values,
         arrays.class_of(where, label, columns[label], unlabelled),
-        test_fraction,
+        test_fraction=test_fraction,
         ids=None if ids is None else columns[ids],
         split="" if split is None else columns[split],
         groups=None if groups is None else columns[groups],

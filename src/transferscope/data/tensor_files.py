@@ -63,7 +63,7 @@ def _checksum(tensors: dict[str, Tensor], facts: dict[str, str]) -> str:
     return h.hexdigest()
 
 
-def add_tensor(h: "hashlib._Hash", name: str, tensor: Tensor) -> None:
+def add_tensor(h: hashlib.blake2b, name: str, tensor: Tensor) -> None:
     """A tensor's name, type, shape and bytes."""
     h.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
     h.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

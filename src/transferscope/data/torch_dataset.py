@@ -19,6 +19,7 @@ from transferscope.errors import RequestError
 def from_dataset(
     name: str,
     dataset: Dataset,
+    *,
     size: int | None = None,
     channels: int = 3,
     ids: Sequence[str] | None = None,
@@ -60,7 +61,7 @@ def from_dataset(
     parts = list(split) if split is not None else [""] * len(pairs)
     refuse_odd_split(name, parts, classes)
     ids = [f"{name}-{i:05d}" for i in range(len(pairs))] if ids is None else ids
-    return Domain.build(name, torch.stack(inputs), classes, ids, parts, test_fraction, groups)
+    return Domain.build(name, torch.stack(inputs), classes, ids, parts, test_fraction, groups=groups)
 
 
 def _input(name: str, number: int, x: Any, size: int | None, channels: int) -> Tensor:

@@ -1,21 +1,24 @@
-"""Distances between two domains. Being public in this folder is being registered; docs/adding-a-distance.md
-says how to add one."""
+"""Distances between two domains. Being public in this folder is being registered;
+docs/how-to/adding-a-distance.md says how to add one."""
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from typing import Any
+
+Measure = Callable[..., Any]  # a number, or (estimate, (lo, hi)); arguments by name
 
 
-def available() -> dict[str, Callable]:
+def available() -> dict[str, Measure]:
     """Every public function of every public module in this folder, by its name."""
     return public_functions(__name__)
 
 
-def public_functions(package: str) -> dict[str, Callable]:
+def public_functions(package: str) -> dict[str, Measure]:
     """The functions that the modules of a package define and whose names, like their modules', start with no
     underscore."""
-    found = {}
+    found: dict[str, Measure] = {}
     for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if not entry.name.startswith("_"):
             module = importlib.import_module(f"{package}.{entry.name}")

@@ -24,15 +24,17 @@ def frechet(source: Tensor, target: Tensor) -> Tensor:
     """
     require_samples(source, target, least=2)
     a, b = _deviations(source), _deviations(target)
-    apart = ((source.mean(0) - target.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum()
+    apart: Tensor = ((source.mean(0) - target.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum()
     if not apart.isfinite():  # the decomposition would raise
         return apart
-    return apart - 2 * torch.linalg.svdvals(_at_most_square(a) @ _at_most_square(b).T).sum()
+    distance: Tensor = apart - 2 * torch.linalg.svdvals(_at_most_square(a) @ _at_most_square(b).T).sum()
+    return distance
 
 
 def _deviations(items: Tensor) -> Tensor:
     """A [N, d] with AᵀA the covariance."""
-    return (items - items.mean(0)) / (len(items) - 1) ** 0.5
+    centred: Tensor = items - items.mean(0)
+    return centred / float((len(items) - 1) ** 0.5)
 
 
 def _at_most_square(deviations: Tensor) -> Tensor:
@@ -40,4 +42,5 @@ def _at_most_square(deviations: Tensor) -> Tensor:
     values does not change with it."""
     if len(deviations) <= deviations.shape[1]:
         return deviations
-    return torch.linalg.qr(deviations.detach()).Q.T @ deviations
+    rotated: Tensor = torch.linalg.qr(deviations.detach()).Q.T @ deviations
+    return rotated

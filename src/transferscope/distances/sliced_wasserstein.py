@@ -31,10 +31,10 @@ def sliced_wasserstein(
     directions = torch.randn(source.shape[1], projections, generator=generator, device=generator.device)
     directions = (directions / directions.norm(dim=0)).to(source)  # [d, P]
     n, m = len(source), len(target)
-    steps = torch.cat(
-        [torch.arange(n, device=source.device) * m, torch.arange(m, device=source.device) * n]
-    ).unique()  # q · N · M
+    steps = torch.cat([torch.arange(n, device=source.device) * m, torch.arange(m, device=source.device) * n])
+    steps = torch.unique(steps)  # q · N · M
     widths = torch.diff(steps, append=steps.new_tensor([n * m])).to(source) / (n * m)  # [K]
     sorted_source = (source @ directions).sort(dim=0).values[steps // m]  # [K, P]
     sorted_target = (target @ directions).sort(dim=0).values[steps // n]
-    return (widths @ (sorted_source - sorted_target) ** 2).mean()
+    distance: Tensor = (widths @ (sorted_source - sorted_target) ** 2).mean()
+    return distance

@@ -2,15 +2,20 @@
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transferscope.backbones.base import Backbone
+    from transferscope.data.on_disk import OnDisk
 
 
 class Classifier(nn.Module):
     """logits [N, C] = head(backbone(inputs)); `backbone.features` is the width d between the two."""
 
-    def __init__(self, backbone: nn.Module, classes: int):
+    def __init__(self, backbone: "Backbone", classes: int):
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(backbone.features, classes)
@@ -28,7 +33,8 @@ class Classifier(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.backbone(inputs))
+        logits: Tensor = self.head(self.backbone(inputs))
+        return logits
 
     def reachable(self) -> list[nn.Module]:
         """Its modules less those of a frozen trunk: what a batch passes in training, and what a strategy can
@@ -53,12 +59,16 @@ CHUNK_VALUES = (
 
 @torch.no_grad()
 def in_chunks(
-    function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | str, size: int = 512
+    function: Callable[[Tensor], Tensor],
+    inputs: "Tensor | OnDisk",
+    device: torch.device | str,
+    size: int = 512,
 ) -> Tensor:
     """function(inputs) without gradients, `size` items at a time or as many as CHUNK_VALUES allows, on the
     CPU: [N, ...]."""
     size = max(1, min(size, CHUNK_VALUES // math.prod(inputs.shape[1:])))
-    whole, done = None, 0
+    whole: Tensor | None = None
+    done = 0
     for chunk in inputs.split(size):
         part = function(chunk.to(device)).float().cpu()
         if (
@@ -69,4 +79,6 @@ def in_chunks(
             whole = part.new_empty(len(inputs), *part.shape[1:])
         whole[done : done + len(part)] = part
         done += len(part)
+    if whole is None:
+        raise ValueError("there is no input")
     return whole

@@ -1,15 +1,20 @@
 """What is not trained: the features of a frozen backbone, and what becomes of normalisation statistics."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+if TYPE_CHECKING:
+    from transferscope.data.on_disk import OnDisk
 
 CHUNK = 32  # items
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @torch.no_grad()
-def frozen_features(backbone: nn.Module, inputs: Tensor, device: torch.device | str) -> Tensor:
+def frozen_features(backbone: nn.Module, inputs: "Tensor | OnDisk", device: torch.device | str) -> Tensor:
     """Features [N, d], float32 on the CPU, of a backbone in evaluation mode.
 
     A pass always holds CHUNK items, the last one its last item several times: which kernels a library takes

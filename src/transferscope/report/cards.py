@@ -37,7 +37,7 @@ def add(
         view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
         found = {arm: figures.curve([read(run) for run in runs]) for arm, runs in arms.items()}
         if any(found.values()):
-            view.curves = {"spoken": _spoken(view, found), **dict.fromkeys(arms)}
+            view.curves = {"spoken": _spoken(view, found), "lines": found, **dict.fromkeys(arms)}
             lines += [(view, arm, line) for arm, line in found.items() if line]
     if lines:
         target.curve_steps, target.curve_scores = figures.curve_axes(line for _, _, line in lines)

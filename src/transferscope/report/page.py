@@ -41,16 +41,15 @@ SECTIONS = {
 }
 
 
-def render(comparison: Comparison) -> str:
-    """The page of a comparison. Reads history.csv of the runs for the curves."""
-    cells, settings = comparison.cells, comparison.settings
-    seen = [cell.evidence for cell in cells]
+def targets_of(comparison: Comparison) -> list[layout.Target]:
+    """The targets of a page, with all that its figures draw. Reads history.csv of the runs for the curves."""
+    settings = comparison.settings
+    seen = [cell.evidence for cell in comparison.cells]
     for folder in dict.fromkeys(
         run for one in seen for run in (*one.strategy_runs, *one.baseline_runs, *one.twin_runs)
     ):
         check(folder)
-    gaps = method.gaps(comparison)
-    targets = layout.build(cells, gaps.places)
+    targets = layout.build(comparison.cells, method.gaps(comparison).places)
     reader, pictures = PredictionReader(), Pictures()
     costs = learning.source_costs(run for one in seen for run in one.records.values())
     for target in targets:
@@ -58,6 +57,14 @@ def render(comparison: Comparison) -> str:
         for line in (line for source in target.sources for line in source.lines):
             _draw_budgets(target, line, settings)
     cards.add_parts(targets, settings["alpha"], reader)
+    return targets
+
+
+def render(comparison: Comparison, targets: list[layout.Target] | None = None) -> str:
+    """The page of a comparison. targets: of `targets_of`, where they are there already."""
+    cells, settings = comparison.cells, comparison.settings
+    targets = targets_of(comparison) if targets is None else targets
+    gaps = method.gaps(comparison)
     views = [view for target in targets for view in target.views]
     for view, drawn in zip(
         views, best.within_families([view.cell for view in views], settings["items"]), strict=True
@@ -144,7 +151,7 @@ def _draw_budgets(target: layout.Target, line: layout.Line, settings: dict) -> N
         ]
     points = {budget: (view.cell.delta, view.cell.ci) for budget, view in line.views.items()}
     at = sorted({view.cell.label_budget for view in target.views}, key=layout.budget_order)
-    line.panel = figures.budget_panel(target.budget_axis, at, points, bounds, PANEL_HEIGHT)
+    line.panel = figures.budget_panel(target.budget_axis, at, points, bounds, PANEL_HEIGHT) | {"band": bounds}
 
 
 def write(path: Path | str, html: str) -> None:

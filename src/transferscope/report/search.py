@@ -1,7 +1,8 @@
 """What a search with equal budgets found: the expected best score against the number of trials, a strategy
 each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ MEANS = {
 }
 
 
-def views(searches: Sequence[dict]) -> list[dict]:
+def views(searches: Sequence[Mapping[str, Any]]) -> list[dict]:
     """One a planned search (`plan["search"]`) of which some trial has a score."""
     return [
         _view(plan["name"], plan["search"])

@@ -234,7 +234,8 @@ def group_means(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     names, place = np.unique(groups, return_inverse=True)
     member = np.zeros((len(place), len(names)))
     member[np.arange(len(place)), place] = 1.0
-    return scores @ member / member.sum(axis=0)
+    means: np.ndarray = scores @ member / member.sum(axis=0)
+    return means
 
 
 def smallest_class(labels: np.ndarray, groups: np.ndarray | None) -> int:

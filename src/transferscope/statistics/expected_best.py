@@ -6,14 +6,15 @@ import numpy as np
 from scipy.special import gammaln, stdtrit
 
 
-def expected_best(scores: Sequence[float]) -> np.ndarray:
+def expected_best(scores: Sequence[float] | np.ndarray) -> np.ndarray:
     """Scores of n independent trials -> E[best of k] for k = 1 … n, each [n].
 
     The mean of the best over all ways to choose k of the n trials, which is unbiased (Tang et al. 2020,
     arXiv:2004.13705): sorted v_1 ≤ … ≤ v_n have the weights C(i − 1, k − 1) / C(n, k). Dodge et al. 2019
     (Show Your Work, EMNLP), eq. 5, draw with replacement: 1.67 in place of 1.88 standard deviations for the
     best of 20. For trials that do not depend on one another: random search."""
-    return _weights(len(scores)) @ np.sort(np.asarray(scores, dtype=float))
+    best: np.ndarray = _weights(len(scores)) @ np.sort(np.asarray(scores, dtype=float))
+    return best
 
 
 def band(scores: Sequence[float], alpha: float) -> tuple[np.ndarray, np.ndarray]:

@@ -54,4 +54,5 @@ def lost(s: np.ndarray, b: np.ndarray, groups: np.ndarray | None, alpha: float) 
 def _crossed(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """[K, n], [K, n] -> [n]: mean of x_l y_k over l ≠ k."""
     seeds = len(x)
-    return (x.sum(0) * y.sum(0) - (x * y).sum(0)) / (seeds * (seeds - 1))
+    crossed: np.ndarray = (x.sum(0) * y.sum(0) - (x * y).sum(0)) / (seeds * (seeds - 1))
+    return crossed

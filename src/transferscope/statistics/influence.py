@@ -25,11 +25,12 @@ def values(
 ) -> np.ndarray:
     """Class probabilities [n, C], labels [n] -> ψ [n]. With groups [n] the mean of the group means is the
     metric. Raises Undefined."""
-    psi = _FORMULAS[metric](probabilities, labels)
+    psi: np.ndarray = _FORMULAS[metric](probabilities, labels)
     if groups is None:
         return psi
     _, place, size = np.unique(groups, return_inverse=True, return_counts=True)
-    return psi.mean() + (psi - psi.mean()) * size[place] * len(size) / len(psi)
+    by_group: np.ndarray = psi.mean() + (psi - psi.mean()) * size[place] * len(size) / len(psi)
+    return by_group
 
 
 def of_one_change(labels: np.ndarray) -> float:
@@ -37,7 +38,7 @@ def of_one_change(labels: np.ndarray) -> float:
     class), 1 where classes are balanced. In auroc, where an item may fall behind all others by any number of
     places: half of the largest change."""
     present, counts = np.unique(labels, return_counts=True)
-    return len(labels) / (len(present) * counts.min())
+    return float(len(labels) / (len(present) * counts.min()))
 
 
 def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
@@ -56,7 +57,8 @@ def _balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndar
     right = (probabilities.argmax(1) == labels)[:, None]
     share = truth.mean(0)
     recall = (truth * right).mean(0) / share
-    return (recall + truth * (right - recall) / share).mean(1)
+    psi: np.ndarray = (recall + truth * (right - recall) / share).mean(1)
+    return psi
 
 
 def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -65,7 +67,8 @@ def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     truth, predicted = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
     size = truth.mean(0) + predicted.mean(0)
     f = 2 * (truth * predicted).mean(0) / size
-    return (f + (2 * truth * predicted - f * (truth + predicted)) / size).mean(1)
+    psi: np.ndarray = (f + (2 * truth * predicted - f * (truth + predicted)) / size).mean(1)
+    return psi
 
 
 def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -74,7 +77,10 @@ def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if len(present) < 2:
         raise Undefined("auroc: all test items are of one class")
     positives = [1] if probabilities.shape[1] == 2 else present
-    return np.mean([_one_auroc(probabilities[:, c].astype(float), labels == c) for c in positives], axis=0)
+    psi: np.ndarray = np.mean(
+        [_one_auroc(probabilities[:, c].astype(float), labels == c) for c in positives], axis=0
+    )
+    return psi
 
 
 def _one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
@@ -84,7 +90,8 @@ def _one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
     placement[positive] = _share_below(score[positive], score[~positive])
     placement[~positive] = 1 - _share_below(score[~positive], score[positive])
     area = placement[positive].mean()
-    return area + (placement - area) / np.where(positive, positive.mean(), 1 - positive.mean())
+    psi: np.ndarray = area + (placement - area) / np.where(positive, positive.mean(), 1 - positive.mean())
+    return psi
 
 
 def _share_below(score: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -96,10 +103,11 @@ def _share_below(score: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _one_hot(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """[n, classes among the labels], 1.0 where they agree."""
-    return (classes[:, None] == np.unique(labels)).astype(float)
+    equal: np.ndarray = classes[:, None] == np.unique(labels)
+    return equal.astype(float)
 
 
-_FORMULAS: dict[str, Callable] = {
+_FORMULAS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "macro_f1": _macro_f1,
     "balanced_accuracy": _balanced_accuracy,
     "auroc": _auroc,

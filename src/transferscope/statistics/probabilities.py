@@ -30,6 +30,8 @@ MOST_SHARED = 0.9  # of the cells' mean variance, by their covariance
 MOST_SHIFTS = 50  # either side of 0
 LARGEST_DF = 1e6
 TINY = 1e-300
+Column = np.ndarray | Sequence[float | None] | float | None  # one value a cell, or one for all
+Names = Sequence[Sequence[object] | np.ndarray]  # of each cell's seeds, or of its items
 
 
 class Probabilities(NamedTuple):
@@ -41,12 +43,13 @@ class Probabilities(NamedTuple):
 
 
 def probabilities(
-    delta: Sequence[float | None],
-    seed_variance: Sequence[float | None],
-    item_variance: Sequence[float | None],
-    seeds: Sequence[int],
-    item_df: Sequence[float | None],
-    margin: float | None | Sequence[float | None],
+    delta: Column,
+    seed_variance: Column,
+    item_variance: Column,
+    seeds: Column,
+    item_df: Column,
+    margin: Column,
+    *,
     covariance: float,
 ) -> list[Probabilities | None]:
     """One family of m cells, in order. delta, margin and the square roots of the variances are in one unit,
@@ -61,15 +64,13 @@ def probabilities(
     usable = np.all(np.isfinite(columns), axis=0) & (columns[3] >= 2) & (columns[5] > 0)
     found: list[Probabilities | None] = [None] * len(usable)
     if usable.sum() >= FEWEST_CELLS:
-        rows = _of_family(*(column[usable] for column in columns), covariance)
+        rows = _of_family(*(column[usable] for column in columns), covariance=covariance)
         for cell, row in zip(np.flatnonzero(usable), rows.tolist(), strict=True):
             found[cell] = Probabilities(*row)
     return found
 
 
-def mean_covariance(
-    cells: Sequence[np.ndarray], seeds: Sequence[Sequence], items: Sequence[Sequence] | None
-) -> float:
+def mean_covariance(cells: Sequence[np.ndarray], seeds: Names, items: Names | None) -> float:
     """Mean covariance of the Δ of two cells of a family, from the two components that their variances have
     (`effect`).
 
@@ -88,8 +89,9 @@ def mean_covariance(
     of_sum, squares = (np.zeros(size[0]), np.zeros(size[1]), np.zeros(size)), 0.0
     for d, row, column in zip(cells, rows, columns, strict=True):
         parts = _scaled_parts(np.asarray(d, dtype=float))
-        for total, part, place in zip(of_sum, parts, (row, column, np.ix_(row, column)), strict=True):
-            total[place] += part
+        of_sum[0][row] += parts[0]
+        of_sum[1][column] += parts[1]
+        of_sum[2][np.ix_(row, column)] += parts[2]
         squares += _variance(parts, items is not None)
     return (_variance(of_sum, items is not None) - squares) / (len(cells) * (len(cells) - 1))
 
@@ -112,7 +114,8 @@ def _edges() -> np.ndarray:
     below = 1 - FINEST * np.sinh(np.linspace(np.arcsinh(1 / FINEST), 0, 31))
     above = 1 + FINEST * np.sinh(np.linspace(0, np.arcsinh((FARTHEST - 1) / FINEST), 91))
     half = np.r_[below[1:], above[1:]]
-    return np.r_[-half[::-1], 0.0, half]
+    edges: np.ndarray = np.r_[-half[::-1], 0.0, half]
+    return edges
 
 
 def _prior() -> tuple[np.ndarray, np.ndarray]:
@@ -142,6 +145,7 @@ def _of_family(
     seeds: np.ndarray,
     item_df: np.ndarray,
     margin: np.ndarray,
+    *,
     covariance: float,
 ) -> np.ndarray:
     """All [m] -> [m, 3]: harm, within, gain."""
@@ -161,7 +165,8 @@ def _moderated(a: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 
     A moderated variance (Smyth 2004, Stat Appl Genet Mol Biol 3:3). The median, since one erratic arm must
     not lend its spread to all."""
-    return (np.median(seeds * a) / seeds + (seeds - 1) * a) / seeds
+    moderated: np.ndarray = (np.median(seeds * a) / seeds + (seeds - 1) * a) / seeds
+    return moderated
 
 
 def _mean_product(spread: np.ndarray) -> float:
@@ -197,7 +202,7 @@ def _posterior(x: np.ndarray, variance: np.ndarray, df: np.ndarray, weights: np.
     log_posterior = np.log(total).sum(axis=0) + log_prior  # [H, 60, 4]
     posterior = np.exp(log_posterior - log_posterior.max())
     by_mass = posterior / posterior.sum() / total  # [m, H, 60, 4]
-    found = np.einsum("mhsf,mhf->ms", slab, by_mass @ (1 - NULL_SHARES))
+    found: np.ndarray = np.einsum("mhsf,mhf->ms", slab, by_mass @ (1 - NULL_SHARES))
     found[:, 1] += np.einsum("mhf,mhx->m", by_mass @ NULL_SHARES, null)
     return found
 
@@ -205,13 +210,14 @@ def _posterior(x: np.ndarray, variance: np.ndarray, df: np.ndarray, weights: np.
 def _log_t(x: np.ndarray, variance: np.ndarray, df: np.ndarray) -> np.ndarray:
     """Log density of Student's t with this scale², at x."""
     scale = gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(np.pi * df * variance) / 2
-    return scale - (df + 1) / 2 * np.log1p(x**2 / (df * variance))
+    density: np.ndarray = scale - (df + 1) / 2 * np.log1p(x**2 / (df * variance))
+    return density
 
 
 # --- the covariance of cells --------------------------------------------------------------------------------
 
 
-def _places(names: Sequence[Sequence]) -> list[np.ndarray]:
+def _places(names: Names) -> list[np.ndarray]:
     """Of each list of names, where they stand among all names."""
     _, place = np.unique(np.concatenate([np.asarray(one) for one in names]), return_inverse=True)
     return np.split(place, np.cumsum([len(one) for one in names])[:-1])

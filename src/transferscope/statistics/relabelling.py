@@ -7,7 +7,7 @@ Social Networks 10)."""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +32,8 @@ def permutation_taus(values: np.ndarray, deltas: np.ndarray, pairs: Sequence[tup
     """τ-b [R, S] of every relabelling, the true names first; else as `permutation_tau`."""
     together, scale = _agreements(values, deltas, pairs)
     with np.errstate(invalid="ignore"):
-        return together / scale
+        taus: np.ndarray = together / scale
+    return taus
 
 
 def highest_anywhere(taus: np.ndarray) -> np.ndarray:
@@ -40,7 +41,8 @@ def highest_anywhere(taus: np.ndarray) -> np.ndarray:
     them is at least as high as this one is with the true names. With the true null of all, one below α comes
     up in a share α (max-T, Westfall & Young 1993, single step)."""
     highest = np.nanmax(taus, axis=1)
-    return (highest[:, None] >= taus[0] - 1e-6).mean(0)
+    p: np.ndarray = (highest[:, None] >= taus[0] - 1e-6).mean(0)
+    return p
 
 
 def _agreements(
@@ -83,7 +85,7 @@ def relabellings(pairs: tuple[tuple[str, str], ...]) -> np.ndarray:
         else:
             alike.append(name)
     if math.prod(math.factorial(len(part)) for part in parts) <= MOST:
-        choices = itertools.product(
+        choices: Iterable[Iterable[Sequence[str]]] = itertools.product(
             *(itertools.permutations(part) for part in parts)
         )  # the first is the identity
     else:

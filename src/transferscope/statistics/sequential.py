@@ -73,14 +73,16 @@ def look(
         sum(judged.verdict in verdicts for judged in judgements)
         for verdicts in (("positive", "negative"), ("equivalent",))
     ]
-    levels = tuple(design.level / max(size - count, 1) for size, count in zip(untold, claims, strict=True))
+    difference, equivalence = (
+        design.level / max(size - count, 1) for size, count in zip(untold, claims, strict=True)
+    )
     findings = []
     for pair, margin, judged in zip(pairs, margins, judgements, strict=True):
         effect = pair.effect()
         state, limit = "decided", ""
         if judged.verdict == "undecided":
             state, limit = _without_verdict(
-                pair, effect, margin, number, tuple(level / pair.price for level in levels), design
+                pair, effect, margin, number, (difference / pair.price, equivalence / pair.price), design
             )
         findings.append(
             Outcome(

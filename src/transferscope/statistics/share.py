@@ -36,6 +36,7 @@ def share_of_way(
         rest = effect(
             (gain - theta * way) / max(1.0, abs(theta), abs(1 - theta))
         )  # on the scale of the score, whose unit `effect` knows
+        assert rest is not None  # as many seeds as `way` has, which has one
         return abs(rest.delta) <= rest.half(alpha)
 
     return Share(value, (_end(holds, value, -1.0), _end(holds, value, 1.0)))

@@ -4,6 +4,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class Pair:
     @property
     def price(self) -> int:
         """What its p-values are multiplied by, and its levels divided by."""
-        return PRICE_OF_A_READING**self.readings
+        return int(PRICE_OF_A_READING**self.readings)
 
     def effect(self) -> Effect | None:
         """None with a single seed where seeds matter."""
@@ -147,7 +148,15 @@ class Pair:
         return effect.item_df < FEW_ITEMS_DF or top.sum() > TOP_WEIGHT * c.sum()
 
 
-@dataclass(frozen=True)
+class WithoutCollapse(TypedDict):
+    """Δ of the seeds without a collapse; ci None with a single one."""
+
+    delta: float
+    ci: tuple[float, float] | None
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """The verdict on one cell. Everything that needs an interval is None with a single seed.
 
@@ -160,46 +169,46 @@ class Judgement:
     changes anything."""
 
     delta: float
-    ci: tuple[float, float] | None
-    ci_simultaneous: tuple[float, float] | None
-    p_difference: float | None
-    p_equivalence: float | None
-    p_adjusted: float | None
+    ci: tuple[float, float] | None = None
+    ci_simultaneous: tuple[float, float] | None = None
+    p_difference: float | None = None
+    p_equivalence: float | None = None
+    p_adjusted: float | None = None
     overruled: str
     verdict: str
     reason: str
-    mde: float | None
-    seed_half: float | None
-    item_half: float | None
-    no_harm: bool
-    no_gain: bool
-    material: bool
+    mde: float | None = None
+    seed_half: float | None = None
+    item_half: float | None = None
+    no_harm: bool = False
+    no_gain: bool = False
+    material: bool = False
     few_items: bool
-    hangs_on_few_items: bool
-    by_step_down: bool
-    agreement: Agreement | None
+    hangs_on_few_items: bool = False
+    by_step_down: bool = False
+    agreement: Agreement | None = None
     collapse_rate: tuple[int, float, float]
-    without_collapse: dict | None
+    without_collapse: WithoutCollapse | None
 
 
-def holm(p: Sequence[float], size: int) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray, size: int) -> np.ndarray:
     """Holm's adjusted p-values in a family of `size` hypotheses; those of the family that are not in `p`
     count as p = 1."""
-    p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")
+    ordered = np.asarray(p, dtype=float)[order]
     adjusted = np.empty(len(p))
-    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, (size - np.arange(len(p))) * p[order]))
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, (size - np.arange(len(p))) * ordered))
     return adjusted
 
 
-def benjamini_hochberg(p: Sequence[float], size: int) -> np.ndarray:
+def benjamini_hochberg(p: Sequence[float] | np.ndarray, size: int) -> np.ndarray:
     """Benjamini & Hochberg's adjusted p-values in a family of `size` hypotheses; those that are not in `p`
     count as p = 1."""
-    p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")
+    ordered = np.asarray(p, dtype=float)[order]
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(
-        1.0, np.minimum.accumulate((size * p[order] / np.arange(1, len(p) + 1))[::-1])[::-1]
+        1.0, np.minimum.accumulate((size * ordered / np.arange(1, len(p) + 1))[::-1])[::-1]
     )
     return adjusted
 
@@ -264,8 +273,18 @@ def judge(
             alpha * max(count, 1) / max(size, 1) for size, count in zip(sizes, decided, strict=True)
         ]
     return [
-        _judge_one(pair, effect, tuple(map(float, p)), m, alpha, levels, simultaneous)
-        for pair, effect, p, m in zip(pairs, effects, zip(*adjusted, strict=True), margins, strict=True)
+        _judge_one(
+            pair,
+            effect,
+            (float(p_difference), float(p_equivalence)),
+            m,
+            alpha=alpha,
+            levels=levels,
+            simultaneous=simultaneous,
+        )
+        for pair, effect, p_difference, p_equivalence, m in zip(
+            pairs, effects, *adjusted, margins, strict=True
+        )
     ]
 
 
@@ -274,42 +293,24 @@ def _judge_one(
     effect: Effect | None,
     p: tuple[float, float],
     margin: float,
+    *,
     alpha: float,
     levels: list[float],
     simultaneous: list[float],
 ) -> Judgement:
     few, collapses = pair.few, pair.collapses
     count = int(np.sum(pair.strategy_collapsed))
-    always = {
-        "delta": float(np.mean(pair.d)),
-        "few_items": few,
-        "collapse_rate": (count, *clopper_pearson(count, len(pair.d), alpha)),
-        "without_collapse": _without_collapse(pair, alpha) if collapses else None,
-    }
+    of_one_seed = Judgement(
+        delta=float(np.mean(pair.d)),
+        few_items=few,
+        collapse_rate=(count, *clopper_pearson(count, len(pair.d), alpha)),
+        without_collapse=_without_collapse(pair, alpha) if collapses else None,
+        verdict="undecided",
+        reason="one seed: at least 2 are needed, 5 are advised",
+        overruled=ONE_SEED,
+    )
     if effect is None:
-        nothing = (
-            "ci",
-            "ci_simultaneous",
-            "p_difference",
-            "p_equivalence",
-            "p_adjusted",
-            "mde",
-            "seed_half",
-            "item_half",
-            "agreement",
-        )
-        no_claims = dict.fromkeys(
-            ("no_harm", "no_gain", "material", "by_step_down", "hangs_on_few_items"), False
-        )
-        reason = "one seed: at least 2 are needed, 5 are advised"
-        return Judgement(
-            **always,
-            **dict.fromkeys(nothing),
-            **no_claims,
-            verdict="undecided",
-            reason=reason,
-            overruled=ONE_SEED,
-        )
+        return of_one_seed
 
     p_difference, p_equivalence = p
     sign = "positive" if effect.delta > 0 else "negative"
@@ -329,8 +330,8 @@ def _judge_one(
         verdict, p_difference
     )
     mde = effect.minimum_detectable(at)
-    return Judgement(
-        **always,
+    return replace(
+        of_one_seed,
         ci=effect.interval(alpha / pair.price),
         ci_simultaneous=(cut_low, cut_high),
         p_difference=p_difference,
@@ -428,7 +429,7 @@ def _wanted(effect: Effect, gap: float, level: float, number: str, saturated: bo
     return f"budget: more than {SEEDS_WITHIN_REACH} seeds"
 
 
-def _without_collapse(pair: Pair, alpha: float) -> dict | None:
+def _without_collapse(pair: Pair, alpha: float) -> WithoutCollapse | None:
     """Δ given no collapse: beside the verdict, never instead of it, for it selects on the outcome."""
     d = pair.d[~(np.asarray(pair.strategy_collapsed) | np.asarray(pair.baseline_collapsed))]
     if len(d) == 0:

@@ -4,13 +4,14 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from transferscope.errors import RequestError
 from transferscope.store import schema
 from transferscope.store.record import ANSWERS, now, read_record, remove, running, write_atomically
+from transferscope.store.schema import Claim
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -49,12 +50,12 @@ def state(store: Path, name: str) -> tuple[str, str]:
     return status
 
 
-def claim(store: Path, name: str) -> dict | None:
+def claim(store: Path, name: str) -> Claim | None:
     """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step,
     steps."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         found = schema.printable(json.loads((running(store) / name / "claim.json").read_text("utf-8")))
-        return found if schema.misfit(found, schema.CLAIM) is None else None
+        return cast(Claim, found) if schema.mismatch(found, Claim) is None else None
     return None
 
 
@@ -71,7 +72,7 @@ class Lease:
     `with Lease(store, fingerprint, cell, seed, steps) as lease:` waits while another process works on the
     same run."""
 
-    def __init__(self, store: Path, name: str, cell: dict, seed: int, steps: int):
+    def __init__(self, store: Path, name: str, cell: Mapping[str, Any], seed: int, steps: int):
         self.folder = running(store) / name
         self.lock_path = running(store) / f"{name}.lock"
         self.claimed = {

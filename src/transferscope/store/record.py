@@ -11,14 +11,16 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 
 from transferscope.errors import RequestError
-from transferscope.store.schema import PLAN, PREDICTION, RECORD, misfit, printable
+from transferscope.store.schema import Prediction, RunRecord, SweepPlan, mismatch, printable
 
 SCHEMA = 1
 BESIDE = (
@@ -27,7 +29,7 @@ BESIDE = (
     "reverse_validation.json",
 )  # what a run may keep that is no part of its results
 FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
-SHAPES = {"run record": RECORD, "sweep plan": PLAN, "prediction": PREDICTION}
+SHAPES = {"run record": RunRecord, "sweep plan": SweepPlan, "prediction": Prediction}
 AT_CHANCE = CONSTANT, CHANCE_LEVEL = (
     "constant predictor",
     "chance-level predictor",
@@ -40,7 +42,7 @@ ANSWERS = (
 )  # the other states, failed and crashed, are tried again
 
 
-def fingerprint(consumed: dict) -> str:
+def fingerprint(consumed: Mapping[str, Any]) -> str:
     """Hash of what a run consumes; key order does not matter."""
     return hashlib.blake2b(json.dumps(consumed, sort_keys=True).encode(), digest_size=8).hexdigest()
 
@@ -49,7 +51,15 @@ def fingerprint(consumed: dict) -> str:
 # ------------------------------------------------------------------------------------------------------------
 
 
-def read_json(path: Path, what: str) -> dict:
+@overload
+def read_json(path: Path, what: Literal["run record"]) -> RunRecord: ...
+@overload
+def read_json(path: Path, what: Literal["sweep plan"]) -> SweepPlan: ...
+@overload
+def read_json(path: Path, what: Literal["prediction"]) -> Prediction: ...
+def read_json(
+    path: Path, what: Literal["run record", "sweep plan", "prediction"]
+) -> RunRecord | SweepPlan | Prediction:
     """A `run record`, `sweep plan` or `prediction`, of its shape and without characters that steer a
     terminal. Else raises RequestError, which names it."""
     try:
@@ -71,12 +81,12 @@ def read_json(path: Path, what: str) -> dict:
         )
     if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
         content = printable(content)
-    if (wrong := misfit(content, SHAPES[what])) is not None:
+    if (wrong := mismatch(content, SHAPES[what])) is not None:
         raise RequestError(f"{path}: not a {what}: '{wrong}' is missing or of another type")
-    return content
+    return cast(RunRecord | SweepPlan | Prediction, content)
 
 
-def read_record(folder: Path) -> dict:
+def read_record(folder: Path) -> RunRecord:
     """record.json of a run folder. Raises RequestError for another schema version or an unreadable file,
     which it names, and for links: a store's runs lie in the store."""
     folder = Path(folder)
@@ -111,7 +121,7 @@ def plan_path(store: Path, name: str) -> Path:
     return Path(store) / "sweeps" / name / "plan.json"
 
 
-def read_plans(store: Path) -> list[dict]:
+def read_plans(store: Path) -> list[SweepPlan]:
     """Every planned sweep of a store, oldest first."""
     plans = [read_json(path, "sweep plan") for path in Path(store).glob("sweeps/*/plan.json")]
     return sorted(plans, key=lambda plan: (plan["created"], plan["name"]))
@@ -121,7 +131,7 @@ def prediction_path(store: Path, name: str) -> Path:
     return Path(store) / "predictions" / f"{name}.json"
 
 
-def read_predictions(store: Path) -> list[dict]:
+def read_predictions(store: Path) -> list[Prediction]:
     """What `rank` left in a store: {kind, created, consumed, values, reasons} each."""
     return [read_json(path, "prediction") for path in sorted(Path(store).glob("predictions/*.json"))]
 
@@ -187,15 +197,15 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_plan(store: Path, plan: dict) -> None:
+def write_plan(store: Path, plan: Mapping[str, Any]) -> None:
     write_atomically(plan_path(store, plan["name"]), json.dumps({"schema": SCHEMA, **plan}, indent=1))
 
 
 def write_record(
     store: Path,
-    record: dict,
-    evaluations: dict[str, np.ndarray],
-    history: list[dict],
+    record: Mapping[str, Any],
+    evaluations: Mapping[str, np.ndarray],
+    history: Sequence[Mapping[str, object]],
     extra_files: dict[str, Path] | None = None,
 ) -> Path:
     """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer
@@ -204,7 +214,7 @@ def write_record(
     beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of
     them is replaced as well, by the same results, and what it had beside them stays."""
     extra_files = extra_files or {}
-    target = Path(store) / record["fingerprint"]
+    target = Path(store) / str(record["fingerprint"])
     draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -240,7 +250,7 @@ def write_record(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _write_members(path: Path, members: dict[str, np.ndarray]) -> None:
+def _write_members(path: Path, members: Mapping[str, np.ndarray]) -> None:
     """As numpy's savez, but that probabilities, which packing makes a seventh smaller in ten times the time,
     are stored as they are."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -261,7 +271,7 @@ def _plain(value: object) -> object:
 # ------------------------------------------------------------------------------------------------------------
 
 
-def has_extra_files(folder: Path, names: list[str], config: dict) -> bool:
+def has_extra_files(folder: Path, names: list[str], config: Mapping[str, Any]) -> bool:
     """Whether a run folder holds these of `BESIDE`; a model that was chosen by another `selection` is another
     model."""
     if "model.safetensors" in names and read_record(folder)["config"].get("selection") != config["selection"]:
@@ -296,9 +306,8 @@ def _safetensors_size(path: Path) -> int:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
-    return (
-        8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
-    )
+    ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    return 8 + length + max(ends)
 
 
 def quarantine(store: Path, name: str) -> None:
@@ -326,17 +335,20 @@ def _is_answer(folder: Path) -> bool:
 
 
 @cache
-def git_revision() -> dict:
+def git_revision() -> dict[str, str | bool | None]:
     """Revision of the code this process began with, where it is a checkout."""
     import subprocess
 
-    here = Path(__file__).parent
+    def git(*words: str) -> str:
+        call = ["git", *words]
+        here = Path(__file__).parent
+        return subprocess.run(
+            call, cwd=here, capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+
     try:
-        call = {"cwd": here, "capture_output": True, "text": True, "timeout": 5, "check": True}
-        revision = subprocess.run(["git", "rev-parse", "HEAD"], **call).stdout.strip()
-        dirty = bool(
-            subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **call).stdout.strip()
-        )
+        revision = git("rev-parse", "HEAD")
+        dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision, "dirty": dirty}

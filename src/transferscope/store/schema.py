@@ -1,88 +1,322 @@
 """What records, sweep plans, predictions, readings and claims look like. They may come from anywhere: they
 are data, checked before they are used.
 
-A shape is a type or several, NUMBER, a pattern of the whole text, a list with the one shape of its items, or
-a dict of shapes by key, where a key that ends in `?` may be absent, `*` is every key, and other keys may be
-there."""
+Each is a dict as JSON has it: a TypedDict for who reads it, which pydantic checks where it comes from disk
+(`misfit`). Nothing is converted, and keys that are not named here may be there."""
 
 import math
 import re
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Discriminator, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic takes the one of typing from Python 3.12 on
 
 NOTHING = type(None)
 NUMBER = "a finite number"
-DOMAIN = {"name": str, "digest": re.compile(r"\w+")}  # a digest names files
-CELL = {
-    "source": (str, NOTHING), "target": str, "label_budget": (int, re.compile("full"), NOTHING),
-    "backbone": str, "initialisation": str, "strategy": str, "protocol": str,
-}  # fmt: skip
-CONSUMED = {
-    "target": DOMAIN, "sources": [DOMAIN], "trainer?": {"steps?": int, "source_steps?": int},
-    "backbone?": dict, "source_label_noise?": NUMBER, "seed?": (int, NOTHING), "split_seed?": int,
-    "fold?": int, "folds?": int,
-}  # fmt: skip
-RESULT = {
-    "metrics?": {"*": (int, float)}, "samples?": {"source?": int}, "class_counts?": {"*": {"*": int}},
-    "steps?": {"target?": NUMBER, "source?": NUMBER}, "evaluations?": [int], "flags?": [str],
-    "input_shape?": [int], "own_shape?": [int], "own_white?": (int, NOTHING),
-    "copies?": {"tested": int, "train": (int, NOTHING), "sources": {"*": (int, NOTHING)}},
-}  # fmt: skip
-CONFIG = {"backbone?": dict, "strategy?": dict, "trainer?": dict}
-RECORD = {
-    "fingerprint": str, "status": str, "reason": str, "cell": CELL, "seed": int, "role": str, "sees": [str],
-    "consumed": CONSUMED, "config": CONFIG, "result": RESULT, "conditional_on?": [str],
-    "timings": {"wall_seconds?": NUMBER, "source_seconds?": NUMBER}, "versions?": dict,
-    "source_model?": {"key": re.compile("[0-9a-f]+"), "made": bool}, "git?": {"revision": (str, NOTHING)},
-    "weights?": {"*": int},
-}  # fmt: skip
-LOOK = {
-    "look": int, "state": str, "verdict": re.compile("positive|negative|equivalent|undecided"), "limit": str,
-    "reason": str, "seeds": int, "delta": (NUMBER, NOTHING), "ci_simultaneous": ([NUMBER], NOTHING),
-    "p_adjusted": (NUMBER, NOTHING),
-}  # fmt: skip
-JOB = {
-    "seed": int,
-    "role": str,
-    "variant": dict,
-    "reason": str,
-    "overrides": str,
-    "lengthens?": {"run": str, "times": int},
-}
-PLANNED = {"status": re.compile("planned"), "fingerprint": re.compile(r"[0-9a-f]+"), "cell": CELL}
-RULED_OUT = {
-    "status": re.compile("not_applicable"), "fingerprint": NOTHING,
-    "cell": {"label_budget?": (str, int, NOTHING)} | {f"{key}?": (str,
-    NOTHING) for key in CELL if key != "label_budget"},
-}  # fmt: skip
-PLAN = {
-    "name": str,
-    "created": str,
-    "jobs": [(JOB | PLANNED, JOB | RULED_OUT)],
-    "sequential?": {
-        **dict.fromkeys(("baseline", "metric", "selection", "margin", "alpha"), (str, NUMBER)),
-        "looks": [int], "taken": int, "cells": [{"runs": [str], "baseline_runs": [str], "cell": CELL,
-        "looks": [LOOK], "readings?": int}],
-    },
-    "settle?": {**dict.fromkeys(("baseline", "metric", "margin", "alpha"), (str, NUMBER)), "lengths": [int]},
-}  # fmt: skip
-ESTIMATE = (NUMBER, NOTHING, {"estimate": NUMBER, "lo": NUMBER, "hi": NUMBER})
-PREDICTION = {
-    "kind": str, "created": str, "consumed": {**CONSUMED, "seed": int}, "values": {"*": {"*": ESTIMATE}},
-    "reasons": {"*": str}, "source_seconds?": (NUMBER, NOTHING),
-}  # fmt: skip
-READING = (  # the lines of a log of readings: its beginning, a cell that was read, a claim that was told
-    {"began": str},
-    {"read": re.compile("[0-9a-f]+"), "family": str, "seeds": [int], "planned": [int], "when": str},
-    {
-        "told": re.compile("[0-9a-f]+"), "verdict": re.compile("positive|negative|equivalent"), "metric": str,
-        "selection": str, "margin": (str, NUMBER), "alpha": NUMBER, "items": str, "correction": str,
-        "seeds": int, "cells": int, "when": str,
-    },
-)  # fmt: skip
-CLAIM = {"host": str, "pid": int, "since": str, "step": int, "steps": int}
+Json = dict[str, Any]  # an object of JSON, or a row of a table
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern=r"^\w+$")]  # it names files
+Hex = Annotated[str, Field(pattern="^[0-9a-f]+$")]
+Budget = int | Literal["full"] | None
+Verdict = Literal["positive", "negative", "equivalent", "undecided"]
+
+
+class Domain(TypedDict):
+    name: str
+    digest: Digest
+
+
+CellKey = Literal["source", "target", "label_budget", "backbone", "initialisation", "strategy", "protocol"]
+
+
+class Cell(TypedDict):
+    source: str | None
+    target: str
+    label_budget: Budget
+    backbone: str
+    initialisation: str
+    strategy: str
+    protocol: str
+
+
+class Training(TypedDict):
+    steps: NotRequired[int]
+    source_steps: NotRequired[int]
+    schedule: NotRequired[object]
+
+
+class Inputs(TypedDict):
+    target: Domain
+    sources: list[Domain]
+    trainer: NotRequired[Training]
+    backbone: NotRequired[dict[str, Any]]
+    source_label_noise: NotRequired[Number]
+    split_seed: NotRequired[int]
+    fold: NotRequired[int]
+    folds: NotRequired[int]
+
+
+class Consumed(Inputs):
+    seed: NotRequired[int | None]
+
+
+class Samples(TypedDict):
+    source: NotRequired[int]
+
+
+class Steps(TypedDict):
+    target: NotRequired[Number]
+    source: NotRequired[Number]
+
+
+class CopiedItems(TypedDict):
+    tested: int
+    train: int | None
+    sources: dict[str, int | None]
+
+
+class Result(TypedDict):
+    metrics: NotRequired[dict[str, float]]
+    samples: NotRequired[Samples]
+    class_counts: NotRequired[dict[str, dict[str, int]]]
+    steps: NotRequired[Steps]
+    evaluations: NotRequired[list[int]]
+    flags: NotRequired[list[str]]
+    input_shape: NotRequired[list[int]]
+    own_shape: NotRequired[list[int]]
+    own_white: NotRequired[int | None]
+    copies: NotRequired[CopiedItems]
+
+
+class Config(TypedDict):
+    backbone: NotRequired[dict[str, Any]]
+    strategy: NotRequired[dict[str, Any]]
+    trainer: NotRequired[dict[str, Any]]
+
+
+class Timings(TypedDict):
+    wall_seconds: NotRequired[Number]
+    source_seconds: NotRequired[Number]
+    fit_seconds: NotRequired[Any]
+
+
+class SourceModel(TypedDict):
+    key: Hex
+    made: bool
+
+
+class Git(TypedDict):
+    revision: str | None
+
+
+class RunRecord(TypedDict):
+    fingerprint: str
+    status: str
+    reason: str
+    cell: Cell
+    seed: int
+    role: str
+    sees: list[str]
+    consumed: Consumed
+    config: Config
+    result: Result
+    conditional_on: NotRequired[list[str]]
+    timings: Timings
+    versions: NotRequired[dict[str, Any]]
+    source_model: NotRequired[SourceModel]
+    git: NotRequired[Git]
+    weights: NotRequired[dict[str, int]]
+    deterministic: NotRequired[object]
+    calibrated: NotRequired[object]
+    subset: NotRequired[object]
+    backbone_rate: NotRequired[object]
+    device: NotRequired[object]
+
+
+class Look(TypedDict):
+    look: int
+    state: str
+    verdict: Verdict
+    limit: str
+    reason: str
+    seeds: int
+    delta: Number | None
+    ci_simultaneous: list[Number] | None
+    p_adjusted: Number | None
+
+
+class Lengthened(TypedDict):
+    run: str
+    times: int
+
+
+class Job(TypedDict):
+    seed: int
+    role: str
+    variant: dict[str, Any]
+    reason: str
+    overrides: str
+    lengthens: NotRequired[Lengthened]
+
+
+class PlannedJob(Job):
+    status: Literal["planned"]
+    fingerprint: Hex
+    cell: Cell
+
+
+class RuledOutCell(TypedDict, total=False):
+    source: str | None
+    target: str | None
+    label_budget: str | int | None
+    backbone: str | None
+    initialisation: str | None
+    strategy: str | None
+    protocol: str | None
+
+
+class RuledOutJob(Job):
+    status: Literal["not_applicable"]
+    fingerprint: None
+    cell: RuledOutCell
+
+
+AnyJob = PlannedJob | RuledOutJob
+
+
+class LookedAt(TypedDict):
+    runs: list[str]
+    baseline_runs: list[str]
+    cell: Cell
+    looks: list[Look]
+    readings: NotRequired[int]
+
+
+class Rules(TypedDict):
+    baseline: str | Number
+    metric: str | Number
+    margin: str | Number
+    alpha: str | Number
+
+
+class Sequential(Rules):
+    selection: str | Number
+    looks: list[int]
+    taken: int
+    cells: list[LookedAt]
+
+
+class Settle(Rules):
+    lengths: list[int]
+
+
+class SweepPlan(TypedDict):
+    name: str
+    created: str
+    jobs: list[Annotated[AnyJob, Discriminator("status")]]
+    sequential: NotRequired[Sequential]
+    settle: NotRequired[Settle]
+
+
+class Estimate(TypedDict):
+    estimate: Number
+    lo: Number
+    hi: Number
+
+
+class Predicted(Inputs):
+    seed: int
+
+
+class Prediction(TypedDict):
+    kind: str
+    created: str
+    consumed: Predicted
+    values: dict[str, dict[str, Number | None | Estimate]]
+    reasons: dict[str, str]
+    source_seconds: NotRequired[Number | None]
+
+
+class Began(TypedDict):
+    """Of a log of readings: its beginning."""
+
+    began: str
+
+
+class Read(TypedDict):
+    """A cell that was read."""
+
+    read: Hex
+    family: str
+    seeds: list[int]
+    planned: list[int]
+    when: str
+
+
+class Told(TypedDict):
+    """A claim that was told."""
+
+    told: Hex
+    verdict: Literal["positive", "negative", "equivalent"]
+    metric: str
+    selection: str
+    margin: str | Number
+    alpha: Number
+    items: str
+    correction: str
+    seeds: int
+    cells: int
+    when: str
+
+
+class Claim(TypedDict):
+    """Who works on a run. cell and seed are looked at by who needs them."""
+
+    host: str
+    pid: int
+    since: str
+    step: int
+    steps: int
+    cell: NotRequired[object]
+    seed: NotRequired[object]
+    ended: NotRequired[object]
+
+
+Reading = Began | Read | Told  # a line of a log of readings
+
+
+@cache
+def _checker(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def mismatch(value: object, shape: object) -> str | None:
+    """Where a value is not of a shape of this file, such as `cell.source`; None where it is."""
+    try:
+        _checker(shape).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return _path(value, first["loc"], first["type"] == "missing")
+    return None
+
+
+def _path(value: Any, parts: tuple[int | str, ...], is_missing: bool) -> str:
+    """pydantic's place of an error in words: `jobs[3].cell`. The names of alternatives, which it puts between
+    the keys, are left out."""
+    path = ""
+    for part in parts:
+        if isinstance(value, list) and isinstance(part, int):
+            path, value = f"{path}[{part}]", value[part]
+        elif isinstance(value, dict) and part in value:
+            path, value = f"{path}.{part}", value[part]
+    return f"{path}.{parts[-1]}".lstrip(".") if is_missing else path.lstrip(".")
 
 
 def misfit(value: object, shape: object, at: str = "") -> str | None:
-    """Where a value is not of a shape, such as `cell.source`; None where it is."""
+    """The same for the shape that training/source_ranking.py writes down: a type or several, NUMBER, a
+    pattern of the whole text, a list with the one shape of its items, or a dict of shapes by key, where a key
+    that ends in `?` may be absent, `*` is every key, and other keys may be there."""
     if isinstance(shape, type):  # most are
         return None if type(value) is shape else at
     match shape:
@@ -107,15 +341,15 @@ def misfit(value: object, shape: object, at: str = "") -> str | None:
         case tuple():
             fits = any(misfit(value, one, at) is None for one in shape)
         case re.Pattern():
-            fits = isinstance(value, str) and shape.fullmatch(value)
+            fits = isinstance(value, str) and shape.fullmatch(value) is not None
         case str():  # NUMBER
-            fits = type(value) in (int, float) and math.isfinite(value)
+            fits = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
         case _:
             fits = False
     return None if fits else at
 
 
-def printable(value: object) -> object:
+def printable(value: Any) -> Any:
     """The same with � in place of what could steer a terminal or break a line, in texts and keys at any
     depth."""
     match value:

@@ -28,13 +28,14 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 
+from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import frozen_features
@@ -87,9 +88,16 @@ class Strategy(pl.LightningModule):
     # and they
     backbone_rate: float = 1.0
     # were learnt elsewhere. Weights of random values always learn at 1
-    frozen_features: Callable[[nn.Module, Tensor, torch.device], Tensor] = staticmethod(
+    frozen_features: Callable[[nn.Module, Tensor | OnDisk, torch.device | str], Tensor] = staticmethod(
         frozen_features
     )  # a run sets one that keeps them
+
+    total_steps: int
+    optimizer: partial[torch.optim.Optimizer]
+    schedule: str
+    loss_sums: dict[str, Tensor]
+    loss_steps: int
+    steps_done: Tensor
 
     def __init__(self, network: Classifier):
         super().__init__()
@@ -113,7 +121,7 @@ class Strategy(pl.LightningModule):
         """(optimiser or optimisers, loss terms) of one step, in order. Override for several optimisers."""
         yield "all", self.losses(batch)
 
-    def parameter_groups(self) -> dict[str, list[dict]]:
+    def parameter_groups(self) -> dict[str, list[dict[str, Any]]]:
         """Optimiser name -> torch parameter groups; `lr_scale` in a group multiplies the learning rate."""
         return {"all": [{"params": list(self.parameters())}]}
 
@@ -133,7 +141,7 @@ class Strategy(pl.LightningModule):
         follow from weights and pools."""
         return {}
 
-    def precompute(self, inputs: Tensor) -> Tensor:
+    def precompute(self, inputs: Tensor | OnDisk) -> Tensor | OnDisk:
         """What `logits` and `losses` take in place of inputs; called once for every pool and evaluated set,
         e.g. frozen features: `self.frozen_features(backbone.eval(), inputs, self.device)`, which in a run
         computes only what its store does not have. Here what a frozen trunk gives."""
@@ -142,20 +150,21 @@ class Strategy(pl.LightningModule):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """[N, ...] -> [N, C]"""
-        return self.network(inputs)
+        logits: Tensor = self.network(inputs)
+        return logits
 
     def logits_of(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Logits of several batches that pass the network as one, so that normalisation layers see them
         together."""
-        return self.logits(torch.cat(inputs)).split([len(part) for part in inputs])
+        return torch.split(self.logits(torch.cat(inputs)), [len(part) for part in inputs])
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, with the trainer's
         label smoothing."""
         return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-    def backward(self, terms: dict[str, Tensor]) -> None:
-        torch.stack(list(terms.values())).sum().backward()
+    def backward(self, terms: dict[str, Tensor]) -> None:  # type: ignore[override]  # Lightning never calls it
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
 
     def acts_on(self) -> dict[str, tuple[int, int]]:
         """What of the network it changes, and of how much, for the record: parameters that it trains and a
@@ -175,7 +184,7 @@ class Strategy(pl.LightningModule):
     # --- what the base does
     # --------------------------------------------------------------------------------------------------
 
-    def set_length(self, steps: int, optimizer: Callable[..., torch.optim.Optimizer], schedule: str) -> None:
+    def set_length(self, steps: int, optimizer: partial[torch.optim.Optimizer], schedule: str) -> None:
         """The training's length and optimiser, the same for every strategy of a comparison."""
         self.total_steps, self.optimizer, self.schedule = steps, optimizer, schedule
 
@@ -190,14 +199,15 @@ class Strategy(pl.LightningModule):
         return self._step / self.total_steps
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        self._named_optimizers, rate = {}, self.optimizer.keywords["lr"]
+        self._named_optimizers: dict[str, torch.optim.Optimizer] = {}
+        rate = self.optimizer.keywords["lr"]
         for name, groups in self.parameter_groups().items():
             groups = [part for group in groups for part in self._at_their_rates(dict(group), rate)]
             self._named_optimizers[name] = in_one_pass(self.optimizer)(groups)
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self._named_optimizers.items()}
         return list(self._named_optimizers.values())
 
-    def _at_their_rates(self, group: dict, rate: float) -> list[dict]:
+    def _at_their_rates(self, group: dict[str, Any], rate: float) -> list[dict[str, Any]]:
         """A group of `parameter_groups` as torch takes it, the backbone's parameters apart where they have a
         rate of their own."""
         rate, parameters = rate * group.pop("lr_scale", 1.0), list(group.pop("params"))
@@ -268,7 +278,7 @@ class Strategy(pl.LightningModule):
         return softmax(self.logits(inputs), dim=1)
 
 
-def in_one_pass(optimizer: partial) -> partial:
+def in_one_pass(optimizer: partial[torch.optim.Optimizer]) -> partial[torch.optim.Optimizer]:
     """An optimiser that takes its steps in one pass over the weights, where torch has it so: AdamW is then
     five times as fast on a CPU."""
     can = (

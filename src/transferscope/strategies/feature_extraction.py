@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch, Diverged, Strategy
@@ -34,7 +35,7 @@ class FeatureExtraction(Strategy):
         self.network.head.train(mode)  # the backbone has its mode when it is asked
         return self
 
-    def precompute(self, inputs: Tensor) -> Tensor:
+    def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
         return self.frozen_features(
             self.network.backbone.eval(), super().precompute(inputs), self.device
         )  # [N, d]

@@ -25,6 +25,7 @@ class JDA(TCA):
     def __init__(
         self,
         network: Classifier,
+        *,
         dimensions: int = 100,
         penalty: float = 1.0,
         rounds: int = 10,
@@ -38,7 +39,16 @@ class JDA(TCA):
         unit_length: UnitLength = "both",
     ):
         super().__init__(
-            network, dimensions, penalty, kernel, bandwidth, eigenvectors, classifier, C, scaling, unit_length
+            network,
+            dimensions=dimensions,
+            penalty=penalty,
+            kernel=kernel,
+            bandwidth=bandwidth,
+            eigenvectors=eigenvectors,
+            classifier=classifier,
+            C=C,
+            scaling=scaling,
+            unit_length=unit_length,
         )
         if rounds < 1:
             raise RequestError(f"strategy.rounds={rounds}: at least 1 is needed")

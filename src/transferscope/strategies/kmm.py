@@ -24,6 +24,7 @@ class KernelMeanMatching(ShallowAdaptation):
     def __init__(
         self,
         network: Classifier,
+        *,
         bandwidth: float = 1.0,
         bound: float = 1000.0,
         classifier: ClassifierName = "svm",

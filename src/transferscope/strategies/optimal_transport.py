@@ -34,6 +34,7 @@ class OptimalTransport(ShallowAdaptation):
     def __init__(
         self,
         network: Classifier,
+        *,
         entropy: float = 0.1,
         class_weight: float = 0.1,
         classifier: ClassifierName = "nearest_neighbour",

@@ -39,6 +39,7 @@ class TCA(ShallowAdaptation):
     def __init__(
         self,
         network: Classifier,
+        *,
         dimensions: int = 30,
         penalty: float = 1.0,
         kernel: Kernel = "gaussian",

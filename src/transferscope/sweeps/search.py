@@ -405,7 +405,7 @@ def unserved(study: Study, rule: str) -> str:
         return "it sees no target label"
     try:
         check_selection(
-            {**request.config, "selection": rule, "keep": "selected"},
+            request.asked.model_copy(update={"selection": rule, "keep": "selected"}),
             request.sees,
             request.target,
             request.sources,

@@ -8,7 +8,7 @@ a finished run keeps nothing to go on from. The plan on disk says of each such r
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,9 @@ class Course:
     def check_settings(self) -> None:
         """Raises RequestError where the sweep was settled with other ones."""
         path = record.plan_path(self.store, self.name)
-        stored = record.read_json(path, "sweep plan").get("settle") if path.exists() else None
+        stored: Mapping[str, Any] | None = (
+            record.read_json(path, "sweep plan").get("settle") if path.exists() else None
+        )
         for key, value in self.settings.to_dict().items():
             if stored and stored[key] != value:
                 raise RequestError(
@@ -168,7 +170,15 @@ class Course:
         with own_words("settle"):
             runs = record.plan_path(self.store, self.name).parent
             return list(
-                compare(runs, s.baseline, s.metric, SELECTION, s.margin.setting, s.alpha, protocol="both")
+                compare(
+                    runs,
+                    baseline=s.baseline,
+                    metric=s.metric,
+                    selection=SELECTION,
+                    margin=s.margin.setting,
+                    alpha=s.alpha,
+                    protocol="both",
+                )
             )
 
     def barred(self, times: int) -> list[Cell]:

@@ -7,7 +7,7 @@ killed sweep goes on where it stood and a decision is never made twice."""
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ class Course:
         path = record.plan_path(store, name)
         if not path.exists():
             return
-        stored = record.read_json(path, "sweep plan").get("sequential")
+        stored: Mapping[str, Any] | None = record.read_json(path, "sweep plan").get("sequential")
         if stored is None:
             raise RequestError(f"sweep={name}: planned before without looks; give another name")
         fixed = self.fixed()

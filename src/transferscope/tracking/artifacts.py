@@ -7,7 +7,9 @@ replaced in the store stays there as it was, and rebuild.py makes a store of suc
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from transferscope.store.manifest import MANIFEST, manifest_path
 from transferscope.store.record import plan_path
@@ -15,7 +17,7 @@ from transferscope.store.record import plan_path
 RESULTS = ("record.json", "evaluations.npz", "history.csv", "reverse_validation.json")
 
 
-def log_artifacts(run, folder: Path, record: dict, group: str | None) -> None:
+def log_artifacts(run, folder: Path, record: Mapping[str, Any], group: str | None) -> None:
     """Those of the finished run in the record folder `folder`. What its store no longer has is left out."""
     consumed, store = record["consumed"], folder.parent
     for domain in (consumed["target"], *consumed["sources"]):
@@ -55,7 +57,7 @@ def log_plan(run, path: Path, group: str | None) -> None:
 
 
 def log_predictions(
-    run, folder: Path, record: dict, group: str | None = None, is_input: bool = False
+    run, folder: Path, record: Mapping[str, Any], group: str | None = None, is_input: bool = False
 ) -> None:
     """The run folder but for its model: what a comparison is made of."""
     files = _only(folder, *RESULTS) | {

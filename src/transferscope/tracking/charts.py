@@ -1,8 +1,10 @@
 """What a run shows in W&B of its last evaluation: confusion matrix, accuracy by class, the items lost to the
 baseline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +48,9 @@ def _last_predictions(folder: Path, target: str) -> _Predictions | None:
     return None
 
 
-def log_evaluation(run, folder: Path, record: dict, images: Images | None, baseline: Path | None) -> None:
+def log_evaluation(
+    run, folder: Path, record: Mapping[str, Any], images: Images | None, baseline: Path | None
+) -> None:
     """The confusion matrix and per-class accuracies of the target's test set, and the items lost to the
     baseline."""
     import wandb

@@ -21,6 +21,7 @@ def track_comparison(
     store: Path,
     tables: dict[str, list[dict]],
     report: str,
+    *,
     mode: str = "offline",
     project: str = "transferscope",
     entity: str | None = None,

@@ -1,8 +1,10 @@
 """One training run in W&B: written whole from its record at the end, live while it trains where the mode is
 online."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from transferscope.errors import RequestError
 from transferscope.store.record import read_history, read_record, read_reverse_validation
@@ -55,7 +57,7 @@ class LiveRun:
 
     def __init__(
         self,
-        head: dict,
+        head: Mapping[str, Any],
         *,
         mode: str,
         project: str,
@@ -145,7 +147,7 @@ class LiveRun:
             finish(run, exit_code)
 
 
-def _name(head: dict) -> str:
+def _name(head: Mapping[str, Any]) -> str:
     cell, budget = head["cell"], head["cell"]["label_budget"]
     path = f"{cell['source']}→{cell['target']}" if cell["source"] else cell["target"]
     labels = {None: [], "full": ["all labels"]}.get(budget, [f"{budget}/class"])
@@ -156,6 +158,6 @@ def _tags(labels: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label[:64] for label in labels if label))  # 64: the longest tag W&B takes
 
 
-def _summary(record: dict) -> dict:
+def _summary(record: Mapping[str, Any]) -> dict[str, Any]:
     reason = {"reason": record["reason"]} if record["reason"] else {}
     return {"status": record["status"], **reason, **record["result"].get("metrics", {})}

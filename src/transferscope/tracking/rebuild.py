@@ -10,10 +10,11 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from transferscope.errors import RequestError
 from transferscope.store.record import plan_path, read_json, run_folders
@@ -226,5 +227,5 @@ def _take_plan(path: Path, store: Path) -> str:
     return name
 
 
-def _fullness(plan: dict) -> tuple[int, int]:
+def _fullness(plan: Mapping[str, Any]) -> tuple[int, int]:
     return len(plan["jobs"]), plan.get("sequential", {}).get("taken", 0)

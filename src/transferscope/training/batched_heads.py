@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, nll_loss
 
+from transferscope.data.splits import LabelledData
 from transferscope.strategies.base import Batch, Strategy
 
 LOGITS_COMPARED = 5000
@@ -32,8 +33,8 @@ class BatchedHeads:
 
     def fits(self, heads: Sequence[Strategy], batches: Sequence[Batch]) -> bool:
         """Tried on these batches and, where they give few logits to compare, on noise of their shape."""
-        first = batches[0].target
-        if any(batch.target.inputs.shape != first.inputs.shape for batch in batches):
+        first = _target(batches[0])
+        if any(_target(batch).inputs.shape != first.inputs.shape for batch in batches):
             return False
         draw = torch.Generator().manual_seed(0)
         logits = len(first.labels) * self.biases.numel()
@@ -42,7 +43,7 @@ class BatchedHeads:
                 return False
             noise = torch.randn((len(batches), *first.inputs.shape), generator=draw)
             batches = [
-                batch._replace(target=batch.target._replace(inputs=n))
+                batch._replace(target=_target(batch)._replace(inputs=n))
                 for batch, n in zip(batches, noise, strict=True)
             ]
         return True
@@ -55,7 +56,7 @@ class BatchedHeads:
                 return False
             alone.append([terms["target"], *torch.autograd.grad(terms["target"], parameters)])
         together = [
-            [loss, weight.grad, bias.grad]
+            [loss, *(part.grad for part in (weight, bias) if part.grad is not None)]
             for loss, (weight, bias) in zip(self.step(batches), self.parameters, strict=True)
         ]
         return all(
@@ -67,15 +68,23 @@ class BatchedHeads:
     def step(self, batches: Sequence[Batch]) -> list[Tensor]:
         """The loss of every head on its batch; gradients are left at the heads."""
         inputs, labels = (
-            torch.stack([getattr(batch.target, name) for batch in batches]) for name in ("inputs", "labels")
+            torch.stack([getattr(_target(batch), name) for batch in batches]) for name in ("inputs", "labels")
         )  # [H, b, d], [H, b]
         logits = torch.baddbmm(
             self.biases[:, None], inputs, self.weights.transpose(1, 2)
         ).requires_grad_()  # [H, b, C]
         log_p = log_softmax(logits, 2)
         rows = nll_loss(log_p.flatten(0, 1), labels.flatten(), reduction="none")
-        rows.backward(torch.ones_like(rows) / labels.shape[1])
+        torch.autograd.backward(rows, torch.ones_like(rows) / labels.shape[1])
+        if logits.grad is None:
+            raise ValueError("the loss does not depend on the logits")
         of_weights, of_biases = torch.bmm(logits.grad.transpose(1, 2), inputs), logits.grad.sum(1)
         for (weight, bias), of_weight, of_bias in zip(self.parameters, of_weights, of_biases, strict=True):
             weight.grad, bias.grad = of_weight, of_bias
         return [nll_loss(one, given) for one, given in zip(log_p.detach(), labels, strict=True)]
+
+
+def _target(batch: Batch) -> LabelledData:
+    if batch.target is None:
+        raise ValueError("a head is trained on labelled target items")
+    return batch.target

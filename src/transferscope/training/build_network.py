@@ -5,18 +5,19 @@ from functools import lru_cache
 
 import torch
 from hydra.utils import instantiate
-from torch import nn
 
+from transferscope.backbones.base import Backbone
 from transferscope.data import splits
 from transferscope.networks.classifier import Classifier
+from transferscope.training.fit import Stream
 from transferscope.training.request import Request
 
 
 def build_network(
-    request: Request, run_data: splits.RunData, classes: int, stream: tuple, initialisation: str
+    request: Request, run_data: splits.RunData, classes: int, stream: Stream, initialisation: str
 ) -> Classifier:
     """Backbone and head with `initialisation` random or pretrained, drawn from `stream`."""
-    backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
+    backbone = {key: value for key, value in request.asked.backbone.items() if key != "name"}
     if initialisation == "random" and "weights" in backbone:
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
@@ -29,12 +30,13 @@ def build_network(
 def probe(request: Request, run_data: splits.RunData) -> Classifier:
     """A head of the run's own on the pretrained backbone, which is one for all runs of a process that train
     the head alone."""
-    backbone = {key: value for key, value in request.config["backbone"].items() if key != "name"}
+    backbone = {key: value for key, value in request.asked.backbone.items() if key != "name"}
     shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(run_data.input_shape))
     torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))
     return Classifier(shared, len(run_data.classes))
 
 
 @lru_cache(maxsize=1)
-def _pretrained(backbone: str, input_shape: tuple[int, ...]) -> nn.Module:
-    return instantiate(json.loads(backbone), input_shape=input_shape, _convert_="all")
+def _pretrained(backbone: str, input_shape: tuple[int, ...]) -> Backbone:
+    built: Backbone = instantiate(json.loads(backbone), input_shape=input_shape, _convert_="all")
+    return built

@@ -1,58 +1,32 @@
 """What the keys of a config may say, each for itself, and what a constructor takes."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from transferscope import validators
 from transferscope.catalog import yamls
 from transferscope.catalog.arguments import HYDRAS, check_arguments
-from transferscope.data import splits
-from transferscope.data.augmentation import AUGMENTATIONS
 from transferscope.errors import RequestError, nearest
 from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
-from transferscope.strategies.rotation import Rotation
-from transferscope.strategies.simclr import SimCLR
+from transferscope.training.config import FOLDS, PRETRAINING, SECTIONS, SELECTIONS, RunConfig, typed
 
-PRETRAINING = {
-    "rotation": Rotation,
-    "simclr": SimCLR,
-}  # initialisations that a backbone learns from the source's inputs alone
 # what of the source has reached the weights that a run starts from
 REACHED_BY_START = {
     "source": {"source_inputs", "source_labels"},
     **dict.fromkeys(PRETRAINING, {"source_inputs"}),
 }
 
-SELECTIONS = ("last", "source_val", "target_val", *validators.label_free())
 OPTIONAL = {
     "augmentation": "none",
     "label_smoothing": 0.0,
     "patience": None,
 }  # keys of the trainer, consumed where they are not as here
-CHOICES = {
-    "strategy.starts_from": ("random", "weights", "source"),
-    "initialisation": ("auto", "random", "pretrained", "source", *PRETRAINING),
-    "protocol": ("inductive", "transductive"),
-    "role": ("run", "trial"),
-    "copies": ("keep", "drop_train"),
-    "keep": ("none", "selected"),
-    "selection": SELECTIONS,
-    "trainer.schedule": ("cosine", "constant"),
-    "trainer.augmentation": AUGMENTATIONS,
-    "trainer.accelerator": ("auto", "cpu", "gpu"),
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),
-    "tracking.mode": ("offline", "online", "off"),
-}
-AT_LEAST = {
-    "seed": 0, "split_seed": 0, "trainer.steps": 1, "trainer.source_steps": 1, "trainer.batch_size": 2,
-    "trainer.evaluations": 1, "trainer.threads": 1,
-}  # fmt: skip
+STARTS = ("random", "weights", "source")  # of strategy.starts_from
 
 
 NOTES = "notes"  # the one section that nothing reads: +notes.KEY=VALUE
@@ -66,17 +40,9 @@ NO_ARGUMENTS = {  # keys of a yaml that its constructor is not given
 @lru_cache(maxsize=1)
 def _keys() -> dict[str, frozenset[str]]:
     """The keys of each section whose keys are fixed; "" is the whole config."""
-    folder = yamls.own_folder()
-    own = OmegaConf.load(folder / "config.yaml")
-    groups = {
-        "trainer": OmegaConf.load(folder / "trainer" / "default.yaml"),
-        "tracking": OmegaConf.load(folder / "tracking" / "off.yaml"),
-    }
-    whole = own.keys() - {"defaults", "hydra"} | {"strategy", "backbone", *groups}
-    return {
-        name: frozenset(keys)
-        for name, keys in {"": whole, **groups, **{section: own[section] for section in OF_SWEEPS}}.items()
-    }
+    own = cast(DictConfig, OmegaConf.load(yamls.own_folder() / "config.yaml"))
+    models = {name: frozenset(model.model_fields) - {NOTES} for name, model in SECTIONS.items()}
+    return models | {section: frozenset(map(str, own[section])) for section in OF_SWEEPS}
 
 
 def check_sections(c: dict[str, Any]) -> None:
@@ -112,82 +78,35 @@ def check_keys(section: str, values: dict[str, Any], optional: Collection[str] =
         raise RequestError(f"{prefix}{gone[0]}: a value is needed")
 
 
-def check_values(c: dict[str, Any]) -> None:
-    def value(key: str) -> Any:
-        section, _, name = key.rpartition(".")
-        return c[section].get(name) if section else c[name]
-
-    for key, allowed in CHOICES.items():
-        if value(key) not in allowed:
-            raise RequestError(
-                f"{key}={value(key)}: not one of {', '.join(allowed)}{nearest(value(key), allowed)}"
-            )
-    for key, least in AT_LEAST.items():
-        if not _is_integer(value(key)) or value(key) < least:
-            raise RequestError(f"{key}={value(key)}: an integer of at least {least} is needed")
-    for key in ("image_size", "channels"):
-        if c[key] is not None and (not _is_integer(c[key]) or c[key] < 1):
-            raise RequestError(f"{key}={c[key]}: an integer of at least 1 or null is needed")
-    if c["label_budget"] != "full" and (not _is_integer(c["label_budget"]) or c["label_budget"] < 0):
+def check_values(c: dict[str, Any]) -> RunConfig:
+    """What each key says, and what keys say of each other."""
+    start = c["strategy"].get("starts_from")
+    if start not in STARTS:
         raise RequestError(
-            f"label_budget={c['label_budget']}: labelled items a class, an integer of at least 0, or "
-            "'full' "
-            "is needed"
+            f"strategy.starts_from={start}: not one of {', '.join(STARTS)}{nearest(start, STARTS)}"
         )
     _check_fold(c["fold"], c["folds"])
-    for key in ("download", "twin", "keep_features", "reverse_validation", "tracking.artifacts"):
-        if not isinstance(value(key), bool):
-            raise RequestError(f"{key}={value(key)}: true or false is needed")
-    noise = c["source_label_noise"]
-    if not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
-        raise RequestError(f"source_label_noise={noise}: a share between 0 and 1 is needed")
-    smoothing, patience = c["trainer"]["label_smoothing"], c["trainer"]["patience"]
-    if not isinstance(smoothing, (int, float)) or isinstance(smoothing, bool) or not 0 <= smoothing < 1:
-        raise RequestError(
-            f"trainer.label_smoothing={smoothing}: a number of at least 0 and below 1 is needed"
-        )
-    if patience is not None and (not _is_integer(patience) or patience < 1):
-        raise RequestError(
-            f"trainer.patience={patience}: evaluations without improvement, an integer of at least 1, or "
-            "null is needed"
-        )
-    if patience is not None and c["selection"] == "last":
+    config = typed(c)
+    patience = config.trainer.patience
+    if patience is not None and config.selection == "last":
         raise RequestError(
             f"trainer.patience={patience}: selection=last tells no improvement; give "
             f"selection={' or '.join(SELECTIONS[1:])}"
         )
-    for key in ("store", "data_root"):
-        if not isinstance(c[key], str) or not c[key]:
-            raise RequestError(f"{key}={c[key]}: a folder is needed")
-        if remote := re.search(
-            r"\w+://|::", c[key]
-        ):  # a folder called s3: would be made, and checkpoints be looked for elsewhere
-            raise RequestError(f"{key}={c[key]}: a folder of this machine is needed, without {remote[0]}")
-    if not isinstance(c["target"], str):
-        raise RequestError(f"target={c['target']}: a domain is needed")
-    source = c["source"]
-    if not (
-        source is None
-        or isinstance(source, str)
-        or (isinstance(source, list) and all(isinstance(s, str) for s in source))
-    ):
-        raise RequestError(f"source={source}: a domain, a list [a,b] of domains, or null is needed")
-    if isinstance(source, list) and len(set(source)) != len(source):
-        raise RequestError(f"source={source}: the same domain twice")
-    if c["target"] in ([source] if isinstance(source, str) else source or []):
-        raise RequestError(f"source={source}: the target itself cannot be its own source")
-
-
-FOLDS = 5  # where `folds` is null
-
-
-def fold_of(c: dict[str, Any]) -> splits.Fold | None:
-    return None if c["fold"] is None else splits.Fold(c["fold"], c["folds"] or FOLDS, c["seed"])
+    for key, folder in (("store", config.store), ("data_root", config.data_root)):
+        # a folder called s3: would be made, and checkpoints be looked for elsewhere
+        if remote := re.search(r"\w+://|::", folder):
+            raise RequestError(f"{key}={folder}: a folder of this machine is needed, without {remote[0]}")
+    if len(set(config.sources)) != len(config.sources):
+        raise RequestError(f"source={config.source}: the same domain twice")
+    if config.target in config.sources:
+        raise RequestError(f"source={config.source}: the target itself cannot be its own source")
+    return config
 
 
 def _check_fold(fold: Any, folds: Any) -> None:
     if folds is not None and (not _is_integer(folds) or folds < 2):
-        raise RequestError(f"folds={folds}: an integer of at least 2 or null is needed")
+        return  # refused by itself
     if fold is None and folds is not None:
         raise RequestError(
             f"folds={folds}: says nothing without fold; give fold=range(0,{folds}) with run -m"
@@ -245,7 +164,7 @@ def check_hydra(node: DictConfig, at: str = "hydra") -> None:
     known = (
         {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)
     )  # hydra/env is a group without a field
-    for key in node:
+    for key in cast(Iterable[str], node):
         if key not in known:
             raise RequestError(
                 f"{at}.{key}={node[key]}: no such key{nearest(key, known)} among "
@@ -261,6 +180,8 @@ def check_hydra(node: DictConfig, at: str = "hydra") -> None:
             check_hydra(inner, f"{at}.{key}")
 
 
-def check_constructor(section: str, what: Callable, values: dict[str, Any], given: Collection[str]) -> None:
+def check_constructor(
+    section: str, what: Callable[..., Any], values: dict[str, Any], given: Collection[str]
+) -> None:
     """`check_arguments` for a section of a config. given: the arguments that come from elsewhere."""
     check_arguments(section, what, values, given, NO_ARGUMENTS[section])

@@ -2,41 +2,41 @@
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import cast
 
 import torch
 from hydra.utils import get_class, instantiate
 
+from transferscope.backbones.base import Backbone
 from transferscope.data import splits
 from transferscope.data.augmentation import BY_KORNIA, kornia_module
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
-from transferscope.training.checks import PRETRAINING, REACHED_BY_START, fold_of
+from transferscope.training.checks import REACHED_BY_START
+from transferscope.training.config import PRETRAINING, RunConfig
 
 
-def check_augmentation(
-    c: dict[str, Any], strategy: type[Strategy], target: Domain, initialisation: str
-) -> None:
+def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises NotApplicable where a training has no images to augment so, RequestError
     without the library."""
-    augmentation, what = c["trainer"]["augmentation"], None
+    augmentation, what = c.trainer.augmentation, None
     if augmentation == "none":
         return
     if not target.is_images:
         what = f"target {target.name} holds arrays, and images alone can be augmented"
     elif strategy.precompute is not Strategy.precompute:
-        what = f"strategy {c['strategy']['name']} computes features once, from images as they are"
-    elif c["backbone"].get("trunk") and initialisation != "random":
-        what = f"what backbone.trunk={c['backbone']['trunk']} gives is computed once, from images as they are"
+        what = f"strategy {c.strategy['name']} computes features once, from images as they are"
+    elif c.backbone.get("trunk") and initialisation != "random":
+        what = f"what backbone.trunk={c.backbone['trunk']} gives is computed once, from images as they are"
     if what:
         raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
     if augmentation in BY_KORNIA:
         kornia_module(augmentation)
     if (
         augmentation == "crop_flip_color"
-        and (channels := splits.input_shape(target, c["image_size"], c["channels"])[0]) != 3
+        and (channels := splits.input_shape(target, c.image_size, c.channels)[0]) != 3
     ):
         raise NotApplicable(
             f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give "
@@ -44,21 +44,21 @@ def check_augmentation(
         )
 
 
-def check_network(c: dict[str, Any], target: Domain, initialisation: str) -> None:
+def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are
     built, without weights."""
-    shape = splits.input_shape(target, c["image_size"], c["channels"])
-    backbone = {key: value for key, value in c["backbone"].items() if key != "name"}
+    shape = splits.input_shape(target, c.image_size, c.channels)
+    backbone = {key: value for key, value in c.backbone.items() if key != "name"}
     backbone |= {"weights": "random"} if "weights" in backbone else {}
-    strategy = {key: value for key, value in c["strategy"].items() if key not in COMMON_KEYS}
+    strategy = {key: value for key, value in c.strategy.items() if key not in COMMON_KEYS}
     if refusal := _refusal(
         json.dumps([backbone, shape, len(target.classes), strategy, initialisation != "random"])
     ):
-        raise type(refusal)(f"{refusal} (backbone={c['backbone']['name']})")
-    takes = get_class(c["backbone"]["_target_"]).takes
+        raise type(refusal)(f"{refusal} (backbone={c.backbone['name']})")
+    takes = cast(type[Backbone], get_class(c.backbone["_target_"])).takes
     if takes and (given := str(target.inputs.dtype).removeprefix("torch.")) not in takes:
         raise NotApplicable(
-            f"backbone={c['backbone']['name']}: takes {' or '.join(takes)} inputs, those of target "
+            f"backbone={c.backbone['name']}: takes {' or '.join(takes)} inputs, those of target "
             f"{target.name} are {given}"
         )
 
@@ -115,14 +115,14 @@ def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, .
         )
 
 
-def check_budget(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
+def check_budget(target: Domain, sees: frozenset[str], c: RunConfig) -> None:
     if "target_labels" in sees:
-        train, _ = splits.split(target, c["split_seed"], fold_of(c))
-        splits.labelled_subset(target, train, c["label_budget"], c["seed"])
+        train, _ = splits.split(target, c.split_seed, c.in_fold)
+        splits.labelled_subset(target, train, c.label_budget, c.seed)
 
 
-def check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> None:
-    if target.whole and "target_inputs" in sees and c["protocol"] == "inductive":
+def check_protocol(target: Domain, sees: frozenset[str], c: RunConfig) -> None:
+    if target.whole and "target_inputs" in sees and c.protocol == "inductive":
         raise NotApplicable(
             f"protocol=inductive: all labelled items of target {target.name} are tested on; give "
             "protocol=transductive"
@@ -130,21 +130,19 @@ def check_protocol(target: Domain, sees: frozenset[str], c: dict[str, Any]) -> N
 
 
 def check_selection(
-    c: dict[str, Any], sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool
+    c: RunConfig, sees: frozenset[str], target: Domain, sources: tuple[Domain, ...], stops_early: bool
 ) -> None:
     """Raises NotApplicable where the rule has nothing to choose by."""
-    if c["selection"] == "last" or (c["keep"] == "none" and not stops_early):
+    if c.selection == "last" or (c.keep == "none" and not stops_early):
         return
-    budget, least = c["label_budget"], splits.VALIDATION_FROM
-    if c["selection"] == "target_val" and (
-        "target_labels" not in sees or (budget != "full" and budget < least)
-    ):
+    budget, least = c.label_budget, splits.VALIDATION_FROM
+    if c.selection == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
         raise NotApplicable(
             f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})"
         )
-    if c["selection"] == "source_val" and "source_inputs" not in sees:
-        raise NotApplicable(f"selection=source_val: strategy {c['strategy']['name']} sees no source")
-    if c["selection"] == "source_val" and not share_classes(target, sources):
+    if c.selection == "source_val" and "source_inputs" not in sees:
+        raise NotApplicable(f"selection=source_val: strategy {c.strategy['name']} sees no source")
+    if c.selection == "source_val" and not share_classes(target, sources):
         raise NotApplicable(
             f"selection=source_val: the head has the classes of target {target.name}, which are not the "
             "source's"

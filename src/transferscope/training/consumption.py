@@ -14,12 +14,13 @@ from transferscope.errors import NotApplicable, RequestError
 from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.source_only import SourceOnly
-from transferscope.training.checks import FOLDS, OPTIONAL, REACHED_BY_START
+from transferscope.training.checks import OPTIONAL, REACHED_BY_START
+from transferscope.training.config import FOLDS, RunConfig
 from transferscope.training.identity import identity
 
 
 def consumed_by(
-    c: dict[str, Any],
+    c: RunConfig,
     strategy: type[Strategy],
     target: Domain,
     sources: tuple[Domain, ...],
@@ -33,14 +34,15 @@ def consumed_by(
         source_rate = rate if strategy.has_backbone_rate() else TRANSFERRED_RATE
     keys += [] if is_source else ["steps"]
     keys += ["source_steps"] if is_source or initialisation in REACHED_BY_START else []
-    trainer = {key: c["trainer"][key] for key in keys}
-    trainer |= {key: c["trainer"][key] for key, default in OPTIONAL.items() if c["trainer"][key] != default}
+    trainer = {key: getattr(c.trainer, key) for key in keys}
+    given = {key: getattr(c.trainer, key) for key in OPTIONAL}
+    trainer |= {key: value for key, value in given.items() if value != OPTIONAL[key]}
     if trainer.pop("patience", None) and not is_source:
         trainer |= {
-            "patience": c["trainer"]["patience"],
-            "selection": c["selection"],
+            "patience": c.trainer.patience,
+            "selection": c.selection,
         }  # which ends the training
-    backbone = c["backbone"] | _identity("_target_", get_class(c["backbone"]["_target_"]))
+    backbone = c.backbone | _identity("_target_", get_class(c.backbone["_target_"]))
     if "weights" in backbone:
         backbone["weights"] = (
             "random" if initialisation == "random" else weights_identity(backbone["weights"])
@@ -51,7 +53,7 @@ def consumed_by(
         backbone.pop("trunk", None)
     return {
         "strategy": {
-            **{k: v for k, v in c["strategy"].items() if k not in ("_target_", *COMMON_KEYS)},
+            **{k: v for k, v in c.strategy.items() if k not in ("_target_", *COMMON_KEYS)},
             **(
                 {"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}
             ),  # which said so before the key was everybody's
@@ -62,33 +64,33 @@ def consumed_by(
         "initialisation": initialisation,
         "target": {"name": target.name, "digest": target.digest},
         "sources": [{"name": source.name, "digest": source.digest} for source in sources],
-        "source_label_noise": float(c["source_label_noise"])
+        "source_label_noise": float(c.source_label_noise)
         if "source_labels" in sees | REACHED_BY_START.get(initialisation, set())
         else 0.0,
-        "label_budget": c["label_budget"] if "target_labels" in strategy.sees else None,
-        "protocol": c["protocol"] if "target_inputs" in sees else "inductive",
+        "label_budget": c.label_budget if "target_labels" in strategy.sees else None,
+        "protocol": c.protocol if "target_inputs" in sees else "inductive",
         "trainer": trainer,
-        "image_size": c["image_size"],
-        "channels": c["channels"],
-        "seed": c["seed"],
-        "split_seed": c["split_seed"],
-        **({"fold": c["fold"], "folds": c["folds"] or FOLDS} if c["fold"] is not None else {}),
-        "role": c["role"],
-        **({"twin": True} if c["twin"] else {}),
+        "image_size": c.image_size,
+        "channels": c.channels,
+        "seed": c.seed,
+        "split_seed": c.split_seed,
+        **({"fold": c.fold, "folds": c.folds or FOLDS} if c.fold is not None else {}),
+        "role": c.role,
+        **({"twin": True} if c.twin else {}),
         **({"source_backbone_rate": source_rate} if source_rate != 1 else {}),
         **(
             {"head": "of its own draw"}
             if strategy.trains_head_alone and initialisation == "pretrained"
             else {}
         ),
-        "device": device(c["trainer"]["accelerator"]),
-        "precision": c["trainer"]["precision"],
+        "device": device(c.trainer.accelerator),
+        "precision": c.trainer.precision,
     }
 
 
-def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: str) -> float:
+def _backbone_rate(c: RunConfig, strategy: type[Strategy], initialisation: str) -> float:
     """`backbone_rate` as a number; 1 where there is nothing that it is for."""
-    given, name = c["strategy"].get("backbone_rate"), c["strategy"]["name"]
+    given, name = c.strategy.get("backbone_rate"), c.strategy["name"]
     if given is not None and (
         isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf
     ):
@@ -103,8 +105,8 @@ def _backbone_rate(c: dict[str, Any], strategy: type[Strategy], initialisation: 
     return TRANSFERRED_RATE if given is None else float(given)
 
 
-def starts_pretrained(c: dict[str, Any]) -> bool:
-    return c["backbone"].get("weights", "random") != "random"
+def starts_pretrained(c: RunConfig) -> bool:
+    return bool(c.backbone.get("weights", "random") != "random")
 
 
 def is_source_model(strategy: type[Strategy], initialisation: str) -> bool:

@@ -25,7 +25,7 @@ def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped
     probabilities). Means over classes are over those that have an item, as in scikit-learn's
     balanced_accuracy_score and in `compare`."""
-    classes, present = probabilities.shape[1], labels.unique()
+    classes, present = probabilities.shape[1], torch.unique(labels)
     one_hot = torch.nn.functional.one_hot(labels, classes)
     return {
         "accuracy": float((probabilities.argmax(1) == labels).float().mean()),
@@ -44,11 +44,13 @@ def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
 def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str, float]:
     """`{domain}/{split}/{metric}` at the last evaluation whose probabilities are finite; accuracy of every
     evaluation goes into the history."""
-    result = {}
+    result: dict[str, float] = {}
     for name, items in evaluated.items():
         by_step = outcome.probabilities[name]
         for row in outcome.history:
-            row[f"{name}/accuracy"] = float((by_step[row["step"]].argmax(1) == items.labels).float().mean())
+            row[f"{name}/accuracy"] = float(
+                (by_step[int(row["step"])].argmax(1) == items.labels).float().mean()
+            )
         finite = [step for step, p in by_step.items() if torch.isfinite(p).all()]
         if finite:
             result |= {
@@ -100,7 +102,7 @@ def flags(outcome: FitResult) -> list[str]:
 
 def arrays(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str, np.ndarray]:
     """The members of evaluations.npz."""
-    members = {}
+    members: dict[str, np.ndarray] = {}
     for name, items in evaluated.items():
         members |= {
             f"{name}/ids": items.ids,

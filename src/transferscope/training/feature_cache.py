@@ -24,7 +24,7 @@ class FrozenFeatures:
 
     def __init__(self, store: Path):
         self.folder = store / ".cache" / "features"
-        self.addressed: tuple[list, Path] | None = None
+        self.addressed: tuple[list[object], Path] | None = None
         self.known: dict[Path, dict[bytes, tuple[Tensor, int]]] = {}  # by file: where an item's row lies
 
     def __call__(self, backbone: nn.Module, inputs: Tensor | OnDisk, device: torch.device | str) -> Tensor:
@@ -51,10 +51,10 @@ class FrozenFeatures:
                     known = self._read(folder)
         return torch.stack([rows[place] for rows, place in (known[item] for item in items)])
 
-    def _address(self, backbone: nn.Module, inputs: Tensor, device: torch.device | str) -> Path:
+    def _address(self, backbone: nn.Module, inputs: Tensor | OnDisk, device: torch.device | str) -> Path:
         """The folder of a backbone, hashed anew only where its weights have been written to."""
         state = backbone.state_dict()
-        versions = [
+        versions: list[object] = [
             inputs.dtype,
             inputs.shape[1:],
             *((tensor.data_ptr(), tensor._version) for tensor in state.values()),
@@ -96,13 +96,15 @@ class FrozenFeatures:
         self.known[path] = {item: (rows, place) for place, item in enumerate(items)}
 
 
-def _noise(count: int, inputs: Tensor) -> Tensor:
+def _noise(count: int, inputs: Tensor | OnDisk) -> Tensor:
     """`count` items of the shape and type of `inputs`, always the same."""
     draw = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (count, *inputs.shape[1:]), generator=draw).to(inputs.dtype)
 
 
-def _stand_alone(backbone: nn.Module, inputs: Tensor, rows: Tensor, device: torch.device | str) -> bool:
+def _stand_alone(
+    backbone: nn.Module, inputs: Tensor | OnDisk, rows: Tensor, device: torch.device | str
+) -> bool:
     """Whether an item's features are the same bits at another place among other items: not where a backbone
     normalises by the batch."""
     elsewhere = frozen_features(backbone, joined([_noise(CHUNK // 2, inputs), inputs]), device)[CHUNK // 2 :]

@@ -13,8 +13,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from transferscope import validators
 from transferscope.data.augmentation import augment
+from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData, Pools, generator
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
@@ -40,16 +42,21 @@ CHECKPOINT = {
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
 
+Row = dict[str, float]  # of the history: `step`, `seconds`, losses and values by name
+Stream = tuple[object, ...]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
 class FitSettings(NamedTuple):
     """The trainer's keys; `steps` is the length of this fit (a source model's is `source_steps`)."""
 
     steps: int
     batch_size: int
     evaluations: int
-    optimizer: Callable
+    optimizer: partial[torch.optim.Optimizer]
     schedule: str
     accelerator: str
-    precision: str
+    precision: Precision
     augmentation: str = "none"
     label_smoothing: float = 0.0
     patience: int | None = None
@@ -63,8 +70,40 @@ class FitResult:
     status: str = "done"
     reason: str = ""
     probabilities: dict[str, dict[int, Tensor]] = field(default_factory=dict)
-    history: list[dict] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """What is read at the evaluations of a fit, and what of it is kept.
+
+    folder: where checkpoints go and where an interrupted fit is resumed from; None keeps none.
+    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on
+    these evaluated sets, or the best value of ("validator/NAME",) (the earliest of equals), or, with nothing
+    named, the last ones. None keeps none.
+    stop_by: a rule as for `keep`: training ends after the settings' `patience` evaluations in a row that are
+    no better by it than the best before.
+    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these
+    the first `validator_items`.
+    feature_items: items whose features are left in folder/features, one file an evaluation
+    (`_store_features`)."""
+
+    folder: Path | None = None
+    after_interval: Callable[[int, Row], None] = lambda step, row: None
+    keep: tuple[str, ...] | None = None
+    stop_by: tuple[str, ...] = ()
+    validator_inputs: Tensor | OnDisk | None = None
+    feature_items: FeatureItems | None = None
+
+    def within(self, name: str) -> Path:
+        """A file or folder of what is kept."""
+        if self.folder is None:
+            raise ValueError(f"{name} is kept in a folder, and none is given")
+        return self.folder / name
+
+
+NOTHING_KEPT = Monitoring()
 
 
 def fit(
@@ -72,45 +111,15 @@ def fit(
     pools: Pools,
     evaluated: dict[str, EvaluationSet],
     settings: FitSettings,
-    stream: tuple,
-    folder: Path | None = None,
-    after_interval: Callable[[int, dict], None] = lambda step, row: None,
-    keep: tuple[str, ...] | None = None,
-    validator_inputs: Tensor | None = None,
-    stop_by: tuple[str, ...] = (),
-    feature_items: FeatureItems | None = None,
+    stream: Stream,
+    monitoring: Monitoring = NOTHING_KEPT,
 ) -> FitResult:
-    """Train, and evaluate at step 0 and at the end of every interval.
-
-    stream: key of all random draws. folder: where checkpoints go and where an interrupted fit is resumed
-    from; None keeps none.
-    keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on
-    these evaluated sets, or the best value of ("validator/NAME",) (the earliest of equals), or, with nothing
-    named, the last ones. None keeps none.
-    validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these
-    the first `validator_items`.
-    stop_by: a rule as for `keep`: training ends after `settings.patience` evaluations in a row that are no
-    better by it than the best before.
-    feature_items: items whose features are left in folder/features, one file an evaluation
-    (`_store_features`)."""
+    """Train, and evaluate at step 0 and at the end of every interval. stream: key of all random draws."""
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     strategy.label_smoothing = settings.label_smoothing
-    watch = EvaluationCallback(
-        pools,
-        evaluated,
-        boundaries(settings),
-        stream,
-        folder,
-        after_interval,
-        keep,
-        settings.patience,
-        stop_by,
-    )
-    if validator_inputs is not None:
-        watch.validator_inputs = validator_inputs[: validator_items(settings)]
-    watch.feature_items = feature_items
-    checkpoint = folder / "checkpoint.ckpt" if folder else None
-    if feature_items is not None and not (folder / "features").exists():
+    watch = EvaluationCallback(pools, evaluated, settings, stream, monitoring)
+    checkpoint = monitoring.folder / "checkpoint.ckpt" if monitoring.folder else None
+    if monitoring.feature_items is not None and not monitoring.within("features").exists():
         checkpoint = None  # of a fit that stored none: its evaluations are made again
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -215,12 +224,8 @@ class BatchSampler:
         for step in steps:
             items = {name: order[step] for name, order in orders.items()}
             batch = Batch(
-                source=LabelledData(*(column[items["source"]] for column in pools.source))
-                if pools.source
-                else None,
-                target=LabelledData(*(column[items["target"]] for column in pools.target))
-                if pools.target
-                else None,
+                source=pools.source.taken(items["source"]) if pools.source else None,
+                target=pools.target.taken(items["target"]) if pools.target else None,
                 unlabelled=pools.unlabelled[items["unlabelled"]] if pools.unlabelled is not None else None,
             )
             yield (
@@ -248,29 +253,28 @@ class EvaluationCallback(pl.Callback):
 
     def __init__(
         self,
-        pools,
-        evaluated,
-        boundaries,
-        stream,
-        folder=None,
-        after_interval=lambda step, row: None,
-        keep=None,
-        patience=None,
-        stop_by=(),
+        pools: Pools,
+        evaluated: dict[str, EvaluationSet],
+        settings: FitSettings,
+        stream: Stream,
+        monitoring: Monitoring = NOTHING_KEPT,
     ):
-        self.pools, self.boundaries, self.stream, self.folder = pools, boundaries, stream, folder
-        self.after_interval, self.keep, self.best = after_interval, keep, None
-        self.patience, self.stop_by, self.scores = patience, stop_by, []
+        self.pools, self.boundaries, self.stream = pools, boundaries(settings), stream
+        self.monitoring, self.patience = monitoring, settings.patience
+        self.best: float | None = None
+        self.scores: list[float] = []
         # of the labels only those that `keep` or `stop_by` judge by stay here: no test label is within reach
         # of training
         self.inputs = {name: items.inputs for name, items in evaluated.items()}
         self.labels = {
             name: evaluated[name].labels
-            for name in (*(keep or ()), *stop_by)
+            for name in (*(monitoring.keep or ()), *monitoring.stop_by)
             if not name.startswith("validator/")
         }
-        self.validator_inputs: Tensor | None = None
-        self.feature_items: FeatureItems | None = None
+        self.validator_inputs: Tensor | OnDisk | None = None
+        if monitoring.validator_inputs is not None:
+            self.validator_inputs = monitoring.validator_inputs[: validator_items(settings)]
+        self.feature_items = monitoring.feature_items
         self.outcome = FitResult(probabilities={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
@@ -278,8 +282,8 @@ class EvaluationCallback(pl.Callback):
         fit draws its first batches."""
         return int(np.searchsorted(self.boundaries, int(strategy.steps_done), side="right")) - 1
 
-    def on_train_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        self.begin(strategy)
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begin(cast(Strategy, pl_module))
         trainer.should_stop = (
             self.stalled
         )  # resumed after the interval that ended it: only the record is missing
@@ -288,41 +292,48 @@ class EvaluationCallback(pl.Callback):
         """since: of the clock, where what was done before is part of this fit."""
         self.clock = self.now() if since is None else since
         device = strategy.device
-        prepared = {}
-        for name, pool in self.pools._asdict().items():
-            if isinstance(pool, LabelledData):
-                prepared[name] = LabelledData(
-                    strategy.precompute(pool.inputs).to(device),
-                    pool.labels.to(device),
-                    pool.domain.to(device),
-                )
-            else:
-                prepared[name] = None if pool is None else strategy.precompute(pool).to(device)
-        self.pools = Pools(**prepared)
+
+        def prepared(pool: LabelledData | None) -> LabelledData | None:
+            if pool is None:
+                return None
+            inputs = strategy.precompute(pool.inputs).to(device)
+            return LabelledData(inputs, pool.labels.to(device), pool.domain.to(device))
+
+        source, target, unlabelled, validation = self.pools
+        self.pools = Pools(
+            prepared(source),
+            prepared(target),
+            None if unlabelled is None else strategy.precompute(unlabelled).to(device),
+            prepared(validation),
+        )
         self.inputs = {name: strategy.precompute(inputs) for name, inputs in self.inputs.items()}
         if self.validator_inputs is not None:
             self.validator_inputs = strategy.precompute(self.validator_inputs)
         if self.feature_items is not None:
-            source, val, labels, target = self.feature_items
-            self.feature_items = FeatureItems(
-                strategy.precompute(source), strategy.precompute(val), labels, strategy.precompute(target)
+            items = self.feature_items
+            self.feature_items = items._replace(
+                source=strategy.precompute(items.source),
+                source_val=strategy.precompute(items.source_val),
+                target=strategy.precompute(items.target),
             )
         if not self.outcome.history:
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
         strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, strategy: Strategy) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        strategy = cast(Strategy, pl_module)
         torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))
         strategy.begin_interval(self.pools)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, strategy: Strategy) -> None:
-        self.end_interval(strategy)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.end_interval(cast(Strategy, pl_module))
         trainer.should_stop = self.stalled
-        if self.folder:
-            trainer.save_checkpoint(self.folder / "checkpoint.draft")
-            os.replace(self.folder / "checkpoint.draft", self.folder / "checkpoint.ckpt")
-        self.after_interval(self.outcome.history[-1]["step"], self.outcome.history[-1])
+        if folder := self.monitoring.folder:
+            trainer.save_checkpoint(folder / "checkpoint.draft")
+            os.replace(folder / "checkpoint.draft", folder / "checkpoint.ckpt")
+        row = self.outcome.history[-1]
+        self.monitoring.after_interval(int(row["step"]), row)
 
     def end_interval(self, strategy: Strategy) -> None:
         losses = {
@@ -339,7 +350,7 @@ class EvaluationCallback(pl.Callback):
             )
         values = {} if self.validator_inputs is None else _read_validators(strategy, self.validator_inputs)
         if self.feature_items is not None:
-            _store_features(strategy, self.feature_items, self.folder / "features", step)
+            _store_features(strategy, self.feature_items, self.monitoring.within("features"), step)
         strategy.train()
         now = self.now()
         self.outcome.seconds += now - self.clock
@@ -348,16 +359,19 @@ class EvaluationCallback(pl.Callback):
             {"step": step, "seconds": self.outcome.seconds, **losses, **extra, **values}
         )
         if self.patience is not None:
-            self.scores.append(self._score(self.stop_by, step))
-        if self.keep is not None and (self.best is None or self._score(self.keep, step) > self.best):
-            from safetensors.torch import save_file
+            self.scores.append(self._score(self.monitoring.stop_by, step))
+        if self.monitoring.keep is not None:
+            score = self._score(self.monitoring.keep, step)
+            if self.best is None or score > self.best:
+                self.best = score
+                self._keep_weights(strategy)
 
-            self.best = self._score(self.keep, step)
-            save_file(
-                {key: value.contiguous() for key, value in strategy.state_dict().items()},
-                self.folder / "selected.draft",
-            )
-            os.replace(self.folder / "selected.draft", self.folder / "selected.safetensors")
+    def _keep_weights(self, strategy: Strategy) -> None:
+        from safetensors.torch import save_file
+
+        draft = self.monitoring.within("selected.draft")
+        save_file({key: value.contiguous() for key, value in strategy.state_dict().items()}, draft)
+        os.replace(draft, self.monitoring.within("selected.safetensors"))
 
     def _score(self, rule: tuple[str, ...], step: int) -> float:
         """What a rule says of the evaluation just made, higher is better. A validator says nothing of the
@@ -375,7 +389,7 @@ class EvaluationCallback(pl.Callback):
             self.patience is not None and len(self.scores) - 1 - int(np.argmax(self.scores)) >= self.patience
         )
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         outcome = self.outcome
         kept = {
             "probabilities": outcome.probabilities,
@@ -384,13 +398,14 @@ class EvaluationCallback(pl.Callback):
         }
         return kept | {"best": self.best, "scores": self.scores}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        state = state_dict
         self.best, self.scores = state["best"], state["scores"]
         self.outcome.probabilities, self.outcome.history = state["probabilities"], state["history"]
         self.outcome.seconds = state["seconds"]
 
 
-def _read_validators(strategy: Strategy, inputs: Tensor) -> dict[str, float]:
+def _read_validators(strategy: Strategy, inputs: Tensor | OnDisk) -> dict[str, float]:
     """`validator/NAME` of precomputed inputs; one that is not finite is left out."""
     p, features = _predicted(strategy, inputs)
     values = validators.read(p.numpy(), features.numpy())
@@ -408,24 +423,22 @@ def _store_features(strategy: Strategy, items: FeatureItems, folder: Path, step:
     )
     losses = -p.gather(1, items.source_val_labels[:, None])[:, 0].clamp_min(1e-12).log()
     features = {"source": source, "source_val": source_val, "target": target}
+    members: dict[str, Any] = {"losses": losses.numpy()}
+    members |= {name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()}
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / ".draft.npz"
-    np.savez(
-        draft,
-        losses=losses.numpy(),
-        **{name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()},
-    )
+    np.savez(draft, **members)
     os.replace(draft, folder / f"{step:06d}.npz")
 
 
-def _predicted(strategy: Strategy, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _predicted(strategy: Strategy, inputs: Tensor | OnDisk) -> tuple[Tensor, Tensor]:
     """Class probabilities [n, C] and features [n, d] of precomputed inputs: what the backbone gives on the
     way, or the inputs where these were precomputed features."""
-    passed = []
+    passed: list[Tensor] = []
     watch = strategy.predictor.backbone.register_forward_hook(
         lambda module, given, features: passed.append(features.detach().float().cpu())
     )
     p = in_chunks(strategy.probabilities, inputs, strategy.device)
     watch.remove()
-    features = torch.cat(passed) if passed else inputs.float().cpu()
+    features = torch.cat(passed) if passed or isinstance(inputs, OnDisk) else inputs.float().cpu()
     return p, features.flatten(1) if len(features) == len(p) else p

@@ -4,7 +4,7 @@ from transferscope.data.splits import RunData
 from transferscope.strategies.base import Strategy
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network, probe
-from transferscope.training.checks import PRETRAINING
+from transferscope.training.config import PRETRAINING
 from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.request import Request
 

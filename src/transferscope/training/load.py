@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,8 +17,11 @@ from transferscope.catalog import yamls
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record, schema
+from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.training.checks import check_constructor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class LoadedRun:
     the model takes. Both are empty where the run failed."""
 
     folder: Path
-    record: dict
+    record: RunRecord
     strategy: Strategy | None
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
@@ -75,7 +79,8 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
         return LoadedRun(folder, entry, None, (), ())
     try:
         with np.load(path, allow_pickle=False) as members:
-            classes = tuple(schema.printable(members[f"{entry['cell']['target']}/test/classes"].tolist()))
+            names = members[f"{entry['cell']['target']}/test/classes"].tolist()
+            classes = tuple(cast(list[str], schema.printable(names)))
         input_shape = tuple(entry["result"]["input_shape"])
     except Exception as error:  # a damaged archive fails in many ways
         raise RequestError(
@@ -100,7 +105,11 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
 
 
 def _strategy(
-    entry: dict, folder: Path, input_shape: tuple[int, ...], classes: int, config_dir: str | Path | None
+    entry: RunRecord,
+    folder: Path,
+    input_shape: tuple[int, ...],
+    classes: int,
+    config_dir: str | Path | None,
 ) -> Strategy:
     backbone_class, backbone = _checked(entry, folder, "backbone", Backbone, "input_shape", config_dir)
     if "weights" in backbone:
@@ -113,11 +122,11 @@ def _strategy(
 
 
 def _checked(
-    entry: dict, folder: Path, group: str, base: type, given: str, config_dir: str | Path | None
-) -> tuple[type, dict]:
+    entry: RunRecord, folder: Path, group: str, base: type[T], given: str, config_dir: str | Path | None
+) -> tuple[type[T], dict[str, Any]]:
     """(class, arguments) of a section of the record's config, where a yaml of the config group names that
     class."""
-    section = entry["config"].get(group, {})
+    section = cast(dict[str, Any], entry["config"]).get(group, {})
     target = section.get("_target_")
     if not isinstance(target, str) or target not in yamls.targets(
         group, *([Path(config_dir)] if config_dir else [])

@@ -6,7 +6,7 @@ Everything that can be refused is refused here, before anything is trained.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.utils import get_class, instantiate
@@ -30,18 +30,19 @@ from transferscope.training.checks import (
     check_sections,
     check_values,
     class_of,
-    fold_of,
     strategy_class,
 )
+from transferscope.training.config import RunConfig
 from transferscope.training.consumption import consumed_by, is_source_model, starts_pretrained
-from transferscope.training.fit import FitSettings
+from transferscope.training.fit import FitSettings, Stream
 
 
 @dataclass(frozen=True)
 class Request:
     """One run, checked. `consumed` is what the fingerprint hashes."""
 
-    config: dict[str, Any]
+    config: dict[str, Any]  # as composed, which the record keeps
+    asked: RunConfig  # the same as typed values
     strategy: type[Strategy]
     target: Domain
     sources: tuple[Domain, ...]
@@ -54,24 +55,25 @@ class Request:
 
     @property
     def store(self) -> Path:
-        return Path(self.config["store"])
+        return Path(self.asked.store)
 
     @property
     def steps(self) -> int:
         """Optimiser steps of the run itself: a source model's length where the source model is all there
         is."""
-        trainer = self.config["trainer"]
-        return trainer["source_steps"] if self.trains_source_model else trainer["steps"]
+        trainer = self.asked.trainer
+        return trainer.source_steps if self.trains_source_model else trainer.steps
 
     @property
     def trains_source_model(self) -> bool:
         return is_source_model(self.strategy, self.initialisation)
 
     def run_data(self) -> splits.RunData:
-        c = self.config
+        c = self.asked
         return splits.prepare(
-            self.target, self.sources, self.sees, c["label_budget"], c["seed"], c["split_seed"],
-            c["protocol"], c["source_label_noise"], c["image_size"], c["channels"], self.fold,
+            self.target, self.sources, self.sees, c.label_budget, c.seed, c.split_seed,
+            protocol=c.protocol, source_label_noise=c.source_label_noise,
+            image_size=c.image_size, channels=c.channels, fold=self.fold,
         )  # fmt: skip
 
     @property
@@ -82,30 +84,30 @@ class Request:
     @property
     def tested(self) -> tuple[Domain, tuple[Domain, ...], int, splits.Fold | None]:
         """What says which items are tested: target, sources, split seed, fold."""
-        return self.target, self.sources, self.config["split_seed"], self.fold
+        return self.target, self.sources, self.asked.split_seed, self.fold
 
     @property
     def fold(self) -> splits.Fold | None:
-        return fold_of(self.config)
+        return self.asked.in_fold
 
     def settings(self, steps: int) -> FitSettings:
-        t = self.config["trainer"]
+        t = self.asked.trainer
         accelerator = "gpu" if self.consumed["device"] == "cuda" else "cpu"
-        optimizer = instantiate(t["optimizer"])
+        optimizer = instantiate(t.optimizer)
         return FitSettings(
-            steps, t["batch_size"], min(t["evaluations"], steps), optimizer, t["schedule"], accelerator,
-            t["precision"], t["augmentation"], t["label_smoothing"], t["patience"],
+            steps, t.batch_size, min(t.evaluations, steps), optimizer, t.schedule, accelerator,
+            t.precision, t.augmentation, t.label_smoothing, t.patience,
         )  # fmt: skip
 
-    def stream(self) -> tuple:
+    def stream(self) -> Stream:
         """Key of the run's own random draws; the labelled subset has its own (splits.py), which a twin
         shares."""
         strategy = TargetOnly if self.strategy.beside_scratch else self.strategy
-        return self.config["seed"], strategy.__name__, *(["twin"] if self.config["twin"] else [])
+        return self.asked.seed, strategy.__name__, *(["twin"] if self.asked.twin else [])
 
     def build_strategy(self, network: Classifier) -> Strategy:
-        arguments = {key: value for key, value in self.config["strategy"].items() if key not in COMMON_KEYS}
-        strategy = instantiate(arguments, network=network, _convert_="all")
+        arguments = {key: value for key, value in self.asked.strategy.items() if key not in COMMON_KEYS}
+        strategy: Strategy = instantiate(arguments, network=network, _convert_="all")
         strategy.backbone_rate = 1.0 if self.backbone_rate is None else self.backbone_rate
         return strategy
 
@@ -123,21 +125,22 @@ class Request:
             if self.trains_source_model
             else {"backbone_rate": self.consumed.get("source_backbone_rate", 1.0)}
         )
-        return consumed.get("backbone_rate", 1.0)
+        rate: float = consumed.get("backbone_rate", 1.0)
+        return rate
 
     @property
     def extra_files(self) -> list[str]:
         """What of `record.BESIDE` this run is to leave beside its results."""
-        c = self.config
+        c = self.asked
         has_features = (
-            c["keep_features"]
+            c.keep_features
             and "source_inputs" in self.sees
             and compatibility.share_classes(self.target, self.sources)
         )
         wanted = {
-            "model.safetensors": c["keep"] == "selected",
+            "model.safetensors": c.keep == "selected",
             "features": has_features,
-            "reverse_validation.json": c["reverse_validation"],
+            "reverse_validation.json": c.reverse_validation,
         }
         return [name for name, is_wanted in wanted.items() if is_wanted]
 
@@ -154,28 +157,28 @@ def resolve(config: DictConfig) -> Request:
     return checked(plain(config))
 
 
-def checked(c: dict[str, Any]) -> Request:
+def checked(config: dict[str, Any]) -> Request:
     """`resolve` of a config as plain values, which the request keeps."""
-    check_sections(c)
-    check_values(c)
-    strategy = strategy_class(c["strategy"])
-    check_constructor("strategy", strategy, c["strategy"], given={"network"})
+    check_sections(config)
+    c = check_values(config)
+    strategy = strategy_class(c.strategy)
+    check_constructor("strategy", strategy, c.strategy, given={"network"})
     check_constructor(
-        "backbone", class_of("backbone", c["backbone"], Backbone), c["backbone"], given={"input_shape"}
+        "backbone", class_of("backbone", c.backbone, Backbone), c.backbone, given={"input_shape"}
     )
-    optimizer = c["trainer"]["optimizer"]
+    optimizer = c.trainer.optimizer
     check_constructor(
         "trainer.optimizer",
         class_of("trainer.optimizer", optimizer, torch.optim.Optimizer),
         optimizer,
         given={"params"},
     )
-    target = load_domain("target", c["target"], c["data_root"], c["download"])
-    names = [c["source"]] if isinstance(c["source"], str) else c["source"] or []
+    target = load_domain("target", c.target, c.data_root, c.download)
+    names = c.sources
     initialisation = _initialisation(c, strategy, bool(names))
-    sees = frozenset(strategy.sees - ({"target_labels"} if c["label_budget"] == 0 else set()))
-    name = c["strategy"]["name"]
-    if strategy.needs_target_labels and c["label_budget"] == 0:
+    sees = frozenset(strategy.sees - ({"target_labels"} if c.label_budget == 0 else set()))
+    name = c.strategy["name"]
+    if strategy.needs_target_labels and c.label_budget == 0:
         raise NotApplicable(
             f"label_budget=0: strategy {name} learns from target labels; give at least 1 or 'full'"
         )
@@ -187,18 +190,16 @@ def checked(c: dict[str, Any]) -> Request:
     uses_source = initialisation in REACHED_BY_START or "source_inputs" in sees
     if "source_inputs" in sees and not names:
         raise NotApplicable(f"source=null: strategy {name} learns from a source domain; give source=DOMAIN")
-    sources = (
-        tuple(load_domain("source", n, c["data_root"], c["download"]) for n in names) if uses_source else ()
-    )
-    if c["copies"] == "drop_train":
-        if c["fold"] is not None:
+    sources = tuple(load_domain("source", n, c.data_root, c.download) for n in names) if uses_source else ()
+    if c.copies == "drop_train":
+        if c.fold is not None:
             raise RequestError(
-                f"fold={c['fold']}: folds test every item, so that no training item stays a copy of "
+                f"fold={c.fold}: folds test every item, so that no training item stays a copy of "
                 "none; "
                 "give copies=keep"
             )
-        target, sources = copies.dropped(target, sources, c["split_seed"])
-    stops_early = c["trainer"]["patience"] is not None and not is_source_model(strategy, initialisation)
+        target, sources = copies.dropped(target, sources, c.split_seed)
+    stops_early = c.trainer.patience is not None and not is_source_model(strategy, initialisation)
     compatibility.check_pictures(initialisation, target, sources)
     compatibility.check_classes(strategy, name, target, sources)
     compatibility.check_budget(target, sees, c)
@@ -206,13 +207,14 @@ def checked(c: dict[str, Any]) -> Request:
     compatibility.check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
     compatibility.check_network(c, target, initialisation)
-    if c["reverse_validation"]:
+    if c.reverse_validation:
         compatibility.check_reversible(strategy, name, sees, initialisation, target, sources)
     if name == "target_only" and initialisation == "random":
         name = "scratch"  # the same run under its older name
     deterministic = _is_deterministic(c, strategy, sees, initialisation)
     if deterministic:
-        c["seed"] = 0
+        config["seed"] = 0
+        c = c.model_copy(update={"seed": 0})
     consumed = consumed_by(c, strategy, target, sources, sees, initialisation)
     if deterministic:
         consumed["seed"] = None
@@ -220,12 +222,13 @@ def checked(c: dict[str, Any]) -> Request:
         "source": "+".join(source.name for source in sources) or None,
         "target": target.name,
         "label_budget": consumed["label_budget"],
-        "backbone": c["backbone"]["name"],
+        "backbone": c.backbone["name"],
         "initialisation": initialisation,
         "strategy": name,
         "protocol": consumed["protocol"],
     }
     return Request(
+        config,
         c,
         strategy,
         target,
@@ -243,8 +246,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """The whole config, resolved, as plain Python. A backbone without a name has that of its yaml."""
     backbone = yamls.backbone_yaml(config)
     if "hydra" in config:
-        config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    values = OmegaConf.to_container(config, resolve=True)
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     for key in paths.KEYS:
         if isinstance(values.get(key), str):
             values[key] = paths.home(values[key], key)
@@ -274,22 +277,23 @@ def _missing(values: dict[str, Any], prefix: str = "") -> list[str]:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def _is_weightless(c: dict[str, Any]) -> bool:
-    return getattr(get_class(c["backbone"]["_target_"]), "weightless", False)
+def _is_weightless(c: RunConfig) -> bool:
+    return getattr(get_class(c.backbone["_target_"]), "weightless", False)
 
 
 def _is_deterministic(
-    c: dict[str, Any], strategy: type[Strategy], sees: frozenset[str], initialisation: str
+    c: RunConfig, strategy: type[Strategy], sees: frozenset[str], initialisation: str
 ) -> bool:
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for
     validation."""
     same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
-    drawn = "target_labels" in sees or c["source_label_noise"] or c["fold"] is not None
+    drawn = "target_labels" in sees or c.source_label_noise or c.fold is not None
     return strategy.closed_form and same_features and not drawn
 
 
-def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: bool) -> str:
-    name, start, asked = c["strategy"]["name"], c["strategy"]["starts_from"], c["initialisation"]
+def _initialisation(c: RunConfig, strategy: type[Strategy], has_source: bool) -> str:
+    name, start = c.strategy["name"], c.strategy["starts_from"]
+    asked: str = c.initialisation
     own = "pretrained" if starts_pretrained(c) else "random"
     needs_no_model = (
         strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model
@@ -305,7 +309,7 @@ def _initialisation(c: dict[str, Any], strategy: type[Strategy], has_source: boo
         asked = "source" if start == "source" and has_source and not needs_no_model else own
     if asked == "pretrained" and own == "random":
         raise NotApplicable(
-            f"initialisation=pretrained: backbone {c['backbone']['name']} has backbone.weights=random"
+            f"initialisation=pretrained: backbone {c.backbone['name']} has backbone.weights=random"
         )
     if asked in REACHED_BY_START and not has_source:
         raise NotApplicable(f"initialisation={asked}: there is no source; give source=DOMAIN")

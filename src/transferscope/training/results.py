@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from transferscope.data.splits import RunData
 from transferscope.training import evaluate
@@ -27,12 +28,12 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict:
+def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict[str, Any]:
     """Status and result of a fit that came to an end."""
     test = f"{run_data.target.name}/test"
     status, reason = outcome.status, outcome.reason
     is_adversarial = (
-        request.config["strategy"].get("trade_off") != 0
+        request.asked.strategy.get("trade_off") != 0
     )  # the placebo trains no feature against its discriminator
     saturated = evaluate.saturation(outcome) if is_adversarial else ""
     if status == "done" and (
@@ -40,12 +41,10 @@ def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict:
     ):
         status = "collapsed"
     has_folds = (
-        request.config["fold"] is not None
+        request.asked.fold is not None
     )  # which the seed draws: neither splits nor all there is to label are fixed
     conditional_on = ["target_pool", *([] if has_folds else ["splits"]), "hyper_parameters"]
-    conditional_on += (
-        ["labelled_subset"] if request.config["label_budget"] == "full" and not has_folds else []
-    )
+    conditional_on += ["labelled_subset"] if request.asked.label_budget == "full" and not has_folds else []
     conditional_on += (
         ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
     )

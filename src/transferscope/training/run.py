@@ -19,9 +19,9 @@ from transferscope.store.manifest import write_manifest
 from transferscope.store.thumbnails import write_thumbnails
 from transferscope.strategies.base import Strategy
 from transferscope.training import evaluate, reverse_validation, source_models
-from transferscope.training.checks import PRETRAINING
+from transferscope.training.config import PRETRAINING
 from transferscope.training.finished import finished_before, is_done
-from transferscope.training.fit import FitResult, fit
+from transferscope.training.fit import FitResult, Monitoring, Row, fit
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, resolve
 from transferscope.training.results import finished, versions
@@ -43,10 +43,8 @@ def run_checked(request: Request) -> Path:
     record.check_writable(request.store)
     if is_done(request):
         return finished_before(request)
-    tracking.effective_mode(request.config["tracking"]["mode"])  # refused now rather than after the training
-    with Lease(
-        request.store, request.fingerprint, request.cell, request.config["seed"], request.steps
-    ) as lease:
+    tracking.effective_mode(request.asked.tracking.mode)  # refused now rather than after the training
+    with Lease(request.store, request.fingerprint, request.cell, request.asked.seed, request.steps) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
         record.quarantine(request.store, request.fingerprint)
@@ -70,10 +68,10 @@ class Trained(NamedTuple):
 
 
 def train_and_record(request: Request, lease: Lease, training: Callable[[], Trained]) -> Path:
-    set_threads(request.config["trainer"]["threads"])
+    set_threads(request.asked.trainer.threads)
     entry = {
-        "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.config["seed"],
-        "role": request.config["role"], "sees": request.reached_by, "consumed": request.consumed,
+        "fingerprint": request.fingerprint, "cell": request.cell, "seed": request.asked.seed,
+        "role": request.asked.role, "sees": request.reached_by, "consumed": request.consumed,
         "config": request.config, "host": platform.node(), "calibrated": request.strategy.calibrated,
         "backbone_rate": request.backbone_rate, **({"deterministic": True} if request.deterministic else {}),
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
@@ -85,7 +83,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         began -= before
         if (
             request.trains_source_model
-            and not request.config["twin"]
+            and not request.asked.twin
             or request.initialisation in ("source", *PRETRAINING)
         ):
             made = request.trains_source_model or source_seconds > 0
@@ -99,10 +97,10 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         entry |= finished(request, run_data, outcome)
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, run_data.evaluated), outcome.history
-        if request.config["reverse_validation"]:
+        if request.asked.reverse_validation:
             reverse_validation.validate(request, run_data, strategy, lease.folder / "reverse_validation.json")
         extra_files = {name: lease.folder / name.replace("model", "selected") for name in request.extra_files}
-        if request.trains_source_model and not request.config["twin"] and outcome.status == "done":
+        if request.trains_source_model and not request.asked.twin and outcome.status == "done":
             source_models.deposit_source_model(request, run_data, strategy.network)
     except Exception as error:  # whatever broke, the other runs go on and the record says what it was
         if is_order_to_stop(error):
@@ -131,7 +129,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             write_thumbnails(
                 request.store,
                 request.consumed["target"]["digest"],
-                members[f"{request.target.name}/test/ids"],
+                members[f"{request.target.name}/test/ids"].tolist(),
                 images,
             )
     return folder
@@ -146,19 +144,15 @@ def train_alone(request: Request, lease: Lease, live: tracking.LiveRun) -> Train
 def train(
     request: Request, run_data: RunData, strategy: Strategy, lease: Lease, live: tracking.LiveRun
 ) -> FitResult:
-    names = {
+    names: dict[str, tuple[str, ...]] = {
         "last": (),
         "target_val": (f"{run_data.target.name}/val",),
         "source_val": tuple(f"{s.name}/val" for s in run_data.sources),
     }
-    selection = request.config["selection"]
-    keep = names.get(selection, (f"validator/{selection}",)) if request.config["keep"] == "selected" else None
-    stop_by = () if request.trains_source_model else names.get(selection, (f"validator/{selection}",))
-    items = (
-        run_data.feature_items(request.config["split_seed"]) if "features" in request.extra_files else None
-    )
+    selection, has_features = request.asked.selection, "features" in request.extra_files
+    rule = names.get(selection, (f"validator/{selection}",))
 
-    def after_interval(step: int, row: dict) -> None:
+    def after_interval(step: int, row: Row) -> None:
         lease.claim(step)
         live.log(step, row)
 
@@ -168,10 +162,12 @@ def train(
         run_data.evaluated,
         request.settings(request.steps),
         request.stream(),
-        lease.folder,
-        after_interval,
-        keep,
-        run_data.validator_inputs,
-        stop_by,
-        items,
+        Monitoring(
+            folder=lease.folder,
+            after_interval=after_interval,
+            keep=rule if request.asked.keep == "selected" else None,
+            stop_by=() if request.trains_source_model else rule,
+            validator_inputs=run_data.validator_inputs,
+            feature_items=run_data.feature_items(request.asked.split_seed) if has_features else None,
+        ),
     )

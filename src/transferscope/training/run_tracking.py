@@ -13,11 +13,11 @@ from transferscope.training.request import Request, checked
 def live_run(request: Request) -> tracking.LiveRun:
     head = {"fingerprint": request.fingerprint, "cell": request.cell, "config": request.config}
     head |= {key: request.config[key] for key in ("seed", "role")}
-    settings = request.config["tracking"]
+    settings = request.asked.tracking
     return tracking.LiveRun(
-        head, mode=settings["mode"], project=settings["project"], entity=settings["entity"],
-        group=settings["group"] or request.config["sweep"], tags=settings["tags"], directory=request.store,
-        artifacts=settings["artifacts"],
+        head, mode=settings.mode, project=settings.project, entity=settings.entity,
+        group=settings.group or request.asked.sweep, tags=settings.tags, directory=request.store,
+        artifacts=settings.artifacts,
     )  # fmt: skip
 
 
@@ -37,10 +37,12 @@ def scratch_twin(request: Request) -> Path | None:
     if (
         "target_labels" not in request.sees
         or request.cell["strategy"] == "scratch"
-        or request.config["tracking"]["mode"] == "off"
+        or request.asked.tracking.mode == "off"
     ):
         return None
-    scratch = OmegaConf.to_container(OmegaConf.load(yamls.find("strategy", "scratch")))
+    path = yamls.find("strategy", "scratch")
+    assert path is not None, "conf/strategy has a scratch.yaml"
+    scratch = OmegaConf.to_container(OmegaConf.load(path))
     # of scratch not all of it can be asked
     config = request.config | {
         "strategy": scratch,

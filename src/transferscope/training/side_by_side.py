@@ -12,19 +12,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from transferscope import tracking
+from transferscope.data.splits import RunData
 from transferscope.store import lease, record
 from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
 from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.finished import is_done
-from transferscope.training.fit import BatchSampler, EvaluationCallback, boundaries, validator_items
+from transferscope.training.fit import BatchSampler, EvaluationCallback, Monitoring
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, checked, plain
 from transferscope.training.run import Trained, train_and_record
@@ -42,15 +44,15 @@ def can_join(request: Request) -> bool:
     """Whether a run may train beside others that differ from it in seed, labels or optimiser: they then have
     their backbone in common, which a source model, itself trained with the seed and the optimiser, would not
     be."""
-    trainer = request.config["trainer"]
+    trainer = request.asked.trainer
     return (
         vars(request.strategy).get(
             "trains_head_alone", False
         )  # said by itself: one that inherits it may draw at random
         and request.initialisation == "pretrained"
-        and trainer["optimizer"]["_target_"] in ELEMENTWISE
-        and trainer["precision"] == "32-true"
-        and trainer["patience"] is None
+        and trainer.optimizer["_target_"] in ELEMENTWISE
+        and trainer.precision == "32-true"
+        and trainer.patience is None
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
         and not request.extra_files
     )
@@ -68,13 +70,13 @@ def run_side_by_side(config: DictConfig) -> None:
     )
     store = requests[0].store
     record.check_writable(store)
-    tracking.effective_mode(requests[0].config["tracking"]["mode"])
-    set_threads(requests[0].config["trainer"]["threads"])
+    tracking.effective_mode(requests[0].asked.tracking.mode)
+    set_threads(requests[0].asked.trainer.threads)
     leases: dict[str, lease.Lease] = {}
     with ExitStack() as held:
         for r in requests:  # in the same order everywhere: no two processes wait for each other
             leases[r.fingerprint] = held.enter_context(
-                lease.Lease(store, r.fingerprint, r.cell, r.config["seed"], r.steps)
+                lease.Lease(store, r.fingerprint, r.cell, r.asked.seed, r.steps)
             )
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:
@@ -83,10 +85,14 @@ def run_side_by_side(config: DictConfig) -> None:
         for request, trained in train_side_by_side(waiting):
             with live_run(request) as live:
                 folder = train_and_record(
-                    request, leases[request.fingerprint], lambda trained=trained: trained
+                    request, leases[request.fingerprint], partial(_trained_already, trained)
                 )
                 leases[request.fingerprint].finish()
                 live.finish(folder, test_images(request), scratch_twin(request))
+
+
+def _trained_already(trained: Trained) -> Trained:
+    return trained
 
 
 def changed(config: dict[str, Any], difference: dict[str, Any]) -> dict[str, Any]:
@@ -118,23 +124,23 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
     """Each with what `fit` gives of it alone, but for the times: of what all take together each is told an
     equal share."""
     began = time.perf_counter()
-    features = cache(FrozenFeatures(requests[0].store)) if requests else None
-    heads, draws, tasks = [], [], []
+    if not requests:
+        return
+    features = cache(FrozenFeatures(requests[0].store))
+    heads: list[Head] = []
+    draws: list[BatchSampler] = []
+    tasks: list[tuple[RunData, float]] = []
     for same in _by_draws(requests):
         settings = same[0].settings(same[0].steps)
         run_data = same[0].run_data()
         strategy, source_seconds = build(same[0], run_data)
-        watched = (
-            None
-            if run_data.validator_inputs is None
-            else run_data.validator_inputs[: validator_items(settings)]
-        )
+        monitoring = Monitoring(validator_inputs=run_data.validator_inputs)
         for request in same:
             network = copy.deepcopy(
                 strategy.network, {id(strategy.network.backbone): strategy.network.backbone}
             )
             watch = EvaluationCallback(
-                run_data.pools, run_data.evaluated, boundaries(settings), request.stream()
+                run_data.pools, run_data.evaluated, settings, request.stream(), monitoring
             )
             head = Head(request, request.build_strategy(network), watch, len(draws))
             head.strategy.frozen_features = features
@@ -142,16 +148,14 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             head.strategy.set_length(
                 request.steps, request.settings(request.steps).optimizer, settings.schedule
             )
-            head.watch.validator_inputs = watched
             head.watch.now = lambda: time.perf_counter() / len(requests)
             head.watch.begin(head.strategy, began / len(requests))
             head.strategy.on_fit_start()
             heads.append(head)
         draws.append(BatchSampler(heads[-1].watch, settings, strategy))
         tasks.append((run_data, source_seconds))
-    if heads:
-        _fit(heads, draws)
-    share = (time.perf_counter() - began) / max(len(heads), 1)
+    _fit(heads, draws)
+    share = (time.perf_counter() - began) / len(heads)
     for head in heads:
         run_data, source_seconds = tasks[head.draws]
         yield head.request, Trained(run_data, head.strategy, head.watch.outcome, source_seconds, share)
@@ -200,7 +204,7 @@ def _by_optimizer(heads: list[Head]) -> list[list[Head]]:
 def _optimizer(strategies: list[Strategy]) -> torch.optim.Optimizer:
     """One of their class for all, which holds those of the same settings in one group: it takes a step of
     each group in one pass."""
-    groups = defaultdict(list)
+    groups: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = defaultdict(list)
     for strategy in strategies:
         groups[tuple(sorted(strategy.optimizer.keywords.items()))] += [
             w for group in strategy.parameter_groups()["all"] for w in group["params"]
@@ -225,7 +229,7 @@ def _step(
         optimizer.zero_grad(set_to_none=True)
     if batched is None:
         terms = [strategy.losses(batch) for strategy, batch in learning]
-        torch.stack([loss for one in terms for loss in one.values()]).sum().backward()
+        torch.autograd.backward(torch.stack([loss for one in terms for loss in one.values()]).sum())
     else:
         losses = batched.step(batches)
         terms = [{"target": loss} for head, loss in zip(heads, losses, strict=True) if head.learns]

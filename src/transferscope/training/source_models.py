@@ -5,6 +5,7 @@ frozen backbone gives of an item."""
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,10 +13,11 @@ from transferscope.data import splits, tensor_files
 from transferscope.networks.classifier import Classifier
 from transferscope.store.lease import locked
 from transferscope.store.record import fingerprint
+from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training.build_network import build_network
-from transferscope.training.checks import PRETRAINING
-from transferscope.training.fit import fit
+from transferscope.training.config import PRETRAINING
+from transferscope.training.fit import Stream, fit
 from transferscope.training.request import Request
 
 # the part of a run that its source model depends on: nothing of the target
@@ -32,7 +34,7 @@ SOURCE_KEYS = (
 )
 
 
-def source_model_consumes(request: Request) -> dict:
+def source_model_consumes(request: Request) -> dict[str, Any]:
     """What of a run its source model or pre-trained backbone depends on, but for the size of the inputs."""
     consumed = {key: request.consumed[key] for key in SOURCE_KEYS}
     trainer = {
@@ -50,7 +52,7 @@ def source_model_consumes(request: Request) -> dict:
 
 
 def source_model_key(request: Request, run_data: splits.RunData) -> str:
-    learner = PRETRAINING.get(request.initialisation, SourceOnly)
+    learner: type[Strategy] = PRETRAINING.get(request.initialisation, SourceOnly)
     return fingerprint(
         {**source_model_consumes(request), "input_shape": run_data.input_shape, "version": learner.version}
     )
@@ -60,10 +62,10 @@ def _path(request: Request, run_data: splits.RunData) -> Path:
     return request.store / ".cache" / "source_models" / f"{source_model_key(request, run_data)}.safetensors"
 
 
-def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifier, tuple]:
+def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifier, Stream]:
     """The untrained network of a source model, and the stream its training draws from: the same wherever it
     is trained."""
-    stream = (request.config["seed"], SourceOnly.__name__)
+    stream = (request.asked.seed, SourceOnly.__name__)
     return build_network(request, run_data, len(run_data.source_classes), stream, _own_start(request)), stream
 
 
@@ -76,17 +78,17 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
     seconds."""
 
     def trained() -> nn.Module:
-        c = request.config
+        c = request.asked
         network, stream = source_network(request, run_data)
         pool, _ = splits.source_pool(
             request.sources,
             run_data.source_classes,
-            c["seed"],
-            c["split_seed"],
-            c["source_label_noise"],
+            c.seed,
+            c.split_seed,
+            c.source_label_noise,
             run_data.input_shape,
         )
-        settings = request.settings(c["trainer"]["source_steps"])
+        settings = request.settings(c.trainer.source_steps)
         strategy = SourceOnly(network)
         strategy.backbone_rate = request.source_backbone_rate
         fit(
@@ -102,13 +104,13 @@ def pretrained_backbone(request: Request, run_data: splits.RunData) -> tuple[dic
     of this store has yet."""
 
     def trained() -> nn.Module:
-        c, learner = request.config, PRETRAINING[request.initialisation]
-        stream = (c["seed"], learner.__name__)
+        c, learner = request.asked, PRETRAINING[request.initialisation]
+        stream = (c.seed, learner.__name__)
         network = build_network(request, run_data, learner.outputs, stream, _own_start(request))
-        pool = splits.unlabelled_source_pool(request.sources, c["split_seed"], run_data.input_shape)
+        pool = splits.unlabelled_source_pool(request.sources, c.split_seed, run_data.input_shape)
         strategy = learner(network)
         strategy.backbone_rate = request.source_backbone_rate
-        fit(strategy, splits.Pools(source=pool), {}, request.settings(c["trainer"]["source_steps"]), stream)
+        fit(strategy, splits.Pools(source=pool), {}, request.settings(c.trainer.source_steps), stream)
         return network.backbone
 
     return _once(request, run_data, trained)
@@ -125,7 +127,9 @@ def _once(
             return kept[0], 0.0
         began = time.perf_counter()
         deposit_source_model(request, run_data, trained())
-        return tensor_files.read(path)[0], time.perf_counter() - began
+        if (made := tensor_files.read(path)) is None:
+            raise OSError(f"{path}: was taken away as soon as it was written")
+        return made[0], time.perf_counter() - began
 
 
 def deposit_source_model(request: Request, run_data: splits.RunData, network: nn.Module) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,14 +22,15 @@ from transferscope import distances, transferability
 from transferscope.catalog import yamls
 from transferscope.data import splits
 from transferscope.data.domain import fit_images
+from transferscope.data.load import load_domain
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
-from transferscope.store.schema import NOTHING, misfit
+from transferscope.store.schema import NOTHING, RunRecord, misfit
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
-from transferscope.training.request import Request, load_domain, plain, resolve
+from transferscope.training.request import Request, plain, resolve
 from transferscope.training.threads import set_threads
 
 VERSION = 1  # raised when this file gives other numbers
@@ -46,7 +47,8 @@ CONFIG = {  # of a record's config, what a pair is made of
     "trainer": {"optimizer": {"_target_": re.compile(r"torch\.optim\.\w+")}},
 }  # fmt: skip
 
-Numbers = dict[str, float | dict[str, float] | None]
+Number = float | dict[str, float] | None
+Numbers = dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
     none. Raises RequestError for a wrong request."""
     candidates = [candidate(config, is_budget_given) for config in configs]
     first = candidates[0]
-    c = first.request.config
+    c = first.request.asked
     record.check_writable(first.request.store)
-    set_threads(c["trainer"]["threads"])
+    set_threads(c.trainer.threads)
     count = min(most, *(len(one.source) for one in candidates))
     pretrained = first.request.consumed["backbone"].get("weights", "random") != "random"
     rows = [measure(replace(one, source=one.source[:count]), pretrained) for one in candidates]
@@ -85,7 +87,7 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
         "target": first.run_data.target.name,
         "label_budget": first.budget,
         "backbone": first.request.cell["backbone"],
-        "seed": c["seed"],
+        "seed": c.seed,
         "features_of": "pretrained weights" if pretrained else "each source's model",
         "items": {
             "source": count,
@@ -120,7 +122,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
             "source=A,B target=C"
         )
     for run in sorted(runs, key=_place):
-        c, cell = run["config"], run["cell"]
+        c, cell = cast(dict[str, Any], run["config"]), run["cell"]
         _check_data(store, run)
         keys = ("target", "split_seed", "image_size", "channels")
         budget = c["label_budget"] if cell["label_budget"] is None else cell["label_budget"]
@@ -137,19 +139,23 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
             "seed": run["seed"],
             "trainer": {key: c["trainer"].get(key, value) for key, value in base.trainer.items()},
         }
-        config = OmegaConf.merge(base)  # a copy
+        config = _merged(base)  # a copy
         OmegaConf.set_struct(config, False)
         for key, value in (same | own).items():
             config[key] = value
         config.trainer.optimizer._partial_ = True
-        pairs.setdefault(json.dumps(same, sort_keys=True), {}).setdefault(cell["source"], config)
+        pairs.setdefault(json.dumps(same, sort_keys=True), {}).setdefault(str(cell["source"]), config)
     return [list(by_source.values()) for by_source in pairs.values()]
 
 
-def _check_data(store: Path, run: dict) -> None:
+def _merged(config: DictConfig, *others: dict[str, Any]) -> DictConfig:
+    return cast(DictConfig, OmegaConf.merge(config, *others))
+
+
+def _check_data(store: Path, run: RunRecord) -> None:
     """A record is data: RequestError where its config would have built what no yaml names, or hold more than
     plain values."""
-    c, where = run["config"], store / run["fingerprint"] / "record.json"
+    c, where = cast(dict[str, Any], run["config"]), store / run["fingerprint"] / "record.json"
     if (wrong := misfit(c, CONFIG)) is not None:
         raise RequestError(f"{where}: config.{wrong} is missing or of another type")
     if (kind := c["backbone"]["_target_"]) not in yamls.targets("backbone"):
@@ -181,7 +187,7 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, str) or "${" not in value
 
 
-def _place(run: dict) -> tuple:
+def _place(run: RunRecord) -> tuple[object, ...]:
     cell, budget, trainer = run["cell"], str(run["cell"]["label_budget"]), run["config"].get("trainer")
     return (
         cell["target"],
@@ -198,43 +204,43 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     target that is tested on as a whole its inputs, which transductive runs see too, and no label."""
     values = plain(config)
     check_sections(values)
-    check_values(values)
-    target = load_domain("target", values["target"], values["data_root"], values["download"])
-    is_whole, budget = target.whole, 0 if target.whole else config.label_budget
+    asked = check_values(values)
+    target = load_domain("target", asked.target, asked.data_root, asked.download)
+    is_whole, budget = target.whole, 0 if target.whole else asked.label_budget
     if not is_budget_given and budget != "full":
-        budget = min(budget, splits.smallest_class(target, splits.split(target, values["split_seed"])[0]))
+        budget = min(budget, splits.smallest_class(target, splits.split(target, asked.split_seed)[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
-    request = resolve(
-        of_the_source(config) if is_whole else OmegaConf.merge(config, {"label_budget": budget or 1})
-    )
-    c = request.config
+    request = resolve(of_the_source(config) if is_whole else _merged(config, {"label_budget": budget or 1}))
+    c = request.asked
     run_data = splits.prepare(
-        request.target, request.sources, sees, budget, c["seed"], c["split_seed"],
-        "transductive" if is_whole else "inductive", source_label_noise=c["source_label_noise"],
-        image_size=c["image_size"], channels=c["channels"],
+        request.target, request.sources, sees, budget, c.seed, c.split_seed,
+        protocol="transductive" if is_whole else "inductive", source_label_noise=c.source_label_noise,
+        image_size=c.image_size, channels=c.channels,
     )  # fmt: skip
-    source, labelled, target, _ = run_data.pools
+    source, labelled, inputs, _ = run_data.pools
+    if source is None or inputs is None:
+        raise ValueError("a candidate has a source, and inputs of the target")
 
     def chosen(name: str, n: int) -> np.ndarray:
-        return splits.generator("predict", c["split_seed"], name).permutation(n)[:MOST_ITEMS]
+        return splits.generator("predict", c.split_seed, name).permutation(n)[:MOST_ITEMS]
 
     if labelled is not None:
-        labelled = splits.LabelledData(
-            *(column[chosen("labelled", len(labelled.labels))] for column in labelled)
-        )
+        labelled = labelled.taken(chosen("labelled", len(labelled.labels)))
     return Candidate(
         request, replace(run_data, pools=splits.Pools(), evaluated={}), len(source.labels),
         source.inputs[chosen("source", len(source.labels))], source.labels,
-        target[chosen("target", len(target))], budget, labelled,
+        inputs[chosen("target", len(inputs))], budget, labelled,
     )  # fmt: skip
 
 
 def of_the_source(config: DictConfig) -> DictConfig:
     """The config with the training of the source's model itself in the place of fine_tuning, which wants a
     label. The model is the same."""
-    config = OmegaConf.merge(config, {"initialisation": "auto"})
+    config = _merged(config, {"initialisation": "auto"})
     OmegaConf.set_struct(config, False)
-    config.strategy = OmegaConf.load(yamls.find("strategy", "source_only"))
+    path = yamls.find("strategy", "source_only")
+    assert path is not None, "conf/strategy has a source_only.yaml"
+    config.strategy = OmegaConf.load(path)
     return config
 
 
@@ -281,7 +287,7 @@ def kept(
     path = record.prediction_path(one.request.store, record.fingerprint({"kind": kind, **consumed}))
     if path.exists():
         try:
-            return record.read_json(path, "prediction")
+            return cast(dict[str, Any], record.read_json(path, "prediction"))
         except RequestError as refusal:
             print(f"{refusal}; made again", file=sys.stderr)
     found = compute()
@@ -293,10 +299,10 @@ def kept(
     return found
 
 
-def _versions(functions: dict[str, Callable]) -> dict[str, str]:
+def _versions(functions: dict[str, distances.Measure]) -> dict[str, str]:
     """By name, the `VERSION` of the file that defines a function or, where it states none, a hash of its
     text: values of a function that is still being written must not be found again."""
-    modules = {name: inspect.getmodule(function) for name, function in functions.items()}
+    modules = {name: sys.modules[function.__module__] for name, function in functions.items()}
     return {
         name: getattr(module, "VERSION", None) or _hash_of_text(module) for name, module in modules.items()
     }
@@ -339,13 +345,13 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
 
 def measure_scores(one: Candidate) -> dict[str, Any]:
     """What the labels of the budget tell: label shift, and how well the source's model suits them."""
-    labels, reasons = (
-        {},
-        {"labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"},
-    )
+    labels: Numbers = {}
+    reasons = {
+        "labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"
+    }
     if one.run_data.target.whole:
         reasons["scores"] = f"every label of {one.run_data.target.name} is for testing"
-    if one.budget == "full":
+    if one.budget == "full" and one.labelled is not None:
         run_data = one.run_data
         names = sorted({*run_data.classes, *run_data.source_classes})
         index = [
@@ -362,15 +368,15 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
             "reasons": reasons | {"features and scores": str(error)},
             "source_seconds": None,
         }
-    scores = {}
+    scores: Numbers = {}
     if one.labelled is not None:
         features = in_chunks(network.backbone, one.labelled.inputs, one.request.consumed["device"])
         with torch.no_grad():
             probabilities = network.head.cpu()(features).softmax(1).numpy()
-        given = {"features": features.numpy(), "labels": one.labelled.labels.numpy(),
+        of_model = {"features": features.numpy(), "labels": one.labelled.labels.numpy(),
                  "source_probabilities": probabilities,
                  "source_predictions": probabilities.argmax(1)}  # fmt: skip
-        scores, why = measured("scores", transferability.available(), given)
+        scores, why = measured("scores", transferability.available(), of_model)
         reasons = reasons | why
     return {"values": {"labels": labels, "scores": scores}, "reasons": reasons, "source_seconds": seconds}
 
@@ -387,11 +393,12 @@ def source_network(one: Candidate) -> tuple[Classifier, float]:
 
 
 def measured(
-    group: str, functions: dict[str, Callable], given: dict[str, Any]
+    group: str, functions: dict[str, distances.Measure], given: dict[str, Any]
 ) -> tuple[Numbers, dict[str, str]]:
     """The values of all functions whose arguments without a default are among those given, by name; and why a
     value is missing, by `group/name`."""
-    values, reasons = {}, {}
+    values: Numbers = {}
+    reasons: dict[str, str] = {}
     for name, function in functions.items():
         wanted = {p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty}
         fresh = {"generator": torch.Generator().manual_seed(SEED)}

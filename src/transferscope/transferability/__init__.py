@@ -1,11 +1,9 @@
 """Transferability scores, higher = better transfer expected. Being public in this folder is being registered
-(docs/adding-a-distance.md)."""
+(docs/how-to/adding-a-distance.md)."""
 
-from collections.abc import Callable
-
-from transferscope.distances import public_functions
+from transferscope.distances import Measure, public_functions
 
 
-def available() -> dict[str, Callable]:
+def available() -> dict[str, Measure]:
     """Every public function of every public module in this folder, by its name."""
     return public_functions(__name__)

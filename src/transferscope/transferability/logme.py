@@ -42,7 +42,7 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
 def _evidence(sigma: np.ndarray, z2: np.ndarray, y2: float, n: int) -> float:
     """Largest log evidence; z2 [r] squared coordinates of y along the left singular vectors, y2 its squared
     length."""
-    noise_alone = -n / 2 * (np.log(2 * np.pi * y2 / n) + 1)  # α → ∞
+    noise_alone = float(-n / 2 * (np.log(2 * np.pi * y2 / n) + 1))  # α → ∞
     if z2.sum() <= np.finfo(float).eps * y2:
         return noise_alone
     outside = max(y2 - z2.sum(), EXACT * y2) if len(sigma) < n else 0.0

@@ -38,4 +38,4 @@ def transrate(features: np.ndarray, labels: np.ndarray) -> float:
 def _rate(rows: np.ndarray) -> float:
     """Of [n, d], on whichever side is smaller: the determinant is the same."""
     gram = rows.T @ rows if len(rows) > rows.shape[1] else rows @ rows.T
-    return np.linalg.slogdet(np.eye(len(gram)) + gram / (len(rows) * PRECISION))[1] / 2
+    return float(np.linalg.slogdet(np.eye(len(gram)) + gram / (len(rows) * PRECISION))[1] / 2)

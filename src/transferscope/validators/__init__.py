@@ -1,32 +1,38 @@
 """Validators: estimates of how good a model is on the target, higher = better, made without its labels
-(docs/selection.md).
+(docs/how-to/selection.md).
 
 One file an idea; the public function that is named as its file is registered by being there. What its
 arguments are called says what it sees."""
 
 import inspect
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
-from transferscope.distances import public_functions
+from transferscope.distances import Measure, public_functions
 
 
-def available() -> dict[str, Callable]:
+def available() -> dict[str, Measure]:
     """Every validator of this folder, by its name."""
     return {name: f for name, f in public_functions(__name__).items() if f.__module__ == f"{__name__}.{name}"}
 
 
 @cache
-def label_free() -> dict[str, Callable]:
+def label_free() -> dict[str, Measure]:
     """Those that need no more than `probabilities` and `features` of unlabelled items: training reads them at
     every evaluation."""
     return {name: f for name, f in available().items() if set(needs(f)) <= {"probabilities", "features"}}
 
 
 @cache
-def needs(validator: Callable) -> list[str]:
+def from_source_losses() -> dict[str, Measure]:
+    """Those that weight the losses of held-out source items: `compare` reads them of runs that stored their
+    features."""
+    return {name: f for name, f in available().items() if set(needs(f)) == {"losses", "weights"}}
+
+
+@cache
+def needs(validator: Measure) -> list[str]:
     """The names of the arguments that a validator cannot do without."""
     return [name for name, p in inspect.signature(validator).parameters.items() if p.default is p.empty]
 

@@ -56,6 +56,7 @@ def importance_weights(source: np.ndarray, target: np.ndarray, at: np.ndarray) -
     classifier.fit(
         np.concatenate([source, target]).astype(np.float64), np.repeat([0, 1], [len(source), len(target)])
     )
-    return np.exp(
-        classifier.decision_function(at.astype(np.float64))
-    )  # the logit of balanced domains is the logarithm of the ratio
+    # of balanced domains the logit is the logarithm of the ratio
+    logits: np.ndarray = classifier.decision_function(at.astype(np.float64))
+    weights: np.ndarray = np.exp(logits)
+    return weights

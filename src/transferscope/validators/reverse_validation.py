@@ -2,20 +2,22 @@
 transfer learning, ECML; the procedure of Ganin et al. 2016, JMLR 17, arXiv 1505.07818)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from transferscope.errors import RequestError
 
-Predict = Callable[[np.ndarray], np.ndarray]  # inputs [n, ...] → labels [n]
+Inputs = Any  # [n, ...], an array or what else `fit` takes: they are handed on, and counted
+Predict = Callable[[Inputs], np.ndarray]  # inputs [n, ...] → labels [n]
 
 
 def reverse_validation(
-    fit: Callable[[np.ndarray, np.ndarray, np.ndarray], Predict],
-    target_inputs: np.ndarray,
+    fit: Callable[[Inputs, np.ndarray, Inputs], Predict],
+    target_inputs: Inputs,
     guessed: np.ndarray,
-    source_inputs: np.ndarray,
-    val_inputs: np.ndarray,
+    source_inputs: Inputs,
+    val_inputs: Inputs,
     val_labels: np.ndarray,
 ) -> float:
     """Accuracy on held-out source items of the method run backwards: from the target, labelled by the method

@@ -13,11 +13,11 @@ class Band:
     """In the order of `budgets`. ci: at alpha divided by their number, None with a single seed. sides: of
     zero, 1 or −1 where the cell may claim that at this level, else 0."""
 
-    budgets: list[int | str]
+    budgets: list[int | str | None]
     ci: list[tuple[float, float] | None]
     sides: list[int]
 
-    def crossovers(self) -> list[tuple[int | str, int | str, str]]:
+    def crossovers(self) -> list[tuple[int | str | None, int | str | None, str]]:
         """(last budget on one side of zero, first one on the other, `loss` or `gain`: what it turns into), as
         far as the cells may claim it."""
         found, before = [], None
@@ -36,6 +36,6 @@ def band(cells: Sequence[Cell], alpha: float, items: str = "random") -> Band:
     sides = [cell.side(level, items) for cell in cells]
     return Band(
         [cell.label_budget for cell in cells],
-        [effect and effect.interval(level) for effect in effects],
+        [effect.interval(level) if effect else None for effect in effects],
         sides,
     )

@@ -67,12 +67,14 @@ def count_flips(cell: Cell, alpha: float, reader: PredictionReader) -> Flips | N
 def majority(runs: np.ndarray) -> np.ndarray:
     """[K, n], 1 where right -> [n]: 1 where most are right, 0 where most are wrong, a half where as many
     are."""
-    return (np.sign(runs.mean(0) - 0.5) + 1) / 2
+    most: np.ndarray = (np.sign(runs.mean(0) - 0.5) + 1) / 2
+    return most
 
 
 def hidden(s: np.ndarray, b: np.ndarray) -> np.ndarray:
     """[K, n], [K, n] -> [n]: hidden negative transfer of each item."""
-    return majority(b) * (1 - majority(s))
+    found: np.ndarray = majority(b) * (1 - majority(s))
+    return found
 
 
 def fisher(fewer: np.ndarray, more: np.ndarray, runs: int) -> np.ndarray:
@@ -88,7 +90,8 @@ def fisher(fewer: np.ndarray, more: np.ndarray, runs: int) -> np.ndarray:
                 math.comb(runs, j) * math.comb(runs, a + c - j) for j in range(max(0, a + c - runs), a + 1)
             ]
             table[a, c] = sum(ways) / math.comb(2 * runs, a + c)
-    return table[fewer.astype(int), more.astype(int)]
+    p: np.ndarray = table[fewer.astype(int), more.astype(int)]
+    return p
 
 
 def _share(items: np.ndarray, groups: np.ndarray | None) -> float:
@@ -116,7 +119,7 @@ def _items(
         return []  # a deterministic arm is one observation, however many seeds it stands for
     a, c = fewer.sum(0).astype(int), more.sum(0).astype(int)
     adjusted = verdict.benjamini_hochberg(fisher(a, c, len(fewer)), len(a))
-    found = sorted(np.flatnonzero(adjusted <= alpha), key=lambda i: (adjusted[i], str(seen.ids[i])))
+    found = sorted(np.flatnonzero(adjusted <= alpha).tolist(), key=lambda i: (adjusted[i], str(seen.ids[i])))
     names = [str(name) for name in seen.classes]
     return [
         Item(

@@ -32,14 +32,16 @@ def measure(cell: Cell, alpha: float) -> list[Forgetting]:
 
 
 def _of_source(cell: Cell, source: str, alpha: float) -> Forgetting | None:
-    read = [_read(folder, source) for folder in cell.evidence.strategy_runs]
-    if any(
-        run is None or not np.array_equal(run[0], read[0][0]) for run in read
+    runs = cell.evidence.strategy_runs
+    read = [found for folder in runs if (found := _read(folder, source)) is not None]
+    if len(read) < len(runs) or any(
+        not np.array_equal(run[0], read[0][0]) for run in read
     ):  # other items each seed: nothing to pair
         return None
     folds = cell.evidence.folds  # of a seed: one score
     before, after = (
-        np.stack([run[k] for run in read]).reshape(-1, folds, len(read[0][0])).mean(axis=1) for k in (2, 3)
+        np.stack(arrays).reshape(-1, folds, len(read[0][0])).mean(axis=1)
+        for arrays in ([before for *_, before, _ in read], [after for *_, after in read])
     )  # [K, n]
     before, after = (effect.group_means(x, read[0][1]) for x in (before, after))  # or groups
     d = after - before
@@ -47,7 +49,7 @@ def _of_source(cell: Cell, source: str, alpha: float) -> Forgetting | None:
     return Forgetting(source, float(before.mean()), float(after.mean()), float(d.mean()), ci, d.shape[1])
 
 
-def _read(folder: Path, source: str) -> tuple | None:
+def _read(folder: Path, source: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray] | None:
     """(ids, groups or None, right before, right after) of the source's validation items."""
     prefix = f"{source}/val"
     with np.load(folder / "evaluations.npz", allow_pickle=False) as members:

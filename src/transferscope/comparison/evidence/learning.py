@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from transferscope.comparison.cells import Cell
 from transferscope.errors import RequestError
 from transferscope.store import record
+from transferscope.store.schema import RunRecord
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,19 @@ def compare_curves(
     )
 
 
-def source_costs(records: Iterable[dict]) -> dict[str, float]:
+def source_costs(records: Iterable[RunRecord]) -> dict[str, float]:
     """Seconds that each source model took to train, by its key, from the records of the runs that trained
     them."""
     found = {}
     for run in records:
-        model, timings = run.get("source_model") or {}, run.get("timings") or {}
+        model, timings = run.get("source_model"), run.get("timings") or {}
         is_the_model = not ((run.get("result") or {}).get("steps") or {}).get(
             "target"
         )  # `source_only`: its own steps are those of the source
-        if model.get("made") and (
-            seconds := timings.get("source_seconds") or (is_the_model and timings.get("fit_seconds"))
+        if (
+            model
+            and model["made"]
+            and (seconds := timings.get("source_seconds") or (is_the_model and timings.get("fit_seconds")))
         ):
             found[model["key"]] = float(seconds)
     return found
@@ -148,11 +151,15 @@ def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> Run:
     steps = (run.get("result") or {}).get("steps") or {}
     begins_at_source = bool(steps.get("target"))  # else the curve's own steps are those of source training
     source_steps = int(steps.get("source", 0)) if begins_at_source else 0
-    seconds = (run.get("timings") or {}).get("source_seconds") or costs.get(
-        (run.get("source_model") or {}).get("key"), math.nan
+    model = run.get("source_model")
+    seconds = (run.get("timings") or {}).get("source_seconds") or (
+        costs.get(model["key"], math.nan) if model else math.nan
     )
+    at, times, values = (np.array([row[key] for row in rows]) for key in ("step", "seconds", column))
     return Run(
-        *(np.array([row[key] for row in rows]) for key in ("step", "seconds", column)),
+        at,
+        times,
+        values,
         source_steps=source_steps,
         source_seconds=float(seconds) if source_steps else 0.0,
     )
@@ -170,7 +177,9 @@ def time_to_threshold(runs: list[tuple[Run, Run]], unit: str, alpha: float) -> T
     times = found[..., 0] + before
     between = np.mean([np.diff(getattr(run, unit)).mean() for pair in runs for run in pair])
     saved = _measure(times[:, 1] - times[:, 0], alpha, between**2 / 12)
-    return Time(*times.mean(axis=0).tolist(), saved, *found[..., 1].sum(axis=0).astype(int).tolist())
+    strategy, baseline = times.mean(axis=0).tolist()
+    reached, baseline_reached = found[..., 1].sum(axis=0).astype(int).tolist()
+    return Time(strategy, baseline, saved, reached, baseline_reached)
 
 
 def _reached(run: Run, threshold: float, unit: str) -> tuple[float, bool]:

@@ -86,7 +86,7 @@ def _part(name: str, one: Effect, p: float, alpha: float, shrunken: float, famil
 
 
 def effects(
-    d: np.ndarray, part: np.ndarray, names: Sequence[str], groups: np.ndarray | None
+    d: np.ndarray, part: np.ndarray, names: Sequence[str] | np.ndarray, groups: np.ndarray | None
 ) -> dict[str, Effect]:
     """d [K, n] of accuracy, K >= 2, part [n] (index into names), groups [n] or None -> Δ of the parts that
     have test items, in the order of names."""

@@ -29,7 +29,7 @@ class Predictions:
 class PredictionReader:
     """Reads each run once: baselines are shared by many cells."""
 
-    cache: dict[tuple, Predictions] = field(default_factory=dict)
+    cache: dict[tuple[object, ...], Predictions] = field(default_factory=dict)
     items: dict[str, paired_scores.ScoreReader] = field(default_factory=dict)
 
     def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
@@ -71,9 +71,9 @@ def accuracy_differences(cell: Cell, reader: PredictionReader) -> np.ndarray:
     """d [K, n] in accuracy, whatever the cell is judged by, to what the cell is held against."""
     seen = cell.evidence
     stands_in = seen.held_against is not seen.baseline_scores
-    return right(reader.arm(cell, seen.strategy_runs)) - right(
-        reader.naive(cell) if stands_in else reader.baseline(cell)
-    )
+    baseline = reader.naive(cell) if stands_in else reader.baseline(cell)
+    d: np.ndarray = right(reader.arm(cell, seen.strategy_runs)) - right(baseline)
+    return d
 
 
 def right(runs: list[Predictions]) -> np.ndarray:
@@ -101,9 +101,12 @@ def check(folder: Path) -> None:
         with np.load(path, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
         for name, array in arrays.items():
-            prefix, part = re.fullmatch(
+            found = re.fullmatch(
                 r"(.+?/.+?)/(ids|labels|classes|groups|metadata/.+|probabilities/\d+)", name, re.DOTALL
-            ).groups()
+            )
+            if found is None:
+                raise ValueError(f"{name} is no member of evaluations")
+            prefix, part = found.groups()
             n, classes = len(arrays[f"{prefix}/ids"]), len(arrays[f"{prefix}/classes"])
             is_probabilities, is_text = part.startswith("probabilities"), part in ("ids", "classes")
             shape = (n, classes) if is_probabilities else (classes if part == "classes" else n,)

@@ -45,8 +45,9 @@ def regrets(cells: Sequence[Cell]) -> Regrets:
             if folder not in known:
                 known[folder] = _of_run(folder, cell, rules)
         for rule in rules:
-            found = [known[folder].get(rule) for folder in cell.evidence.strategy_runs]
-            if None not in found:
+            runs_of = cell.evidence.strategy_runs
+            found = [known[folder][rule] for folder in runs_of if rule in known[folder]]
+            if len(found) == len(runs_of):
                 by_rule[rule][k] = float(np.mean(found))
     return _on_common_cells(by_rule)
 

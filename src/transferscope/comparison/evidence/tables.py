@@ -4,6 +4,7 @@ from transferscope.comparison.cells import Cell
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, parts
 from transferscope.comparison.evidence.predictions import PredictionReader
+from transferscope.store.schema import Json
 
 KEYS = (
     "target",
@@ -18,13 +19,13 @@ KEYS = (
 )
 
 
-def evidence_tables(comparison: Comparison) -> dict[str, list[dict]]:
+def evidence_tables(comparison: Comparison) -> dict[str, list[Json]]:
     """Every table, by name."""
     reader = PredictionReader()
     return {"classes": class_rows(comparison, reader), "flips": flip_rows(comparison, reader)}
 
 
-def class_rows(comparison: Comparison, reader: PredictionReader) -> list[dict]:
+def class_rows(comparison: Comparison, reader: PredictionReader) -> list[Json]:
     """One a cell and class: items, Δ in accuracy, its simultaneous interval and adjusted p."""
     found = parts.judge_parts(comparison.cells, comparison.settings["alpha"], reader)
     return [
@@ -35,7 +36,7 @@ def class_rows(comparison: Comparison, reader: PredictionReader) -> list[dict]:
     ]
 
 
-def flip_rows(comparison: Comparison, reader: PredictionReader) -> list[dict]:
+def flip_rows(comparison: Comparison, reader: PredictionReader) -> list[Json]:
     """One a cell: shares of the items lost and won, what two runs of the baseline lose and win, the
     difference and its interval."""
     rows = []
@@ -55,10 +56,10 @@ def flip_rows(comparison: Comparison, reader: PredictionReader) -> list[dict]:
     return rows
 
 
-def _place(cell: Cell) -> dict:
+def _place(cell: Cell) -> Json:
     return {key: getattr(cell, key) for key in KEYS}
 
 
-def _bounds(name: str, ci: tuple[float, float] | None) -> dict:
+def _bounds(name: str, ci: tuple[float, float] | None) -> Json:
     low, high = ci or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
