@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ def forked(*words: str, first: Callable[[], object] = lambda: None) -> multiproc
 
     def begin() -> None:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
         torch.set_num_threads(1)  # OpenMP's threads do not pass a fork
         first()
         sys.exit(main(list(words)))

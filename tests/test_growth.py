@@ -151,7 +151,7 @@ def test_a_claim_that_more_seeds_undo_is_taken_back(tmp_path, capsys):
     answer = said(capsys, tmp_path)
     [row], [cell] = answer["taken_back"], answer["cells"]
     assert cell["verdict"] == "undecided"
-    assert [row[key] for key in ("strategy", "expected", "told_seeds", "verdict", "seeds")] == [
+    assert [row[key] for key in ("strategy", "told", "told_seeds", "verdict", "seeds")] == [
         "fine_tuning",
         "positive",
         5,

@@ -13,7 +13,7 @@ from transferscope.calibration.unfinished import (
     POWER_FINISHED,
     POWER_SLOW,
     World,
-    expected,
+    claim_rates,
     experiment,
     finding,
     power_law,
@@ -27,7 +27,7 @@ EXPERIMENTS = 40
     ("world", "claim"), [(World(2.5, FINISHED), "negative"), (World(FINISHED, 2.5), "positive")]
 )
 def test_a_slow_arm_of_the_same_asymptote_is_not_told_behind(world, claim, schedule):
-    rates = expected(replace(world, schedule=schedule), claim, 10, EXPERIMENTS, "test")
+    rates = claim_rates(replace(world, schedule=schedule), claim, 10, EXPERIMENTS, "test")
     assert rates["no rule"] > 0.8  # five points apart, for now
     assert rates["now"] <= 0.1
     seen = claim == "positive" and schedule == "constant"  # of a cosine, the last steps are flat
@@ -36,12 +36,12 @@ def test_a_slow_arm_of_the_same_asymptote_is_not_told_behind(world, claim, sched
 
 @pytest.mark.parametrize("gap", [0.10, 0.25])
 def test_a_gap_is_told_though_the_baseline_still_rises(gap):
-    rates = expected(World(FINISHED, 2.5, gap), "positive", 10, EXPERIMENTS, "test")
+    rates = claim_rates(World(FINISHED, 2.5, gap), "positive", 10, EXPERIMENTS, "test")
     assert rates["now"] > 0.85 and rates["before"] < 0.1
 
 
 def test_a_power_law_is_a_limit():
-    rates = expected(
+    rates = claim_rates(
         World(POWER_SLOW, POWER_FINISHED, missing=power_law), "negative", 10, EXPERIMENTS, "test"
     )
     assert 0.1 < rates["now"] < rates["no rule"]
@@ -66,10 +66,10 @@ def test_what_was_settled_holds_its_level_and_tells_the_gap():
 
 
 def test_the_bars_can_fail():
-    slower = expected(World(2.5, FINISHED), "negative", 10, EXPERIMENTS, "test")
+    slower = claim_rates(World(2.5, FINISHED), "negative", 10, EXPERIMENTS, "test")
     assert finding("", 0.05, slower, EXPERIMENTS, is_limit=False).ok
     assert not finding("", 0.05, slower | {"now": slower["before"]}, EXPERIMENTS, is_limit=False).ok
-    gap = expected(World(FINISHED, 2.5, 0.25), "positive", 10, EXPERIMENTS, "test")
+    gap = claim_rates(World(FINISHED, 2.5, 0.25), "positive", 10, EXPERIMENTS, "test")
     assert finding("", KEPT, gap, EXPERIMENTS, is_limit=False, at_least=True).ok
     assert not finding("", KEPT, gap | {"now": gap["before"]}, EXPERIMENTS, is_limit=False, at_least=True).ok
 

@@ -166,7 +166,7 @@ def test_a_record_cannot_have_code_imported(blobs_run, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for section in ("backbone", "strategy"):
         with pytest.raises(
-            RequestError, match=f"{section} evil.Evil: no yaml of the {section} shelf names it"
+            RequestError, match=f"{section} evil.Evil: no yaml of config group {section} names it"
         ):
             transferscope.load_run(spoiled(blobs_run, tmp_path / section, section, _target_="evil.Evil"))
 

@@ -268,7 +268,7 @@ def test_the_published_tables_can_be_read_and_their_strategies_are_there():
 
     for name in reproduce.reproducible():
         rows = reproduce.read_published(reproduce.table_of(name))
-        assert {row.cell["strategy"] for row in rows} <= registry.shelf("strategy").keys()
+        assert {row.cell["strategy"] for row in rows} <= registry.choices("strategy").keys()
 
 
 MADE = sorted(Path(__file__).parents[2].glob("experiments/*/results/reproduced.json"))

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from strategies.conftest import Finished
 from transferscope import validators
 from transferscope.backbones.mlp import MLP
+from transferscope.data.domain import UNLABELLED
 from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
 from transferscope.store.record import read_history
@@ -133,6 +134,8 @@ def test_its_pools_hold_what_it_says_it_sees_and_nothing_else(config, name, budg
     run_data, sees = request.run_data(), strategy.sees - ({"target_labels"} if budget == 0 else set())
     assert request.sees == sees
     held = {pool: getattr(run_data.pools, pool) is not None for pool in run_data.pools._fields}
+    if held["source"] and "source_labels" not in sees:
+        assert (run_data.pools.source.labels == UNLABELLED).all()
     by_labels = dict.fromkeys(("target", "validation"), "target_labels" in sees)
     assert held == {"source": "source_inputs" in sees, "unlabelled": "target_inputs" in sees, **by_labels}
     assert run_data.samples["target_labelled"] == (3 * 8 if "target_labels" in sees else 0)
