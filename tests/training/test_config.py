@@ -8,7 +8,7 @@ from transferscope.catalog import yamls
 from transferscope.errors import RequestError
 from transferscope.training.checks import check_values
 from transferscope.training.config import RunConfig, TrackingConfig, TrainerConfig, typed
-from transferscope.training.request import plain
+from transferscope.training.request import plain, resolve
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -35,6 +35,12 @@ def test_every_value_comes_as_it_is():
         for key, value in section.items():
             if key not in sections:
                 assert repr(getattr(of, key)) == repr(value), key
+
+
+def test_a_seed_and_a_twin_have_draws_of_their_own():
+    words = ("strategy=fine_tuning", "source=printed_digits", "label_budget=full", "backbone=small_cnn")
+    asked = (("seed=0",), ("seed=1",), ("seed=0", "twin=true"))
+    assert len({resolve(composed(*words, *more)).stream() for more in asked}) == 3
 
 
 @pytest.mark.parametrize(
