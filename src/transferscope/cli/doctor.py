@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
+
 from transferscope.catalog import registry, yamls
 from transferscope.errors import RequestError, nearest
 
@@ -93,19 +95,18 @@ def say(finding: Check) -> None:
 
 
 def packages() -> Iterator[Check]:
-    """Every package that this one requires; where it asks for one version, that one."""
+    """Every package that this one requires, in a version that it asks for."""
     yield Check(True, "python", platform.python_version(), needed=True)
-    for requirement in (text for text in requires("transferscope") or [] if ";" not in text):
-        name, pin = re.match(r"([\w.-]+)(?:\[.*\])?\s*(?:==([\w.]+))?", requirement).groups()
+    for wanted in (Requirement(text) for text in requires("transferscope") or [] if ";" not in text):
+        name, install = wanted.name, f"pip install '{wanted}'"
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield Check(False, name, f"not installed: pip install '{requirement}'", needed=True)
+            yield Check(False, name, f"not installed: {install}", needed=True)
             continue
-        if pin and found.partition("+")[0] != pin:
-            yield Check(
-                False, name, f"{found}, but {pin} is what was tested: pip install {requirement}", needed=True
-            )
+        if not wanted.specifier.contains(found.partition("+")[0], prereleases=True):
+            detail = f"{found}, but {wanted.specifier} is what was tested: {install}"
+            yield Check(False, name, detail, needed=True)
         else:
             yield Check(True, name, found)
     try:

@@ -44,7 +44,7 @@ def load(
     root = Path(data_root).expanduser()
     unpacked = root / FOLDER / "images" / domain
     if unpacked.is_dir():
-        return load_folders(name, str(unpacked), size, channels, test_fraction)
+        return load_folders(name, str(unpacked), size=size, channels=channels, test_fraction=test_fraction)
     archive = root / ARCHIVE
     if not archive.is_file():
         raise RequestError(
