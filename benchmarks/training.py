@@ -56,7 +56,7 @@ def bare_dann(
 
 
 def dann() -> Iterator[Bar]:
-    pools = resolve(config(*DANN)).task().pools
+    pools = resolve(config(*DANN)).run_data().pools
     images = pools.source.inputs, pools.source.labels, pools.unlabelled
     evaluating: list[float] = []
     evaluate = fit.EvaluationCallback._evaluate
@@ -100,7 +100,7 @@ class FiveTerms(Strategy):
 def near_empty(lengths: tuple[int, int] = (1000, 3000)) -> Iterator[Bar]:
     """Microseconds a step: the slope between two lengths, ours less the bare loop's."""
     request = resolve(config(*_tiny(lengths[0], Path("runs"))))
-    pool = request.task().pools.target
+    pool = request.run_data().pools.target
 
     def bare(steps: int) -> None:
         model = nn.Sequential(
