@@ -34,8 +34,8 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def choices(tmp_path: Path) -> Path:
-    """A user's shelf of two features and two classes: `near` and `far` differ from `here` by a shift. Beside
-    it, in `poisoned`, the same domains with another test part of `here`."""
+    """A user's domains of two features and two classes: `near` and `far` differ from `here` by a shift.
+    Beside it, in `poisoned`, the same domains with another test part of `here`."""
 
     def write(
         folder: Path, name: str, shift: float, seed: int, test_seed: int = 0, test_scale: float = 1.0

@@ -45,7 +45,7 @@ def sample(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0
     return scale * torch.randn(n, d, generator=draws, dtype=torch.float64) + shift
 
 
-# --- the shelf
+# --- all distances
 # ------------------------------------------------------------------------------------------------------------
 
 

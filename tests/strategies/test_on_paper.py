@@ -1,4 +1,4 @@
-"""Methods that are not on the shelf yet must fit the base as it is: each in its smallest form, stopped and
+"""Methods that are not registered yet must fit the base as it is: each in its smallest form, stopped and
 resumed."""
 
 import copy

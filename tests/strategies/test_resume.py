@@ -1,4 +1,4 @@
-"""Every strategy of the shelf, stopped between two intervals and taken up again, ends with the bits of one
+"""Every strategy, stopped between two intervals and taken up again, ends with the bits of one
 that was never stopped."""
 
 from pathlib import Path

@@ -36,7 +36,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
 
-# --- the shelf
+# --- all scores
 # ------------------------------------------------------------------------------------------------------------
 
 

@@ -145,14 +145,14 @@ def line(row: dict, rows: list[dict]) -> list[str]:
         for other in rows
         if other is not row and other["cell"] | {"source": "mean", "target": "mean"} == cell
     ]  # of no mean: none
-    told = [
+    first = [
         f"mean of {len(tasks)}" if tasks else f"{cell['source'] or '∅'} → {cell['target']}",
         str(cell["label_budget"] or 0),
     ]
-    told += [cell["backbone"], f"{row['published']:.3f}"]
+    first += [cell["backbone"], f"{row['published']:.3f}"]
     if row.get("ours") is None:
-        return [*told, "", "", "no result" if "ours" in row else "not reproduced yet"]
+        return [*first, "", "", "no result" if "ours" in row else "not reproduced yet"]
     verdict = f"{'inside' if row['inside'] else 'miss'} (± {row['tolerance']:g})"
     if tasks:
         verdict += f", {sum(task['inside'] for task in tasks)} of {len(tasks)} tasks inside"
-    return [*told, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]
+    return [*first, f"{row['ours']:.3f}", "{:.3f} to {:.3f}".format(*row["ci"]), verdict]

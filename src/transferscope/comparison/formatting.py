@@ -49,8 +49,8 @@ def share(value: float | None, bounds: tuple[float, float] | None) -> str:
     """`62 % [48, 79]`; nothing where there is none."""
     if value is None or bounds is None:
         return ""
-    told, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in (value, *bounds))
-    return f"{told} % [{low}, {high}]"
+    middle, low, high = (f"{100 * x:.0f}".replace("-", "−") for x in (value, *bounds))
+    return f"{middle} % [{low}, {high}]"
 
 
 def probability(p: float | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from transferscope.comparison import baseline_words, formatting
-from transferscope.comparison.arms import UNNAMED
+from transferscope.comparison.arms import CELL_KEYS, UNNAMED
 from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS, Rises
 from transferscope.statistics.probabilities import Probabilities, display
 from transferscope.store.schema import Json
@@ -264,17 +264,7 @@ def contrasts(comparison: "Findings") -> list[str]:
     """One line a cell: what the source's labels, and the rest of the source, are worth."""
     together = defaultdict(list)
     for row in comparison.contrasts:
-        names = (
-            "source",
-            "target",
-            "label_budget",
-            "backbone",
-            "initialisation",
-            "strategy",
-            "variant",
-            "protocol",
-        )
-        together[tuple(getattr(row, name) for name in names)].append(row)
+        together[tuple(getattr(row, name) for name in (*CELL_KEYS, "variant"))].append(row)
     lines = []
     for rows in together.values():
         found = [f"{row.contrast} {_difference(row)}, {row.verdict}" for row in rows]

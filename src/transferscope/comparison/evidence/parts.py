@@ -21,10 +21,10 @@ MOST = 40  # values of a column beyond which it names items rather than subgroup
 
 @dataclass(frozen=True)
 class Part:
-    """One part: n items (or groups). p_adjusted: Holm over all parts of the family; told: whether it is at
-    most alpha. ci: at alpha divided by their number, so that all hold at once; cut at zero where a later step
-    of Holm's procedure tells what it would not. family: that number. shrunken: Δ drawn towards the mean of
-    the parts of its table, for a sentence that names the most extreme one."""
+    """One part: n items (or groups). p_adjusted: Holm over all parts of the family; is_claimed: whether it is
+    at most alpha. ci: at alpha divided by their number, so that all hold at once; cut at zero where a later
+    step of Holm's procedure tells what it would not. family: that number. shrunken: Δ drawn towards the mean
+    of the parts of its table, for a sentence that names the most extreme one."""
 
     name: str
     n: int
