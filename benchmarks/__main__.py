@@ -10,9 +10,8 @@ import platform
 import sys
 from importlib.metadata import version
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch is imported; the processes started from here inherit it
+# before torch is imported; the processes started from here inherit it
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PARTS = ("startup", "training", "data", "features", "heads", "sweeps", "shallow")
 LONGER = ("memory", "growth")

@@ -32,12 +32,10 @@ from transferscope.training.fit import FitSettings, fit
 from transferscope.training.run import run
 
 FIGURE = Path(__file__).parents[1] / "docs" / "explanation" / "growth.svg"
-RUNS, ITEMS, PICTURES, STRATEGIES = (
-    (250, 500, 1000, 2000, 4000),
-    (100, 1000, 10_000, 100_000),
-    (500, 1000, 2000, 4000, 8000),
-    (1, 2, 4, 8),
-)
+RUNS = (250, 500, 1000, 2000, 4000)
+ITEMS = (100, 1000, 10_000, 100_000)
+PICTURES = (500, 1000, 2000, 4000, 8000)
+STRATEGIES = (1, 2, 4, 8)
 SHARING = (
     "fine_tuning",
     "l2_sp",

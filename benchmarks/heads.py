@@ -49,10 +49,8 @@ def bars() -> Iterator[Bar]:
         torch.save(timm.create_model("resnet18", num_classes=0).state_dict(), weights)
         choices.mkdir(parents=True)
         (choices / "pictures.yaml").write_text("# Noise\n_target_: benchmarks.heads.pictures\n")
-        backbone, images = (
-            Timm((3, 64, 64), "resnet18", str(weights)).to(memory_format=torch.channels_last).eval(),
-            pictures("pictures").inputs,
-        )
+        backbone = Timm((3, 64, 64), "resnet18", str(weights)).to(memory_format=torch.channels_last).eval()
+        images = pictures("pictures").inputs
 
         def run(store: Path, tracking: str, seeds: str, rates: str, *more: str) -> None:
             python("-m", "transferscope.cli", "run", "--config-dir", str(choices.parent), "target=pictures",

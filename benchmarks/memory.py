@@ -18,11 +18,8 @@ from benchmarks.bars import Bar, seconds
 from benchmarks.runs import scratch_folder
 from benchmarks.startup import write_run
 
-GIGABYTES, KINDS, SIZE = (
-    10,
-    64,
-    224,
-)  # of encoded pictures; of which so many are different; pixels a side as they are trained on
+# of encoded pictures; of which so many are different; pixels a side as they are trained on
+GIGABYTES, KINDS, SIZE = (10, 64, 224)
 RECORDS = 10_000
 STRATEGIES = ("scratch", "fine_tuning", "dann", "linear_probe", "joint")
 

@@ -39,8 +39,7 @@ def bars() -> Iterator[Bar]:
         seeds, strategies = 2, ("source_only", "fine_tuning", "feature_extraction", "shot", "nearest_mean")
         sweep(folder / "shared", f"strategy={','.join(strategies)}", f"seed=range(0,{seeds})")
         models = len(list((folder / "shared" / ".cache" / "source_models").glob("*.safetensors")))
-        trainings = (
-            sum(row["source_seconds"] > 0 for row in timings(folder / "shared")) + seeds
-        )  # source_only trains its own
+        # source_only trains its own
+        trainings = sum(row["source_seconds"] > 0 for row in timings(folder / "shared")) + seeds
         note = f"{len(strategies)} strategies, {seeds} seeds, {models} source models: trainings of each"
         yield Bar("P10", trainings / models, "<=", 1, note=note)

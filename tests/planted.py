@@ -181,7 +181,6 @@ def tinted(size: int, draw: int, is_target: bool) -> LabelledData:
 
 
 # --- who is held to what
-# -----------------------------------------------------------------------------------------------------
 
 OVER_SOURCE_ONLY = {
     "bnm": turned, "mcc": turned, "shot": turned, "deep_coral": shrunk, "tent": shrunk, "adaptive_bn": shrunk,
@@ -208,10 +207,5 @@ OVER_SCRATCH = {  # name -> shift, labels a class
     "multi_task_pcgrad": (renamed, 4),
 }
 AVOID_HARM = {"gated_dann", "instance_weights", "safe_choice"}  # in test_planted_harm.py
-BASELINES = {
-    "scratch",
-    "target_only",
-    "source_only",
-    "source_nearest_neighbour",
-    "source_svm",
-}  # what others are held against
+# what others are held against
+BASELINES = {"scratch", "target_only", "source_only", "source_nearest_neighbour", "source_svm"}

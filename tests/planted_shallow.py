@@ -66,7 +66,6 @@ def partly(size, draw, is_target):
 
 
 # --- what breaks them
-# --------------------------------------------------------------------------------------------------------
 
 
 def other_shares(size, draw, is_target):
@@ -96,7 +95,6 @@ def wrong_there(size, draw, is_target):
 
 
 # --- what z-scores by domain are for, and what they break
-# ---------------------------------------------------------------------
 
 
 def other_units(size, draw, is_target):

@@ -35,9 +35,8 @@ def test_every_cell_stands_on_the_page_with_its_verdict(tmp_path: Path) -> None:
     )
     text = page.read_text()
     page.unlink()
-    assert (
-        build("--folder", tmp_path).returncode == 0 and page.read_text() == text
-    )  # of the kept cells, without the store
+    # of the kept cells, without the store
+    assert build("--folder", tmp_path).returncode == 0 and page.read_text() == text
 
 
 def test_a_store_replaces_its_own_cells_and_leaves_the_others(tmp_path: Path) -> None:

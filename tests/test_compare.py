@@ -23,7 +23,6 @@ def only(comparison, **wanted):
 
 
 # --- rows, families, plans
-# --------------------------------------------------------------------------------------------------------
 
 
 def test_every_cell_gets_its_verdict(store):
@@ -69,13 +68,10 @@ def test_what_is_missing_failed_and_not_applicable_is_listed(store):
 def test_a_family_is_what_was_planned(store):
     comparison = compare(store)
     sizes = {cell.family: cell.family_size for cell in comparison}
-    main_family, controls = (
-        "demo/handwritten/scratch/accuracy/inductive",
-        "demo/handwritten/scratch/accuracy/inductive/controls",
-    )
-    assert (
-        sizes == comparison.settings["families"] == {main_family: 13, controls: 2}
-    )  # 11 cells with labels, source_only at two budgets
+    main_family = "demo/handwritten/scratch/accuracy/inductive"
+    controls = "demo/handwritten/scratch/accuracy/inductive/controls"
+    # 11 cells with labels, source_only at two budgets
+    assert sizes == comparison.settings["families"] == {main_family: 13, controls: 2}
     assert {cell.family for cell in comparison if "noise" in cell.variant} == {controls}
 
 
@@ -269,7 +265,6 @@ def test_what_else_a_run_consumes_makes_another_cell(tmp_path):
 
 
 # --- baselines
-# ------------------------------------------------------------------------------------------------------------
 
 
 def baseline_of(cell):
@@ -370,7 +365,6 @@ def test_a_cell_without_a_baseline_is_missing(tmp_path):
 
 
 # --- pairing
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_items_are_paired_by_id_not_by_place(tmp_path):

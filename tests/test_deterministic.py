@@ -87,10 +87,8 @@ def test_between_two_of_them_only_the_test_items_are_left_to_chance(store):
     assert (cell.strategy, cell.seeds) == ("coral", 1) and cell.delta == pytest.approx(d.mean())
     assert cell.ci is not None and "training_set" in cell.conditional_on
     assert any(flag.startswith("given the training set") for flag in cell.flags)
-    padded, differing = (
-        np.r_[d, 1, -1],
-        np.sum(d**2),
-    )  # scores of 0 and 1: their squares and fourth powers are one
+    # scores of 0 and 1: their squares and fourth powers are one
+    padded, differing = (np.r_[d, 1, -1], np.sum(d**2))
     half = stats.t.ppf(0.975, min(len(d) + 1, 2 + differing)) * padded.std(ddof=1) / len(padded) ** 0.5
     assert cell.ci == pytest.approx((d.mean() - half, d.mean() + half))
 

@@ -102,20 +102,14 @@ LABELS = [0, 1, 2] * 40
         ([1] * 120, LABELS, "constant predictor: one class for 100%"),
         ([1] * 119 + [2], LABELS, "constant predictor: one class for 99%"),
         ([1, 2, 0] * 40, LABELS, "chance-level predictor: test accuracy 0.000 with 3 classes"),
-        (
-            [0, 1, 2] * 14 + [1, 2, 0] * 26,
-            LABELS,
-            "chance-level predictor: test accuracy 0.350",
-        ),  # chance + 2 standard errors is 0.419
+        # chance + 2 standard errors is 0.419
+        ([0, 1, 2] * 14 + [1, 2, 0] * 26, LABELS, "chance-level predictor: test accuracy 0.350"),
         ([0, 1, 2] * 20 + [1, 2, 0] * 20, LABELS, ""),
         ([1] * 100 + [2] * 20, LABELS, "chance-level"),  # 100 of 120 one class: not constant
         ([0] * 100, [0] * 100, ""),  # one class is all there is
         ([0] * 90, [0] * 60 + [1] * 15 + [2] * 15, "constant"),
-        (
-            [0] * 60 + [1] * 30,
-            [0] * 80 + [1] * 10,
-            "",
-        ),  # chance says nothing where one class is most of the items
+        # chance says nothing where one class is most of the items
+        ([0] * 60 + [1] * 30, [0] * 80 + [1] * 10, ""),
     ],
 )
 def test_collapse(predicted, labels, word):

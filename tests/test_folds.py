@@ -191,7 +191,6 @@ def test_several_split_seeds_stay_apart_and_are_warned_of(tmp_path: Path) -> Non
 
 
 # --- runs
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_of_folds_is_one_cell_on_all_items(tmp_path: Path) -> None:

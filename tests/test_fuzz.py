@@ -122,7 +122,6 @@ OPTIONS = st.lists(
 COMMANDS = st.sampled_from(["compare", "report", "status", "prune", "rank"])
 
 # --- records and plans
-# ------------------------------------------------------------------------------------------------------------
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=8))
 JSON = st.recursive(
@@ -193,7 +192,6 @@ def fuzz_store(data: st.DataObject, store: Path) -> None:
 
 
 # --- few of each here, many where slow tests are asked for
-# -------------------------------------------------------------------------
 
 
 @FEW

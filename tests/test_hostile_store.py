@@ -179,11 +179,9 @@ def hostile(place: Path) -> Path:
 
 def surround(store: Path) -> None:
     """What is hostile beside the runs: work in progress, caches, links."""
-    name, running, victim = (
-        sorted(store.glob("[0-9a-f]*"))[0].name,
-        store / ".running",
-        store.parent / "victim",
-    )
+    name = sorted(store.glob("[0-9a-f]*"))[0].name
+    running = store / ".running"
+    victim = store.parent / "victim"
     code = pickle.dumps(Planted(Path("MARK")))
     for claim in (
         "[]",
@@ -258,9 +256,8 @@ def test_a_hostile_store(words: tuple[str, ...], hostile: Path, capsys: pytest.C
     if words[0] in ("compare", "status"):
         assert status == 0
     else:
-        assert (
-            status == 2 and len(said.splitlines()) == 1
-        )  # what to remove is not told from records that cannot be read
+        # what to remove is not told from records that cannot be read
+        assert status == 2 and len(said.splitlines()) == 1
     if words[-1] == "csv":
         rows = [line for line in said.splitlines() if line]
         assert len({line.count(",") for line in rows[:1]}) == 1 and len(rows) == said.count("\n")
@@ -330,7 +327,6 @@ def test_prune_removes_links_and_nothing_beyond_them(place: Path, capsys: pytest
 
 
 # --- predict
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -420,7 +416,6 @@ def test_predict_builds_nothing_that_a_record_asks_for(
 
 
 # --- run: on top of what is damaged
-# ----------------------------------------------------------------------------------------------
 
 
 def results(store: Path) -> dict[str, tuple]:
@@ -597,7 +592,6 @@ def test_what_is_no_wandb_folder_is_set_aside(tmp_path: Path, capsys: pytest.Cap
 
 
 # --- what a store must not hold
-# --------------------------------------------------------------------------------------------------
 
 
 def test_no_api_key_lands_in_a_record_a_log_or_a_report(

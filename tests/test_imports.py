@@ -122,9 +122,8 @@ def test_the_reading_finds_what_there_is():
     assert {"transferscope.training.fit", "hydra.utils"} <= imports("transferscope.training.request")
     assert "transferscope.data.domain" in reached("transferscope.training.run")
     assert "wandb" in imports("transferscope.tracking.place")  # inside a function
-    assert "transferscope.comparison.comparison" not in imports(
-        "transferscope.tracking.comparisons"
-    )  # for type checkers alone
+    # for type checkers alone
+    assert "transferscope.comparison.comparison" not in imports("transferscope.tracking.comparisons")
 
 
 def test_every_folder_has_its_place():

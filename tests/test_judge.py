@@ -22,9 +22,8 @@ from transferscope.statistics.verdict import (
 def pair(d, **more):
     d = np.asarray(d, float)
     never = np.zeros(len(d), bool)
-    return Pair(
-        d, never, never, more.pop("smallest", 100), unit=more.pop("unit", 0.1), **more
-    )  # scores that vary by tenths
+    # scores that vary by tenths
+    return Pair(d, never, never, more.pop("smallest", 100), unit=more.pop("unit", 0.1), **more)
 
 
 def differences(rng, seeds=5, n=2000, delta=0.0, sd_seed=0.0, sd_item=0.05, sd_rest=0.05):
@@ -64,9 +63,8 @@ def test_for_this_training_set_the_interval_is_the_t_over_items():
 def test_benjamini_hochberg_is_scipys():
     p = np.random.default_rng(3).random(20) ** 2
     assert benjamini_hochberg(p, 20) == pytest.approx(stats.false_discovery_control(p))
-    assert benjamini_hochberg([0.01, 0.02], 4) == pytest.approx(
-        [0.04, 0.04]
-    )  # two planned cells have no run: p = 1
+    # two planned cells have no run: p = 1
+    assert benjamini_hochberg([0.01, 0.02], 4) == pytest.approx([0.04, 0.04])
     assert len(benjamini_hochberg([], 3)) == 0
 
 
@@ -156,6 +154,5 @@ def test_training_that_has_not_finished_is_held_against_its_projected_rise_in_bo
         ]
         assert verdicts == [told, told, "undecided", "undecided"]
         other = "strategy_remaining" if sign > 0 else "baseline_remaining"
-        assert (
-            judge([pair(d, **{other: 0.5})], 0.01, 0.05, 1)[0].verdict == told
-        )  # the arm ahead may rise as it likes
+        # the arm ahead may rise as it likes
+        assert judge([pair(d, **{other: 0.5})], 0.01, 0.05, 1)[0].verdict == told

@@ -68,9 +68,8 @@ def test_what_was_run_tells_what_a_constant_answer_would_score(store: Path) -> N
         ("scratch", "full"),
         ("source_only", None),
     }
-    assert [cell.baseline_score for cell in cells] == pytest.approx(
-        [-2 / 3] * 2
-    )  # three classes of 50 items each
+    # three classes of 50 items each
+    assert [cell.baseline_score for cell in cells] == pytest.approx([-2 / 3] * 2)
 
 
 @pytest.mark.parametrize("threads", [2, 1])
@@ -104,7 +103,6 @@ def litter(store: Path) -> list[str]:
 
 
 # --- one run
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: pytest.CaptureFixture) -> None:
@@ -182,7 +180,6 @@ def test_the_kept_model_is_made_where_a_finished_run_has_none(store: Path) -> No
 
 
 # --- wrong requests
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -258,7 +255,6 @@ def test_another_schema_versions_record_is_not_written_over(
 
 
 # --- sweeps
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(
@@ -354,7 +350,6 @@ def test_joblib_gives_the_same_records(store: Path, tmp_path: Path) -> None:
 
 
 # --- interruption
-# ------------------------------------------------------------------------------------------------------------
 
 LONG = ["run", *SMALL, "strategy=dann", "backbone.hidden=[32]", "trainer.evaluations=5"]
 
@@ -428,7 +423,6 @@ def test_a_full_disk_leaves_no_half_record(store: Path) -> None:
 
 
 # --- the command
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_completion_goes_through_the_verb(
@@ -462,9 +456,8 @@ def test_what_a_constructor_refuses_is_one_line_and_no_record(
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "strategy.groups=9" in err
     assert record.run_folders(store) == [] and not (store / ".running").exists()  # told before anything began
-    assert (
-        run("-m", "strategy=last_groups,scratch", "+strategy.groups=9", store=store) == 2
-    )  # scratch takes no groups
+    # scratch takes no groups
+    assert run("-m", "strategy=last_groups,scratch", "+strategy.groups=9", store=store) == 2
     assert main(["run", "-m", *SMALL, "strategy=last_groups", "strategy.groups=1,9", f"store={store}"]) == 0
     assert (
         "not applicable (1): strategy.groups=9" in capsys.readouterr().err

@@ -299,9 +299,8 @@ def test_a_comparison_is_a_run_with_its_verdicts_evidence_and_report(store):
         >= {"verdict/negative": 1, "verdict/undecided": 1, "missing": 0, "failed": 0}.items()
     )
     assert "<p>the report</p>" in (run.folder / "files" / run.summary["report.path"]).read_text()
-    assert (
-        tracking.track_comparison(comparison, store, **written) == key
-    )  # the same verdicts are the same run
+    # the same verdicts are the same run
+    assert tracking.track_comparison(comparison, store, **written) == key
 
 
 def python(script: str, store: Path, **environment: str) -> subprocess.CompletedProcess:
@@ -374,12 +373,8 @@ def test_online_a_run_is_live_and_completed_at_its_end(store, server):
     done = python(ONLINE, store, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
     assert done.stdout == f"{job['fingerprint']}\n", done.stderr
     run = server.runs[job["fingerprint"]]
-    assert [row["step"] for row in run.history if ACCURACY in row] == [
-        0,
-        100,
-        200,
-        300,
-    ]  # the live rows are not written again
+    # the live rows are not written again
+    assert [row["step"] for row in run.history if ACCURACY in row] == [0, 100, 200, 300]
     assert [row[ACCURACY] for row in run.history[:2]] == [0.125, 0.25]
     assert (run.described["groupName"], run.described["jobType"], run.summary["status"]) == (
         "demo",

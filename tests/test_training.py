@@ -69,7 +69,6 @@ def bits(outcome: FitResult) -> tuple:
 
 
 # --- intervals and batches
-# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,7 +165,6 @@ def test_a_loss_that_stops_being_finite_ends_the_fit_and_keeps_what_came_before(
 
 
 # --- what is kept
-# ------------------------------------------------------------------------------------------------------------
 
 
 class Scripted(TargetOnly):
@@ -210,7 +208,6 @@ def test_nothing_is_kept_unless_asked_for(tmp_path):
 
 
 # --- ended early
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -272,7 +269,6 @@ def test_patience_counts_on_when_resumed(tmp_path):
 
 
 # --- augmented batches
-# -------------------------------------------------------------------------------------------------------
 
 
 class Looking(TargetOnly):
@@ -341,7 +337,6 @@ def test_an_augmented_fit_resumes_bit_identical(tmp_path, augmentation, last):
 
 
 # --- stopped and resumed
-# -----------------------------------------------------------------------------------------------------
 
 
 def lenet_strategy() -> TargetOnly:

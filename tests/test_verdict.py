@@ -46,9 +46,8 @@ def test_estimate_by_hand():
     assert effect.item_variance == pytest.approx((4.375 / 3 - 0.125) / 8)
     assert (effect.seeds, effect.items) == (2, 2)
     assert effect.item_df == pytest.approx(2.25**2 / 2.0625)
-    half = math.sqrt(
-        12.7062**2 * 0.015625 + stats.t.ppf(0.975, 2.25**2 / 2.0625) ** 2 / 6
-    )  # t with 1 degree of freedom
+    # t with 1 degree of freedom
+    half = math.sqrt(12.7062**2 * 0.015625 + stats.t.ppf(0.975, 2.25**2 / 2.0625) ** 2 / 6)
     assert effect.half(0.05) == pytest.approx(half, rel=1e-5)
     assert effect.interval(0.05) == pytest.approx((0.25 - half, 0.25 + half), rel=1e-5)
 
@@ -162,9 +161,8 @@ def test_minimum_detectable_effect_is_found_four_times_in_five():
 
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03], 3) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.01, 0.04, 0.03], 5) == pytest.approx(
-        [0.05, 0.12, 0.12]
-    )  # two planned cells have no run: p = 1
+    # two planned cells have no run: p = 1
+    assert holm([0.01, 0.04, 0.03], 5) == pytest.approx([0.05, 0.12, 0.12])
     assert holm([0.9, 0.8], 2) == pytest.approx([1.0, 1.0])
     assert len(holm([], 0)) == 0
 
@@ -252,10 +250,8 @@ def test_a_collapse_is_never_positive_or_equivalent(arm):
     rng = np.random.default_rng(31)
     for delta, verdict in ((0.3, "undecided"), (0.0, "undecided"), (-0.3, "negative")):
         d = differences(rng, n=20_000, delta=delta)
-        clean, collapsed = (
-            judge([pair(d)], 0.01, 0.05, 1)[0],
-            judge([pair(d, **{arm: [2]})], 0.01, 0.05, 1)[0],
-        )
+        clean = judge([pair(d)], 0.01, 0.05, 1)[0]
+        collapsed = judge([pair(d, **{arm: [2]})], 0.01, 0.05, 1)[0]
         assert clean.verdict != "undecided"
         assert collapsed.verdict == verdict
         assert not collapsed.no_harm

@@ -188,9 +188,8 @@ def test_lineage_leads_from_the_data_over_the_source_model_to_the_predictions(
         for place, found in ((makers, run.outputs), (users, run.inputs)):
             for name in named(found, "source_model"):
                 place.setdefault(name, []).append(record["seed"])
-    assert (
-        sorted(makers.values()) == sorted(users.values()) == [[0], [1]] and makers.keys() == users.keys()
-    )  # trained once, by the first
+    # trained once, by the first
+    assert sorted(makers.values()) == sorted(users.values()) == [[0], [1]] and makers.keys() == users.keys()
     for name in makers:
         (model,) = server.of("transferscope", name=name)
         file = f"{name.removeprefix('source_model-')}.safetensors"
@@ -308,9 +307,8 @@ def test_a_comparison_leaves_its_verdicts_made_of_the_predictions(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (
-        main(["compare", str(store / "wandb"), "--track"]) == 0
-    )  # a rebuilt store is gone afterwards: beside the default one
+    # a rebuilt store is gone afterwards: beside the default one
+    assert main(["compare", str(store / "wandb"), "--track"]) == 0
     (tracked,) = tmp_path.glob("runs/wandb/offline-run-*")
     with wandb_stub.serving() as server:
         sync(server, tmp_path / "runs")

@@ -64,7 +64,6 @@ def batch(with_labels: bool = False) -> Batch:
 
 
 # --- the equations' parts, in numpy
-# ------------------------------------------------------------------------------------------
 
 
 def weights_of(strategy: Strategy) -> Weights:

@@ -12,9 +12,8 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.shallow import Items, ShallowAdaptation
 from transferscope.strategies.source_classifier import SourceClassifier
 
-Shift = Callable[
-    [int, int, bool], tuple[np.ndarray, np.ndarray]
-]  # items, draw, is it the target → inputs [n, d], labels [n]
+# items, draw, is it the target → inputs [n, d], labels [n]
+Shift = Callable[[int, int, bool], tuple[np.ndarray, np.ndarray]]
 
 
 def labelled(inputs: np.ndarray, labels: np.ndarray, domain: int = 0) -> LabelledData:
@@ -46,11 +45,9 @@ def accuracy(make: type[ShallowAdaptation], shift: Shift, seeds: int = 3, **keys
     """On target items that were not there when it was fitted, the mean over draws."""
     hits = []
     for draw in range(seeds):
-        source, (target, _), (test, labels) = (
-            shift(150, 3 * draw, False),
-            shift(150, 3 * draw + 1, True),
-            shift(150, 3 * draw + 2, True),
-        )
+        source = shift(150, 3 * draw, False)
+        (target, _) = shift(150, 3 * draw + 1, True)
+        (test, labels) = shift(150, 3 * draw + 2, True)
         hits.append((predicted(fitted(make, source, target, **keys), test).argmax(1) == labels).mean())
     return float(np.mean(hits))
 

@@ -166,7 +166,6 @@ class Handler(BaseHTTPRequestHandler):
         return answer(variables.get("input", variables))
 
     # --- runs
-    # --------------------------------------------------------------------------------------------------------
 
     def on_ServerFeaturesQuery(self, _):
         return {"serverInfo": {"features": []}}
@@ -201,7 +200,6 @@ class Handler(BaseHTTPRequestHandler):
         return {"createRunFiles": {"runID": sent["run"], "uploadHeaders": [], "files": files}}
 
     # --- artifacts are sent
-    # -----------------------------------------------------------------------------------------------------
 
     def on_ArtifactType(self, sent):
         found = self.server.of(sent["project"], name=sent["name"].partition(":")[0])
@@ -259,7 +257,6 @@ class Handler(BaseHTTPRequestHandler):
         return {"useArtifact": {"artifact": {"id": sent["artifactID"]}}}
 
     # --- artifacts are asked for
-    # ------------------------------------------------------------------------------------------------
 
     def by_id(self, key: str) -> Artifact:
         return next(a for a in self.server.artifacts if a.id == key)

@@ -34,12 +34,8 @@ from transferscope.report import layout, ranking, words
 from transferscope.store.record import read_plans, write_atomically
 
 HERE = Path(__file__).parent
-BASELINES = (
-    "scratch",
-    "target_only",
-    "source_only",
-    "source_nearest_neighbour",
-)  # the last only where there is none of the others
+# the last only where there is none of the others
+BASELINES = ("scratch", "target_only", "source_only", "source_nearest_neighbour")
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,6 @@ class Table:
 
 
 # --- what the stores say
-# ---------------------------------------------------------------------------------------------------------
 
 
 def comparisons(stores: list[Path]) -> Iterator[tuple[str, Comparison]]:
@@ -223,7 +218,6 @@ def scores_of(experiment: str, comparison: Comparison) -> list[Foretold]:
 
 
 # --- the two files
-# ------------------------------------------------------------------------------------------------------------
 
 
 def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
@@ -234,9 +228,8 @@ def merged(path: Path, kind: type[Line], new: list[Line]) -> list[Line]:
             before = [kind(**row) for row in csv.DictReader(file)]
     order = {name: number for number, name in enumerate(yamls.names("experiment"))}
     seeds = {line.place: int(line.seeds) for line in before if isinstance(line, Shown)}
-    new = [
-        line for line in new if not isinstance(line, Shown) or int(line.seeds) >= seeds.get(line.place, 0)
-    ]  # no sweep half run
+    # no sweep half run
+    new = [line for line in new if not isinstance(line, Shown) or int(line.seeds) >= seeds.get(line.place, 0)]
     lines = {line.place: line for line in [*before, *new]}.values()
     return sorted(
         lines, key=lambda line: (order[line.experiment], BASELINES.index(line.baseline), line.place)
@@ -252,7 +245,6 @@ def write(path: Path, kind: type[Line], lines: list[Line]) -> None:
 
 
 # --- the page
-# ------------------------------------------------------------------------------------------------------------
 
 
 def tally(cells: list[Shown]) -> list[tuple[str, int]]:

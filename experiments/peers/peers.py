@@ -42,11 +42,8 @@ from transferscope.training.request import load_domain
 DOMAINS = ("dslr", "webcam", "amazon", "caltech10")
 CLASSIFIERS = {"nearest_neighbour": lambda: KNeighborsClassifier(1), "svm": lambda: SVC(kernel="linear")}
 COLUMNS = ("setting", "skada", "source", "target", "items", "ours", "theirs", "reference")
-COLUMNS += (
-    "ours_not_theirs",
-    "ours_not_reference",
-    "theirs_not_reference",
-)  # shares of the test items on which two predictions differ
+# shares of the test items on which two predictions differ
+COLUMNS += ("ours_not_theirs", "ours_not_reference", "theirs_not_reference")
 Mapped = tuple[np.ndarray, np.ndarray]  # the source's items, the target's
 
 
@@ -94,7 +91,6 @@ class Setting(NamedTuple):
 
 
 # --- the references, from the papers' equations
-# ------------------------------------------------------------------------------------
 
 
 def whitened_and_coloured(task: RunData) -> Mapped:
@@ -117,11 +113,9 @@ def transfer_components(kernel: Callable[[np.ndarray], np.ndarray]) -> Callable[
     eigenvectors of length 1."""
 
     def reference(task: RunData, dimensions: int = 100) -> Mapped:
-        k, n, size = (
-            kernel(np.concatenate([task.source, task.target])),
-            len(task.source),
-            len(task.source) + len(task.target),
-        )
+        k = kernel(np.concatenate([task.source, task.target]))
+        n = len(task.source)
+        size = len(task.source) + len(task.target)
         means = k @ np.r_[np.full(n, 1 / n), np.full(size - n, -1 / (size - n))]
         right = task.mu * np.outer(means, means) + np.eye(size)
         _, w = eigh(k @ (k - k.mean(0)), right, subset_by_index=(size - dimensions, size - 1))
@@ -168,7 +162,6 @@ def between_gaussians(task: RunData) -> Mapped:
 
 
 # --- the settings
-# ------------------------------------------------------------------------------------------------------------
 
 
 class WholePCA(skada.SubspaceAlignmentAdapter):
@@ -248,7 +241,6 @@ SETTINGS = (
 
 
 # --- predictions
-# ------------------------------------------------------------------------------------------------------------
 
 
 def scaled(domains: tuple[Domain, Domain], scaling: str) -> RunData:
@@ -335,9 +327,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "peers.csv")
     given = parser.parse_args()
     tasks = [tuple(task.split(":")) for task in given.task or ()] or list(itertools.permutations(DOMAINS, 2))
-    warnings.simplefilter(
-        "ignore"
-    )  # skada's defaults divide by zero on these features; the table says what comes of it
+    # skada's defaults divide by zero on these features; the table says what comes of it
+    warnings.simplefilter("ignore")
     domains = {
         name: load_domain("source", f"office_caltech_surf_{name}_whole", given.data_root)
         for name in {n for task in tasks for n in task}

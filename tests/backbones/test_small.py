@@ -42,9 +42,8 @@ def test_mlp_learns_the_scale_of_its_inputs():
 def test_mlp_bounds_what_a_rare_feature_can_do():
     network = MLP((2,), hidden=[8])
     for _ in range(100):
-        network(
-            torch.cat([torch.randn(16, 1), torch.zeros(16, 1)], dim=1)
-        )  # the second feature is constant in training
+        # the second feature is constant in training
+        network(torch.cat([torch.randn(16, 1), torch.zeros(16, 1)], dim=1))
     network.eval()
     with torch.no_grad():
         usual, rare = network(torch.tensor([[0.0, 0.0], [0.0, 3.0]]))

@@ -67,9 +67,8 @@ def test_gains_over_baselines_that_fail_in_some_of_their_runs():
     alike = bimodal.false_gains(bimodal.ALIKE, 0.45, 5, 2_000)
     assert alike.ok and alike.measured < 0.01 and alike.detail["promised"] == "yes"
     steady = {seeds: bimodal.false_gains(bimodal.STEADY, 0.7, seeds, 500) for seeds in (3, 5)}
-    assert (
-        steady[3].measured == 0 and steady[3].detail["told of these"] > 0.9
-    )  # which is why three runs are not enough
+    # which is why three runs are not enough
+    assert steady[3].measured == 0 and steady[3].detail["told of these"] > 0.9
     assert steady[5].measured == pytest.approx(0.7**5, abs=0.07) and steady[5].detail["promised"] == "no"
 
 

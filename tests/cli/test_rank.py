@@ -225,9 +225,8 @@ def test_pairs_are_those_of_the_stores_runs(
         and {one["seed"] for one in expected[0]} == {1}
         and len({one["items"]["source"] for one in expected[0]}) == 1
     )
-    assert all(
-        row["source_seconds"] == 0 for one in expected[0] for row in one["sources"]
-    )  # the runs had trained the models
+    # the runs had trained the models
+    assert all(row["source_seconds"] == 0 for one in expected[0] for row in one["sources"])
     assert sorted(one["kind"] for one in record.read_predictions(store)) == ["distances"] * 3 + ["scores"] * 6
     for one in compare(store).rankings:
         assert len(one.points) == 3 and all(

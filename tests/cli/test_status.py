@@ -93,9 +93,8 @@ def test_the_time_left_follows_the_pace_of_the_runs(store, capsys):
         main(["status", str(store), "--format", "json"])
     [small, _] = json.loads(capsys.readouterr().out)["sweeps"]
     assert small["counts"] == {"done": 1, "not_applicable": 1, "missing": 1, "running": 1}
-    assert (
-        65 < small["eta_seconds"] < 75
-    )  # 40 s for the missing one, 30 of 40 s for the one that has done a quarter of its steps
+    # 40 s for the missing one, 30 of 40 s for the one that has done a quarter of its steps
+    assert 65 < small["eta_seconds"] < 75
 
 
 def test_json_has_every_run_once(trained, capsys):

@@ -41,9 +41,8 @@ def test_target_ssl_is_self_training_from_the_same_start(tmp_path):
         "printed": ("target_ssl", "random", 10),
         "letters": ("target_ssl", "pretrained", 10),
     }
-    assert [row["source"] for row in comparison.missing] == [
-        "faxes"
-    ]  # the target's unlabelled items are others
+    # the target's unlabelled items are others
+    assert [row["source"] for row in comparison.missing] == ["faxes"]
     assert "the source helps" in comparison.to_table() and "negative transfer" not in comparison.to_table()
     assert {cell.strategy for cell in compare(tmp_path, protocol="both")} == {"dann", "target_ssl"}
 
@@ -114,11 +113,8 @@ def test_every_baseline_is_held_against_in_words(tmp_path, name):
         write_runs(
             tmp_path, "dann", 0.9 - noise / 2, label_budget=budget, consumed={"source_label_noise": noise}
         )
-    alone = {
-        "target_only": "scratch",
-        "target_only_long": "scratch",
-        "target_full": "scratch",
-    }  # random weights: the same thing
+    # random weights: the same thing
+    alone = {"target_only": "scratch", "target_only_long": "scratch", "target_full": "scratch"}
     if (strategy := alone.get(name, name)) in SEES:
         source = "printed" if name in baselines.SOURCE_ONLY else None
         write_runs(
@@ -131,7 +127,6 @@ def test_every_baseline_is_held_against_in_words(tmp_path, name):
 
 
 # --- A/A twins
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_twin_is_neither_row_nor_baseline_and_can_be_found(tmp_path):
@@ -154,7 +149,6 @@ def test_the_twin_of_another_arm_is_not_taken(tmp_path):
 
 
 # --- learning rates
-# ------------------------------------------------------------------------------------------------------------
 
 
 def at_rates(store, strategy, skills, **more):
@@ -226,7 +220,6 @@ def test_rates_are_those_of_one_cell(tmp_path):
 
 
 # --- what the two arms have alike
-# ----------------------------------------------------------------------------------------------------
 
 
 SHALLOW = {"classifier": "svm", "C": 1.0, "scaling": "source", "unit_length": "none"}

@@ -16,9 +16,8 @@ def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):
     same = {"item_effect": 0.0, "seed_effect": 0.02}
     for strategy, skill in {"scratch": 0.0, "fine_tuning": 2.0, "dann": 1.98, "joint": 0.6}.items():
         write_runs(tmp_path, strategy, skill, **same)
-    write_runs(
-        tmp_path, "fine_tuning", 2.2, consumed={"source_label_noise": 1.0}, **same
-    )  # a control is no candidate
+    # a control is no candidate
+    write_runs(tmp_path, "fine_tuning", 2.2, consumed={"source_label_noise": 1.0}, **same)
     comparison = compare(tmp_path)
     (best,) = comparison.best
     assert {cell.strategy for cell in best.cells} == {"fine_tuning", "dann"} and best.among == 3

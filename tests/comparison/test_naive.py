@@ -33,19 +33,13 @@ def mean_score(counts, metric, labels=LABELS, **more):
         ([1, 1, 1], "accuracy", 1 / 3),
         ([5, 3, 2], "balanced_accuracy", 1 / 3),  # recalls of 1, 0, 0
         ([1, 1, 1], "balanced_accuracy", 1 / 3),
-        (
-            [5, 3, 2],
-            "macro_f1",
-            2 * (1 / 2) / (1 / 2 + 1) / 3,
-        ),  # F1 of the class told, none of the two others
+        # F1 of the class told, none of the two others
+        ([5, 3, 2], "macro_f1", 2 * (1 / 2) / (1 / 2 + 1) / 3),
         ([5, 3, 5], "macro_f1", (2 * (1 / 2) / (1 / 2 + 1) + 2 * (1 / 6) / (1 / 6 + 1)) / 2 / 3),
         ([5, 3, 2], "auroc", 1 / 2),
         ([5, 3, 2], "nll", (3 * np.log(0.5) + 2 * np.log(0.3) + np.log(0.2)) / 6),
-        (
-            [8, 2, 0],
-            "nll",
-            (3 * np.log(0.8) + 2 * np.log(0.2) + np.log(1e-3)) / 6,
-        ),  # a class never seen: clipped as any run's
+        # a class never seen: clipped as any run's
+        ([8, 2, 0], "nll", (3 * np.log(0.8) + 2 * np.log(0.2) + np.log(1e-3)) / 6),
         (
             [5, 3, 2],
             "brier",
@@ -60,9 +54,8 @@ def test_the_score_is_the_one_computed_by_hand(counts, metric, expected):
 def test_each_item_has_its_own_score():
     assert naive.item_scores([[4, 4, 2]], ONE_FOLD, LABELS, "accuracy").tolist() == [0.5] * 5 + [0.0]
     influence = naive.item_scores([[5, 3, 2]], ONE_FOLD, LABELS, "macro_f1")
-    assert (
-        influence[0] > influence[3] == influence[5]
-    )  # one more item of the class told raises its F1, any other lowers it
+    # one more item of the class told raises its F1, any other lowers it
+    assert influence[0] > influence[3] == influence[5]
     assert np.ptp(naive.item_scores([[5, 3, 2]], ONE_FOLD, LABELS, "balanced_accuracy")) == pytest.approx(0)
 
 
@@ -72,9 +65,8 @@ def test_a_class_told_that_has_no_test_item_scores_nothing():
     assert (
         mean_score([1, 1, 8], "macro_f1", labels) == mean_score([1, 1, 8], "balanced_accuracy", labels) == 0
     )
-    assert mean_score([8, 1, 8], "macro_f1", labels) == pytest.approx(
-        (2 / 3 / 2 + 0) / 2
-    )  # F1 2/3 of two classes, in one of two ties
+    # F1 2/3 of two classes, in one of two ties
+    assert mean_score([8, 1, 8], "macro_f1", labels) == pytest.approx((2 / 3 / 2 + 0) / 2)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "balanced_accuracy", "nll", "brier"])
@@ -98,9 +90,8 @@ def test_every_fold_has_its_own_answer():
     nll = naive.item_scores([[2, 1, 1], [1, 2, 1]], fold, LABELS, "nll")
     assert nll == pytest.approx(np.log([0.5, 0.5, 0.5, 0.5, 0.5, 0.25]))
     tied = naive.item_scores([[1, 1, 1], [1, 1, 1]], fold, LABELS, "macro_f1")
-    assert tied == pytest.approx(
-        naive.item_scores([[1, 1, 1]], ONE_FOLD, LABELS, "macro_f1")
-    )  # ties are broken alike in all folds
+    # ties are broken alike in all folds
+    assert tied == pytest.approx(naive.item_scores([[1, 1, 1]], ONE_FOLD, LABELS, "macro_f1"))
     mixed = naive.item_scores([[1, 1, 0], [2, 1, 1]], fold, LABELS, "accuracy")
     assert mixed.tolist() == [0.5, 0.5, 0.5, 0, 0, 0]
     assert naive.item_scores([[1, 1, 0], [1, 1, 1]], fold, LABELS, "accuracy") == pytest.approx(
@@ -109,7 +100,6 @@ def test_every_fold_has_its_own_answer():
 
 
 # --- the labels it learns from
-# -----------------------------------------------------------------------------------------------------
 
 CLASSES = np.array(["cat", "dog", "cow"])
 EVERY = {"target_labels", "source_labels", "source_inputs"}
@@ -163,7 +153,6 @@ def test_counts_beyond_any_number_are_shares_all_the_same():
 
 
 # --- the command
-# ------------------------------------------------------------------------------------------------------------
 
 
 def even(of=50):
@@ -229,9 +218,8 @@ def test_with_all_labels_or_none_the_record_tells_the_shares_and_the_test_labels
     shares = np.array(list(uneven.values())) / 190
     for cells in zip(*by_metric.values(), strict=True):
         nll, brier, right = (cell.baseline_score for cell in cells)
-        assert nll == pytest.approx(
-            np.log(shares).mean()
-        )  # the fixture's test items are evenly spread over the classes
+        # the fixture's test items are evenly spread over the classes
+        assert nll == pytest.approx(np.log(shares).mean())
         assert brier == pytest.approx(-(1 - 2 * shares.mean() + (shares**2).sum()))
         assert right == pytest.approx(0.1)
 

@@ -61,9 +61,8 @@ def test_thirds_are_of_the_learning_rate():
         pytest.approx(0.6),
         pytest.approx(0.48),
     )
-    stopped = rise_of(
-        [Curve(curve[:5], np.linspace(0, 1, 11)[:5], "cosine") for curve in curves]
-    )  # at 0.4, where the rate is still high
+    # at 0.4, where the rate is still high
+    stopped = rise_of([Curve(curve[:5], np.linspace(0, 1, 11)[:5], "cosine") for curve in curves])
     assert stopped.share == pytest.approx(0.5) and stopped.mean == pytest.approx(0.16)
 
 
@@ -99,16 +98,14 @@ def test_chance_constant_curves_and_runs_of_unequal_length():
     )
     equal = rise([[0.1, 0.2, 0.3, 0.4]] * 2)
     assert equal.is_rising and equal.upper == pytest.approx(equal.mean) and equal.mean == pytest.approx(0.1)
-    assert equal.remaining == pytest.approx(
-        0.6
-    )  # as steep as before would be nine more thirds, but 1 is the end
+    # as steep as before would be nine more thirds, but 1 is the end
+    assert equal.remaining == pytest.approx(0.6)
     assert rise([[-9, -6, -3, -2]] * 2, best=0.0).remaining == pytest.approx(0.5)
     stopped_early = rise([[0, 0.5, 0.6, 0.64], [0, 0.3, 0.4, 0.5, 0.56, 0.6, 0.62]])
     assert stopped_early.mean == pytest.approx((0.04 + 0.06) / 2) and stopped_early.evaluations == 4
 
 
 # --- through compare
-# ------------------------------------------------------------------------------------------------------------
 
 
 def one(store, **options):

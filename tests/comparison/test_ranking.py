@@ -109,13 +109,8 @@ def comparison(store) -> Comparison:
 def test_each_score_is_ranked_in_the_direction_it_expects(comparison):
     (found,) = comparison.rankings
     scores = {score.name: score for score in found.scores}
-    assert scores.keys() == {
-        "inputs/good",
-        "inputs/bad",
-        "inputs/noise",
-        "scores/knows",
-        "scores/same",
-    }  # not those of another budget
+    # not those of another budget
+    assert scores.keys() == {"inputs/good", "inputs/bad", "inputs/noise", "scores/knows", "scores/same"}
     assert (scores["inputs/good"].tau, scores["inputs/bad"].tau, scores["scores/knows"].tau) == pytest.approx(
         (1, -1, 1)
     )
@@ -160,9 +155,8 @@ def test_what_no_number_of_domains_could_decide_is_said_to_be_too_few(store):
         and "120 ways" in found.conclusion
         and "below 0.033" in found.conclusion
     )
-    assert {score.name: score.tau for score in found.scores}["inputs/good"] == pytest.approx(
-        1
-    )  # printed all the same
+    # printed all the same
+    assert {score.name: score.tau for score in found.scores}["inputs/good"] == pytest.approx(1)
 
 
 def test_auroc_wants_five_negative_and_five_other_pairs(comparison):

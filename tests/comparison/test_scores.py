@@ -49,9 +49,8 @@ def test_selection_is_applied_to_the_records(tmp_path):
     assert (
         "oracle: chosen on test labels" in oracle.flags and "oracle: chosen on test labels" not in last.flags
     )
-    assert (
-        0 < last.regret["strategy"] < oracle.strategy_score - last.strategy_score
-    )  # which chooses and scores on the same items
+    # which chooses and scores on the same items
+    assert 0 < last.regret["strategy"] < oracle.strategy_score - last.strategy_score
     with pytest.raises(
         RequestError, match="source_val: some arms see nothing to choose by; source_val,last judges these"
     ):
@@ -111,7 +110,6 @@ def test_metrics_by_hand():
 
 
 # --- damaged stores
-# ----------------------------------------------------------------------------------------------------
 
 
 def set_schema(folder):

@@ -36,9 +36,8 @@ def archive(root: Path, lines: dict[tuple[str, str], list[str]]) -> Path:
 
 def test_columns_are_the_words_in_the_most_reviews_of_all_domains(tmp_path: Path) -> None:
     archive(tmp_path, LINES)
-    domain = amazon_reviews.load(
-        "x", str(tmp_path), "books", words=4
-    )  # bad 6, good 5, book 3, a_book 2, film 2
+    # bad 6, good 5, book 3, a_book 2, film 2
+    domain = amazon_reviews.load("x", str(tmp_path), "books", words=4)
     assert (
         domain.inputs.tolist() == [[2, 0, 1, 1], [2, 0, 1, 1], [1, 0, 0, 0], [0, 1, 3, 0]]
         and domain.inputs.dtype == torch.float32
@@ -50,9 +49,8 @@ def test_columns_are_the_words_in_the_most_reviews_of_all_domains(tmp_path: Path
 
 def test_a_review_that_is_there_twice_is_one_group(tmp_path: Path) -> None:
     archive(tmp_path, LINES)
-    domain = amazon_reviews.load(
-        "x", str(tmp_path), "books", words=1
-    )  # all of its words count, not only those of the vocabulary
+    # all of its words count, not only those of the vocabulary
+    domain = amazon_reviews.load("x", str(tmp_path), "books", words=1)
     assert domain.groups.tolist() == ["negative-0000", "negative-0000", "negative-0002", "positive-0000"]
 
 

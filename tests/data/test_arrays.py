@@ -130,9 +130,8 @@ def test_the_fourth_moon_is_the_target_turned_by_45_degrees(data_root: Path) -> 
         arrays.load_csv(f, str(data_root / "nt_moons" / f"{f}.csv")) for f in ("moon0", "moon3_45")
     )
     cosine = np.sqrt(0.5)
-    rotation = torch.tensor(
-        [[cosine, cosine], [-cosine, cosine]], dtype=torch.float32
-    )  # of row vectors, counter-clockwise
+    # of row vectors, counter-clockwise
+    rotation = torch.tensor([[cosine, cosine], [-cosine, cosine]], dtype=torch.float32)
     assert torch.allclose(target.inputs @ rotation, turned.inputs, atol=1e-5)
     assert (target.labels == turned.labels).all()
 

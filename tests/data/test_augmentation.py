@@ -71,7 +71,6 @@ def test_type_and_shape_stay_and_no_value_is_made_up(side, width):
 
 
 # --- by kornia
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("augmentation", BY_KORNIA)

@@ -88,16 +88,14 @@ def test_a_column_that_nearly_tells_the_label_is_found():
     sides = ["train"] * 40 + ["test"] * 40  # that put the same patients on both
     patients = domain("hospital", inputs, split=sides, groups=[f"patient{k % 8}" for k in range(80)])
     assert copies.leaking_columns(patients, 0, None) == ["group"]
-    assert (
-        copies.leaking_columns(replace(patients, split=np.full(80, "")), 0, None) == []
-    )  # a split of ours keeps groups together
+    # a split of ours keeps groups together
+    assert copies.leaking_columns(replace(patients, split=np.full(80, "")), 0, None) == []
     one_class = replace(
         domain("hospital", inputs, metadata={"ward": columns["ward"]}),
         labels=torch.zeros(80, dtype=torch.int64),
     )
-    assert (
-        copies.leaking_columns(one_class, 0, None) == []
-    )  # where one class is nearly all, every column tells it
+    # where one class is nearly all, every column tells it
+    assert copies.leaking_columns(one_class, 0, None) == []
 
 
 @pytest.fixture

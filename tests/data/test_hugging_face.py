@@ -21,9 +21,8 @@ def pictures(tmp_path: Path) -> Path:
         part, kind = ("train", "train", "test", "spare")[number // 2], ("cat", "dog")[number % 2]
         file = tmp_path / "folders" / kind / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        depth = (
-            {"dtype": np.uint16, "high": 4096} if number == 0 else {"dtype": np.uint8, "high": 256}
-        )  # one picture of 12 bits
+        # one picture of 12 bits
+        depth = {"dtype": np.uint16, "high": 4096} if number == 0 else {"dtype": np.uint8, "high": 256}
         Image.fromarray(draw.integers(0, size=(6, 5 + number), **depth)).save(file)
         rows[part].append({"scan": str(file), "label": number % 2, "who": f"p{number // 4}"})
     features = datasets.Features(

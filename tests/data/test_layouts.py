@@ -36,10 +36,8 @@ def load(root: Path, **options) -> Domain:
         (("seg_train", "seg_test"), UNDERSTOOD),
         (("seg_train/seg_train", "seg_test/seg_test"), UNDERSTOOD),
         (("train-images", "test-images"), UNDERSTOOD),
-        (
-            ("train", "val"),
-            REFUSED,
-        ),  # which of the two are chosen by and which tested on is not for us to say
+        # which of the two are chosen by and which tested on is not for us to say
+        (("train", "val"), REFUSED),
         (("train", "Valid"), REFUSED),
         (("train", "validation"), REFUSED),
         (("train", "dev"), REFUSED),

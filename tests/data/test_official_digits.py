@@ -44,10 +44,8 @@ def test_usps_is_what_torchvision_reads(data_root: Path) -> None:
 
 
 def test_usps_as_some_benchmarks_have_it(data_root: Path) -> None:
-    whole, domain = (
-        usps.load("usps", str(data_root)),
-        usps.load("usps", str(data_root), pad=6, parts="train", test_fraction=0.2),
-    )
+    whole = usps.load("usps", str(data_root))
+    domain = usps.load("usps", str(data_root), pad=6, parts="train", test_fraction=0.2)
     assert domain.inputs.shape == (7291, 1, 28, 28) and set(domain.split) == {""}
     assert (
         torch.equal(domain.inputs[:, :, 6:-6, 6:-6], whole.inputs[whole.split == "train"])

@@ -143,9 +143,8 @@ def test_so_are_augmentation_several_sources_stored_features_and_the_way_back(do
         "reverse_validation=true",
     ]
     whole = bits(domains(2**28), *words)
-    assert (
-        len(whole[3]) == 4 and len(whole[4]) == 18
-    )  # three evaluations' features and the way back; every test item's small picture
+    # three evaluations' features and the way back; every test item's small picture
+    assert len(whole[3]) == 4 and len(whole[4]) == 18
     assert bits(domains(0), *words) == whole and bits(domains(0, "far"), *words) == whole
 
 
@@ -275,9 +274,8 @@ def test_a_process_killed_while_it_decodes_leaves_no_file(folders, domains, cach
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(folders, domains, cache):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (5000, before[1])
-    )  # the same error from the same call, of another number
+    # the same error from the same call, of another number
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
     try:
         with pytest.raises(
             RequestError,

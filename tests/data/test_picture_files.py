@@ -56,9 +56,8 @@ def test_hidden_and_service_folders_never_count(name: str, root: Path, capsys) -
     for place in ("", "cat", "cat/deep", "dog/new"):
         picture(root / place / name / "objects" / "1.png")
     assert both(root) == OWN
-    assert capsys.readouterr().err.splitlines() == [
-        f"{root}: 4 files left out: 4 hidden"
-    ]  # the second reader has the same to say
+    # the second reader has the same to say
+    assert capsys.readouterr().err.splitlines() == [f"{root}: 4 files left out: 4 hidden"]
 
 
 def test_one_line_says_what_was_left_out(root: Path, capsys) -> None:

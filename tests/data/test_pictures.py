@@ -243,9 +243,8 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch) -> 
 
 def test_office_caltech_is_the_same_packed_and_unpacked(data_root: Path, tmp_path: Path) -> None:
     packed = office_caltech.load("dslr", str(data_root), "dslr", size=16)
-    assert (
-        office_caltech.load("dslr", str(data_root), "dslr", size=16).digest == packed.digest
-    )  # now from what was kept
+    # now from what was kept
+    assert office_caltech.load("dslr", str(data_root), "dslr", size=16).digest == packed.digest
     assert packed.inputs.shape == (157, 3, 16, 16)
     assert packed.labels.bincount().tolist() == [12, 21, 12, 13, 10, 24, 22, 12, 8, 23]
     with tarfile.open(data_root / office_caltech.ARCHIVE) as archive:

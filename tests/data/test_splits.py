@@ -38,7 +38,6 @@ def numbers(inputs: torch.Tensor) -> set[int]:
 
 
 # --- label budgets
-# -----------------------------------------------------------------------------------------------------------
 
 
 def test_budgets_are_nested_for_training_and_for_validation():
@@ -109,7 +108,6 @@ def test_a_class_without_labelled_training_items_is_named():
 
 
 # --- train and test
-# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.5, 0.75])
@@ -140,9 +138,8 @@ def test_official_splits_are_kept_and_unlabelled_items_are_never_tested_on():
     assert set(np.flatnonzero(toy.split == "train")) <= set(train)
     assert set(np.flatnonzero((toy.split == "test") & (toy.labels.numpy() >= 0))) <= set(test)
     assert set(np.flatnonzero(toy.labels == -1)) <= set(train)
-    assert (
-        np.isin(np.flatnonzero(toy.split == ""), test).sum() == 3 * 15
-    )  # half of the 30 open labelled items of each class
+    # half of the 30 open labelled items of each class
+    assert np.isin(np.flatnonzero(toy.split == ""), test).sum() == 3 * 15
 
 
 def test_items_of_one_group_stay_together():
@@ -163,7 +160,6 @@ def test_a_target_with_nothing_to_test_on_is_refused():
 
 
 # --- pools
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_unlabelled_pool_has_the_test_inputs_only_under_the_transductive_protocol():
@@ -177,9 +173,8 @@ def test_validation_and_test_items_are_not_trained_on_with_their_labels():
     task = splits.prepare(domain(), (domain("other"),), EVERYTHING, 10, 0, 0)
     held = [numbers(task.evaluated[f"toy/{part}"].inputs) for part in ("val", "test")]
     assert len(held[0]) == 6 and numbers(task.pools.target.inputs).isdisjoint(held[0] | held[1])
-    assert torch.equal(
-        task.pools.target.inputs[:, 1].long(), task.pools.target.labels
-    )  # each item comes with its own label
+    # each item comes with its own label
+    assert torch.equal(task.pools.target.inputs[:, 1].long(), task.pools.target.labels)
     assert numbers(task.pools.source.inputs).isdisjoint(numbers(task.evaluated["other/val"].inputs))
     assert task.samples == {"source": 81, "target_labelled": 24, "target_val": 6, "target_unlabelled": 90}
 
@@ -229,7 +224,6 @@ def test_inputs_of_another_shape_are_refused():
 
 
 # --- source label noise
-# ------------------------------------------------------------------------------------------------------
 
 
 def noisy(share: float, seed: int = 0) -> splits.LabelledData:
@@ -249,9 +243,8 @@ def test_noise_keeps_items_and_class_sizes_and_moves_the_share_of_labels(share):
         source.labels.bincount(), clean.labels.bincount()
     )
     moved = (source.labels != clean.labels).float().mean()
-    assert moved == pytest.approx(
-        share * 2 / 3, abs=0.05
-    )  # of three equal classes a third of the permuted labels stay what they were
+    # of three equal classes a third of the permuted labels stay what they were
+    assert moved == pytest.approx(share * 2 / 3, abs=0.05)
 
 
 def test_noise_is_another_for_each_seed_and_the_same_for_one():
@@ -260,7 +253,6 @@ def test_noise_is_another_for_each_seed_and_the_same_for_one():
 
 
 # --- folds
-# ------------------------------------------------------------------------------------------------------------
 
 
 def in_folds(toy: Domain, of: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:

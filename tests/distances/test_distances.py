@@ -46,7 +46,6 @@ def sample(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0
 
 
 # --- all distances
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_public_functions_of_the_folder_are_what_is_available() -> None:
@@ -124,10 +123,8 @@ def test_a_value_that_is_not_finite_comes_out_as_such(name: str) -> None:
 
 @pytest.mark.parametrize("name", OF_FEATURES)
 def test_constant_features_are_no_distance(name: str) -> None:
-    constant, other = (
-        torch.full((8, 3), 2.0, dtype=torch.float64),
-        torch.full((5, 3), 2.0, dtype=torch.float64),
-    )
+    constant = torch.full((8, 3), 2.0, dtype=torch.float64)
+    other = torch.full((5, 3), 2.0, dtype=torch.float64)
     assert float(call(name, constant, other)) == pytest.approx(0, abs=1e-12)
     if name in LOSSES:
         call(name, constant.requires_grad_(), other).backward()
@@ -147,7 +144,6 @@ def test_what_cannot_be_compared_is_refused_with_the_shapes(name: str, target: T
 
 
 # --- each against another route
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unbiased", [False, True])
@@ -198,10 +194,8 @@ def test_coral_is_the_distance_of_numpys_covariances(d: int) -> None:
 
 @pytest.mark.parametrize("d", [1, 4, 25])
 def test_frechet_is_the_formula_with_scipys_matrix_root(d: int) -> None:
-    source, target = (
-        sample(60, d),
-        sample(50, d, seed=1, scale=2.0, shift=1.0) @ (torch.eye(d).double() + 0.3),
-    )
+    source = sample(60, d)
+    target = sample(50, d, seed=1, scale=2.0, shift=1.0) @ (torch.eye(d).double() + 0.3)
     a, b = (np.atleast_2d(np.cov(x.numpy().T)) for x in (source, target))
     expected = ((source.mean(0) - target.mean(0)) ** 2).sum() + np.trace(
         a + b - 2 * scipy.linalg.sqrtm(a @ b).real
@@ -280,8 +274,7 @@ def test_label_shift_against_shares_by_hand() -> None:
     assert float(label_kl(source, source)) == 0
     assert float(label_total_variation(torch.tensor([0, 1]), torch.tensor([2, 3]))) == 1
     assert float(label_kl(torch.tensor([0, 1]), torch.tensor([1, 2]))) == math.inf
-    assert math.isfinite(
-        label_kl(torch.tensor([0, 1, 2]), torch.tensor([1]))
-    )  # a class the target lacks is no obstacle
+    # a class the target lacks is no obstacle
+    assert math.isfinite(label_kl(torch.tensor([0, 1, 2]), torch.tensor([1])))
     with pytest.raises(RequestError, match="target_labels"):
         label_kl(source, torch.tensor([-1, 0]))

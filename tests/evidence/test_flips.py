@@ -91,10 +91,8 @@ def test_lost_is_the_mean_over_pairs_of_different_seeds():
 def test_what_two_arms_that_are_right_as_often_lose_is_told_as_seldom_as_promised():
     rng, expected = np.random.default_rng(1), np.zeros(2)
     for _ in range(200):
-        easy, subset = (
-            rng.normal(1, 1.2, 200),
-            rng.normal(0, 1, (5, 200)),
-        )  # a seed's labels are those of both arms
+        # a seed's labels are those of both arms
+        easy, subset = (rng.normal(1, 1.2, 200), rng.normal(0, 1, (5, 200)))
         s, b = (easy + subset + rng.normal(0, 0.3, (5, 1)) + rng.normal(0, 1, (5, 200)) > 0 for _ in range(2))
         expected += [
             lost(s * 1.0, b * 1.0, None, 0.05).ci[0] > 0,

@@ -47,14 +47,10 @@ def test_measures_by_hand(tmp_path):
     assert measured.jumpstart.delta == pytest.approx(0.3) and measured.early.delta == pytest.approx(0.3)
     assert measured.asymptote.delta == pytest.approx(0.11) and measured.first == 100 and measured.last == 300
     assert measured.area.delta == pytest.approx((0.3 + 0.25 + 0.155) / 3)
-    assert measured.asymptote.ci == pytest.approx(
-        (0.11 - 0.02484, 0.11 + 0.02484), abs=1e-4
-    )  # t(2) 4.303 × 0.01 / √3
-    assert (measured.steps.strategy, measured.steps.baseline, measured.steps.saved.delta) == (
-        400,
-        300,
-        -100,
-    )  # 100 and 300 of the source
+    # t(2) 4.303 × 0.01 / √3
+    assert measured.asymptote.ci == pytest.approx((0.11 - 0.02484, 0.11 + 0.02484), abs=1e-4)
+    # 100 and 300 of the source
+    assert (measured.steps.strategy, measured.steps.baseline, measured.steps.saved.delta) == (400, 300, -100)
     assert measured.seconds.strategy == 6.0
 
 

@@ -56,9 +56,8 @@ def test_where_the_naive_predictor_stands_in_classes_are_held_against_it_too(tmp
     assert cell.evidence.held_against is cell.evidence.naive_scores
     found = parts.judge_parts([cell], 0.05, PredictionReader())[0].classes
     right = np.mean([run.right for run in PredictionReader().arm(cell, cell.evidence.strategy_runs)], axis=0)
-    by_class = [
-        right[cell.evidence.labels == k].mean() - 0.1 for k in range(10)
-    ]  # of ten tied classes one in ten is named
+    # of ten tied classes one in ten is named
+    by_class = [right[cell.evidence.labels == k].mean() - 0.1 for k in range(10)]
     assert [part.delta for part in found] == pytest.approx(by_class)
 
 

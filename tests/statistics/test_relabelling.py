@@ -52,10 +52,8 @@ def test_names_are_exchanged_where_the_pairs_allow_it(pairs, ways):
 def test_tau_and_p_are_those_of_trying_every_naming():
     draws = np.random.default_rng(0)
     pairs = square(4)
-    values, deltas = (
-        draws.integers(0, 5, (3, 12)).astype(float),
-        draws.integers(0, 5, 12).astype(float),
-    )  # with ties
+    # with ties
+    values, deltas = (draws.integers(0, 5, (3, 12)).astype(float), draws.integers(0, 5, 12).astype(float))
     tau, p, ways = permutation_tau(values, deltas, pairs)
     place = {pair: k for k, pair in enumerate(pairs)}
     for value, found, chance in zip(values, tau, p, strict=True):

@@ -14,9 +14,8 @@ def test_what_all_seeds_ahead_do_not_exclude(seeds, rate):
 
 def test_a_seed_that_lies_behind_or_at_zero_is_not_ahead():
     found = agreement(np.array([0.02, 0.03, 0.0, 0.02, -0.01]))
-    assert found.ahead == 3 and found.failure_rate == pytest.approx(
-        0.811, abs=1e-3
-    )  # of 2 in 5, one-sided Clopper-Pearson
+    # of 2 in 5, one-sided Clopper-Pearson
+    assert found.ahead == 3 and found.failure_rate == pytest.approx(0.811, abs=1e-3)
     assert agreement(np.zeros(4)).failure_rate == 1.0
 
 

@@ -25,11 +25,9 @@ def noisy(
 ) -> Pair:
     """Of exactly this Δ and these spreads."""
     rng = np.random.default_rng(draw)
-    row, column, rest = (
-        rng.normal(size=(seeds, 1)),
-        rng.normal(size=(1, items)),
-        0.1 * rng.normal(size=(seeds, items)),
-    )
+    row = rng.normal(size=(seeds, 1))
+    column = rng.normal(size=(1, items))
+    rest = 0.1 * rng.normal(size=(seeds, items))
     rest -= rest.mean(axis=0) + rest.mean(axis=1, keepdims=True) - rest.mean()
     spread = seed_sd * (row - row.mean()) / row.std(ddof=1) + item_sd * (column - column.mean()) / column.std(
         ddof=1
@@ -43,7 +41,6 @@ def one(pair: Pair, number: int = 1, undecided: int = 1, family: int = 1, design
 
 
 # --- one look
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_decision_is_made_at_the_level_of_one_look_over_those_undecided() -> None:
@@ -59,9 +56,8 @@ def test_a_decision_is_made_at_the_level_of_one_look_over_those_undecided() -> N
 def test_the_interval_holds_for_all_looks_and_the_whole_family() -> None:
     far = one(noisy(0.3), family=12)
     assert far.ci_simultaneous == pytest.approx(noisy(0.3).effect().interval(0.05 / 3 / 12))
-    near = one(
-        noisy(-0.03), undecided=1, family=30
-    )  # decided by a late step: the interval is cut where the decision ends it
+    # decided by a late step: the interval is cut where the decision ends it
+    near = one(noisy(-0.03), undecided=1, family=30)
     assert near.verdict == "negative" and near.ci_simultaneous[1] == 0.0
 
 
@@ -139,7 +135,6 @@ def test_a_family_may_have_no_open_cell_left() -> None:
 
 
 # --- error rates
-# ------------------------------------------------------------------------------------------------------------
 
 
 def families(

@@ -25,11 +25,9 @@ def test_over_seeds_it_is_fiellers_interval():
     found = share_of_way(gain, way, estimate_over_seeds, 0.05)
     x, y = gain.mean(1), way.mean(1)
     t2, (s, seeds) = stats.t.ppf(0.975, 4) ** 2, (np.cov(x, y), 5)
-    a, b, c = (
-        y.mean() ** 2 - t2 * s[1, 1] / seeds,
-        x.mean() * y.mean() - t2 * s[0, 1] / seeds,
-        x.mean() ** 2 - t2 * s[0, 0] / seeds,
-    )
+    a = y.mean() ** 2 - t2 * s[1, 1] / seeds
+    b = x.mean() * y.mean() - t2 * s[0, 1] / seeds
+    c = x.mean() ** 2 - t2 * s[0, 0] / seeds
     roots = [(b + sign * np.sqrt(b**2 - a * c)) / a for sign in (-1, 1)]
     assert found.value == pytest.approx(x.mean() / y.mean()) and found.ci == pytest.approx(roots, abs=1e-4)
 

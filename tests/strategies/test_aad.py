@@ -45,10 +45,8 @@ def by_hand(
 )
 @pytest.mark.parametrize("with_labels", [False, True])
 def test_terms_and_gradients_equal_those_computed_by_hand(with_labels, steps_done, decay, weight):
-    strategy, items = (
-        tiny.ready(AaD(tiny.network(), neighbours=2, decay=decay), steps_done),
-        tiny.batch(with_labels),
-    )
+    strategy = tiny.ready(AaD(tiny.network(), neighbours=2, decay=decay), steps_done)
+    items = tiny.batch(with_labels)
     pool = drawn_pool(items).double()
     strategy.begin_interval(Pools(unlabelled=pool))
     before = tiny.weights_of(strategy)

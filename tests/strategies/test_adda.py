@@ -45,9 +45,8 @@ def test_the_updates_are_those_of_the_paper(with_labels):
         domain(weights), rel=1e-9
     )
     strategy.backward(terms)
-    tiny.assert_gradients(
-        strategy, lambda name, w: domain(w)["domain"]
-    )  # the encoders get none of it: by hand they stay as they were
+    # the encoders get none of it: by hand they stay as they were
+    tiny.assert_gradients(strategy, lambda name, w: domain(w)["domain"])
     for parameter in strategy.discriminator.parameters():
         parameter.data += 0.1
     weights = tiny.weights_of(strategy)

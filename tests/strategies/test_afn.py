@@ -23,9 +23,8 @@ def test_every_norm_is_pulled_a_step_above_what_it_is(with_labels):
 
     terms = strategy.losses(items)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected(start), rel=1e-9)
-    assert terms["norm"].item() == pytest.approx(
-        0.5 * 2 * 3.0**2
-    )  # a mean for each domain, added as in the authors' code
+    # a mean for each domain, added as in the authors' code
+    assert terms["norm"].item() == pytest.approx(0.5 * 2 * 3.0**2)
     strategy.backward(terms)
     tiny.assert_gradients(strategy, lambda name, weights: sum(expected(weights).values()))
 

@@ -15,9 +15,8 @@ from transferscope.training import consumption, request
 from transferscope.training.checks import strategy_class
 from transferscope.training.fit import FitSettings, fit
 
-PRETRAINED = (
-    "backbone.weights=pretrained"  # of which this backbone has none: they are asked for and not loaded
-)
+# of which this backbone has none: they are asked for and not loaded
+PRETRAINED = "backbone.weights=pretrained"
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])

@@ -22,10 +22,8 @@ class Slope(Strategy):
 
     def __init__(self):
         super().__init__(Classifier(MLP((1,), hidden=[1]), classes=2))
-        self.usual, self.slow = (
-            nn.Parameter(torch.zeros((), dtype=torch.float64)),
-            nn.Parameter(torch.zeros((), dtype=torch.float64)),
-        )
+        self.usual = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.slow = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
     def losses(self, batch):
         return {"one": self.usual + self.slow, "two": 2 * self.usual}
@@ -58,9 +56,8 @@ def taken(schedule: str, steps: int = 4) -> tuple[list[float], list[float]]:
 )
 def test_learning_rate_follows_the_schedule_and_each_groups_scale(schedule, factors):
     usual, slow = taken(schedule)
-    assert usual == pytest.approx(
-        [0.5 * 3 * factor for factor in factors]
-    )  # the terms' gradients add up: 1 + 2
+    # the terms' gradients add up: 1 + 2
+    assert usual == pytest.approx([0.5 * 3 * factor for factor in factors])
     assert slow == pytest.approx([0.05 * factor for factor in factors])
 
 

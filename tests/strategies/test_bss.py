@@ -55,9 +55,8 @@ def test_of_any_batch_it_is_what_numpy_says(items):
 def test_its_gradient_shrinks_the_smallest_alone():
     strategy = bss(eta=0.5)
     strategy.losses(batch(DIAGONAL))["spectrum"].backward()
-    torch.testing.assert_close(
-        strategy.network.backbone.factors.grad, torch.tensor([0.0, 4.0, 0.0])
-    )  # η d(2 s)² / ds at s = 1
+    # η d(2 s)² / ds at s = 1
+    torch.testing.assert_close(strategy.network.backbone.factors.grad, torch.tensor([0.0, 4.0, 0.0]))
 
 
 def test_no_singular_value_is_refused():

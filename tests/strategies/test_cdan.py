@@ -30,10 +30,8 @@ def domain_loss(weights: tiny.Weights, items, conditions: bool, predicted_by: ti
 @pytest.mark.parametrize("conditions", [False, True])
 @pytest.mark.parametrize("with_labels", [False, True])
 def test_terms_equal_those_computed_by_hand(with_labels, conditions):
-    strategy, items = (
-        tiny.ready(CDAN(tiny.network(), hidden=4, entropy_conditioning=conditions)),
-        tiny.batch(with_labels),
-    )
+    strategy = tiny.ready(CDAN(tiny.network(), hidden=4, entropy_conditioning=conditions))
+    items = tiny.batch(with_labels)
     weights = tiny.weights_of(strategy)
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
     assert terms == pytest.approx(
@@ -49,10 +47,8 @@ def test_terms_equal_those_computed_by_hand(with_labels, conditions):
 def test_features_go_against_the_discriminator_with_the_strength_of_the_schedule(
     steps_done, trade_off, strength, conditions
 ):
-    strategy, items = (
-        tiny.ready(CDAN(tiny.network(), trade_off, 4, conditions), steps_done),
-        tiny.batch(with_labels=True),
-    )
+    strategy = tiny.ready(CDAN(tiny.network(), trade_off, 4, conditions), steps_done)
+    items = tiny.batch(with_labels=True)
     start = tiny.weights_of(strategy)
     strategy.backward(strategy.losses(items))
 

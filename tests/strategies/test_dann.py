@@ -74,9 +74,8 @@ def test_terms_equal_those_computed_by_hand(with_labels):
     strategy, items = dann(), batch(with_labels)
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
     assert terms == pytest.approx(by_hand(weights_of(strategy), items), rel=1e-9)
-    assert strategy.network.backbone.calls == [
-        11 if with_labels else 9
-    ]  # one pass, so that normalisation sees both domains together
+    # one pass, so that normalisation sees both domains together
+    assert strategy.network.backbone.calls == [11 if with_labels else 9]
 
 
 @pytest.mark.parametrize(

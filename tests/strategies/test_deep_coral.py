@@ -18,14 +18,11 @@ def test_terms_equal_those_computed_by_hand(with_labels):
     terms = {name: term.item() for name, term in strategy.losses(items).items()}
     assert distance > 0.005
     assert terms == pytest.approx(tiny.supervised(weights, items) | {"coral": 0.5 * distance}, rel=1e-9)
-    assert strategy.network.backbone.calls == [
-        11 if with_labels else 9
-    ]  # one pass: normalisation sees both domains together
+    # one pass: normalisation sees both domains together
+    assert strategy.network.backbone.calls == [11 if with_labels else 9]
 
 
 def test_the_distance_changes_what_is_trained(finished):
-    with_it, without = (
-        finished("strategy=deep_coral"),
-        finished("strategy=deep_coral", "strategy.trade_off=0"),
-    )
+    with_it = finished("strategy=deep_coral")
+    without = finished("strategy=deep_coral", "strategy.trade_off=0")
     assert with_it.on_test().tobytes() != without.on_test().tobytes()

@@ -73,10 +73,8 @@ def test_the_plan_is_a_constant_to_the_gradient():
 def test_gradients_are_those_of_the_least_joint_cost(with_labels):
     """Of the optimal value, found anew by a linear program at every moved weight: a least cost has the
     gradient of its plan held still."""
-    s, items = (
-        tiny.ready(DeepJDOT(tiny.network(), feature_weight=0.3, label_weight=2.0)),
-        tiny.batch(with_labels),
-    )
+    s = tiny.ready(DeepJDOT(tiny.network(), feature_weight=0.3, label_weight=2.0))
+    items = tiny.batch(with_labels)
     rows, columns = np.kron(np.eye(4), np.ones(5)), np.kron(np.ones(4), np.eye(5))
 
     def objective(name: str, weights: tiny.Weights) -> float:

@@ -101,8 +101,6 @@ def test_a_share_by_which_nothing_would_thaw_is_refused(share):
 
 
 def test_unfreezing_changes_what_is_trained(finished):
-    gradual, at_once = (
-        finished("strategy=gradual_unfreezing"),
-        finished("strategy=gradual_unfreezing", "strategy.unfrozen_by=0"),
-    )
+    gradual = finished("strategy=gradual_unfreezing")
+    at_once = finished("strategy=gradual_unfreezing", "strategy.unfrozen_by=0")
     assert gradual.on_test().tobytes() != at_once.on_test().tobytes()

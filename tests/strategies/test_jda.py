@@ -36,10 +36,8 @@ def test_the_second_round_solves_equation_8_with_the_classes_of_the_first(monkey
 
 def test_the_first_round_is_tca():
     keys = {"dimensions": 2, "kernel": "gaussian"}
-    once, tca = (
-        method(rounds=1, **keys).adapt(items()),
-        TCA(Classifier(Identity((6,)), 3), **keys).adapt(items()),
-    )
+    once = method(rounds=1, **keys).adapt(items())
+    tca = TCA(Classifier(Identity((6,)), 3), **keys).adapt(items())
     np.testing.assert_array_equal(once.projection, tca.projection)
 
 

@@ -9,6 +9,7 @@ from tiny_shallow import fitted, gain, items, kernel_of
 from transferscope.backbones.identity import Identity
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
+from transferscope.networks.mapped_classifier import MappedClassifier
 from transferscope.strategies.kmm import KernelMeanMatching, matching_weights, project
 
 
@@ -66,9 +67,9 @@ def test_either_classifier_gains_where_the_target_lies_in_a_part_of_the_source(c
 
 def test_labelled_target_items_have_the_weight_one(monkeypatch):
     seen = []
-    fit = KernelMeanMatching.fit_classifier
+    fit = MappedClassifier.fit
     monkeypatch.setattr(
-        KernelMeanMatching, "fit_classifier", lambda self, x, y, w: (seen.append(w), fit(self, x, y, w))[1]
+        MappedClassifier, "fit", lambda self, x, y, w: (seen.append(w), fit(self, x, y, w))[1]
     )
     source, (target, labels) = partly(60, 0, False), partly(60, 1, True)
     fitted(KernelMeanMatching, source, target, known=(target[:4], labels[:4]))

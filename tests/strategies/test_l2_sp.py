@@ -66,11 +66,9 @@ def test_the_backbone_stays_the_nearer_the_stronger_the_pull_and_the_head_shrink
             float((weights[key] - start[key]).square().sum()) for key in start if key.startswith("backbone.")
         )
 
-    free, held, shrunk = (
-        trained(alpha=0.0, beta=0.0),
-        trained(alpha=10.0, beta=0.0),
-        trained(alpha=0.0, beta=10.0),
-    )
+    free = trained(alpha=0.0, beta=0.0)
+    held = trained(alpha=10.0, beta=0.0)
+    shrunk = trained(alpha=0.0, beta=10.0)
     assert away(held) < 0.1 * away(free) and away(free) > 0
     assert shrunk["head.weight"].norm() < 0.5 * free["head.weight"].norm()
 

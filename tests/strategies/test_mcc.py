@@ -10,10 +10,8 @@ from transferscope.strategies.mcc import MCC, class_confusion
 
 def by_loops(logits: np.ndarray, weighed_by: np.ndarray | None = None) -> float:
     """weighed_by: the logits that the items' weights come from, which no gradient reaches."""
-    p, certainty = (
-        tiny.softmax(logits),
-        1 + np.exp(-tiny.entropy(logits if weighed_by is None else weighed_by)),
-    )
+    p = tiny.softmax(logits)
+    certainty = 1 + np.exp(-tiny.entropy(logits if weighed_by is None else weighed_by))
     items, classes = p.shape
     total = 0.0
     for a in range(classes):

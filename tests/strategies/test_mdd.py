@@ -31,10 +31,8 @@ def test_terms_equal_those_computed_by_hand(with_labels):
     ("steps_done", "trade_off", "strength"), [(0, 0.1, 0.0), (25, 0.1, 0.084828364), (50, 2.0, 1.97322860)]
 )
 def test_features_go_against_the_adversary_with_the_strength_of_the_schedule(steps_done, trade_off, strength):
-    strategy, items = (
-        tiny.ready(MDD(tiny.network(), trade_off, margin=3.0), steps_done),
-        tiny.batch(with_labels=True),
-    )
+    strategy = tiny.ready(MDD(tiny.network(), trade_off, margin=3.0), steps_done)
+    items = tiny.batch(with_labels=True)
     start = tiny.weights_of(strategy)
     strategy.backward(strategy.losses(items))
 

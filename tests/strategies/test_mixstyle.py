@@ -24,11 +24,9 @@ IMAGES = (1, 16, 16)
 
 def test_maps_get_the_mixed_mean_and_deviation_and_keep_their_pattern():
     draw = torch.Generator().manual_seed(0)
-    maps, order, share = (
-        torch.randn(3, 2, 4, 5, generator=draw).double() * 3 + 1,
-        torch.tensor([1, 2, 0]),
-        torch.tensor([1.0, 0.25, 0.0]),
-    )
+    maps = torch.randn(3, 2, 4, 5, generator=draw).double() * 3 + 1
+    order = torch.tensor([1, 2, 0])
+    share = torch.tensor([1.0, 0.25, 0.0])
     mixed = mixed_styles(maps, order, share.view(3, 1, 1, 1)).numpy()
     a = maps.numpy()
     for i, (j, w) in enumerate(zip(order.tolist(), share.tolist(), strict=True)):
@@ -92,9 +90,8 @@ def test_it_mixes_after_the_first_stages_half_of_the_time_and_never_in_evaluatio
     plain = seen[0][0]
     mixed = [not torch.allclose(means, plain) for means in seen[0][1:]]
     assert 15 <= sum(mixed) <= 45
-    assert (
-        len({means.sum().item() for means in seen[1][1:]}) > 10
-    )  # the second mixture comes on top of the first
+    # the second mixture comes on top of the first
+    assert len({means.sum().item() for means in seen[1][1:]}) > 10
     strategy.eval()
     strategy.logits(images)
     assert torch.equal(seen[0][-1], plain)

@@ -18,10 +18,8 @@ def terms_of(weights, items) -> dict[str, float]:
 
 
 def test_terms_equal_those_computed_by_hand_and_features_go_against_the_prototypes():
-    strategy, items = (
-        tiny.ready(MME(tiny.network(), trade_off=0.3, temperature=0.5)),
-        tiny.batch(with_labels=True),
-    )
+    strategy = tiny.ready(MME(tiny.network(), trade_off=0.3, temperature=0.5))
+    items = tiny.batch(with_labels=True)
     terms = strategy.losses(items)
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
         terms_of(tiny.weights_of(strategy), items), rel=1e-9
@@ -30,9 +28,8 @@ def test_terms_equal_those_computed_by_hand_and_features_go_against_the_prototyp
 
     def objective(name, weights):
         terms = terms_of(weights, items)
-        sign = (
-            1 if name.startswith("network.head") else -1
-        )  # prototypes maximise the entropy, features minimise it
+        # prototypes maximise the entropy, features minimise it
+        sign = 1 if name.startswith("network.head") else -1
         return terms["source"] + terms["target"] + sign * terms["entropy"]
 
     tiny.assert_gradients(strategy, objective)

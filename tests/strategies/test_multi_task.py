@@ -145,7 +145,6 @@ def test_gradient_surgery(conflict):
 
 
 # --- as runs
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_source_changes_what_is_trained(finished):

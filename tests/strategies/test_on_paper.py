@@ -39,7 +39,6 @@ def network() -> Classifier:
 
 
 # --- two optimisers in turn: MCD (Saito et al. 2018)
-# -------------------------------------------------------------------------
 
 
 class TwoClassifiers(Strategy):
@@ -107,7 +106,6 @@ def test_two_optimisers_step_in_turn():
 
 
 # --- without source data, pseudo-labels at each interval: SHOT (Liang et al. 2020)
-# ------------------------------------------------
 
 
 class SourceFree(Strategy):
@@ -152,7 +150,6 @@ def test_without_source_data_the_head_stays_and_the_backbone_follows_its_own_lab
 
 
 # --- closed form on frozen features: ridge regression in place of TCA (Pan et al. 2011)
-# ---------------------------------------------
 
 
 class ClosedForm(Strategy):
@@ -201,7 +198,6 @@ def test_a_closed_form_is_solved_before_the_first_step_and_no_step_moves_it():
 
 
 # --- gradual unfreezing (Howard & Ruder 2018)
-# ------------------------------------------------------------------------------------
 
 
 class Unfreezing(Strategy):
@@ -236,7 +232,6 @@ def test_layers_thaw_with_the_progress():
 
 
 # --- all of them
-# ------------------------------------------------------------------------------------------------------------
 
 CASES = {
     "two optimisers": (TwoClassifiers, Pools(source=SOURCE, unlabelled=UNLABELLED)),

@@ -37,9 +37,8 @@ def moved(make, net: Classifier) -> set[str]:
     settings = FitSettings(
         6, 12, 2, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1), "constant", "cpu", "32-true"
     )
-    fit(
-        make(net), pools, {"toy/test": pools.target}, settings, (0, "test")
-    )  # evaluations in between put it back into training mode
+    # evaluations in between put it back into training mode
+    fit(make(net), pools, {"toy/test": pools.target}, settings, (0, "test"))
     changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
     assert {"head.weight", "head.bias"} <= changed
     return {

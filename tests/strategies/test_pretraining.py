@@ -68,9 +68,8 @@ def test_pictures_that_a_turn_does_not_leave_their_shape_are_refused():
 
 def test_views_of_one_image_attract_and_all_others_repel():
     z = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double()
-    cosine = np.corrcoef(
-        np.c_[z.numpy(), -z.numpy()]
-    )  # of vectors with mean 0, the correlation is the cosine
+    # of vectors with mean 0, the correlation is the cosine
+    cosine = np.corrcoef(np.c_[z.numpy(), -z.numpy()])
     expected = []
     for i in range(6):
         others = np.exp(np.delete(cosine[i], i) / 0.2).sum()
@@ -97,10 +96,8 @@ def test_a_views_aspect_is_drawn_evenly_on_a_logarithm_and_its_brightness_within
     torch.manual_seed(0)
     ramp = 100 + 50 * torch.arange(32) / 32
     views = view(torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32)]).expand(2000, 2, 32, 32))
-    across, down = (
-        (views[:, 0, 16, 20] - views[:, 0, 16, 12]).abs(),
-        (views[:, 1, 20, 16] - views[:, 1, 12, 16]).abs(),
-    )
+    across = (views[:, 0, 16, 20] - views[:, 0, 16, 12]).abs()
+    down = (views[:, 1, 20, 16] - views[:, 1, 12, 16]).abs()
     draw = np.random.default_rng(0)
     area, aspect = draw.uniform(0.08, 1, 100_000), np.exp(draw.uniform(np.log(3 / 4), np.log(4 / 3), 100_000))
     expected = np.log(np.sqrt(area * aspect).clip(max=1) / np.sqrt(area / aspect).clip(max=1))
@@ -108,9 +105,8 @@ def test_a_views_aspect_is_drawn_evenly_on_a_logarithm_and_its_brightness_within
     np.testing.assert_allclose(
         np.quantile(torch.log(across / down), marks), np.quantile(expected, marks), atol=0.02
     )
-    brightness = view(torch.full((2000, 1, 8, 8), 100.0)).mean(
-        (1, 2, 3)
-    )  # a flat picture has no contrast to change
+    # a flat picture has no contrast to change
+    brightness = view(torch.full((2000, 1, 8, 8), 100.0)).mean((1, 2, 3))
     assert (brightness - 100).abs().lt(0.01).float().mean() == pytest.approx(0.2, abs=0.03)
     np.testing.assert_allclose(
         np.quantile(brightness[(brightness - 100).abs() > 0.01], [0, 0.25, 0.75, 1]),
@@ -120,7 +116,6 @@ def test_a_views_aspect_is_drawn_evenly_on_a_logarithm_and_its_brightness_within
 
 
 # --- as an initialisation
-# ----------------------------------------------------------------------------------------------------
 
 
 def pictures(name: str, draw: int, labelled: bool = True) -> Domain:
@@ -213,7 +208,6 @@ def test_what_cannot_be_is_refused_in_one_line(arguments, said, tmp_path, capsys
 
 
 # --- toys
-# ------------------------------------------------------------------------------------------------------------
 
 ARROW = np.array([[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0]])
 

@@ -41,9 +41,8 @@ def test_where_it_falls_back_it_is_the_scratch_run_bit_for_bit(finished, others)
     assert 12 in fell_back and (len(fell_back) == 4 or "label_budget=2" not in others)
     for step in fell_back:
         assert run.on_test(step).tobytes() == scratch.on_test(step).tobytes()
-        assert (
-            validators(run, step) == validators(scratch, step) != {}
-        )  # which read the features of the network that answers
+        # which read the features of the network that answers
+        assert validators(run, step) == validators(scratch, step) != {}
     assert (
         "scratch was chosen" in run.record["result"]["flags"]
         and run.record["subset"] == scratch.record["subset"]

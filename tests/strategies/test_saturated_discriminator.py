@@ -32,6 +32,5 @@ def test_its_cell_is_neither_positive_nor_equivalent_and_says_why(train, far, tm
             (folder / "record.json").read_text().replace('"collapsed"', '"done"')
         )
     judged = compare(tmp_path, margin=0.8).cells[0]
-    assert (
-        judged.collapsed == 0 and judged.reason == "the strategy was still improving: train it longer"
-    )  # that alone keeps it from equivalence
+    # that alone keeps it from equivalence
+    assert judged.collapsed == 0 and judged.reason == "the strategy was still improving: train it longer"

@@ -45,9 +45,8 @@ def test_terms_equal_those_computed_by_hand(with_labels):
     features = tiny.features(weights, pool)
     first = nearest(features, tiny.softmax(tiny.logits(weights, pool)))
     labels = nearest(features, np.eye(3)[first])
-    strategy.network.backbone.layer.weight.data += (
-        0.2  # training goes on, the pseudo-labels are still those of the interval's start
-    )
+    # training goes on, the pseudo-labels are still those of the interval's start
+    strategy.network.backbone.layer.weight.data += 0.2
     weights = tiny.weights_of(strategy)
     logits = tiny.logits(weights, items.unlabelled)
     mean = tiny.softmax(logits).mean(0)
@@ -89,10 +88,8 @@ def test_the_head_stays_and_the_backbone_moves():
 
 
 def test_pseudo_labels_change_what_is_trained_and_no_source_item_does(finished):
-    with_them, without = (
-        finished("strategy=shot"),
-        finished("strategy=shot", "strategy.pseudo_label_weight=0"),
-    )
+    with_them = finished("strategy=shot")
+    without = finished("strategy=shot", "strategy.pseudo_label_weight=0")
     assert with_them.on_test().tobytes() != without.on_test().tobytes()
     assert (
         with_them.record["result"]["samples"]["source"] == 0

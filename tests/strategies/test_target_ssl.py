@@ -18,9 +18,8 @@ def test_the_entropys_weight_grows_linearly_over_the_steps(steps_done, weight):
     strategy.steps_done.fill_(steps_done)
     strategy.on_fit_start()
     strategy.on_train_epoch_start()
-    logits = torch.log(
-        torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 1.0]])
-    )  # a labelled item, then two unlabelled ones
+    # a labelled item, then two unlabelled ones
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [1.0, 1.0]]))
     strategy.logits = lambda inputs: logits[: len(inputs)]
     target = LabelledData(torch.zeros(1, 2), torch.tensor([1]), torch.zeros(1))
     terms = strategy.losses(Batch(None, target, torch.zeros(2, 2)))
@@ -31,8 +30,6 @@ def test_the_entropys_weight_grows_linearly_over_the_steps(steps_done, weight):
 
 
 def test_the_entropy_changes_what_is_trained(finished):
-    with_it, without = (
-        finished("strategy=target_ssl"),
-        finished("strategy=target_ssl", "strategy.entropy_weight=0"),
-    )
+    with_it = finished("strategy=target_ssl")
+    without = finished("strategy=target_ssl", "strategy.entropy_weight=0")
     assert with_it.on_test().tobytes() != without.on_test().tobytes()

@@ -111,9 +111,8 @@ def test_where_z_scores_have_left_it_nothing_to_do_a_line_says_so(kernel, capsys
     assert first == second and first.startswith(
         f"warning: strategy=tca: with kernel={kernel} and scaling=domain"
     )
-    assert (
-        subspace_angles(weak.memory.projection, strong.memory.projection).max() < 1e-6
-    )  # as it says: the penalty has no effect
+    # as it says: the penalty has no effect
+    assert subspace_angles(weak.memory.projection, strong.memory.projection).max() < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,6 @@ def test_a_wrong_value_is_refused_in_one_line(config, value, told):
 
 
 # --- label smoothing
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_smoothed_labels_give_every_class_its_share():
@@ -90,7 +89,6 @@ def test_smoothed_labels_give_every_class_its_share():
 
 
 # --- augmentation
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_an_augmented_run_is_another_one_and_repeats_bit_by_bit(train):
@@ -151,7 +149,6 @@ def test_without_kornia_one_line_says_what_to_install(config, monkeypatch):
 
 
 # --- early stopping
-# ------------------------------------------------------------------------------------------------------------
 
 LONG = ("trainer.steps=80", "trainer.evaluations=20")
 

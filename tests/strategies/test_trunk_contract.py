@@ -14,10 +14,8 @@ PICTURES = ("target=handwritten_digits", "source=handwritten_digits_rotated", "i
             "backbone._target_=transferscope.backbones.timm.Timm", "backbone.name=test_resnet",
             "+backbone.model=test_resnet", "backbone.weights=random", "trainer.steps=4",
             "trainer.source_steps=4", "trainer.evaluations=1")  # fmt: skip
-TRUNK = (
-    "+backbone.trunk=layer2",
-    "initialisation=source",
-)  # of weights that came from elsewhere alone it is frozen
+# of weights that came from elsewhere alone it is frozen
+TRUNK = ("+backbone.trunk=layer2", "initialisation=source")
 NO_TERM = {
     "scratch",
     "target_only",
@@ -50,14 +48,8 @@ KEYS = {
 }  # fmt: skip
 SEEN = 1e-5  # of a probability: more than the last bits of another order of sums
 REFUSED = {"lora": "no linear layer"}  # by this backbone
-OFTEN = (
-    "adaptive_bn",
-    "dann",
-    "mixstyle",
-    "multi_task_pcgrad",
-    "norm_only",
-    "tent",
-)  # what a trunk could empty; the others are slow
+# what a trunk could empty; the others are slow
+OFTEN = ("adaptive_bn", "dann", "mixstyle", "multi_task_pcgrad", "norm_only", "tent")
 SHELF = [
     name
     for name in yamls.names("strategy")

@@ -28,9 +28,8 @@ def test_every_lost_job_is_an_outcome_and_the_others_are_waited_for(
 ) -> None:
     from submitit.core.utils import UncompletedJobError
 
-    monkeypatch.setattr(
-        submitit.LocalJob, "_results_timeout_s", 0
-    )  # seconds that a slow file system is given
+    # seconds that a slow file system is given
+    monkeypatch.setattr(submitit.LocalJob, "_results_timeout_s", 0)
     executor = submitit.LocalExecutor(tmp_path)
     over = {"status": JobStatus.FAILED, "_return_value": UncompletedJobError("timed-out too many times")}
     jobs = [
@@ -146,7 +145,6 @@ def test_jobs_of_submitit_local_that_end_their_process(
 
 
 # --- a Slurm of this machine: one controller, four nodes
-# -----------------------------------------------------------------------------
 
 CONFIG = """
 ClusterName=test
@@ -327,9 +325,8 @@ def test_a_sweep_on_slurm_survives_a_cancelled_job_and_goes_on_by_the_same_comma
             [*transferscope, *grid, *cluster, f"store={store}"], capture_output=True, text=True, timeout=180
         )
         assert again.returncode == 0 and "6 runs, 5 done" in again.stderr
-        assert (
-            len(list((store / "sweeps" / ".submitit").glob("*/*_submitted.pkl"))) == 7
-        )  # six, and the one that was missing
+        # six, and the one that was missing
+        assert len(list((store / "sweeps" / ".submitit").glob("*/*_submitted.pkl"))) == 7
         assert watch.wait(30) == 0 and "6 of 6 done" in watch.stdout.read()
     finally:
         for process in (sweep, watch):

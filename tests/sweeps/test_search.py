@@ -46,7 +46,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --- what is tried and selected
-# --------------------------------------------------------------------------------------------------
 
 
 def test_every_strategy_has_the_same_number_of_trials_on_seeds_of_their_own(finished: Path) -> None:
@@ -133,9 +132,8 @@ def test_tpe_learns_and_repeats_itself() -> None:
         while trials := study.ask(40 - len(tried)):
             for trial in trials:
                 tried.append(float(trial.values["x"]))
-                study.tell(
-                    trial, None if len(tried) == 3 else -abs(tried[-1] - goal)
-                )  # a trial without a score stops nothing
+                # a trial without a score stops nothing
+                study.tell(trial, None if len(tried) == 3 else -abs(tried[-1] - goal))
         return tried
 
     assert values(0.9) == values(0.9)
@@ -143,7 +141,6 @@ def test_tpe_learns_and_repeats_itself() -> None:
 
 
 # --- interruption and failure
-# ----------------------------------------------------------------------------------------------------
 
 
 def test_the_plan_is_on_disk_before_the_first_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,9 +192,8 @@ def test_trials_that_wait_for_others_are_proposed_the_same_again(
     ]
     assert run(*more, store=tmp_path) == 0
     expected = capsys.readouterr()
-    assert (
-        expected.err.count("sweep mine: 2 runs, 0 done") == 3
-    )  # the first of each strategy, then the second, then the winners
+    # the first of each strategy, then the second, then the winners
+    assert expected.err.count("sweep mine: 2 runs, 0 done") == 3
     before = search_of(tmp_path)
     assert run(*more, "hydra.launcher.n_jobs=1", store=tmp_path) == 0
     assert search_of(tmp_path) == before
@@ -241,7 +237,6 @@ def test_it_waits_for_a_failed_trial(
 
 
 # --- what comes of it
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_yaml_composes_the_selected_run(copied: Path, capsys: pytest.CaptureFixture) -> None:
@@ -328,7 +323,6 @@ def test_a_dry_run_tells_the_space_and_the_cost(
 
 
 # --- wrong requests
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

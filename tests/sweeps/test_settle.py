@@ -16,10 +16,8 @@ SMALL = ["-m", "target=blobs", "source=blobs_shifted", "strategy=scratch,fine_tu
          "backbone.hidden=[16]", "trainer.steps=40", "trainer.source_steps=80", "trainer.evaluations=3",
          "trainer.schedule=constant", "trainer.optimizer.lr=0.002", "tracking=off", "hydra.launcher.n_jobs=1",
          "sweep=mine"]  # fmt: skip
-RATES = {
-    "scratch": 1.1,
-    "fine_tuning": 8.0,
-}  # of planted runs: how fast each approaches the same asymptote in 40 steps
+# of planted runs: how fast each approaches the same asymptote in 40 steps
+RATES = {"scratch": 1.1, "fine_tuning": 8.0}
 
 
 def run(*arguments: str, store: Path, settle: bool = True) -> int:
@@ -201,7 +199,6 @@ def test_in_real_training_a_lead_of_ten_points_is_gone_at_four_times_the_steps(
 
 
 # --- wrong requests
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

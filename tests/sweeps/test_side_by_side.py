@@ -85,9 +85,8 @@ def test_each_head_is_its_sequential_twin_bit_by_bit(
     assert sweep(tmp_path, tiny) == 0
     assert len(twins) == 8 and results(tmp_path) == twins
     rows = next(iter(twins.values()))[1]
-    assert (
-        any(key.startswith("validator/") for key in rows[-1]) and "loss/target" in rows[-1]
-    )  # the history is compared with these
+    # the history is compared with these
+    assert any(key.startswith("validator/") for key in rows[-1]) and "loss/target" in rows[-1]
     assert {
         record.read_record(folder)["config"].get("beside") for folder in record.run_folders(tmp_path)
     } == {None}
@@ -122,10 +121,8 @@ def test_only_what_differs_in_seed_labels_or_optimiser_is_a_group(tiny: list[str
 
     first = ["label_budget=5", "seed=0", "trainer.optimizer.lr=0.1"]
     assert sizes(first, ["label_budget=2", "seed=1", "trainer.optimizer.lr=0.2"]) == [2]
-    assert sizes(first, ["label_budget=5", "seed=0", "trainer.optimizer.weight_decay=0.1"]) == [
-        1,
-        1,
-    ]  # asked for in other keys
+    # asked for in other keys
+    assert sizes(first, ["label_budget=5", "seed=0", "trainer.optimizer.weight_decay=0.1"]) == [1, 1]
     for word in (
         "trainer.steps=60",
         "trainer.batch_size=8",

@@ -52,7 +52,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --- what is run and decided
-# -----------------------------------------------------------------------------------------------------
 
 
 def test_a_large_effect_stops_early_and_a_null_goes_on(finished: Path) -> None:
@@ -68,11 +67,8 @@ def test_a_large_effect_stops_early_and_a_null_goes_on(finished: Path) -> None:
     assert [found["seeds"] for found in looks["fine_tuning"]] == [4, 5, 6]
     assert [found["state"] for found in looks["fine_tuning"]][:2] == ["open", "open"]
     assert looks["fine_tuning"][2]["verdict"] in ("equivalent", "undecided")
-    seeds = {
-        "source_only": 4,
-        "fine_tuning": 6,
-        "scratch": 6,
-    }  # the baseline goes along with whoever needs it
+    # the baseline goes along with whoever needs it
+    seeds = {"source_only": 4, "fine_tuning": 6, "scratch": 6}
     ran = [
         (entry["cell"]["strategy"], entry["seed"])
         for entry in map(record.read_record, record.run_folders(finished))
@@ -165,13 +161,11 @@ def test_the_plan_names_what_compare_needs(finished: Path) -> None:
         assert len(cell["runs"]) == len(cell["baseline_runs"]) == 6
         assert [jobs[name]["seed"] for name in cell["runs"][:reached]] == list(range(reached))
         ran = [jobs[name]["cell"] for name in cell["runs"][:reached]]
-        assert all(
-            {**job, "label_budget": 20} == cell["cell"] for job in ran
-        )  # source_only has none: it is compared at the baseline's
+        # source_only has none: it is compared at the baseline's
+        assert all({**job, "label_budget": 20} == cell["cell"] for job in ran)
         assert all(jobs[name]["cell"]["strategy"] == "scratch" for name in cell["baseline_runs"][:reached])
-    assert (
-        len(jobs) == 16 and not set(sequential["cells"][0]["runs"][4:]) & jobs.keys()
-    )  # never asked for, so never missing
+    # never asked for, so never missing
+    assert len(jobs) == 16 and not set(sequential["cells"][0]["runs"][4:]) & jobs.keys()
 
 
 def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(
@@ -194,13 +188,11 @@ def test_what_was_read_before_the_looks_were_planned_is_paid_for_at_each(
     assert first["delta"] == unread["delta"]
     widths = [np.diff(look["ci_simultaneous"]).item() for look in (first, unread)]
     assert widths[0] > 1.2 * widths[1]
-    assert {cell.readings for cell in compare(copied, margin=0.063)} == {
-        0
-    }  # judged by its looks, which have paid
+    # judged by its looks, which have paid
+    assert {cell.readings for cell in compare(copied, margin=0.063)} == {0}
     by_other_rules = {cell.strategy: cell.readings for cell in compare(copied)}
-    assert by_other_rules["fine_tuning"] == sum(
-        look["seeds"] < 6 for look in looks_of(copied)["fine_tuning"]
-    )  # the first had been read
+    # the first had been read
+    assert by_other_rules["fine_tuning"] == sum(look["seeds"] < 6 for look in looks_of(copied)["fine_tuning"])
 
 
 def test_a_repeat_tells_the_result_and_decides_nothing_again(
@@ -300,7 +292,6 @@ def test_arms_that_are_neither_compared_nor_a_baseline_are_not_run(
 
 
 # --- interruption and failure
-# ----------------------------------------------------------------------------------------------------
 
 
 def test_killed_between_looks_it_goes_on_to_the_same_decisions(finished: Path, tmp_path: Path) -> None:
@@ -359,7 +350,6 @@ def test_any_launcher_comes_to_the_same_decisions(finished: Path, tmp_path: Path
 
 
 # --- wrong requests
-# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

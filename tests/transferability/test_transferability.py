@@ -37,7 +37,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 # --- all scores
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_public_functions_of_the_folder_are_what_is_available() -> None:
@@ -133,7 +132,6 @@ def test_what_cannot_be_scored_is_refused_in_one_line(name: str) -> None:
 
 
 # --- each against another route
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,9 +162,8 @@ def test_logme_is_the_highest_marginal_likelihood(n: int, d: int, by: float) -> 
 
 def test_logme_of_features_that_say_nothing_is_that_of_noise() -> None:
     labels = np.array([0, 0, 0, 1])
-    noise = [
-        -0.5 * (np.log(2 * np.pi * share) + 1) for share in (3 / 4, 1 / 4)
-    ]  # of each column, its mean square the noise variance
+    # of each column, its mean square the noise variance
+    noise = [-0.5 * (np.log(2 * np.pi * share) + 1) for share in (3 / 4, 1 / 4)]
     assert logme(np.zeros((4, 3)), labels) == pytest.approx(np.mean(noise))
 
 
@@ -188,9 +185,8 @@ def test_leep_of_a_model_that_says_nothing_is_the_entropy_of_the_labels() -> Non
     labels = np.array([0, 0, 0, 1])
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     assert leep(np.full((4, 5), 0.2), labels) == pytest.approx(-entropy)
-    assert leep(np.eye(3)[[0, 0, 0, 0]], labels) == pytest.approx(
-        -entropy
-    )  # and classes that are never predicted do not matter
+    # and classes that are never predicted do not matter
+    assert leep(np.eye(3)[[0, 0, 0, 0]], labels) == pytest.approx(-entropy)
     for wrong in (np.full((4, 5), 0.3), np.full((4, 5), np.nan), np.full((3, 5), 0.2)):
         with pytest.raises(RequestError, match="^leep: "):
             leep(wrong, labels)

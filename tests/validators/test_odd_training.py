@@ -9,6 +9,7 @@ import torch
 from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
+from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import evaluate
@@ -24,7 +25,9 @@ TEST = EvaluationSet(
 )
 
 
-def trained(kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **arguments) -> FitResult:
+def trained_strategy(
+    kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **arguments
+) -> tuple[Strategy, FitResult]:
     """On blobs; the source is the target moved by `shift`."""
     torch.manual_seed(0)
     items = TEST.inputs + 3 * torch.nn.functional.one_hot(LABELS, 4)
@@ -32,49 +35,51 @@ def trained(kind: type = TargetOnly, shift: float = 0.0, rate: float = 0.02, **a
     strategy = kind(Classifier(MLP((4,), hidden=[16]), classes=3), **arguments)
     pools = Pools(source, target, items) if kind is DANN else Pools(target=target)
     settings = FitSettings(150, 32, 3, partial(torch.optim.AdamW, lr=rate), "constant", "cpu", "32-true")
-    return fit(
-        strategy,
-        pools,
-        {"toy/test": EvaluationSet(items, LABELS, TEST.ids, TEST.classes, None)},
-        settings,
-        (0, "odd"),
-    )
+    evaluated = {"toy/test": EvaluationSet(items, LABELS, TEST.ids, TEST.classes, None)}
+    return strategy, fit(strategy, pools, evaluated, settings, (0, "odd"))
+
+
+def trained(kind: type = TargetOnly) -> FitResult:
+    return trained_strategy(kind)[1]
 
 
 def collapse(outcome: FitResult) -> str:
     return evaluate.collapse(outcome, "toy/test", LABELS)
 
 
-# --- flags
-# ------------------------------------------------------------------------------------------------------------
+# --- what a strategy says of its training
 
 
 def test_a_discriminator_that_nothing_works_against_is_saturated():
-    outcome = trained(DANN, shift=5.0, trade_off=0.0)
-    assert outcome.history[-1]["loss/domain"] < 0.05 and evaluate.flags(outcome) == [
-        "saturated discriminator"
-    ]
+    strategy, outcome = trained_strategy(DANN, shift=5.0, trade_off=0.0)
+    assert outcome.history[-1]["loss/domain"] < 0.05
+    # no collapse: no feature was trained against it
+    assert strategy.diagnose(outcome.history) == ("", ("saturated discriminator",))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_a_discriminator_that_is_kept_guessing_is_not(shift):
-    outcome = trained(DANN, shift=shift, rate=0.002)
-    assert 0.3 < outcome.history[-1]["loss/domain"] < 1.0 and evaluate.flags(outcome) == []
+    strategy, outcome = trained_strategy(DANN, shift=shift, rate=0.002)
+    assert 0.3 < outcome.history[-1]["loss/domain"] < 1.0 and strategy.diagnose(outcome.history) == ("", ())
 
 
 def test_a_strategy_without_discriminator_has_no_such_flag():
-    assert evaluate.flags(trained()) == []
+    strategy, outcome = trained_strategy()
+    assert strategy.diagnose(outcome.history) == ("", ())
 
 
 def test_only_the_last_interval_counts():
+    strategy = DANN(Classifier(MLP((4,), hidden=[16]), classes=3))
     rows = [{"step": 0}, {"step": 1, "loss/domain": 0.01}, {"step": 2, "loss/domain": 0.6}]
-    assert evaluate.flags(FitResult(history=rows)) == []
-    assert evaluate.flags(FitResult(history=rows[:2])) == ["saturated discriminator"]
-    assert evaluate.flags(FitResult(history=rows[:1])) == []  # diverged before the first interval ended
+    assert strategy.diagnose(rows) == ("", ())
+    assert strategy.diagnose(rows[:2]) == (
+        "saturated discriminator: cross-entropy 0.010 over the last interval",
+        ("saturated discriminator",),
+    )
+    assert strategy.diagnose(rows[:1]) == ("", ())  # diverged before the first interval ended
 
 
 # --- collapse
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_good_training_has_not_collapsed():

@@ -31,9 +31,8 @@ def selected(store, values: list[float | str], validator: str = "snd") -> int:
 
 
 def test_compare_knows_the_validators_that_training_reads():
-    assert set(scores.VALIDATORS) == set(
-        validators.label_free()
-    )  # by name: whoever compares imports nothing of training
+    # by name: whoever compares imports nothing of training
+    assert set(scores.VALIDATORS) == set(validators.label_free())
     assert set(scores.VALIDATORS) < set(scores.SELECTIONS)
 
 
@@ -71,9 +70,8 @@ def test_the_verdict_and_the_regret_are_of_the_selected_evaluations(tmp_path):
     assert cell.strategy_score == pytest.approx(
         means["fine_tuning"]
     ) and cell.baseline_score == pytest.approx(means["scratch"])
-    assert cell.regret["baseline"] > 0 and cell.regret["strategy"] == pytest.approx(
-        0.0, abs=0.02
-    )  # 200 is the best of either
+    # 200 is the best of either
+    assert cell.regret["baseline"] > 0 and cell.regret["strategy"] == pytest.approx(0.0, abs=0.02)
 
 
 def test_an_evaluation_that_is_not_finite_on_the_test_items_is_passed_over(tmp_path):

@@ -84,7 +84,6 @@ def stored_at(folder: Path, step: int) -> dict[str, np.ndarray]:
 
 
 # --- what is stored
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_features_and_losses_are_those_of_the_network_at_that_evaluation(config, store, tmp_path):
@@ -186,7 +185,6 @@ def test_a_killed_run_ends_with_the_features_of_every_evaluation(config, tmp_pat
 
 
 # --- what compare makes of them
-# ----------------------------------------------------------------------------------------------
 
 
 def test_dev_takes_the_evaluation_of_its_best_value(store):
@@ -272,7 +270,6 @@ def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_name
 
 
 # --- a model that a validator chose
-# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("validator", scores.VALIDATORS)
@@ -291,7 +288,6 @@ def test_the_kept_model_is_that_of_the_evaluation_that_compare_takes(config, tmp
 
 
 # --- trained backwards
-# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_reverse_training_sees_guesses_and_no_label_of_its_own_target(config, tmp_path, monkeypatch):

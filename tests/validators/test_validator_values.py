@@ -23,7 +23,6 @@ LOSSES, WEIGHTS = DRAW.exponential(size=50), DRAW.lognormal(size=50)
 
 
 # --- of unlabelled items
-# -----------------------------------------------------------------------------------------------------
 
 
 def test_entropy():
@@ -36,9 +35,8 @@ def test_entropy():
 def test_mutual_information():
     half = np.array([[0.9, 0.1], [0.1, 0.9]])
     assert mutual_information(half) == pytest.approx(np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1))
-    assert mutual_information(P) == pytest.approx(
-        rel_entr(P, P.mean(0)).sum(1).mean()
-    )  # mean KL divergence to the mean prediction
+    # mean KL divergence to the mean prediction
+    assert mutual_information(P) == pytest.approx(rel_entr(P, P.mean(0)).sum(1).mean())
     certain = P.argmax(1)
     assert mutual_information(np.eye(5)[certain]) == pytest.approx(mutual_info_score(np.arange(400), certain))
 
@@ -68,9 +66,8 @@ def test_snd_of_two_tight_classes_counts_the_others_of_the_own_class():
 
 def test_class_clustering():
     assert class_clustering(P, X) == pytest.approx(calinski_harabasz_score(X, P.argmax(1)))
-    assert class_clustering(P, 1e4 + 10 * X) == pytest.approx(
-        class_clustering(P, X), rel=1e-6
-    )  # neither place nor scale
+    # neither place nor scale
+    assert class_clustering(P, 1e4 + 10 * X) == pytest.approx(class_clustering(P, X), rel=1e-6)
     shuffled = P[np.random.default_rng(1).permutation(400)]
     assert class_clustering(shuffled, X) < class_clustering(P, X) / 10
 
@@ -98,7 +95,6 @@ def test_collapse_is_seen_by_some_and_praised_by_others():
 
 
 # --- of source losses
-# --------------------------------------------------------------------------------------------------------
 
 
 def test_iwcv_is_the_weighted_risk():
@@ -139,11 +135,9 @@ def test_losses_and_weights_must_go_together(validator):
 
 def test_importance_weights_of_two_gaussians():
     draw = np.random.default_rng(3)
-    source, target, at = (
-        draw.normal(size=(20000, 1)),
-        draw.normal(0.5, 1, size=(5000, 1)),
-        np.linspace(-1, 2, 7)[:, None],
-    )
+    source = draw.normal(size=(20000, 1))
+    target = draw.normal(0.5, 1, size=(5000, 1))
+    at = np.linspace(-1, 2, 7)[:, None]
     np.testing.assert_allclose(importance_weights(source, target, at), np.exp(at[:, 0] / 2 - 1 / 8), rtol=0.1)
     assert importance_weights(source, target, draw.normal(size=(5000, 1))).mean() == pytest.approx(
         1, abs=0.05
@@ -157,7 +151,6 @@ def test_importance_weights_refuse_what_they_cannot_use():
 
 
 # --- by training backwards
-# ---------------------------------------------------------------------------------------------------
 
 
 def nearest_mean(inputs: np.ndarray, labels: np.ndarray, unlabelled: np.ndarray):
@@ -195,9 +188,8 @@ def test_reverse_validation_hands_on_what_the_reverse_direction_may_see():
     guessed = LABELS[::-1].copy()
     backwards(noting, guessed)
     [(inputs, labels, unlabelled)] = calls
-    assert (
-        inputs is TARGET and labels is guessed and unlabelled is SOURCE
-    )  # no held-out item, no label of the source
+    # no held-out item, no label of the source
+    assert inputs is TARGET and labels is guessed and unlabelled is SOURCE
 
 
 def test_reverse_validation_of_a_collapsed_forward_run_is_the_share_of_its_class():

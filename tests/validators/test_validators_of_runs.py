@@ -143,9 +143,8 @@ def test_compare_selects_by_them_and_tells_the_regret(store, validator):
     accuracy = []
     for folder in cell.evidence.strategy_runs:
         rows = [row for row in read_history(folder) if row["step"] > 0]
-        accuracy.append(
-            max(rows, key=lambda row: row[f"validator/{validator}"])["blobs/test/accuracy"]
-        )  # the first of equals
+        # the first of equals
+        accuracy.append(max(rows, key=lambda row: row[f"validator/{validator}"])["blobs/test/accuracy"])
     assert cell.strategy_score == pytest.approx(np.mean(accuracy)) and cell.seeds == 3
     assert all(abs(value) <= 1 for value in cell.regret.values())
 

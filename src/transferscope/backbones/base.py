@@ -20,9 +20,8 @@ class Backbone(nn.Module):
     takes: ClassVar[
         tuple[str, ...]
     ] = ()  # the types of inputs it is made for, such as "uint8" for images; () refuses none
-    weightless: ClassVar[bool] = (
-        False  # True: nothing in it is drawn or trained, its features follow from the inputs alone
-    )
+    # True: nothing in it is drawn or trained, its features follow from the inputs alone
+    weightless: ClassVar[bool] = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features

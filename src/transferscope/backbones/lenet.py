@@ -20,9 +20,8 @@ class LeNet(Backbone):
         super().__init__()
         channels, height, width = require_images("lenet", input_shape, smallest=16)
         require_random("lenet", weights)
-        rows, columns = (
-            ((side - 4) // 2 - 4) // 2 for side in (height, width)
-        )  # left by two unpadded 5x5 convolutions, each halved
+        # left by two unpadded 5x5 convolutions, each halved
+        rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
         self.conv1 = nn.Conv2d(channels, 20, kernel_size=5)
         self.conv2 = nn.Conv2d(20, 50, kernel_size=5)
         self.dropout = nn.Dropout2d(0.5)

@@ -66,9 +66,8 @@ class Timm(Backbone):
                 f"{dict(model_arguments or {})} ({_line(error)}); choose another image size or other "
                 "arguments"
             ) from error
-        self.loaded: dict[str, int] | None = (
-            None  # of a file: tensors that were taken, that the model has, that were left out
-        )
+        # of a file: tensors that were taken, that the model has, that were left out
+        self.loaded: dict[str, int] | None = None
         if weights == "pretrained":
             self.model = _from_hub(model, arguments)
         elif weights != "random":
@@ -77,9 +76,8 @@ class Timm(Backbone):
             self._move_below(trunk, input_shape)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        maps = (
-            self.lower(inputs) if inputs.dtype == torch.uint8 else inputs
-        )  # what a frozen trunk gave comes in its place
+        # what a frozen trunk gave comes in its place
+        maps = self.lower(inputs) if inputs.dtype == torch.uint8 else inputs
         return self.model.forward_head(self.model.forward_features(maps), pre_logits=True)  # [N, d]
 
     @property
@@ -273,10 +271,8 @@ def _from_file(
     names = untrained.pretrained_cfg.get("classifier", ())
     heads = tuple(name.split(".")[0] + "." for name in ([names] if isinstance(names, str) else names))
     needed = untrained.state_dict().keys()
-    whole, state = (
-        state,
-        {key: value for key, value in state.items() if key in needed or not key.startswith(heads)},
-    )
+    whole = state
+    state = {key: value for key, value in state.items() if key in needed or not key.startswith(heads)}
     if not state:
         raise RequestError(
             f"backbone.weights={path}: none of its {len(whole)} tensors is one of {model}'s "
@@ -306,11 +302,8 @@ def _from_file(
             f"backbone.weights={path}: do not fit {model} ({_line(error)}); give a file made for this model"
         ) from error
     del loaded.pretrained_cfg["state_dict"]  # else the weights would stay in memory twice
-    found = {
-        "taken": len(needed),
-        "of": len(needed),
-        "left_out": len(whole) - len(state),
-    }  # strictly: all, or it is refused above
+    # strictly: all, or it is refused above
+    found = {"taken": len(needed), "of": len(needed), "left_out": len(whole) - len(state)}
     _say_taken(path, **found)
     return loaded, found
 

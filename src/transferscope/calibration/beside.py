@@ -66,7 +66,6 @@ def bias(setting: str, errors: list[float], allowed: float, **detail: float | st
 
 
 # --- items, curves
-# ------------------------------------------------------------------------------------------------------------
 
 
 def right(rng: np.random.Generator, easy: np.ndarray, subset: np.ndarray, gain: float = 0.0) -> np.ndarray:
@@ -124,7 +123,6 @@ def _curve(rng: np.random.Generator, n: int) -> learning.Run:
 
 
 # --- cells
-# ------------------------------------------------------------------------------------------------------------
 
 
 def cell(
@@ -168,11 +166,9 @@ def rates(draws: int) -> Iterator[Finding]:
     """The sign of a null cell holds at no rates; that of a true effect, whose intervals all err alike, does
     not change."""
     for seeds, rates in product(SEEDS, (3, 5)):
-        rng, claimed, raw = (
-            generator("calibration", "beside", "rates", seeds, rates),
-            np.zeros(2, int),
-            np.zeros(2, int),
-        )
+        rng = generator("calibration", "beside", "rates", seeds, rates)
+        claimed = np.zeros(2, int)
+        raw = np.zeros(2, int)
         for _ in range(draws):
             sides, signs = [], []
             for effect in (0.0, 0.01):
@@ -212,7 +208,6 @@ def outlines(draws: int) -> Iterator[Finding]:
 
 
 # --- scores that rank pairs
-# ----------------------------------------------------------------------------------------------------------
 
 
 def orders(draws: int) -> Iterator[Finding]:
@@ -250,7 +245,6 @@ def _of_domains(rng: np.random.Generator, domains: int, pairs: list[tuple[str, s
 
 
 # --- the best, the largest
-# -----------------------------------------------------------------------------------------------------------
 
 
 def winners(draws: int) -> Iterator[Finding]:

@@ -59,9 +59,8 @@ def is_told(level: float, failed: np.ndarray, rng: np.random.Generator) -> bool:
     difficulty, seeds = rng.random(ITEMS), len(failed)
     ours, theirs = (right(mean, difficulty, seeds, rng) for mean in (level, LEARNT))
     if failed.all():
-        theirs = (np.arange(ITEMS) % CLASSES == rng.integers(CLASSES, size=(seeds, 1))).astype(
-            float
-        )  # one class each
+        # one class each
+        theirs = (np.arange(ITEMS) % CLASSES == rng.integers(CLASSES, size=(seeds, 1))).astype(float)
     against = theirs if theirs.mean() >= CHANCE else np.full_like(theirs, CHANCE)
     pair = Pair(
         ours - against,

@@ -101,11 +101,9 @@ def course(effects: Sequence[Effects], margin: float, design: Design, counting: 
     stopped for futility either."""
     shape = effects[0].delta.shape
     is_open = np.ones(shape, dtype=bool)
-    difference, equivalent, ended = (
-        np.zeros(shape, dtype=bool),
-        np.zeros(shape, dtype=bool),
-        np.full(shape, design.looks[-1]),
-    )
+    difference = np.zeros(shape, dtype=bool)
+    equivalent = np.zeros(shape, dtype=bool)
+    ended = np.full(shape, design.looks[-1])
     for at, seeds in zip(effects, design.looks, strict=True):
         claimed = {
             "each claim": (difference, equivalent),

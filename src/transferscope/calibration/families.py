@@ -36,7 +36,6 @@ def study(size: Size) -> Iterator[Finding]:
 
 
 # --- seeds until decided
-# ---------------------------------------------------------------------------------------------------------
 
 
 def stopping(pool: np.ndarray, looks: tuple[int, ...], count: int, setting: str) -> Finding:
@@ -70,7 +69,6 @@ def stopping(pool: np.ndarray, looks: tuple[int, ...], count: int, setting: str)
 
 
 # --- the false discovery rate
-# ----------------------------------------------------------------------------------------------------
 
 
 def discoveries(pool: np.ndarray, seeds: int, count: int, setting: str) -> Iterator[Finding]:

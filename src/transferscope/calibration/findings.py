@@ -10,11 +10,8 @@ from scipy.stats import binom
 
 ALPHA = 0.05
 MARGIN = 0.01
-LEVELS = {
-    "alpha": ALPHA,
-    "alpha/12": ALPHA / 12,
-    "alpha/36": ALPHA / 36,
-}  # Holm's first step in families of 1, 12, 36
+# Holm's first step in families of 1, 12, 36
+LEVELS = {"alpha": ALPHA, "alpha/12": ALPHA / 12, "alpha/36": ALPHA / 36}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,6 @@ def study(size: Size) -> Iterator[Finding]:
 
 
 # --- experiments: d [B, K, n] and fold_of [B or 1, K, n], which fold of its seed an item is tested in
-# -----------------------------
 
 
 def latent(
@@ -102,9 +101,8 @@ def nearest_means(source: str, seeds: int, rng: np.random.Generator) -> tuple[np
     for row in fold_of:  # each class dealt out over the folds, as `splits.split` does
         row[by_class[np.lexsort((rng.random(REAL_ITEMS), y[by_class]))]] = np.arange(REAL_ITEMS) % FOLDS
     is_test = fold_of[:, None] == np.arange(FOLDS)[:, None]  # [K, F, n]
-    order = np.argsort(
-        10 * y + rng.random(is_test.shape) + 2 * is_test, axis=-1
-    )  # class by class, in each the training items first
+    # class by class, in each the training items first
+    order = np.argsort(10 * y + rng.random(is_test.shape) + 2 * is_test, axis=-1)
     starts = np.r_[0, np.cumsum(np.bincount(y, minlength=10))[:-1]]
     labelled = order[..., starts[:, None] + np.arange(REAL_LABELS)]  # [K, F, 10, labels]
     known = np.stack([source_inputs[source_labels == c].mean(axis=0) for c in range(10)])  # [10, 64]
@@ -119,7 +117,6 @@ def nearest_means(source: str, seeds: int, rng: np.random.Generator) -> tuple[np
 
 
 # --- what is made of them: centre and half-width of an interval, [B]
-# -------------------------------------------------------------
 
 
 def fold_means(d: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
@@ -178,11 +175,9 @@ def held_against(
 ) -> Iterator[Finding]:
     """Error rates at every level, ours and the habits', of experiments whose Δ is `truth`; and how wide the
     corrected t-test's intervals are."""
-    missed, widths, draws = (
-        {name: np.zeros(len(LEVELS)) for name in ("ours", *HABITS)},
-        np.zeros((2, len(LEVELS))),
-        0,
-    )
+    missed = {name: np.zeros(len(LEVELS)) for name in ("ours", *HABITS)}
+    widths = np.zeros((2, len(LEVELS)))
+    draws = 0
     for d, fold_of in drawn:
         layout, means = Layout(d), fold_means(d, fold_of)
         effects, draws = layout.effects(), draws + len(d)

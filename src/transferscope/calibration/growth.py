@@ -29,9 +29,8 @@ SEED_SD, ITEM_SD, REST_SD = 0.015, 0.05, 0.25  # of an arm's score: by seed, by 
 ONE_SD = math.sqrt(2 * (SEED_SD**2 + REST_SD**2 / ITEMS))  # of a cell's Δ from seed to seed
 POWER = {1: 0.80, FAMILY: 0.65}  # at least, of a true difference of one sd
 
-Next = Callable[
-    ["Reading", np.ndarray], np.ndarray
-]  # seeds of each cell at the next reading, from the level that is left to it
+# seeds of each cell at the next reading, from the level that is left to it
+Next = Callable[["Reading", np.ndarray], np.ndarray]
 
 
 def study(size: Size) -> Iterator[Finding]:
@@ -70,9 +69,8 @@ class Store:
 
     def __init__(self, cells: int, families: int, truth: float, rng: np.random.Generator):
         self.rng, self.truth, self.shape = rng, truth, (cells, families)
-        self.scores = np.empty(
-            (cells + 1, families, SEEDS_WITHIN_REACH, ITEMS), dtype=np.float32
-        )  # the baseline comes last
+        # the baseline comes last
+        self.scores = np.empty((cells + 1, families, SEEDS_WITHIN_REACH, ITEMS), dtype=np.float32)
         self.item = self._normal(cells + 1, families, ITEMS) * np.float32(ITEM_SD)
         self.has = np.zeros((cells + 1, families), dtype=int)
 

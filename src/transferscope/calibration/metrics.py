@@ -22,10 +22,8 @@ LABELS = 5  # a class, of the real runs
 DRAW_SHARE = 2
 SHARES = {"balanced": 1.0, "classes from 17 to 3 %": 0.2}  # the smallest class's share of the largest one's
 POSITIVES = (0.5, 0.1)
-SEPARATION, SEPARATION_SD = (
-    (1.6, 1.9),
-    0.2,
-)  # of the two classes, baseline and strategy; its spread between seeds
+# of the two classes, baseline and strategy; its spread between seeds
+SEPARATION, SEPARATION_SD = ((1.6, 1.9), 0.2)
 SHARED_SD, BY_ARM_SD, REST_SD = 0.7, 0.5, 0.5  # of an item's score: in both arms, in one, in one run
 
 
@@ -61,7 +59,6 @@ def held_against(
 
 
 # --- real predictions, resampled
-# -------------------------------------------------------------------------------------------------
 
 
 def thinned(labels: np.ndarray, smallest: float) -> np.ndarray:
@@ -117,10 +114,8 @@ def macro_f1(named: np.ndarray, labels: np.ndarray) -> np.ndarray:
     ) / n
     size = np.where(is_there, size, 1.0)
     f = 2 * hit / size
-    gain, loss = (
-        np.where(is_there, 2 / size, 0.0),
-        np.where(is_there, f / size, 0.0),
-    )  # of a class, for who is right, for who is of it
+    # of a class, for who is right, for who is of it
+    gain, loss = (np.where(is_there, 2 / size, 0.0), np.where(is_there, f / size, 0.0))
     present = is_there.sum(axis=2, keepdims=True)
     psi = _of(gain, truth) * right - _of(loss, truth) - _of(loss, named)
     return (f.sum(axis=2, keepdims=True) + psi) / present
@@ -156,7 +151,6 @@ def _of(by_class: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 # --- scores of two classes, simulated
-# --------------------------------------------------------------------------------------------
 
 
 def binormal_truth() -> float:
@@ -195,9 +189,8 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
     positives = positive.sum(axis=1)[:, None, None]
     negatives = positive.shape[1] - positives
     below = np.cumsum(~is_positive, axis=2) / negatives  # share of the negatives at or below
-    above = (
-        1 - (np.cumsum(is_positive, axis=2) - is_positive) / positives
-    )  # share of the positives at or above
+    # share of the positives at or above
+    above = 1 - (np.cumsum(is_positive, axis=2) - is_positive) / positives
     placement = np.empty(score.shape)
     np.put_along_axis(placement, order, np.where(is_positive, below, above), axis=2)
     of_class = np.where(positive[:, None], positives, negatives)

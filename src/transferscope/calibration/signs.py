@@ -68,9 +68,8 @@ def balanced(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.permutation(np.arange(n) % 2)
 
 
-Sample = Callable[
-    [np.random.Generator, int], tuple[np.ndarray, np.ndarray]
-]  # generator, items -> inputs [n, d], labels [n]
+# generator, items -> inputs [n, d], labels [n]
+Sample = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
 
 
 def blobs(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -23,16 +23,10 @@ SMALLEST_CLASS = 50
 SHARE = 20  # one experiment for so many draws of a point: each is judged by itself
 POINTS = ((5, 4, "cosine"), (5, 11, "constant"), (10, 11, "cosine"))  # seeds, evaluations, schedule
 START, ASYMPTOTE = 0.1, 0.75
-SUBSET_SD, ARM_SD, RATE_SD = (
-    0.02,
-    0.015,
-    0.2,
-)  # of the asymptote, shared by the arms or not, and of the logarithm of the rate, over seeds
-ARM_PART, RUN_PART, EVALUATION_PART = (
-    0.1,
-    0.3775,
-    0.0225,
-)  # of the variance of an item's difficulty; all runs share the half of it
+# of the asymptote, shared by the arms or not, and of the logarithm of the rate, over seeds
+SUBSET_SD, ARM_SD, RATE_SD = (0.02, 0.015, 0.2)
+# of the variance of an item's difficulty; all runs share the half of it
+ARM_PART, RUN_PART, EVALUATION_PART = (0.1, 0.3775, 0.0225)
 FINISHED = 8.0
 FAR = "far from done"
 RATES = {"nearly done": 4.0, "not done": 2.5, FAR: 1.2}  # 1, 5 and 20 points are still to come

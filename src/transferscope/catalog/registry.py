@@ -17,11 +17,8 @@ GROUPS = {
     "experiments": "experiment",
     "trainers": "trainer",
 }
-MODULES = (
-    "distances",
-    "transferability",
-    "validators",
-)  # of functions: being a file of the folder is being registered
+# of functions: being a file of the folder is being registered
+MODULES = ("distances", "transferability", "validators")
 IDEAS = (
     "baselines",
     "frozen features",

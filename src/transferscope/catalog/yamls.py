@@ -79,10 +79,8 @@ def read(path: Path) -> "DictConfig":
 
 def mistake(error: "YAMLError", path: Path | None = None) -> str:
     """A mistake of syntax in one line: file, line, what is wrong."""
-    mark, problem = (
-        getattr(error, "problem_mark", None),
-        getattr(error, "problem", None) or str(error).splitlines()[0],
-    )
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     where = f"{path or (mark.name if mark else 'a yaml')}" + (f", line {mark.line + 1}" if mark else "")
     remedy = ""
     if "escape" in problem:

@@ -81,9 +81,8 @@ def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
 
     files = find_pictures(folder)
     own_shape = loaded.record["result"].get("own_shape", loaded.input_shape)
-    white = white_of_files(
-        files, loaded.record["result"].get("own_white", DEEPEST)
-    )  # runs of before had that one
+    # runs of before had that one
+    white = white_of_files(files, loaded.record["result"].get("own_white", DEEPEST))
     for start in range(0, len(files), CHUNK):
         part = files[start : start + CHUNK]
         probabilities = loaded.predict(read_pictures(part, own_shape, loaded.input_shape, white)).numpy()

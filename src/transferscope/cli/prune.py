@@ -34,9 +34,8 @@ Records, plans, kept models and W&B runs are never touched, and a killed run's
 checkpoint is kept: the same command resumes it. While a run is at work in the
 store, nothing is removed, nor what lies behind a link that leads out of it.
 """
-TEMPORARY_SECONDS = (
-    3600  # plans, predictions and probes are written in a moment; one this old has lost its process
-)
+# plans, predictions and probes are written in a moment; one this old has lost its process
+TEMPORARY_SECONDS = 3600
 
 
 class Find(NamedTuple):

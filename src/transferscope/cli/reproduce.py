@@ -36,16 +36,8 @@ miss is stamped and no failure: exit status 0.
 """
 
 CELL = ("source", "target", "label_budget", "backbone", "initialisation", "strategy")
-COLUMNS = (
-    *CELL,
-    "value",
-    "unit",
-    "n_test",
-    "seeds",
-    "tolerance",
-    "protocol",
-    "source",
-)  # the second `source`: where the value stands
+# the second `source`: where the value stands
+COLUMNS = (*CELL, "value", "unit", "n_test", "seeds", "tolerance", "protocol", "source")
 MEAN = "mean"  # in the place of source and target: over all the file's cells of that strategy
 ALPHA = 0.05
 FORMATS = ("table", "json")
@@ -161,7 +153,6 @@ def reproducible() -> list[str]:
 
 
 # --- the published table
-# ---------------------------------------------------------------------------------------------------------
 
 
 def read_published(path: Path) -> list[Published]:
@@ -239,13 +230,12 @@ def tested_items(request: "Request") -> int:
     from transferscope.data.domain import UNLABELLED
     from transferscope.data.splits import split
 
-    if request.config["fold"] is not None:
+    if request.asked.fold is not None:
         return int((request.target.labels != UNLABELLED).sum())
-    return len(split(request.target, request.config["split_seed"])[1])
+    return len(split(request.target, request.asked.split_seed)[1])
 
 
 # --- ours
-# ------------------------------------------------------------------------------------------------------------
 
 
 def compared_rows(published: list[Published], store: Path, sweep: str, selection: str = "last") -> list[dict]:
@@ -299,9 +289,8 @@ def _row(row: Published, cells: "list[tuple[Effect, str] | None]") -> dict:
             "inside": False,
         }
     ours = sum(effect.delta for effect, _ in cells) / len(cells)
-    half = sum(effect.half(ALPHA) for effect, _ in cells) / len(
-        cells
-    )  # of a mean: as if its tasks erred together, for they share items
+    # of a mean: as if its tasks erred together, for they share items
+    half = sum(effect.half(ALPHA) for effect, _ in cells) / len(cells)
     rules = ", ".join(dict.fromkeys(rule for _, rule in cells))
     inside = abs(ours - row.value) <= row.tolerance + 1e-9  # what a decimal fraction loses as a float
     return {

@@ -90,14 +90,8 @@ FLAGS = {
     "--search": "hydra.sweeper.search=true",
     "--settle": "hydra.sweeper.settle=true",
 }
-WITH_A_VALUE = (
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-)  # options of Hydra; a folder's name may hold =
+# options of Hydra; a folder's name may hold =
+WITH_A_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
 # of the config, that only this flag reads, and what the flag does
 SECTIONS = {
     "--search": ("search.", "finds values"),
@@ -166,11 +160,8 @@ def main(argv: list[str]) -> int:
     for before, word in zip(["", *arguments], arguments, strict=False):
         is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
         (overrides if is_override and before not in WITH_A_VALUE else flags).append(word)
-    sys.argv = [
-        "transferscope",
-        *flags,
-        *paths.for_hydra(overrides),
-    ]  # Hydra's parser takes no flag between two overrides
+    # Hydra's parser takes no flag between two overrides
+    sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]
     import hydra
     from hydra._internal.utils import get_args_parser
 

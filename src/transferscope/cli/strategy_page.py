@@ -126,10 +126,8 @@ def reproduction(folder: Path) -> list[dict]:
     if (made := folder / "results" / "reproduced.json").is_file():
         return json.loads(made.read_text("utf-8"))
     with (folder / "published.csv").open(newline="", encoding="utf-8") as file:
-        columns = [
-            *next(csv.reader(file))[:-1],
-            "cited",
-        ]  # the last column is called `source` too: where the value stands
+        # the last column is called `source` too: where the value stands
+        columns = [*next(csv.reader(file))[:-1], "cited"]
         return [
             {"cell": {key: row[key] for key in CELL}, "published": float(row["value"])}
             for row in csv.DictReader(file, columns)

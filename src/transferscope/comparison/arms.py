@@ -29,9 +29,8 @@ FOLDS = "folds"
 BACKBONE_RATE = "strategy.backbone_rate"
 SOURCE_RATE = "source_backbone_rate"  # of the source model: the same, unless an arm has no rate of its own
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
-LENGTHENS: Final = (
-    "lengthens"  # of a planned job: the run that it is a longer training of, and how many times its steps
-)
+# of a planned job: the run that it is a longer training of, and how many times its steps
+LENGTHENS: Final = "lengthens"
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
 _NO_CHOICE = ("seed=", "fold=", "store=", "sweep=", "tracking", "hydra")  # overrides that make no other arm
 

@@ -10,11 +10,8 @@ from transferscope.errors import RequestError, nearest
 from transferscope.store.schema import Json
 
 BASELINES = tuple(WORDS)
-SOURCE_ONLY = (
-    "source_only",
-    "source_nearest_neighbour",
-    "source_svm",
-)  # all that they learn, they learn from the source
+# all that they learn, they learn from the source
+SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm")
 TARGET_ONLY = tuple(name for name, words in WORDS.items() if words.negative_transfer)
 
 STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
@@ -23,11 +20,8 @@ STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
 _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
 # save for what shallow strategies and their baselines can have alike, each of it worth points of its own
 _ALIKE = ("strategy.scaling", "strategy.classifier", "strategy.C", "strategy.unit_length")
-_LEARNT_FROM_SOURCE = (
-    "source",
-    "rotation",
-    "simclr",
-)  # initialisations that there are none of without a source
+# initialisations that there are none of without a source
+_LEARNT_FROM_SOURCE = ("source", "rotation", "simclr")
 _WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
 

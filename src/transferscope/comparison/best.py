@@ -135,9 +135,8 @@ def within_families(cells: list["Cell"], items: str) -> list[float | None]:
     found: list[float | None] = [None] * len(cells)
     for family in families.values():
         if len(family) > 1:
-            pooled = np.mean(
-                [effect.seed_variance for effect in family.values()]
-            )  # of few seeds each: by itself it makes the weights
+            # of few seeds each: by itself it makes the weights
+            pooled = np.mean([effect.seed_variance for effect in family.values()])
             drawn = shrink(
                 [cells[k].delta for k in family],
                 [float(pooled + effect.item_variance) for effect in family.values()],
@@ -165,10 +164,8 @@ def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:
     """Of differences [K, n] between the strategies of cells with the same test items, in the order of their
     ids."""
     seen = cells[0].evidence
-    none, deterministic = (
-        np.zeros(len(d), bool),
-        all(cell.evidence.deterministic for cell in cells) and len(d),
-    )
+    none = np.zeros(len(d), bool)
+    deterministic = all(cell.evidence.deterministic for cell in cells) and len(d)
     chance = "seeds" if items == "fixed" else "items" if deterministic else "both"
     means = verdict.group_means(d, None if seen.groups is None else seen.groups[np.argsort(seen.ids)])
     return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen.labels)).effect()

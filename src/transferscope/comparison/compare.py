@@ -275,9 +275,8 @@ class _Work:
             rows, pairs, judgements, had_finished, chances, strict=True
         ):
             if row.shown:
-                barred = (
-                    evidence.unfinished and judged.verdict == "undecided" != other.verdict
-                )  # by training that had not finished alone
+                # by training that had not finished alone
+                barred = evidence.unfinished and judged.verdict == "undecided" != other.verdict
                 found = {
                     "family": family.name,
                     "family_size": size,

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from transferscope.comparison.findings import Findings
     from transferscope.comparison.ranking import Ranking
 
-WIDE, FOR_ECE = (
-    140,
-    20,
-)  # columns from which the reason has a column of its own; more beside calibration errors
+# columns from which the reason has a column of its own; more beside calibration errors
+WIDE, FOR_ECE = (140, 20)
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
 IN_UNIT = (

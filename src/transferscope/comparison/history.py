@@ -16,14 +16,8 @@ from transferscope.store.schema import Json, SweepPlan
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
 
-RULES = (
-    "metric",
-    "selection",
-    "margin",
-    "alpha",
-    "items",
-    "correction",
-)  # a claim by others is another claim
+# a claim by others is another claim
+RULES = ("metric", "selection", "margin", "alpha", "items", "correction")
 
 
 def identity(arm: Arm, baseline: Arm) -> str:

@@ -64,9 +64,8 @@ def _at_look(cell: Cell, planned: Sequential, entry: LookedAt) -> Cell:
     pair = replace(tested(evidence, cell.metric, "random"), readings=entry.get("readings", 0))
     if pair.chance != "items":
         runs = {*zip(entry["runs"][:seeds], entry["baseline_runs"][:seeds], strict=False)}
-        pairs = zip(
-            evidence.strategy_runs, evidence.baseline_runs, strict=True
-        )  # one run a seed: no folds here
+        # one run a seed: no folds here
+        pairs = zip(evidence.strategy_runs, evidence.baseline_runs, strict=True)
         pair = replace(pair, d=pair.d[[(one.name, other.name) in runs for one, other in pairs]])
     if (effect := pair.effect()) is None:
         return cell

@@ -66,10 +66,8 @@ def _difference(cell: "Cell") -> str:
 
 def _caption(comparison: "Findings") -> str:
     s = comparison.settings
-    what, margin = (
-        escaped(wording.opening(comparison)[0]),
-        escaped(formatting.margin(s["margin"], s["metric"])),
-    )
+    what = escaped(wording.opening(comparison)[0])
+    margin = escaped(formatting.margin(s["margin"], s["metric"]))
     kinds = [
         "scores higher than the baseline",
         "scores lower",

@@ -108,7 +108,6 @@ def _constant(
 
 
 # --- from runs
-# ------------------------------------------------------------------------------------------------------------
 
 
 def of_runs(evidence: "Evidence", runs: list[Path], reader: "ScoreReader", metric: str) -> np.ndarray:
@@ -130,7 +129,6 @@ def of_runs(evidence: "Evidence", runs: list[Path], reader: "ScoreReader", metri
 
 
 # --- in place of a baseline that learnt nothing
-# --------------------------------------------------------------------------------------
 
 
 def learnt_nothing(evidence: "Evidence") -> bool:

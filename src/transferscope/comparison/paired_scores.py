@@ -107,10 +107,8 @@ class ScoreReader:
         """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none
         of them (an old store)."""
         if (folder, metric) not in self.curves:
-            column, trainer = (
-                f"{record['cell']['target']}/test/accuracy",
-                record["consumed"].get("trainer", {}),
-            )
+            column = f"{record['cell']['target']}/test/accuracy"
+            trainer = record["consumed"].get("trainer", {})
             by_step: dict[float, float] = {}
             try:
                 if metric == "accuracy":

@@ -36,12 +36,8 @@ _SAME = (
     "metric",
     "selection",
 )
-_FIT = (
-    "backbone",
-    "image_size",
-    "channels",
-    "split_seed",
-)  # of what a run consumes, its prediction must consume the same
+# of what a run consumes, its prediction must consume the same
+_FIT = ("backbone", "image_size", "channels", "split_seed")
 
 
 Domains = tuple[tuple[tuple[str, str], ...], tuple[str, str]]  # (name, digest) of sources and target
@@ -133,10 +129,8 @@ def line(found: Sequence[Ranking], alpha: float) -> list[str]:
     """What a table of verdicts says of the rankings: one line, or none."""
     if not found:
         return []
-    claims, tested = (
-        sum(len(one.claims) for one in found),
-        sum(score.p is not None for one in found for score in one.scores),
-    )
+    claims = sum(len(one.claims) for one in found)
+    tested = sum(score.p is not None for one in found for score in one.scores)
     if all(one.conclusion.startswith(_TOO_FEW) for one in found):
         said = "too few to claim that any score ranks Δ"
     else:
@@ -154,7 +148,6 @@ def line(found: Sequence[Ranking], alpha: float) -> list[str]:
 
 
 # --- which prediction belongs to which cell
-# -------------------------------------------------------------------------------------
 
 
 def _points(cells: Sequence["Cell"], at_hand: AtHand) -> list[Point]:
@@ -178,9 +171,8 @@ def _on_one_footing(cells: Sequence["Cell"], kind: str, at_hand: AtHand) -> dict
         run = _consumed(cell)
         for prediction in at_hand.get((kind, _domains(run)), ()):
             eaten = prediction["consumed"]
-            same_budget = (
-                eaten.get("label_budget", cell.label_budget) == cell.label_budget
-            )  # distances have none
+            # distances have none
+            same_budget = eaten.get("label_budget", cell.label_budget) == cell.label_budget
             if same_budget and all(run.get(key) == eaten.get(key) for key in _FIT):
                 sets[prediction["setting"]][k] = prediction
 
@@ -215,7 +207,6 @@ def _estimate(value: float | Estimate | None) -> float | None:
 
 
 # --- ranks
-# ------------------------------------------------------------------------------------------------------------
 
 
 def all_scores(points: list[Point]) -> list[Score]:

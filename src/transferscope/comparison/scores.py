@@ -268,12 +268,10 @@ def _select(evaluations: _Evaluations, record: RunRecord, metric: str, selection
     if selection in SEES and not validation:
         selection = "last"
     groups = evaluations.get(f"{test}/groups")
-    scores, ece, step, kept = (
-        np.full(len(ids), METRICS[metric].chance(labels, len(classes))),
-        None,
-        None,
-        None,
-    )
+    scores = np.full(len(ids), METRICS[metric].chance(labels, len(classes)))
+    ece = None
+    step = None
+    kept = None
     ordered = _best_first(evaluations, validation, test, steps, labels, metric=metric, selection=selection)
     for candidate in ordered:
         p = evaluations.probabilities(test, candidate)
@@ -283,11 +281,9 @@ def _select(evaluations: _Evaluations, record: RunRecord, metric: str, selection
                     f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} "
                     "classes"
                 )
-            scores, ece, step = (
-                item_scores(p, labels, metric, groups),
-                calibration_error(p, labels),
-                candidate,
-            )
+            scores = item_scores(p, labels, metric, groups)
+            ece = calibration_error(p, labels)
+            step = candidate
             kept = p if FOLD in record["consumed"] else None
             break
     finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None

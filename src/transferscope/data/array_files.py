@@ -144,9 +144,8 @@ def _tell_rounded(path: str, key: str, array: np.ndarray, values: np.ndarray) ->
     refused."""
     large = np.abs(values) >= EXACT
     was, became = array[large].astype(np.longdouble), values[large]
-    rounded = (
-        (was == np.trunc(was)) & (was != became) & ((array.dtype.kind != "f") | (np.abs(was) < 2**53))
-    )  # larger floats are whole by nature
+    # larger floats are whole by nature
+    rounded = (was == np.trunc(was)) & (was != became) & ((array.dtype.kind != "f") | (np.abs(was) < 2**53))
     if rounded.any():
         (row, column), first = np.argwhere(large)[rounded][0], np.flatnonzero(rounded)[0]
         where = f"the first {int(was[first])} to {int(became[first])} in row {row}, column {column}"

@@ -101,9 +101,8 @@ def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | N
     `unlabelled` says what it is."""
     if unlabelled is None:
         found = set(labels)
-        suspects = (
-            [] if found == {"-1", "1"} else sorted(found.intersection(NO_LABEL))
-        )  # -1 and 1 are the two classes of many files
+        # -1 and 1 are the two classes of many files
+        suspects = [] if found == {"-1", "1"} else sorted(found.intersection(NO_LABEL))
         for suspect in suspects:
             shown = suspect or "''"
             raise RequestError(

@@ -51,9 +51,8 @@ def kornia_module(augmentation: str) -> nn.Module:
         return RandomAffine(
             degrees=10, translate=(1 / REACH, 1 / REACH), scale=(0.9, 1.1), padding_mode="border", p=1
         )
-    return ColorJitter(
-        brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=1
-    )  # the formulas, and usual strengths, of torchvision's
+    # the formulas, and usual strengths, of torchvision's
+    return ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=1)
 
 
 def _by_kornia(images: Tensor, draw: float, module: nn.Module) -> Tensor:

@@ -84,16 +84,12 @@ def load(
             f"size=None; {path} holds pictures: give the number of pixels of the squares they become"
         )
     texts = tables.texts_of(path, others, label, None, split, groups)
-    classes, parts = (
-        class_of(path, label, texts[label], unlabelled),
-        texts[split] if split else [""] * len(others),
-    )
+    classes = class_of(path, label, texts[label], unlabelled)
+    parts = texts[split] if split else [""] * len(others)
     refuse_odd_split(path, parts, classes)
     require_two_classes(set(classes) - {None}, path)
-    encoded, base = (
-        _encoded(dataset, picture or pictures[0], f"{normal(Path(path).stem)}-"),
-        Path(path).expanduser(),
-    )
+    encoded = _encoded(dataset, picture or pictures[0], f"{normal(Path(path).stem)}-")
+    base = Path(path).expanduser()
     part = " ".join([picture or pictures[0], *(train or []), *(test or [])])
     decoded = decoded_once(base, sorted(base.rglob("*.arrow")), size, channels, lambda: encoded, part)
     return Domain.build(

@@ -67,9 +67,8 @@ def _loaded(path: Path, name: str, data_root: str, download: bool) -> Any:
     try:
         return instantiate(arguments, name=name, _convert_="all")
     except Exception as error:
-        cause = (
-            error.__cause__ or error if isinstance(error, InstantiationException) else error
-        )  # Hydra wraps what the loader raised
+        # Hydra wraps what the loader raised
+        cause = error.__cause__ or error if isinstance(error, InstantiationException) else error
         if isinstance(cause, RequestError):
             raise cause from error
         *_, last = traceback.extract_tb(cause.__traceback__)

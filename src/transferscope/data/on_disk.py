@@ -102,10 +102,8 @@ def joined(parts: Sequence[Tensor | OnDisk]) -> Tensor | OnDisk:
     ends = np.cumsum([len(part) for part in parts])
 
     def read(rows: np.ndarray) -> Tensor:
-        images, of_part = (
-            torch.empty(len(rows), *parts[0].shape[1:], dtype=torch.uint8),
-            np.searchsorted(ends, rows, side="right"),
-        )
+        images = torch.empty(len(rows), *parts[0].shape[1:], dtype=torch.uint8)
+        of_part = np.searchsorted(ends, rows, side="right")
         for number in np.unique(of_part):
             here = np.flatnonzero(of_part == number)
             images[here] = parts[number][rows[here] - (ends[number] - len(parts[number]))]
@@ -128,7 +126,6 @@ def item_hashes(items: np.ndarray) -> np.ndarray:
 
 
 # --- the file: that of safetensors, which cannot write one piece by piece
-# -------------------------------------------------------------
 
 
 def write(

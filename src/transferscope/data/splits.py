@@ -20,9 +20,8 @@ from transferscope.errors import NotApplicable, RequestError
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
 VALIDATOR_ITEMS = 2000  # unlabelled target items that label-free validators may read
-FEATURE_ITEMS = (
-    2000  # of the source's training items, and of its held-out ones, whose features a run may store
-)
+# of the source's training items, and of its held-out ones, whose features a run may store
+FEATURE_ITEMS = 2000
 
 
 class LabelledData(NamedTuple):
@@ -42,9 +41,8 @@ class Pools(NamedTuple):
     source: LabelledData | None = None
     target: LabelledData | None = None
     unlabelled: Tensor | OnDisk | None = None  # target inputs [n, ...]
-    validation: LabelledData | None = (
-        None  # the labelled target items set aside within the budget; never in a batch
-    )
+    # the labelled target items set aside within the budget; never in a batch
+    validation: LabelledData | None = None
 
 
 class Fold(NamedTuple):
@@ -189,12 +187,10 @@ class RunData:
     pools: Pools
     evaluated: dict[str, EvaluationSet] = field(default_factory=dict)  # by "{domain}/{split}"
     subset: str | None = None  # hash of the labelled target items
-    validator_inputs: Tensor | OnDisk | None = (
-        None  # target training inputs, if any, in an order that is the same for all strategies and seeds
-    )
-    class_counts: dict[str, dict[str, int]] = field(
-        default_factory=dict
-    )  # labelled items of `target` and `source`, those set aside as well
+    # target training inputs, if any, in an order that is the same for all strategies and seeds
+    validator_inputs: Tensor | OnDisk | None = None
+    # labelled items of `target` and `source`, those set aside as well
+    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def samples(self) -> dict[str, int]:

@@ -80,10 +80,8 @@ def from_frame(
     columns that are no features. unlabelled: see `arrays.load`. path: where the frame is from, for messages.
     Raises RequestError for a missing column, a feature that is no number or not finite, and whatever
     `arrays.load` refuses."""
-    where, taken = (
-        path or f"the frame of {name}",
-        [column for column in (label, ids, split, groups) if column is not None],
-    )
+    where = path or f"the frame of {name}"
+    taken = [column for column in (label, ids, split, groups) if column is not None]
     known = [str(column) for column in frame.columns]
     for missing in [column for column in [*taken, *(leave_out or [])] if column not in known]:
         raise RequestError(

@@ -69,6 +69,5 @@ def _bandwidth(squared: Tensor) -> Tensor:
     median = pairs.median()
     if median == 0:
         median = pairs.mean()
-    return torch.where(
-        median == 0, torch.ones_like(median), median
-    )  # all items are one point: any bandwidth gives 0
+    # all items are one point: any bandwidth gives 0
+    return torch.where(median == 0, torch.ones_like(median), median)

@@ -190,9 +190,8 @@ def _target(name: str, found: dict, gone: dict) -> Target:
     views = [view for source in sources for view in source.views]
     deltas = [view.cell.delta for view in views]
     margins = {view.cell.margin for view in views}
-    margin = (
-        margins.pop() if len(margins) == 1 else 0.0
-    )  # a share of the risk is another margin for every baseline: no band
+    # a share of the risk is another margin for every baseline: no band
+    margin = margins.pop() if len(margins) == 1 else 0.0
     axis = figures.difference_axis(deltas, [view.cell.ci_simultaneous for view in views], margin, about=7)
     budget_axis = figures.difference_axis(deltas, [view.cell.ci for view in views], margin)
     largest = max(map(abs, deltas), default=0.0) or 1.0

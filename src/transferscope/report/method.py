@@ -125,10 +125,8 @@ def without_collapse(cell: Cell) -> str:
     given = cell.without_collapse
     if not given:
         return ""
-    delta, interval = (
-        formatting.signed(given["delta"], cell.metric),
-        formatting.interval(given["ci"], cell.metric),
-    )
+    delta = formatting.signed(given["delta"], cell.metric)
+    interval = formatting.interval(given["ci"], cell.metric)
     return f"{delta} {interval}, {words.count(given['seeds'], 'seed')}"
 
 

@@ -9,11 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 METRICS = ("macro_f1", "balanced_accuracy", "auroc")
-SCALES = {
-    "macro_f1": "influence",
-    "balanced_accuracy": "influence",
-    "auroc": "unit",
-}  # as what `effect.estimate` takes `of_one_change`
+# as what `effect.estimate` takes `of_one_change`
+SCALES = {"macro_f1": "influence", "balanced_accuracy": "influence", "auroc": "unit"}
 
 
 class Undefined(Exception):

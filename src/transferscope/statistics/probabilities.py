@@ -17,13 +17,11 @@ from scipy.special import gammaln, ndtr, stdtr
 
 FEWEST_CELLS = 3  # fewer say nothing of how effects are spread
 NULL_SHARES, NULL_SHARE_WEIGHTS = np.array([0.0, 0.5, 0.8, 0.95]), np.array([0.4, 0.3, 0.2, 0.1])  # π0
-SPREADS = np.array(
-    [0.5, 1.0, 2.0, 4.0, 8.0, 64.0]
-)  # τ in margins; the last is for effects that dwarf the margin
+# τ in margins; the last is for effects that dwarf the margin
+SPREADS = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 64.0])
 SPREAD_WEIGHTS = np.array([0.19, 0.19, 0.19, 0.19, 0.19, 0.05])
-ELSEWHERE = np.array(
-    [-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0]
-)  # μ in margins; the other half of its prior is 0
+# μ in margins; the other half of its prior is 0
+ELSEWHERE = np.array([-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0])
 FINEST = 0.05  # in margins: bins narrow up to this distance from the margin
 FARTHEST = 1000.0  # in margins: the outermost edges
 MOST_SHARED = 0.9  # of the cells' mean variance, by their covariance
@@ -179,9 +177,8 @@ def _shifts(share: float, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [H] and weights [H] of N(0, 1), close enough to sum over the posterior, were every Δ known."""
     if share == 0:
         return np.zeros(1), np.ones(1)
-    least = 1 / np.sqrt(
-        1 + cells * share / (1 - share)
-    )  # standard deviation of that posterior over the prior's
+    # standard deviation of that posterior over the prior's
+    least = 1 / np.sqrt(1 + cells * share / (1 - share))
     count = min(int(np.ceil(4 / (1.5 * least))), MOST_SHIFTS)
     z = np.linspace(-4, 4, 2 * count + 1)
     weights = np.exp(-(z**2) / 2)

@@ -33,9 +33,8 @@ def share_of_way(
     value = float(gain.mean() / way.mean())
 
     def holds(theta: float) -> bool:
-        rest = effect(
-            (gain - theta * way) / max(1.0, abs(theta), abs(1 - theta))
-        )  # on the scale of the score, whose unit `effect` knows
+        # on the scale of the score, whose unit `effect` knows
+        rest = effect((gain - theta * way) / max(1.0, abs(theta), abs(1 - theta)))
         assert rest is not None  # as many seeds as `way` has, which has one
         return abs(rest.delta) <= rest.half(alpha)
 

@@ -397,9 +397,8 @@ def _reason(pair: Pair, effect: Effect, margin: float, levels: list[float], over
     if difference <= 0 < pair.remaining(effect.delta):
         return STILL_IMPROVING[BASELINE_IMPROVING if effect.delta > 0 else STRATEGY_IMPROVING]
     is_nearer = equivalence > difference and not pair.bars_equivalence
-    gap, level = (
-        (equivalence, levels[1]) if is_nearer else (difference, levels[0])
-    )  # of the claim that is nearer
+    # of the claim that is nearer
+    gap, level = (equivalence, levels[1]) if is_nearer else (difference, levels[0])
     number = "equivalence needs n >= {:,.0f}" if is_nearer else "about {:,.0f} for this Δ"
     reason = _wanted(
         effect,

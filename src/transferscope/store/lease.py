@@ -96,9 +96,8 @@ class Lease:
         self.folder.mkdir(exist_ok=True)
         if step == 0:
             self.claimed["since"] = now()
-            step = (claim(self.folder.parents[1], self.folder.name) or {"step": 0})[
-                "step"
-            ]  # where another process left it
+            # where another process left it
+            step = (claim(self.folder.parents[1], self.folder.name) or {"step": 0})["step"]
         write_atomically(self.folder / "claim.json", json.dumps({**self.claimed, "step": step}))
 
     def finish(self) -> None:

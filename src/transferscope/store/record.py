@@ -23,23 +23,14 @@ from transferscope.errors import RequestError
 from transferscope.store.schema import Prediction, RunRecord, SweepPlan, mismatch, printable
 
 SCHEMA = 1
-BESIDE = (
-    "model.safetensors",
-    "features",
-    "reverse_validation.json",
-)  # what a run may keep that is no part of its results
+# what a run may keep that is no part of its results
+BESIDE = ("model.safetensors", "features", "reverse_validation.json")
 FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
 SHAPES = {"run record": RunRecord, "sweep plan": SweepPlan, "prediction": Prediction}
-AT_CHANCE = CONSTANT, CHANCE_LEVEL = (
-    "constant predictor",
-    "chance-level predictor",
-)  # begin of the reason why a run counts as collapsed
-ANSWERS = (
-    "done",
-    "diverged",
-    "collapsed",
-    "not_applicable",
-)  # the other states, failed and crashed, are tried again
+# begin of the reason why a run counts as collapsed
+AT_CHANCE = CONSTANT, CHANCE_LEVEL = ("constant predictor", "chance-level predictor")
+# the other states, failed and crashed, are tried again
+ANSWERS = ("done", "diverged", "collapsed", "not_applicable")
 
 
 def fingerprint(consumed: Mapping[str, Any]) -> str:
@@ -48,7 +39,6 @@ def fingerprint(consumed: Mapping[str, Any]) -> str:
 
 
 # --- reading
-# ------------------------------------------------------------------------------------------------------------
 
 
 @overload
@@ -164,7 +154,6 @@ def read_reverse_validation(folder: Path) -> float | None:
 
 
 # --- writing
-# ------------------------------------------------------------------------------------------------------------
 
 
 def running(store: Path) -> Path:
@@ -189,9 +178,8 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(
-            text, encoding="utf-8", errors="replace"
-        )  # a store's text may hold what no encoding has
+        # a store's text may hold what no encoding has
+        temporary.write_text(text, encoding="utf-8", errors="replace")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -268,7 +256,6 @@ def _plain(value: object) -> object:
 
 
 # --- whole or damaged
-# ------------------------------------------------------------------------------------------------------------
 
 
 def has_extra_files(folder: Path, names: list[str], config: Mapping[str, Any]) -> bool:

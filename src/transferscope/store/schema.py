@@ -2,18 +2,14 @@
 are data, checked before they are used.
 
 Each is a dict as JSON has it: a TypedDict for who reads it, which pydantic checks where it comes from disk
-(`misfit`). Nothing is converted, and keys that are not named here may be there."""
+(`mismatch`). Nothing is converted, and keys that are not named here may be there."""
 
-import math
-import re
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Discriminator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes the one of typing from Python 3.12 on
 
-NOTHING = type(None)
-NUMBER = "a finite number"
 Json = dict[str, Any]  # an object of JSON, or a row of a table
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Digest = Annotated[str, Field(pattern=r"^\w+$")]  # it names files
@@ -311,42 +307,6 @@ def _path(value: Any, parts: tuple[int | str, ...], is_missing: bool) -> str:
         elif isinstance(value, dict) and part in value:
             path, value = f"{path}.{part}", value[part]
     return f"{path}.{parts[-1]}".lstrip(".") if is_missing else path.lstrip(".")
-
-
-def misfit(value: object, shape: object, at: str = "") -> str | None:
-    """The same for the shape that training/source_ranking.py writes down: a type or several, NUMBER, a
-    pattern of the whole text, a list with the one shape of its items, or a dict of shapes by key, where a key
-    that ends in `?` may be absent, `*` is every key, and other keys may be there."""
-    if isinstance(shape, type):  # most are
-        return None if type(value) is shape else at
-    match shape:
-        case dict() if isinstance(value, dict):
-            for key, inner in shape.items():
-                name = key.removesuffix("?")
-                if name not in value and name == key != "*":
-                    return f"{at}.{name}".lstrip(".")
-                for found in value if key == "*" else {name} & value.keys():
-                    if (wrong := misfit(value[found], inner, f"{at}.{found}".lstrip("."))) is not None:
-                        return wrong
-            return None
-        case list() if isinstance(value, list):
-            return next(
-                (
-                    wrong
-                    for number, item in enumerate(value)
-                    if (wrong := misfit(item, shape[0], f"{at}[{number}]")) is not None
-                ),
-                None,
-            )
-        case tuple():
-            fits = any(misfit(value, one, at) is None for one in shape)
-        case re.Pattern():
-            fits = isinstance(value, str) and shape.fullmatch(value) is not None
-        case str():  # NUMBER
-            fits = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-        case _:
-            fits = False
-    return None if fits else at
 
 
 def printable(value: Any) -> Any:

@@ -42,9 +42,8 @@ class AaD(Strategy):
                 "needed"
             )
         self.neighbours, self.decay = neighbours, decay
-        self.teacher = copy.deepcopy(network.backbone).requires_grad_(
-            False
-        )  # the features by which neighbours are found
+        # the features by which neighbours are found
+        self.teacher = copy.deepcopy(network.backbone).requires_grad_(False)
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {"all": [{"params": list(self.network.parameters())}]}

@@ -39,9 +39,8 @@ class AdaptiveBN(Strategy):
                 "one that has, such as small_cnn or mlp"
             )
         for layer in self.layers:
-            layer.momentum = (
-                None  # the plain average over batches, which replaces the source's statistics at the first
-            )
+            # the plain average over batches, which replaces the source's statistics at the first
+            layer.momentum = None
             layer.num_batches_tracked.zero_()
 
     def acts_on(self) -> dict[str, tuple[int, int]]:

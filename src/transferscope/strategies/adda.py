@@ -10,10 +10,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator
-from transferscope.strategies.base import Batch, Strategy
+from transferscope.strategies.adversarial import Adversarial
+from transferscope.strategies.base import Batch
 
 
-class ADDA(Strategy):
+class ADDA(Adversarial):
     """min over D    of  -E_S [ log D(M_s(x)) ] - E_U [ log(1 - D(M_t(x))) ]
     min over M_t  of  -E_U [ log D(M_t(x)) ]   (section 4)
 

@@ -31,9 +31,8 @@ class BSS(FineTuning):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         features = self.network.backbone(batch.target.inputs)  # [N, d]
-        singular = torch.linalg.svdvals(
-            features.float().nan_to_num()
-        )  # descending; of NaN it would raise, which the other term tells
+        # descending; of NaN it would raise, which the other term tells
+        singular = torch.linalg.svdvals(features.float().nan_to_num())
         return {
             "target": self.classification_loss(self.network.head(features), batch.target.labels),
             "spectrum": self.eta * singular[-self.k :].square().sum(),

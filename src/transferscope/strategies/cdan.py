@@ -10,10 +10,11 @@ from transferscope.networks.domain_discriminator import DomainDiscriminator, dom
 from transferscope.networks.entropy import entropy
 from transferscope.networks.multilinear_map import MultilinearMap
 from transferscope.strategies.adaptation import Adaptation
+from transferscope.strategies.adversarial import Adversarial
 from transferscope.strategies.base import Batch
 
 
-class CDAN(Adaptation):
+class CDAN(Adversarial, Adaptation):
     """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] - λ / 2 Σ over S and U of E [ w(x) BCE( D(f(x) ⊗
     g(x)), domain ) ]   (section 3)
 

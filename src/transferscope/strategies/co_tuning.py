@@ -50,10 +50,8 @@ class CoTuning(FineTuning):
             "bias": torch.zeros(0),
         }
         self.source = SizedOnLoad()  # G_s and p(s | t)
-        self.source.weight, self.source.bias = (
-            nn.Parameter(head["weight"].clone()),
-            nn.Parameter(head["bias"].clone()),
-        )
+        self.source.weight = nn.Parameter(head["weight"].clone())
+        self.source.bias = nn.Parameter(head["bias"].clone())
         self.source.register_buffer("given_target", torch.zeros(network.head.out_features, len(head["bias"])))
 
     def fit_features(self, pools: Pools) -> None:
@@ -95,9 +93,8 @@ def source_given_target(p: Tensor, labels: Tensor) -> Tensor:
     if np.bincount(y).min() < FEW or not np.isfinite(x).all():
         return torch.stack([p[labels == c].mean(0) for c in range(int(labels.max()) + 1)])
     regression, sharpness = reverse_regression(x, y)
-    log_p = sharpness * regression.predict_log_proba(
-        np.eye(x.shape[1])
-    )  # of the corners: p(t | s) but for its norm, [S, C]
+    # of the corners: p(t | s) but for its norm, [S, C]
+    log_p = sharpness * regression.predict_log_proba(np.eye(x.shape[1]))
     joint = softmax_of_rows(log_p, axis=1).T * x.mean(0)  # [C, S]
     return torch.from_numpy(joint / joint.sum(1, keepdims=True)).float()
 

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, domain_loss, reverse_gradient
-from transferscope.strategies.base import Batch, Strategy
+from transferscope.strategies.adversarial import Adversarial
+from transferscope.strategies.base import Batch
 
 
-class DANN(Strategy):
+class DANN(Adversarial):
     """min over f, h; max over D of  E_S [ -log h_y(f(x)) ] (+ the same of labelled target items) - λ L_D
     (eq. 10)
 

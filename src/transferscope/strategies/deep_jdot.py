@@ -47,7 +47,6 @@ class DeepJDOT(Adaptation):
 def transport_plan(cost: Tensor) -> Tensor:
     """The plan [N, M] that moves N source items onto M target items, all of equal weight, at the least cost
     [N, M]."""
-    values = (
-        cost.detach().double().nan_to_num().cpu().numpy()
-    )  # of NaN there is no plan; the terms say so themselves
+    # of NaN there is no plan; the terms say so themselves
+    values = cost.detach().double().nan_to_num().cpu().numpy()
     return torch.from_numpy(ot.emd([], [], values)).to(cost)

@@ -8,10 +8,11 @@ from torch.nn.functional import cross_entropy, one_hot
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, domain_loss, reverse_gradient
 from transferscope.strategies.adaptation import Adaptation
+from transferscope.strategies.adversarial import Adversarial
 from transferscope.strategies.base import Batch
 
 
-class GatedDANN(Adaptation):
+class GatedDANN(Adversarial, Adaptation):
     """min over f, h; max over D of  E_T [ -log h_y(f(x)) ] + λ E_S [ ω(x, y) -log h_y(f(x)) ] - μ (L_D(∅) +
     L_D(y))   (the discriminator gate)
 

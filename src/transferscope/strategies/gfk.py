@@ -31,13 +31,10 @@ def geodesic_factor(of_source: np.ndarray, of_target: np.ndarray) -> np.ndarray:
     principal, angles = of_source @ left, np.arccos(np.clip(cosines, 0, 1))  # [d, k], [k]
     across = of_target @ right.T - principal * cosines
     norms = np.linalg.norm(across, axis=0)
-    across = np.divide(
-        across, norms, out=np.zeros_like(across), where=norms > 1e-12
-    )  # where the subspaces meet there is none
-    cos_cos, sin_sin = (
-        (1 + np.sinc(2 * angles / np.pi)) / 2,
-        (1 - np.sinc(2 * angles / np.pi)) / 2,
-    )  # ∫ cos², ∫ sin²
+    # where the subspaces meet there is none
+    across = np.divide(across, norms, out=np.zeros_like(across), where=norms > 1e-12)
+    # ∫ cos², ∫ sin²
+    cos_cos, sin_sin = ((1 + np.sinc(2 * angles / np.pi)) / 2, (1 - np.sinc(2 * angles / np.pi)) / 2)
     cos_sin = angles / 2 * np.sinc(angles / np.pi) ** 2  # ∫ cos sin = sin²(θ) / (2 θ)
     flow = np.stack([np.stack([cos_cos, cos_sin], 1), np.stack([cos_sin, sin_sin], 1)], 1)  # [k, 2, 2]
     values, vectors = np.linalg.eigh(flow)

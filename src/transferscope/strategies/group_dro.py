@@ -31,9 +31,8 @@ class GroupDRO(Strategy):
         super().__init__(network)
         self.step = step
         self.groups = SizedOnLoad()
-        self.groups.register_buffer(
-            "weights", torch.ones(1)
-        )  # q [G]: how many there are is known from the pools
+        # q [G]: how many there are is known from the pools
+        self.groups.register_buffer("weights", torch.ones(1))
 
     def fit_features(self, pools: Pools) -> None:
         if not int(self.steps_done):  # else resumed, with the weights it had

@@ -11,12 +11,13 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
 from transferscope.strategies.adaptation import Adaptation
+from transferscope.strategies.adversarial import Adversarial
 from transferscope.strategies.base import Batch
 
 PERIOD = 10  # steps between two solutions of w
 
 
-class IWDAN(Adaptation):
+class IWDAN(Adversarial, Adaptation):
     """min over f, h; max over D of  E_S [ -log h_y(f(x)) / (C π_y) ] - λ ( E_S [ w_y (-log D(f(x))) ] + E_U [
     -log(1 - D(f(x))) ] ) / 2 w = argmin over w ≥ 0, Σ_y π_y w_y = 1 of  |μ - K w|²   (section 4)
 
@@ -39,9 +40,8 @@ class IWDAN(Adaptation):
             raise RequestError(f"strategy.memory={memory}: a share from 0 to 1 is needed")
         self.trade_off, self.memory, classes = trade_off, memory, network.head.out_features
         self.discriminator = DomainDiscriminator(network.backbone.features, hidden)
-        self.register_buffer(
-            "confusion", torch.eye(classes) / classes
-        )  # K: row predicted, column true; its columns sum to π
+        # K: row predicted, column true; its columns sum to π
+        self.register_buffer("confusion", torch.eye(classes) / classes)
         self.register_buffer("predicted", torch.full((classes,), 1 / classes))  # μ
         self.register_buffer("class_weights", torch.ones(classes))  # w
 

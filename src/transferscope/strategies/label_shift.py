@@ -91,10 +91,8 @@ class LabelShift(Strategy):
 def calibrated(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """(s, b [C]) of the least cross-entropy of softmax(s z + b) of logits z [n, C], labels [n]; s is
     positive, b sums to 0."""
-    log_s, bias = (
-        torch.zeros((), dtype=logits.dtype, requires_grad=True),
-        torch.zeros(logits.shape[1], dtype=logits.dtype, requires_grad=True),
-    )
+    log_s = torch.zeros((), dtype=logits.dtype, requires_grad=True)
+    bias = torch.zeros(logits.shape[1], dtype=logits.dtype, requires_grad=True)
     search = torch.optim.LBFGS(
         [log_s, bias],
         max_iter=200,

@@ -13,9 +13,8 @@ from transferscope.networks.mapped_classifier import ClassifierName, UnitLength
 from transferscope.strategies.base import Diverged
 from transferscope.strategies.shallow import Adapted, Items, Scaling, ShallowAdaptation
 
-FORBIDDEN = (
-    10.0  # what a plan pays, in units of the largest cost, for laying a class on a labelled item of another
-)
+# what a plan pays, in units of the largest cost, for laying a class on a labelled item of another
+FORBIDDEN = 10.0
 
 
 class OptimalTransport(ShallowAdaptation):

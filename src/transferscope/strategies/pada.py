@@ -9,10 +9,11 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
 from transferscope.strategies.adaptation import Adaptation
+from transferscope.strategies.adversarial import Adversarial
 from transferscope.strategies.base import Batch
 
 
-class PADA(Adaptation):
+class PADA(Adversarial, Adaptation):
     """min over f, h; max over D of  E_S [ γ_y (-log h_y(f(x))) ] - λ ( E_S [ γ_y (-log D(f(x))) ] + E_U [
     -log(1 - D(f(x))) ] )   (section 3.3)
 
@@ -35,9 +36,8 @@ class PADA(Adaptation):
         self.trade_off, self.memory = trade_off, memory
         self.discriminator = DomainDiscriminator(network.backbone.features, hidden)
         classes = network.head.out_features
-        self.register_buffer(
-            "shares", torch.full((classes,), 1 / classes)
-        )  # of the target's predictions, [C]
+        # of the target's predictions, [C]
+        self.register_buffer("shares", torch.full((classes,), 1 / classes))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         features, logits = self.passed(batch)

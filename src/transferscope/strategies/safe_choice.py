@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot, softmax
 
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.strategies.base import Batch, Strategy
+from transferscope.strategies.base import Batch, Diagnosis, Strategy
 
 
 class SafeChoice(Strategy):
@@ -60,6 +60,9 @@ class SafeChoice(Strategy):
             gain = brier[0] - brier[1]
             self.transfers.fill_(bool(gain.mean() > gain.std() / len(gain) ** 0.5))
         return {"choice/transfer": float(self.transfers)}
+
+    def diagnose(self, history: list[dict[str, float]]) -> Diagnosis:
+        return Diagnosis(flags=() if history[-1]["choice/transfer"] else ("scratch was chosen",))
 
     def _brier(self, network: Classifier, inputs: Tensor, labels: Tensor) -> Tensor:
         p = softmax(in_chunks(network, inputs, self.device), dim=1)

@@ -78,12 +78,10 @@ class ShallowAdaptation(FittedHead):
         raise NotImplementedError
 
     def fit_features(self, pools: Pools) -> None:
-        for which, pool in (
-            ("source's", pools.source.inputs),
-            ("target's", pools.unlabelled),
-            ("labelled", pools.target and pools.target.inputs),
-        ):
-            if pool is not None and not torch.isfinite(pool).all():
+        known = pools.target and pools.target.inputs
+        handed_over = {"source's": pools.source.inputs, "target's": pools.unlabelled, "labelled": known}
+        for which, inputs in handed_over.items():
+            if inputs is not None and not torch.isfinite(inputs).all():
                 raise Diverged(f"a feature of the {which} items is not finite")
         items = self._scaled(pools)
         self.fit_mapped(items, self.adapt(items))
@@ -97,13 +95,7 @@ class ShallowAdaptation(FittedHead):
             [self.memory.unit(torch.from_numpy(adapted.source), "outputs").numpy(), known]
         )
         weights = None if adapted.weights is None else np.r_[adapted.weights, np.ones(len(known))]
-        self.fit_classifier(inputs, np.r_[items.labels, items.known_labels], weights)
-
-    def fit_classifier(
-        self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
-    ) -> None:
-        """inputs [n, k], labels [n], weights [n] of the items' losses, 1 where None."""
-        self.memory.fit(inputs, labels, weights)
+        self.memory.fit(inputs, np.r_[items.labels, items.known_labels], weights)
 
     def probabilities(self, features: Tensor) -> Tensor:
         if not len(self.memory.mean):  # before the fit
@@ -130,11 +122,10 @@ class ShallowAdaptation(FittedHead):
             mean, scale = torch.zeros_like(mean), torch.ones_like(scale)
         self.memory.remember("mean", mean)
         self.memory.remember("scale", scale)
-        scaled = (
+        source, target, known = (
             self.memory.unit(rows, "inputs").numpy()
             for rows in (source, (target - mean) / scale, (known - mean) / scale)
         )
-        source, target, known = scaled
         known_labels = pools.target.labels.cpu().numpy() if pools.target else np.zeros(0, dtype=np.int64)
         return Items(source, pools.source.labels.cpu().numpy(), target, known, known_labels)
 

@@ -34,9 +34,8 @@ class SHOT(Strategy):
     def __init__(self, network: Classifier, pseudo_label_weight: float = 0.3):
         super().__init__(network)
         self.pseudo_label_weight = pseudo_label_weight
-        self.teacher = copy.deepcopy(network.backbone).requires_grad_(
-            False
-        )  # labels items by what g was: a batch does not say which they are
+        # labels items by what g was: a batch does not say which they are
+        self.teacher = copy.deepcopy(network.backbone).requires_grad_(False)
         self.register_buffer(
             "centroids", torch.zeros(network.head.out_features, network.backbone.features)
         )  # [C, d], of length 1 or 0

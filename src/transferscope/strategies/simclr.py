@@ -62,10 +62,8 @@ def view(images: Tensor) -> Tensor:
         return torch.empty(len(images), device=images.device).uniform_(low, high)
 
     area, aspect = draw(0.08, 1), draw(math.log(3 / 4), math.log(4 / 3)).exp()
-    width, height = (
-        (area * aspect).sqrt().clamp_max(1),
-        (area / aspect).sqrt().clamp_max(1),
-    )  # as shares of the image's
+    # as shares of the image's
+    width, height = ((area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1))
     crop = images.new_zeros((len(images), 2, 3), dtype=torch.float32)
     crop[:, 0, 0], crop[:, 1, 1] = width * draw(-1, 1).sign(), height
     crop[:, 0, 2], crop[:, 1, 2] = (1 - width) * draw(-1, 1), (1 - height) * draw(-1, 1)

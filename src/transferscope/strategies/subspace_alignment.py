@@ -14,8 +14,6 @@ class SubspaceAlignment(Subspace):
 
     def adapt(self, items: Items) -> Adapted:
         dimensions = min(self.dimensions, len(items.source) - 1, len(items.target) - 1)
-        of_source, of_target = (
-            principal_axes(items.source, dimensions),
-            principal_axes(items.target, dimensions),
-        )
+        of_source = principal_axes(items.source, dimensions)
+        of_target = principal_axes(items.target, dimensions)
         return Adapted(items.source @ of_source @ (of_source.T @ of_target), of_target)

@@ -54,22 +54,16 @@ class TCA(ShallowAdaptation):
         for key, value in (("dimensions", dimensions), ("penalty", penalty), ("bandwidth", bandwidth)):
             if value <= 0:
                 raise RequestError(f"strategy.{key}={value}: a value above 0 is needed")
-        self.dimensions, self.penalty, self.kernel, self.bandwidth, self.eigenvectors = (
-            dimensions,
-            penalty,
-            kernel,
-            bandwidth,
-            eigenvectors,
-        )
+        self.dimensions, self.penalty, self.eigenvectors = dimensions, penalty, eigenvectors
+        self.kernel, self.bandwidth = kernel, bandwidth
 
     def adapt(self, items: Items) -> Adapted:
         space, e = self.space(items), contrast(len(items.source), len(items.target))
         if np.linalg.norm(space.base.T @ e) < SAME_MEANS * np.linalg.norm(space.base):
             print(
                 f"warning: strategy=tca: with kernel={self.kernel} and scaling={self.scaling} the domains' "
-                "means are the same already: "
-                "nothing is transferred and strategy.penalty has no effect; strategy.kernel=gaussian or "
-                "scaling=source leave something to do",
+                "means are the same already: nothing is transferred and strategy.penalty has no effect; "
+                "strategy.kernel=gaussian or scaling=source leave something to do",
                 file=sys.stderr,
             )
         return self.solve(space, e[:, None], len(items.source))
@@ -86,9 +80,8 @@ class TCA(ShallowAdaptation):
 
     def solve(self, space: "Space", contrasts: np.ndarray, n: int) -> Adapted:
         """contrasts [n + m, r] in the place of e; n: the source's items, which come first."""
-        contrasts = contrasts / np.sqrt(
-            np.linalg.norm(contrasts.T @ contrasts)
-        )  # the norm of their outer products' sum is then 1
+        # the norm of their outer products' sum is then 1
+        contrasts = contrasts / np.sqrt(np.linalg.norm(contrasts.T @ contrasts))
         w = transfer_components(space.base, contrasts, self.penalty, self.dimensions)
         if self.eigenvectors == "whitened":
             w = w / np.linalg.norm((space.base - space.base.mean(0)) @ w, axis=0)

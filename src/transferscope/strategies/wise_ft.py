@@ -12,10 +12,8 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Batch, Strategy
 
-SHARES = (
-    0.5,
-    *(share / 10 for share in range(11) if share != 5),
-)  # the middle first: of equal ones the first is taken
+# the middle first: of equal ones the first is taken
+SHARES = (0.5, *(share / 10 for share in range(11) if share != 5))
 
 
 class WiSEFT(Strategy):

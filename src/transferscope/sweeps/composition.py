@@ -19,12 +19,10 @@ class Composer:
     def __init__(self, loader: ConfigLoaderImpl, config: DictConfig):
         self.loader, self.config = loader, config
         parser = OverridesParser.create(config_loader=loader)
-        self.parse = cache(
-            lambda text: parser.parse_overrides([text])[0]
-        )  # the words of a sweep come again in many of its jobs
-        self.is_group = cache(
-            lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra")
-        )  # Hydra copies its config to answer
+        # the words of a sweep come again in many of its jobs
+        self.parse = cache(lambda text: parser.parse_overrides([text])[0])
+        # Hydra copies its config to answer
+        self.is_group = cache(lambda key: bool(loader.get_group_options(key)) or key.startswith("hydra"))
         self.composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
 
     def task_config(self, point: Sequence[str]) -> DictConfig:

@@ -41,9 +41,8 @@ class Launcher(BasicLauncher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        torch.set_num_threads(
-            1
-        )  # OpenMP's threads do not pass a fork: those started before it would be waited for in vain
+        # OpenMP's threads do not pass a fork: those started before it would be waited for in vain
+        torch.set_num_threads(1)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         if device(self.config.trainer.accelerator) != "cpu":
@@ -85,10 +84,8 @@ class Launcher(BasicLauncher):
 
     def _work(self, pipe: connection.Connection) -> None:
         """What a worker does until it is handed nothing."""
-        sys.stdout, sys.stderr = (
-            sys.__stdout__,
-            sys.__stderr__,
-        )  # not through the display of the process it was forked from
+        # not through the display of the process it was forked from
+        sys.stdout, sys.stderr = (sys.__stdout__, sys.__stderr__)
         with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
             while job := pipe.recv():
                 number, overrides = job

@@ -70,7 +70,7 @@ def collect_arms(planned: list[Job]) -> list[PlannedArm]:
     """The arms of the grid: jobs that differ in nothing but the seed."""
     same = set.intersection(*(set(job.overrides) for job in planned))
     found: dict[str, PlannedArm] = {}
-    seeds = dict.fromkeys(job.request.config["seed"] for job in planned)
+    seeds = dict.fromkeys(job.request.asked.seed for job in planned)
     for job in planned:
         request = job.request
         consumed = {key: value for key, value in request.consumed.items() if key not in ("seed", "role")}
@@ -82,7 +82,7 @@ def collect_arms(planned: list[Job]) -> list[PlannedArm]:
             found[key] = PlannedArm(
                 Arm({key: request.cell[key] for key in CELL_KEYS}, flat(consumed)), " ".join(differing)
             )
-        seed = request.config["seed"]
+        seed = request.asked.seed
         found[key].jobs[seed] = job
         found[key].arm.runs[seed] = [(request.store / request.fingerprint, {})]
     for planned_arm in found.values():

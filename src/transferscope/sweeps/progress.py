@@ -16,10 +16,8 @@ from rich.text import Text
 from transferscope.errors import RequestError
 from transferscope.store import lease, record
 
-SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (
-    3,
-    5,
-)  # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
+# cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
+SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (3, 5)
 STYLES = {
     "done": "green",
     "running": "cyan",
@@ -78,7 +76,7 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
         table.add_row(
             request.fingerprint[:8], cell["strategy"], arrow,
             str(cell["label_budget"] if cell["label_budget"] is not None else "–"),
-            str(request.config["seed"]), Text(state, style=STYLES.get(status, "")),
+            str(request.asked.seed), Text(state, style=STYLES.get(status, "")),
         )  # fmt: skip
     console.print(table)
     for reason, number in Counter(job.reason for job in refused).items():
@@ -107,7 +105,7 @@ def _too_few_seeds(planned: list) -> list[str]:
         if job.request.cell["strategy"] == "scratch":  # a baseline, no cell
             continue
         words = frozenset(word for word in job.overrides if not word.startswith(("seed=", "fold=")))
-        seeds[job.request.cell["target"]][job.request.cell["strategy"], words].add(job.request.config["seed"])
+        seeds[job.request.cell["target"]][job.request.cell["strategy"], words].add(job.request.asked.seed)
     return [
         f"{target}: {most} seeds for a family of some {len(arms)} cells decide next to nothing, "
         f"as t has {most - 1} degrees of freedom; give {SEEDS_FOR_A_FAMILY} seeds or more"
@@ -150,7 +148,7 @@ class Progress:
 
     def error(self, job, error: BaseException) -> None:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        self.errors.append(f"{label(job.request.cell, job.request.config['seed'])}: {first}")
+        self.errors.append(f"{label(job.request.cell, job.request.asked.seed)}: {first}")
 
     @property
     def failed(self) -> bool:
@@ -173,7 +171,7 @@ class Progress:
         for name, (status, reason) in self.states.items():
             if status in ("failed", "crashed", "diverged", "collapsed"):
                 request = self.jobs[name]
-                line = f"  {status}: {label(request.cell, request.config['seed'])}: {reason}"
+                line = f"  {status}: {label(request.cell, request.asked.seed)}: {reason}"
                 self.console.print(line, style=STYLES[status], highlight=False, markup=False, soft_wrap=True)
         for line in self.errors:
             self.console.print(f"  {line}", style="red", highlight=False, markup=False, soft_wrap=True)
@@ -213,7 +211,7 @@ class Progress:
                 request = self.jobs[name]
                 line = (
                     f"[{self._finished()}/{len(self.jobs)}] {new[0]}: "
-                    f"{label(request.cell, request.config['seed'])}{self._eta()}"
+                    f"{label(request.cell, request.asked.seed)}{self._eta()}"
                 )
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -233,7 +231,7 @@ class Progress:
             ProgressBar(total=len(self.jobs), completed=finished, width=30),
             Text(f"{finished}/{len(self.jobs)}  {counted['running']} running  {left} left{self._eta()}"),
         )
-        rows = [Text(f"  {label(self.jobs[n].cell, self.jobs[n].config['seed'])}  {detail.split(', ')[-1]}",
+        rows = [Text(f"  {label(self.jobs[n].cell, self.jobs[n].asked.seed)}  {detail.split(', ')[-1]}",
             style="cyan")
                 for n, (status, detail) in self.states.items() if status == "running"]  # fmt: skip
         odd = {s: n for s, n in counted.items() if s in ("failed", "crashed", "diverged", "collapsed")}

@@ -98,7 +98,7 @@ class Sweeper(sweep.Sweeper):
             return []
         record.check_writable(store)
         readings.begin(store)
-        tracking.effective_mode(found[0].base.request.config["tracking"]["mode"])
+        tracking.effective_mode(found[0].base.request.asked.tracking.mode)
         returns: list[Any] = []
         while asked:
             jobs = [job for _, trial in asked for job in trial.jobs]
@@ -164,15 +164,13 @@ class Sweeper(sweep.Sweeper):
                     f"{', '.join(VALIDATORS)} "
                     "serve every strategy"
                 )
-        cells(
-            collect_arms([study.base for study in found.values()]), settings.baseline, "accuracy", "search"
-        )  # refused without its baseline
+        # refused without its baseline
+        cells(collect_arms([study.base for study in found.values()]), settings.baseline, "accuracy", "search")
         return list(found.values()), refused
 
     def checked(self, points: list[list[str]]) -> list[Job]:
-        HydraConfig.instance().set_config(
-            self.config
-        )  # as in a job: where a user's own config groups are is read from there
+        # as in a job: where a user's own config groups are is read from there
+        HydraConfig.instance().set_config(self.config)
         return sweep.check(self.hydra_context.config_loader, self.config, points)
 
     def next_trials(self, search: "Search") -> list[tuple[Study, Trial]]:
@@ -228,7 +226,6 @@ class Search:
         self.settings, self.studies = settings, found
 
     # --- the plan
-    # --------------------------------------------------------------------------------------------------------
 
     def fixed(self) -> dict:
         """What is settled before the first trial."""
@@ -283,7 +280,6 @@ class Search:
         record.write_plan(self.store, {**plan, "search": fixed})
 
     # --- the trials
-    # --------------------------------------------------------------------------------------------------------
 
     def ask(self) -> list[tuple[Study, Trial]]:
         """The next trials of every study."""
@@ -306,7 +302,6 @@ class Search:
                 )
 
     # --- what is said
-    # --------------------------------------------------------------------------------------------------------
 
     @property
     def provenance(self) -> str:

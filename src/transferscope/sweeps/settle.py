@@ -66,7 +66,7 @@ class Sweeper(sweep.Sweeper):
             return planned
         record.check_writable(course.store)
         readings.begin(course.store)
-        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
+        tracking.effective_mode(planned[0].request.asked.tracking.mode)
         sweep.write_plan(course.store, course.name, planned, refused)
         course.write_settings()
         returns = self.launch(course, planned, refused, "the sweep")
@@ -82,7 +82,7 @@ class Sweeper(sweep.Sweeper):
         """By the fingerprint of a job, the same with all of its training so many times as long."""
         words = [
             [word for word in job.overrides if not word.startswith(tuple(f"trainer.{key}=" for key in STEPS))]
-            + [f"trainer.{key}={times * job.request.config['trainer'][key]}" for key in STEPS]
+            + [f"trainer.{key}={times * getattr(job.request.asked.trainer, key)}" for key in STEPS]
             for job in planned
         ]
         found = sweep.check(self.hydra_context.config_loader, self.config, words)
@@ -109,20 +109,17 @@ class Course:
         store: Path,
         name: str,
     ):
-        self.settings, self.planned, self.longer, self.store, self.name = (
-            settings,
-            planned,
-            longer,
-            store,
-            name,
-        )
-        cells(
-            collect_arms(planned), settings.baseline, settings.metric, "settle"
-        )  # refused without its baseline
+        self.settings = settings
+        self.planned = planned
+        self.longer = longer
+        self.store = store
+        self.name = name
+        # refused without its baseline
+        cells(collect_arms(planned), settings.baseline, settings.metric, "settle")
         names = {job.request.fingerprint for job in planned}
         for times, jobs in longer.items():
             if clash := next((job for job in jobs.values() if job.request.fingerprint in names), None):
-                steps = clash.request.config["trainer"]["steps"]
+                steps = clash.request.asked.trainer.steps
                 raise RequestError(
                     f"trainer.steps={steps}: {times} times that of another run of the grid; give one "
                     "length, --settle makes the others"
@@ -137,7 +134,6 @@ class Course:
         self.check_settings()
 
     # --- the plan
-    # --------------------------------------------------------------------------------------------------------
 
     def check_settings(self) -> None:
         """Raises RequestError where the sweep was settled with other ones."""
@@ -163,7 +159,6 @@ class Course:
         }
 
     # --- what is trained for longer
-    # --------------------------------------------------------------------------------------------------
 
     def compared(self) -> list[Cell]:
         s = self.settings
@@ -205,7 +200,6 @@ class Course:
         return list(found.values())
 
     # --- what is said
-    # --------------------------------------------------------------------------------------------------------
 
     def say_ahead(self) -> None:
         """The dry run: the most that the longer trainings can cost."""

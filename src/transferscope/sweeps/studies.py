@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from transferscope.sweeps.job import Job
 
 SAMPLERS = {"random": "RandomSampler", "tpe": "TPESampler"}
-TOGETHER = (
-    4  # trials that tpe proposes at once: not the number of processes, on which the values would then depend
-)
+# trials that tpe proposes at once: not the number of processes, on which the values would then depend
+TOGETHER = 4
 
 
 def optuna() -> ModuleType:

@@ -55,7 +55,7 @@ class Sweeper(BasicSweeper):
             return planned
         record.check_writable(store)
         readings.begin(store)
-        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
+        tracking.effective_mode(planned[0].request.asked.tracking.mode)
         name = write_plan(store, self.sweep_name(planned), planned, refused)
         returns, failed = self.train(store, name, planned, refused)
         if not returns:  # no run carried the plan to W&B
@@ -67,9 +67,8 @@ class Sweeper(BasicSweeper):
     def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Job]]:
         """Every point checked: the distinct jobs, and those that do not apply. Raises RequestError where none
         does."""
-        HydraConfig.instance().set_config(
-            self.config
-        )  # as in a job: where a user's own config groups are is read from there
+        # as in a job: where a user's own config groups are is read from there
+        HydraConfig.instance().set_config(self.config)
         jobs = check(self.hydra_context.config_loader, self.config, points)
         planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
         refused = [job for job in jobs if not job.request]
@@ -144,7 +143,7 @@ def as_launched(group: list[Job], name: str) -> list[str]:
     for: where they run there may be another. The store is told as the plan has it: a yaml may say ~, which
     Hydra would make a folder of."""
     accelerator = "gpu" if group[0].request.consumed["device"] == "cuda" else "cpu"
-    store = paths.quoted(group[0].request.config["store"])
+    store = paths.quoted(group[0].request.asked.store)
     return [
         *group[0].overrides,
         f"store={store}",
@@ -177,8 +176,8 @@ def write_plan(
         {
             "fingerprint": job.request.fingerprint,
             "cell": job.request.cell,
-            "seed": job.request.config["seed"],
-            "role": job.request.config["role"],
+            "seed": job.request.asked.seed,
+            "role": job.request.asked.role,
             "variant": {
                 key: value
                 for key in ("source_label_noise", "twin", "folds")

@@ -70,7 +70,7 @@ class Sweeper(sweep.Sweeper):
             return []
         record.check_writable(store)
         readings.begin(store)
-        tracking.effective_mode(planned[0].request.config["tracking"]["mode"])
+        tracking.effective_mode(planned[0].request.asked.tracking.mode)
         course.write()
         returns: list[Any] = []
         while jobs := course.next_jobs():
@@ -97,7 +97,7 @@ class Course:
 
     def __init__(self, settings: UntilDecidedSettings, planned: list[Job]):
         self.settings = settings
-        if any(job.request.config["fold"] is not None for job in planned):
+        if any(job.request.asked.fold is not None for job in planned):
             raise RequestError(
                 "fold: --until-decided takes one run a seed; leave fold out, or --until-decided"
             )
@@ -117,7 +117,6 @@ class Course:
         self.taken = 0
 
     # --- the plan
-    # --------------------------------------------------------------------------------------------------------
 
     def fixed(self) -> dict:
         """What is settled before the first run."""
@@ -214,7 +213,6 @@ class Course:
         readings.open_log(self.store).note(lines)
 
     # --- the looks
-    # --------------------------------------------------------------------------------------------------------
 
     def next_jobs(self) -> list[Job]:
         """Of the next look: the runs of the open cells and of their baselines; none where there is no next
@@ -234,9 +232,8 @@ class Course:
             for planned_arm in self.arms
             if planned_arm in needed
         ]
-        return list(
-            {job.request.fingerprint: job for job in jobs}.values()
-        )  # a deterministic run is that of every seed
+        # a deterministic run is that of every seed
+        return list({job.request.fingerprint: job for job in jobs}.values())
 
     def look(self) -> None:
         """Look at the open cells and write down what was found, once: another process may have been
@@ -307,7 +304,6 @@ class Course:
         return replace(pair, readings=cell.readings), margin
 
     # --- what is said
-    # --------------------------------------------------------------------------------------------------------
 
     def say_ahead(self, refused: list[Job]) -> None:
         """The dry run: the looks, and the most they can cost."""

@@ -77,9 +77,8 @@ def log_evaluation(
         return
     flips = _negative_flips(last, before)
     run.summary[f"{target}/test/negative_flips"] = len(flips)
-    run.summary[f"{target}/test/positive_flips"] = len(
-        _negative_flips(before, last)
-    )  # of two equal runs as many: chance is in both
+    # of two equal runs as many: chance is in both
+    run.summary[f"{target}/test/positive_flips"] = len(_negative_flips(before, last))
     shown = list(flips)[:MOST_IMAGES]
     if images is not None and shown:
         from PIL import Image

@@ -95,6 +95,5 @@ def _table(rows: list[dict]):
 
     columns = list(dict.fromkeys(key for row in rows for key in row))
     data = [[row.get(column) for column in columns] for row in rows]
-    return wandb.Table(
-        columns=columns, data=data, allow_mixed_types=True
-    )  # mixed: a label budget is a number or "full"
+    # mixed: a label budget is a number or "full"
+    return wandb.Table(columns=columns, data=data, allow_mixed_types=True)

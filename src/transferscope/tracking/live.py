@@ -126,9 +126,8 @@ class LiveRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._close(
-                {None: self._exit_code, KeyboardInterrupt: 255}.get(kind, 1)
-            )  # 255: W&B shows the run as killed
+            # 255: W&B shows the run as killed
+            self._close({None: self._exit_code, KeyboardInterrupt: 255}.get(kind, 1))
         except Exception as error:
             warn(error)
 

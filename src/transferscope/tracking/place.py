@@ -57,15 +57,13 @@ class WandbDestination:
 
     def open(self, key: str, name: str, job_type: str, config: dict):
         if self.mode == "offline":
-            os.environ.setdefault(
-                "WANDB_ERROR_REPORTING", "false"
-            )  # W&B reports its own usage over the network even from offline runs
+            # W&B reports its own usage over the network even from offline runs
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         give_a_cache(self.directory)
         import wandb
 
-        self.directory.mkdir(
-            parents=True, exist_ok=True
-        )  # W&B would otherwise write to the system's temporary folder
+        # W&B would otherwise write to the system's temporary folder
+        self.directory.mkdir(parents=True, exist_ok=True)
         folder = self.directory / "wandb"
         if not folder.is_dir() and os.path.lexists(folder):
             print(f"{folder}: no folder; set aside as {folder.name}.damaged and made again", file=sys.stderr)

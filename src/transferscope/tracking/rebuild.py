@@ -55,7 +55,6 @@ def rebuild(runs: str | Path) -> tuple[Path, str | None]:
 
 
 # --- a folder of offline runs
-# ---------------------------------------------------------------------------------------------------
 
 
 def _from_folder(folder: Path, store: Path) -> None:
@@ -88,7 +87,6 @@ def _from_folder(folder: Path, store: Path) -> None:
 
 
 # --- a project, through W&B's public API
-# ----------------------------------------------------------------------------------------
 
 
 def _from_project(runs: str, store: Path) -> str | None:
@@ -200,7 +198,6 @@ def _quietly(store: Path) -> Iterator[None]:
 
 
 # --- either
-# ------------------------------------------------------------------------------------------------------------
 
 
 def _check(artifact: str, inner: str, size: int | None, is_own: bool) -> None:

@@ -21,11 +21,8 @@ REACHED_BY_START = {
     **dict.fromkeys(PRETRAINING, {"source_inputs"}),
 }
 
-OPTIONAL = {
-    "augmentation": "none",
-    "label_smoothing": 0.0,
-    "patience": None,
-}  # keys of the trainer, consumed where they are not as here
+# keys of the trainer, consumed where they are not as here
+OPTIONAL = {"augmentation": "none", "label_smoothing": 0.0, "patience": None}
 STARTS = ("random", "weights", "source")  # of strategy.starts_from
 
 
@@ -161,9 +158,8 @@ def class_of(section: str, values: dict[str, Any], base: type) -> type:
 def check_hydra(node: DictConfig, at: str = "hydra") -> None:
     """Raises RequestError for a key that `+` has put among Hydra's own, which nobody reads."""
     kind = OmegaConf.get_type(node)
-    known = (
-        {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)
-    )  # hydra/env is a group without a field
+    # hydra/env is a group without a field
+    known = {"env", *(one.name for one in fields(kind))} if is_dataclass(kind) else set(node)
     for key in cast(Iterable[str], node):
         if key not in known:
             raise RequestError(

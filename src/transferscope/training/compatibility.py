@@ -92,10 +92,8 @@ def check_classes(strategy: type[Strategy], name: str, target: Domain, sources: 
         return
     classes = tuple(sorted({c for source in sources for c in source.classes}))
     if classes != target.classes:
-        only_source, only_target = (
-            sorted(set(classes) - set(target.classes)),
-            sorted(set(target.classes) - set(classes)),
-        )
+        only_source = sorted(set(classes) - set(target.classes))
+        only_target = sorted(set(target.classes) - set(classes))
         what = [f"{', '.join(only[:5])}{'…' if len(only) > 5 else ''} only in the {where}"
                 for only, where in ((only_source, "source"), (only_target, "target")) if only]  # fmt: skip
         joined = "+".join(source.name for source in sources)

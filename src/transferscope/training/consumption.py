@@ -38,10 +38,8 @@ def consumed_by(
     given = {key: getattr(c.trainer, key) for key in OPTIONAL}
     trainer |= {key: value for key, value in given.items() if value != OPTIONAL[key]}
     if trainer.pop("patience", None) and not is_source:
-        trainer |= {
-            "patience": c.trainer.patience,
-            "selection": c.selection,
-        }  # which ends the training
+        # which ends the training
+        trainer |= {"patience": c.trainer.patience, "selection": c.selection}
     backbone = c.backbone | _identity("_target_", get_class(c.backbone["_target_"]))
     if "weights" in backbone:
         backbone["weights"] = (
@@ -54,9 +52,8 @@ def consumed_by(
     return {
         "strategy": {
             **{k: v for k, v in c.strategy.items() if k not in ("_target_", *COMMON_KEYS)},
-            **(
-                {"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}
-            ),  # which said so before the key was everybody's
+            # which said so before the key was everybody's
+            **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),
             **_identity("class", strategy),
             "version": strategy.version,
         },

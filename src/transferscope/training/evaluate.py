@@ -16,9 +16,6 @@ from transferscope.tasks.metrics import log_likelihood
 from transferscope.training.fit import FitResult
 
 CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
-SATURATED_LOSS = (
-    0.05  # nats: a discriminator that gives 95 % to the right domain leaves next to no gradient to learn from
-)
 
 
 def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
@@ -80,24 +77,6 @@ def collapse(outcome: FitResult, test: str, labels: Tensor) -> str:
     if accuracy <= chance + band and largest < 2 * chance and not is_reversed:
         return f"{CHANCE_LEVEL}: test accuracy {accuracy:.3f} with {classes} classes"
     return ""
-
-
-def saturation(outcome: FitResult) -> str:
-    """Why the discriminator of the last interval counts as saturated, or ''. `loss/domain` is its mean
-    cross-entropy of source and target: near log 2 where the features are aligned. One that was sure early and
-    lost its hold later is not meant."""
-    loss = outcome.history[-1].get("loss/domain", np.inf)
-    return (
-        f"saturated discriminator: cross-entropy {loss:.3f} over the last interval"
-        if loss < SATURATED_LOSS
-        else ""
-    )
-
-
-def flags(outcome: FitResult) -> list[str]:
-    """What tables say of a training that came to an end."""
-    fell_back = outcome.history[-1].get("choice/transfer") == 0
-    return ["saturated discriminator"] * bool(saturation(outcome)) + ["scratch was chosen"] * fell_back
 
 
 def arrays(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str, np.ndarray]:

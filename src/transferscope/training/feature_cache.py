@@ -62,9 +62,8 @@ class FrozenFeatures:
         if self.addressed is None or self.addressed[0] != versions:
             h = hashlib.blake2b(digest_size=16)
             for name, tensor in state.items():
-                tensor_files.add_tensor(
-                    h, name, tensor.permute(tensor.dim_order())
-                )  # as it lies in memory, uncopied
+                # as it lies in memory, uncopied
+                tensor_files.add_tensor(h, name, tensor.permute(tensor.dim_order()))
             with torch.no_grad():
                 tensor_files.add_tensor(
                     h,

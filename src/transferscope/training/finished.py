@@ -29,7 +29,7 @@ def finished_before(request: Request) -> Path:
     for the metrics."""
     folder = request.store / request.fingerprint
     lease.clear_finished(request.store)
-    if (notes := request.config.get("notes")) and notes != (
+    if (notes := request.asked.notes) and notes != (
         kept := record.read_record(folder)["config"].get("notes", {})
     ):
         print(f"{folder.name} was finished before; its notes stay {json.dumps(kept)}", file=sys.stderr)

@@ -32,13 +32,8 @@ from transferscope.strategies.base import Batch, Diverged, Strategy
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
-CHECKPOINT = {
-    "state_dict",
-    "loops",
-    "callbacks",
-    "optimizer_states",
-    "pytorch-lightning_version",
-}  # what a checkpoint has at least
+# what a checkpoint has at least
+CHECKPOINT = {"state_dict", "loops", "callbacks", "optimizer_states", "pytorch-lightning_version"}
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
 
@@ -178,12 +173,10 @@ class BatchSampler:
     its own generator."""
 
     def __init__(self, watch: "EvaluationCallback", settings: FitSettings, strategy: Strategy):
-        self.watch, self.batch_size, self.augmentation, self.strategy = (
-            watch,
-            settings.batch_size,
-            settings.augmentation,
-            strategy,
-        )
+        self.watch = watch
+        self.batch_size = settings.batch_size
+        self.augmentation = settings.augmentation
+        self.strategy = strategy
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
         interval = self.watch.interval(self.strategy)
@@ -247,9 +240,8 @@ class BatchSampler:
 class EvaluationCallback(pl.Callback):
     """What happens between intervals: seeding, evaluation, checkpoint."""
 
-    now: Callable[[], float] = staticmethod(
-        time.perf_counter
-    )  # a strategy that trains beside others sets a slower clock
+    # a strategy that trains beside others sets a slower clock
+    now: Callable[[], float] = staticmethod(time.perf_counter)
 
     def __init__(
         self,
@@ -284,9 +276,8 @@ class EvaluationCallback(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.begin(cast(Strategy, pl_module))
-        trainer.should_stop = (
-            self.stalled
-        )  # resumed after the interval that ended it: only the record is missing
+        # resumed after the interval that ended it: only the record is missing
+        trainer.should_stop = self.stalled
 
     def begin(self, strategy: Strategy, since: float | None = None) -> None:
         """since: of the clock, where what was done before is part of this fit."""

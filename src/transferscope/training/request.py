@@ -274,7 +274,6 @@ def _missing(values: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 # --- what goes together
-# ----------------------------------------------------------------------------------------------------------
 
 
 def _is_weightless(c: RunConfig) -> bool:
@@ -295,9 +294,8 @@ def _initialisation(c: RunConfig, strategy: type[Strategy], has_source: bool) ->
     name, start = c.strategy["name"], c.strategy["starts_from"]
     asked: str = c.initialisation
     own = "pretrained" if starts_pretrained(c) else "random"
-    needs_no_model = (
-        strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model
-    )  # none would change the features
+    # none would change the features
+    needs_no_model = strategy.closed_form and _is_weightless(c) and not strategy.needs_source_model
     if start == "random":
         if asked not in ("auto", "random"):
             raise NotApplicable(

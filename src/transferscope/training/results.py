@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from transferscope.data.splits import RunData
+from transferscope.strategies.base import Diagnosis
 from transferscope.training import evaluate
 from transferscope.training.fit import FitResult
 from transferscope.training.request import Request
@@ -28,21 +29,15 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict[str, Any]:
+def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis: Diagnosis) -> dict[str, Any]:
     """Status and result of a fit that came to an end."""
     test = f"{run_data.target.name}/test"
     status, reason = outcome.status, outcome.reason
-    is_adversarial = (
-        request.asked.strategy.get("trade_off") != 0
-    )  # the placebo trains no feature against its discriminator
-    saturated = evaluate.saturation(outcome) if is_adversarial else ""
-    if status == "done" and (
-        reason := evaluate.collapse(outcome, test, run_data.evaluated[test].labels) or saturated
-    ):
-        status = "collapsed"
-    has_folds = (
-        request.asked.fold is not None
-    )  # which the seed draws: neither splits nor all there is to label are fixed
+    if status == "done":
+        reason = evaluate.collapse(outcome, test, run_data.evaluated[test].labels) or diagnosis.collapse
+        status = "collapsed" if reason else "done"
+    # which the seed draws: neither splits nor all there is to label are fixed
+    has_folds = request.asked.fold is not None
     conditional_on = ["target_pool", *([] if has_folds else ["splits"]), "hyper_parameters"]
     conditional_on += ["labelled_subset"] if request.asked.label_budget == "full" and not has_folds else []
     conditional_on += (
@@ -69,6 +64,6 @@ def finished(request: Request, run_data: RunData, outcome: FitResult) -> dict[st
                 "source": trainer.get("source_steps", 0),
             },
             "evaluations": [row["step"] for row in outcome.history],
-            "flags": evaluate.flags(outcome),
+            "flags": list(diagnosis.flags),
         },
     }

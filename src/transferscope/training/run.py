@@ -94,7 +94,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             }
         if loaded := getattr(strategy.network.backbone, "loaded", None):
             entry["weights"] = loaded
-        entry |= finished(request, run_data, outcome)
+        entry |= finished(request, run_data, outcome, strategy.diagnose(outcome.history))
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
         members, history = evaluate.arrays(outcome, run_data.evaluated), outcome.history
         if request.asked.reverse_validation:
@@ -105,9 +105,8 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
     except Exception as error:  # whatever broke, the other runs go on and the record says what it was
         if is_order_to_stop(error):
             raise
-        refusal = (
-            error if isinstance(error, RequestError) else error.__cause__
-        )  # Hydra wraps what a constructor raises
+        # Hydra wraps what a constructor raises
+        refusal = error if isinstance(error, RequestError) else error.__cause__
         if isinstance(refusal, RequestError):
             lease.finish()
             raise refusal from None

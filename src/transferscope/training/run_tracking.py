@@ -12,7 +12,7 @@ from transferscope.training.request import Request, checked
 
 def live_run(request: Request) -> tracking.LiveRun:
     head = {"fingerprint": request.fingerprint, "cell": request.cell, "config": request.config}
-    head |= {key: request.config[key] for key in ("seed", "role")}
+    head |= {"seed": request.asked.seed, "role": request.asked.role}
     settings = request.asked.tracking
     return tracking.LiveRun(
         head, mode=settings.mode, project=settings.project, entity=settings.entity,

@@ -22,7 +22,8 @@ from torch import nn
 from transferscope import tracking
 from transferscope.data.splits import RunData
 from transferscope.store import lease, record
-from transferscope.strategies.base import Batch, Diverged, Strategy, in_one_pass
+from transferscope.strategies.base import Batch, Diverged, Strategy
+from transferscope.strategies.stepping import in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
 from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.finished import is_done
@@ -33,11 +34,8 @@ from transferscope.training.run import Trained, train_and_record
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
 from transferscope.training.threads import set_threads
 
-ELEMENTWISE = (
-    "torch.optim.SGD",
-    "torch.optim.Adam",
-    "torch.optim.AdamW",
-)  # a weight's step depends on no other weight
+# a weight's step depends on no other weight
+ELEMENTWISE = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")
 
 
 def can_join(request: Request) -> bool:
@@ -46,9 +44,8 @@ def can_join(request: Request) -> bool:
     be."""
     trainer = request.asked.trainer
     return (
-        vars(request.strategy).get(
-            "trains_head_alone", False
-        )  # said by itself: one that inherits it may draw at random
+        # said by itself: one that inherits it may draw at random
+        vars(request.strategy).get("trains_head_alone", False)
         and request.initialisation == "pretrained"
         and trainer.optimizer["_target_"] in ELEMENTWISE
         and trainer.precision == "32-true"

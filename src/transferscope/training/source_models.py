@@ -91,9 +91,8 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
         settings = request.settings(c.trainer.source_steps)
         strategy = SourceOnly(network)
         strategy.backbone_rate = request.source_backbone_rate
-        fit(
-            strategy, splits.Pools(source=pool), {}, settings, stream
-        )  # one that diverged hands its NaN on: so will the run
+        # one that diverged hands its NaN on: so will the run
+        fit(strategy, splits.Pools(source=pool), {}, settings, stream)
         return network
 
     return _once(request, run_data, trained)

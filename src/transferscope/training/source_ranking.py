@@ -5,18 +5,19 @@ import hashlib
 import inspect
 import json
 import math
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from transferscope import distances, transferability
 from transferscope.catalog import yamls
@@ -26,7 +27,7 @@ from transferscope.data.load import load_domain
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
-from transferscope.store.schema import NOTHING, RunRecord, misfit
+from transferscope.store.schema import RunRecord, mismatch
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
@@ -35,17 +36,37 @@ from transferscope.training.threads import set_threads
 
 VERSION = 1  # raised when this file gives other numbers
 MOST_ITEMS = 2000
-RAW_SIZE = (
-    16  # pixels a side of the images whose inputs are compared: distances need covariances of all pixels
-)
+# pixels a side of the images whose inputs are compared: distances need covariances of all pixels
+RAW_SIZE = 16
 SEES = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
 SEED = 0  # of the directions and folds that distances draw: the same for every source
 
-CONFIG = {  # of a record's config, what a pair is made of
-    "target": str, "source": (str, [str]), "split_seed": int, "image_size": (int, NOTHING),
-    "channels": (int, NOTHING), "label_budget": (int, str), "backbone": {"_target_": str, "name": str},
-    "trainer": {"optimizer": {"_target_": re.compile(r"torch\.optim\.\w+")}},
-}  # fmt: skip
+
+class Optimizer(TypedDict):
+    _target_: Annotated[str, Field(pattern=r"^torch\.optim\.\w+$")]
+
+
+class Trainer(TypedDict):
+    optimizer: Optimizer
+
+
+class Backbone(TypedDict):
+    _target_: str
+    name: str
+
+
+class RankedConfig(TypedDict):
+    """Of a record's config, what a pair of domains is made of."""
+
+    target: str
+    source: str | list[str]
+    split_seed: int
+    image_size: int | None
+    channels: int | None
+    label_budget: int | str
+    backbone: Backbone
+    trainer: Trainer
+
 
 Number = float | dict[str, float] | None
 Numbers = dict[str, Number]
@@ -62,9 +83,8 @@ class Candidate:
     source_labels: Tensor  # [training_items], into source_classes
     target: Tensor  # [at most MOST_ITEMS, ...], the same for every candidate
     budget: int | str
-    labelled: (
-        splits.LabelledData | None
-    )  # the target items of the budget, without those set aside for validation
+    # the target items of the budget, without those set aside for validation
+    labelled: splits.LabelledData | None
 
 
 def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: bool = True) -> dict[str, Any]:
@@ -156,7 +176,7 @@ def _check_data(store: Path, run: RunRecord) -> None:
     """A record is data: RequestError where its config would have built what no yaml names, or hold more than
     plain values."""
     c, where = cast(dict[str, Any], run["config"]), store / run["fingerprint"] / "record.json"
-    if (wrong := misfit(c, CONFIG)) is not None:
+    if (wrong := mismatch(c, RankedConfig)) is not None:
         raise RequestError(f"{where}: config.{wrong} is missing or of another type")
     if (kind := c["backbone"]["_target_"]) not in yamls.targets("backbone"):
         raise RequestError(
@@ -291,9 +311,8 @@ def kept(
         except RequestError as refusal:
             print(f"{refusal}; made again", file=sys.stderr)
     found = compute()
-    later = found | {
-        "source_seconds": found["source_seconds"] and 0.0
-    }  # the store has the source's model by then
+    # the store has the source's model by then
+    later = found | {"source_seconds": found["source_seconds"] and 0.0}
     content = {"schema": record.SCHEMA, "kind": kind, "created": record.now(), "consumed": consumed, **later}
     record.write_atomically(path, json.dumps(content, indent=1, allow_nan=False))
     return found
@@ -412,10 +431,8 @@ def measured(
         estimate, bounds = value if isinstance(value, tuple) else (value, ())
         numbers = [float(number) for number in (estimate, *bounds)]
         if not all(map(math.isfinite, numbers)):
-            values[name], reasons[f"{group}/{name}"] = (
-                None,
-                "infinite" if math.isinf(numbers[0]) else "not a number",
-            )
+            values[name] = None
+            reasons[f"{group}/{name}"] = "infinite" if math.isinf(numbers[0]) else "not a number"
         else:
             values[name] = dict(zip(("estimate", "lo", "hi"), numbers, strict=True)) if bounds else numbers[0]
     return values, reasons

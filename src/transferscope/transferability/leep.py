@@ -29,7 +29,6 @@ def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
     _, index = np.unique(labels, return_inverse=True)
     joint = np.eye(index.max() + 1)[index].T @ theta / len(theta)  # [C, C_S]
     marginal = joint.sum(0)
-    conditional = joint / np.where(
-        marginal > 0, marginal, 1
-    )  # P(y | z); a z that is never predicted has no weight
+    # P(y | z); a z that is never predicted has no weight
+    conditional = joint / np.where(marginal > 0, marginal, 1)
     return float(np.log((conditional[index] * theta).sum(1)).mean())

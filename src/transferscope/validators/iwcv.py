@@ -34,9 +34,8 @@ def importance_weights(source: np.ndarray, target: np.ndarray, at: np.ndarray) -
     >>> importance_weights(same, same, at=same).round(6).tolist()
     [1.0, 1.0]
     """
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # here: whoever compares records should not wait for it
+    # here: whoever compares records should not wait for it
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 

@@ -32,7 +32,6 @@ def snd(probabilities: np.ndarray, temperature: float = 0.05) -> float:
         weight = np.exp(s)
         s[rows, start + rows] = 0.0  # of weight 0
         mass = weight.sum(1)
-        total += float(
-            (np.log(mass) - (weight * s).sum(1) / mass).sum()
-        )  # entropy of a softmax: log Σ e^s - E[s]
+        # entropy of a softmax: log Σ e^s - E[s]
+        total += float((np.log(mass) - (weight * s).sum(1) / mass).sum())
     return total / n

@@ -112,9 +112,8 @@ def source_costs(records: Iterable[RunRecord]) -> dict[str, float]:
     found = {}
     for run in records:
         model, timings = run.get("source_model"), run.get("timings") or {}
-        is_the_model = not ((run.get("result") or {}).get("steps") or {}).get(
-            "target"
-        )  # `source_only`: its own steps are those of the source
+        # `source_only`: its own steps are those of the source
+        is_the_model = not ((run.get("result") or {}).get("steps") or {}).get("target")
         if (
             model
             and model["made"]
