@@ -11,8 +11,10 @@ from transferscope.training.request import Request, checked
 
 
 def live_run(request: Request) -> tracking.LiveRun:
-    head = {"fingerprint": request.fingerprint, "cell": request.cell, "config": request.config}
-    head |= {"seed": request.asked.seed, "role": request.asked.role}
+    head = {
+        "fingerprint": request.fingerprint, "cell": request.cell, "config": request.config,
+        "seed": request.asked.seed, "role": request.asked.role,
+    }  # fmt: skip
     settings = request.asked.tracking
     return tracking.LiveRun(
         head, mode=settings.mode, project=settings.project, entity=settings.entity,
