@@ -29,8 +29,8 @@ def run(tmp_path: Path) -> Callable[..., int]:
     [
         ("+logger=tensorboard", ["logger=tensorboard: no such key", "+notes.KEY=VALUE"]),
         ("+label_budgets=3", ["label_budgets=3: no such key; did you mean 'label_budget'?"]),
-        ("++trainer.gradient_clip_val=1.0",
-         ["trainer.gradient_clip_val=1.0: no such key among accelerator", "+notes.KEY=VALUE"]),
+        ("++trainer.max_epochs=3",
+         ["trainer.max_epochs=3: no such key among accelerator", "+notes.KEY=VALUE"]),
         ("+trainer.optimiser={lr: 0.1}", ["trainer.optimiser=", "did you mean 'optimizer'?"]),
         ("+trainer.optimizer.name=adam", ["trainer.optimizer.name=adam: AdamW takes lr"]),
         ("+trainer.optimizer._args_=[1]", ["trainer.optimizer._args_=[1]"]),

@@ -91,13 +91,26 @@ def mistake(error: "YAMLError", path: Path | None = None) -> str:
 
 
 def targets(group: str, *more: Path) -> set[str]:
-    """What the yamls of a group name as `_target_`, here and in `more` folders: a record may have nothing
-    else built."""
+    """What the yamls of a group name as `_target_`, at any depth, here and in `more` folders: a record may
+    have nothing else built."""
+    from omegaconf import OmegaConf
+
     return {
-        read(path).get("_target_")
+        target
         for folder in (*folders(), *more)
         for path in (folder / group).glob("*.yaml")
+        for target in targets_of(OmegaConf.to_container(read(path)))
     }
+
+
+def targets_of(value: object) -> set[str]:
+    """Every `_target_` in a yaml, or in a part of one."""
+    if isinstance(value, list):
+        return {target for item in value for target in targets_of(item)}
+    if not isinstance(value, dict):
+        return set()
+    own = {value["_target_"]} if isinstance(value.get("_target_"), str) else set()
+    return own | {target for item in value.values() for target in targets_of(item)}
 
 
 def names(group: str) -> list[str]:

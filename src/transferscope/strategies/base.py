@@ -72,6 +72,7 @@ class Strategy(Stepping):
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it
+    pool_class_weights: dict[str, Tensor] = {}  # [C] of the labels of a pool; likewise
     # a run sets one that keeps them
     frozen_features: Callable[[nn.Module, Tensor | OnDisk, torch.device | str], Tensor] = staticmethod(
         frozen_features
@@ -132,10 +133,16 @@ class Strategy(Stepping):
         together."""
         return torch.split(self.logits(torch.cat(inputs)), [len(part) for part in inputs])
 
-    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, with the trainer's
-        label smoothing."""
-        return cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+    def classification_loss(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
+        """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, in the pool
+        `source` or `target`: with the trainer's label smoothing and class weights."""
+        weights, smoothing = self.pool_class_weights.get(pool), self.label_smoothing
+        return cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+
+    def classification_losses(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
+        """The same of each item, [N]."""
+        weights, smoothing = self.pool_class_weights.get(pool), self.label_smoothing
+        return cross_entropy(logits, labels, weights, reduction="none", label_smoothing=smoothing)
 
     @property
     def predictor(self) -> Classifier:

@@ -45,7 +45,7 @@ class DANN(Adversarial):
         strength = self.trade_off * (2 / (1 + math.exp(-10 * self.progress)) - 1)
         domain = self.discriminator(reverse_gradient(torch.cat([source, unlabelled]), strength))
         terms = {
-            "source": self.classification_loss(self.network.head(source), batch.source.labels),
+            "source": self.classification_loss(self.network.head(source), batch.source.labels, "source"),
             "domain": domain_loss(*domain.split([len(source), len(unlabelled)])),
         }
         if target:

@@ -3,7 +3,7 @@ target's (Wang et al. 2019)."""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.domain_discriminator import DomainDiscriminator, domain_loss, reverse_gradient
@@ -51,9 +51,7 @@ class GatedDANN(Adversarial, Adaptation):
             [len(part) for part, _ in pairs]
         )
         ratio = torch.exp(-joint_s.detach())  # (1 - D) / D of D = sigmoid(logit)
-        loss = cross_entropy(
-            logits.source, batch.source.labels, reduction="none", label_smoothing=self.label_smoothing
-        )
+        loss = self.classification_losses(logits.source, batch.source.labels, "source")
         return {
             "source": self.source_weight * (ratio * loss).mean(),
             "target": self.classification_loss(logits.target, batch.target.labels),

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier
@@ -40,10 +40,14 @@ class GroupDRO(Strategy):
             self.groups.weights = torch.full((groups,), 1 / groups, device=self.device)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        parts = [batch.source] + ([batch.target] if batch.target else [])
-        logits = self.logits(torch.cat([part.inputs for part in parts]))
-        labels = torch.cat([part.labels for part in parts])
-        losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.label_smoothing)
+        parts = {"source": batch.source} | ({"target": batch.target} if batch.target else {})
+        logits = self.logits_of(*(part.inputs for part in parts.values()))
+        losses = torch.cat(
+            [
+                self.classification_losses(of_part, part.labels, name)
+                for of_part, (name, part) in zip(logits, parts.items(), strict=True)
+            ]
+        )
         size = len(self.groups.weights)
         group = torch.cat(
             [batch.source.domain] + ([torch.full_like(batch.target.domain, size - 1)] if batch.target else [])

@@ -6,7 +6,6 @@ import copy
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.data.splits import Pools
 from transferscope.errors import RequestError
@@ -70,9 +69,7 @@ class InstanceWeights(Strategy):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         target = [batch.target] if batch.target else []
         *of_target, source = self.logits_of(*(part.inputs for part in (*target, batch.source)))
-        loss = cross_entropy(
-            source, batch.source.labels, reduction="none", label_smoothing=self.label_smoothing
-        )
+        loss = self.classification_losses(source, batch.source.labels, "source")
         terms = {"source": self.source_weight * (self.weights(batch.source.inputs) * loss).mean()}
         if target:
             terms["target"] = self.classification_loss(of_target[0], batch.target.labels)

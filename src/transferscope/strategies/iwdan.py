@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot, softmax, softplus
+from torch.nn.functional import one_hot, softmax, softplus
 
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
@@ -59,7 +59,7 @@ class IWDAN(Adversarial, Adaptation):
                 )
             )
         shares = self.confusion.sum(0).clamp_min(1e-3 / classes)  # π
-        loss = cross_entropy(logits.source, labels, reduction="none", label_smoothing=self.label_smoothing)
+        loss = self.classification_losses(logits.source, labels, "source")
         reversed_features = reverse_gradient(
             torch.cat([features.source, features.unlabelled]), self.trade_off * self.ramp
         )

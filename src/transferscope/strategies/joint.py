@@ -27,5 +27,5 @@ class Joint(Strategy):
         target, source = self.logits_of(batch.target.inputs, batch.source.inputs)
         return {
             "target": self.classification_loss(target, batch.target.labels),
-            "source": self.source_weight * self.classification_loss(source, batch.source.labels),
+            "source": self.source_weight * self.classification_loss(source, batch.source.labels, "source"),
         }

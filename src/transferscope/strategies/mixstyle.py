@@ -52,10 +52,14 @@ class MixStyle(Strategy):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         if batch.target is None:
-            return {"source": self.classification_loss(self.logits(batch.source.inputs), batch.source.labels)}
+            return {
+                "source": self.classification_loss(
+                    self.logits(batch.source.inputs), batch.source.labels, "source"
+                )
+            }
         source, target = self.logits_of(batch.source.inputs, batch.target.inputs)
         return {
-            "source": self.classification_loss(source, batch.source.labels),
+            "source": self.classification_loss(source, batch.source.labels, "source"),
             "target": self.classification_loss(target, batch.target.labels),
         }
 

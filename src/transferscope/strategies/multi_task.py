@@ -44,7 +44,7 @@ class MultiTask(Strategy):
         )
         return (
             self.classification_loss(self.network.head(target), batch.target.labels),
-            self.classification_loss(self.source_head(source), batch.source.labels),
+            self.classification_loss(self.source_head(source), batch.source.labels, "source"),
         )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, softmax, softplus
+from torch.nn.functional import softmax, softplus
 
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
@@ -44,9 +44,7 @@ class PADA(Adversarial, Adaptation):
         predicted = softmax(logits.unlabelled.detach(), dim=1).mean(0)
         self.shares.copy_(self.memory * self.shares + (1 - self.memory) * predicted)
         weights = (self.shares / self.shares.max())[batch.source.labels]  # γ_y [n]
-        loss = cross_entropy(
-            logits.source, batch.source.labels, reduction="none", label_smoothing=self.label_smoothing
-        )
+        loss = self.classification_losses(logits.source, batch.source.labels, "source")
         reversed_features = reverse_gradient(
             torch.cat([features.source, features.unlabelled]), self.trade_off * self.ramp
         )

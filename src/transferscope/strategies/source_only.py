@@ -14,4 +14,8 @@ class SourceOnly(Strategy):
     shares_classes = True
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"source": self.classification_loss(self.logits(batch.source.inputs), batch.source.labels)}
+        return {
+            "source": self.classification_loss(
+                self.logits(batch.source.inputs), batch.source.labels, "source"
+            )
+        }

@@ -6,11 +6,16 @@ import inspect
 import math
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import get_class
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 
 from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
@@ -28,6 +33,11 @@ class Diverged(Exception):
     """A loss that is not finite."""
 
 
+# what the history has of its own
+RESERVED = ("step", "seconds")
+RESERVED_GROUPS = ("loss/", "validator/")
+
+
 class Stepping(pl.LightningModule):
     """Takes the optimiser steps that `updates` asks for, with the learning rates that `parameter_groups`,
     `backbone_rate` and the schedule give."""
@@ -36,10 +46,14 @@ class Stepping(pl.LightningModule):
     # were learnt elsewhere, TRANSFERRED_RATE. Weights of random values always learn at 1
     backbone_rate: float = 1.0
 
+    gradient_clip_val: float | None = None  # the trainer's, like the next; `fit` sets them
+    accumulate_grad_batches: int = 1
+    step_callbacks: tuple[pl.Callback, ...] = ()  # those with a hook of backward or of an optimiser's step
+
     network: Classifier
     total_steps: int
     optimizer: partial[torch.optim.Optimizer]
-    schedule: str
+    schedule: str | dict[str, Any]
     loss_sums: dict[str, Tensor]
     loss_steps: int
     steps_done: Tensor
@@ -47,6 +61,8 @@ class Stepping(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.logged: dict[str, tuple[float | Tensor, int]] = {}  # sum, and how many
+        self.logged_metrics: dict[str, Metric] = {}
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
     def updates(self, batch: Batch) -> Iterator[tuple[str | tuple[str, ...], dict[str, Tensor]]]:
@@ -60,8 +76,11 @@ class Stepping(pl.LightningModule):
     def backward(self, terms: dict[str, Tensor]) -> None:  # type: ignore[override]  # Lightning never calls it
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
 
-    def set_length(self, steps: int, optimizer: partial[torch.optim.Optimizer], schedule: str) -> None:
-        """The training's length and optimiser, the same for every strategy of a comparison."""
+    def set_length(
+        self, steps: int, optimizer: partial[torch.optim.Optimizer], schedule: str | dict[str, Any]
+    ) -> None:
+        """The training's length, optimiser and schedule (`cosine`, `constant`, or the `_target_` and
+        arguments of one of torch's), the same for every strategy of a comparison."""
         self.total_steps, self.optimizer, self.schedule = steps, optimizer, schedule
 
     @property
@@ -69,14 +88,18 @@ class Stepping(pl.LightningModule):
         """Share of the steps done, 0 to 1."""
         return self._step / self.total_steps
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         self._named_optimizers: dict[str, torch.optim.Optimizer] = {}
         rate = self.optimizer.keywords["lr"]
         for name, groups in self.parameter_groups().items():
             groups = [part for group in groups for part in self._at_their_rates(dict(group), rate)]
             self._named_optimizers[name] = in_one_pass(self.optimizer)(groups)
         self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self._named_optimizers.items()}
-        return list(self._named_optimizers.values())
+        optimizers = list(self._named_optimizers.values())
+        self._schedulers: list[LRScheduler] = []
+        if isinstance(self.schedule, dict):
+            self._schedulers = [scheduler(self.schedule, optimizer) for optimizer in optimizers]
+        return optimizers, self._schedulers
 
     def _at_their_rates(self, group: dict[str, Any], rate: float) -> list[dict[str, Any]]:
         """A group of `parameter_groups` as torch takes it, the backbone's parameters apart where they have a
@@ -98,24 +121,87 @@ class Stepping(pl.LightningModule):
         self.loss_sums, self.loss_steps = {}, 0
 
     def training_step(self, block: Iterable[Batch], block_index: int) -> None:
-        for batch in block:
+        before, batches = self._step, iter(block)
+        while parts := list(islice(batches, self.accumulate_grad_batches)):
             self._set_rates()
-            for names, terms in self.updates(batch):
+            first, *others = (self.updates(part) for part in parts)
+            for names, terms in first:
                 optimizers = [
                     self._named_optimizers[name] for name in ([names] if isinstance(names, str) else names)
                 ]
                 for optimizer in optimizers:
+                    self._call_back("on_before_zero_grad", optimizer)
                     optimizer.zero_grad(set_to_none=True)
-                self.backward(terms)
+                self._add_gradients(terms, len(parts))
+                for other in others:
+                    self._add_gradients(next(other)[1], len(parts))
                 for optimizer in optimizers:
+                    self._call_back("on_before_optimizer_step", optimizer)
+                    if self.gradient_clip_val is not None:
+                        moved = [p for group in optimizer.param_groups for p in group["params"]]
+                        clip_grad_norm_(moved, self.gradient_clip_val)
                     optimizer.step()
-                self.add_losses(terms)
+            for one in self._schedulers:
+                one.step()
             self.count_step()
         self.end_block()
+        self._tell_lightning(self._step - before)
+
+    def _tell_lightning(self, steps: int) -> None:
+        """Under manual optimisation Lightning counts what passes its own optimisers, which these do not, and
+        its loggers go by calls of `training_step`."""
+        loop = self.trainer.fit_loop.epoch_loop
+        counted = loop.manual_optimization.optim_step_progress.total
+        counted.ready += steps
+        counted.completed += steps
+        loop._batches_that_stepped = self._step - 1  # it adds one itself
+
+    def _add_gradients(self, terms: dict[str, Tensor], parts: int) -> None:
+        """Of one of the batches that a step takes together: their mean is what it goes by."""
+        if parts > 1:
+            terms = {name: value / parts for name, value in terms.items()}
+        if self.step_callbacks:
+            self._call_back("on_before_backward", torch.stack(list(terms.values())).sum())
+        self.backward(terms)
+        self._call_back("on_after_backward")
+        self.add_losses(terms)
+
+    def _call_back(self, hook: str, *arguments: object) -> None:
+        for callback in self.step_callbacks:
+            getattr(callback, hook)(self.trainer, self, *arguments)
 
     def add_losses(self, terms: dict[str, Tensor]) -> None:
         for term, value in terms.items():
             self.loss_sums[term] = self.loss_sums.get(term, 0.0) + value.detach()
+
+    def log(self, name: str, value: Metric | Tensor | int | float, *args: Any, **kwargs: Any) -> None:
+        """Lightning's: a column of the history, and of W&B, under this name. It is the mean over the
+        evaluation interval of a number or a scalar tensor, and what a metric of torchmetrics has computed by
+        its end, which is reset. What else Lightning's `log` takes changes nothing.
+
+        Raises ValueError for a name that the history has already."""
+        if name in RESERVED or name.startswith(RESERVED_GROUPS):
+            raise ValueError(f"self.log({name!r}): the history has a column of this name; log another")
+        if isinstance(value, Metric):
+            self.logged_metrics[name] = value
+            return
+        total, count = self.logged.get(name, (0.0, 0))
+        self.logged[name] = (total + (value.detach() if isinstance(value, Tensor) else value), count + 1)
+
+    def logged_values(self) -> dict[str, float]:
+        """Of what was logged since this was called last."""
+        values = {name: float(total) / count for name, (total, count) in self.logged.items()}
+        for name, metric in self.logged_metrics.items():
+            values[name] = float(metric.compute())
+            metric.reset()
+        self.logged, self.logged_metrics = {}, {}
+        return values
+
+    def show(self, row: dict[str, float]) -> None:
+        """Hand a row of the history to Lightning's loggers and to callbacks that monitor a value."""
+        for name, value in row.items():
+            if name not in RESERVED:
+                super().log(name, value, on_step=False, on_epoch=True, batch_size=1)
 
     def count_step(self) -> None:
         self._step += 1
@@ -134,6 +220,8 @@ class Stepping(pl.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * self.progress)) if self.schedule == "cosine" else 1.0
 
     def _set_rates(self) -> None:
+        if self._schedulers:
+            return
         factor = self.rate_factor
         for name, optimizer in self._named_optimizers.items():
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
@@ -143,6 +231,17 @@ class Stepping(pl.LightningModule):
         self, batch: Iterable[Batch], device: torch.device, dataloader_idx: int
     ) -> Iterable[Batch]:
         return batch  # a block is made of items that lie on the device already
+
+
+def scheduler(node: Any, optimizer: torch.optim.Optimizer) -> Any:
+    """A schedule of torch's from its `_target_` and arguments, in which further schedules may stand (as in
+    SequentialLR): all are of this optimiser."""
+    if isinstance(node, list):
+        return [scheduler(item, optimizer) for item in node]
+    if not isinstance(node, dict) or "_target_" not in node:
+        return node
+    arguments = {key: scheduler(value, optimizer) for key, value in node.items() if key != "_target_"}
+    return get_class(node["_target_"])(optimizer=optimizer, **arguments)
 
 
 def in_one_pass(optimizer: partial[torch.optim.Optimizer]) -> partial[torch.optim.Optimizer]:

@@ -1,5 +1,6 @@
 """What the keys of a config may say, each for itself, and what a constructor takes."""
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, is_dataclass
@@ -8,12 +9,18 @@ from typing import Any, cast
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from transferscope.catalog import yamls
 from transferscope.catalog.arguments import HYDRAS, check_arguments
 from transferscope.errors import RequestError, nearest
 from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
+from transferscope.training.callbacks import ONLY_WATCHES
 from transferscope.training.config import FOLDS, PRETRAINING, SECTIONS, SELECTIONS, RunConfig, typed
+
+# it says in several lines what is refused here in one
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)
 
 # what of the source has reached the weights that a run starts from
 REACHED_BY_START = {
@@ -22,7 +29,11 @@ REACHED_BY_START = {
 }
 
 # keys of the trainer, consumed where they are not as here
-OPTIONAL = {"augmentation": "none", "label_smoothing": 0.0, "patience": None}
+OPTIONAL = {
+    "augmentation": "none", "label_smoothing": 0.0, "patience": None, "gradient_clip_val": None,
+    "accumulate_grad_batches": 1, "class_weights": "none", "sampler": "shuffle",
+}  # fmt: skip
+NOT_UNDER_MANUAL_OPTIMISATION = (StochasticWeightAveraging, GradientAccumulationScheduler)
 STARTS = ("random", "weights", "source")  # of strategy.starts_from
 
 
@@ -153,6 +164,39 @@ def class_of(section: str, values: dict[str, Any], base: type) -> type:
     if section in ("strategy", "backbone") and (not isinstance(name, str) or not name):
         raise RequestError(f"{section}.name={name}: the yaml of {target} needs the name of its file here")
     return found
+
+
+def check_entries(section: str, entries: list[Any], base: type) -> None:
+    """Raises RequestError for an entry of a list that is no `_target_` of a subclass with its arguments."""
+    for number, entry in enumerate(entries):
+        at = f"{section}[{number}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("_target_"), str):
+            raise RequestError(f"{at}={entry}: a _target_ and its arguments are needed")
+        if not isinstance(entry.get(ONLY_WATCHES, False), bool):
+            raise RequestError(f"{at}.{ONLY_WATCHES}={entry[ONLY_WATCHES]}: true or false is needed")
+        found = class_of(at, entry, base)
+        if issubclass(found, NOT_UNDER_MANUAL_OPTIMISATION):
+            raise RequestError(
+                f"{at}._target_={entry['_target_']}: goes by Lightning's own optimisation, and strategies "
+                "take their steps themselves; EMAWeightAveraging and trainer.accumulate_grad_batches do not"
+            )
+        check_arguments(at, found, entry, apart=(*HYDRAS, ONLY_WATCHES))
+
+
+def check_schedule(schedule: dict[str, Any], at: str = "trainer.schedule") -> None:
+    """Raises RequestError for what is no schedule of torch's that goes by steps; it may hold lists of
+    further ones."""
+    found = class_of(at, {"_target_": "", **schedule}, LRScheduler)
+    if issubclass(found, ReduceLROnPlateau):
+        raise RequestError(
+            f"{at}._target_={schedule['_target_']}: waits for a metric; a schedule of steps is needed"
+        )
+    inner = {key: value for key, value in schedule.items() if key == "schedulers" and isinstance(value, list)}
+    for key, further in inner.items():
+        for number, one in enumerate(further):
+            check_schedule(one if isinstance(one, dict) else {}, f"{at}.{key}[{number}]")
+    own = {key: value for key, value in schedule.items() if key not in inner}
+    check_arguments(at, found, own, given={"optimizer", *inner})
 
 
 def check_hydra(node: DictConfig, at: str = "hydra") -> None:

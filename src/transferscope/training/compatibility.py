@@ -44,6 +44,25 @@ def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, i
         )
 
 
+def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> None:
+    """Raises NotApplicable where the strategy takes no step that the trainer's key is about."""
+    name, trainer = c.strategy["name"], c.trainer
+    asked = {
+        "gradient_clip_val": trainer.gradient_clip_val is not None,
+        "accumulate_grad_batches": trainer.accumulate_grad_batches > 1,
+        "class_weights": trainer.class_weights != "none",
+        "sampler": trainer.sampler != "shuffle",
+    }
+    for key in (key for key, is_asked in asked.items() if is_asked):
+        at = f"trainer.{key}={getattr(trainer, key)}"
+        if strategy.closed_form and initialisation not in REACHED_BY_START:
+            raise NotApplicable(
+                f"{at}: strategy {name} is solved in closed form and takes no step; leave the key out"
+            )
+        if key == "accumulate_grad_batches" and strategy.backward is not Strategy.backward:
+            raise NotApplicable(f"{at}: strategy {name} makes the gradients of a step from one batch; give 1")
+
+
 def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are
     built, without weights."""

@@ -58,7 +58,10 @@ class Section(BaseModel):
 class TrainerConfig(Section):
     """conf/trainer"""
 
-    schedule: Annotated[str, OneOf(("cosine", "constant"))]
+    schedule: Annotated[
+        Literal["cosine", "constant"] | dict[str, Any],
+        Wanted("cosine, constant, or the _target_ of a schedule of torch's"),
+    ]
     augmentation: Annotated[str, OneOf(AUGMENTATIONS)]
     accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu"))]
     precision: Annotated[Precision, OneOf(("32-true", "bf16-mixed", "16-mixed"))]
@@ -68,6 +71,14 @@ class TrainerConfig(Section):
     evaluations: AtLeastOne
     threads: AtLeastOne
     optimizer: Keys
+    gradient_clip_val: Annotated[
+        Annotated[int | float, Field(gt=0)] | None, Wanted("a number above 0 or null")
+    ]
+    accumulate_grad_batches: AtLeastOne
+    class_weights: Annotated[str, OneOf(("none", "balanced"))]
+    sampler: Annotated[str, OneOf(("shuffle", "balanced"))]
+    callbacks: Annotated[list[Any], Wanted("a list of _target_s")]
+    loggers: Annotated[list[Any], Wanted("a list of _target_s")]
     label_smoothing: Annotated[int | float, Field(ge=0, lt=1), Wanted("a number of at least 0 and below 1")]
     patience: Annotated[
         Annotated[int, Field(ge=1)] | None,

@@ -14,6 +14,7 @@ from transferscope.errors import NotApplicable, RequestError
 from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.source_only import SourceOnly
+from transferscope.training import callbacks
 from transferscope.training.checks import OPTIONAL, REACHED_BY_START
 from transferscope.training.config import FOLDS, RunConfig
 from transferscope.training.identity import identity
@@ -40,6 +41,10 @@ def consumed_by(
     if trainer.pop("patience", None) and not is_source:
         # which ends the training
         trainer |= {"patience": c.trainer.patience, "selection": c.selection}
+    if isinstance(c.trainer.schedule, dict):
+        trainer["schedule"] = callbacks.consumed(c.trainer.schedule)
+    if acting := callbacks.acting(c.trainer.callbacks):
+        trainer["callbacks"] = [callbacks.consumed(entry) for entry in acting]
     backbone = c.backbone | _identity("_target_", get_class(c.backbone["_target_"]))
     if "weights" in backbone:
         backbone["weights"] = (
@@ -51,7 +56,11 @@ def consumed_by(
         backbone.pop("trunk", None)
     return {
         "strategy": {
-            **{k: v for k, v in c.strategy.items() if k not in ("_target_", *COMMON_KEYS)},
+            **{
+                key: callbacks.consumed(value) if isinstance(value, dict) and "_target_" in value else value
+                for key, value in c.strategy.items()
+                if key not in ("_target_", *COMMON_KEYS)
+            },
             # which said so before the key was everybody's
             **({"backbone_rate": rate} if rate != 1 or strategy is FineTuning else {}),
             **_identity("class", strategy),

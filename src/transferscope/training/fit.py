@@ -11,15 +11,16 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from transferscope import validators
@@ -28,6 +29,8 @@ from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData, Pools, generator
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
+from transferscope.training import callbacks
+from transferscope.training.callbacks import Entry
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -49,12 +52,16 @@ class FitSettings(NamedTuple):
     batch_size: int
     evaluations: int
     optimizer: partial[torch.optim.Optimizer]
-    schedule: str
+    schedule: str | dict[str, Any]
     accelerator: str
     precision: Precision
     augmentation: str = "none"
     label_smoothing: float = 0.0
     patience: int | None = None
+    gradient_clip_val: float | None = None
+    accumulate_grad_batches: int = 1
+    class_weights: str = "none"
+    sampler: str = "shuffle"
 
 
 @dataclass
@@ -82,7 +89,8 @@ class Monitoring:
     validator_inputs: unlabelled target items that the label-free validators read at each evaluation; of these
     the first `validator_items`.
     feature_items: items whose features are left in folder/features, one file an evaluation
-    (`_store_features`)."""
+    (`_store_features`).
+    callbacks, loggers: Lightning's. Loggers are given `hyperparameters`."""
 
     folder: Path | None = None
     after_interval: Callable[[int, Row], None] = lambda step, row: None
@@ -90,6 +98,9 @@ class Monitoring:
     stop_by: tuple[str, ...] = ()
     validator_inputs: Tensor | OnDisk | None = None
     feature_items: FeatureItems | None = None
+    callbacks: tuple[Entry, ...] = ()
+    loggers: tuple[Entry, ...] = ()
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
 
     def within(self, name: str) -> Path:
         """A file or folder of what is kept."""
@@ -112,19 +123,28 @@ def fit(
     """Train, and evaluate at step 0 and at the end of every interval. stream: key of all random draws."""
     strategy.set_length(settings.steps, settings.optimizer, settings.schedule)
     strategy.label_smoothing = settings.label_smoothing
+    strategy.gradient_clip_val = settings.gradient_clip_val
+    strategy.accumulate_grad_batches = settings.accumulate_grad_batches
+    own = callbacks.built(monitoring.callbacks)
+    strategy.step_callbacks = tuple(callbacks.overriding(own, callbacks.STEP_HOOKS))
     watch = EvaluationCallback(pools, evaluated, settings, stream, monitoring)
     checkpoint = monitoring.folder / "checkpoint.ckpt" if monitoring.folder else None
     if monitoring.feature_items is not None and not monitoring.within("features").exists():
         checkpoint = None  # of a fit that stored none: its evaluations are made again
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        loggers = callbacks.built(monitoring.loggers)
+        for logger in loggers:
+            logger.log_hyperparams(monitoring.hyperparameters)
         trainer = pl.Trainer(
             max_epochs=settings.evaluations, accelerator=settings.accelerator, devices=1,
-            precision=settings.precision, callbacks=[watch], logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            use_distributed_sampler=False,
+            precision=settings.precision, logger=loggers or False,
+            callbacks=[Seeding(watch), *own, watch, EndOfInterval(watch)],
+            enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, use_distributed_sampler=False,
         )  # fmt: skip
-        draws = BatchSampler(watch, settings, strategy)
+        watch.is_watched, watch.others = bool(own or loggers), own
+        draws = BatchSampler(watch, settings, strategy, _block(own))
         try:
             trainer.fit(
                 strategy,
@@ -139,6 +159,23 @@ def fit(
                 raise KeyboardInterrupt from stop
             raise
     return watch.outcome
+
+
+def _block(own: list[pl.Callback]) -> int:
+    """Optimiser steps a Lightning training_step: one where a callback is to be called at each."""
+    each = callbacks.overriding(own, (*callbacks.BATCH_HOOKS, *callbacks.STEP_HOOKS))
+    if each:
+        _say_slower(type(each[0]).__name__)
+    return 1 if each else BLOCK
+
+
+@cache
+def _say_slower(name: str) -> None:
+    print(
+        f"trainer.callbacks: {name} is called at every step, and so is Lightning, which takes {BLOCK} at once"
+        " otherwise: training is slower",
+        file=sys.stderr,
+    )
 
 
 def boundaries(settings: FitSettings) -> np.ndarray:
@@ -172,9 +209,14 @@ class BatchSampler:
     """Yields blocks of optimiser steps for the current interval. Pools are drawn in permutations, each with
     its own generator."""
 
-    def __init__(self, watch: "EvaluationCallback", settings: FitSettings, strategy: Strategy):
+    def __init__(
+        self, watch: "EvaluationCallback", settings: FitSettings, strategy: Strategy, block: int = BLOCK
+    ):
         self.watch = watch
         self.batch_size = settings.batch_size
+        self.parts = settings.accumulate_grad_batches
+        self.is_balanced = settings.sampler == "balanced"
+        self.block = block * self.parts
         self.augmentation = settings.augmentation
         self.strategy = strategy
 
@@ -186,9 +228,9 @@ class BatchSampler:
             yield from self.blocks(interval)
 
     def blocks(self, interval: int) -> Iterator[Iterator[Batch]]:
-        steps = self.watch.boundaries[interval + 1] - self.watch.boundaries[interval]
+        steps = self.parts * (self.watch.boundaries[interval + 1] - self.watch.boundaries[interval])
         orders = {
-            name: self._order(len(pool if name == "unlabelled" else pool.labels), steps, name, interval)
+            name: self._order(pool, steps, name, interval)
             for name, pool in self.watch.pools._asdict().items()
             if pool is not None and name in Batch._fields
         }
@@ -197,15 +239,24 @@ class BatchSampler:
             for name, order in orders.items()
             if self.augmentation != "none"
         }
-        for start in range(0, steps, BLOCK):
-            yield self._block(orders, moves, range(start, min(start + BLOCK, steps)))
+        for start in range(0, steps, self.block):
+            yield self._block(orders, moves, range(start, min(start + self.block, steps)))
 
-    def _order(self, size: int, steps: int, pool: str, interval: int) -> Tensor:
-        """Item indices [steps, b], b = min(batch size, pool size): whole permutations one after another."""
-        draw, batch = generator("batches", *self.watch.stream, pool, interval), min(self.batch_size, size)
-        rounds = -(-steps * batch // size)
-        order = np.concatenate([draw.permutation(size) for _ in range(rounds)])
-        return torch.from_numpy(order[: steps * batch].reshape(steps, batch))
+    def _order(self, pool: LabelledData | Tensor | OnDisk, steps: int, name: str, interval: int) -> Tensor:
+        """Item indices [steps, b], b = min(batch size, pool size): whole permutations one after another, of
+        the classes and of the items of each where classes are drawn equally often."""
+        size = len(pool.labels) if isinstance(pool, LabelledData) else len(pool)
+        draw, batch = generator("batches", *self.watch.stream, name, interval), min(self.batch_size, size)
+        if not (self.is_balanced and isinstance(pool, LabelledData)):
+            order = _permutations(np.arange(size), steps * batch, draw)
+        else:
+            labels = pool.labels.cpu().numpy()
+            drawn = _permutations(np.unique(labels), steps * batch, draw)
+            order = np.empty(len(drawn), dtype=np.int64)
+            for label in np.unique(labels):
+                places = np.flatnonzero(drawn == label)
+                order[places] = _permutations(np.flatnonzero(labels == label), len(places), draw)
+        return torch.from_numpy(order.reshape(steps, batch))
 
     def _moves(self, order: Tensor, pool: str, interval: int) -> Tensor:
         """The draws of `augment` for every item of every step [steps, b, 3]."""
@@ -237,8 +288,17 @@ class BatchSampler:
         return Batch(**parts)
 
 
+def _permutations(items: np.ndarray, length: int, draw: np.random.Generator) -> np.ndarray:
+    """Whole permutations of the items [n] one after another, cut to a length."""
+    rounds = -(-length // len(items))
+    return np.concatenate([draw.permutation(items) for _ in range(rounds)])[:length]
+
+
 class EvaluationCallback(pl.Callback):
-    """What happens between intervals: seeding, evaluation, checkpoint."""
+    """Evaluates after each interval, once all other callbacks have had their turn."""
+
+    is_watched = False  # by callbacks or loggers, which are shown the row of each evaluation
+    others: Sequence[pl.Callback] = ()  # of the config
 
     # a strategy that trains beside others sets a slower clock
     now: Callable[[], float] = staticmethod(time.perf_counter)
@@ -253,6 +313,8 @@ class EvaluationCallback(pl.Callback):
     ):
         self.pools, self.boundaries, self.stream = pools, boundaries(settings), stream
         self.monitoring, self.patience = monitoring, settings.patience
+        self.has_class_weights = settings.class_weights == "balanced"
+        self.was_stopped = False  # by a callback
         self.best: float | None = None
         self.scores: list[float] = []
         # of the labels only those that `keep` or `stop_by` judge by stay here: no test label is within reach
@@ -277,7 +339,7 @@ class EvaluationCallback(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.begin(cast(Strategy, pl_module))
         # resumed after the interval that ended it: only the record is missing
-        trainer.should_stop = self.stalled
+        trainer.should_stop = self.stalled or self.was_stopped
 
     def begin(self, strategy: Strategy, since: float | None = None) -> None:
         """since: of the clock, where what was done before is part of this fit."""
@@ -297,6 +359,13 @@ class EvaluationCallback(pl.Callback):
             None if unlabelled is None else strategy.precompute(unlabelled).to(device),
             prepared(validation),
         )
+        if self.has_class_weights:
+            sizes = {"source": strategy.network.source_classes, "target": strategy.network.head.out_features}
+            strategy.pool_class_weights = {
+                name: balanced_weights(pool.labels, sizes[name])
+                for name, pool in self.pools._asdict().items()
+                if name in sizes and pool is not None
+            }
         self.inputs = {name: strategy.precompute(inputs) for name, inputs in self.inputs.items()}
         if self.validator_inputs is not None:
             self.validator_inputs = strategy.precompute(self.validator_inputs)
@@ -313,24 +382,24 @@ class EvaluationCallback(pl.Callback):
         strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        strategy = cast(Strategy, pl_module)
-        torch.manual_seed(int(generator("torch", *self.stream, self.interval(strategy)).integers(2**62)))
-        strategy.begin_interval(self.pools)
+        cast(Strategy, pl_module).begin_interval(self.pools)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.end_interval(cast(Strategy, pl_module))
-        trainer.should_stop = self.stalled
-        if folder := self.monitoring.folder:
-            trainer.save_checkpoint(folder / "checkpoint.draft")
-            os.replace(folder / "checkpoint.draft", folder / "checkpoint.ckpt")
-        row = self.outcome.history[-1]
-        self.monitoring.after_interval(int(row["step"]), row)
+        strategy = cast(Strategy, pl_module)
+        step = int(strategy.steps_done)
+        for callback in self.others:  # for them this evaluation is the validation: averaged weights come in
+            callback.on_validation_epoch_start(trainer, strategy)
+        self.end_interval(strategy, step)
+        for callback in self.others:
+            callback.on_validation_epoch_end(trainer, strategy)
+        if self.is_watched:
+            strategy.show(self.outcome.history[-1])
 
-    def end_interval(self, strategy: Strategy) -> None:
+    def end_interval(self, strategy: Strategy, step: int) -> None:
         losses = {
             f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()
         }
-        self._evaluate(strategy, int(strategy.steps_done), losses)
+        self._evaluate(strategy, step, losses | strategy.logged_values())
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
         strategy.eval()
@@ -387,13 +456,49 @@ class EvaluationCallback(pl.Callback):
             "history": outcome.history,
             "seconds": outcome.seconds,
         }
-        return kept | {"best": self.best, "scores": self.scores}
+        return kept | {"best": self.best, "scores": self.scores, "was_stopped": self.was_stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state = state_dict
         self.best, self.scores = state["best"], state["scores"]
+        self.was_stopped = state.get("was_stopped", False)
         self.outcome.probabilities, self.outcome.history = state["probabilities"], state["history"]
         self.outcome.seconds = state["seconds"]
+
+
+def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+    """n / (C n_c) for the n labels of C classes, as scikit-learn's `balanced`; 0 for a class without any."""
+    counts = torch.bincount(labels, minlength=classes)
+    return torch.where(counts > 0, len(labels) / (int((counts > 0).sum()) * counts.clamp_min(1)), 0.0)
+
+
+class Seeding(pl.Callback):
+    """Seeds torch at the start of each interval, before any other callback draws."""
+
+    def __init__(self, watch: EvaluationCallback):
+        self.watch = watch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        interval = self.watch.interval(cast(Strategy, pl_module))
+        torch.manual_seed(int(generator("torch", *self.watch.stream, interval).integers(2**62)))
+
+
+class EndOfInterval(Checkpoint):
+    """Leaves a checkpoint and says where training stands, after those callbacks too that Lightning calls last
+    because they monitor a value."""
+
+    def __init__(self, watch: EvaluationCallback):
+        self.watch = watch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        watch, monitoring = self.watch, self.watch.monitoring
+        watch.was_stopped = trainer.should_stop
+        trainer.should_stop = trainer.should_stop or watch.stalled
+        if folder := monitoring.folder:
+            trainer.save_checkpoint(folder / "checkpoint.draft")
+            os.replace(folder / "checkpoint.draft", folder / "checkpoint.ckpt")
+        row = watch.outcome.history[-1]
+        monitoring.after_interval(int(row["step"]), row)
 
 
 def _read_validators(strategy: Strategy, inputs: Tensor | OnDisk) -> dict[str, float]:

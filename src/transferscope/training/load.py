@@ -128,11 +128,12 @@ def _checked(
     class."""
     section = cast(dict[str, Any], entry["config"]).get(group, {})
     target = section.get("_target_")
-    if not isinstance(target, str) or target not in yamls.targets(
-        group, *([Path(config_dir)] if config_dir else [])
-    ):
-        remedy = f"no yaml of config group {group} names it; for one of your own give --config-dir"
-        raise RequestError(f"{folder}/record.json: {group} {target}: {remedy}")
+    named = yamls.targets(group, *([Path(config_dir)] if config_dir else []))
+    for one in (target, *yamls.targets_of(section)):
+        if not isinstance(one, str) or one not in named:
+            remedy = f"no yaml of config group {group} names it; for one of your own give --config-dir"
+            raise RequestError(f"{folder}/record.json: {group} {one}: {remedy}")
+    assert isinstance(target, str)
     try:
         kind = get_class(target)
     except Exception as error:  # Hydra says with several types that an import failed

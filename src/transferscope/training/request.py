@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import pytorch_lightning as pl
 import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
 from transferscope.backbones.base import Backbone
 from transferscope.catalog import yamls
+from transferscope.catalog.arguments import check_arguments
 from transferscope.data import copies, splits
 from transferscope.data.domain import Domain
 from transferscope.data.load import load_domain
@@ -27,6 +30,8 @@ from transferscope.training import compatibility, paths
 from transferscope.training.checks import (
     REACHED_BY_START,
     check_constructor,
+    check_entries,
+    check_schedule,
     check_sections,
     check_values,
     class_of,
@@ -96,7 +101,8 @@ class Request:
         optimizer = instantiate(t.optimizer)
         return FitSettings(
             steps, t.batch_size, min(t.evaluations, steps), optimizer, t.schedule, accelerator,
-            t.precision, t.augmentation, t.label_smoothing, t.patience,
+            t.precision, t.augmentation, t.label_smoothing, t.patience, t.gradient_clip_val,
+            t.accumulate_grad_batches, t.class_weights, t.sampler,
         )  # fmt: skip
 
     def stream(self) -> Stream:
@@ -163,6 +169,9 @@ def checked(config: dict[str, Any]) -> Request:
     c = check_values(config)
     strategy = strategy_class(c.strategy)
     check_constructor("strategy", strategy, c.strategy, given={"network"})
+    for key, value in c.strategy.items():
+        if isinstance(value, dict) and isinstance(value.get("_target_"), str):
+            check_arguments(f"strategy.{key}", class_of(f"strategy.{key}", value, object), value, {"network"})
     check_constructor(
         "backbone", class_of("backbone", c.backbone, Backbone), c.backbone, given={"input_shape"}
     )
@@ -173,6 +182,10 @@ def checked(config: dict[str, Any]) -> Request:
         optimizer,
         given={"params"},
     )
+    check_entries("trainer.callbacks", c.trainer.callbacks, pl.Callback)
+    check_entries("trainer.loggers", c.trainer.loggers, Logger)
+    if isinstance(c.trainer.schedule, dict):
+        check_schedule(c.trainer.schedule)
     target = load_domain("target", c.target, c.data_root, c.download)
     names = c.sources
     initialisation = _initialisation(c, strategy, bool(names))
@@ -207,6 +220,7 @@ def checked(config: dict[str, Any]) -> Request:
     compatibility.check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
     compatibility.check_network(c, target, initialisation)
+    compatibility.check_steps(c, strategy, initialisation)
     if c.reverse_validation:
         compatibility.check_reversible(strategy, name, sees, initialisation, target, sources)
     if name == "target_only" and initialisation == "random":

@@ -44,7 +44,8 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
         ["pretrained_weights"] if request.consumed["backbone"].get("weights", "random") != "random" else []
     )
     trainer = request.consumed["trainer"]
-    taken = outcome.history[-1]["step"] if "patience" in trainer else trainer.get("steps", 0)
+    may_end_early = trainer.keys() & {"patience", "callbacks"} and "steps" in trainer
+    taken = outcome.history[-1]["step"] if may_end_early else trainer.get("steps", 0)
     return {
         "status": status,
         "reason": reason,

@@ -168,5 +168,8 @@ def train(
             stop_by=() if request.trains_source_model else rule,
             validator_inputs=run_data.validator_inputs,
             feature_items=run_data.feature_items(request.asked.split_seed) if has_features else None,
+            callbacks=tuple(request.asked.trainer.callbacks),
+            loggers=tuple(request.asked.trainer.loggers),
+            hyperparameters=request.config,
         ),
     )

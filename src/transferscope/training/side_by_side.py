@@ -50,6 +50,10 @@ def can_join(request: Request) -> bool:
         and trainer.optimizer["_target_"] in ELEMENTWISE
         and trainer.precision == "32-true"
         and trainer.patience is None
+        and isinstance(trainer.schedule, str)
+        and trainer.gradient_clip_val is None
+        and trainer.accumulate_grad_batches == 1
+        and not (trainer.callbacks or trainer.loggers)
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
         and not request.extra_files
     )
@@ -188,7 +192,7 @@ def _fit(heads: list[Head], draws: list[BatchSampler]) -> None:
                     head.watch.outcome.status, head.watch.outcome.reason = "diverged", str(divergence)
         for head in heads:
             if head.learns:
-                head.watch.end_interval(head.strategy)
+                head.watch.end_interval(head.strategy, int(head.strategy.steps_done))
 
 
 def _by_optimizer(heads: list[Head]) -> list[list[Head]]:

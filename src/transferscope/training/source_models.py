@@ -41,6 +41,8 @@ def source_model_consumes(request: Request) -> dict[str, Any]:
         key: value
         for key, value in request.consumed["trainer"].items()
         if key not in ("steps", "patience", "selection")
+        # a callback is one of the run's own training
+        and (key != "callbacks" or request.trains_source_model)
     }
     without_labels = (
         {"initialisation": request.initialisation, "source_label_noise": 0.0}
