@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score,
 
 from transferscope.comparison.scores import calibration_error
 from transferscope.data.splits import EvaluationSet
-from transferscope.tasks.metrics import JUDGED, METRICS
+from transferscope.tasks.metrics import METRICS, judged_metrics
 from transferscope.training import evaluate
 from transferscope.training.fit import FitResult
 
@@ -63,7 +63,7 @@ def test_what_is_recorded_is_what_compare_judges(absent):
     labels = draw.choice([c for c in range(4) if c != absent], size=200)
     recorded, predicted = evaluate.scores(torch.from_numpy(p), torch.from_numpy(labels)), p.argmax(1)
     assert 2 in predicted
-    for name in JUDGED:
+    for name in judged_metrics():
         if name in recorded:
             judged = METRICS[name].per_item(p, labels, None).mean() * (-1 if METRICS[name].is_loss else 1)
             assert recorded[name] == pytest.approx(judged, rel=1e-5), name

@@ -15,7 +15,7 @@ from transferscope.comparison.compare import compare
 from transferscope.comparison.scores import NotSelectable
 from transferscope.errors import RequestError
 from transferscope.report.page import render
-from transferscope.tasks.metrics import JUDGED
+from transferscope.tasks.metrics import judged_metrics
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])  # shares of 1/2, 1/3 and 1/6
 ONE_FOLD = np.zeros(6, int)
@@ -187,7 +187,7 @@ def test_every_arm_is_held_against_it_without_a_run_of_it(tmp_path):
     )
 
 
-@pytest.mark.parametrize("metric", JUDGED)
+@pytest.mark.parametrize("metric", judged_metrics())
 def test_every_metric_has_its_naive_score_and_a_page(tmp_path, metric):
     write_runs(tmp_path, "scratch", 0.9, group_size=4)
     (cell,) = comparison = compare(tmp_path, baseline="naive", metric=metric)

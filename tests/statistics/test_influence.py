@@ -14,7 +14,7 @@ from transferscope.comparison.compare import compare
 from transferscope.comparison.scores import calibration_error, item_scores
 from transferscope.statistics import influence
 from transferscope.statistics.effect import estimate
-from transferscope.tasks.metrics import JUDGED
+from transferscope.tasks.metrics import judged_metrics
 
 
 def reference(p, labels, metric, weights=None):
@@ -119,7 +119,7 @@ def test_guessing_scores_what_guessing_scores(metric):
     )
 
 
-@pytest.mark.parametrize("metric", JUDGED)
+@pytest.mark.parametrize("metric", judged_metrics())
 def test_every_metric_is_compared(tmp_path, metric):
     write_runs(tmp_path, "scratch", 0.0, classes=2, item_effect=0.0)
     tuned = write_runs(tmp_path, "fine_tuning", 2.5, classes=2, item_effect=0.0)

@@ -289,7 +289,10 @@ def test_a_logger_of_lightnings_has_a_row_an_evaluation_at_its_step(train, tmp_p
             "trainer.loggers=[{_target_: mine.Logger}]",
             "trainer.loggers[0]._target_=mine.Logger: cannot be imported",
         ),
-        ("trainer.schedule=linear", "trainer.schedule=linear: cosine, constant, or the _target_ "),
+        (
+            "trainer.schedule=linear",
+            "trainer.schedule=linear: not one of cosine, constant, a schedule's _target_",
+        ),
         (
             "trainer.schedule={_target_: torch.optim.lr_scheduler.ReduceLROnPlateau}",
             "trainer.schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau: waits for a metric",

@@ -55,7 +55,7 @@ def test_each_makes_another_run_and_where_it_reaches_it_another_source_model(con
         ("trainer.label_smoothing=true", "trainer.label_smoothing=True: a number"),
         (
             "trainer.augmentation=crops",
-            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color; did you",
+            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color, a tr",
         ),
         (
             "trainer.patience=0",

@@ -12,7 +12,7 @@ from transferscope.comparison import formatting
 from transferscope.comparison.margins import Margin
 from transferscope.errors import RequestError
 from transferscope.statistics.verdict import Pair, judge
-from transferscope.tasks.metrics import JUDGED, METRICS, log_likelihood
+from transferscope.tasks.metrics import METRICS, judged_metrics, log_likelihood
 
 
 def test_clipped_log_likelihood_by_hand():
@@ -24,7 +24,7 @@ def test_clipped_log_likelihood_by_hand():
     assert nll.unit == pytest.approx(3.45, abs=0.01) and nll.span == pytest.approx(2 * nll.unit)
 
 
-@pytest.mark.parametrize("name", [name for name in JUDGED if METRICS[name].kind == "items"])
+@pytest.mark.parametrize("name", [name for name in judged_metrics() if METRICS[name].kind == "items"])
 def test_no_difference_of_two_scores_is_larger_than_the_span_nor_smaller_than_possible(name):
     rng, metric = np.random.default_rng(0), METRICS[name]
     p = np.vstack([np.eye(4), rng.dirichlet(np.full(4, 0.1), 200)])
@@ -34,7 +34,7 @@ def test_no_difference_of_two_scores_is_larger_than_the_span_nor_smaller_than_po
 
 
 @given(
-    name=st.sampled_from(JUDGED),
+    name=st.sampled_from(judged_metrics()),
     scale=st.sampled_from([1e-3, 0.1, 7.0, 1e3]),
     seeds=st.integers(2, 6),
     n=st.integers(1, 60),

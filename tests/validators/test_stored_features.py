@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from store_fixture import write_runs
-from transferscope import load_run
+from transferscope import load_run, validators
 from transferscope.catalog import yamls
 from transferscope.comparison import scores, stored_validators
 from transferscope.comparison.compare import compare
@@ -272,7 +272,7 @@ def test_an_evaluation_that_is_not_finite_is_passed_over_and_a_damaged_file_name
 # --- a model that a validator chose
 
 
-@pytest.mark.parametrize("validator", scores.VALIDATORS)
+@pytest.mark.parametrize("validator", validators.label_free())
 def test_the_kept_model_is_that_of_the_evaluation_that_compare_takes(config, tmp_path, validator):
     folder = run.run(
         config(

@@ -82,7 +82,7 @@ def test_every_strategy_that_is_handed_source_inputs_has_features_for_dev(store)
 def test_the_regret_of_every_rule_that_the_runs_hold_is_told(store, rule):
     comparison = compare(store)
     found = regret.regrets(list(comparison))
-    assert set(found.mean) == set(scores.SELECTIONS) - {"oracle"} and 0 < found.cells < len(comparison)
+    assert set(found.mean) == set(scores.selections()) - {"oracle"} and 0 < found.cells < len(comparison)
     (cell,) = [cell for cell in compare(store, selection=f"{rule},last") if cell.strategy == "dann"]
     assert regret.regrets([cell]).mean[rule] == pytest.approx(cell.regret["strategy"])
 
@@ -137,7 +137,7 @@ def test_they_read_no_target_label(config, monkeypatch, tmp_path, store):
     assert histories[0] == histories[1] and "validator/snd" in histories[0][0]
 
 
-@pytest.mark.parametrize("validator", scores.VALIDATORS)
+@pytest.mark.parametrize("validator", validators.label_free())
 def test_compare_selects_by_them_and_tells_the_regret(store, validator):
     (cell,) = [cell for cell in compare(store, selection=validator) if cell.strategy == "dann"]
     accuracy = []
@@ -188,5 +188,5 @@ def test_the_page_works_when_followed(config, tmp_path, capsys, monkeypatch):
         f"'trade_off': {name}" in expected for name, value in values.items() if value == best
     )
     assert all(
-        f"`{name}`" in page for name in (*scores.SELECTIONS, "keep_features=true", "reverse_validation")
+        f"`{name}`" in page for name in (*scores.selections(), "keep_features=true", "reverse_validation")
     )

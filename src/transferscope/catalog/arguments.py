@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from transferscope.catalog.yamls import targets_of
 from transferscope.errors import RequestError, nearest
 
 HYDRAS = ("_target_", "_convert_", "_recursive_")
@@ -41,7 +42,8 @@ def check_arguments(
                 f"{prefix}{key}={value}: {what.__name__} takes "
                 f"{', '.join(named) or 'no keys'}{nearest(key, named)}"
             )
-        if key in hints and not _fits(value, hints[key]):
+        is_built = bool(targets_of(value))  # by Hydra, into something else
+        if key in hints and not is_built and not _fits(value, hints[key]):
             raise RequestError(
                 f"{prefix}{key}={'null' if value is None else value}: {_type_name(hints[key])} is "
                 "needed, "
@@ -78,10 +80,12 @@ def _type_name(hint: Any) -> str:
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value of a yaml is of an annotated type, as strict JSON: 3 is a float, "3" and true are not,
     a list is a tuple."""
+    adapter = TypeAdapter(hint, config={"arbitrary_types_allowed": True})
     try:
-        TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(
-            json.dumps(value), strict=True
-        )
+        adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError:
-        return False
+        try:
+            adapter.validate_python(value, strict=True)  # of a class that JSON knows nothing of, as Number
+        except ValidationError:
+            return False
     return True

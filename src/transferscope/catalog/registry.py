@@ -126,15 +126,17 @@ def class_docstring(target: str) -> str:
 
 
 def _lineage(target: str) -> list[ast.ClassDef]:
-    """The class of this dotted name and its bases, the nearest first, as far as their sources are found."""
+    """The class of this dotted name and its bases, the nearest first, as far as their sources are found. One
+    that several bases have in common comes after all of them, as in Python."""
     module, _, name = target.rpartition(".")
     classes, imported = _classes(module)
     if name not in classes:
         return []
     bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
-    return [classes[name]] + [
+    found = [classes[name]] + [
         node for base in bases for node in _lineage(imported.get(base, f"{module}.{base}"))
     ]
+    return [node for number, node in enumerate(found) if node not in found[number + 1 :]]
 
 
 @cache

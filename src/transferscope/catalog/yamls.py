@@ -1,7 +1,7 @@
 """Where the config groups are: the project's own folder and those a user adds through Hydra's search path."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -93,14 +93,19 @@ def mistake(error: "YAMLError", path: Path | None = None) -> str:
 def targets(group: str, *more: Path) -> set[str]:
     """What the yamls of a group name as `_target_`, at any depth, here and in `more` folders: a record may
     have nothing else built."""
-    from omegaconf import OmegaConf
-
     return {
         target
         for folder in (*folders(), *more)
         for path in (folder / group).glob("*.yaml")
-        for target in targets_of(OmegaConf.to_container(read(path)))
+        for target in targets_of(plain(path))
     }
+
+
+def plain(path: Path) -> dict[str, Any]:
+    """A yaml, unresolved, as plain Python."""
+    from omegaconf import OmegaConf
+
+    return cast(dict[str, Any], OmegaConf.to_container(read(path)))
 
 
 def targets_of(value: object) -> set[str]:

@@ -14,7 +14,7 @@ HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
 
 usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X]
                              [--alpha X] [--items NAME] [--correction NAME] [--protocol NAME]
-                             [--format NAME] [--track [online]]
+                             [--config-dir DIR] [--format NAME] [--track [online]]
 
   RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs);
                      wandb:ENTITY/PROJECT[/GROUP], what runs left in Weights & Biases (GROUP: a sweep); or a
@@ -51,6 +51,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      rate (default: holm)
   --protocol NAME    inductive | transductive: only these cells | both: a table that mixes them, stamped.
                      Without it a mix is refused
+  --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
   --format NAME      table | json | csv | markdown | latex (default: table)
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> int:
     parser.add_comparison()
     parser.add_argument("--format", default="table")
     parser.add_argument("--track", nargs="?", const="offline", default="")
-    options = vars(parser.parse_args(argv))
+    options = parser.comparison_options(argv)
     form, track = options.pop("format"), options.pop("track")
     if form not in FORMATS:
         raise RequestError(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")

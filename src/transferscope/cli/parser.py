@@ -1,6 +1,7 @@
 """The options of a command: a wrong one is refused in one line, as every wrong request is."""
 
 import argparse
+from typing import Any
 
 from transferscope.errors import RequestError
 
@@ -23,6 +24,16 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--items", default="random")
         self.add_argument("--correction", default="holm")
         self.add_argument("--protocol")
+        self.add_argument("--config-dir")
+
+    def comparison_options(self, argv: list[str]) -> dict[str, Any]:
+        """What `add_comparison` and the command ask for, once the user's own parts are there."""
+        options = vars(self.parse_args(argv))
+        if (folder := options.pop("config_dir")) is not None:
+            from transferscope.training.own_parts import register_own_parts
+
+            register_own_parts(folder)
+        return options
 
     def error(self, message: str) -> None:
         raise RequestError(f"{self.command}: {message} (transferscope {self.command} --help)")

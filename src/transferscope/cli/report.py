@@ -7,7 +7,7 @@ from transferscope.cli.parser import Parser
 HELP = """
 usage: transferscope report [RUNS] [-o report.html] [--figures FOLDER] [--baseline scratch]
                             [--metric accuracy] [--selection last] [--margin 0.01] [--alpha 0.05]
-                            [--items random] [--correction holm] [--protocol NAME]
+                            [--items random] [--correction holm] [--protocol NAME] [--config-dir DIR]
 
 Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of
 every cell. It needs no other file, no network and no JavaScript for reading.
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     parser.add_comparison()
     parser.add_argument("-o", "--output", default="report.html")
     parser.add_argument("--figures", type=Path)
-    options = vars(parser.parse_args(argv))
+    options = parser.comparison_options(argv)
     output, folder = options.pop("output"), options.pop("figures")
 
     from transferscope.comparison.compare import compare

@@ -111,10 +111,10 @@ def main(argv: list[str]) -> int:
 
 def parse(argv: list[str]) -> tuple[str, list[str], str, str]:
     """(experiment, overrides, selection, format)"""
-    from transferscope.comparison.scores import SELECTIONS
+    from transferscope.comparison.scores import selections
 
     words = list(argv)
-    selection = _option(words, "--selection", SELECTIONS, "last")
+    selection = _option(words, "--selection", selections(), "last")
     form = _option(words, "--format", FORMATS, "table")
     names = [word for word in words if "=" not in word]
     known = reproducible()

@@ -35,7 +35,7 @@ from transferscope.statistics.probabilities import Probabilities
 from transferscope.store.record import read_predictions, run_folders
 from transferscope.store.schema import CopiedItems, Json, Prediction
 from transferscope.tasks.copied import Copies
-from transferscope.tasks.metrics import JUDGED, METRICS
+from transferscope.tasks.metrics import METRICS, judged_metrics
 from transferscope.tracking import is_tracked, rebuild
 
 __all__ = ["Cell", "Comparison", "compare", "locate"]
@@ -78,7 +78,11 @@ def compare(
         )
     selection, _, otherwise = selection.partition(",")
     choices: tuple[tuple[str, str | None, tuple[str | None, ...]], ...]
-    choices = ("metric", metric, JUDGED), ("selection", selection, scores.SELECTIONS), ("items", items, ITEMS)
+    choices = (
+        ("metric", metric, judged_metrics()),
+        ("selection", selection, scores.selections()),
+        ("items", items, ITEMS),
+    )
     choices += (("selection", f"{selection},{otherwise}", (f"{selection},last",)),) if otherwise else ()
     choices += (
         ("correction", correction, tuple(verdict.CORRECTIONS)),

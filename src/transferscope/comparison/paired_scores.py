@@ -12,6 +12,7 @@ from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
+from transferscope.tasks.metrics import WrongScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,8 @@ class ScoreReader:
         if folder not in self.cache:
             try:
                 self.cache[folder] = scores.read_scores(folder, record, self.metric, self.selection)
+            except WrongScores:
+                raise
             except RequestError as refusal:
                 self.cache[folder] = None
                 self.broken[record["fingerprint"]] = str(refusal)

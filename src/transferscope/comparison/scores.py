@@ -14,18 +14,21 @@ from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
-from transferscope.tasks.metrics import METRICS
+from transferscope.tasks.metrics import METRICS, WrongScores
 from transferscope.validators import label_free
 
 T = TypeVar("T")
 HALVES = 10  # ways to halve the test items for a regret
-VALIDATORS = tuple(label_free())  # training left their values in history.csv
-SELECTIONS = ("last", "source_val", "target_val", "oracle", *VALIDATORS, *stored_validators.VALIDATORS)
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES: dict[str, tuple[Literal["source", "target"], str]] = {
     "source_val": ("source", "source_labels"),
     "target_val": ("target", "target_labels"),
 }
+
+
+def selections() -> tuple[str, ...]:
+    """Every rule. Of the label-free validators training left the values in history.csv."""
+    return ("last", "source_val", "target_val", "oracle", *label_free(), *stored_validators.VALIDATORS)
 
 
 class NotSelectable(Exception):
@@ -123,7 +126,7 @@ def read_scores(folder: Path, record: RunRecord, metric: str, selection: str) ->
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
     validated = (
         _validated(Path(folder), record, selection)
-        if selection in (*VALIDATORS, *stored_validators.VALIDATORS)
+        if selection in (*label_free(), *stored_validators.VALIDATORS)
         else {}
     )
     return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
@@ -159,7 +162,7 @@ def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluatio
         raise NotSelectable(str(error)) from error
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except NotSelectable:
+    except (NotSelectable, WrongScores):
         raise
     except Exception as error:  # a damaged archive fails in many ways
         raise RequestError(
@@ -322,13 +325,13 @@ def _best_first(
     not finite are left out."""
     if selection == "last":
         return steps[::-1]
-    if selection in VALIDATORS or selection in stored_validators.VALIDATORS:
+    if selection in label_free() or selection in stored_validators.VALIDATORS:
         if not evaluations.validated and any(
             evaluations.probabilities(test, step) is not None for step in steps
         ):
             why = "history.csv has no value of it; a run of an earlier transferscope has none"
             raise NotSelectable(
-                f"{selection}: {why if selection in VALIDATORS else 'no finite value at any evaluation'}"
+                f"{selection}: {why if selection in label_free() else 'no finite value at any evaluation'}"
             )
         return _descending(evaluations.validated)
     value = {}

@@ -12,7 +12,7 @@ from transferscope.store.record import write_atomically
 from transferscope.validators import from_source_losses
 from transferscope.validators.iwcv import importance_weights
 
-VALIDATORS = from_source_losses()
+VALIDATORS = from_source_losses()  # none of a user's own is among them
 VERSION = 1  # raised when the numbers change: what was made before is then made again
 
 

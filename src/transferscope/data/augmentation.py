@@ -6,9 +6,13 @@ and flip 6, torchvision.transforms.v2 on tensors 39 but with one draw for the wh
 image), affine 4.8. Colour, 64 px: crop_flip 8.4, affine 1.7, crop_flip_color 1.7. kornia's RandAugment is
 left out: it draws its operations once a batch."""
 
+import json
+from collections.abc import Callable
 from functools import cache
+from typing import Any, cast
 
 import torch
+from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from transferscope.errors import RequestError
@@ -18,15 +22,21 @@ AUGMENTATIONS = ("none", "crop", "crop_flip", *BY_KORNIA)
 REACH = 8  # a crop moves an image by up to an eighth of its side, as padding 4 of 32 pixels does
 
 
-def augment(images: Tensor, draws: Tensor, augmentation: str) -> Tensor:
+Augmentation = str | dict[str, Any]  # one of AUGMENTATIONS, or the `_target_` and arguments of a transform
+
+
+def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor:
     """Each image [C, H, W] of uint8 [N, C, H, W] changed by its own draw, its border repeated to where it
     leaves off.
 
     `crop` moves it; `crop_flip` mirrors half of them, too; `crop_flip_color` then changes brightness,
     contrast, saturation and hue; `affine` turns, scales and moves it, between pixels.
 
-    draws: uniform in [0, 1), [N, 3]: down, right, mirrored. What kornia draws follows from the first of them.
+    draws: uniform in [0, 1), [N, 3]: down, right, mirrored. What kornia, or a transform, draws follows from
+    the first of them.
     """
+    if isinstance(augmentation, dict):
+        return _transformed(images, float(draws[0, 0]), transform(json.dumps(augmentation)))
     if augmentation != "affine":
         images = _crop(images, draws, flip=augmentation != "crop")
     return (
@@ -53,6 +63,29 @@ def kornia_module(augmentation: str) -> nn.Module:
         )
     # the formulas, and usual strengths, of torchvision's
     return ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=1)
+
+
+@cache
+def transform(given: str) -> Callable[[Tensor], Tensor]:
+    """The transform of a `_target_` and its arguments, as JSON."""
+    made: Callable[[Tensor], Tensor] = instantiate(json.loads(given), _convert_="all")
+    return made
+
+
+def _transformed(images: Tensor, draw: float, made: Callable[[Tensor], Tensor]) -> Tensor:
+    """Of kornia's: each image by a draw of its own, and of float in 0..1; of others, such as those of
+    torchvision.transforms.v2: the uint8 batch at once."""
+    if type(made).__module__.partition(".")[0] == "kornia":
+        return _by_kornia(images, draw, cast(nn.Module, made))
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(int(draw * 2**53))
+        changed = made(images)
+    if changed.shape != images.shape or changed.dtype != images.dtype:
+        raise RequestError(
+            f"trainer.augmentation: {type(made).__name__} makes {changed.dtype} {tuple(changed.shape)} of a "
+            f"batch that is {images.dtype} {tuple(images.shape)}; the same type and shape are needed"
+        )
+    return changed
 
 
 def _by_kornia(images: Tensor, draw: float, module: nn.Module) -> Tensor:

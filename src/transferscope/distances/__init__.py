@@ -10,9 +10,19 @@ from typing import Any
 Measure = Callable[..., Any]  # a number, or (estimate, (lo, hi)); arguments by name
 
 
+ASKS_FOR = {"source", "target", "generator", "source_labels", "target_labels"}
+_own: dict[str, Measure] = {}
+
+
 def available() -> dict[str, Measure]:
-    """Every public function of every public module in this folder, by its name."""
-    return public_functions(__name__)
+    """Every public function of every public module in this folder, and those that were registered, by
+    name."""
+    return public_functions(__name__) | _own
+
+
+def register(functions: dict[str, Measure]) -> None:
+    """Add distances of a user's own."""
+    _own.update(functions)
 
 
 def public_functions(package: str) -> dict[str, Measure]:

@@ -10,7 +10,7 @@ from transferscope.comparison import baselines
 from transferscope.comparison.margins import Margin
 from transferscope.errors import RequestError, nearest
 from transferscope.sweeps.planned_arms import own_words
-from transferscope.tasks.metrics import JUDGED
+from transferscope.tasks.metrics import judged_metrics
 
 SELECTION = "last"
 
@@ -28,9 +28,10 @@ class Rules:
 def rules(section: str, values: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `Rules`. Raises RequestError."""
     metric, alpha = values["metric"], values["alpha"]
-    if metric not in JUDGED:
+    allowed = judged_metrics()
+    if metric not in allowed:
         raise RequestError(
-            f"{section}.metric={metric}: not one of {', '.join(JUDGED)}{nearest(metric, JUDGED)}"
+            f"{section}.metric={metric}: not one of {', '.join(allowed)}{nearest(metric, allowed)}"
         )
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
         raise RequestError(f"{section}.alpha={alpha}: between 0 and 1 is needed")

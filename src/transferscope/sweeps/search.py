@@ -22,7 +22,6 @@ from rich.console import Console
 
 from transferscope import tracking
 from transferscope.comparison import baselines, readings
-from transferscope.comparison.scores import VALIDATORS
 from transferscope.errors import NotApplicable, RequestError, nearest
 from transferscope.store import lease, record
 from transferscope.sweeps import progress, studies, sweep, tuned
@@ -32,9 +31,9 @@ from transferscope.sweeps.planned_arms import Cost, cells, collect_arms, cost, o
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.training.checks import check_keys
 from transferscope.training.compatibility import check_selection
+from transferscope.training.config import selections
 from transferscope.training.finished import is_done
 
-SELECTIONS = ("target_val", "source_val", *VALIDATORS)
 GRID = (
     "target",
     "source",
@@ -70,7 +69,10 @@ class SearchSettings:
                 raise RequestError(
                     f"search.{key}={values[key]}: an integer from 1 to {FIRST_TRIAL_SEED} is needed"
                 )
-        for key, allowed in (("selection", SELECTIONS), ("sampler", tuple(studies.SAMPLERS))):
+        for key, allowed in (
+            ("selection", ("target_val", "source_val", *selections()[3:])),
+            ("sampler", tuple(studies.SAMPLERS)),
+        ):
             if values[key] not in allowed:
                 raise RequestError(
                     f"search.{key}={values[key]}: not one of "
@@ -161,7 +163,7 @@ class Sweeper(sweep.Sweeper):
             if why := unserved(study, settings.selection):
                 raise RequestError(
                     f"search.selection={settings.selection}: {study.label}: {why}; "
-                    f"{', '.join(VALIDATORS)} "
+                    f"{', '.join(selections()[3:])} "
                     "serve every strategy"
                 )
         # refused without its baseline

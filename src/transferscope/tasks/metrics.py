@@ -3,10 +3,12 @@ needs no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Required
 
 import numpy as np
+from typing_extensions import TypedDict
 
+from transferscope.errors import RequestError
 from transferscope.statistics import influence
 
 # log-likelihoods are judged on probabilities clipped to this and one less it: without a bound no interval
@@ -28,6 +30,7 @@ class Metric:
     margin: the smallest difference that matters, unless told. cap: losses are clipped here; None where they
     are bounded by nature.
     display: `points` (hundredths), or the unit's name after a number of three decimals.
+    highest: the best score, where it is neither that of a loss nor that of a share.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Metric:
     margin: float = 0.01
     cap: float | None = None
     display: str = "points"
+    highest: float | None = None
 
     @property
     def judged(self) -> bool:
@@ -52,6 +56,8 @@ class Metric:
     @property
     def best(self) -> float:
         """The highest score there is."""
+        if self.highest is not None:
+            return self.highest
         return 0.0 if self.is_loss else 1.0
 
     def clipped(self, scores: np.ndarray) -> float:
@@ -110,4 +116,50 @@ METRICS = {
         Metric("ece", None, lambda labels, classes: 0.0, display="ECE"),
     )
 }
-JUDGED = tuple(name for name, metric in METRICS.items() if metric.judged)
+
+
+def judged_metrics() -> tuple[str, ...]:
+    return tuple(name for name, metric in METRICS.items() if metric.judged)
+
+
+class WrongScores(RequestError):
+    """A metric of a user's own gives something else than it says: no fault of the runs."""
+
+
+class OwnMetric(TypedDict, total=False):
+    """What a yaml says of a metric of a user's own. span: the largest difference that two items can have;
+    best: the highest score; margin: the smallest difference that matters; display: `points`, or the unit's
+    name."""
+
+    span: Required[float]
+    best: Required[float]
+    margin: Required[float]
+    display: str
+
+
+def register(name: str, score: Callable[..., np.ndarray], given: OwnMetric) -> None:
+    """Add a mean of scores of items: score(probabilities [n, C], labels [n]) -> [n], higher is better."""
+
+    def per_item(
+        probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None
+    ) -> np.ndarray:
+        scores = np.asarray(score(probabilities, labels), dtype=float)
+        low, high = given["best"] - given["span"], given["best"]
+        if scores.shape != labels.shape or not ((low <= scores) & (scores <= high)).all():
+            raise WrongScores(
+                f"--metric {name}: a score for each of the {len(labels)} items is needed, from {low:g} (best "
+                f"less span) to {high:g}; it gives shape {scores.shape}"
+                + (f", from {np.nanmin(scores):g} to {np.nanmax(scores):g}" if scores.size else "")
+            )
+        return scores
+
+    METRICS[name] = Metric(
+        name,
+        per_item,
+        lambda labels, classes: float(per_item(np.full((len(labels), classes), 1 / classes), labels).mean()),
+        unit=given["span"] / 2,
+        span=given["span"],
+        margin=given["margin"],
+        highest=given["best"],
+        display=given.get("display", "points"),
+    )

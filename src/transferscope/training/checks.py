@@ -17,7 +17,7 @@ from transferscope.catalog.arguments import HYDRAS, check_arguments
 from transferscope.errors import RequestError, nearest
 from transferscope.strategies.base import COMMON_KEYS, SIGHTS, Strategy
 from transferscope.training.callbacks import ONLY_WATCHES
-from transferscope.training.config import FOLDS, PRETRAINING, SECTIONS, SELECTIONS, RunConfig, typed
+from transferscope.training.config import FOLDS, PRETRAINING, SECTIONS, RunConfig, selections, typed
 
 # it says in several lines what is refused here in one
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)
@@ -95,11 +95,16 @@ def check_values(c: dict[str, Any]) -> RunConfig:
         )
     _check_fold(c["fold"], c["folds"])
     config = typed(c)
+    if config.selection not in selections():
+        raise RequestError(
+            f"selection={config.selection}: not one of {', '.join(selections())}"
+            f"{nearest(config.selection, selections())}"
+        )
     patience = config.trainer.patience
     if patience is not None and config.selection == "last":
         raise RequestError(
             f"trainer.patience={patience}: selection=last tells no improvement; give "
-            f"selection={' or '.join(SELECTIONS[1:])}"
+            f"selection={' or '.join(selections()[1:])}"
         )
     for key, folder in (("store", config.store), ("data_root", config.data_root)):
         # a folder called s3: would be made, and checkpoints be looked for elsewhere

@@ -2,19 +2,20 @@
 
 import json
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 from hydra.utils import get_class, instantiate
 
 from transferscope.backbones.base import Backbone
+from transferscope.catalog.arguments import check_arguments
 from transferscope.data import splits
-from transferscope.data.augmentation import BY_KORNIA, kornia_module
+from transferscope.data.augmentation import BY_KORNIA, augment, kornia_module
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
-from transferscope.training.checks import REACHED_BY_START
+from transferscope.training.checks import REACHED_BY_START, class_of
 from transferscope.training.config import PRETRAINING, RunConfig
 
 
@@ -32,6 +33,9 @@ def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, i
         what = f"what backbone.trunk={c.backbone['trunk']} gives is computed once, from images as they are"
     if what:
         raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
+    if isinstance(augmentation, dict):
+        check_transform(augmentation, splits.input_shape(target, c.image_size, c.channels))
+        return
     if augmentation in BY_KORNIA:
         kornia_module(augmentation)
     if (
@@ -42,6 +46,24 @@ def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, i
             f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give "
             "trainer.augmentation=crop_flip"
         )
+
+
+def check_transform(augmentation: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """Raises RequestError for what is no transform with its arguments, or makes something else of images."""
+    key = "trainer.augmentation"
+    found = class_of(key, {"_target_": "", **augmentation}, object)
+    check_arguments(key, found, augmentation)
+    try:
+        augment(torch.zeros((2, *shape), dtype=torch.uint8), torch.zeros(2, 3), augmentation)
+    except RequestError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ or error  # Hydra wraps what a constructor raises
+        line = (str(cause).splitlines() or [""])[0]
+        raise RequestError(
+            f"{key}._target_={augmentation['_target_']}: fails on images of shape {shape} "
+            f"({type(cause).__name__}: {line})"
+        ) from error
 
 
 def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> None:

@@ -16,21 +16,25 @@ from transferscope.training.fit import Precision
 
 # initialisations that a backbone learns from the source's inputs alone
 PRETRAINING: dict[str, type[Rotation] | type[SimCLR]] = {"rotation": Rotation, "simclr": SimCLR}
-SELECTIONS = ("last", "source_val", "target_val", *validators.label_free())
+SCHEDULES = ("cosine", "constant")
 FOLDS = 5  # where `folds` is null
 
 
 @dataclass(frozen=True)
-class OneOf:
-    """A value of a few; another is refused by naming them."""
+class Names:
+    """What a value may be called; another is refused by naming them."""
 
     allowed: tuple[str, ...]
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.literal_schema(list(self.allowed))
-
     def refusal(self, value: object) -> str:
         return f"not one of {', '.join(self.allowed)}{nearest(value, self.allowed)}"
+
+
+class OneOf(Names):
+    """A value that is one of a few names and nothing else."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.allowed))
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,12 @@ class TrainerConfig(Section):
     """conf/trainer"""
 
     schedule: Annotated[
-        Literal["cosine", "constant"] | dict[str, Any],
-        Wanted("cosine, constant, or the _target_ of a schedule of torch's"),
+        Annotated[str, OneOf(SCHEDULES)] | dict[str, Any], Names((*SCHEDULES, "a schedule's _target_"))
     ]
-    augmentation: Annotated[str, OneOf(AUGMENTATIONS)]
+    augmentation: Annotated[
+        Annotated[str, OneOf(AUGMENTATIONS)] | dict[str, Any],
+        Names((*AUGMENTATIONS, "a transform's _target_")),
+    ]
     accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu"))]
     precision: Annotated[Precision, OneOf(("32-true", "bf16-mixed", "16-mixed"))]
     steps: AtLeastOne
@@ -105,7 +111,7 @@ class RunConfig(Section):
     role: Annotated[str, OneOf(("run", "trial"))]
     copies: Annotated[str, OneOf(("keep", "drop_train"))]
     keep: Annotated[str, OneOf(("none", "selected"))]
-    selection: Annotated[str, OneOf(SELECTIONS)]
+    selection: str  # one of `selections`
     strategy: Keys
     backbone: Keys
     trainer: TrainerConfig
@@ -144,6 +150,11 @@ class RunConfig(Section):
         return None if self.fold is None else Fold(self.fold, self.folds or FOLDS, self.seed)
 
 
+def selections() -> tuple[str, ...]:
+    """What may choose an evaluation while training goes on."""
+    return ("last", "source_val", "target_val", *validators.label_free())
+
+
 # by their names in a config; "" is all of it
 SECTIONS: dict[str, type[Section]] = {"": RunConfig, "trainer": TrainerConfig, "tracking": TrackingConfig}
 
@@ -158,6 +169,6 @@ def typed(config: dict[str, Any]) -> RunConfig:
     key, section, values = path[0], SECTIONS[""], config
     if key in SECTIONS:
         section, values, key = SECTIONS[key], config[key], path[1]
-    [wanted] = [one for one in section.model_fields[key].metadata if isinstance(one, OneOf | Wanted)]
+    [wanted] = [one for one in section.model_fields[key].metadata if isinstance(one, Names | Wanted)]
     prefix = f"{path[0]}." if values is not config else ""
     raise RequestError(f"{prefix}{key}={values[key]}: {wanted.refusal(values[key])}")

@@ -41,8 +41,9 @@ def consumed_by(
     if trainer.pop("patience", None) and not is_source:
         # which ends the training
         trainer |= {"patience": c.trainer.patience, "selection": c.selection}
-    if isinstance(c.trainer.schedule, dict):
-        trainer["schedule"] = callbacks.consumed(c.trainer.schedule)
+    for key, value in trainer.items():
+        if key in ("schedule", "augmentation") and isinstance(value, dict):
+            trainer[key] = callbacks.consumed(value)
     if acting := callbacks.acting(c.trainer.callbacks):
         trainer["callbacks"] = [callbacks.consumed(entry) for entry in acting]
     backbone = c.backbone | _identity("_target_", get_class(c.backbone["_target_"]))

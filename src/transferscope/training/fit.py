@@ -24,7 +24,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from transferscope import validators
-from transferscope.data.augmentation import augment
+from transferscope.data.augmentation import Augmentation, augment
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData, Pools, generator
 from transferscope.networks.classifier import in_chunks
@@ -55,7 +55,7 @@ class FitSettings(NamedTuple):
     schedule: str | dict[str, Any]
     accelerator: str
     precision: Precision
-    augmentation: str = "none"
+    augmentation: Augmentation = "none"
     label_smoothing: float = 0.0
     patience: int | None = None
     gradient_clip_val: float | None = None

@@ -40,6 +40,7 @@ from transferscope.training.checks import (
 from transferscope.training.config import RunConfig
 from transferscope.training.consumption import consumed_by, is_source_model, starts_pretrained
 from transferscope.training.fit import FitSettings, Stream
+from transferscope.training.own_parts import register_own_parts
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def resolve(config: DictConfig) -> Request:
 
 def checked(config: dict[str, Any]) -> Request:
     """`resolve` of a config as plain values, which the request keeps."""
+    register_own_parts()
     check_sections(config)
     c = check_values(config)
     strategy = strategy_class(c.strategy)

@@ -320,11 +320,15 @@ def kept(
 
 def _versions(functions: dict[str, distances.Measure]) -> dict[str, str]:
     """By name, the `VERSION` of the file that defines a function or, where it states none, a hash of its
-    text: values of a function that is still being written must not be found again."""
-    modules = {name: sys.modules[function.__module__] for name, function in functions.items()}
-    return {
-        name: getattr(module, "VERSION", None) or _hash_of_text(module) for name, module in modules.items()
-    }
+    text: values of a function that is still being written must not be found again. A user's own has the
+    arguments of its yaml."""
+    found = {}
+    for name, function in functions.items():
+        module = sys.modules[function.__module__]
+        found[name] = str(getattr(module, "VERSION", None) or _hash_of_text(module))
+        if arguments := getattr(function, "keywords", None):
+            found[name] += json.dumps(arguments, sort_keys=True)
+    return found
 
 
 def _hash_of_text(module: ModuleType) -> str:

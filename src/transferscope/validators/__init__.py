@@ -11,17 +11,27 @@ import numpy as np
 
 from transferscope.distances import Measure, public_functions
 
+ASKS_FOR = {"probabilities", "features"}  # of unlabelled items: what is label-free
+_own: dict[str, Measure] = {}
+
 
 def available() -> dict[str, Measure]:
-    """Every validator of this folder, by its name."""
-    return {name: f for name, f in public_functions(__name__).items() if f.__module__ == f"{__name__}.{name}"}
+    """Every validator of this folder, and those that were registered, by name."""
+    found = public_functions(__name__).items()
+    return {name: f for name, f in found if f.__module__ == f"{__name__}.{name}"} | _own
+
+
+def register(functions: dict[str, Measure]) -> None:
+    """Add label-free validators of a user's own."""
+    _own.update(functions)
+    label_free.cache_clear()
 
 
 @cache
 def label_free() -> dict[str, Measure]:
     """Those that need no more than `probabilities` and `features` of unlabelled items: training reads them at
     every evaluation."""
-    return {name: f for name, f in available().items() if set(needs(f)) <= {"probabilities", "features"}}
+    return {name: f for name, f in available().items() if set(needs(f)) <= ASKS_FOR}
 
 
 @cache

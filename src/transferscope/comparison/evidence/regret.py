@@ -37,7 +37,7 @@ def regrets(cells: Sequence[Cell]) -> Regrets:
                 f"to {MOST_RUNS}"
             ),
         )
-    rules = [rule for rule in scores.SELECTIONS if rule != ORACLE]
+    rules = [rule for rule in scores.selections() if rule != ORACLE]
     known: dict[Path, dict[str, float]] = {}
     by_rule: dict[str, dict[int, float]] = defaultdict(dict)
     for k, cell in enumerate(cells):
