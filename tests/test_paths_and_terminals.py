@@ -1,5 +1,6 @@
 """Paths as people type them, output that cannot encode every sign, a home folder that is not there."""
 
+import io
 import os
 import subprocess
 import sys
@@ -108,23 +109,42 @@ def test_what_is_no_path_says_what_to_type(
     assert expected in said and len(said.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_what_output_cannot_encode_is_told_in_ascii(encoding: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that a comparison needs other signs than ASCII for."""
+    store = tmp_path_factory.mktemp("compared")
     runs = {"n": 30, "classes": 3, "label_budget": 2, "seeds": 5}
-    write_runs(tmp_path, "scratch", 0.5, **runs)
-    write_runs(tmp_path, "fine_tuning", 1.5, initialisation="source", **runs)
-    whole = answer("compare", str(tmp_path), PYTHONIOENCODING="utf-8")
-    poor = answer("compare", str(tmp_path), PYTHONIOENCODING=encoding)
-    assert whole.returncode == poor.returncode == 0 and poor.stderr.decode(encoding) == ""
-    assert (
-        "Δ" in whole.stdout.decode()
-        and "delta" in (said := poor.stdout.decode(encoding))
-        and "?" not in said.split("\n\n")[0]
-    )
-    wrong = answer("run", "target=blobs", 'strategy="Δ"', PYTHONIOENCODING=encoding)
-    assert wrong.returncode == 2 and wrong.stderr.decode(encoding).startswith(
-        "transferscope: strategy=delta: not one of"
-    )
+    write_runs(store, "scratch", 0.5, **runs)
+    write_runs(store, "fine_tuning", 1.5, initialisation="source", **runs)
+    return store
+
+
+def said_in(encoding: str, *words: str) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) of a command whose output has this encoding."""
+    with pytest.MonkeyPatch.context() as patch:
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+        for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stream)
+        status = main(list(words))
+    for stream in streams:
+        stream.flush()
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    return status, out, err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_what_output_cannot_encode_is_told_in_ascii(encoding: str, compared: Path) -> None:
+    status, whole, _ = said_in("utf-8", "compare", str(compared))
+    assert status == 0 and "Δ" in whole
+    status, poor, err = said_in(encoding, "compare", str(compared))
+    assert (status, err) == (0, "") and "delta" in poor and "?" not in poor.split("\n\n")[0]
+    status, _, err = said_in(encoding, "run", "target=blobs", 'strategy="Δ"')
+    assert status == 2 and err.startswith("transferscope: strategy=delta: not one of")
+
+
+def test_a_process_is_told_its_encoding_by_the_environment(compared: Path) -> None:
+    poor = answer("compare", str(compared), PYTHONIOENCODING="ascii")
+    assert (poor.returncode, poor.stderr) == (0, b"") and "delta" in poor.stdout.decode("ascii")
 
 
 def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
