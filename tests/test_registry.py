@@ -69,6 +69,7 @@ def test_several_sources_are_pooled(store: Path) -> None:
         assert {"printed_digits/val/ids", "handwritten_digits_rotated/val/ids"} <= set(members.files)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_brings_its_shelves(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
