@@ -28,7 +28,9 @@ SHORT = [
 
 
 # grids that take seconds to plan
-LARGE = {"amazon_reviews", "backbone_rate", "colored_mnist", "moons", "office_caltech_imagenet"}
+LARGE = {
+    "amazon_reviews", "backbone_rate", "colored_mnist", "digits_cnn", "moons", "office_caltech_imagenet",
+}  # fmt: skip
 
 
 def some_slowly(names: Iterable[str], slow: Callable[[str], bool] = LARGE.__contains__) -> list:
