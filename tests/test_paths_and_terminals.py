@@ -65,11 +65,23 @@ def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytes
                      f"--config-dir={registry}"]) == 0  # fmt: skip
 
 
-@pytest.mark.parametrize("how", ["word", "quoted", "yaml"])
+SWEEP = ["-m", "seed=0,1"]
+BASIC = [*SWEEP, "hydra/launcher=basic"]
+
+
 @pytest.mark.parametrize(
-    "sweep",
-    [[], ["-m", "seed=0,1"], ["-m", "seed=0,1", "hydra/launcher=basic"]],
-    ids=["run", "sweep", "basic"],
+    ("how", "sweep"),
+    [
+        pytest.param("word", [], id="word-run"),
+        pytest.param("quoted", [], id="quoted-run"),
+        pytest.param("yaml", [], id="yaml-run"),
+        pytest.param("word", SWEEP, id="word-sweep"),
+        pytest.param("quoted", SWEEP, id="quoted-sweep", marks=pytest.mark.slow),
+        pytest.param("yaml", SWEEP, id="yaml-sweep"),
+        pytest.param("word", BASIC, id="word-basic"),
+        pytest.param("quoted", BASIC, id="quoted-basic", marks=pytest.mark.slow),
+        pytest.param("yaml", BASIC, id="yaml-basic", marks=pytest.mark.slow),
+    ],
 )
 def test_a_tilde_is_the_home_folder(
     how: str, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,9 +164,8 @@ def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
     assert (done.returncode, done.stderr) == (0, b"") and b"fine_tuning" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "home", [pytest.param(None, marks=pytest.mark.slow), "/proc"], ids=["none", "read-only"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("home", [None, "/proc"], ids=["none", "read-only"])
 def test_without_a_home_no_library_logs_around_the_result(home: str | None, tmp_path: Path) -> None:
     done = answer(
         "run", *SMALL, "tracking=offline", f"store={tmp_path / 'runs'}", HOME=home, XDG_CACHE_HOME=None
