@@ -1,12 +1,17 @@
 import os
+import pickle
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import replace
+from copy import copy
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+import torch
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from lightning_fabric.utilities import registry
 
 from transferscope.catalog import yamls
 from transferscope.data import files
@@ -32,26 +37,46 @@ def no_terminal() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def yamls_read_once() -> Iterator[None]:
     """A third of composing a run is Hydra's reading of yamls: the project's and Hydra's own are read once a
-    session, those that tests write each time."""
-    kept, own = {}, str(yamls.own_folder())
+    session, those that tests write each time. Nor does Hydra copy all that it knows to answer a question."""
+    # which imports the sources once more: the registry holds the classes that are used
+    Plugins.instance()
+    own = str(yamls.own_folder())
+    kept: dict[tuple[str, ...], bytes] = {}
 
     def reading_once(source: type):
         read = source.load_config
 
         def load_config(self, config_path: str):
-            if source is FileConfigSource and not self.path.startswith(own):
+            if self.scheme() == "file" and not self.path.startswith(own):
                 return read(self, config_path)
             key = self.scheme(), self.path, config_path
             if key not in kept:
-                kept[key] = read(self, config_path)
-            found = kept[key]
-            return replace(found, config=deepcopy(found.config), header=dict(found.header))
+                kept[key] = pickle.dumps(read(self, config_path), protocol=-1)
+            return pickle.loads(kept[key])  # faster than a deep copy
 
         return load_config
 
+    def keeping_the_sources(self, delegate) -> None:
+        # its sources are replaced, never changed
+        self.delegate, self.cache = copy(delegate), {}
+
     with pytest.MonkeyPatch.context() as patch:
-        for source in (FileConfigSource, ImportlibResourcesConfigSource):
+        for scheme in ("file", "pkg"):
+            source = SourcesRegistry.instance().resolve(scheme)
             patch.setattr(source, "load_config", reading_once(source))
+        patch.setattr(CachingConfigRepository, "__init__", keeping_the_sources)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_look_once() -> Iterator[None]:
+    """A quarter of a tiny run is what libraries look up and never use: Lightning reads the entry points of
+    all installed packages for each trainer, torch formats the stack three times for each seed that is set,
+    should a device be there one day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "entry_points", cache(registry.entry_points))
+        for device in (torch.cuda, torch.mtia, torch.xpu):
+            patch.setattr(device, "traceback", SimpleNamespace(format_stack=list))
         yield
 
 

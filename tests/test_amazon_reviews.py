@@ -3,12 +3,15 @@ published."""
 
 import json
 
+import pytest
+
 from transferscope.cli import reproduce
 from transferscope.cli.main import main
 
 TASK = "amazon_kitchen_whole,amazon_electronics_whole"
 
 
+@pytest.mark.slow
 def test_the_plain_network_learns_from_kitchens_what_is_said_of_electronics(
     data_root, tmp_path, monkeypatch, capsys
 ):

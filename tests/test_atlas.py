@@ -1,9 +1,14 @@
 """experiments/atlas/build.py as it is called: one page of all experiments, from what their stores said."""
 
+import contextlib
+import io
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from transferscope import compare
 from transferscope.cli.main import main
@@ -15,13 +20,26 @@ SWEEP = ["run", "-m", "sweep=demo", "target=blobs", "source=blobs_shifted", "bac
          "trainer.evaluations=1", "tracking=off", "seed=range(0,3)"]  # fmt: skip
 
 
-def build(*arguments: str | Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, BUILD, *map(str, arguments)], capture_output=True, text=True)
+def build(*arguments: str | Path) -> SimpleNamespace:
+    """returncode, stdout, stderr of the script, run in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as at:
+        at.setattr(sys, "argv", [str(BUILD), *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(BUILD), run_name="__main__")
+    return SimpleNamespace(returncode=end.value.code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
-def test_every_cell_stands_on_the_page_with_its_verdict(tmp_path: Path) -> None:
-    store, page = tmp_path / "runs", tmp_path / "index.html"
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that tests read."""
+    store = tmp_path_factory.mktemp("swept") / "runs"
     assert main([*SWEEP, f"store={store}"]) == 0
+    return store
+
+
+def test_every_cell_stands_on_the_page_with_its_verdict(swept: Path, tmp_path: Path) -> None:
+    store, page = swept, tmp_path / "index.html"
     done = build(store, "--folder", tmp_path)
     assert done.returncode == 0 and "of 1 experiment" in done.stdout, done.stderr
     shown = re.findall(r'<td class="(\w+)" title="([^:]+): (\w+), (\S+) ', page.read_text())
@@ -39,7 +57,7 @@ def test_every_cell_stands_on_the_page_with_its_verdict(tmp_path: Path) -> None:
     assert build("--folder", tmp_path).returncode == 0 and page.read_text() == text
 
 
-def test_a_store_replaces_its_own_cells_and_leaves_the_others(tmp_path: Path) -> None:
+def test_a_store_replaces_its_own_cells_and_leaves_the_others(swept: Path, tmp_path: Path) -> None:
     lines = (BUILD.parent / "cells.csv").read_text().splitlines()
     here = [line for line in lines if line.startswith("moons,source_only,nt_moon0,nt_moon2,0,dann,")]
     assert len(here) == 1
@@ -48,8 +66,7 @@ def test_a_store_replaces_its_own_cells_and_leaves_the_others(tmp_path: Path) ->
             [lines[0], here[0], "demo,scratch,blobs,blobs_shifted,2,fine_tuning,,positive,0.9,0.8,1,3,9,\n"]
         )
     )
-    assert main([*SWEEP, f"store={tmp_path / 'runs'}"]) == 0
-    assert build(tmp_path / "runs", "--folder", tmp_path).returncode == 0
+    assert build(swept, "--folder", tmp_path).returncode == 0
     after = (tmp_path / "cells.csv").read_text().splitlines()
     assert here[0] in after
     (replaced,) = (line for line in after if line.startswith("demo,scratch,") and ",2,fine_tuning," in line)

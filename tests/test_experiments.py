@@ -3,6 +3,7 @@ it goes through, shortened."""
 
 import functools
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,17 @@ SHORT = [
     "trainer.threads=1",
     "tracking=off",
 ]
+
+
+# grids that take seconds to plan
+LARGE = {
+    "amazon_reviews", "backbone_rate", "colored_mnist", "digits_cnn", "digits_lenet", "moons",
+    "office_caltech_imagenet",
+}  # fmt: skip
+
+
+def some_slowly(names: Iterable[str], slow: Callable[[str], bool] = LARGE.__contains__) -> list:
+    return [pytest.param(name, marks=[pytest.mark.slow] if slow(name) else []) for name in names]
 
 
 def domains_of(name: str) -> list[str]:
@@ -53,7 +65,7 @@ def planned(name: str, *root: str) -> "list[Job]":
     return run.planned([f"experiment={name}", "seed=0", *root])
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", some_slowly(EXPERIMENTS))
 def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: "list[Job]") -> None:
     assert jobs
     if name in reproduce.reproducible():
@@ -61,7 +73,7 @@ def test_its_grid_can_be_planned_and_holds_the_published_cells(name: str, jobs: 
         reproduce.check_cells(reproduce.read_published(reproduce.table_of(name)), cells)
 
 
-@pytest.mark.parametrize("name", reproduce.reproducible())
+@pytest.mark.parametrize("name", some_slowly(reproduce.reproducible()))
 def test_a_published_table_pins_its_scaling(name: str, jobs: "list[Job]") -> None:
     """So that the table stays as it is when a strategy's default is another one."""
     scaled = [job for job in jobs if "scaling" in job.request.consumed["strategy"]]
@@ -79,9 +91,7 @@ def test_a_table_made_with_the_linear_kernel_keeps_it(name: str, jobs: "list[Job
     assert kernels == {"linear"}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if reads_pictures(n) else []) for n in EXPERIMENTS]
-)
+@pytest.mark.parametrize("name", some_slowly(EXPERIMENTS, lambda name: name in LARGE or reads_pictures(name)))
 def test_a_shortened_run_of_it_goes_through(name: str, jobs: "list[Job]", tmp_path: Path) -> None:
     assert main(["run", *jobs[-1].overrides, *SHORT, "hydra.mode=RUN", f"store={tmp_path}"]) == 0
     [folder] = record.run_folders(tmp_path)

@@ -17,7 +17,7 @@ from transferscope.cli.main import main
 from transferscope.comparison import readings
 
 FEW = settings(
-    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 MANY = settings(FEW, max_examples=600)
 

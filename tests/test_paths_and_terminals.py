@@ -1,5 +1,6 @@
 """Paths as people type them, output that cannot encode every sign, a home folder that is not there."""
 
+import io
 import os
 import subprocess
 import sys
@@ -64,11 +65,23 @@ def test_one_store_of_many_signs_serves_every_verb(tmp_path: Path, capsys: pytes
                      f"--config-dir={registry}"]) == 0  # fmt: skip
 
 
-@pytest.mark.parametrize("how", ["word", "quoted", "yaml"])
+SWEEP = ["-m", "seed=0,1"]
+BASIC = [*SWEEP, "hydra/launcher=basic"]
+
+
 @pytest.mark.parametrize(
-    "sweep",
-    [[], ["-m", "seed=0,1"], ["-m", "seed=0,1", "hydra/launcher=basic"]],
-    ids=["run", "sweep", "basic"],
+    ("how", "sweep"),
+    [
+        pytest.param("word", [], id="word-run"),
+        pytest.param("quoted", [], id="quoted-run"),
+        pytest.param("yaml", [], id="yaml-run"),
+        pytest.param("word", SWEEP, id="word-sweep"),
+        pytest.param("quoted", SWEEP, id="quoted-sweep", marks=pytest.mark.slow),
+        pytest.param("yaml", SWEEP, id="yaml-sweep"),
+        pytest.param("word", BASIC, id="word-basic"),
+        pytest.param("quoted", BASIC, id="quoted-basic", marks=pytest.mark.slow),
+        pytest.param("yaml", BASIC, id="yaml-basic", marks=pytest.mark.slow),
+    ],
 )
 def test_a_tilde_is_the_home_folder(
     how: str, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,23 +121,42 @@ def test_what_is_no_path_says_what_to_type(
     assert expected in said and len(said.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_what_output_cannot_encode_is_told_in_ascii(encoding: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that a comparison needs other signs than ASCII for."""
+    store = tmp_path_factory.mktemp("compared")
     runs = {"n": 30, "classes": 3, "label_budget": 2, "seeds": 5}
-    write_runs(tmp_path, "scratch", 0.5, **runs)
-    write_runs(tmp_path, "fine_tuning", 1.5, initialisation="source", **runs)
-    whole = answer("compare", str(tmp_path), PYTHONIOENCODING="utf-8")
-    poor = answer("compare", str(tmp_path), PYTHONIOENCODING=encoding)
-    assert whole.returncode == poor.returncode == 0 and poor.stderr.decode(encoding) == ""
-    assert (
-        "Δ" in whole.stdout.decode()
-        and "delta" in (said := poor.stdout.decode(encoding))
-        and "?" not in said.split("\n\n")[0]
-    )
-    wrong = answer("run", "target=blobs", 'strategy="Δ"', PYTHONIOENCODING=encoding)
-    assert wrong.returncode == 2 and wrong.stderr.decode(encoding).startswith(
-        "transferscope: strategy=delta: not one of"
-    )
+    write_runs(store, "scratch", 0.5, **runs)
+    write_runs(store, "fine_tuning", 1.5, initialisation="source", **runs)
+    return store
+
+
+def said_in(encoding: str, *words: str) -> tuple[int, str, str]:
+    """(exit status, stdout, stderr) of a command whose output has this encoding."""
+    with pytest.MonkeyPatch.context() as patch:
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+        for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stream)
+        status = main(list(words))
+    for stream in streams:
+        stream.flush()
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    return status, out, err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_what_output_cannot_encode_is_told_in_ascii(encoding: str, compared: Path) -> None:
+    status, whole, _ = said_in("utf-8", "compare", str(compared))
+    assert status == 0 and "Δ" in whole
+    status, poor, err = said_in(encoding, "compare", str(compared))
+    assert (status, err) == (0, "") and "delta" in poor and "?" not in poor.split("\n\n")[0]
+    status, _, err = said_in(encoding, "run", "target=blobs", 'strategy="Δ"')
+    assert status == 2 and err.startswith("transferscope: strategy=delta: not one of")
+
+
+def test_a_process_is_told_its_encoding_by_the_environment(compared: Path) -> None:
+    poor = answer("compare", str(compared), PYTHONIOENCODING="ascii")
+    assert (poor.returncode, poor.stderr) == (0, b"") and "delta" in poor.stdout.decode("ascii")
 
 
 def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
@@ -132,9 +164,8 @@ def test_yamls_are_read_as_utf_8_whatever_the_locale() -> None:
     assert (done.returncode, done.stderr) == (0, b"") and b"fine_tuning" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "home", [pytest.param(None, marks=pytest.mark.slow), "/proc"], ids=["none", "read-only"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("home", [None, "/proc"], ids=["none", "read-only"])
 def test_without_a_home_no_library_logs_around_the_result(home: str | None, tmp_path: Path) -> None:
     done = answer(
         "run", *SMALL, "tracking=offline", f"store={tmp_path / 'runs'}", HOME=home, XDG_CACHE_HOME=None

@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Path:
     "name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))]
 )
 def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
-    target = "blobs" if name in ("identity", "mlp") else "handwritten_digits"
+    target = "blobs" if name in ("identity", "mlp") else "printed_digits"
     weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
     asked = [
         f"target={target}",
@@ -69,6 +69,7 @@ def test_several_sources_are_pooled(store: Path) -> None:
         assert {"printed_digits/val/ids", "handwritten_digits_rotated/val/ids"} <= set(members.files)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_brings_its_shelves(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from functools import partial
 from multiprocessing import Process
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from forked import exit_code, forked
 from transferscope import compare
 from transferscope.cli.main import main
 from transferscope.store import lease, record
+from transferscope.sweeps import launcher
 
 SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20",
     "trainer.source_steps=20",
@@ -316,22 +318,16 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
     assert record.read_plans(store)[0]["name"] == "union"
 
 
-def test_a_sweep_finds_a_domain_of_ones_own(store: Path, tmp_path: Path) -> None:
+def test_joblib_finds_a_domain_of_ones_own_and_gives_the_same_records(store: Path, tmp_path: Path) -> None:
     choices = tmp_path / "conf" / "domain"
     choices.mkdir(parents=True)
     own = Path(__file__).parents[1] / "conf" / "domain" / "blobs.yaml"
     (choices / "mine.yaml").write_text(own.read_text())
-    for launcher in ("basic", "joblib"):
-        grid = [
-            "-m",
-            "strategy=scratch",
-            "seed=0,1",
-            "target=mine",
-            "source=null",
-            f"hydra/launcher={launcher}",
-        ]
-        assert run(*grid, f"--config-dir={tmp_path / 'conf'}", store=store / launcher) == 0
-        assert len(record.run_folders(store / launcher)) == 2
+    grid = ["-m", "strategy=fine_tuning", "seed=0,1", "target=mine", f"--config-dir={tmp_path / 'conf'}"]
+    for name, keys in {"basic": [], "joblib": ["hydra.launcher.n_jobs=2"]}.items():
+        assert run(*grid, f"hydra/launcher={name}", *keys, store=store / name) == 0
+    assert len(results(store / "basic")) == 2
+    assert results(store / "joblib") == results(store / "basic")
 
 
 def test_two_runs_of_a_sweep_are_two_runs_in_wandb(store: Path) -> None:
@@ -339,14 +335,6 @@ def test_two_runs_of_a_sweep_are_two_runs_in_wandb(store: Path) -> None:
     assert main(["run", "-m", *small, "strategy=scratch", "seed=0,1", f"store={store}"]) == 0
     written = sorted(path.name.rsplit("-", 1)[1] for path in (store / "wandb").glob("offline-run-*"))
     assert written == sorted(folder.name for folder in record.run_folders(store))
-
-
-def test_joblib_gives_the_same_records(store: Path, tmp_path: Path) -> None:
-    grid = ["-m", "strategy=fine_tuning", "seed=0,1"]
-    assert run(*grid, store=store) == 0
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    assert run(*grid, *launcher, store=tmp_path / "joblib") == 0
-    assert results(store) == results(tmp_path / "joblib")
 
 
 # --- interruption
@@ -387,7 +375,9 @@ def test_a_killed_run_resumes_and_ends_identical(store: Path, tmp_path: Path) ->
 
 
 def test_ctrl_c_keeps_what_is_finished(store: Path) -> None:
-    process = forked(*LONG, "-m", "trainer.steps=20,200000", f"store={store}")
+    # only its process is told: its workers are given a moment, then killed
+    soon = partial(setattr, launcher, "PATIENCE", 0.5)
+    process = forked(*LONG, "-m", "trainer.steps=20,200000", f"store={store}", first=soon)
     wait_for(".running/*/claim.json", store, process)
     wait_for("[0-9a-f]*/record.json", store, process)
     time.sleep(0.2)

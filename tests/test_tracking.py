@@ -59,11 +59,14 @@ def run_folders(store: Path, key: str) -> list[Path]:
 
 def read(store: Path, key: str) -> SimpleNamespace:
     """The one run with id `key`: run (its last description), config, history, summary, exit_code, folder."""
+    from wandb.util import get_core_path
+
     (folder,) = run_folders(store, key)
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
-    output = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "WANDB_MODE": "offline"}
-    ).stdout
+    (file,) = folder.glob("*.wandb")
+    # what `wandb leet inspect` starts, without the process that starts it
+    reader = [get_core_path(), "leet", "inspect", "--no-observability", "--json"]
+    command = [*reader, "--run-file", str(file), str(folder.parent)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     records = [json.loads(line) for line in output.splitlines()]
     found = SimpleNamespace(folder=folder, history=[], summary={}, metrics=[], exit_code=None)
     for record in records:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from transferscope.data import mnist, mnist_m, usps
+from transferscope.data.domain import Domain
 from transferscope.errors import RequestError
 
 
@@ -32,9 +33,14 @@ def test_mnist_is_what_torchvision_reads(data_root: Path, tmp_path: Path) -> Non
     assert mnist.load("mnist", str(tmp_path)).digest == domain.digest  # torchvision's own folder
 
 
-def test_usps_is_what_torchvision_reads(data_root: Path) -> None:
+@pytest.fixture(scope="module")
+def whole_usps(data_root: Path) -> Domain:
+    return usps.load("usps", str(data_root))
+
+
+def test_usps_is_what_torchvision_reads(data_root: Path, whole_usps: Domain) -> None:
     datasets = pytest.importorskip("torchvision.datasets")
-    domain = usps.load("usps", str(data_root))
+    domain = whole_usps
     assert domain.inputs.shape == (9298, 1, 16, 16)
     for part, train, count in (("train", True, 7291), ("test", False, 2007)):
         theirs, ours = datasets.USPS(data_root / "usps", train=train), domain.split == part
@@ -43,8 +49,8 @@ def test_usps_is_what_torchvision_reads(data_root: Path) -> None:
         assert domain.labels[ours].tolist() == theirs.targets
 
 
-def test_usps_as_some_benchmarks_have_it(data_root: Path) -> None:
-    whole = usps.load("usps", str(data_root))
+def test_usps_as_some_benchmarks_have_it(data_root: Path, whole_usps: Domain) -> None:
+    whole = whole_usps
     domain = usps.load("usps", str(data_root), pad=6, parts="train", test_fraction=0.2)
     assert domain.inputs.shape == (7291, 1, 28, 28) and set(domain.split) == {""}
     assert (
@@ -58,6 +64,7 @@ def test_usps_as_some_benchmarks_have_it(data_root: Path) -> None:
         usps.load("usps", str(data_root), parts="test")
 
 
+@pytest.mark.slow
 def test_mnist_m_shows_the_digits_of_mnist_in_colour(data_root: Path) -> None:
     domain = mnist_m.load("mnist_m", str(data_root))
     assert domain.inputs.shape == (19001, 3, 32, 32)

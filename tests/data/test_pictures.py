@@ -241,6 +241,7 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch) -> 
     assert len(image_folders.load("mine", str(two_classes(tmp_path / "root")), size=8)) == 6
 
 
+@pytest.mark.slow
 def test_office_caltech_is_the_same_packed_and_unpacked(data_root: Path, tmp_path: Path) -> None:
     packed = office_caltech.load("dslr", str(data_root), "dslr", size=16)
     # now from what was kept

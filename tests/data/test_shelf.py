@@ -15,6 +15,13 @@ SHELF = Path(__file__).parents[2] / "conf" / "domain"
 NAMES = sorted(f.stem for f in SHELF.glob("*.yaml"))
 
 
+# files that take a second and more to read or decode: the smallest of each data set is read by default
+LARGE = {
+    "mnist_m", "usps", "usps_padded", "amazon_books", *(f"office_caltech_{part}{size}"
+    for part in ("amazon", "caltech10", "dslr", "webcam") for size in ("", "_96")),
+} - {"office_caltech_webcam"}  # fmt: skip
+
+
 def needs_files(name: str) -> bool:
     return "${data_root}" in (SHELF / f"{name}.yaml").read_text()
 
@@ -34,7 +41,9 @@ def load(name: str) -> Domain:
         pytest.skip(f"TRANSFERSCOPE_DATA_ROOT: {refusal}")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LARGE else []) for n in NAMES]
+)
 def test_domain_keeps_its_contract(name: str) -> None:
     domain = load(name)
     assert domain.name == name

@@ -77,7 +77,7 @@ def opened(browser, url):
     assert {request for request in requests if not request.startswith("data:")} == {url}
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.slow), 1280])
 def test_the_page_does_not_scroll_sideways(opened, width):
     tab = opened(viewport={"width": width, "height": 844})
     tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")

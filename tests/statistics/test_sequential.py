@@ -200,7 +200,7 @@ def bar(draws: int) -> float:
 
 
 def test_false_alarms_stay_below_alpha_and_dropping_what_was_stopped_raises_them() -> None:
-    draws = 600
+    draws = 300
     ours, dropping = false_differences(draws, m=12, item_sd=0.0, seed=1)
     assert ours <= 0.05
     assert dropping > bar(draws)

@@ -84,6 +84,7 @@ def test_a_safe_choice_loses_nothing_where_fine_tuning_is_negative():
     assert fine_tuning.verdict == "negative" and safe.delta == 0
 
 
+@pytest.mark.slow
 def test_a_safe_choice_gains_where_fine_tuning_does():
     fine_tuning, safe = judgements((FineTuning, SafeChoice), "", SETTINGS._replace(steps=50))
     assert fine_tuning.verdict == safe.verdict == "positive"

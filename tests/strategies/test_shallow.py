@@ -128,8 +128,11 @@ def test_a_constant_feature_is_no_trouble():
     assert np.isfinite(predicted(fitted(SourceClassifier, (source, labels), target), target)).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("budget", [0, 5])
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [(name, 0) for name in NAMES]
+    + [pytest.param(name, 5, marks=[] if name == "tca" else pytest.mark.slow) for name in NAMES],
+)
 def test_a_kept_model_predicts_what_its_record_holds(train, name, budget):
     run = train(f"strategy={name}", "keep=selected", f"label_budget={budget}")
     loaded = load_run(run.folder)

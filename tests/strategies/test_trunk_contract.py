@@ -48,7 +48,7 @@ KEYS = {
 }  # fmt: skip
 SEEN = 1e-5  # of a probability: more than the last bits of another order of sums
 REFUSED = {"lora": "no linear layer"}  # by this backbone
-# what a trunk could empty; the others are slow
+# what a trunk could empty; the others, and all of them without one, are slow
 OFTEN = ("adaptive_bn", "dann", "mixstyle", "multi_task_pcgrad", "norm_only", "tent")
 SHELF = [
     name
@@ -61,7 +61,9 @@ def test_every_strategy_that_is_trained_is_here():
     assert set(SHELF) == NO_TERM | PLAIN.keys() | REFUSED.keys()
 
 
-@pytest.mark.parametrize("trunk", [(), TRUNK], ids=["whole", "trunk"])
+@pytest.mark.parametrize(
+    "trunk", [pytest.param((), id="whole", marks=pytest.mark.slow), pytest.param(TRUNK, id="trunk")]
+)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.slow) for name in SHELF]
 )

@@ -13,14 +13,23 @@ from forked import exit_code, forked
 from transferscope.cli.main import main
 from transferscope.store import lease
 
+SAME = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,dann", "seed=0,1"]
 
-def test_every_launcher_gives_the_same_records(tmp_path: Path) -> None:
-    grid = ["run", "-m", *SMALL, "strategy=scratch,fine_tuning,dann", "seed=0,1"]
-    launchers = {"local": ["hydra.launcher.n_jobs=2"], "basic": [], "joblib": ["hydra.launcher.n_jobs=2"]}
-    for name, keys in launchers.items():
-        assert main([*grid, f"hydra/launcher={name}", *keys, f"store={tmp_path / name}"]) == 0
-    assert len(results(tmp_path / "local")) == 6
-    assert results(tmp_path / "local") == results(tmp_path / "basic") == results(tmp_path / "joblib")
+
+@pytest.fixture(scope="module")
+def one_after_another(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple]:
+    store = tmp_path_factory.mktemp("basic")
+    assert main([*SAME, "hydra/launcher=basic", f"store={store}"]) == 0
+    return results(store)
+
+
+@pytest.mark.parametrize("name", ["local", pytest.param("joblib", marks=pytest.mark.slow)])
+def test_every_launcher_gives_the_same_records(
+    name: str, one_after_another: dict[str, tuple], tmp_path: Path
+) -> None:
+    """By default joblib's are held to the others' in test_run.py."""
+    assert main([*SAME, f"hydra/launcher={name}", "hydra.launcher.n_jobs=2", f"store={tmp_path}"]) == 0
+    assert len(one_after_another) == 6 and results(tmp_path) == one_after_another
 
 
 def test_a_job_that_ends_its_process_takes_nothing_with_it(
