@@ -16,6 +16,9 @@ def entries(kind: str, config_dir: str | None = None) -> list[dict[str, Any]]:
     """One object for each choice of a kind, by name; None stands for what no file says."""
     if kind in MODULES:
         found = [entry for path in registry.functions(kind).values() for entry in _functions(kind, path)]
+        own = registry.of_user(MODULES[kind], config_dir)
+        found += [{"name": name, "description": registry.describe(path), "signature": None, "docstring": None,
+                   "file": str(path)} for name, path in own.items()]  # fmt: skip
         return sorted(found, key=lambda entry: entry["name"])
     more = FIELDS.get(kind, lambda path: {})
     return [

@@ -17,8 +17,8 @@ GROUPS = {
     "experiments": "experiment",
     "trainers": "trainer",
 }
-# of functions: being a file of the folder is being registered
-MODULES = ("distances", "transferability", "validators")
+# of functions, and the config group of a user's own: being a file of the folder is being registered
+MODULES = {"distances": "distance", "transferability": "transferability", "validators": "validator"}
 IDEAS = (
     "baselines",
     "frozen features",
@@ -36,20 +36,23 @@ IDEAS = (
 def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
     """The yaml of every choice, by name. Of equal names the project's own holds, as in Hydra's search
     path."""
-    if config_dir is not None and not Path(config_dir).is_dir():
+    return dict(sorted((of_user(group, config_dir) | _in(yamls.own_folder(), group)).items()))
+
+
+def of_user(group: str, config_dir: str | None) -> dict[str, Path]:
+    """The yamls of a user's own folder."""
+    if config_dir is None:
+        return {}
+    if not Path(config_dir).is_dir():
         raise RequestError(
             f"--config-dir {config_dir}: no such folder; give one that holds config groups (strategy/, "
-            "domain/, "
-            "...) in "
-            "it"
+            "domain/, ...) in it"
         )
-    folders = [Path(config_dir)] if config_dir is not None else []
-    paths = {
-        path.stem: path
-        for folder in (*folders, yamls.own_folder())
-        for path in (folder / group).glob("*.yaml")
-    }
-    return dict(sorted(paths.items()))
+    return _in(Path(config_dir), group)
+
+
+def _in(folder: Path, group: str) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((folder / group).glob("*.yaml"))}
 
 
 def functions(module: str) -> dict[str, Path]:

@@ -3,9 +3,10 @@ needs no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Required
+from typing import Annotated, Literal, Required
 
 import numpy as np
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from transferscope.errors import RequestError
@@ -131,9 +132,9 @@ class OwnMetric(TypedDict, total=False):
     best: the highest score; margin: the smallest difference that matters; display: `points`, or the unit's
     name."""
 
-    span: Required[float]
-    best: Required[float]
-    margin: Required[float]
+    span: Required[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    best: Required[Annotated[float, Field(allow_inf_nan=False)]]
+    margin: Required[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     display: str
 
 

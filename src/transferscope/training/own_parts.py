@@ -8,7 +8,7 @@ from typing import cast
 
 from transferscope.catalog import yamls
 from transferscope.catalog.own_functions import OwnFunction, own_functions
-from transferscope.errors import RequestError
+from transferscope.errors import RequestError, nearest
 from transferscope.store.schema import mismatch
 from transferscope.tasks import metrics
 
@@ -38,6 +38,11 @@ def _register(folders: tuple[Path, ...]) -> None:
     found = own_functions("metric", folders)
     _refuse_names_of_ours(found, OUR_METRICS, "metric")
     for name, own in found.items():
+        allowed = metrics.OwnMetric.__annotations__
+        for key in own.values.keys() - allowed:
+            raise RequestError(
+                f"{own.path}: {key}: a metric says {', '.join(allowed)}{nearest(key, allowed)}"
+            )
         if wrong := mismatch(own.values, metrics.OwnMetric):
             raise RequestError(
                 f"{own.path}: {wrong} is missing or of another type; a metric says span, best, margin"
