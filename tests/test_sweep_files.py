@@ -38,6 +38,13 @@ KEYS = {
 SHORT = ["trainer.steps=20", "trainer.source_steps=20", "trainer.evaluations=2"]
 
 
+def test_a_search_maximises_no_test_score_and_no_name_of_one_target():
+    for name, sweep in FILES.items():
+        if sweep["method"] != "grid":
+            assert re.fullmatch(r"(target|source)/val/\w+", sweep["metric"]["name"]), name
+            assert sweep["metric"]["goal"] == "maximize"
+
+
 def draw(parameter: dict, chance: random.Random) -> object:
     """A value as W&B draws it."""
     match parameter:

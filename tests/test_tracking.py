@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import wandb_stub
 from store_fixture import write_run
@@ -19,6 +21,9 @@ from transferscope import tracking
 from transferscope.comparison.compare import compare
 from transferscope.comparison.evidence import tables
 from transferscope.errors import RequestError
+from transferscope.store.record import read_record
+from transferscope.tracking.aliases import with_aliases
+from transferscope.tracking.charts import enlarged
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789" * 4
@@ -68,7 +73,7 @@ def read(store: Path, key: str) -> SimpleNamespace:
     command = [*reader, "--run-file", str(file), str(folder.parent)]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     records = [json.loads(line) for line in output.splitlines()]
-    found = SimpleNamespace(folder=folder, history=[], summary={}, metrics=[], exit_code=None)
+    found = SimpleNamespace(folder=folder, history=[], summary={}, metrics=[], stats=[], exit_code=None)
     for record in records:
         content = record.get(record["type"], {})
         if record["type"] == "run":
@@ -79,6 +84,8 @@ def read(store: Path, key: str) -> SimpleNamespace:
             found.summary |= content["update"]
         elif record["type"] == "metric":
             found.metrics.append(content)
+        elif record["type"] == "stats":
+            found.stats.append(content["item"])
         elif record["type"] == "exit":
             found.exit_code = content.get("exit_code", 0)
     return found
@@ -115,6 +122,63 @@ def test_a_run_carries_its_config_labels_history_and_result(store):
     assert {"glob_name": "*", "step_metric": "step"}.items() <= run.metrics[0].items()
     assert run.summary.items() >= {"status": "done", **record["result"]["metrics"]}.items()
     assert run.exit_code == 0
+
+
+def test_metrics_have_names_that_hold_for_every_target(store):
+    job = write_run(store, "fine_tuning", 0, 0.8, source="printed+letters")
+    run = read(store, track(store, job))
+    rows = [row for row in run.history if ACCURACY in row]
+    assert all(row["target/test/accuracy"] == row[ACCURACY] for row in rows)
+    assert run.summary["target/test/accuracy"] == run.summary[ACCURACY]
+    assert run.config["versions"] and "git" in run.config and run.config["host"]
+
+
+def test_of_several_sources_the_alias_is_the_mean():
+    cell = {"target": "t", "source": "a+ab"}
+    values = {
+        "step": 3,
+        "t/test/accuracy": 0.5,
+        "a/val/accuracy": 0.2,
+        "ab/val/accuracy": 0.4,
+        "loss/target": 1.0,
+    }
+    assert with_aliases(values, cell) == values | {
+        "target/test/accuracy": 0.5,
+        "source/val/accuracy": pytest.approx(0.3),
+    }
+    assert with_aliases({"t/test/accuracy": 0.5}, {"target": "t", "source": None}) == {
+        "t/test/accuracy": 0.5,
+        "target/test/accuracy": 0.5,
+    }
+
+
+def test_the_summary_has_the_difference_to_the_scratch_run_of_the_seed(store):
+    baseline, job = write_run(store, "scratch", 0, 1.5), write_run(store, "fine_tuning", 0, 0.5)
+    run = read(store, track(store, job, baseline=store / baseline["fingerprint"]))
+    records = [read_record(store / one["fingerprint"]) for one in (job, baseline)]
+    scores = [record["result"]["metrics"][ACCURACY] for record in records]
+    assert run.summary["target/test/delta_vs_scratch"] == pytest.approx(scores[0] - scores[1], abs=1e-6)
+    assert "target/test/delta_vs_scratch" not in read(store, track(store, job)).summary
+    assert not [name for name in run.summary if "verdict" in name or "interval" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_machine_is_sampled_while_a_run_trains_where_that_is_asked_for(store, asked):
+    job = write_run(store, "scratch", 0, 0.5)
+    folder, settings = store / job["fingerprint"], {"project": "p", "entity": None, "group": None, "tags": []}
+    head = read_record(folder)
+    with tracking.LiveRun(head, mode="offline", directory=store, system_metrics=asked, **settings) as live:
+        time.sleep(8)  # the training: the machine is looked at every five seconds
+        live.finish(folder)
+    assert any("memory_percent" in item for item in read(store, job["fingerprint"]).stats) == asked
+
+
+def test_small_pictures_are_enlarged_without_blurring():
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    large = np.asarray(enlarged(Image.fromarray(pixels)))
+    assert large.shape == (128, 128) and (large == np.kron(pixels, np.ones((16, 16), dtype=np.uint8))).all()
+    assert enlarged(Image.new("RGB", (224, 100))).size == (224, 100)
 
 
 def test_the_tables_agree_with_the_stored_predictions(store):

@@ -11,4 +11,4 @@ class Norms(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: optim.Optimizer
     ) -> None:
         moved = [weight for group in optimizer.param_groups for weight in group["params"]]
-        pl_module.log("gradient_norm", nn.utils.get_total_norm([w.grad for w in moved if w.grad is not None]))
+        pl_module.log("norm_before", nn.utils.get_total_norm([w.grad for w in moved if w.grad is not None]))

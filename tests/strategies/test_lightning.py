@@ -219,6 +219,14 @@ def test_class_weights_reach_the_loss_of_the_labels_of_a_pool():
 # --- callbacks, loggers, self.log
 
 
+def test_the_history_has_the_sum_of_the_losses_the_learning_rate_and_the_norm_of_the_gradient():
+    before, strategy = weights(trained(LABELS, 1, 12, gradient_clip_val=1e-9)), trained(LABELS, 1, 12)
+    row = strategy.outcome.history[-1]
+    assert row["loss"] == row[LOSS] and row["learning_rate"] == 1.0
+    # descent at rate 1 moves the weights by the gradient
+    assert row["gradient_norm"] == pytest.approx(float((weights(strategy) - before).norm()), rel=1e-5)
+
+
 def test_what_a_strategy_logs_is_a_mean_over_the_interval_in_the_history():
     strategy = trained(LABELS, 3, 8)
     assert strategy.outcome.history[-1]["drawn"] == 8

@@ -39,7 +39,7 @@ class OwnFunction(NamedTuple):
         if not self.values:
             return self.function
         bound = update_wrapper(partial(self.function, **self.values), self.function)
-        del bound.__wrapped__  # type: ignore[attr-defined]  # its signature is that of the partial
+        del bound.__wrapped__  # its signature is that of the partial
         return bound
 
 

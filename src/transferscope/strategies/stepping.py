@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import get_class
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
@@ -34,7 +34,7 @@ class Diverged(Exception):
 
 
 # what the history has of its own
-RESERVED = ("step", "seconds")
+RESERVED = ("step", "seconds", "loss", "learning_rate", "gradient_norm")
 RESERVED_GROUPS = ("loss/", "validator/")
 
 
@@ -56,6 +56,7 @@ class Stepping(pl.LightningModule):
     schedule: str | dict[str, Any]
     loss_sums: dict[str, Tensor]
     loss_steps: int
+    learning_rate: float  # the largest of the last step
     steps_done: Tensor
 
     def __init__(self) -> None:
@@ -145,6 +146,8 @@ class Stepping(pl.LightningModule):
                 one.step()
             self.count_step()
         self.end_block()
+        groups = [group for optimizer in self._named_optimizers.values() for group in optimizer.param_groups]
+        self.learning_rate = float(max((group["lr"] for group in groups), default=0.0))
         self._tell_lightning(self._step - before)
 
     def _tell_lightning(self, steps: int) -> None:
@@ -197,10 +200,18 @@ class Stepping(pl.LightningModule):
         self.logged, self.logged_metrics = {}, {}
         return values
 
+    def of_last_step(self) -> dict[str, float]:
+        """The largest learning rate, and the norm of the gradients that the optimisers were given; nothing
+        where no optimiser took a step, or its gradients are not finite."""
+        groups = [group for groups in self.parameter_groups().values() for group in groups]
+        gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        norm = float(get_total_norm(gradients)) if gradients else math.nan
+        return {"learning_rate": self.learning_rate, "gradient_norm": norm} if math.isfinite(norm) else {}
+
     def show(self, row: dict[str, float]) -> None:
         """Hand a row of the history to Lightning's loggers and to callbacks that monitor a value."""
         for name, value in row.items():
-            if name not in RESERVED:
+            if name not in ("step", "seconds"):
                 super().log(name, value, on_step=False, on_epoch=True, batch_size=1)
 
     def count_step(self) -> None:

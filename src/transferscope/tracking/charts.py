@@ -4,13 +4,17 @@ baseline."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from transferscope.tracking.place import Images
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MOST_IMAGES = 32
+LEAST_SIDE = 128  # pixels of the longer side of a picture of an item
 
 
 @dataclass
@@ -84,10 +88,18 @@ def log_evaluation(
         from PIL import Image
 
         pictures = [
-            wandb.Image(Image.fromarray(array), caption=flips[i])
+            wandb.Image(enlarged(Image.fromarray(array)), caption=flips[i])
             for i, array in zip(shown, images(shown), strict=True)
         ]
         run.log({f"{target}/test/negative_flip_images": pictures})
+
+
+def enlarged(picture: "Image.Image") -> "Image.Image":
+    """A small picture as many times as large as it takes to be looked at; its pixels stay squares."""
+    times = -(-LEAST_SIDE // max(picture.size))
+    if times <= 1:
+        return picture
+    return picture.resize((picture.width * times, picture.height * times), resample=0)
 
 
 def _negative_flips(last: _Predictions, before: _Predictions) -> dict[str, str]:

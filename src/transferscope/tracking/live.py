@@ -8,9 +8,13 @@ from typing import Any
 
 from transferscope.errors import RequestError
 from transferscope.store.record import read_history, read_record, read_reverse_validation
+from transferscope.tracking.aliases import delta, with_aliases
 from transferscope.tracking.artifacts import log_artifacts
 from transferscope.tracking.charts import log_evaluation
 from transferscope.tracking.place import Images, WandbDestination, effective_mode, finish, staging, warn
+
+# of a record, in the config of its W&B run
+OF_HEAD = ("fingerprint", "cell", "seed", "role", "versions", "git", "host")
 
 
 def log_run(
@@ -23,6 +27,7 @@ def log_run(
     tags: list[str],
     directory: Path,
     artifacts: bool = True,
+    system_metrics: bool = False,
     images: Images | None = None,
     baseline: Path | None = None,
 ) -> str | None:
@@ -44,16 +49,19 @@ def log_run(
         tags=tags,
         directory=directory,
         artifacts=artifacts,
+        system_metrics=system_metrics,
     ) as run:
         return run.finish(folder, images, baseline)
 
 
 class LiveRun:
-    """One W&B run: live while training where the mode is online, otherwise written whole by `finish`.
+    """One W&B run: live while training where the mode is online, or W&B samples the machine beside it
+    (`system_metrics`); otherwise written whole by `finish`.
 
-    `head` holds what the record says before training: fingerprint, cell, seed, role, config. The W&B id is
-    the fingerprint, so a run tracked again after a retry replaces its first try. As a context manager it
-    closes the W&B run whatever happens inside."""
+    `head` holds what the record says before training: fingerprint, cell, seed, role, config, and the
+    versions, git revision and host where it knows them. The W&B id is the fingerprint, so a run tracked again
+    after a retry replaces its first try. As a context manager it closes the W&B run whatever happens inside.
+    """
 
     def __init__(
         self,
@@ -66,11 +74,12 @@ class LiveRun:
         tags: list[str],
         directory: Path,
         artifacts: bool = True,
+        system_metrics: bool = False,
     ) -> None:
         cell = head["cell"]
         role = "" if head["role"] == "run" else head["role"]
         self._labels = [cell["strategy"], cell["target"], *(cell["source"] or "").split("+"), role, *tags]
-        self._place = WandbDestination(mode, project, entity, group, directory)
+        self._place = WandbDestination(mode, project, entity, group, directory, system_metrics)
         self._head, self._artifacts = head, artifacts
         self._run = None
         self._logged: set[int] = set()
@@ -79,7 +88,7 @@ class LiveRun:
     def __enter__(self) -> "LiveRun":
         try:
             self._place.mode = effective_mode(self._place.mode)
-            if self._place.mode == "online":
+            if self._place.mode == "online" or self._place.system_metrics and self._place.mode != "off":
                 self._run = self._open()
         except Exception as error:
             warn(error, "; writing it offline")
@@ -91,7 +100,7 @@ class LiveRun:
         if self._run is None:
             return
         try:
-            self._run.log({"step": step, **metrics})
+            self._run.log({"step": step, **with_aliases(metrics, self._head["cell"])})
             self._logged.add(step)
         except Exception as error:
             warn(error)
@@ -105,12 +114,12 @@ class LiveRun:
             self._exit_code = int(record["status"] in ("failed", "crashed"))
             self._run = run = self._run or self._open()
             run.tags = _tags([record["status"], *self._labels])
-            for row in (
-                read_history(folder) if (folder / "history.csv").exists() else []
-            ):  # none: failed before its first evaluation
+            # none: failed before its first evaluation
+            rows = read_history(folder) if (folder / "history.csv").exists() else []
+            for row in rows:
                 if int(row["step"]) not in self._logged:
-                    run.log({**row, "step": int(row["step"])})
-            run.summary.update(_summary(record))
+                    run.log({**with_aliases(row, record["cell"]), "step": int(row["step"])})
+            run.summary.update(_summary(record, baseline))
             if (reverse_value := read_reverse_validation(folder)) is not None:
                 run.summary["reverse_validation"] = reverse_value
             with staging(self._place.directory):
@@ -134,7 +143,7 @@ class LiveRun:
     def _open(self):
         config = {
             **self._head["config"],
-            **{k: self._head[k] for k in ("fingerprint", "cell", "seed", "role")},
+            **{key: self._head[key] for key in OF_HEAD if key in self._head},
         }
         return self._place.open(
             self._head["fingerprint"], _name(self._head), self._head["cell"]["strategy"], config
@@ -157,6 +166,11 @@ def _tags(labels: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label[:64] for label in labels if label))  # 64: the longest tag W&B takes
 
 
-def _summary(record: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(record: Mapping[str, Any], baseline: Path | None) -> dict[str, Any]:
+    """baseline: the folder of the seed's scratch run."""
     reason = {"reason": record["reason"]} if record["reason"] else {}
-    return {"status": record["status"], **reason, **record["result"].get("metrics", {})}
+    metrics, cell = record["result"].get("metrics", {}), record["cell"]
+    found = {"status": record["status"], **reason, **with_aliases(metrics, cell)}
+    if baseline is None:
+        return found
+    return found | delta(metrics, read_record(baseline)["result"].get("metrics", {}), cell)

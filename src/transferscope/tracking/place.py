@@ -54,6 +54,7 @@ class WandbDestination:
     entity: str | None
     group: str | None
     directory: Path
+    system_metrics: bool = False  # W&B samples processor, memory and GPU while the run is open
 
     def open(self, key: str, name: str, job_type: str, config: dict):
         if self.mode == "offline":
@@ -88,9 +89,10 @@ class WandbDestination:
                 finish_timeout=120,
                 finish_timeout_raises=True,
                 x_save_requirements=False,
-                x_disable_stats=True,
+                x_disable_stats=not self.system_metrics,
+                x_stats_sampling_interval=5.0,  # seconds: many runs take less than the usual 15
                 x_disable_meta=True,
-                x_disable_machine_info=True,
+                x_disable_machine_info=not self.system_metrics,
             ),
         )
         run.define_metric("*", step_metric="step")

@@ -101,6 +101,7 @@ class TrackingConfig(Section):
     group: Any
     tags: Any
     artifacts: Flag
+    system_metrics: Flag
 
 
 class RunConfig(Section):

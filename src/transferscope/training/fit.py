@@ -399,7 +399,9 @@ class EvaluationCallback(pl.Callback):
         losses = {
             f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()
         }
-        self._evaluate(strategy, step, losses | strategy.logged_values())
+        total = {"loss": sum(losses.values())} if losses else {}
+        row = losses | total | strategy.of_last_step() | strategy.logged_values()
+        self._evaluate(strategy, step, row)
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
         strategy.eval()

@@ -1,5 +1,6 @@
 """What of a request goes to W&B: written whole from the record at the end, live while `tracking=online`."""
 
+import platform
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -7,19 +8,22 @@ from omegaconf import OmegaConf
 from transferscope import tracking
 from transferscope.catalog import yamls
 from transferscope.errors import NotApplicable
+from transferscope.store import record
 from transferscope.training.request import Request, checked
+from transferscope.training.results import versions
 
 
 def live_run(request: Request) -> tracking.LiveRun:
     head = {
         "fingerprint": request.fingerprint, "cell": request.cell, "config": request.config,
-        "seed": request.asked.seed, "role": request.asked.role,
+        "seed": request.asked.seed, "role": request.asked.role, "versions": versions(),
+        "git": record.git_revision(), "host": platform.node(),
     }  # fmt: skip
     settings = request.asked.tracking
     return tracking.LiveRun(
         head, mode=settings.mode, project=settings.project, entity=settings.entity,
         group=settings.group or request.asked.sweep, tags=settings.tags, directory=request.store,
-        artifacts=settings.artifacts,
+        artifacts=settings.artifacts, system_metrics=settings.system_metrics,
     )  # fmt: skip
 
 

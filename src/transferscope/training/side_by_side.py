@@ -240,5 +240,6 @@ def _step(
     for (strategy, _), one in zip(learning, terms, strict=True):
         strategy.add_losses(one)
         strategy.count_step()
+        strategy.learning_rate = strategy.optimizer.keywords["lr"] * factor
     for optimizer in optimizers:
         optimizer.step()
