@@ -53,6 +53,11 @@ def explain(error: Exception, *config_dirs: Path) -> str:
         chain.append(chain[-1].__cause__)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if (group, name) == ("hydra/sweeper", "optuna"):
+            return (
+                "hydra/sweeper=optuna: hydra-optuna-sweeper is not installed here; it wants an older optuna than "
+                "transferscope[search] brings; --search searches with optuna"
+            )
         known = f"not one of {', '.join(error.options)}{nearest(name, error.options)}"
         return f"{group}={name}: {yamls.astray(group, name, *config_dirs) or known}"
     if missing := re.match(r"Could not (?:override|find) '([\w./@]+)'", str(error)):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +93,8 @@ FLAGS = {
 }
 # options of Hydra; a folder's name may hold =
 WITH_A_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
+SWEEPER = re.compile(r"\+{0,2}hydra/sweeper=")
+OUR_SWEEPER = "hydra_plugins.transferscope.sweeper.TransferscopeSweeper"
 # of the config, that only this flag reads, and what the flag does
 SECTIONS = {
     "--search": ("search.", "finds values"),
@@ -102,21 +105,31 @@ SECTIONS = {
 outcome: list[Path | Exception] = []  # of a single run: its record folder, or why there is none
 
 
-def task(config) -> None:
+def task(config) -> float | None:
     """What Hydra calls for each job. A single run's exception takes a way around Hydra, which would print its
-    own line on it."""
+    own line on it. Returns what a sweeper of another make is told."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    sweeper = HydraConfig.get().sweeper
+    if HydraConfig.get().mode == RunMode.MULTIRUN and sweeper._target_ != OUR_SWEEPER:
+        from transferscope.sweeps.other_sweepers import run_for
+
+        folder, score = run_for(config)
+        say_finished(folder)
+        rule = config.search.selection
+        print(
+            f"{sweeper._target_.rpartition('.')[2]} is told {score:.6g}, {rule} at the end: higher is better"
+        )
+        return score
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from transferscope.training.run import run
         from transferscope.training.side_by_side import run_side_by_side
 
         (run_side_by_side if "beside" in config else run)(config)
-        return
+        return None
     from transferscope.training.checks import check_hydra
 
-    sweeper = HydraConfig.get().sweeper
     try:
         for flag, (section, _) in SECTIONS.items():
             if sweeper[section.rstrip(".")]:
@@ -127,6 +140,7 @@ def task(config) -> None:
         outcome.append(single(config, dry_run=sweeper.dry_run))
     except Exception as error:
         outcome.append(error)
+    return None
 
 
 def single(config, dry_run: bool) -> Path | None:
@@ -151,11 +165,15 @@ def main(argv: list[str]) -> int:
     outcome.clear()
     arguments = [FLAGS.get(word, word) for word in argv]
     for flag, (section, _) in SECTIONS.items():
-        if flag not in argv and (keys := [word for word in argv if word.lstrip("+~").startswith(section)]):
+        keys = [word for word in argv if word.lstrip("+~").startswith(section)]
+        if flag == "--search" and any(map(SWEEPER.match, argv)):  # which is told by search.selection
+            keys = [word for word in keys if not word.startswith("search.selection=")]
+        if flag not in argv and keys:
             raise RequestError(f"{keys[0]}: only {flag} reads it; add the flag or leave the key out")
     if len(given := [f"{flag} {does}" for flag, (_, does) in SECTIONS.items() if flag in argv]) > 1:
         raise RequestError(f"{', '.join(given).replace(' ', ': ', 1)}; give one of them")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through and the one line below is ours
+    arguments = one_sweeper(arguments)
     overrides, flags = [], []
     for before, word in zip(["", *arguments], arguments, strict=False):
         is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
@@ -182,6 +200,17 @@ def main(argv: list[str]) -> int:
         case [Path() as folder]:
             return say_finished(folder)
     return 0
+
+
+def one_sweeper(arguments: list[str]) -> list[str]:
+    """The arguments less the name of Hydra's basic sweeper, which ours is with checks, a plan and a display.
+    Raises RequestError for a flag that only ours has beside a sweeper of another make."""
+    named = [word for word in arguments if SWEEPER.match(word)]
+    other = next((word for word in named if word.partition("=")[2] not in ("basic", "transferscope")), None)
+    flag = next((flag for flag, key in FLAGS.items() if key in arguments), None)
+    if other and flag:
+        raise RequestError(f"{flag}: {other} knows nothing of it; leave one of them out")
+    return [word for word in arguments if word not in named or word == other]
 
 
 def planned(overrides: list[str]) -> "list[Job]":

@@ -33,6 +33,7 @@ from transferscope.training.checks import check_keys
 from transferscope.training.compatibility import check_selection
 from transferscope.training.config import selections
 from transferscope.training.finished import is_done
+from transferscope.training.request import Request
 
 GRID = (
     "target",
@@ -160,7 +161,7 @@ class Sweeper(sweep.Sweeper):
                     "such "
                     f"as '{what}'"
                 )
-            if why := unserved(study, settings.selection):
+            if why := unserved(study.base.request, settings.selection):
                 raise RequestError(
                     f"search.selection={settings.selection}: {study.label}: {why}; "
                     f"{', '.join(selections()[3:])} "
@@ -395,9 +396,8 @@ def has(config: dict[str, Any], key: str) -> bool:
     return True
 
 
-def unserved(study: Study, rule: str) -> str:
-    """Why a selection rule has no value for the trials of a study, or ''."""
-    request = study.base.request
+def unserved(request: Request, rule: str) -> str:
+    """Why a selection rule has no value for a run, or ''."""
     if rule == "target_val" and "target_labels" not in request.sees:
         return "it sees no target label"
     try:

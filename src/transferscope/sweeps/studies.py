@@ -126,11 +126,13 @@ def written(value: Any) -> str:
 def score(store: Path, jobs: Sequence["Job"], rule: str) -> float | None:
     """What a selection rule says of runs at their last evaluation: the mean, None where one of them has no
     finite value."""
-    values = [_score(store / job.request.fingerprint, rule) for job in jobs]
+    values = [score_of(store / job.request.fingerprint, rule) for job in jobs]
     return None if None in values else float(np.mean(values))
 
 
-def _score(folder: Path, rule: str) -> float | None:
+def score_of(folder: Path, rule: str) -> float | None:
+    """What a selection rule says of one run at its last evaluation, higher is better; None where it has no
+    finite value."""
     entry = record.read_record(folder)
     if rule in ("target_val", "source_val"):
         domains = entry["cell"][rule.removesuffix("_val")].split("+")
