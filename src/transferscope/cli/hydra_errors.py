@@ -55,8 +55,8 @@ def explain(error: Exception, *config_dirs: Path) -> str:
         group, _, name = error.missing_cfg_file.rpartition("/")
         if (group, name) == ("hydra/sweeper", "optuna"):
             return (
-                "hydra/sweeper=optuna: hydra-optuna-sweeper is not installed here; it wants an older optuna than "
-                "transferscope[search] brings; --search searches with optuna"
+                "hydra/sweeper=optuna: hydra-optuna-sweeper is not installed here; it wants an older optuna "
+                "than transferscope[search] brings; --search searches with optuna"
             )
         known = f"not one of {', '.join(error.options)}{nearest(name, error.options)}"
         return f"{group}={name}: {yamls.astray(group, name, *config_dirs) or known}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from transferscope.catalog import yamls
 from transferscope.cli.hydra_errors import in_one_line
-from transferscope.errors import RequestError
+from transferscope.errors import JobFailed, RequestError
 from transferscope.training import paths
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ flags:
                            pair. Keys: 'settle.lengths=[2,4]', settle.baseline, .metric, .margin, .alpha
   --dry-run                what would run, what is done, what is refused and why, ETA
   --cfg job                print the composed config
-  --config-dir DIR         a folder with config groups of your own (domain/, strategy/, ...)
+  --config-dir DIR         a folder with config groups of your own (domain/, strategy/, ...); several may be
+                           given
   hydra.launcher.n_jobs=4  processes side by side (auto: one a core)
   hydra/launcher=NAME      local, basic, joblib, submitit_local, submitit_slurm
 Exit status: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted.
@@ -178,8 +179,11 @@ def main(argv: list[str]) -> int:
     for before, word in zip(["", *arguments], arguments, strict=False):
         is_override = ("=" in word and not word.startswith("-")) or word.startswith("~")
         (overrides if is_override and before not in WITH_A_VALUE else flags).append(word)
+    if "--hydra-help" in flags:  # which knows nothing of a run
+        flags, overrides = ["--hydra-help"], []
+    flags, more = one_config_dir(flags)
     # Hydra's parser takes no flag between two overrides
-    sys.argv = ["transferscope", *flags, *paths.for_hydra(overrides)]
+    sys.argv = ["transferscope", *flags, *paths.for_hydra([*overrides, *more])]
     import hydra
     from hydra._internal.utils import get_args_parser
 
@@ -191,6 +195,9 @@ def main(argv: list[str]) -> int:
             hydra.main(
                 version_base="1.3", config_path=str(yamls.own_folder().resolve()), config_name="config"
             )(task)()
+    except JobFailed as error:  # a sweeper of another make has given up
+        print(f"transferscope: {error}", file=sys.stderr)
+        return 1
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
     match outcome:
@@ -200,6 +207,27 @@ def main(argv: list[str]) -> int:
         case [Path() as folder]:
             return say_finished(folder)
     return 0
+
+
+def one_config_dir(flags: list[str]) -> tuple[list[str], list[str]]:
+    """The flags with the first --config-dir, which is all that Hydra takes, and the override that has it
+    search the others."""
+    left, folders = [], []
+    words = iter(flags)
+    for word in words:
+        name, sign, value = word.partition("=")
+        if name in ("--config-dir", "-cd"):
+            folders.append(value if sign else next(words, ""))
+        else:
+            left.append(word)
+    if not folders:
+        return left, []
+    first, *others = folders
+    for folder in folders:
+        if not folder or not Path(folder).is_dir():
+            raise RequestError(f"--config-dir {folder}: no such folder; give one that holds config groups")
+    more = ",".join(paths.quoted(f"file://{Path(folder).resolve()}") for folder in others)
+    return [*left, "--config-dir", first], [f"hydra.searchpath=[{more}]"] if others else []
 
 
 def one_sweeper(arguments: list[str]) -> list[str]:

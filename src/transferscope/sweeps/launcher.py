@@ -94,8 +94,9 @@ class Launcher(BasicLauncher):
                     config=self.composer.job_config(overrides, number), job_dir_key="hydra.sweep.dir",
                     job_subdir_key="hydra.sweep.subdir",
                 )  # fmt: skip
-                error = done._return_value if done.status == JobStatus.FAILED else None
-                pipe.send(None if error is None else str(error) or type(error).__name__)
+                value = done._return_value
+                has_failed = done.status == JobStatus.FAILED
+                pipe.send((has_failed, (str(value) or type(value).__name__) if has_failed else value))
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -129,18 +130,19 @@ class _Worker:
 
     def result(self) -> JobReturn:
         try:
-            message = self.pipe.recv()
-            error = None if message is None else JobFailed(message)
+            has_failed, value = self.pipe.recv()
+            value = JobFailed(value) if has_failed else value
         except (EOFError, ConnectionResetError):
             self.process.join()
             code = self.process.exitcode
-            error = ProcessDied(
+            has_failed = True
+            value = ProcessDied(
                 f"process ended by {signal.Signals(-code).name}"
                 if code < 0
                 else f"process ended itself with status {code}"
             )
-        status = JobStatus.COMPLETED if error is None else JobStatus.FAILED
-        return JobReturn(overrides=self.overrides, status=status, _return_value=error)
+        status = JobStatus.FAILED if has_failed else JobStatus.COMPLETED
+        return JobReturn(overrides=self.overrides, status=status, _return_value=value)
 
     def end(self) -> None:
         with suppress(BrokenPipeError):

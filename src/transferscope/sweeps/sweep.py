@@ -121,7 +121,13 @@ class Sweeper(BasicSweeper):
         points = []
         for grid in self.grids:
             params = [f"{key}={value}" for key, value in chain(self.params.items(), grid.items())]
-            [batch] = self.split_arguments(parser.parse_overrides([*params, *arguments]), None)
+            given = parser.parse_overrides([*params, *arguments])
+            if interval := next((one for one in given if one.is_interval_sweep()), None):
+                raise RequestError(
+                    f"{interval.input_line}: only --search draws from an interval; add --search, or give "
+                    "values, such as 0.001,0.01"
+                )
+            [batch] = self.split_arguments(given, None)
             points += batch
         return [list(point) for point in dict.fromkeys(map(tuple, points))]
 

@@ -83,7 +83,9 @@ def check_keys(section: str, values: dict[str, Any], optional: Collection[str] =
                 f"{prefix}{key}={value}: no such key{near}{among}; a note of your own is +{NOTES}.KEY=VALUE"
             )
     if gone := sorted(allowed - values.keys() - set(optional)):
-        raise RequestError(f"{prefix}{gone[0]}: a value is needed")
+        names = [] if section else yamls.names(gone[0])
+        among = f", one of {', '.join(names)}" if names else ""
+        raise RequestError(f"{prefix}{gone[0]}: a value is needed{among}")
 
 
 def check_values(c: dict[str, Any]) -> RunConfig:
