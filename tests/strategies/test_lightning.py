@@ -43,6 +43,7 @@ WARM_UP = (
 )
 CHANGES = {
     "clipped": "trainer.gradient_clip_val=0.05",
+    "penalised": "trainer.l1_penalty=0.01",
     "accumulated": "trainer.accumulate_grad_batches=3",
     "one cycle": f"trainer.schedule={ONE_CYCLE}",
     "warm-up": f"trainer.schedule={WARM_UP}",
@@ -161,6 +162,12 @@ def test_the_gradient_is_no_longer_than_it_is_clipped_to():
     torch.testing.assert_close(
         (weights(trained(LABELS, 1, 12, gradient_clip_val=0.1)) - before).norm(), torch.tensor(0.1)
     )
+
+
+def test_the_penalty_moves_every_weight_by_its_sign():
+    before = weights(trained(LABELS, 1, 12, gradient_clip_val=1e-9))
+    usual, penalised = (weights(trained(LABELS, 1, 12, l1_penalty=penalty)) for penalty in (0.0, 0.1))
+    torch.testing.assert_close(penalised, usual - 0.1 * before.sign())
 
 
 def test_batches_that_are_accumulated_are_one_batch_of_all():
@@ -314,6 +321,7 @@ def test_a_logger_of_lightnings_has_a_row_an_evaluation_at_its_step(train, tmp_p
             "trainer.schedule.step_size: a value is needed",
         ),
         ("trainer.gradient_clip_val=0", "trainer.gradient_clip_val=0: a number above 0 or null is needed"),
+        ("trainer.l1_penalty=-1", "trainer.l1_penalty=-1: a number of at least 0 is needed"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: an integer of at least 1"),
         ("trainer.sampler=weighted", "trainer.sampler=weighted: not one of shuffle, balanced"),
     ],

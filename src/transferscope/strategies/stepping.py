@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from hydra.utils import get_class
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
@@ -48,6 +48,7 @@ class Stepping(pl.LightningModule):
 
     gradient_clip_val: float | None = None  # the trainer's, like the next; `fit` sets them
     accumulate_grad_batches: int = 1
+    l1_penalty: float = 0.0
     step_callbacks: tuple[pl.Callback, ...] = ()  # those with a hook of backward or of an optimiser's step
 
     network: Classifier
@@ -138,9 +139,10 @@ class Stepping(pl.LightningModule):
                     self._add_gradients(next(other)[1], len(parts))
                 for optimizer in optimizers:
                     self._call_back("on_before_optimizer_step", optimizer)
-                    if self.gradient_clip_val is not None:
-                        moved = [p for group in optimizer.param_groups for p in group["params"]]
-                        clip_grad_norm_(moved, self.gradient_clip_val)
+                    if self.l1_penalty or self.gradient_clip_val is not None:
+                        self._change_gradients(
+                            [p for group in optimizer.param_groups for p in group["params"]]
+                        )
                     optimizer.step()
             for one in self._schedulers:
                 one.step()
@@ -168,6 +170,15 @@ class Stepping(pl.LightningModule):
         self.backward(terms)
         self._call_back("on_after_backward")
         self.add_losses(terms)
+
+    def _change_gradients(self, moved: list[nn.Parameter]) -> None:
+        """Adds that of `l1_penalty` Σ |w|, and clips."""
+        if self.l1_penalty:
+            for weight in moved:
+                if weight.grad is not None:
+                    weight.grad.add_(weight.detach().sign(), alpha=self.l1_penalty)
+        if self.gradient_clip_val is not None:
+            clip_grad_norm_(moved, self.gradient_clip_val)
 
     def _call_back(self, hook: str, *arguments: object) -> None:
         for callback in self.step_callbacks:

@@ -31,7 +31,7 @@ REACHED_BY_START = {
 # keys of the trainer, consumed where they are not as here
 OPTIONAL = {
     "augmentation": "none", "label_smoothing": 0.0, "patience": None, "gradient_clip_val": None,
-    "accumulate_grad_batches": 1, "class_weights": "none", "sampler": "shuffle",
+    "accumulate_grad_batches": 1, "l1_penalty": 0.0, "class_weights": "none", "sampler": "shuffle",
 }  # fmt: skip
 NOT_UNDER_MANUAL_OPTIMISATION = (StochasticWeightAveraging, GradientAccumulationScheduler)
 STARTS = ("random", "weights", "source")  # of strategy.starts_from

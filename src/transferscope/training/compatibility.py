@@ -72,6 +72,7 @@ def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> 
     asked = {
         "gradient_clip_val": trainer.gradient_clip_val is not None,
         "accumulate_grad_batches": trainer.accumulate_grad_batches > 1,
+        "l1_penalty": trainer.l1_penalty > 0,
         "class_weights": trainer.class_weights != "none",
         "sampler": trainer.sampler != "shuffle",
     }

@@ -81,6 +81,7 @@ class TrainerConfig(Section):
         Annotated[int | float, Field(gt=0)] | None, Wanted("a number above 0 or null")
     ]
     accumulate_grad_batches: AtLeastOne
+    l1_penalty: Annotated[int | float, Field(ge=0, allow_inf_nan=False), Wanted("a number of at least 0")]
     class_weights: Annotated[str, OneOf(("none", "balanced"))]
     sampler: Annotated[str, OneOf(("shuffle", "balanced"))]
     callbacks: Annotated[list[Any], Wanted("a list of _target_s")]

@@ -60,6 +60,7 @@ class FitSettings(NamedTuple):
     patience: int | None = None
     gradient_clip_val: float | None = None
     accumulate_grad_batches: int = 1
+    l1_penalty: float = 0.0
     class_weights: str = "none"
     sampler: str = "shuffle"
 
@@ -125,6 +126,7 @@ def fit(
     strategy.label_smoothing = settings.label_smoothing
     strategy.gradient_clip_val = settings.gradient_clip_val
     strategy.accumulate_grad_batches = settings.accumulate_grad_batches
+    strategy.l1_penalty = settings.l1_penalty
     own = callbacks.built(monitoring.callbacks)
     strategy.step_callbacks = tuple(callbacks.overriding(own, callbacks.STEP_HOOKS))
     watch = EvaluationCallback(pools, evaluated, settings, stream, monitoring)

@@ -53,6 +53,7 @@ def can_join(request: Request) -> bool:
         and isinstance(trainer.schedule, str)
         and trainer.gradient_clip_val is None
         and trainer.accumulate_grad_batches == 1
+        and trainer.l1_penalty == 0
         and not (trainer.callbacks or trainer.loggers)
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
         and not request.extra_files
