@@ -5,7 +5,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    precision_score,
+)
 
 from transferscope.comparison.scores import calibration_error
 from transferscope.data.splits import EvaluationSet
@@ -53,6 +60,21 @@ def test_scores_agree_with_scikit_learn():
     p = p.astype(float) / p.sum(1, dtype=float, keepdims=True)
     assert scores["nll"] == pytest.approx(log_loss(labels, p), rel=1e-5)
     assert scores["brier"] == pytest.approx(brier_score_loss(labels, p, scale_by_half=False), rel=1e-5)
+
+
+def test_precision_recall_f1_and_support_agree_with_scikit_learn():
+    draw = np.random.default_rng(0)
+    p, labels = draw.dirichlet(np.ones(4), 60), draw.integers(0, 3, 60)  # no item of the fourth class
+    p[:, 1] = 0  # which is never predicted
+    found = evaluate.by_class(torch.from_numpy(p), torch.from_numpy(labels))
+    expected = precision_recall_fscore_support(labels, p.argmax(1), labels=range(4), zero_division=0)
+    assert found["precision"] == pytest.approx(expected[0]) and found["precision"][1] == 0
+    for name, values in (("recall", expected[1]), ("f1", expected[2])):
+        assert found[name][:3] == pytest.approx(values[:3]) and found[name][3] is None
+    assert found["support"] == expected[3].tolist()
+    of_three = precision_score(labels, p.argmax(1), labels=range(3), average="macro", zero_division=0)
+    recorded = evaluate.scores(torch.from_numpy(p), torch.from_numpy(labels))
+    assert recorded["macro_precision"] == pytest.approx(of_three)
 
 
 @pytest.mark.parametrize("absent", [None, 2])

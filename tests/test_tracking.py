@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from sklearn.metrics import precision_recall_fscore_support
 
 import wandb_stub
 from store_fixture import write_run
@@ -193,9 +194,9 @@ def test_the_tables_agree_with_the_stored_predictions(store):
     }
     classes = table(run, f"{TEST}/classes")
     assert [(row["class"], row["items"]) for row in classes] == [(f"class{i}", 9) for i in range(10)]
-    assert [row["accuracy"] for row in classes] == pytest.approx(
-        [(predicted[labels == i] == i).mean() for i in range(10)]
-    )
+    expected = precision_recall_fscore_support(labels, predicted, labels=range(10), zero_division=0)
+    for column, values in zip(("precision", "recall", "f1"), expected[:3], strict=True):
+        assert [row[column] for row in classes] == pytest.approx(values)
     assert run.run["display_name"] == "scratch handwritten 10/class seed 0"
 
 

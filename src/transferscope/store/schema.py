@@ -74,6 +74,7 @@ class CopiedItems(TypedDict):
 
 class Result(TypedDict):
     metrics: NotRequired[dict[str, float]]
+    by_class: NotRequired[dict[str, dict[str, list[Any]]]]
     samples: NotRequired[Samples]
     class_counts: NotRequired[dict[str, dict[str, int]]]
     steps: NotRequired[Steps]

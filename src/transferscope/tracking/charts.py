@@ -55,20 +55,17 @@ def _last_predictions(folder: Path, target: str) -> _Predictions | None:
 def log_evaluation(
     run, folder: Path, record: Mapping[str, Any], images: Images | None, baseline: Path | None
 ) -> None:
-    """The confusion matrix and per-class accuracies of the target's test set, and the items lost to the
-    baseline."""
+    """The confusion matrix, and precision, recall and F1 by class, of the target's test set; the items lost
+    to the baseline."""
     import wandb
 
     target = record["cell"]["target"]
     last = _last_predictions(folder, target)
     if last is None:
         return
-    classes = wandb.Table(columns=["class", "items", "accuracy"])
+    classes = wandb.Table(columns=["class", "items", "precision", "recall", "f1"])
     for index, name in enumerate(last.classes):
-        mine = last.labels == index
-        classes.add_data(
-            name, int(mine.sum()), float((last.predicted[mine] == index).mean()) if mine.any() else None
-        )
+        classes.add_data(name, *_of_class(last.labels == index, last.predicted == index))
     matrix = wandb.plot.confusion_matrix(
         y_true=last.labels.tolist(),
         preds=last.predicted.tolist(),
@@ -92,6 +89,16 @@ def log_evaluation(
             for i, array in zip(shown, images(shown), strict=True)
         ]
         run.log({f"{target}/test/negative_flip_images": pictures})
+
+
+def _of_class(true: np.ndarray, predicted: np.ndarray) -> tuple[int, float, float | None, float | None]:
+    """(items, precision, recall, F1) of which items [n] are of a class and which are predicted to be; a class
+    without an item has neither of the last two."""
+    right, support = int((true & predicted).sum()), int(true.sum())
+    precision = right / max(int(predicted.sum()), 1)
+    if not support:
+        return 0, precision, None, None
+    return support, precision, right / support, 2 * right / int(true.sum() + predicted.sum())
 
 
 def enlarged(picture: "Image.Image") -> "Image.Image":

@@ -1,6 +1,8 @@
 """From stored probabilities to scores. The only place before `compare` that reads a test label, after
 training has ended."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,6 +10,8 @@ from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_calibration_error,
     multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
 )
 
 from transferscope.data.splits import EvaluationSet
@@ -21,13 +25,16 @@ CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the i
 def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
     """Metrics of class probabilities [n, C] against labels [n], all fractions but nll (nats, of clipped
     probabilities). Means over classes are over those that have an item, as in scikit-learn's
-    balanced_accuracy_score and in `compare`."""
+    balanced_accuracy_score, which is macro recall, and in `compare`."""
     classes, present = probabilities.shape[1], torch.unique(labels)
     one_hot = torch.nn.functional.one_hot(labels, classes)
     return {
         "accuracy": float((probabilities.argmax(1) == labels).float().mean()),
         "balanced_accuracy": float(
             multiclass_accuracy(probabilities, labels, classes, average="none")[present].mean()
+        ),
+        "macro_precision": float(
+            multiclass_precision(probabilities, labels, classes, average="none")[present].mean()
         ),
         "macro_f1": float(
             multiclass_f1_score(probabilities, labels, classes, average="none")[present].mean()
@@ -36,6 +43,27 @@ def scores(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
         "brier": float((probabilities - one_hot).square().sum(1).mean()),
         "ece": float(multiclass_calibration_error(probabilities, labels, classes, n_bins=15)),
     }
+
+
+def by_class(probabilities: Tensor, labels: Tensor) -> dict[str, list[Any]]:
+    """Precision, recall, F1 (fractions) and support (items) of each class, as scikit-learn's
+    precision_recall_fscore_support: a class that is never predicted has a precision of 0. Recall and F1 are
+    None where a class has no item."""
+    classes = probabilities.shape[1]
+    support = torch.bincount(labels, minlength=classes).tolist()
+    scored = {
+        "precision": multiclass_precision(probabilities, labels, classes, average="none").tolist(),
+        "recall": multiclass_recall(probabilities, labels, classes, average="none").tolist(),
+        "f1": multiclass_f1_score(probabilities, labels, classes, average="none").tolist(),
+    }
+    for name in ("recall", "f1"):
+        scored[name] = [value if items else None for value, items in zip(scored[name], support, strict=True)]
+    return {**scored, "support": support}
+
+
+def last_finite(by_step: dict[int, Tensor]) -> Tensor | None:
+    finite = [step for step, p in by_step.items() if torch.isfinite(p).all()]
+    return by_step[max(finite)] if finite else None
 
 
 def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str, float]:
@@ -48,12 +76,8 @@ def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str
             row[f"{name}/accuracy"] = float(
                 (by_step[int(row["step"])].argmax(1) == items.labels).float().mean()
             )
-        finite = [step for step, p in by_step.items() if torch.isfinite(p).all()]
-        if finite:
-            result |= {
-                f"{name}/{metric}": value
-                for metric, value in scores(by_step[max(finite)], items.labels).items()
-            }
+        if (last := last_finite(by_step)) is not None:
+            result |= {f"{name}/{metric}": value for metric, value in scores(last, items.labels).items()}
     return result
 
 

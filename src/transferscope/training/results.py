@@ -54,6 +54,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
         "conditional_on": conditional_on,
         "result": {
             "metrics": evaluate.metrics(outcome, run_data.evaluated),
+            "by_class": classes_of(outcome, run_data),
             "samples": run_data.samples,
             "class_counts": run_data.class_counts,
             "copies": request.copies._asdict(),
@@ -68,3 +69,12 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
             "flags": list(diagnosis.flags),
         },
     }
+
+
+def classes_of(outcome: FitResult, run_data: RunData) -> dict[str, dict[str, Any]]:
+    """`evaluate.by_class` of the target's test set at its last finite evaluation, with the classes' names."""
+    name = f"{run_data.target.name}/test"
+    items, last = run_data.evaluated[name], evaluate.last_finite(outcome.probabilities[name])
+    if last is None:
+        return {}
+    return {name: {"classes": list(items.classes), **evaluate.by_class(last, items.labels)}}
