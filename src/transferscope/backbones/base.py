@@ -62,8 +62,7 @@ def require_images(backbone: str, input_shape: tuple[int, ...], smallest: int = 
     channels, height, width = input_shape
     if min(height, width) < smallest:
         raise NotApplicable(
-            f"backbone={backbone}: takes images of {smallest} pixels or more a side, not "
-            f"{height}x{width}; "
+            f"backbone={backbone}: takes images of {smallest} pixels or more a side, not {height}x{width}; "
             "choose a larger size"
         )
     return channels, height, width

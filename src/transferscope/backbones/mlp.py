@@ -34,8 +34,7 @@ class MLP(Backbone):
             )
         if not hidden or any(width < 1 for width in hidden):
             raise RequestError(
-                f"backbone.hidden={list(hidden)}: allowed: a list of one or more positive widths, such "
-                "as "
+                f"backbone.hidden={list(hidden)}: allowed: a list of one or more positive widths, such as "
                 "[256, 256]"
             )
         require_random("mlp", weights)

@@ -185,8 +185,7 @@ def _noted(model: str) -> Any:
     if not timm.is_model(architecture):
         known = timm.list_models()
         raise RequestError(
-            f"backbone.model={model}: timm {timm.__version__} has no such model; allowed: its "
-            f"{len(known)} "
+            f"backbone.model={model}: timm {timm.__version__} has no such model; allowed: its {len(known)} "
             f"models{nearest(model, known)}"
         )
     try:
@@ -208,8 +207,7 @@ def _by_channel(values: tuple[float, ...], channels: int) -> Tensor:
 def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
     if not get_pretrained_cfg(model).has_weights:
         raise RequestError(
-            f"backbone.weights=pretrained: timm offers no weights for {model}; allowed: random, or the "
-            "path "
+            f"backbone.weights=pretrained: timm offers no weights for {model}; allowed: random, or the path "
             "of a local file"
         )
     try:
@@ -220,8 +218,7 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
     except OSError as error:  # the hub's client makes one of every failure of the connection
         raise RequestError(
             f"backbone.weights=pretrained: the hub with the weights of {model} could not be reached "
-            f"({_line(error)}); "
-            "allowed without it: random, or the path of a local file"
+            f"({_line(error)}); allowed without it: random, or the path of a local file"
         ) from error
     except Exception as error:
         raise RequestError(
@@ -275,8 +272,7 @@ def _from_file(
     state = {key: value for key, value in state.items() if key in needed or not key.startswith(heads)}
     if not state:
         raise RequestError(
-            f"backbone.weights={path}: none of its {len(whole)} tensors is one of {model}'s "
-            f"{len(needed)}; "
+            f"backbone.weights={path}: none of its {len(whole)} tensors is one of {model}'s {len(needed)}; "
             "give a file made for it"
         )
     if broken := next(

@@ -150,8 +150,7 @@ DESIGNS = (
     Design(
         "label shift", -1,
         "p(x | y) is one, p(y) is not: the minimiser of E_T + 4 E_S is the Bayes rule of the pooled prior "
-            "(0.5 + 4 · 0.05) / 5 = 0.14, "
-        "whose threshold is wrong for balanced classes",
+            "(0.5 + 4 · 0.05) / 5 = 0.14, whose threshold is wrong for balanced classes",
         mostly_first, source_weight=4.0, label_budget=ENOUGH, predicted=prior_shift_loss(0.14),
     ),
     Design(

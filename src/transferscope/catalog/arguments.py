@@ -45,8 +45,7 @@ def check_arguments(
         is_built = bool(targets_of(value))  # by Hydra, into something else
         if key in hints and not is_built and not _fits(value, hints[key]):
             raise RequestError(
-                f"{prefix}{key}={'null' if value is None else value}: {_type_name(hints[key])} is "
-                "needed, "
+                f"{prefix}{key}={'null' if value is None else value}: {_type_name(hints[key])} is needed, "
                 f"not {type(value).__name__}"
             )
     if missing := [

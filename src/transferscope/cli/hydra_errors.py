@@ -38,8 +38,7 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
             raise
         word = next((w for w in overrides if GROUP_WITHOUT_NAME.fullmatch(w)), "experiment=null")
         raise RequestError(
-            f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for "
-            "the "
+            f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for the "
             "usual one"
         ) from error
 

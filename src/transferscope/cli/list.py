@@ -50,8 +50,7 @@ INPUTS = {"uint8": "images", "float32": "arrays"}
 LEGEND = (
     "The letters before the paper say what a strategy sees: S is the source, T is the target, x are inputs, "
     "y are labels, and M is a model that was trained on the source. The page docs/reference/strategies.md "
-    "has the "
-    "papers, equations and keys."
+    "has the papers, equations and keys."
 )
 UNKNOWN = "A ? means that transferscope found no source file in which the strategy's class declares `sees`."
 

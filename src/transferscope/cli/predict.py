@@ -107,8 +107,7 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     if yaml is None:
         raise RequestError(
             f"target={target}: its yaml, which says how to read arrays, is in no config group; give "
-            "--config-dir "
-            "DIR that holds it"
+            "--config-dir DIR that holds it"
         )
     probabilities = loaded.predict(read_array(file, yamls.read(yaml), loaded.input_shape[0])).numpy()
     yield from (

@@ -88,8 +88,7 @@ def main(argv: list[str]) -> int:
     if arguments.config_dir is not None and not arguments.config_dir.is_dir():
         raise RequestError(
             f"--config-dir {arguments.config_dir}: no such folder; give one that holds config groups "
-            "(domain/, "
-            "backbone/, ...) in it"
+            "(domain/, backbone/, ...) in it"
         )
     compose = of_the_store if arguments.pairs else one_source_each
     is_budget_given = any(
@@ -176,8 +175,7 @@ def of_the_store(overrides: list[str]) -> list[list[str]]:
     for word in overrides:
         if (key := word.lstrip("+").partition("=")[0]) not in OF_THE_STORE:
             raise RequestError(
-                f"{word}: with --pairs the records say what {key} is; only {', '.join(OF_THE_STORE)} "
-                "can be "
+                f"{word}: with --pairs the records say what {key} is; only {', '.join(OF_THE_STORE)} can be "
                 "given"
             )
     return [overrides]

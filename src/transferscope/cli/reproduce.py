@@ -120,8 +120,7 @@ def parse(argv: list[str]) -> tuple[str, list[str], str, str]:
     known = reproducible()
     if len(names) != 1:
         raise RequestError(
-            f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value "
-            "(transferscope "
+            f"reproduce: one experiment is needed, of {', '.join(known)}, and then key=value (transferscope "
             "reproduce --help)"
         )
     if names[0] not in known:

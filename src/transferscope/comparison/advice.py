@@ -28,7 +28,6 @@ def advice(cells: Iterable["Cell"]) -> list[str]:
         ),
         (
             "or added here, all at once: the next reading is judged at a fifth of this one's level, for "
-            "which "
-            "their number is computed"
+            "which their number is computed"
         ),
     ]

@@ -72,8 +72,7 @@ def compare(
     name, pinned = baselines.parse(baseline)
     if metric in METRICS and not METRICS[metric].judged:
         raise RequestError(
-            f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; "
-            "give "
+            f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; give "
             "nll or brier"
         )
     selection, _, otherwise = selection.partition(",")
@@ -131,8 +130,7 @@ def compare(
         )
     if any(row.evidence.mixes_rules for row in shown) and not otherwise:
         raise RequestError(
-            f"--selection {selection}: some arms see nothing to choose by; {selection},last judges "
-            "these by "
+            f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by "
             "their last evaluation"
         )
     for family in paired:
@@ -176,8 +174,7 @@ def locate(runs: str | Path) -> tuple[Path, str | None]:
     path = Path(runs)
     if not path.is_dir():
         raise RequestError(
-            f"RUNS={runs}: no such folder; give a store of runs (`transferscope run ... store=FOLDER` "
-            "makes "
+            f"RUNS={runs}: no such folder; give a store of runs (`transferscope run ... store=FOLDER` makes "
             "one) or FOLDER/sweeps/NAME"
         )
     is_sweep = (path / "plan.json").is_file()
@@ -386,8 +383,7 @@ class _Work:
             flags.append(f"unlike baseline: {', '.join(differences)}")
         if row.length > 1:
             flags.append(
-                f"both arms trained for {row.length} times the steps planned: at that length they had "
-                "not "
+                f"both arms trained for {row.length} times the steps planned: at that length they had not "
                 "finished (--settle)"
             )
         if copies := _copies(row.evidence):

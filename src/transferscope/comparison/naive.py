@@ -49,8 +49,7 @@ def class_counts(record: RunRecord, classes: np.ndarray) -> list[int]:
     names = [printable(str(name)) for name in classes]
     if counts.keys() != set(names):
         raise NotSelectable(
-            f"{NAME}: the {domain}'s classes are not those of the test items, of which its class shares "
-            "say "
+            f"{NAME}: the {domain}'s classes are not those of the test items, of which its class shares say "
             "nothing"
         )
     if min(counts.values()) < 0 or not any(counts.values()):

@@ -182,8 +182,7 @@ def _check_subsets(arm: Arm, baseline: Arm, seeds: list[int]) -> None:
     ]
     if differing := list(dict.fromkeys(seed for seed, subsets in own if len(subsets) > 1)):
         raise NotSelectable(
-            f"cell and baseline saw different labelled subsets: {seeds_named(differing)}; compare runs "
-            "of "
+            f"cell and baseline saw different labelled subsets: {seeds_named(differing)}; compare runs of "
             "one state of the data"
         )
 
@@ -232,15 +231,13 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
     notes, arms = [], {"strategy": arm} | ({"baseline": baseline} if baseline else {})
     if (folds := len(arm.runs[seeds[0]])) > 1:
         notes.append(
-            f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of "
-            "its "
+            f"{folds} folds: every item is tested once a seed; a seed counts as collapsed where one of its "
             "folds did"
         )
     for who, it in arms.items():
         if absent := sorted(it.planned - it.runs.keys()):
             notes.append(
-                "interim: planned "
-                f"{seeds_named(absent)}{' of the baseline' if who == 'baseline' else ''} "
+                f"interim: planned {seeds_named(absent)}{' of the baseline' if who == 'baseline' else ''} "
                 "without a result"
             )
     if baseline and (alone := sorted(arm.runs.keys() - set(seeds))):

@@ -275,8 +275,7 @@ def _ranking(key: Json, points: list[Point], rows: list[Score], alpha: float, gr
         among = _many(groups, "set") + " of pairs" if groups else _many(len(tested), "score")
         said = (
             f"{_TOO_FEW}: the names of {most.domains} domains can be exchanged in {_many(ways, 'way')} that "
-            "keep the pairs, "
-            f"so that with {among} no adjusted p falls below {min(least, 1):.2g}."
+            f"keep the pairs, so that with {among} no adjusted p falls below {min(least, 1):.2g}."
         )
     elif claims:
         said = f"Ranked Δ beyond chance: {', '.join(claims)}."

@@ -215,8 +215,7 @@ def _of_features(folder: Path, record: RunRecord, validator: str) -> dict[int, f
         f"{name}/val/accuracy" in metrics for name in (record["cell"]["source"] or "").split("+")
     ):
         raise NotSelectable(
-            f"{validator}: the source's classes are not the target's, so there is no risk on its items "
-            "to "
+            f"{validator}: the source's classes are not the target's, so there is no risk on its items to "
             "weigh"
         )
     raise NotSelectable(

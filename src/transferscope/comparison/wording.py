@@ -48,8 +48,7 @@ def opening(comparison: "Findings") -> list[str]:
     lines = [
         (
             f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin "
-            f"±{margin} · "
-            f"alpha {s['alpha']:g}"
+            f"±{margin} · alpha {s['alpha']:g}"
         ),
         f"Δ tells {s['isolates']}",
     ]
@@ -166,8 +165,7 @@ def unfinished(ends: Rises) -> list[str]:
                 for value in (end.mean or 0.0, end.remaining)
             )
             said.append(
-                f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its "
-                "steps, "
+                f"{arm} still improving: {rise} over the last {100 * (end.share or 0):.0f} % of its steps, "
                 f"{left} more projected"
             )
         elif 0 < end.evaluations < LEAST_EVALUATIONS and end.runs >= LEAST_RUNS:
@@ -193,8 +191,7 @@ def finished(comparison: "Findings") -> list[str]:
     return [
         (
             f"arms not flagged as still improving rose by at most {100 * max(upper, 0):.1f} points over the "
-            "end "
-            "of their training (95 % bound)"
+            "end of their training (95 % bound)"
         )
     ]
 
@@ -274,8 +271,7 @@ def contrasts(comparison: "Findings") -> list[str]:
     unit = formatting.unit(comparison.settings["metric"])
     head = (
         f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of "
-        "their own; "
-        f"intervals {holds(comparison.settings, 'of them')}):"
+        f"their own; intervals {holds(comparison.settings, 'of them')}):"
     )
     notes = list(
         dict.fromkeys(

@@ -94,8 +94,7 @@ def as_matrix(path: str, key: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise RequestError(
-            f"{key} in {path} has {values[row, column]} in row {row}, column {column}; all values must "
-            "be "
+            f"{key} in {path} has {values[row, column]} in row {row}, column {column}; all values must be "
             "finite"
         )
     _tell_rounded(path, key, array, values)
@@ -107,8 +106,7 @@ def as_column(path: str, key: str, array: np.ndarray, items: int, missing: bool 
     flat = array.ravel()
     if len(flat) != items or max(array.shape, default=0) != items or array.dtype.kind not in "biufU":
         raise RequestError(
-            f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: a number or text an "
-            "item, "
+            f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: a number or text an item, "
             f"{items}"
         )
     if flat.dtype.kind != "f":

@@ -130,8 +130,7 @@ def refuse_odd_split(path: str, split: list[str], classes: list[str | None]) -> 
         i for i, (c, part) in enumerate(zip(classes, split, strict=True)) if c is None and part == "test"
     ]:
         raise RequestError(
-            f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train "
-            "or "
+            f"{path}: row {row} is of test and has no label; nothing can be tested on it: call it train or "
             "leave it out"
         )
 

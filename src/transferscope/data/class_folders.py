@@ -137,8 +137,7 @@ def _refuse_domains(base: Path, folders: list[Path]) -> None:
             else "two classes are needed"
         )
         raise RequestError(
-            f"root={base}: {held} are in {one.name}{others}; give root={below} to read what is in "
-            "there, or "
+            f"root={base}: {held} are in {one.name}{others}; give root={below} to read what is in there, or "
             f"{way}"
         )
 

@@ -124,15 +124,13 @@ def _read(path: str, train: list[str] | None, test: list[str] | None) -> "Datase
     if not isinstance(found, DatasetDict):
         if train or test:
             raise RequestError(
-                f"train={train}, test={test}: {path} has no parts; name the column of its split, or "
-                "leave "
+                f"train={train}, test={test}: {path} has no parts; name the column of its split, or leave "
                 "the keys out"
             )
         return found
     if not (train and test) and set(found) != {"train", "test"}:
         raise RequestError(
-            f"{path} has the parts {', '.join(found)}; say which are which, such as train: [train], "
-            "test: "
+            f"{path} has the parts {', '.join(found)}; say which are which, such as train: [train], test: "
             "[validation]"
         )
     sides = [

@@ -35,8 +35,7 @@ def load(name: str, data_root: str, download: bool = False) -> Domain:
     items = sorted(digits)
     if set(items) != set(pictures) or not items:
         raise RequestError(
-            f"{path}: {len(pictures)} pictures and {len(digits)} labels that do not match; fetch it "
-            "again: "
+            f"{path}: {len(pictures)} pictures and {len(digits)} labels that do not match; fetch it again: "
             f"{ORIGIN}"
         )
     inputs = np.stack([pictures[item] for item in items]).transpose(0, 3, 1, 2)  # [N, 3, 32, 32]

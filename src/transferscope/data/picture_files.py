@@ -144,8 +144,7 @@ def item_ids(base: Path, files: list[Path]) -> list[str]:
     if len(set(ids)) < len(ids):
         twice, _ = Counter(ids).most_common(1)[0]
         raise RequestError(
-            f"{twice} in {base} is there twice, its name written in two forms of Unicode; rename or "
-            "remove "
+            f"{twice} in {base} is there twice, its name written in two forms of Unicode; rename or remove "
             "one"
         )
     return ids

@@ -41,8 +41,7 @@ def load(
     for row, file in enumerate(files):
         if not file.is_file():
             raise RequestError(
-                f"{path}: line of picture {row + 1}: no file {file}; mend it, or root= that the paths "
-                "are "
+                f"{path}: line of picture {row + 1}: no file {file}; mend it, or root= that the paths are "
                 "relative to"
             )
     classes = class_of(path, label, columns[label], unlabelled)

@@ -138,8 +138,7 @@ def labelled_subset(
         if count > len(items):
             raise NotApplicable(
                 f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled "
-                "training items; "
-                f"give at most {smallest_class(domain, train)} or 'full'"
+                f"training items; give at most {smallest_class(domain, train)} or 'full'"
             )
         drawn = items[generator("labels", seed, domain.name, name).permutation(len(items))[:count]]
         is_held_back = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
@@ -213,8 +212,7 @@ class RunData:
         ]
         if not held:
             raise RequestError(
-                f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few "
-                "to "
+                f"source={'+'.join(s.name for s in self.sources)}: fewer than 6 labelled items, too few to "
                 "hold one out"
             )
         return joined([items.inputs for items in held]), torch.cat([items.labels for items in held])

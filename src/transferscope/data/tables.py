@@ -119,8 +119,7 @@ def _numbers(where: str, series: "Series") -> np.ndarray:
         ):
             return rows.astype(np.float64)
     raise RequestError(
-        f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or "
-        "name "
+        f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or name "
         "it in leave_out"
     )
 

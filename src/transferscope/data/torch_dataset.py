@@ -50,8 +50,7 @@ def from_dataset(
     inputs = [_input(name, number, x, size, channels) for number, (x, _) in enumerate(pairs)]
     if len(shapes := sorted({(tuple(x.shape), str(x.dtype)) for x in inputs}, key=str)) != 1:
         raise RequestError(
-            f"inputs of {name} are of {len(shapes)} shapes or types, such as {shapes[:2]}; allowed: "
-            "items, "
+            f"inputs of {name} are of {len(shapes)} shapes or types, such as {shapes[:2]}; allowed: items, "
             "all alike"
         )
     names = getattr(dataset, "classes", None)
@@ -69,8 +68,7 @@ def _input(name: str, number: int, x: Any, size: int | None, channels: int) -> T
     if isinstance(x, Image.Image):
         if x.mode[0] in "IF":
             raise RequestError(
-                f"item {number} of {name} is a picture of more than 8 bits (mode {x.mode}); allowed: 8 "
-                "bits "
+                f"item {number} of {name} is a picture of more than 8 bits (mode {x.mode}); allowed: 8 bits "
                 "a pixel"
             )
         return torch.from_numpy(square(x, size, channels).copy())
@@ -81,8 +79,7 @@ def _input(name: str, number: int, x: Any, size: int | None, channels: int) -> T
         return x.float()
     what = "no picture and no array" if x is None else f"{x.dtype} of shape {tuple(x.shape)}"
     raise RequestError(
-        f"item {number} of {name} is {what}; allowed: a PIL picture (no ToTensor), uint8 [C, H, W], "
-        "finite "
+        f"item {number} of {name} is {what}; allowed: a PIL picture (no ToTensor), uint8 [C, H, W], finite "
         "floats [d]"
     )
 

@@ -91,8 +91,7 @@ def stamps(cells: Sequence[Cell]) -> list[str]:
         )
     if wording.mixes_rules(cells):
         out.append(
-            f"Mixed rules: arms that see nothing {cells[0].selection} could choose by are judged by "
-            "their "
+            f"Mixed rules: arms that see nothing {cells[0].selection} could choose by are judged by their "
             "last evaluation."
         )
     protocols = {cell.protocol for cell in cells}
@@ -143,8 +142,7 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
     }
     corrections = {
         "holm": "Holm’s method adjusts the p-values of differences, and by itself those of equivalences; "
-        "the simultaneous interval is widened "
-        "for the whole family.",
+        "the simultaneous interval is widened for the whole family.",
         "bh": "Benjamini and Hochberg’s method adjusts the p-values of differences, and by itself those of "
         "equivalences: a share of α of either "
         "is expected to be wrong, and of the simultaneous intervals of decided cells to miss.",
@@ -153,21 +151,18 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         "Δ is the score of the strategy minus the score of the baseline, averaged over seeds and test "
         "items. A seed draws the labelled "
         "subset, the initialisation, the batches and the source model; both arms share the labelled subset "
-        "of a seed and are paired on the "
-        "same test items.",
+        "of a seed and are paired on the same test items.",
         sources[settings["items"]],
         "All comparisons of one target, baseline and metric, as they were planned, form a family. "
         f"{corrections[settings['correction']]} Equivalent: two one-sided tests place Δ inside ±{margin}.",
         (
             f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of "
-            "these "
-            "may give another answer."
+            "these may give another answer."
         ),
         "Classes, and the subgroups of each metadata column, are told in accuracy, and those of all cells "
         "of this page are one family: Holm over "
         "all of them, intervals at α divided by their number. The worst one, and the best strategy, are "
-        "drawn towards the others (normal-normal "
-        "empirical Bayes).",
+        "drawn towards the others (normal-normal empirical Bayes).",
         "Items that change sides are counted between runs of different seeds, and what two runs of the "
         "baseline exchange is taken off; the "
         "interval of a row alone adds a jackknife over seeds to the part of the items. Single items are "
@@ -180,8 +175,7 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         "Where an arm’s accuracy still rose at the end of its training, what it would yet have gained is "
         "projected, and a difference is told only "
         "beyond that. Otherwise training curves enter no decision. Their measures (Taylor & Stone 2009) "
-        "have a t interval over seeds, "
-        "for these test items.",
+        "have a t interval over seeds, for these test items.",
     ]
 
 

@@ -45,8 +45,7 @@ def explanations(baselines: list[str], margin: str) -> list[tuple[str, str]]:
             "positive",
             (
                 "The strategy scores higher than the baseline, beyond what seeds and test items could "
-                "produce "
-                "by chance."
+                "produce by chance."
             ),
         ),
         ("negative", f"The strategy scores lower than the baseline, beyond chance{named}."),

@@ -37,8 +37,7 @@ def state(store: Path, name: str) -> tuple[str, str]:
                 "running",
                 (
                     f"on {owner['host']} (process {owner['pid']}) since {owner['since']}, step "
-                    f"{owner['step']} "
-                    f"of {owner['steps']}"
+                    f"{owner['step']} of {owner['steps']}"
                 ),
             )
         if status[0] == "missing":

@@ -65,8 +65,7 @@ def read_json(
         raise RequestError(f"{path}: not a {what}: an object was expected")
     if content.get("schema") != SCHEMA:
         raise RequestError(
-            f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope "
-            "reads "
+            f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope reads "
             f"version {SCHEMA}"
         )
     if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
@@ -96,8 +95,7 @@ def check_schema(folder: Path) -> None:
         return
     if schema != SCHEMA:
         raise RequestError(
-            f"{folder}: a record of schema version {schema!r}; this transferscope writes version "
-            f"{SCHEMA}: "
+            f"{folder}: a record of schema version {schema!r}; this transferscope writes version {SCHEMA}: "
             "give another store=FOLDER"
         )
 

@@ -41,8 +41,7 @@ class LoRA(PartialFineTuning):
                 "strategy=lora: the backbone has no linear layer to adapt; use one that has, such as "
                 "test_vit, mlp or backbone=timm with "
                 "backbone.model=vit_small_patch16_224, or strategy.pointwise=true for 1×1 convolutions, or "
-                "strategy=last_groups, norm_only "
-                "or bias_only"
+                "strategy=last_groups, norm_only or bias_only"
             )
         try:
             from peft import LoraConfig, inject_adapter_in_model

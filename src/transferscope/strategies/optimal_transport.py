@@ -59,8 +59,7 @@ class OptimalTransport(ShallowAdaptation):
             moved = transport.fit(items.source, items.labels, target, labels).transform(items.source)
         if not np.isfinite(moved).all() or not np.isclose(transport.coupling_.sum(), 1, atol=0.1):
             raise Diverged(
-                "the transport plan is not finite or moves no whole mass: "
-                f"strategy.entropy={self.entropy} "
+                f"the transport plan is not finite or moves no whole mass: strategy.entropy={self.entropy} "
                 "is too small"
             )
         return Adapted(moved)

@@ -53,8 +53,7 @@ class LastGroups(PartialFineTuning):
         if not 0 <= groups <= len(there):
             names = ", ".join(name for name, _ in there)
             raise NotApplicable(
-                f"strategy.groups={groups}: the backbone has {len(there)} layer groups ({names}); give "
-                "0 to "
+                f"strategy.groups={groups}: the backbone has {len(there)} layer groups ({names}); give 0 to "
                 f"{len(there)}"
             )
         super().__init__(

@@ -102,8 +102,7 @@ def cells(
         name, pinned = baselines.parse(baseline)
         if name == baselines.NAIVE:
             raise RequestError(
-                f"--baseline {name}: it has no runs; give one that the grid holds, and {name} to "
-                "`compare` "
+                f"--baseline {name}: it has no runs; give one that the grid holds, and {name} to `compare` "
                 "afterwards"
             )
         by_arm = {planned_arm.arm: planned_arm for planned_arm in grid if not planned_arm.arm.is_twin}
@@ -114,8 +113,7 @@ def cells(
             held_against = baselines.find(arm, list(by_arm), name, pinned)
             if not held_against:
                 raise RequestError(
-                    f"--baseline {baseline}: the grid holds none for {progress.label(arm.cell)}; add "
-                    "it, or "
+                    f"--baseline {baseline}: the grid holds none for {progress.label(arm.cell)}; add it, or "
                     "choose another"
                 )
             control = "/controls" if arm.noise else ""

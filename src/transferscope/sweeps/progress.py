@@ -92,8 +92,7 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
     eta = estimate(store, len(to_do), 1)
     when = f", about {duration(eta)} one after another" if eta else ""
     console.print(
-        f"{len(planned)} runs: {len(planned) - len(to_do)} done, {len(to_do)} to run{when}; "
-        f"{len(refused)} "
+        f"{len(planned)} runs: {len(planned) - len(to_do)} done, {len(to_do)} to run{when}; {len(refused)} "
         "not applicable"
     )
 

@@ -157,15 +157,13 @@ class Sweeper(sweep.Sweeper):
             if not study.space:
                 what = "trainer.optimizer.lr=tag(log, interval(1e-4, 1e-1))"
                 raise RequestError(
-                    f"--search: no key to search for {study.label}; give an interval, choice or range, "
-                    "such "
+                    f"--search: no key to search for {study.label}; give an interval, choice or range, such "
                     f"as '{what}'"
                 )
             if why := unserved(study.base.request, settings.selection):
                 raise RequestError(
                     f"search.selection={settings.selection}: {study.label}: {why}; "
-                    f"{', '.join(selections()[3:])} "
-                    "serve every strategy"
+                    f"{', '.join(selections()[3:])} serve every strategy"
                 )
         # refused without its baseline
         cells(collect_arms([study.base for study in found.values()]), settings.baseline, "accuracy", "search")
@@ -255,8 +253,7 @@ class Search:
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "studies" and stored[key] != fixed[key]]:
             raise RequestError(
-                f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the "
-                "same, "
+                f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the same, "
                 "or another name"
             )
         if [{key: study[key] for key in ("cell", "run", "space")} for study in stored["studies"]] != fixed[
@@ -299,8 +296,7 @@ class Search:
         for study in self.studies:
             if len(study.trials) == self.settings.trials and study.best is None:
                 raise RequestError(
-                    f"search.selection={self.settings.selection}: no trial of {study.label} has a value "
-                    "of "
+                    f"search.selection={self.settings.selection}: no trial of {study.label} has a value of "
                     "it; give another rule"
                 )
 
@@ -365,8 +361,7 @@ def is_searched(override: Override) -> bool:
     key, text = override.key_or_group, override.input_line
     if key in OWN:
         raise RequestError(
-            f"{text}: no key of a search, leave it out; search.seeds and search.runs say how many seeds "
-            "a "
+            f"{text}: no key of a search, leave it out; search.seeds and search.runs say how many seeds a "
             "trial and a winner get"
         )
     if not override.is_sweep_override():

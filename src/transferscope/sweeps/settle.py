@@ -127,8 +127,7 @@ class Course:
         for plan in record.read_plans(store):
             if "sequential" in plan and names & {job["fingerprint"] for job in plan["jobs"]}:
                 raise RequestError(
-                    f"--settle: sweep {plan['name']} looked at runs of this grid until they were "
-                    "decided, "
+                    f"--settle: sweep {plan['name']} looked at runs of this grid until they were decided, "
                     "which is final"
                 )
         self.check_settings()
@@ -192,8 +191,7 @@ class Course:
                 if name not in self.longer[times]:
                     label = progress.label(cell.to_dict())
                     raise RequestError(
-                        f"--settle: {label}: run {name} is not of this grid; give the whole grid of "
-                        "sweep "
+                        f"--settle: {label}: run {name} is not of this grid; give the whole grid of sweep "
                         f"{self.name}"
                     )
                 found[name] = self.longer[times][name]

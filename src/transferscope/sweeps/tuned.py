@@ -66,8 +66,7 @@ def written(study: Study, composer: Composer, provenance: str) -> str:
         f"# Tuned by search: {progress.label(study.cell)}: {', '.join(best.overrides())}",
         (
             f"# {provenance}; trial {study.best + 1} of {len(study.trials)} with score {best.score:.6g}; "
-            "space "
-            f"{space}"
+            f"space {space}"
         ),
     ]
     return "\n".join([*head, OmegaConf.to_yaml(OmegaConf.create(values))])

@@ -151,8 +151,7 @@ class Course:
         fixed = self.fixed()
         if changed := [key for key in fixed if key != "cells" and stored[key] != fixed[key]]:
             raise RequestError(
-                f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the "
-                "same, "
+                f"sweep={name}: planned with {changed[0]} {json.dumps(stored[changed[0]])}; give the same, "
                 "or another name"
             )
         if [{key: cell[key] for key in cell if key not in COURSE} for cell in stored["cells"]] != fixed[
@@ -192,8 +191,7 @@ class Course:
             print(
                 (
                     f"{number} cells were read before their looks were planned: each look is at a fifth of "
-                    "its "
-                    "level a reading"
+                    "its level a reading"
                 ),
                 file=sys.stderr,
             )
@@ -263,8 +261,7 @@ class Course:
         print(
             (
                 f"look {self.taken} of {len(self.settings.looks)}, {self.settings.looks[self.taken - 1]} "
-                "seeds: "
-                f"{counts}"
+                f"seeds: {counts}"
             ),
             file=sys.stderr,
         )

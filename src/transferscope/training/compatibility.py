@@ -149,8 +149,7 @@ def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, .
         arrays := [domain.name for domain in (target, *sources) if not domain.is_images]
     ):
         raise NotApplicable(
-            f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give "
-            "source, "
+            f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, "
             "pretrained or random"
         )
 

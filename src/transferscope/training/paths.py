@@ -17,8 +17,7 @@ def home(path: str, key: str = "") -> str:
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         raise RequestError(
-            f"{key}{'=' if key else ''}{path}: whose home folder that is, is not known; write the path "
-            "in "
+            f"{key}{'=' if key else ''}{path}: whose home folder that is, is not known; write the path in "
             "full"
         )
     return expanded

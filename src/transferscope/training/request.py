@@ -209,8 +209,7 @@ def checked(config: dict[str, Any]) -> Request:
     if c.copies == "drop_train":
         if c.fold is not None:
             raise RequestError(
-                f"fold={c.fold}: folds test every item, so that no training item stays a copy of "
-                "none; "
+                f"fold={c.fold}: folds test every item, so that no training item stays a copy of none; "
                 "give copies=keep"
             )
         target, sources = copies.dropped(target, sources, c.split_seed)

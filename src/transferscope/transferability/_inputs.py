@@ -14,8 +14,7 @@ def require_features(
     items each."""
     if features.ndim != 2 or labels.shape != (len(features),):
         raise RequestError(
-            f"{score}: features {list(features.shape)} and labels {list(labels.shape)}; [N, d] and [N] "
-            "are "
+            f"{score}: features {list(features.shape)} and labels {list(labels.shape)}; [N, d] and [N] are "
             "needed"
         )
     if not np.isfinite(features).all():
@@ -30,8 +29,7 @@ def require_features(
     counts = np.bincount(index)
     if counts.min() < least:
         raise RequestError(
-            f"{score}: class {classes[counts.argmin()]} has {counts.min()} labelled item; at least "
-            f"{least} "
+            f"{score}: class {classes[counts.argmin()]} has {counts.min()} labelled item; at least {least} "
             "a class are needed"
         )
     return features.astype(np.float64), index

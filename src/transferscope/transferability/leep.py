@@ -19,8 +19,7 @@ def leep(source_probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     if source_probabilities.ndim != 2 or labels.shape != (len(source_probabilities),) or len(labels) == 0:
         raise RequestError(
-            f"leep: probabilities {list(source_probabilities.shape)} and labels {list(labels.shape)}; "
-            "[N, "
+            f"leep: probabilities {list(source_probabilities.shape)} and labels {list(labels.shape)}; [N, "
             "C] and [N] are needed"
         )
     theta = source_probabilities.astype(np.float64)

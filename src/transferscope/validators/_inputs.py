@@ -17,8 +17,7 @@ def require_probabilities(validator: str, probabilities: np.ndarray) -> np.ndarr
     whole = p[np.isfinite(p).all(1)]
     if (whole < 0).any() or (np.abs(whole.sum(1) - 1) > 1e-2).any():
         raise RequestError(
-            f"{validator}: rows of probabilities of at least 0 that sum to 1 are needed; logits go "
-            "through "
+            f"{validator}: rows of probabilities of at least 0 that sum to 1 are needed; logits go through "
             "a softmax first"
         )
     return p

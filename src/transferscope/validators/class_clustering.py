@@ -25,8 +25,7 @@ def class_clustering(probabilities: np.ndarray, features: np.ndarray) -> float:
     p = require_probabilities("class_clustering", probabilities)
     if features.ndim != 2 or len(features) != len(p):
         raise RequestError(
-            f"class_clustering: probabilities {list(p.shape)} and features {list(features.shape)}; [n, "
-            "C] "
+            f"class_clustering: probabilities {list(p.shape)} and features {list(features.shape)}; [n, C] "
             "and [n, d] are needed"
         )
     x = features.astype(np.float64)

@@ -119,8 +119,7 @@ def check(folder: Path) -> None:
                 raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
     except Exception as error:  # a damaged archive fails in many ways
         raise RequestError(
-            f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove "
-            "the "
+            f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove the "
             "folder"
         ) from error
 

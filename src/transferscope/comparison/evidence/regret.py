@@ -33,8 +33,7 @@ def regrets(cells: Sequence[Cell]) -> Regrets:
             0,
             (
                 f"not told for {len(runs)} runs: every evaluation of each would be read, which is done for "
-                "up "
-                f"to {MOST_RUNS}"
+                f"up to {MOST_RUNS}"
             ),
         )
     rules = [rule for rule in scores.selections() if rule != ORACLE]
