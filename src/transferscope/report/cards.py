@@ -7,6 +7,7 @@ from pathlib import Path
 from transferscope.comparison import formatting
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.evidence import calibration_change, flips, forgetting, learning, parts
+from transferscope.comparison.evidence.class_scores import class_scores
 from transferscope.comparison.evidence.predictions import PredictionReader
 from transferscope.errors import RequestError
 from transferscope.report import figures, method
@@ -60,6 +61,7 @@ def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader)
         views, parts.judge_parts([view.cell for view in views], alpha, reader), strict=True
     ):
         view.classes = shown_parts(found.classes)
+        view.class_scores = class_scores(view.cell, reader) if view.classes else []
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
     for target in targets:
         _deepen([view.classes for view in target.views if view.classes])

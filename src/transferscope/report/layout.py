@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from transferscope.comparison import formatting
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.evidence.calibration_change import Calibration
+from transferscope.comparison.evidence.class_scores import ClassScores
 from transferscope.comparison.evidence.flips import Flips
 from transferscope.comparison.evidence.forgetting import Forgetting
 from transferscope.comparison.evidence.learning import Learning
@@ -32,6 +33,7 @@ class View:
     place: dict = field(default_factory=dict)
     seeds: dict | None = None
     classes: dict | None = None
+    class_scores: list[ClassScores] = field(default_factory=list)
     subgroups: dict[str, dict] = field(default_factory=dict)
     flips: Flips | None = None
     pictures: dict[str, str] = field(default_factory=dict)
