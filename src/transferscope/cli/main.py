@@ -24,6 +24,8 @@ COMMANDS = {
     "prune": "what in store and cache nothing refers to",
     "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",
 }
+# before anything is seen of them they import for seconds
+LONG = ("run", "rank", "reproduce", "calibrate", "predict", "demo")
 USAGE = "usage: transferscope COMMAND [...]\n\n" + "".join(
     f"  {command:<9} {what}\n" for command, what in COMMANDS.items()
 )
@@ -76,6 +78,8 @@ def dispatch(argv: list[str]) -> int:
         print("transferscope apply is called `transferscope predict` now", file=sys.stderr)
     if command not in COMMANDS:
         raise RequestError(f"{command}: no such command{nearest(command, COMMANDS)} ({', '.join(COMMANDS)})")
+    if command in LONG and sys.stderr.isatty() and not {"-h", "--help"} & set(rest):
+        print(f"transferscope {command}: loading …", file=sys.stderr, flush=True)
     module = importlib.import_module(f"transferscope.cli.{command}")
     if any(word in ("-h", "--help") for word in rest):
         print(module.HELP.strip())

@@ -4,9 +4,12 @@ every launcher."""
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -16,8 +19,12 @@ from rich.text import Text
 from transferscope.errors import RequestError
 from transferscope.store import lease, record
 
+if TYPE_CHECKING:
+    from transferscope.training.request import Request
+
 # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
 SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (3, 5)
+FINISHED = (*record.ANSWERS, "failed")
 STYLES = {
     "done": "green",
     "running": "cyan",
@@ -113,6 +120,32 @@ def _too_few_seeds(planned: list) -> list[str]:
     ]
 
 
+class Pace:
+    """How long runs take that are like those that are done: of the same strategy, or else by their steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.steps = 0
+
+    def add(self, request: "Request", seconds: float) -> None:
+        self.seconds[request.cell["strategy"]].append(seconds)
+        self.steps += request.steps
+
+    def left(self, requests: Sequence["Request"], elapsed: float) -> float | None:
+        """Seconds until these are done as well, with as many side by side as so far; None where none is done
+        or left. elapsed: seconds in which those that were added were done."""
+        worked = sum(sum(each) for each in self.seconds.values())
+        if not worked or not requests:
+            return None
+        expected = [
+            float(np.mean(self.seconds[name]))
+            if (name := request.cell["strategy"]) in self.seconds
+            else worked * request.steps / max(self.steps, 1)
+            for request in requests
+        ]
+        return sum(expected) * elapsed / worked
+
+
 class Progress:
     """`with Progress(...)`: a live display on a terminal, a line a finished run elsewhere; a summary at the
     end."""
@@ -123,6 +156,7 @@ class Progress:
         self.console = Console(stderr=True)
         self.stopped = threading.Event()
         self.errors: list[str] = []
+        self.pace = Pace()
         self.began = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -188,7 +222,7 @@ class Progress:
             )
 
     def _finished(self) -> int:
-        return sum(status in record.ANSWERS or status == "failed" for status, _ in self.states.values())
+        return sum(status in FINISHED for status, _ in self.states.values())
 
     def _watch(self) -> None:
         took = 0.0
@@ -206,8 +240,12 @@ class Progress:
             if status in record.ANSWERS:
                 continue
             self.states[name] = new = lease.state(self.store, name)
-            if new[0] != status and new[0] in (*record.ANSWERS, "failed") and not self.live:
-                request = self.jobs[name]
+            if new[0] == status or new[0] not in FINISHED:
+                continue
+            request = self.jobs[name]
+            with suppress(RequestError, KeyError, OSError):
+                self.pace.add(request, record.read_record(self.store / name)["timings"]["wall_seconds"])
+            if not self.live:
                 line = (
                     f"[{self._finished()}/{len(self.jobs)}] {new[0]}: "
                     f"{label(request.cell, request.asked.seed)}{self._eta()}"
@@ -215,23 +253,24 @@ class Progress:
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _eta(self) -> str:
-        done, left = self._finished() - self.finished_before, len(self.jobs) - self._finished()
-        if not done or not left:
-            return ""
-        return f"  ETA {duration(left * (time.monotonic() - self.began) / done)}"
+        left = [self.jobs[name] for name, (status, _) in self.states.items() if status not in FINISHED]
+        seconds = self.pace.left(left, time.monotonic() - self.began)
+        return "" if seconds is None else f"  ETA {duration(seconds)}"
 
     def _view(self) -> Group:
         counted = Counter(status for status, _ in self.states.values())
         finished = self._finished()
         head = Table.grid(padding=(0, 1))
         left = len(self.jobs) - finished - counted["running"]
+        told = f"{finished}/{len(self.jobs)}  {counted['running']} running  {left} left{self._eta()}"
+        room = min(30, self.console.width - len(f"sweep {self.name}") - len(told) - 3)
         head.add_row(
-            Text(f"sweep {self.name}", style="bold"),
-            ProgressBar(total=len(self.jobs), completed=finished, width=30),
-            Text(f"{finished}/{len(self.jobs)}  {counted['running']} running  {left} left{self._eta()}"),
+            Text(f"sweep {self.name}", style="bold", no_wrap=True, overflow="ellipsis"),
+            ProgressBar(total=len(self.jobs), completed=finished, width=max(5, room)),
+            Text(told),
         )
         rows = [Text(f"  {label(self.jobs[n].cell, self.jobs[n].asked.seed)}  {detail.split(', ')[-1]}",
-            style="cyan")
+            style="cyan", no_wrap=True, overflow="ellipsis")
                 for n, (status, detail) in self.states.items() if status == "running"]  # fmt: skip
         odd = {s: n for s, n in counted.items() if s in ("failed", "crashed", "diverged", "collapsed")}
         rows += [Text(f"  {number} {status}", style=STYLES[status]) for status, number in odd.items()]
