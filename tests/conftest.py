@@ -1,9 +1,10 @@
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,22 +73,27 @@ def yamls_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def groups_composed_once(yamls_read_once) -> Iterator[None]:
+def groups_composed_once(yamls_read_once) -> Iterator[tuple[Callable, Callable]]:
     """Two thirds of a short command are Hydra's merging of the yamls that its words choose: each choice is
-    merged once a session where all that may be chosen are the project's and Hydra's own yamls. The other words
-    (a store, a number of steps) are set on a copy each time, by Hydra."""
+    merged once a session, for as long as the yamls that may be chosen are the same. The other words (a store,
+    a number of steps) are set on a copy each time, by Hydra. Yields Hydra's own two functions."""
     own = str(yamls.own_folder())
     listed: dict[tuple, defaults_list.DefaultsList] = {}
     merged: dict[tuple, bytes] = {}
-    create, compose = (
-        config_loader_impl.create_defaults_list,
-        ConfigLoaderImpl._compose_config_from_defaults_list,
-    )
+    create = config_loader_impl.create_defaults_list
+    compose = ConfigLoaderImpl._compose_config_from_defaults_list
 
     def places(repo) -> tuple | None:
-        found = tuple((source.scheme(), source.path) for source in repo.get_sources())
-        all_own = all(scheme != "file" or path.rstrip("/") == own for scheme, path in found)
-        return found if all_own else None
+        """All that a choice may be read from: of folders that tests write, every yaml; none of large ones."""
+        found = [(source.scheme(), source.path) for source in repo.get_sources()]
+        for scheme, path in tuple(found):
+            if scheme == "file" and path.rstrip("/") != own:
+                files = list(islice(Path(path).rglob("*"), 50))
+                if len(files) == 50:
+                    return None
+                yamls_there = [file for file in sorted(files) if file.suffix == ".yaml" and file.is_file()]
+                found += [(str(file), file.read_bytes()) for file in yamls_there]
+        return tuple(found)
 
     def listed_once(*, repo, config_name, overrides_list, prepend_hydra, skip_missing):
         given = {"repo": repo, "config_name": config_name, "overrides_list": overrides_list}
@@ -112,7 +118,7 @@ def groups_composed_once(yamls_read_once) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config_loader_impl, "create_defaults_list", listed_once)
         patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", merged_once)
-        yield
+        yield create, compose
 
 
 @pytest.fixture(scope="session", autouse=True)

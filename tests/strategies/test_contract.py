@@ -32,7 +32,8 @@ DRAWN_SEVERAL_WAYS = ["scratch", "target_only", "fine_tuning", "feature_extracti
 # in closed form, from all inputs at once, the head alone, one optimiser, several, without the source, a twin
 # of its own beside it: the others are slow where what is checked lies outside a strategy's own code
 OF_EACH_KIND = {
-    "nearest_mean", "tca", "feature_extraction", "scratch", "fine_tuning", "dann", "mcd", "shot", "safe_choice",
+    "nearest_mean", "tca", "feature_extraction", "scratch", "fine_tuning", "dann", "mcd", "shot",
+    "safe_choice",
 }  # fmt: skip
 ONE_OF_EACH_KIND = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in OF_EACH_KIND else [pytest.mark.slow]) for name in NAMES]
@@ -230,7 +231,7 @@ def test_no_stored_probability_and_no_kept_model_depends_on_a_target_test_label(
 
 @NAMED
 def test_resumed_is_the_same_as_never_stopped(finished, train, tmp_path, monkeypatch, name):
-    """Stopped between two intervals and taken up again, it ends with the bits of one that was never stopped."""
+    """Stopped between two intervals and taken up again, it ends with the bits of one that was not."""
     claim, steps = Lease.claim, []
     never_stopped = finished(f"strategy={name}")
 
