@@ -1,13 +1,17 @@
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hydra._internal import config_loader_impl, defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
@@ -66,6 +70,55 @@ def yamls_read_once() -> Iterator[None]:
             patch.setattr(source, "load_config", reading_once(source))
         patch.setattr(CachingConfigRepository, "__init__", keeping_the_sources)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def groups_composed_once(yamls_read_once) -> Iterator[tuple[Callable, Callable]]:
+    """Two thirds of a short command are Hydra's merging of the yamls that its words choose: each choice is
+    merged once a session, for as long as the yamls that may be chosen are the same. The other words (a store,
+    a number of steps) are set on a copy each time, by Hydra. Yields Hydra's own two functions."""
+    own = str(yamls.own_folder())
+    listed: dict[tuple, defaults_list.DefaultsList] = {}
+    merged: dict[tuple, bytes] = {}
+    create = config_loader_impl.create_defaults_list
+    compose = ConfigLoaderImpl._compose_config_from_defaults_list
+
+    def places(repo) -> tuple | None:
+        """All that a choice may be read from: of folders that tests write, every yaml; none of large ones."""
+        found = [(source.scheme(), source.path) for source in repo.get_sources()]
+        for scheme, path in tuple(found):
+            if scheme == "file" and path.rstrip("/") != own:
+                files = list(islice(Path(path).rglob("*"), 50))
+                if len(files) == 50:
+                    return None
+                yamls_there = [file for file in sorted(files) if file.suffix == ".yaml" and file.is_file()]
+                found += [(str(file), file.read_bytes()) for file in yamls_there]
+        return tuple(found)
+
+    def listed_once(*, repo, config_name, overrides_list, prepend_hydra, skip_missing):
+        given = {"repo": repo, "config_name": config_name, "overrides_list": overrides_list}
+        given |= {"prepend_hydra": prepend_hydra, "skip_missing": skip_missing}
+        if (found := places(repo)) is None:
+            return create(**given)
+        read = defaults_list.Overrides(repo=repo, overrides_list=overrides_list)
+        chosen = repr((read.override_choices, read.append_group_defaults, read.deletions))
+        key = (found, config_name, prepend_hydra, skip_missing, chosen)
+        if key not in listed:
+            listed[key] = create(**given)  # raises what is wrong with the choices
+        return replace(listed[key], config_overrides=read.config_overrides)
+
+    def merged_once(self, defaults, repo):
+        if (found := places(repo)) is None:
+            return compose(self, defaults, repo)
+        key = (found, *(tuple(vars(default).items()) for default in defaults))
+        if key not in merged:
+            merged[key] = pickle.dumps(compose(self, defaults, repo), protocol=-1)
+        return pickle.loads(merged[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config_loader_impl, "create_defaults_list", listed_once)
+        patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", merged_once)
+        yield create, compose
 
 
 @pytest.fixture(scope="session", autouse=True)

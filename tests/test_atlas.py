@@ -16,7 +16,7 @@ from transferscope.cli.main import main
 BUILD = Path(__file__).parents[1] / "experiments" / "atlas" / "build.py"
 SWEEP = ["run", "-m", "sweep=demo", "target=blobs", "source=blobs_shifted", "backbone=mlp",
     "label_budget=2,5",
-         "strategy=scratch,fine_tuning,source_only", "trainer.steps=20", "trainer.source_steps=20",
+         "strategy=scratch,fine_tuning,source_only", "trainer.steps=4", "trainer.source_steps=4",
          "trainer.evaluations=1", "tracking=off", "seed=range(0,3)"]  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = [
         job
         for strategy in ("scratch", "fine_tuning")
-        for job in write_runs(store, strategy, 0.5, seeds=2, n=60)
+        for job in write_runs(store, strategy, 0.5, seeds=2, n=60, steps=(0, 100, 300))
     ]
     write_plan(store, "demo", runs)
     return store

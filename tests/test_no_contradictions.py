@@ -99,7 +99,7 @@ def a_class_that_pays(store: Path) -> None:
 
 
 def everything_at_once(store: Path) -> None:
-    write_store(store)
+    write_store(store, n=100)
 
 
 STORES = (barred_by_each_rule, nothing_learnt, several_backbones, a_crossover_at_an_undecided_cell,
@@ -223,7 +223,11 @@ def signs(comparison: Comparison, terminal: str, text: str) -> None:
 
 
 def test_what_is_promised_of_intervals_goes_by_the_correction(tmp_path):
-    write_store(tmp_path)
+    for source, skill in {"printed": 0.8, "printed+letters": 0.6}.items():
+        write_runs(tmp_path, "fine_tuning", skill, 3, n=60, source=source, initialisation="source")
+        write_runs(tmp_path, "fine_tuning", 0.3, 3, n=60, source=source, initialisation="source",
+                   consumed={"source_label_noise": 1.0})  # fmt: skip
+    write_runs(tmp_path, "scratch", 0.3, 3, n=60)
     promises = {
         "holm": "hold for all cells of a family at once",
         "bh": "of the decided cells of a family: a share of 0.05",

@@ -262,7 +262,9 @@ def test_another_schema_versions_record_is_not_written_over(
 def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(
     store: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    grid = ["-m", "strategy=scratch,fine_tuning,dann", "source=blobs_shifted,null", "seed=0,1", "sweep=mine"]
+    short = ["trainer.steps=2", "trainer.source_steps=2", "hydra.launcher.n_jobs=1"]
+    grid = ["-m", "strategy=scratch,fine_tuning,dann", "source=blobs_shifted,null", "seed=0,1", *short,
+            "sweep=mine"]  # fmt: skip
     assert run(*grid, "--dry-run", store=store) == 0
     assert "6 runs: 0 done, 6 to run" in capsys.readouterr().out and record.run_folders(store) == []
     assert run(*grid, store=store) == 0
@@ -277,7 +279,7 @@ def test_a_sweep_runs_what_is_distinct_once_and_lists_what_does_not_apply(
 def test_one_failing_run_leaves_the_others_and_is_tried_again(
     store: Path, own_shelf: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    grid = ["-m", "strategy=breaking,scratch", f"--config-dir={own_shelf}"]
+    grid = ["-m", "strategy=breaking,scratch", "trainer.steps=2", f"--config-dir={own_shelf}"]
     assert run(*grid, store=store) == 1
     states = {
         entry["cell"]["strategy"]: entry for entry in map(record.read_record, record.run_folders(store))
@@ -304,7 +306,8 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
         "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,1'}, grids: "
         "[{strategy: scratch, label_budget: '2,5'}, {strategy: fine_tuning, label_budget: 2}]}}\n"
     )
-    small = [word for word in SMALL if not word.startswith("label_budget")]
+    small = [word for word in SMALL if not word.startswith(("label_budget", "trainer.s"))]
+    small += ["trainer.steps=2", "trainer.source_steps=2"]
     assert (
         main(["run", "experiment=union", *small, f"store={store}", f"--config-dir={tmp_path / 'conf'}"]) == 0
     )
@@ -318,7 +321,10 @@ def test_a_grid_in_an_experiment_may_be_a_union(store: Path, tmp_path: Path) -> 
     assert record.read_plans(store)[0]["name"] == "union"
 
 
+@pytest.mark.slow
 def test_joblib_finds_a_domain_of_ones_own_and_gives_the_same_records(store: Path, tmp_path: Path) -> None:
+    """Its processes import torch again. By default the launcher that forks is held to this, in
+    sweeps/test_launcher.py, and two processes find a strategy of one's own, below."""
     choices = tmp_path / "conf" / "domain"
     choices.mkdir(parents=True)
     own = Path(__file__).parents[1] / "conf" / "domain" / "blobs.yaml"
@@ -328,13 +334,6 @@ def test_joblib_finds_a_domain_of_ones_own_and_gives_the_same_records(store: Pat
         assert run(*grid, f"hydra/launcher={name}", *keys, store=store / name) == 0
     assert len(results(store / "basic")) == 2
     assert results(store / "joblib") == results(store / "basic")
-
-
-def test_two_runs_of_a_sweep_are_two_runs_in_wandb(store: Path) -> None:
-    small = [word for word in SMALL if not word.startswith("tracking")]
-    assert main(["run", "-m", *small, "strategy=scratch", "seed=0,1", f"store={store}"]) == 0
-    written = sorted(path.name.rsplit("-", 1)[1] for path in (store / "wandb").glob("offline-run-*"))
-    assert written == sorted(folder.name for folder in record.run_folders(store))
 
 
 # --- interruption

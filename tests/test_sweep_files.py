@@ -35,7 +35,7 @@ KEYS = {
     "command",
     "parameters",
 }
-SHORT = ["trainer.steps=20", "trainer.source_steps=20", "trainer.evaluations=2"]
+SHORT = ["trainer.steps=4", "trainer.source_steps=4", "trainer.evaluations=2"]
 
 
 def test_a_search_maximises_no_test_score_and_no_name_of_one_target():

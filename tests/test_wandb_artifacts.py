@@ -23,8 +23,8 @@ from wandb_stub import Artifact, Run, Server
 
 KEY = "0123456789" * 4
 PATH = os.pathsep.join(str(Path(__file__).parents[number] / name) for number, name in ((0, ""), (1, "src")))
-SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=20",
-    "trainer.source_steps=20",
+SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "label_budget=5", "trainer.steps=4",
+    "trainer.source_steps=4",
          "trainer.evaluations=2"]  # fmt: skip
 
 
@@ -154,6 +154,9 @@ def contents(folder: Path, *names: str) -> dict[str, bytes]:
 def test_offline_runs_arrive_whole(store: Path, server: Server) -> None:
     folders = run_folders(store)
     assert len(folders) == 6 and server.runs.keys() == {folder.name for folder in folders}
+    # each run of the sweep is one there
+    written = sorted(path.name.rsplit("-", 1)[1] for path in (store / "wandb").glob("offline-run-*"))
+    assert written == sorted(folder.name for folder in folders)
     for folder in folders:
         run, record = server.runs[folder.name], json.loads((folder / "record.json").read_text())
         assert run.config.items() >= record["config"].items() and run.config["fingerprint"] == folder.name

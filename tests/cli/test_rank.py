@@ -186,29 +186,18 @@ def test_pairs_are_those_of_the_stores_runs(
     """From the runs to the ranking: every source and target, each at its budgets, on one footing, and nothing
     twice."""
     quick = [
-        "trainer.source_steps=20",
-        "trainer.steps=4",
+        "trainer.source_steps=2",
+        "trainer.steps=2",
         "trainer.evaluations=1",
         "backbone=mlp",
         "tracking=off",
+        "strategy=scratch,fine_tuning",
+        "label_budget=2,5",
         f"store={store}",
+        f"--config-dir={choices}",
     ]
-    for budget in (2, 5):
-        for source, target, seed in (
-            ("near", "here", 1),
-            ("near", "here", 2),
-            ("far", "here", 1),
-            ("near", "far", 1),
-        ):
-            for strategy in ("scratch", "fine_tuning"):
-                cell = [
-                    f"source={source}",
-                    f"target={target}",
-                    f"seed={seed}",
-                    f"strategy={strategy}",
-                    f"label_budget={budget}",
-                ]
-                assert main(["run", *cell, *quick, f"hydra.searchpath=[file://{choices}]"]) == 0
+    for source, target, seeds in (("near", "here", "1,2"), ("far", "here", "1"), ("near", "far", "1")):
+        assert main(["run", "-m", f"source={source}", f"target={target}", f"seed={seeds}", *quick]) == 0
     pairs = ["--pairs", f"store={store}", "--config-dir", str(choices), "--format", "json"]
     expected = []
     for _ in range(2):

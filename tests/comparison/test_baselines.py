@@ -94,8 +94,8 @@ def test_an_arm_without_steps_on_the_target_is_held_against_the_ordinary_baselin
 
 @pytest.mark.parametrize("name", baselines.BASELINES)
 def test_every_baseline_says_what_it_isolates(tmp_path, name):
-    write_runs(tmp_path, "scratch", 0.3)
-    write_runs(tmp_path, "dann", 0.9)
+    write_runs(tmp_path, "scratch", 0.3, 2, n=40)
+    write_runs(tmp_path, "dann", 0.9, 2, n=40)
     comparison = compare(tmp_path, baseline=name)
     sentence = WORDS[name].isolates
     assert comparison.settings["isolates"] == sentence
@@ -111,18 +111,21 @@ def test_every_baseline_is_held_against_in_words(tmp_path, name):
     budget = None if name in baselines.SOURCE_ONLY else 10
     for noise in (0.0, 1.0):
         write_runs(
-            tmp_path, "dann", 0.9 - noise / 2, label_budget=budget, consumed={"source_label_noise": noise}
-        )
+            tmp_path, "dann", 0.9 - noise / 2, 2, n=40, label_budget=budget,
+            consumed={"source_label_noise": noise},
+        )  # fmt: skip
     # random weights: the same thing
     alone = {"target_only": "scratch", "target_only_long": "scratch", "target_full": "scratch"}
     if (strategy := alone.get(name, name)) in SEES:
         source = "printed" if name in baselines.SOURCE_ONLY else None
         write_runs(
-            tmp_path, strategy, 0.3, source=source, label_budget="full" if name == "target_full" else budget
-        )
-    assert len(compare(tmp_path, baseline=name)) >= 1
-    assert f"Against {name}, " in " ".join(compare(tmp_path, baseline=name).to_table(80).split())
-    page = html.unescape(re.sub("<[^>]+>", "", render(compare(tmp_path, baseline=name))))
+            tmp_path, strategy, 0.3, 2, n=40, source=source,
+            label_budget="full" if name == "target_full" else budget,
+        )  # fmt: skip
+    comparison = compare(tmp_path, baseline=name)
+    assert len(comparison) >= 1
+    assert f"Against {name}, " in " ".join(comparison.to_table(80).split())
+    page = html.unescape(re.sub("<[^>]+>", "", render(comparison)))
     assert f"Against {WORDS[name].against}, {WORDS[name].subject} " in page and WORDS[name].isolates in page
 
 

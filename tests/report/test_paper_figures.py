@@ -1,5 +1,4 @@
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.text import Text
 
-from store_fixture import write_run
+from store_fixture import write_run, write_runs
 from transferscope.cli import main
 from transferscope.comparison import formatting
 from transferscope.comparison.compare import compare
@@ -16,7 +15,6 @@ from transferscope.report import layout, page, paper_figures, words
 from transferscope.report.layout import Target
 from transferscope.report.paper_style import style
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "store"
 NASTY = r"a/../$x_1$ & <b>"
 
 
@@ -49,9 +47,11 @@ def lines(figure) -> dict[str, list[tuple]]:
 
 
 def test_the_verb_writes_page_and_figures_the_same_bytes_each_time(tmp_path, monkeypatch, capsys):
-    shutil.copytree(GOLDEN, tmp_path / "store")
+    for budget in (2, 10):
+        for strategy, skill in {"scratch": 0.3, "fine_tuning": 0.9, "dann": 0.2}.items():
+            write_runs(tmp_path / "store", strategy, skill, 2, target="blobs", label_budget=budget, n=60)
     monkeypatch.chdir(tmp_path)
-    assert main.main(["report", "store/sweeps/strategies", "--figures", "a/b"]) == 0
+    assert main.main(["report", "store", "--figures", "a/b"]) == 0
     said = capsys.readouterr().out.splitlines()
     found = {path.name: path.read_bytes() for path in Path("a/b").iterdir()}
     assert len(said) == 2 and said[1] == f"a/b: {len(found) // 2} figures, each as SVG and PDF"
@@ -60,7 +60,7 @@ def test_the_verb_writes_page_and_figures_the_same_bytes_each_time(tmp_path, mon
     }
     assert "blobs" in Path("report.html").read_text()
     Path("a/b/verdicts-blobs.svg").write_text("of another day")
-    comparison = compare("store/sweeps/strategies")
+    comparison = compare("store")
     paper_figures.write(Path("a/b"), comparison, page.targets_of(comparison))
     assert found == {path.name: path.read_bytes() for path in Path("a/b").iterdir()}
     assert not [name for name, data in found.items() if b"Type3" in data or b"CreationDate" in data]

@@ -16,6 +16,7 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.domain import UNLABELLED
 from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
+from transferscope.store.lease import Lease
 from transferscope.store.record import read_history
 from transferscope.strategies.base import SIGHTS, Batch, Strategy
 from transferscope.training.request import resolve
@@ -28,6 +29,15 @@ CLOSED_FORM = [name for name in NAMES if CLASSES[name].closed_form]
 HEAD_ALONE = [name for name in NAMES if vars(CLASSES[name]).get("trains_head_alone")]
 # from random weights, from the source model, of one pool and of all
 DRAWN_SEVERAL_WAYS = ["scratch", "target_only", "fine_tuning", "feature_extraction", "source_only", "dann"]
+# in closed form, from all inputs at once, the head alone, one optimiser, several, without the source, a twin
+# of its own beside it: the others are slow where what is checked lies outside a strategy's own code
+OF_EACH_KIND = {
+    "nearest_mean", "tca", "feature_extraction", "scratch", "fine_tuning", "dann", "mcd", "shot",
+    "safe_choice",
+}  # fmt: skip
+ONE_OF_EACH_KIND = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in OF_EACH_KIND else [pytest.mark.slow]) for name in NAMES]
+)
 
 
 @NAMED
@@ -112,7 +122,7 @@ def test_one_seed_gives_one_result(finished, again, name):
     assert again(name)[0].bits == finished(f"strategy={name}").bits
 
 
-@NAMED
+@ONE_OF_EACH_KIND
 def test_label_smoothing_reaches_its_own_loss(finished, train, monkeypatch, name):
     """Its own: a source model that it starts from is left as it was."""
     strategy, clean = CLASSES[name], finished(f"strategy={name}")
@@ -207,7 +217,7 @@ def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, t
         assert run.bits == clean.bits
 
 
-@NAMED
+@ONE_OF_EACH_KIND
 def test_no_stored_probability_and_no_kept_model_depends_on_a_target_test_label(
     again, train, scrambled, name
 ):
@@ -217,6 +227,26 @@ def test_no_stored_probability_and_no_kept_model_depends_on_a_target_test_label(
     assert (clean.folder / "model.safetensors").read_bytes() == (
         garbage.folder / "model.safetensors"
     ).read_bytes()
+
+
+@NAMED
+def test_resumed_is_the_same_as_never_stopped(finished, train, tmp_path, monkeypatch, name):
+    """Stopped between two intervals and taken up again, it ends with the bits of one that was not."""
+    claim, steps = Lease.claim, []
+    never_stopped = finished(f"strategy={name}")
+
+    def stopped_at_first(lease: Lease, step: int) -> None:
+        steps.append(step)
+        claim(lease, step)
+        if steps == [0, 4, 8]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lease, "claim", stopped_at_first)
+    with pytest.raises(KeyboardInterrupt):
+        train(f"strategy={name}", store=tmp_path)
+    resumed = train(f"strategy={name}", store=tmp_path)
+    assert steps == [0, 4, 8, 0, 12]  # the run is claimed, then goes on after its eighth step
+    assert resumed.bits == never_stopped.bits
 
 
 @pytest.mark.parametrize("name", HEAD_ALONE)

@@ -58,7 +58,7 @@ CONF = Path(__file__).parents[2] / "conf" / "strategy"
 SLOWLY = {
     "bnm", "shot", "tent", "sar", "label_shift", "group_dro", "wise_ft", "target_ssl", "multi_task",
     "multi_task_uncertainty", "multi_task_pcgrad", "delta", "bss", "co_tuning", "lp_ft", "discriminative",
-    "layer_decay", "gradual_unfreezing", *SLOWLY_OVER_SOURCE_ONLY,
+    "layer_decay", "gradual_unfreezing", "mcc", *SLOWLY_OVER_SOURCE_ONLY,
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def one_after_another(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tup
 def test_every_launcher_gives_the_same_records(
     name: str, one_after_another: dict[str, tuple], tmp_path: Path
 ) -> None:
-    """By default joblib's are held to the others' in test_run.py."""
+    """joblib's processes import torch again."""
     assert main([*SAME, f"hydra/launcher={name}", "hydra.launcher.n_jobs=2", f"store={tmp_path}"]) == 0
     assert len(one_after_another) == 6 and results(tmp_path) == one_after_another
 

@@ -331,7 +331,7 @@ def test_a_look_waits_for_a_failed_run(
     grid = [
         "strategy=scratch,fragile",
         "until_decided.looks=[2,3]",
-        "trainer.steps=5",
+        "trainer.steps=2",
         f"--config-dir={tmp_path / 'conf'}",
     ]
     store = tmp_path / "runs"
