@@ -217,7 +217,7 @@ def test_source_labels_matter_to_those_that_see_them_and_to_no_other(finished, t
         assert run.bits == clean.bits
 
 
-@ONE_OF_EACH_KIND
+@NAMED
 def test_no_stored_probability_and_no_kept_model_depends_on_a_target_test_label(
     again, train, scrambled, name
 ):
