@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from store_fixture import accuracy, edit, write_plan, write_runs
+from store_fixture import accuracy, edit, write_plan, write_run, write_runs
 from transferscope.comparison.compare import compare
+from transferscope.comparison.scores import NotSelectable, read_scores
 from transferscope.errors import RequestError
+from transferscope.store.record import read_record
 
 
 def test_a_run_that_ends_in_nan_counts_as_diverged_whatever_its_record_says(tmp_path):
@@ -210,3 +212,16 @@ def test_mixed_versions_and_revisions_are_warned_of(tmp_path):
     assert "torch 2.0, 2.1" in warnings and "transferscope" not in warnings
     assert "aaaaaaa, bbbbbbb" in warnings
     assert "made by several versions: torch 2.0, 2.1" in compare(tmp_path).cells[0].flags
+
+
+@pytest.mark.parametrize("lacking", ["samples", "metrics"])
+@pytest.mark.parametrize("rule", ["dev", "snd", "last", "source_val"])
+def test_a_record_that_lacks_what_it_may_lack_ends_in_no_traceback(tmp_path, lacking, rule):
+    job = write_run(tmp_path, "fine_tuning", 0, 0.5)
+    folder = tmp_path / job["fingerprint"]
+    record = read_record(folder)
+    record["result"].pop(lacking, None)
+    try:
+        assert read_scores(folder, record, "accuracy", rule).step is not None
+    except NotSelectable as reason:
+        assert str(reason)

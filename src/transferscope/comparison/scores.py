@@ -122,7 +122,8 @@ def read_scores(folder: Path, record: RunRecord, metric: str, selection: str) ->
         raise NotSelectable(
             f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
         )
-    if selection in stored_validators.VALIDATORS and not record["result"]["samples"]["source"]:
+    samples = record["result"].get("samples", {})
+    if selection in stored_validators.VALIDATORS and not samples.get("source", 1):
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
     validated = (
         _validated(Path(folder), record, selection)
@@ -210,7 +211,7 @@ def _validated(folder: Path, record: RunRecord, validator: str) -> dict[int, flo
 def _of_features(folder: Path, record: RunRecord, validator: str) -> dict[int, float]:
     if (value := stored_validators.values(folder, validator)) is not None:
         return value
-    metrics = record["result"]["metrics"]
+    metrics = record["result"].get("metrics", {})
     if metrics and not any(
         f"{name}/val/accuracy" in metrics for name in (record["cell"]["source"] or "").split("+")
     ):

@@ -136,7 +136,7 @@ def score_of(folder: Path, rule: str) -> float | None:
     entry = record.read_record(folder)
     if rule in ("target_val", "source_val"):
         domains = entry["cell"][rule.removesuffix("_val")].split("+")
-        found = [entry["result"]["metrics"].get(f"{name}/val/accuracy") for name in domains]
+        found = [entry["result"].get("metrics", {}).get(f"{name}/val/accuracy") for name in domains]
         return None if None in found else float(np.mean(found))
     value = {row["step"]: row.get(f"validator/{rule}", np.nan) for row in record.read_history(folder)}
     finite = [step for step in value if np.isfinite(value[step])]
