@@ -48,6 +48,13 @@ def test_each_makes_another_run_and_where_it_reaches_it_another_source_model(con
     ) == same_source_model
 
 
+def test_what_ends_a_training_early_is_a_part_of_what_it_consumes(config):
+    words = ("strategy=fine_tuning", "trainer.patience=1")
+    rules = ("target_val", "snd", "entropy")
+    assert len({fingerprint(config, *words, f"selection={rule}") for rule in rules}) == 3
+    assert len({fingerprint(config, words[0], f"selection={rule}") for rule in rules}) == 1
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
