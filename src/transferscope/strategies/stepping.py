@@ -135,8 +135,8 @@ class Stepping(pl.LightningModule):
                     self._call_back("on_before_zero_grad", optimizer)
                     optimizer.zero_grad(set_to_none=True)
                 self._add_gradients(terms, len(parts))
-                for other in others:
-                    self._add_gradients(next(other)[1], len(parts))
+                for _, further in filter(None, (next(other, None) for other in others)):
+                    self._add_gradients(further, len(parts))
                 for optimizer in optimizers:
                     self._call_back("on_before_optimizer_step", optimizer)
                     if self.l1_penalty or self.gradient_clip_val is not None:
