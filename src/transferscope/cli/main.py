@@ -7,7 +7,7 @@ import sys
 
 from transferscope.cli import terminal
 from transferscope.errors import RequestError, nearest
-from transferscope.store.schema import printable
+from transferscope.store.printable import printable
 from transferscope.training import paths
 
 COMMANDS = {

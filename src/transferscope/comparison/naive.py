@@ -14,8 +14,9 @@ from transferscope.comparison import formatting, scores
 from transferscope.comparison.scores import NotSelectable
 from transferscope.statistics import influence
 from transferscope.statistics.effect import clopper_pearson
+from transferscope.store.printable import printable
 from transferscope.store.record import AT_CHANCE
-from transferscope.store.schema import RunRecord, printable
+from transferscope.store.schema import RunRecord
 
 if TYPE_CHECKING:
     from transferscope.comparison.paired_scores import Evidence, ScoreReader

@@ -11,7 +11,7 @@ from unicodedata import normalize
 from PIL import Image, UnidentifiedImageError
 
 from transferscope.errors import RequestError
-from transferscope.store.schema import printable
+from transferscope.store.printable import printable
 
 # The last three are tried like the others: where Pillow cannot read them, that is said rather than the
 # picture left out.

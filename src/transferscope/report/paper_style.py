@@ -15,7 +15,7 @@ from matplotlib.textpath import text_to_path
 from transferscope.comparison import formatting, wording
 from transferscope.report import method
 from transferscope.report.layout import Target, View
-from transferscope.store.schema import printable
+from transferscope.store.printable import printable
 
 NARROW, WIDE = 3.3, 6.9  # inches: one column of a two-column paper, and both
 SIZE, TITLE = 6.5, 8.0  # points

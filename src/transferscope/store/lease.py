@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from transferscope.errors import RequestError
 from transferscope.store import schema
+from transferscope.store.printable import printable
 from transferscope.store.record import ANSWERS, now, read_record, remove, running, write_atomically
 from transferscope.store.schema import Claim
 
@@ -53,7 +54,7 @@ def claim(store: Path, name: str) -> Claim | None:
     """Who began a run and how far it is, where it is work in progress: cell, seed, host, pid, since, step,
     steps."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = schema.printable(json.loads((running(store) / name / "claim.json").read_text("utf-8")))
+        found = printable(json.loads((running(store) / name / "claim.json").read_text("utf-8")))
         return cast(Claim, found) if schema.mismatch(found, Claim) is None else None
     return None
 

@@ -20,7 +20,8 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 
 from transferscope.errors import RequestError
-from transferscope.store.schema import Prediction, RunRecord, SweepPlan, mismatch, printable
+from transferscope.store.printable import printable
+from transferscope.store.schema import Prediction, RunRecord, SweepPlan, mismatch
 
 SCHEMA = 1
 # what a run may keep that is no part of its results

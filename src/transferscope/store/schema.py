@@ -308,19 +308,3 @@ def _path(value: Any, parts: tuple[int | str, ...], is_missing: bool) -> str:
         elif isinstance(value, dict) and part in value:
             path, value = f"{path}.{part}", value[part]
     return f"{path}.{parts[-1]}".lstrip(".") if is_missing else path.lstrip(".")
-
-
-def printable(value: Any) -> Any:
-    """The same with � in place of what could steer a terminal or break a line, in texts and keys at any
-    depth."""
-    match value:
-        case str():
-            return value if value.isprintable() else "".join(c if c.isprintable() else "�" for c in value)
-        case dict():
-            return {
-                printable(key): item if key == "traceback" else printable(item) for key, item in value.items()
-            }
-        case list():
-            return [printable(item) for item in value]
-        case _:
-            return value

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from transferscope.errors import RequestError
+from transferscope.store.printable import printable
 from transferscope.store.record import plan_path, read_json, run_folders
-from transferscope.store.schema import printable
 from transferscope.tracking.artifacts import RESULTS, link
 from transferscope.tracking.place import first_line
 

@@ -16,7 +16,8 @@ from transferscope.backbones.base import Backbone
 from transferscope.catalog import yamls
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.store import record, schema
+from transferscope.store import record
+from transferscope.store.printable import printable
 from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.training.checks import check_constructor
@@ -80,7 +81,7 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
     try:
         with np.load(path, allow_pickle=False) as members:
             names = members[f"{entry['cell']['target']}/test/classes"].tolist()
-            classes = tuple(cast(list[str], schema.printable(names)))
+            classes = tuple(cast(list[str], printable(names)))
         input_shape = tuple(entry["result"]["input_shape"])
     except Exception as error:  # a damaged archive fails in many ways
         raise RequestError(

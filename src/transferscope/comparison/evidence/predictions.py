@@ -10,7 +10,7 @@ from transferscope.comparison import naive, paired_scores, scores
 from transferscope.comparison.cells import Cell
 from transferscope.errors import RequestError
 from transferscope.store import record
-from transferscope.store.schema import printable
+from transferscope.store.printable import printable
 from transferscope.tasks.metrics import METRICS
 
 
