@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from transferscope.data import splits
 from transferscope.data.domain import Domain
+from transferscope.store.lease import Lease
 from transferscope.store.record import read_history, read_record
 from transferscope.training import request
 from transferscope.training.run import run
@@ -108,6 +109,27 @@ def train(config, tmp_path_factory) -> Callable[..., Finished]:
 def finished(train) -> Callable[..., Finished]:
     """finished(*overrides): the same as train, each trained once a session."""
     return cache(train)
+
+
+@pytest.fixture
+def stopped_and_resumed(train, tmp_path, monkeypatch) -> Callable[..., tuple[Finished, list[int]]]:
+    """stopped_and_resumed(*overrides): a run that is stopped after its second interval and taken up again,
+    and the steps at which it was claimed."""
+    claim, steps = Lease.claim, []
+
+    def stopped(lease: Lease, step: int) -> None:
+        steps.append(step)
+        claim(lease, step)
+        if steps == [0, 4, 8]:
+            raise KeyboardInterrupt
+
+    def twice(*overrides: str) -> tuple[Finished, list[int]]:
+        monkeypatch.setattr(Lease, "claim", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(*overrides, store=tmp_path)
+        return train(*overrides, store=tmp_path), steps
+
+    return twice
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.domain import UNLABELLED
 from transferscope.data.splits import LabelledData
 from transferscope.networks.classifier import Classifier
-from transferscope.store.lease import Lease
 from transferscope.store.record import read_history
 from transferscope.strategies.base import SIGHTS, Batch, Strategy
 from transferscope.training.request import resolve
@@ -230,21 +229,10 @@ def test_no_stored_probability_and_no_kept_model_depends_on_a_target_test_label(
 
 
 @NAMED
-def test_resumed_is_the_same_as_never_stopped(finished, train, tmp_path, monkeypatch, name):
+def test_resumed_is_the_same_as_never_stopped(finished, stopped_and_resumed, name):
     """Stopped between two intervals and taken up again, it ends with the bits of one that was not."""
-    claim, steps = Lease.claim, []
     never_stopped = finished(f"strategy={name}")
-
-    def stopped_at_first(lease: Lease, step: int) -> None:
-        steps.append(step)
-        claim(lease, step)
-        if steps == [0, 4, 8]:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Lease, "claim", stopped_at_first)
-    with pytest.raises(KeyboardInterrupt):
-        train(f"strategy={name}", store=tmp_path)
-    resumed = train(f"strategy={name}", store=tmp_path)
+    resumed, steps = stopped_and_resumed(f"strategy={name}")
     assert steps == [0, 4, 8, 0, 12]  # the run is claimed, then goes on after its eighth step
     assert resumed.bits == never_stopped.bits
 

@@ -15,7 +15,6 @@ from transferscope.backbones.identity import Identity
 from transferscope.data.splits import LabelledData, Pools
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
-from transferscope.store.lease import Lease
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import fit as fitting
 from transferscope.training.fit import FitSettings, Monitoring, fit
@@ -60,23 +59,12 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_it_makes_another_run_and_a_resumed_one_ends_with_the_same_bits(
-    config, train, finished, tmp_path, monkeypatch, change
+    config, finished, stopped_and_resumed, change
 ):
     words = ("strategy=fine_tuning", CHANGES[change])
     assert resolve(config(*words)).fingerprint != resolve(config(words[0])).fingerprint
     never_stopped = finished(*words)
-    claim, steps = Lease.claim, []
-
-    def stopped_after_the_second(lease: Lease, step: int) -> None:
-        steps.append(step)
-        claim(lease, step)
-        if steps == [0, 4, 8]:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Lease, "claim", stopped_after_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        train(*words, store=tmp_path)
-    resumed = train(*words, store=tmp_path)
+    resumed, steps = stopped_and_resumed(*words)
     assert resumed.bits == never_stopped.bits
     # stopped early, it had come to its end: only the record was missing
     assert steps == [0, 4, 8, 0] + ([] if change == "stopped early" else [12])

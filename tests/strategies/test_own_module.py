@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from transferscope.errors import RequestError
-from transferscope.store.lease import Lease
 from transferscope.training.load import load_run
 from transferscope.training.request import resolve
 
@@ -32,20 +31,9 @@ def test_a_module_that_trains_as_target_only_ends_where_target_only_does(finishe
 
 
 @pytest.mark.parametrize("module", ["Usual", "ByStep"])
-def test_a_resumed_run_ends_with_the_same_bits(train, tmp_path, monkeypatch, module):
+def test_a_resumed_run_ends_with_the_same_bits(train, stopped_and_resumed, module):
     never_stopped = train(*words(module))
-    claim = Lease.claim
-
-    def stopped(lease: Lease, step: int) -> None:
-        claim(lease, step)
-        if step == 8:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Lease, "claim", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        train(*words(module), store=tmp_path)
-    monkeypatch.setattr(Lease, "claim", claim)
-    resumed = train(*words(module), store=tmp_path)
+    resumed, _ = stopped_and_resumed(*words(module))
     assert resumed.bits == never_stopped.bits
 
 

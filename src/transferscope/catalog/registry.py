@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from transferscope.catalog import yamls
-from transferscope.errors import RequestError
 
 GROUPS = {
     "strategies": "strategy",
@@ -41,14 +40,7 @@ def choices(group: str, config_dir: str | None = None) -> dict[str, Path]:
 
 def of_user(group: str, config_dir: str | None) -> dict[str, Path]:
     """The yamls of a user's own folder."""
-    if config_dir is None:
-        return {}
-    if not Path(config_dir).is_dir():
-        raise RequestError(
-            f"--config-dir {config_dir}: no such folder; give one that holds config groups (strategy/, "
-            "domain/, ...) in it"
-        )
-    return _in(Path(config_dir), group)
+    return {} if config_dir is None else _in(yamls.config_folder(config_dir), group)
 
 
 def _in(folder: Path, group: str) -> dict[str, Path]:

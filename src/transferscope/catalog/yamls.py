@@ -26,6 +26,18 @@ def folders() -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*found, own_folder()]))
 
 
+def config_folder(given: str | Path) -> Path:
+    """The folder of a --config-dir. Raises RequestError where there is none."""
+    from transferscope.errors import RequestError
+
+    if not str(given) or not Path(given).is_dir():
+        raise RequestError(
+            f"--config-dir {given}: no such folder; give one that holds config groups (strategy/, "
+            "domain/, ...) in it"
+        )
+    return Path(given)
+
+
 def find(group: str, name: str) -> Path | None:
     """The yaml of one choice, or None. A name may come from a record: it leads nowhere but into its config
     group."""

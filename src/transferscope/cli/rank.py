@@ -85,11 +85,8 @@ def main(argv: list[str]) -> int:
             f"--format {arguments.format}: not one of "
             f"{', '.join(FORMATS)}{nearest(arguments.format, FORMATS)}"
         )
-    if arguments.config_dir is not None and not arguments.config_dir.is_dir():
-        raise RequestError(
-            f"--config-dir {arguments.config_dir}: no such folder; give one that holds config groups "
-            "(domain/, backbone/, ...) in it"
-        )
+    if arguments.config_dir is not None:
+        yamls.config_folder(arguments.config_dir)
     compose = of_the_store if arguments.pairs else one_source_each
     is_budget_given = any(
         word.lstrip("+").startswith(("label_budget=", "experiment=")) for word in arguments.overrides

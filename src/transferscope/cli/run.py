@@ -222,12 +222,9 @@ def one_config_dir(flags: list[str]) -> tuple[list[str], list[str]]:
             left.append(word)
     if not folders:
         return left, []
-    first, *others = folders
-    for folder in folders:
-        if not folder or not Path(folder).is_dir():
-            raise RequestError(f"--config-dir {folder}: no such folder; give one that holds config groups")
-    more = ",".join(paths.quoted(f"file://{Path(folder).resolve()}") for folder in others)
-    return [*left, "--config-dir", first], [f"hydra.searchpath=[{more}]"] if others else []
+    first, *others = map(yamls.config_folder, folders)
+    more = ",".join(paths.quoted(f"file://{folder.resolve()}") for folder in others)
+    return [*left, "--config-dir", str(first)], [f"hydra.searchpath=[{more}]"] if others else []
 
 
 def one_sweeper(arguments: list[str]) -> list[str]:

@@ -7,7 +7,8 @@ image), affine 4.8. Colour, 64 px: crop_flip 8.4, affine 1.7, crop_flip_color 1.
 left out: it draws its operations once a batch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
@@ -77,8 +78,7 @@ def _transformed(images: Tensor, draw: float, made: Callable[[Tensor], Tensor]) 
     torchvision.transforms.v2: the uint8 batch at once."""
     if type(made).__module__.partition(".")[0] == "kornia":
         return _by_kornia(images, draw, cast(nn.Module, made))
-    with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(int(draw * 2**53))
+    with _drawn_from(draw):
         changed = made(images)
     if changed.shape != images.shape or changed.dtype != images.dtype:
         raise RequestError(
@@ -88,10 +88,16 @@ def _transformed(images: Tensor, draw: float, made: Callable[[Tensor], Tensor]) 
     return changed
 
 
-def _by_kornia(images: Tensor, draw: float, module: nn.Module) -> Tensor:
-    """kornia draws from torch's generator on the CPU, which is what it was afterwards."""
-    with torch.random.fork_rng(devices=()), torch.autocast(images.device.type, enabled=False):
+@contextmanager
+def _drawn_from(draw: float) -> Iterator[None]:
+    """Transforms draw from torch's generator on the CPU, which is what it was afterwards."""
+    with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(int(draw * 2**53))
+        yield
+
+
+def _by_kornia(images: Tensor, draw: float, module: nn.Module) -> Tensor:
+    with _drawn_from(draw), torch.autocast(images.device.type, enabled=False):
         return (module(images / 255) * 255).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -55,7 +55,6 @@ class OwnModule(Strategy):
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         optimizer, schedule = _taken_apart(self.module.configure_optimizers())
         self._named_optimizers = {"all": optimizer}
-        self._rates = {"all": [group["lr"] for group in optimizer.param_groups]}
         scheduler = schedule.get("scheduler")
         every_step = schedule.get("interval", "epoch") == "step"
         self._schedulers = [scheduler] if scheduler is not None and every_step else []
@@ -64,10 +63,6 @@ class OwnModule(Strategy):
 
     def parameter_groups(self) -> dict[str, list[dict[str, Any]]]:
         return {"all": [{"params": [p for p in self.module.parameters() if p.requires_grad]}]}
-
-    @property
-    def rate_factor(self) -> float:
-        return 1.0
 
     def _set_rates(self) -> None:
         pass  # they are the module's

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -138,7 +138,7 @@ class Pace:
         if not worked or not requests:
             return None
         expected = [
-            float(np.mean(self.seconds[name]))
+            fmean(self.seconds[name])
             if (name := request.cell["strategy"]) in self.seconds
             else worked * request.steps / max(self.steps, 1)
             for request in requests

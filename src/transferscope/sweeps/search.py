@@ -31,7 +31,6 @@ from transferscope.sweeps.planned_arms import Cost, cells, collect_arms, cost, o
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.training.checks import check_keys
 from transferscope.training.compatibility import check_selection
-from transferscope.training.config import selections
 from transferscope.training.finished import is_done
 from transferscope.training.request import Request
 
@@ -71,7 +70,7 @@ class SearchSettings:
                     f"search.{key}={values[key]}: an integer from 1 to {FIRST_TRIAL_SEED} is needed"
                 )
         for key, allowed in (
-            ("selection", ("target_val", "source_val", *selections()[3:])),
+            ("selection", studies.scoring_rules()),
             ("sampler", tuple(studies.SAMPLERS)),
         ):
             if values[key] not in allowed:
@@ -163,7 +162,7 @@ class Sweeper(sweep.Sweeper):
             if why := unserved(study.base.request, settings.selection):
                 raise RequestError(
                     f"search.selection={settings.selection}: {study.label}: {why}; "
-                    f"{', '.join(selections()[3:])} serve every strategy"
+                    f"{', '.join(studies.scoring_rules()[2:])} serve every strategy"
                 )
         # refused without its baseline
         cells(collect_arms([study.base for study in found.values()]), settings.baseline, "accuracy", "search")

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress
+from transferscope.training.config import selections
 
 if TYPE_CHECKING:
     from transferscope.sweeps.job import Job
@@ -128,6 +129,12 @@ def score(store: Path, jobs: Sequence["Job"], rule: str) -> float | None:
     finite value."""
     values = [score_of(store / job.request.fingerprint, rule) for job in jobs]
     return None if None in values else float(np.mean(values))
+
+
+def scoring_rules() -> tuple[str, ...]:
+    """What may score a run at its last evaluation; all but the first two serve every strategy."""
+    last, source_val, target_val, *label_free = selections()
+    return (target_val, source_val, *label_free)
 
 
 def score_of(folder: Path, rule: str) -> float | None:

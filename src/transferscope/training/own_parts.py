@@ -19,10 +19,7 @@ OUR_METRICS = set(metrics.METRICS)
 
 def register_own_parts(config_dir: Path | str | None = None) -> None:
     """Of Hydra's search path, and of a folder that a command is given."""
-    more = () if config_dir is None else (Path(config_dir),)
-    for folder in more:
-        if not folder.is_dir():
-            raise RequestError(f"--config-dir {folder}: no such folder; give one that holds config groups")
+    more = () if config_dir is None else (yamls.config_folder(config_dir),)
     _register(tuple(f for f in dict.fromkeys((*yamls.folders(), *more)) if f != yamls.own_folder()))
 
 
