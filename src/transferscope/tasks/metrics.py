@@ -72,6 +72,20 @@ def log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.log(np.clip(likelihood, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
 
 
+def by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """Precision, recall, F1 (fractions) and support (items) of each class, [C], from class indices [n], as
+    scikit-learn's precision_recall_fscore_support with zero_division=0: 0 where it has none."""
+    of_class = np.arange(classes)[:, None]
+    true, said = labels == of_class, predicted == of_class  # [C, n]
+    right, support, count = (true & said).sum(1), true.sum(1), said.sum(1)
+    return {
+        "precision": right / np.maximum(count, 1),
+        "recall": right / np.maximum(support, 1),
+        "f1": 2 * right / np.maximum(support + count, 1),
+        "support": support,
+    }
+
+
 def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (probabilities.argmax(1) == labels).astype(float)
 

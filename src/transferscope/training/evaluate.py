@@ -11,11 +11,11 @@ from torchmetrics.functional.classification import (
     multiclass_calibration_error,
     multiclass_f1_score,
     multiclass_precision,
-    multiclass_recall,
 )
 
 from transferscope.data.splits import EvaluationSet
 from transferscope.store.record import CHANCE_LEVEL, CONSTANT
+from transferscope.tasks.metrics import by_class as metrics_by_class
 from transferscope.tasks.metrics import log_likelihood
 from transferscope.training.fit import FitResult
 
@@ -50,15 +50,12 @@ def by_class(probabilities: Tensor, labels: Tensor) -> dict[str, list[Any]]:
     precision_recall_fscore_support: a class that is never predicted has a precision of 0. Recall and F1 are
     None where a class has no item."""
     classes = probabilities.shape[1]
-    support = torch.bincount(labels, minlength=classes).tolist()
-    scored = {
-        "precision": multiclass_precision(probabilities, labels, classes, average="none").tolist(),
-        "recall": multiclass_recall(probabilities, labels, classes, average="none").tolist(),
-        "f1": multiclass_f1_score(probabilities, labels, classes, average="none").tolist(),
-    }
+    found = metrics_by_class(probabilities.argmax(1).numpy(), labels.numpy(), classes)
+    scored = {name: values.tolist() for name, values in found.items()}
     for name in ("recall", "f1"):
-        scored[name] = [value if items else None for value, items in zip(scored[name], support, strict=True)]
-    return {**scored, "support": support}
+        of_items = zip(scored[name], scored["support"], strict=True)
+        scored[name] = [value if items else None for value, items in of_items]
+    return scored
 
 
 def last_finite(by_step: dict[int, Tensor]) -> Tensor | None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.evidence.predictions import PredictionReader
+from transferscope.tasks.metrics import by_class
 
 MEAN = "mean of the classes"
 Pair = tuple[float, float | None]  # strategy, baseline; None of one that answers without a run
@@ -48,12 +49,8 @@ def _pair(values: list[float]) -> Pair:
 
 def _of_arm(predicted: list[np.ndarray], labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """[3, C]: precision, recall and F1, means over the seeds."""
-    true = labels == np.arange(len(classes))[:, None]  # [C, n]
-    found = []
-    for of_seed in predicted:
-        said = of_seed == np.arange(len(classes))[:, None]
-        right, support, count = (true & said).sum(1), true.sum(1), said.sum(1)
-        shares = (right, count), (right, support), (2 * right, support + count)
-        found.append([part / np.maximum(whole, 1) for part, whole in shares])
-    means: np.ndarray = np.mean(found, axis=0)
+    found = [by_class(of_seed, labels, len(classes)) for of_seed in predicted]
+    means: np.ndarray = np.mean(
+        [[one[name] for name in ("precision", "recall", "f1")] for one in found], axis=0
+    )
     return means
