@@ -1,23 +1,34 @@
-"""P7 and P10: a sweep costs its distinct work and little more."""
+"""P7 and P10: a sweep costs its distinct work and little more. P14: it tells how long it will take."""
 
 import json
+import re
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.bars import Bar, seconds
 from benchmarks.runs import scratch_folder
 
-RUNS, STEPS = 40, 250
+RUNS, STEPS, MIXED_STEPS = 40, 250, 100
 COMMAND = [sys.executable, "-m", "transferscope.cli", "run", "-m", "target=handwritten_digits",
-    "source=printed_digits", "image_size=16",
-           f"trainer.steps={STEPS}", f"trainer.source_steps={STEPS}", "label_budget=10"]  # fmt: skip
+    "source=printed_digits", "image_size=16"]  # fmt: skip
+MIXED = ["strategy=scratch,fine_tuning,dann,mcd,nearest_mean", "label_budget=10,20", "seed=0,1,2,3"]
+
+
+def steps(number: int) -> list[str]:
+    return [f"trainer.steps={number}", f"trainer.source_steps={number}"]
 
 
 def sweep(store: Path, *words: str) -> float:
     return seconds(
-        lambda: subprocess.run([*COMMAND, f"store={store}", *words], check=True, stderr=subprocess.DEVNULL)
+        lambda: subprocess.run(
+            [*COMMAND, *steps(STEPS), "label_budget=10", f"store={store}", *words],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
     )
 
 
@@ -43,3 +54,23 @@ def bars() -> Iterator[Bar]:
         trainings = sum(row["source_seconds"] > 0 for row in timings(folder / "shared")) + seeds
         note = f"{len(strategies)} strategies, {seeds} seeds, {models} source models: trainings of each"
         yield Bar("P10", trainings / models, "<=", 1, note=note)
+
+        note = "strategies, steps and labels mixed, two workers, each told time left from a third on: median error"
+        errors = eta_errors(folder / "mixed")
+        yield Bar("P14", statistics.median(errors), "<=", 0.25, (min(errors), max(errors)), note)
+
+
+def eta_errors(store: Path) -> list[float]:
+    """|told - true| / true of the time left, at every finished run from a third of the sweep on, but for the
+    last tenth, where a second's rounding is much."""
+    told, began = [], time.perf_counter()
+    with subprocess.Popen(
+        [*COMMAND, *steps(MIXED_STEPS), *MIXED, f"store={store}", "hydra.launcher.n_jobs=2"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stderr:
+            if found := re.search(r"ETA (\d+):(\d\d)$", line):
+                told.append((time.perf_counter() - began, 60 * int(found[1]) + int(found[2])))
+    end = time.perf_counter() - began
+    return [abs(when + left - end) / (end - when) for when, left in told if end / 3 < when < 0.9 * end]

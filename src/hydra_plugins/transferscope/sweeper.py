@@ -19,8 +19,9 @@ class TransferscopeSweeper(Sweeper):
         until_decided: bool = False,
         search: bool = False,
         settle: bool = False,
+        verdicts: bool | None = None,
     ):
-        self.arguments = {"params": params, "grids": grids, "dry_run": dry_run}
+        self.arguments = {"params": params, "grids": grids, "dry_run": dry_run, "verdicts": verdicts}
         self.until_decided, self.search, self.settle = until_decided, search, settle
 
     def setup(self, **context: Any) -> None:
@@ -56,6 +57,7 @@ class TransferscopeSweeperConfig:
     until_decided: bool = False
     search: bool = False
     settle: bool = False
+    verdicts: bool | None = None
 
 
 ConfigStore.instance().store(

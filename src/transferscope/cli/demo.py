@@ -19,7 +19,9 @@ The grid is conf/experiment/demo.yaml. Runs that are there already are not run a
 
 
 def main(argv: list[str]) -> int:
-    status = run.main(["experiment=demo", *argv])
+    status = run.main(
+        ["experiment=demo", "hydra.sweeper.verdicts=false", *argv]
+    )  # `compare` shows them below
     if status > 1:
         return status
     store = next((word.removeprefix("store=") for word in argv if word.startswith("store=")), None)

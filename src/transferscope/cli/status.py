@@ -4,11 +4,8 @@ import json
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from statistics import median
 
 from transferscope.cli.parser import Parser
 from transferscope.errors import RequestError, nearest
@@ -170,25 +167,24 @@ class Store:
         return Sweep(name, created, jobs, self._seconds_left(jobs))
 
     def _seconds_left(self, jobs: list[JobState]) -> float | None:
-        """By the median of this sweep's own runs; before there is one by the pace of those at work, else by
-        the store's other runs."""
-        from transferscope.sweeps.progress import estimate
+        """By the pace of this sweep's own runs, finished or at work; before there is one by that of the
+        store's other runs."""
+        from transferscope.sweeps.progress import Pace, Unfinished, estimate, likeness
 
-        waiting = sum(job.status in ("missing", "crashed") for job in jobs)
-        paces = [pace for job in jobs if job.status == "running" and (pace := self._pace(job.fingerprint))]
-        at_work = max(1, sum(job.status == "running" for job in jobs))
-        known = [job.seconds for job in jobs if job.seconds] or [total for _, total in paces]
-        typical = median(known) if known else estimate(self.folder, 1, 1)
-        left = waiting * (typical or 0) + sum(max(0.0, total - elapsed) for elapsed, total in paces)
-        return left / at_work if left else None
-
-    def _pace(self, name: str) -> tuple[float, float] | None:
-        """(seconds since a run began, seconds it will have taken) by the steps it has claimed."""
-        with suppress(TypeError, ValueError, KeyError):  # a claim that is gone by now
-            claim = lease.claim(self.folder, name)
-            elapsed = time.time() - datetime.fromisoformat(claim["since"]).timestamp()
-            return (elapsed, elapsed * claim["steps"] / claim["step"]) if claim["step"] else None
-        return None
+        pace, running = Pace(), [job for job in jobs if job.status == "running"]
+        for job in jobs:
+            if job.seconds and job.cell:
+                pace.add(likeness(job.cell), 1, job.seconds)
+        left = [
+            Unfinished.read(self.folder, job.fingerprint, job.cell, 1, job.status == "running")
+            for job in jobs
+            if job.status in ("running", "missing", "crashed") and job.fingerprint and job.cell
+        ]
+        if not left:
+            return None
+        at_work = max(1, len(running))
+        rest = pace.rest(left)
+        return max(sum(rest) / at_work, *rest) if rest else estimate(self.folder, len(left), at_work)
 
 
 def table(store: Store):

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from transferscope.comparison import formatting, ranking, wording
@@ -15,6 +16,9 @@ from transferscope.store.schema import Json
 from transferscope.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from transferscope.comparison.best import Best
     from transferscope.comparison.cells import Cell
     from transferscope.comparison.contrasts import Contrast
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
 
 # columns from which the reason has a column of its own; more beside calibration errors
 WIDE, FOR_ECE = (140, 20)
+# columns whose texts may be broken into several lines, into no shorter ones than this
+WRAPS, WRAPPED = ("target", "source", "strategy", "why undecided"), 18
+# columns of the narrow table that go first where there is no room
+DISPENSABLE = ("P(harm / gain)", "ahead", "ECE", "items", "seeds")
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
 IN_UNIT = (
@@ -76,7 +84,7 @@ def rows(comparison: "Findings") -> list[Json]:
 
 def columns_of(comparison: "Findings") -> list[tuple[str, list[str]]]:
     """(heading, one text a cell) of the wide table."""
-    return _columns(comparison, _Notes(comparison), wide=True)
+    return _columns(comparison, _Notes(comparison).of, wide=True)
 
 
 def _csv_row(cell: "Cell") -> Json:
@@ -106,7 +114,7 @@ def _csv_row(cell: "Cell") -> Json:
 
 def to_markdown(comparison: "Findings") -> str:
     notes = _Notes(comparison)
-    columns = _columns(comparison, notes, wide=True)
+    columns = _columns(comparison, notes.of, wide=True)
     cells = list(zip(*(values for _, values in columns), strict=True))
     lines = [f"{_inert(line)}  " for line in wording.opening(comparison)]
     if cells:
@@ -116,46 +124,87 @@ def to_markdown(comparison: "Findings") -> str:
 
 
 def to_table(comparison: "Findings", width: int, colour: bool) -> str:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     text = io.StringIO()
-    console = Console(
+    console = _console(text, width, colour)
+    for line in wording.opening(comparison):
+        console.print(Text(line), soft_wrap=False)
+    notes = _Notes(comparison)
+    columns, left_out = _fitting(comparison, notes.of, width)
+    if len(comparison):
+        console.print(_rich_table(comparison, columns))
+    if left_out:
+        console.print(Text(f"left out for want of room: {', '.join(left_out)} (--format csv has all)"))
+    for line in _below(comparison, notes):
+        console.print(Text(line))
+    for line in [wording.sentence(comparison), *wording.best(comparison)]:
+        console.print(Text(line, style="bold"))
+    return text.getvalue()
+
+
+def short_table(comparison: "Findings", width: int, rows: int) -> list["Table | str"]:
+    """The first `rows` cells without what is said around them, for rich."""
+    shown = replace(comparison, cells=comparison.cells[:rows])
+    columns, _ = _fitting(shown, [""] * len(shown), width)
+    left = len(comparison) - len(shown)
+    return [_rich_table(shown, columns), *([f"and {left} cells more"] if left else [])]
+
+
+def _console(text: io.StringIO, width: int, colour: bool) -> "Console":
+    from rich.console import Console
+
+    return Console(
         file=text,
         width=width,
         force_terminal=colour,
         no_color=not colour,
         color_system="truecolor" if colour else None,
     )
-    for line in wording.opening(comparison):
-        console.print(Text(line), soft_wrap=False)
-    notes = _Notes(comparison)
+
+
+def _fitting(
+    comparison: "Findings", marks: list[str], width: int
+) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """The columns that a terminal has room for, and the headings of those that it has not."""
     columns = _columns(
-        comparison, notes, wide=width >= WIDE + FOR_ECE * METRICS[comparison.settings["metric"]].is_loss
+        comparison, marks, wide=width >= WIDE + FOR_ECE * METRICS[comparison.settings["metric"]].is_loss
     )
-    if len(comparison):
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        for name, _ in columns:
-            wraps = name in ("target", "source", "strategy", "why undecided")
-            table.add_column(
-                name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=not wraps
+    left_out = []
+    for name in DISPENSABLE:
+        if sum(map(_room, columns)) <= width:
+            break
+        if any(heading == name for heading, _ in columns):
+            left_out.append(name)
+            columns = [column for column in columns if column[0] != name]
+    return columns, left_out
+
+
+def _room(column: tuple[str, list[str]]) -> int:
+    name, values = column
+    longest = max(len(line) for text in [name, *values] for line in text.splitlines() or [""])
+    return 2 + (min(longest, WRAPPED) if name in WRAPS else longest)
+
+
+def _rich_table(comparison: "Findings", columns: list[tuple[str, list[str]]]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name, _ in columns:
+        table.add_column(
+            name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=name not in WRAPS
+        )
+    for row in zip(comparison, *(values for _, values in columns), strict=True):
+        style = STYLES[row[0].verdict]
+        table.add_row(
+            *(
+                Text(v, style=style if n == "verdict" else "")
+                for (n, _), v in zip(columns, row[1:], strict=True)
             )
-        for row in zip(comparison, *(values for _, values in columns), strict=True):
-            style = STYLES[row[0].verdict]
-            table.add_row(
-                *(
-                    Text(v, style=style if n == "verdict" else "")
-                    for (n, _), v in zip(columns, row[1:], strict=True)
-                )
-            )
-        console.print(table)
-    for line in _below(comparison, notes):
-        console.print(Text(line))
-    for line in [wording.sentence(comparison), *wording.best(comparison)]:
-        console.print(Text(line, style="bold"))
-    return text.getvalue()
+        )
+    return table
 
 
 def _below(comparison: "Findings", notes: "_Notes") -> list[str]:
@@ -186,9 +235,9 @@ class _Notes:
         return [f"[{number}] {note}" for note, number in self.numbers.items()]
 
 
-def _columns(comparison: "Findings", notes: _Notes, wide: bool) -> list[tuple[str, list[str]]]:
-    """(heading, one text a cell). Narrow: the source stands under the strategy, what would decide under the
-    verdict."""
+def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple[str, list[str]]]:
+    """(heading, one text a cell). marks: of the notes that a cell has. Narrow: the source stands under the
+    strategy, what would decide under the verdict."""
     cells, keys = list(comparison), varying(comparison)
     columns = [
         (heading(key), [formatted(cell, key) for cell in cells])
@@ -196,7 +245,7 @@ def _columns(comparison: "Findings", notes: _Notes, wide: bool) -> list[tuple[st
         if wide or key not in ("source", "initialisation")
     ]
     strategies, verdicts = [], []
-    for cell, mark in zip(cells, notes.of, strict=True):
+    for cell, mark in zip(cells, marks, strict=True):
         below = (
             []
             if wide

@@ -6,8 +6,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -20,10 +21,11 @@ from transferscope.errors import RequestError
 from transferscope.store import lease, record
 
 if TYPE_CHECKING:
-    from transferscope.training.request import Request
+    from transferscope.sweeps.verdicts_so_far import VerdictsSoFar
 
 # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
 SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (3, 5)
+ROOM = 12  # lines of a terminal for what runs and what has failed
 FINISHED = (*record.ANSWERS, "failed")
 STYLES = {
     "done": "green",
@@ -120,37 +122,85 @@ def _too_few_seeds(planned: list) -> list[str]:
     ]
 
 
+def likeness(cell: dict) -> tuple:
+    """What a run's pace depends on, most of all first."""
+    return tuple(cell.get(key) for key in ("strategy", "target", "source", "label_budget"))
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run without an answer. share: of its steps that are done, in `seconds`."""
+
+    like: tuple
+    steps: int
+    share: float = 0.0
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, store: Path, name: str, cell: dict, steps: int, is_running: bool) -> "Unfinished":
+        """How far it is by what it claims."""
+        with suppress(TypeError, ValueError, KeyError):  # a claim that is gone by now
+            if is_running and (claim := lease.claim(store, name)) and claim["step"]:
+                seconds = time.time() - datetime.fromisoformat(claim["since"]).timestamp()
+                return cls(likeness(cell), steps, claim["step"] / claim["steps"], seconds)
+        return cls(likeness(cell), steps)
+
+
 class Pace:
-    """How long runs take that are like those that are done: of the same strategy, or else by their steps."""
+    """How long runs take: a step is as long as those of the runs that are most alike. worked: the seconds of
+    the finished ones."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-        self.steps = 0
+        self.worked = 0.0
+        self.known: dict[tuple, tuple[float, int]] = {}  # seconds and steps, of every beginning of a likeness
 
-    def add(self, request: "Request", seconds: float) -> None:
-        self.seconds[request.cell["strategy"]].append(seconds)
-        self.steps += request.steps
+    def add(self, like: tuple, steps: int, seconds: float) -> None:
+        self.worked += seconds
+        _add(self.known, like, seconds, steps)
 
-    def left(self, requests: Sequence["Request"], elapsed: float) -> float | None:
-        """Seconds until these are done as well, with as many side by side as so far; None where none is done
-        or left. elapsed: seconds in which those that were added were done."""
-        worked = sum(sum(each) for each in self.seconds.values())
-        if not worked or not requests:
+    def rest(self, runs: Sequence[Unfinished]) -> list[float]:
+        """Seconds of work that each still needs; none where there is nothing to go by."""
+        known, begun = dict(self.known), {}
+        for run in runs:
+            if run.share:
+                begun[run] = run.seconds / run.share
+                _add(known, run.like, begun[run], run.steps)
+        if not known:
+            return []
+        rest = []
+        for run in runs:
+            alike = next(run.like[:n] for n in range(len(run.like), -1, -1) if run.like[:n] in known)
+            seconds, steps = known[alike]
+            rest.append(begun.get(run, run.steps * seconds / max(steps, 1)) * (1 - run.share))
+        return rest
+
+    def left(self, runs: Sequence[Unfinished], elapsed: float) -> float | None:
+        """Seconds until these are done as well, with as many side by side as in the `elapsed` seconds in
+        which all that is done was done; None where there is nothing to go by, or nothing left."""
+        worked = self.worked + sum(run.seconds for run in runs)
+        if not (rest := self.rest(runs)) or not worked:
             return None
-        expected = [
-            fmean(self.seconds[name])
-            if (name := request.cell["strategy"]) in self.seconds
-            else worked * request.steps / max(self.steps, 1)
-            for request in requests
-        ]
-        return sum(expected) * elapsed / worked
+        return max(sum(rest) * elapsed / worked, *rest)
+
+
+def _add(known: dict[tuple, tuple[float, int]], like: tuple, seconds: float, steps: int) -> None:
+    for n in range(len(like) + 1):
+        before = known.get(like[:n], (0.0, 0))
+        known[like[:n]] = before[0] + seconds, before[1] + steps
+
+
+def _verdicts_so_far(store: Path, name: str, runs: int) -> "VerdictsSoFar":
+    """Imports before workers are forked, which must not happen in the middle of an import."""
+    from transferscope.sweeps.verdicts_so_far import VerdictsSoFar
+
+    return VerdictsSoFar(store, name, runs)
 
 
 class Progress:
     """`with Progress(...)`: a live display on a terminal, a line a finished run elsewhere; a summary at the
-    end."""
+    end. verdicts: whether the verdicts so far are shown with it; None: on a terminal."""
 
-    def __init__(self, store: Path, name: str, planned: list, refused: list):
+    def __init__(self, store: Path, name: str, planned: list, refused: list, verdicts: bool | None = False):
         self.store, self.name, self.refused = store, name, refused
         self.jobs = {job.request.fingerprint: job.request for job in planned}
         self.console = Console(stderr=True)
@@ -158,6 +208,8 @@ class Progress:
         self.errors: list[str] = []
         self.pace = Pace()
         self.began = time.monotonic()
+        wanted = self.console.is_terminal if verdicts is None else verdicts
+        self.verdicts = _verdicts_so_far(store, name, len(self.jobs)) if wanted else None
 
     def __enter__(self) -> "Progress":
         self.states = states(self.store, list(self.jobs))
@@ -193,6 +245,8 @@ class Progress:
         self._update()
         if self.live:
             self.live.stop()
+        if self.verdicts and (table := self.verdicts.compare(self._finished(), self.console.width)):
+            self.console.print(table)
         counted = Counter(status for status, _ in self.states.values())
         summary = ", ".join(f"{number} {status}" for status, number in counted.most_common())
         more = f"; {len(self.refused)} not applicable" if self.refused else ""
@@ -236,24 +290,38 @@ class Progress:
                 self.live.update(self._view(), refresh=True)
 
     def _update(self) -> None:
+        before, new = self._finished(), []
         for name, (status, _) in list(self.states.items()):
             if status in record.ANSWERS:
                 continue
-            self.states[name] = new = lease.state(self.store, name)
-            if new[0] == status or new[0] not in FINISHED:
+            self.states[name] = lease.state(self.store, name)
+            if self.states[name][0] == status or self.states[name][0] not in FINISHED:
                 continue
+            new.append(name)
             request = self.jobs[name]
             with suppress(RequestError, KeyError, OSError):
-                self.pace.add(request, record.read_record(self.store / name)["timings"]["wall_seconds"])
-            if not self.live:
+                seconds = record.read_record(self.store / name)["timings"]["wall_seconds"]
+                self.pace.add(likeness(request.cell), request.steps, seconds)
+        if new and not self.live:
+            eta = self._eta()
+            for number, name in enumerate(new, before + 1):
+                request = self.jobs[name]
                 line = (
-                    f"[{self._finished()}/{len(self.jobs)}] {new[0]}: "
-                    f"{label(request.cell, request.asked.seed)}{self._eta()}"
+                    f"[{number}/{len(self.jobs)}] {self.states[name][0]}: "
+                    f"{label(request.cell, request.asked.seed)}{eta}"
                 )
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if self.verdicts and self.live:
+            self.verdicts.update(self._finished(), self.console.width, self.console.height - ROOM)
+        elif self.verdicts and (table := self.verdicts.for_a_log(self._finished(), self.console.width)):
+            self.console.print(table)
 
     def _eta(self) -> str:
-        left = [self.jobs[name] for name, (status, _) in self.states.items() if status not in FINISHED]
+        left = [
+            Unfinished.read(self.store, name, request.cell, request.steps, self.states[name][0] == "running")
+            for name, request in self.jobs.items()
+            if self.states[name][0] not in FINISHED
+        ]
         seconds = self.pace.left(left, time.monotonic() - self.began)
         return "" if seconds is None else f"  ETA {duration(seconds)}"
 
@@ -274,4 +342,6 @@ class Progress:
                 for n, (status, detail) in self.states.items() if status == "running"]  # fmt: skip
         odd = {s: n for s, n in counted.items() if s in ("failed", "crashed", "diverged", "collapsed")}
         rows += [Text(f"  {number} {status}", style=STYLES[status]) for status, number in odd.items()]
+        if self.verdicts and self.verdicts.view:
+            rows.append(self.verdicts.view)
         return Group(head, *rows)

@@ -36,16 +36,18 @@ class Sweeper(BasicSweeper):
     display.
 
     params: key -> values, a product, as in Hydra's own. grids: several such products, run one after another;
-    what the command line gives holds in each of them. dry_run: say what would run and stop."""
+    what the command line gives holds in each of them. dry_run: say what would run and stop. verdicts: show
+    those so far while the sweep grows; None: on a terminal."""
 
     def __init__(
         self,
         params: dict[str, str] | None = None,
         grids: list[dict[str, str]] | None = None,
         dry_run: bool = False,
+        verdicts: bool | None = None,
     ):
         super().__init__(max_batch_size=None, params=params)
-        self.grids, self.dry_run = grids or [{}], dry_run
+        self.grids, self.dry_run, self.verdicts = grids or [{}], dry_run, verdicts
 
     def sweep(self, arguments: list[str]) -> Sequence[Any]:
         planned, refused = self.jobs(self.expand(arguments))
@@ -57,7 +59,7 @@ class Sweeper(BasicSweeper):
         readings.begin(store)
         tracking.effective_mode(planned[0].request.asked.tracking.mode)
         name = write_plan(store, self.sweep_name(planned), planned, refused)
-        returns, failed = self.train(store, name, planned, refused)
+        returns, failed = self.train(store, name, planned, refused, self.verdicts)
         if not returns:  # no run carried the plan to W&B
             tracking.track_sweep(store, name, planned[0].request.config["tracking"])
         if failed:
@@ -78,12 +80,17 @@ class Sweeper(BasicSweeper):
         return planned, refused
 
     def train(
-        self, store: Path, name: str, planned: list[Job], refused: list[Job]
+        self,
+        store: Path,
+        name: str,
+        planned: list[Job],
+        refused: list[Job],
+        verdicts: bool | None = False,
     ) -> tuple[Sequence[Any], bool]:
         """Launch what has no answer yet, with a display; whether something is left without one."""
         to_do = [job for job in planned if not is_done(job.request)]
         with (
-            Progress(store, name, planned, refused) as progress,
+            Progress(store, name, planned, refused, verdicts) as progress,
             lost_jobs_are_outcomes() if is_submitit(self.launcher) else nullcontext(),
         ):
             outcomes = self.launched(groups(to_do), name)
