@@ -55,7 +55,7 @@ def bars() -> Iterator[Bar]:
         note = f"{len(strategies)} strategies, {seeds} seeds, {models} source models: trainings of each"
         yield Bar("P10", trainings / models, "<=", 1, note=note)
 
-        note = "strategies, steps and labels mixed, two workers, each told time left from a third on: median error"
+        note = "strategies and labels mixed, two workers, the time left told from a third on: median error"
         errors = eta_errors(folder / "mixed")
         yield Bar("P14", statistics.median(errors), "<=", 0.25, (min(errors), max(errors)), note)
 
