@@ -18,6 +18,7 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.training import fit as fitting
 from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.lr_range_test import suggested
 from transferscope.training.request import resolve
 from transferscope.training.side_by_side import can_join
 from transferscope.training.source_models import source_model_key
@@ -49,6 +50,7 @@ CHANGES = {
     "class weights": "trainer.class_weights=balanced",
     "balanced sampler": "trainer.sampler=balanced",
     "averaged weights": f"trainer.callbacks=[{EMA}]",
+    "range test": "trainer.lr_range_test=20",
     "stopped early": f"trainer.callbacks=[{EARLY}]",
     "a callback of one's own": f"trainer.callbacks=[{NORMS}]",
 }
@@ -118,18 +120,20 @@ class Watched(TargetOnly):
         self.drawn: list[np.ndarray] = []
 
     def losses(self, batch):
-        self.rates.append(self._named_optimizers["all"].param_groups[0]["lr"])
+        self.rates.append(self.named_optimizers["all"].param_groups[0]["lr"])
         self.drawn.append(batch.target.labels.numpy())
         self.log("drawn", float(len(batch.target.labels)))
         return super().losses(batch)
 
 
-def trained(labels: torch.Tensor, steps: int, batch: int, callbacks=(), **settings) -> Watched:
-    """A linear model by gradient descent at rate 1."""
+def trained(
+    labels: torch.Tensor, steps: int, batch: int, callbacks=(), rate: float = 1.0, **settings
+) -> Watched:
+    """A linear model by gradient descent."""
     torch.manual_seed(0)
     strategy = Watched(Classifier(Identity((3,)), int(labels.max()) + 1))
     given = FitSettings(
-        steps, batch, 1, partial(torch.optim.SGD, lr=1.0), "constant", "cpu", "32-true", **settings
+        steps, batch, 1, partial(torch.optim.SGD, lr=rate), "constant", "cpu", "32-true", **settings
     )
     monitoring = Monitoring(callbacks=callbacks)
     strategy.outcome = fit(strategy, Pools(target=toy(labels)), {}, given, (0, "toy"), monitoring)
@@ -150,6 +154,27 @@ def test_the_gradient_is_no_longer_than_it_is_clipped_to():
     torch.testing.assert_close(
         (weights(trained(LABELS, 1, 12, gradient_clip_val=0.1)) - before).norm(), torch.tensor(0.1)
     )
+
+
+def test_the_rate_suggested_is_that_at_which_the_loss_falls_fastest():
+    rates = np.geomspace(1e-6, 1.0, 601)
+    # falls by 2 around a rate of 0.001, and explodes at 0.1
+    losses = 1 + 2 / (1 + (rates / 1e-3) ** 2) + (rates / 0.1) ** 4
+    assert suggested(rates, losses) == pytest.approx(1e-3, rel=0.3)  # smoothing lags behind
+    assert suggested(rates, np.append(losses[:400], np.nan)) == suggested(rates, losses[:400])
+    assert suggested(rates, np.linspace(1, 2, 601)) is None
+    assert suggested(rates, np.array([1.0, np.inf])) is None
+
+
+def test_training_begins_anew_at_the_rate_of_the_range_test(capsys):
+    found = trained(LABELS, 2, 12, lr_range_test=50)
+    rate = found.outcome.learning_rate
+    assert found.rates[:50] == pytest.approx(np.geomspace(1e-6, 1, 50))
+    assert found.rates[50:] == [rate, rate] and 1e-6 < rate <= 1.0
+    torch.manual_seed(0)
+    by_hand = trained(LABELS, 2, 12, rate=rate)
+    torch.testing.assert_close(weights(found), weights(by_hand))
+    assert by_hand.outcome.learning_rate is None and capsys.readouterr().err == ""
 
 
 def test_the_penalty_moves_every_weight_by_its_sign():
@@ -311,6 +336,7 @@ def test_a_logger_of_lightnings_has_a_row_an_evaluation_at_its_step(train, tmp_p
         ("trainer.gradient_clip_val=0", "trainer.gradient_clip_val=0: a number above 0 or null is needed"),
         ("trainer.l1_penalty=-1", "trainer.l1_penalty=-1: a number of at least 0 is needed"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: an integer of at least 1"),
+        ("trainer.lr_range_test=3", "trainer.lr_range_test=3: an integer of at least 10, its steps, or null"),
         ("trainer.sampler=weighted", "trainer.sampler=weighted: not one of shuffle, balanced"),
     ],
 )
@@ -327,6 +353,8 @@ def test_a_wrong_value_is_refused_in_one_line(config, capsys, word, told):
         ("coral", "trainer.gradient_clip_val=1", "strategy coral is solved in closed form and takes no step"),
         ("coral", "trainer.accumulate_grad_batches=2", "strategy coral is solved in closed form"),
         ("coral", "trainer.sampler=balanced", "strategy coral is solved in closed form"),
+        ("coral", "trainer.lr_range_test=20", "strategy coral is solved in closed form"),
+        ("safe_choice", "trainer.lr_range_test=20", "trains two networks at one rate"),
         (
             "multi_task_pcgrad",
             "trainer.accumulate_grad_batches=2",

@@ -1,6 +1,7 @@
 """`run -m ... --search` as a user meets it: equal budgets, what is selected, resuming, the yaml, the report,
 wrong requests."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -278,6 +279,33 @@ def test_cells_that_differ_in_more_have_files_of_their_own() -> None:
     )
     assert tuned.names([one]) == ["dann-a+b-c"]
     assert tuned.names([one, other]) == ["dann-a+b-c-mlp", "dann-a+b-c-lenet"]
+
+
+def test_freezing_depth_and_schedule_are_searched_like_any_key(tmp_path: Path) -> None:
+    depths = ["strategy=scratch,last_groups", "strategy.groups=choice(0,1,2)", "backbone.hidden=[16,8]",
+        "trainer.schedule=choice(cosine,constant)", "search.trials=2", "search.runs=1",
+        "sweep=depth"]  # fmt: skip
+    assert run(*depths, store=tmp_path) == 0
+    found = studies_of(tmp_path, "depth")
+    assert found["scratch"]["space"].keys() == {"trainer.schedule"}
+    trials = found["last_groups"]["trials"]
+    assert all(trial["values"]["strategy.groups"] in ("0", "1", "2") for trial in trials)
+    for trial in trials:
+        consumed = record.read_record(tmp_path / trial["runs"][0])["consumed"]
+        assert consumed["strategy"]["groups"] == int(trial["values"]["strategy.groups"])
+        assert consumed["trainer"]["schedule"] == trial["values"]["trainer.schedule"]
+
+
+def test_an_arm_that_was_searched_beside_one_that_was_not_is_pointed_out(copied: Path) -> None:
+    assert "searched" not in " ".join(flag for cell in compare(copied) for flag in cell.flags)
+    plan = record.read_json(path := record.plan_path(copied, "mine"), "sweep plan")
+    plan["jobs"] = [job for job in plan["jobs"] if job["cell"]["strategy"] == "dann"]
+    path.write_text(json.dumps(plan))
+    found = compare(copied)
+    flags = {cell.strategy: " ".join(cell.flags) for cell in found}
+    assert "searched: the strategy's values; not the baseline's" in flags["dann"]
+    assert "searched" not in flags["fine_tuning"]
+    assert "blobs: searched dann; not searched fine_tuning" in " ".join(found.warnings)
 
 
 def test_compare_holds_the_tuned_against_the_tuned(copied: Path) -> None:

@@ -494,7 +494,20 @@ def _warnings(cells: list[Cell]) -> list[str]:
             "itself, their test sets overlap and their "
             "agreement is no evidence; with fold=range(0,5) every item is a test item, in one cell"
         )
-    return warnings
+    return warnings + _unequal_tuning(cells)
+
+
+def _unequal_tuning(cells: list[Cell]) -> list[str]:
+    """A line for each target where the values of some strategies alone were searched."""
+    found: dict[tuple[str, str], dict[bool, set[str]]] = defaultdict(lambda: {True: set(), False: set()})
+    for cell in cells:
+        found[cell.target, cell.protocol][cell.evidence.tuned].add(cell.strategy)
+    return [
+        f"{target}: searched {', '.join(sorted(tuned[True]))}; not searched "
+        f"{', '.join(sorted(tuned[False]))}: their order may be that of tuning; --search tunes all alike"
+        for (target, _), tuned in found.items()
+        if tuned[True] and tuned[False]
+    ]
 
 
 def _split_seeds(cells: list[Cell]) -> list[int]:

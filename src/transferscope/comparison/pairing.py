@@ -240,6 +240,11 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
                 f"interim: planned {seeds_named(absent)}{' of the baseline' if who == 'baseline' else ''} "
                 "without a result"
             )
+    if baseline and bool(arm.searches) != bool(baseline.searches):
+        one, other = ("strategy", "baseline") if arm.searches else ("baseline", "strategy")
+        notes.append(
+            f"searched: the {one}'s values; not the {other}'s: Δ may tell of tuning (--search tunes both)"
+        )
     if baseline and (alone := sorted(arm.runs.keys() - set(seeds))):
         notes.append(f"{seeds_named(alone)} left out: no run of the baseline to pair with")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):

@@ -10,8 +10,9 @@ from transferscope.comparison.arms import BACKBONE_RATE, consumed_of
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
+    from transferscope.store.schema import RunRecord
 
-RATE = "trainer.optimizer.lr"
+RATE, RANGE_TEST = "trainer.optimizer.lr", "trainer.lr_range_test"
 
 
 class Rate(NamedTuple):
@@ -40,7 +41,11 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
             cell = replace(
                 cell, rates={rate: one.delta for rate, one in rates.items()}, rates_sign=sign, flags=flags
             )
-        elif rate is not None and cell.verdict == "negative" and not cell.evidence.tuned:
+        elif (
+            rate is not None
+            and cell.verdict == "negative"
+            and not (cell.evidence.tuned or RANGE_TEST in consumed_of(_record(cell)))
+        ):
             three = ",".join(f"{rate.of_all * share:.1g}" for share in (0.1, 0.3)) + f",{rate.of_all:g}"
             cell = replace(
                 cell,
@@ -54,11 +59,15 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
 
 
 def _consumed(cell: "Cell") -> tuple[Rate | None, str]:
-    record = cell.evidence.records[cell.evidence.strategy_runs[0]]
+    record = _record(cell)
     consumed = consumed_of(record)
     rate, backbone = consumed.pop(RATE, None), consumed.pop(BACKBONE_RATE, 1.0)
     rest = json.dumps([record["cell"], cell.label_budget, consumed], sort_keys=True)
     return (Rate(float(rate), float(backbone)) if isinstance(rate, (int, float)) else None), rest
+
+
+def _record(cell: "Cell") -> "RunRecord":
+    return cell.evidence.records[cell.evidence.strategy_runs[0]]
 
 
 def _named(rate: Rate, among: Iterable[Rate]) -> str:

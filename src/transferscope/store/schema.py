@@ -80,6 +80,7 @@ class Result(TypedDict):
     steps: NotRequired[Steps]
     evaluations: NotRequired[list[int]]
     flags: NotRequired[list[str]]
+    learning_rate: NotRequired[Number]
     input_shape: NotRequired[list[int]]
     own_shape: NotRequired[list[int]]
     own_white: NotRequired[int | None]

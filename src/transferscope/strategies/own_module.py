@@ -54,7 +54,7 @@ class OwnModule(Strategy):
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         optimizer, schedule = _taken_apart(self.module.configure_optimizers())
-        self._named_optimizers = {"all": optimizer}
+        self.named_optimizers = {"all": optimizer}
         scheduler = schedule.get("scheduler")
         every_step = schedule.get("interval", "epoch") == "step"
         self._schedulers = [scheduler] if scheduler is not None and every_step else []
@@ -64,7 +64,7 @@ class OwnModule(Strategy):
     def parameter_groups(self) -> dict[str, list[dict[str, Any]]]:
         return {"all": [{"params": [p for p in self.module.parameters() if p.requires_grad]}]}
 
-    def _set_rates(self) -> None:
+    def _set_rates(self, factor: float) -> None:
         pass  # they are the module's
 
     def on_fit_start(self) -> None:

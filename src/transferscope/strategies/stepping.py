@@ -91,13 +91,13 @@ class Stepping(pl.LightningModule):
         return self._step / self.total_steps
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
-        self._named_optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.named_optimizers: dict[str, torch.optim.Optimizer] = {}
         rate = self.optimizer.keywords["lr"]
         for name, groups in self.parameter_groups().items():
             groups = [part for group in groups for part in self._at_their_rates(dict(group), rate)]
-            self._named_optimizers[name] = in_one_pass(self.optimizer)(groups)
-        self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self._named_optimizers.items()}
-        optimizers = list(self._named_optimizers.values())
+            self.named_optimizers[name] = in_one_pass(self.optimizer)(groups)
+        self._rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.named_optimizers.items()}
+        optimizers = list(self.named_optimizers.values())
         self._schedulers: list[LRScheduler] = []
         if isinstance(self.schedule, dict):
             self._schedulers = [scheduler(self.schedule, optimizer) for optimizer in optimizers]
@@ -120,37 +120,47 @@ class Stepping(pl.LightningModule):
         self._step = int(self.steps_done)
 
     def on_train_epoch_start(self) -> None:
-        self.loss_sums, self.loss_steps = {}, 0
+        self.start_counting(self._step)
+
+    def start_counting(self, step: int) -> None:
+        """From this step on, with no loss yet."""
+        self._step, self.loss_sums, self.loss_steps = step, {}, 0
+
+    def scale_rates(self, factor: float) -> None:
+        """Of every optimiser, from now on. A schedule of torch's has rates of its own."""
+        self._rates = {name: [factor * rate for rate in rates] for name, rates in self._rates.items()}
 
     def training_step(self, block: Iterable[Batch], block_index: int) -> None:
         before, batches = self._step, iter(block)
         while parts := list(islice(batches, self.accumulate_grad_batches)):
-            self._set_rates()
-            first, *others = (self.updates(part) for part in parts)
-            for names, terms in first:
-                optimizers = [
-                    self._named_optimizers[name] for name in ([names] if isinstance(names, str) else names)
-                ]
-                for optimizer in optimizers:
-                    self._call_back("on_before_zero_grad", optimizer)
-                    optimizer.zero_grad(set_to_none=True)
-                self._add_gradients(terms, len(parts))
-                for _, further in filter(None, (next(other, None) for other in others)):
-                    self._add_gradients(further, len(parts))
-                for optimizer in optimizers:
-                    self._call_back("on_before_optimizer_step", optimizer)
-                    if self.l1_penalty or self.gradient_clip_val is not None:
-                        self._change_gradients(
-                            [p for group in optimizer.param_groups for p in group["params"]]
-                        )
-                    optimizer.step()
-            for one in self._schedulers:
-                one.step()
-            self.count_step()
+            self.take_step(parts)
         self.end_block()
-        groups = [group for optimizer in self._named_optimizers.values() for group in optimizer.param_groups]
+        groups = [group for optimizer in self.named_optimizers.values() for group in optimizer.param_groups]
         self.learning_rate = float(max((group["lr"] for group in groups), default=0.0))
         self._tell_lightning(self._step - before)
+
+    def take_step(self, parts: list[Batch], factor: float = 1.0) -> None:
+        """One optimiser step by the mean gradient of these batches. factor: of the learning rates."""
+        self._set_rates(factor)
+        first, *others = (self.updates(part) for part in parts)
+        for names, terms in first:
+            optimizers = [
+                self.named_optimizers[name] for name in ([names] if isinstance(names, str) else names)
+            ]
+            for optimizer in optimizers:
+                self._call_back("on_before_zero_grad", optimizer)
+                optimizer.zero_grad(set_to_none=True)
+            self._add_gradients(terms, len(parts))
+            for _, further in filter(None, (next(other, None) for other in others)):
+                self._add_gradients(further, len(parts))
+            for optimizer in optimizers:
+                self._call_back("on_before_optimizer_step", optimizer)
+                if self.l1_penalty or self.gradient_clip_val is not None:
+                    self._change_gradients([p for group in optimizer.param_groups for p in group["params"]])
+                optimizer.step()
+        for one in self._schedulers:
+            one.step()
+        self.count_step()
 
     def _tell_lightning(self, steps: int) -> None:
         """Under manual optimisation Lightning counts what passes its own optimisers, which these do not, and
@@ -241,11 +251,11 @@ class Stepping(pl.LightningModule):
         """What the schedule makes of the learning rate at this step."""
         return 0.5 * (1 + math.cos(math.pi * self.progress)) if self.schedule == "cosine" else 1.0
 
-    def _set_rates(self) -> None:
+    def _set_rates(self, factor: float) -> None:
         if self._schedulers:
             return
-        factor = self.rate_factor
-        for name, optimizer in self._named_optimizers.items():
+        factor *= self.rate_factor
+        for name, optimizer in self.named_optimizers.items():
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * factor
 

@@ -15,6 +15,7 @@ from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
+from transferscope.strategies.own_module import OwnModule
 from transferscope.training.checks import REACHED_BY_START, class_of
 from transferscope.training.config import PRETRAINING, RunConfig
 
@@ -75,6 +76,7 @@ def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> 
         "l1_penalty": trainer.l1_penalty > 0,
         "class_weights": trainer.class_weights != "none",
         "sampler": trainer.sampler != "shuffle",
+        "lr_range_test": trainer.lr_range_test is not None,
     }
     for key in (key for key, is_asked in asked.items() if is_asked):
         at = f"trainer.{key}={getattr(trainer, key)}"
@@ -84,6 +86,11 @@ def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> 
             )
         if key == "accumulate_grad_batches" and strategy.backward is not Strategy.backward:
             raise NotApplicable(f"{at}: strategy {name} makes the gradients of a step from one batch; give 1")
+        if key == "lr_range_test" and (strategy.beside_scratch or issubclass(strategy, OwnModule)):
+            why = "trains two networks at one rate" if strategy.beside_scratch else "has its own optimiser"
+            raise NotApplicable(f"{at}: strategy {name} {why}; leave the key out")
+        if key == "lr_range_test" and isinstance(trainer.schedule, dict):
+            raise NotApplicable(f"{at}: a schedule of torch's has rates of its own; give cosine or constant")
 
 
 def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:

@@ -84,6 +84,9 @@ class TrainerConfig(Section):
     l1_penalty: Annotated[int | float, Field(ge=0, allow_inf_nan=False), Wanted("a number of at least 0")]
     class_weights: Annotated[str, OneOf(("none", "balanced"))]
     sampler: Annotated[str, OneOf(("shuffle", "balanced"))]
+    lr_range_test: Annotated[
+        Annotated[int, Field(ge=10)] | None, Wanted("an integer of at least 10, its steps, or null")
+    ]
     callbacks: Annotated[list[Any], Wanted("a list of _target_s")]
     loggers: Annotated[list[Any], Wanted("a list of _target_s")]
     label_smoothing: Annotated[int | float, Field(ge=0, lt=1), Wanted("a number of at least 0 and below 1")]

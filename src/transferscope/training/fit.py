@@ -31,6 +31,7 @@ from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
 from transferscope.training import callbacks
 from transferscope.training.callbacks import Entry
+from transferscope.training.lr_range_test import RangeTest
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -63,18 +64,20 @@ class FitSettings(NamedTuple):
     l1_penalty: float = 0.0
     class_weights: str = "none"
     sampler: str = "shuffle"
+    lr_range_test: int | None = None
 
 
 @dataclass
 class FitResult:
     """What a fit leaves: class probabilities [n, C] by evaluated set and step, a row of losses an
-    evaluation."""
+    evaluation. learning_rate: the one that a range test found."""
 
     status: str = "done"
     reason: str = ""
     probabilities: dict[str, dict[int, Tensor]] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,15 +141,16 @@ def fit(
         loggers = callbacks.built(monitoring.loggers)
         for logger in loggers:
             logger.log_hyperparams(monitoring.hyperparameters)
+        draws = BatchSampler(watch, settings, strategy, _block(own))
+        tests = [RangeTest(settings.lr_range_test, draws)] if settings.lr_range_test else []
         trainer = pl.Trainer(
             max_epochs=settings.evaluations, accelerator=settings.accelerator, devices=1,
             precision=settings.precision, logger=loggers or False,
-            callbacks=[Seeding(watch), *own, watch, EndOfInterval(watch)],
+            callbacks=[Seeding(watch), *own, watch, *tests, EndOfInterval(watch)],
             enable_progress_bar=False, enable_model_summary=False,
             num_sanity_val_steps=0, use_distributed_sampler=False,
         )  # fmt: skip
         watch.is_watched, watch.others = bool(own or loggers), own
-        draws = BatchSampler(watch, settings, strategy, _block(own))
         try:
             trainer.fit(
                 strategy,
@@ -160,6 +164,7 @@ def fit(
             if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
                 raise KeyboardInterrupt from stop
             raise
+        watch.outcome.learning_rate = tests[0].rate if tests else None
     return watch.outcome
 
 
@@ -230,7 +235,11 @@ class BatchSampler:
             yield from self.blocks(interval)
 
     def blocks(self, interval: int) -> Iterator[Iterator[Batch]]:
-        steps = self.parts * (self.watch.boundaries[interval + 1] - self.watch.boundaries[interval])
+        yield from self.drawn(self.watch.boundaries[interval + 1] - self.watch.boundaries[interval], interval)
+
+    def drawn(self, steps: int, interval: int | str) -> Iterator[Iterator[Batch]]:
+        """Blocks of so many optimiser steps; interval: key of the draws."""
+        steps *= self.parts
         orders = {
             name: self._order(pool, steps, name, interval)
             for name, pool in self.watch.pools._asdict().items()
@@ -244,7 +253,9 @@ class BatchSampler:
         for start in range(0, steps, self.block):
             yield self._block(orders, moves, range(start, min(start + self.block, steps)))
 
-    def _order(self, pool: LabelledData | Tensor | OnDisk, steps: int, name: str, interval: int) -> Tensor:
+    def _order(
+        self, pool: LabelledData | Tensor | OnDisk, steps: int, name: str, interval: int | str
+    ) -> Tensor:
         """Item indices [steps, b], b = min(batch size, pool size): whole permutations one after another, of
         the classes and of the items of each where classes are drawn equally often."""
         size = len(pool.labels) if isinstance(pool, LabelledData) else len(pool)
@@ -260,7 +271,7 @@ class BatchSampler:
                 order[places] = _permutations(np.flatnonzero(labels == label), len(places), draw)
         return torch.from_numpy(order.reshape(steps, batch))
 
-    def _moves(self, order: Tensor, pool: str, interval: int) -> Tensor:
+    def _moves(self, order: Tensor, pool: str, interval: int | str) -> Tensor:
         """The draws of `augment` for every item of every step [steps, b, 3]."""
         draw = generator("augmentation", *self.watch.stream, pool, interval)
         return torch.from_numpy(draw.random((*order.shape, 3))).to(self.strategy.device)

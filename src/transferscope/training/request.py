@@ -103,7 +103,7 @@ class Request:
         return FitSettings(
             steps, t.batch_size, min(t.evaluations, steps), optimizer, t.schedule, accelerator,
             t.precision, t.augmentation, t.label_smoothing, t.patience, t.gradient_clip_val,
-            t.accumulate_grad_batches, t.l1_penalty, t.class_weights, t.sampler,
+            t.accumulate_grad_batches, t.l1_penalty, t.class_weights, t.sampler, t.lr_range_test,
         )  # fmt: skip
 
     def stream(self) -> Stream:

@@ -67,6 +67,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
             },
             "evaluations": [row["step"] for row in outcome.history],
             "flags": list(diagnosis.flags),
+            **({} if outcome.learning_rate is None else {"learning_rate": outcome.learning_rate}),
         },
     }
 

@@ -54,6 +54,7 @@ def can_join(request: Request) -> bool:
         and trainer.gradient_clip_val is None
         and trainer.accumulate_grad_batches == 1
         and trainer.l1_penalty == 0
+        and trainer.lr_range_test is None
         and not (trainer.callbacks or trainer.loggers)
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
         and not request.extra_files
