@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 CLEAN = (
     "comparison", "distances", "errors", "statistics", "store", "training", "transferability", "validators",
 )  # fmt: skip
-LEFT = 864  # errors in all others together: lower it when some were mended
+LEFT = 790  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

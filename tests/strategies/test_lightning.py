@@ -156,11 +156,12 @@ def test_the_gradient_is_no_longer_than_it_is_clipped_to():
     )
 
 
-def test_the_rate_suggested_is_that_at_which_the_loss_falls_fastest():
+def test_the_rate_suggested_is_a_tenth_of_that_at_which_the_loss_is_lowest():
     rates = np.geomspace(1e-6, 1.0, 601)
     # falls by 2 around a rate of 0.001, and explodes at 0.1
     losses = 1 + 2 / (1 + (rates / 1e-3) ** 2) + (rates / 0.1) ** 4
-    assert suggested(rates, losses) == pytest.approx(1e-3, rel=0.3)  # smoothing lags behind
+    lowest = rates[losses.argmin()]
+    assert suggested(rates, losses) == pytest.approx(lowest / 10, rel=0.3)  # smoothing lags behind
     assert suggested(rates, np.append(losses[:400], np.nan)) == suggested(rates, losses[:400])
     assert suggested(rates, np.linspace(1, 2, 601)) is None
     assert suggested(rates, np.array([1.0, np.inf])) is None
@@ -170,7 +171,7 @@ def test_training_begins_anew_at_the_rate_of_the_range_test(capsys):
     found = trained(LABELS, 2, 12, lr_range_test=50)
     rate = found.outcome.learning_rate
     assert found.rates[:50] == pytest.approx(np.geomspace(1e-6, 1, 50))
-    assert found.rates[50:] == [rate, rate] and 1e-6 < rate <= 1.0
+    assert found.rates[50:] == [rate, rate] and 1e-7 < rate <= 0.1
     torch.manual_seed(0)
     by_hand = trained(LABELS, 2, 12, rate=rate)
     torch.testing.assert_close(weights(found), weights(by_hand))

@@ -7,8 +7,15 @@ from transferscope.training.request import Request
 
 @dataclass(frozen=True)
 class Job:
-    """One point of the grid: a request, or the reason why there is none."""
+    """What is run at a point."""
 
     overrides: list[str]
-    request: Request | None
-    reason: str = ""
+    request: Request
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A point at which nothing can be run, and why."""
+
+    overrides: list[str]
+    reason: str

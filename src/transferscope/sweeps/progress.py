@@ -4,12 +4,12 @@ every launcher."""
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,11 +21,13 @@ from transferscope.errors import RequestError
 from transferscope.store import lease, record
 
 if TYPE_CHECKING:
+    from transferscope.sweeps.job import Job, Refused
     from transferscope.sweeps.verdicts_so_far import VerdictsSoFar
 
 # cells that fewer seeds can still decide; beyond them t(2) at alpha/36 is 27
 SMALL_FAMILY, SEEDS_FOR_A_FAMILY = (3, 5)
 ROOM = 12  # lines of a terminal for what runs and what has failed
+Likeness = tuple[object, ...]
 FINISHED = (*record.ANSWERS, "failed")
 STYLES = {
     "done": "green",
@@ -37,7 +39,7 @@ STYLES = {
 }
 
 
-def label(cell: dict, seed: int | None = None) -> str:
+def label(cell: Mapping[str, Any], seed: int | None = None) -> str:
     """`fine_tuning  printed_digits → usps  10 labels  seed 3`"""
     budget = cell.get("label_budget")
     parts = [
@@ -69,7 +71,7 @@ def estimate(store: Path, left: int, workers: int) -> float | None:
     return left * sorted(times)[len(times) // 2] / workers if times else None
 
 
-def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
+def say_plan(store: Path, planned: list["Job"], to_do: list["Job"], refused: list["Refused"]) -> None:
     """The dry run's table."""
     console = Console()
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -106,9 +108,9 @@ def say_plan(store: Path, planned: list, to_do: list, refused: list) -> None:
     )
 
 
-def _too_few_seeds(planned: list) -> list[str]:
+def _too_few_seeds(planned: list["Job"]) -> list[str]:
     """A line a target whose family could not be decided by so few seeds, whatever comes out."""
-    seeds = defaultdict(lambda: defaultdict(set))
+    seeds: dict[str, dict[Any, set[int]]] = defaultdict(lambda: defaultdict(set))
     for job in planned:
         if job.request.cell["strategy"] == "scratch":  # a baseline, no cell
             continue
@@ -122,7 +124,7 @@ def _too_few_seeds(planned: list) -> list[str]:
     ]
 
 
-def likeness(cell: dict) -> tuple:
+def likeness(cell: Mapping[str, Any]) -> Likeness:
     """What a run's pace depends on, most of all first."""
     return tuple(cell.get(key) for key in ("strategy", "target", "source", "label_budget"))
 
@@ -131,13 +133,15 @@ def likeness(cell: dict) -> tuple:
 class Unfinished:
     """A run without an answer. share: of its steps that are done, in `seconds`."""
 
-    like: tuple
+    like: Likeness
     steps: int
     share: float = 0.0
     seconds: float = 0.0
 
     @classmethod
-    def read(cls, store: Path, name: str, cell: dict, steps: int, is_running: bool) -> "Unfinished":
+    def read(
+        cls, store: Path, name: str, cell: Mapping[str, Any], steps: int, is_running: bool
+    ) -> "Unfinished":
         """How far it is by what it claims."""
         with suppress(TypeError, ValueError, KeyError):  # a claim that is gone by now
             if is_running and (claim := lease.claim(store, name)) and claim["step"]:
@@ -152,9 +156,11 @@ class Pace:
 
     def __init__(self) -> None:
         self.worked = 0.0
-        self.known: dict[tuple, tuple[float, int]] = {}  # seconds and steps, of every beginning of a likeness
+        self.known: dict[
+            Likeness, tuple[float, int]
+        ] = {}  # seconds and steps, of every beginning of a likeness
 
-    def add(self, like: tuple, steps: int, seconds: float) -> None:
+    def add(self, like: Likeness, steps: int, seconds: float) -> None:
         self.worked += seconds
         _add(self.known, like, seconds, steps)
 
@@ -183,7 +189,7 @@ class Pace:
         return max(sum(rest) * elapsed / worked, *rest)
 
 
-def _add(known: dict[tuple, tuple[float, int]], like: tuple, seconds: float, steps: int) -> None:
+def _add(known: dict[Likeness, tuple[float, int]], like: Likeness, seconds: float, steps: int) -> None:
     for n in range(len(like) + 1):
         before = known.get(like[:n], (0.0, 0))
         known[like[:n]] = before[0] + seconds, before[1] + steps
@@ -200,7 +206,14 @@ class Progress:
     """`with Progress(...)`: a live display on a terminal, a line a finished run elsewhere; a summary at the
     end. verdicts: whether the verdicts so far are shown with it; None: on a terminal."""
 
-    def __init__(self, store: Path, name: str, planned: list, refused: list, verdicts: bool | None = False):
+    def __init__(
+        self,
+        store: Path,
+        name: str,
+        planned: list["Job"],
+        refused: list["Refused"],
+        verdicts: bool | None = False,
+    ):
         self.store, self.name, self.refused = store, name, refused
         self.jobs = {job.request.fingerprint: job.request for job in planned}
         self.console = Console(stderr=True)
@@ -231,7 +244,7 @@ class Progress:
         self.thread.start()
         return self
 
-    def error(self, job, error: BaseException) -> None:
+    def error(self, job: "Job", error: BaseException) -> None:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         self.errors.append(f"{label(job.request.cell, job.request.asked.seed)}: {first}")
 
@@ -337,9 +350,12 @@ class Progress:
             ProgressBar(total=len(self.jobs), completed=finished, width=max(5, room)),
             Text(told),
         )
-        rows = [Text(f"  {label(self.jobs[n].cell, self.jobs[n].asked.seed)}  {detail.split(', ')[-1]}",
-            style="cyan", no_wrap=True, overflow="ellipsis")
-                for n, (status, detail) in self.states.items() if status == "running"]  # fmt: skip
+        rows: list[Text | Group] = []
+        for name, (status, detail) in self.states.items():
+            if status == "running":
+                request = self.jobs[name]
+                line = f"  {label(request.cell, request.asked.seed)}  {detail.split(', ')[-1]}"
+                rows.append(Text(line, style="cyan", no_wrap=True, overflow="ellipsis"))
         odd = {s: n for s, n in counted.items() if s in ("failed", "crashed", "diverged", "collapsed")}
         rows += [Text(f"  {number} {status}", style=STYLES[status]) for status, number in odd.items()]
         if self.verdicts and self.verdicts.view:

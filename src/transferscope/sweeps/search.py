@@ -26,7 +26,7 @@ from transferscope.errors import NotApplicable, RequestError, nearest
 from transferscope.store import lease, record
 from transferscope.sweeps import progress, studies, sweep, tuned
 from transferscope.sweeps.composition import Composer
-from transferscope.sweeps.job import Job
+from transferscope.sweeps.job import Job, Refused
 from transferscope.sweeps.planned_arms import Cost, cells, collect_arms, cost, own_words
 from transferscope.sweeps.studies import Study, Trial
 from transferscope.training.checks import check_keys
@@ -121,7 +121,7 @@ class Sweeper(sweep.Sweeper):
         search.say_result()
         return returns
 
-    def studies(self, arguments: list[str], settings: SearchSettings) -> tuple[list[Study], list[Job]]:
+    def studies(self, arguments: list[str], settings: SearchSettings) -> tuple[list[Study], list[Refused]]:
         """One a distinct cell of the grid, and the combinations that do not apply. Raises RequestError."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         found: dict[str, Study] = {}
@@ -135,7 +135,7 @@ class Sweeper(sweep.Sweeper):
             )
             bases = self.checked([[*point, *trial_words(0)] for point in points])
             for point, base in zip(points, bases, strict=True):
-                if base.request is None:
+                if isinstance(base, Refused):
                     refused.append(base)
                     continue
                 own = {key: override for key, override in space.items() if has(base.request.config, key)}
@@ -168,7 +168,7 @@ class Sweeper(sweep.Sweeper):
         cells(collect_arms([study.base for study in found.values()]), settings.baseline, "accuracy", "search")
         return list(found.values()), refused
 
-    def checked(self, points: list[list[str]]) -> list[Job]:
+    def checked(self, points: list[list[str]]) -> list[Job | Refused]:
         # as in a job: where a user's own config groups are is read from there
         HydraConfig.instance().set_config(self.config)
         return sweep.check(self.hydra_context.config_loader, self.config, points)
@@ -197,12 +197,9 @@ class Sweeper(sweep.Sweeper):
         return [job for study in search.studies for job in study.winners]
 
     def all_apply(self, points: list[list[str]]) -> list[Job]:
-        jobs = self.checked(points)
-        if wrong := [job for job in jobs if not job.request]:
-            raise RequestError(f"{' '.join(wrong[0].overrides)}: {wrong[0].reason}")
-        return jobs
+        return sweep.applying(self.checked(points))
 
-    def launch(self, search: "Search", jobs: list[Job], refused: list[Job]) -> Sequence[Any]:
+    def launch(self, search: "Search", jobs: list[Job], refused: list[Refused]) -> Sequence[Any]:
         """Plan, then run what has no answer. Ends the command where something is left without one."""
         distinct = list({job.request.fingerprint: job for job in jobs}.values())
         sweep.write_plan(search.store, search.name, distinct, refused)
@@ -310,7 +307,7 @@ class Search:
             "at the last evaluation"
         )
 
-    def say_ahead(self, refused: list[Job]) -> None:
+    def say_ahead(self, refused: list[Refused]) -> None:
         """The dry run."""
         console, s = Console(highlight=False, soft_wrap=True), self.settings
         for line in (

@@ -22,7 +22,7 @@ from transferscope.comparison.compare import Cell, compare
 from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress, sweep
-from transferscope.sweeps.job import Job
+from transferscope.sweeps.job import Job, Refused
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.planned_arms import cells, collect_arms, cost, own_words
 from transferscope.training.finished import is_done
@@ -85,10 +85,10 @@ class Sweeper(sweep.Sweeper):
             + [f"trainer.{key}={times * getattr(job.request.asked.trainer, key)}" for key in STEPS]
             for job in planned
         ]
-        found = sweep.check(self.hydra_context.config_loader, self.config, words)
+        found = sweep.applying(sweep.check(self.hydra_context.config_loader, self.config, words))
         return {job.request.fingerprint: longer for job, longer in zip(planned, found, strict=True)}
 
-    def launch(self, course: "Course", jobs: list[Job], refused: list[Job], what: str) -> list[Any]:
+    def launch(self, course: "Course", jobs: list[Job], refused: list[Refused], what: str) -> list[Any]:
         """Ends the command where something is left without a result."""
         returns, failed = self.train(course.store, course.name, jobs, refused)
         if failed:

@@ -24,7 +24,7 @@ from transferscope.store import lease, record
 from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.sweeps.composition import Composer
 from transferscope.sweeps.groups import concurrent_override, groups
-from transferscope.sweeps.job import Job
+from transferscope.sweeps.job import Job, Refused
 from transferscope.sweeps.progress import Progress, say_plan
 from transferscope.training import paths
 from transferscope.training.finished import is_done
@@ -66,14 +66,14 @@ class Sweeper(BasicSweeper):
             sys.exit(1)
         return returns
 
-    def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Job]]:
+    def jobs(self, points: list[list[str]]) -> tuple[list[Job], list[Refused]]:
         """Every point checked: the distinct jobs, and those that do not apply. Raises RequestError where none
         does."""
         # as in a job: where a user's own config groups are is read from there
         HydraConfig.instance().set_config(self.config)
         jobs = check(self.hydra_context.config_loader, self.config, points)
-        planned = list({job.request.fingerprint: job for job in jobs if job.request}.values())
-        refused = [job for job in jobs if not job.request]
+        planned = list({job.request.fingerprint: job for job in jobs if isinstance(job, Job)}.values())
+        refused = [job for job in jobs if isinstance(job, Refused)]
         if not planned:
             raise RequestError(refused[0].reason)
         copies.say(job.request.tested for job in planned)
@@ -84,7 +84,7 @@ class Sweeper(BasicSweeper):
         store: Path,
         name: str,
         planned: list[Job],
-        refused: list[Job],
+        refused: list[Refused],
         verdicts: bool | None = False,
     ) -> tuple[Sequence[Any], bool]:
         """Launch what has no answer yet, with a display; whether something is left without one."""
@@ -166,21 +166,32 @@ def as_launched(group: list[Job], name: str) -> list[str]:
     ]
 
 
-def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job]:
+def check(loader: ConfigLoaderImpl, config: DictConfig, points: list[list[str]]) -> list[Job | Refused]:
     """Compose and resolve every point. A combination that cannot be served is kept with its reason; anything
     else wrong is a RequestError."""
     composer = Composer(loader, config)
-    jobs = []
+    jobs: list[Job | Refused] = []
     for point in points:
         try:
             jobs.append(Job(point, resolve(composer.task_config(point))))
         except NotApplicable as reason:
-            jobs.append(Job(point, None, str(reason)))
+            jobs.append(Refused(point, str(reason)))
     return jobs
 
 
+def applying(jobs: list[Job | Refused]) -> list[Job]:
+    """All of them. Raises RequestError where one is refused."""
+    if refused := next((job for job in jobs if isinstance(job, Refused)), None):
+        raise RequestError(f"{' '.join(refused.overrides)}: {refused.reason}")
+    return [job for job in jobs if isinstance(job, Job)]
+
+
 def write_plan(
-    store: Path, name: str, planned: list[Job], refused: list[Job], lengthens: dict[str, dict] | None = None
+    store: Path,
+    name: str,
+    planned: list[Job],
+    refused: list[Refused],
+    lengthens: dict[str, dict] | None = None,
 ) -> str:
     """The family of the verdicts, on disk before the first run. A sweep of the same name is added to, never
     shortened. lengthens: of jobs that are longer trainings of others, by fingerprint, which `run` that is and
@@ -216,7 +227,7 @@ def write_plan(
     return name
 
 
-def not_applicable(job: Job) -> dict:
+def not_applicable(job: Refused) -> dict:
     asked = {key: value for key, _, value in (text.partition("=") for text in job.overrides)}
     return {
         "fingerprint": None,

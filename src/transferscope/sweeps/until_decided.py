@@ -23,7 +23,7 @@ from transferscope.errors import RequestError
 from transferscope.statistics import sequential, verdict
 from transferscope.store import record
 from transferscope.sweeps import progress, sweep
-from transferscope.sweeps.job import Job
+from transferscope.sweeps.job import Job, Refused
 from transferscope.sweeps.judging import SELECTION, Rules, check_given_once, increasing, rules
 from transferscope.sweeps.planned_arms import PlannedArm, PlannedCell, cells, collect_arms, cost
 from transferscope.training.finished import is_done
@@ -302,7 +302,7 @@ class Course:
 
     # --- what is said
 
-    def say_ahead(self, refused: list[Job]) -> None:
+    def say_ahead(self, refused: list[Refused]) -> None:
         """The dry run: the looks, and the most they can cost."""
         console = Console(highlight=False, soft_wrap=True)
         s = self.settings
@@ -348,7 +348,7 @@ class Course:
         used = {planned_arm for cell in self.cells for planned_arm in (cell.planned_arm, cell.baseline)}
         return [planned_arm for planned_arm in self.arms if planned_arm in used]
 
-    def _say_rest(self, console: Console, refused: list[Job]) -> None:
+    def _say_rest(self, console: Console, refused: list[Refused]) -> None:
         for planned_arm in self.arms:
             if planned_arm not in self._in_play():
                 console.print(
