@@ -4,8 +4,9 @@ writes. docs/explanation/beside-other-tools.md reads the table.
     python benchmarks/beside_other_tools/compare_tools.py FOLDER [ROUNDS] [--answers]
 
 FOLDER holds office_caltech10_surf; skada, transformers and accelerate are installed beside transferscope.
-Each tool is a whole process in an empty folder, imports included, as it comes: no threads are set. The four
-take turns; the least of the rounds (3) counts. --answers prints what each printed in the first round, too."""
+Each tool is a whole process in an empty folder, imports included, with one thread (OMP_NUM_THREADS=n sets
+another number). The four take turns; the least of the rounds (3) counts. --answers prints what each printed
+in the first round, too."""
 
 import ast
 import os
@@ -31,6 +32,7 @@ PACKAGES = ("transferscope", "skada", "scikit-learn", "transformers", "accelerat
 
 def main(folder: str, rounds: int, answers: bool) -> None:
     environment = {
+        "OMP_NUM_THREADS": "1",
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
@@ -53,7 +55,7 @@ def main(folder: str, rounds: int, answers: bool) -> None:
         spread = f"{min(wall[tool]):.1f} to {max(wall[tool]):.1f}"
         print(f"{tool:16}{min(wall[tool]):9.1f}{spread:>16}{min(cpu[tool]):13.1f}{lines:7}{statements:12}")
     print(
-        f"\n{len(os.sched_getaffinity(0))} cores; "
+        f"\n{len(os.sched_getaffinity(0))} cores, {environment['OMP_NUM_THREADS']} thread; "
         + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     )
 
