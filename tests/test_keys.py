@@ -108,3 +108,21 @@ def test_a_note_is_kept_and_makes_no_other_run(run: Callable[..., int], tmp_path
 
 def test_what_hydra_itself_leaves_open_stays_open(run: Callable[..., int]) -> None:
     assert run("+hydra.job.env_set.OWN=1", "--dry-run") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["strategy=coral,source_svm", "strategy.classifier=logistic"],
+         "one value for all is written 'strategy.classifier=choice(logistic)'"),
+        (["strategy=scratch,coral", "strategy.classifier=choice(logistic)"],
+         "every one of strategy=scratch,coral must have it"),
+    ],
+)  # fmt: skip
+def test_a_key_of_several_strategies_is_refused_with_what_is_written_instead(
+    words: list[str], expected: str, capsys
+) -> None:
+    sweep = ["run", "-m", "target=blobs", "source=blobs_shifted", "backbone=identity", "--dry-run"]
+    assert main([*sweep, *words]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(expected)
+    assert main([*sweep, "strategy=coral,source_svm", "strategy.classifier=choice(logistic)"]) == 0

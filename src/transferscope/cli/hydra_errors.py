@@ -13,6 +13,8 @@ GROUP_WITHOUT_NAME = re.compile(
     r"(?i)[+~]*(strategy|backbone|trainer|tracking|experiment|hydra/\w+)=(.*,)?(null|true|false|[-\d.e]+)(,.*)?"
 )
 
+NOT_FOUND = re.compile(r"Could not (?:override|find) '([\w./@]+)'")
+
 
 @contextlib.contextmanager
 def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
@@ -28,7 +30,7 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         if isinstance(error.__cause__, RequestError):  # Hydra wraps what a constructor raises
             raise error.__cause__ from error
-        raise RequestError(explain(error, *config_dirs)) from error
+        raise RequestError(explain(error, *config_dirs) + of_several(error, overrides)) from error
     except UnicodeDecodeError:  # which does not say where
         for path in (path for folder in config_dirs for path in sorted(folder.rglob("*.yaml"))):
             yamls.read(path)
@@ -41,6 +43,21 @@ def in_one_line(overrides: list[str], *config_dirs: Path) -> Iterator[None]:
             f"{word}: the name of a yaml is needed; leave {word.partition('=')[0].lstrip('+~')} out for the "
             "usual one"
         ) from error
+
+
+def of_several(error: Exception, overrides: list[str]) -> str:
+    """What is added where a key is not found and its group has several choices. Hydra first composes with
+    plain values and without what is swept, so it looks for the key in the group's usual choice."""
+    missing = NOT_FOUND.match(str(error))
+    key = missing[1] if missing else ""
+    several = next((w for w in overrides if w.startswith(f"{key.partition('.')[0]}=") and "," in w), None)
+    if several is None or "." not in key:
+        return ""
+    value = next((w.partition("=")[2] for w in overrides if w.startswith(f"{key}=")), "")
+    swept = "," in value or value.startswith(("choice(", "range(", "glob("))
+    return f"; every one of {several} must have it" + (
+        "" if swept else f", and one value for all is written '{key}=choice({value})'"
+    )
 
 
 def explain(error: Exception, *config_dirs: Path) -> str:
@@ -59,7 +76,7 @@ def explain(error: Exception, *config_dirs: Path) -> str:
             )
         known = f"not one of {', '.join(error.options)}{nearest(name, error.options)}"
         return f"{group}={name}: {yamls.astray(group, name, *config_dirs) or known}"
-    if missing := re.match(r"Could not (?:override|find) '([\w./@]+)'", str(error)):
+    if missing := NOT_FOUND.match(str(error)):
         key = missing[1]
         parent = next((e.parent_node for e in chain if getattr(e, "parent_node", None) is not None), None)
         keys = [str(k) for k in parent] if parent is not None and hasattr(parent, "keys") else []
