@@ -24,7 +24,9 @@ def run(*arguments: str, store: Path, settle: bool = True) -> int:
     return main(["run", *SMALL, f"store={store}", *(["--settle"] if settle else []), *arguments])
 
 
-def plant(store: Path, name: str, jobs: list, refused: list) -> tuple[list, bool]:
+def plant(
+    store: Path, name: str, jobs: list, refused: list, verdicts: bool | None = False
+) -> tuple[list, bool]:
     """In place of `Sweeper.train`: records of learning curves as they might have been."""
     for request in (job.request for job in jobs if not (store / job.request.fingerprint).exists()):
         steps, rate = request.config["trainer"]["steps"], RATES[request.cell["strategy"]]
@@ -141,7 +143,9 @@ def test_killed_on_the_way_it_compares_what_is_whole_and_goes_on(
     ] == [lost]
     seen = []
 
-    def train(self, store: Path, name: str, jobs: list, refused: list) -> tuple:
+    def train(
+        self, store: Path, name: str, jobs: list, refused: list, verdicts: bool | None = False
+    ) -> tuple:
         seen.append((len(jobs), plan_of(store)))
         if len(seen) == 2:
             raise KeyboardInterrupt
