@@ -7,7 +7,7 @@ import re
 import pytest
 
 from store_fixture import SEES, write_plan, write_run, write_runs
-from transferscope.comparison import baselines
+from transferscope.comparison import baselines, wording
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.compare import compare
 from transferscope.report.page import render
@@ -257,3 +257,31 @@ def test_another_scaling_or_classifier_than_the_baselines_is_said(tmp_path, keys
     write_runs(tmp_path, "coral", 0.6, label_budget=None, consumed=shallow(**keys))
     [cell] = compare(tmp_path, baseline="source_svm")
     assert [flag for flag in cell.flags if flag.startswith("unlike")] == said
+
+
+def test_a_rate_at_which_every_run_collapsed_is_none_that_was_tried(tmp_path):
+    write_runs(tmp_path, "scratch", 1.0, consumed={"trainer": {"optimizer": {"lr": 0.01}}})
+    at_rates(tmp_path, "fine_tuning", {0.01: -1.0})
+    at_rates(tmp_path, "fine_tuning", {10.0: -3.0}, status="collapsed")
+    (cell, collapsed) = compare(tmp_path)
+    assert cell.rates is None and any(flag.startswith("one rate tried") for flag in cell.flags)
+    assert collapsed.collapsed == collapsed.seeds and collapsed.rates is None
+
+
+# --- what transfers nothing
+
+
+def test_a_method_without_a_source_is_no_case_of_negative_transfer(tmp_path):
+    write_runs(tmp_path, "scratch", 2.0)
+    write_runs(tmp_path, "logistic_regression", -1.0, source=None, initialisation="random")
+    assert wording.sentence(compare(tmp_path)).startswith("No cell transfers anything")
+    write_runs(tmp_path, "fine_tuning", 2.2)
+    write_runs(tmp_path, "last_groups", -1.0, source=None, initialisation="pretrained")
+    comparison = compare(tmp_path)
+    cells = {cell.strategy: cell for cell in comparison}
+    assert [cells[name].verdict for name in ("logistic_regression", "last_groups")] == ["negative"] * 2
+    assert [name for name, cell in cells.items() if not cell.transfers] == ["logistic_regression"]
+    said = wording.sentence(comparison)
+    assert "hurts in 1 (negative transfer)" in said
+    assert "logistic_regression: without a source, not counted here." in said
+    assert [cell.transfers for cell in compare(tmp_path, baseline="naive")] == [True] * 4

@@ -59,7 +59,7 @@ def best(cells: "list[Cell]", settings: Json) -> list[Best]:
         return []
     choices: dict[tuple[object, ...], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
-        if cell.ci is not None and not cell.family.endswith("/controls"):
+        if cell.ci is not None and not cell.is_control:
             same_items = hash(np.sort(cell.evidence.ids).tobytes())
             choices[cell.target, cell.label_budget, cell.protocol, same_items][_arm(cell)].append(cell)
     found = []

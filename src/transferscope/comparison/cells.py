@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from transferscope.comparison import scores
+from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.pairing import tested
 from transferscope.statistics.verdict import Pair, WithoutCollapse
@@ -96,6 +97,19 @@ class Cell:
     copies: CopiedItems | None
     flags: list[str]
     evidence: Evidence = field(repr=False, compare=False)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether its source's labels were shuffled."""
+        return self.family.endswith("/controls")
+
+    @property
+    def transfers(self) -> bool:
+        """Whether it has anything of a source, where the baseline is without one; else its Δ is that of
+        another training on the same target."""
+        if not WORDS[self.baseline].negative_transfer or self.source is not None:
+            return True
+        return self.baseline == "scratch" and self.initialisation != "random"
 
     def to_dict(self) -> Json:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}

@@ -273,6 +273,9 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
     if any(cell.probability_harm is not None for cell in cells):
         answer.append(("P(harm / gain)", [wording.probable(cell) for cell in cells]))
     if wide:
+        both = [(cell.strategy_score, cell.baseline_score) for cell in cells]
+        scores = [" vs ".join(formatting.score(score, metric) for score in pair) for pair in both]
+        answer.append((f"{metric} vs baseline's", scores))
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
         if any(cell.share_of_way is not None for cell in cells):
             shares = [formatting.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]

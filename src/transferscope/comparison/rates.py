@@ -28,13 +28,14 @@ def with_rates(cells: Sequence["Cell"], alpha: float, items: str) -> list["Cell"
     siblings: dict[str, dict[Rate, Cell]] = defaultdict(dict)
     for cell in cells:
         rate, rest = _consumed(cell)
-        if rate is not None:
+        # a rate at which nothing was learnt tells of no sign
+        if rate is not None and max(cell.collapsed, cell.baseline_collapsed) < cell.seeds:
             siblings[rest][rate] = cell
     named = []
     for cell in cells:
         rate, rest = _consumed(cell)
         found = siblings[rest]
-        if len(found) > 1:
+        if len(found) > 1 and rate in found:
             rates = {_named(rate, found): found[rate] for rate in sorted(found)}
             sign = _sign({rate: one.side(alpha / len(rates), items) for rate, one in rates.items()})
             flags = [*cell.flags, f"{sign} (intervals at alpha / {len(rates)})"]

@@ -292,9 +292,11 @@ def _difference(row: "Contrast") -> str:
 
 def sentence(comparison: "Findings") -> str:
     """What a person wants to take away. Controls are told apart, not counted."""
-    cells = [cell for cell in comparison if not cell.family.endswith("/controls")]
+    cells = [cell for cell in comparison if not cell.is_control and cell.transfers]
     settings = comparison.settings
     baseline = settings["baseline"].partition(":")[0]
+    if not cells and any(not cell.transfers for cell in comparison):
+        return f"No cell transfers anything: each is another training on the target alone, as {baseline} is."
     if not cells:
         return (
             f"Nothing could be compared with {baseline}: see what is missing or failed, or give another "
@@ -310,8 +312,10 @@ def sentence(comparison: "Findings") -> str:
             cell.reason.partition(":")[0].partition(";")[0] for cell in cells if cell.verdict == "undecided"
         )
         undecided += f": {', '.join(f'{n} {_WANTS.get(reason, reason)}' for reason, n in why.most_common())}"
-    controls = len(comparison) - len(cells)
+    controls = sum(cell.is_control for cell in comparison)
     remark = f" Controls, not counted here: {controls}." if controls else ""
+    if without := {cell.strategy for cell in comparison if not cell.transfers}:
+        remark += f" {', '.join(sorted(without))}: without a source, not counted here."
     named = f" ({words.harm})" if count["negative"] and words.negative_transfer else ""
     loss = f"{words.loses} in {count['negative']}{named}"
     gain = f"{words.subject} {words.gains} in {count['positive']} cell{'' if count['positive'] == 1 else 's'}"

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 
 from transferscope.comparison import baseline_words
 from transferscope.comparison.evidence.parts import Part
-from transferscope.report import layout, words
+from transferscope.report import words
 from transferscope.report.layout import View
 
 
 def answer(views: Sequence[View], shown: int = 3) -> dict:
-    """{headline: [(text, verdict or None)], plain, counts, controls, ordered, findings} for the views of a
-    page; controls are not counted."""
+    """{headline: [(text, verdict or None)], plain, counts, controls, without_source, ordered, findings} for
+    the views of a page; controls, and what transfers nothing, are not counted."""
     everything = views
-    views = [view for view in everything if not layout.is_control(view.cell)] or everything
+    cells = [view.cell for view in everything]
+    views = [view for view in everything if not view.cell.is_control and view.cell.transfers] or everything
     tally = Counter(view.cell.verdict for view in views)
     counts = {verdict: tally[verdict] for verdict in words.VERDICTS}
     baselines = sorted({view.cell.baseline for view in views})
@@ -24,7 +25,8 @@ def answer(views: Sequence[View], shown: int = 3) -> dict:
         "headline": headline,
         "plain": "".join(text for text, _ in headline),
         "counts": counts,
-        "controls": len(everything) - len(views),
+        "controls": sum(cell.is_control for cell in cells),
+        "without_source": sorted({cell.strategy for cell in cells if not cell.transfers}),
         "ordered": counts["positive"] + counts["negative"] > 1,
         "findings": [
             _finding(views, "negative", hurts, f"No cell shows {said.harm}.", shown),

@@ -130,11 +130,6 @@ def short_variants(variants: Iterable[str]) -> dict[str, str]:
     }
 
 
-def is_control(cell: Cell) -> bool:
-    """A cell that asks what the comparison is worth (shuffled source labels), not whether transfer helps."""
-    return cell.family.endswith("/controls")
-
-
 def source_name(source: str | None) -> str:
     return f"from {source}" if source else "without a source domain"
 
