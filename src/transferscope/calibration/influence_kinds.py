@@ -1,7 +1,7 @@
 """Macro-F1, balanced accuracy, macro precision and AUROC of arms that rarely differ: lasting errors, noise,
 and rare losses against diffuse gains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -113,11 +113,14 @@ def classified(
 
 
 def differences(
-    named: list[np.ndarray], labels: np.ndarray
+    named: list[np.ndarray], labels: np.ndarray, metrics: Iterable[str] = tuple(INFLUENCE)
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """As `held_against` has it, of classes that strategy and baseline name [B, K, n], labels [B, n]."""
     strategy, baseline = named
-    d = {metric: psi(strategy, labels) - psi(baseline, labels) for metric, psi in INFLUENCE.items()}
+    d = {
+        metric: INFLUENCE[metric](strategy, labels) - INFLUENCE[metric](baseline, labels)
+        for metric in metrics
+    }
     return d, {metric: of_one_change(labels, named if metric in OF_NAMED else []) for metric in d}
 
 

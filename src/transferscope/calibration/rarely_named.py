@@ -22,7 +22,7 @@ ITEMS = (200, 1000)
 LASTING = (0.95, 0.3)  # share of an arm's answers that are the same in every seed
 SHARED = 0.5  # of these, share of which both arms draw alike
 RIGHT = 0.85  # of the answers that name no rare class
-DRAW_SHARE = {200: 4, 1000: 10}  # one draw of so many
+DRAW_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def study(size: Size) -> Iterator[Finding]:
             rng, limit = generator("calibration", "rarely named", setting), kind.seeds < 1
             metrics = tuple(INFLUENCE) if limit else ("macro_precision",)
             tallies = {metric: Tally(worth(metric, kind, classes, items)) for metric in metrics}
-            for count in chunks(max(1, size.draws // DRAW_SHARE[items]), seeds * items):
-                d, change = drawn(kind, classes, lasting, seeds, items, count, rng)
+            for count in chunks(max(1, size.draws // DRAW_SHARE), seeds * items):
+                arms, labels = answered(kind, classes, lasting, seeds, items, count, rng)
+                d, change = differences(arms, labels, metrics)
                 for metric, tally in tallies.items():
                     sums = Layout(d[metric]).sums
                     tally.add(sums.effects(**{SCALES[metric]: change[metric]}), sums.plain())
@@ -100,10 +101,10 @@ def worth(metric: str, kind: Kind, classes: int, items: int) -> float:
     return kind.seeds * (strategy - baseline)
 
 
-def drawn(
+def answered(
     kind: Kind, classes: int, lasting: float, seeds: int, items: int, draws: int, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """As `influence_kinds.differences` has it. Each class has an item at least."""
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Classes that strategy and baseline name [B, K, n], labels [B, n]; each class has an item at least."""
     labels = rng.integers(classes, size=(draws, items), dtype=np.int8)
     labels[:, :classes] = np.arange(classes)
     shared, places = rng.random((draws, 1, items), dtype=np.float32), []
@@ -113,21 +114,16 @@ def drawn(
         by_chance = rng.random((draws, seeds, items), dtype=np.float32)
         stays = rng.random((draws, seeds, items), dtype=np.float32) < lasting
         places.append(np.where(stays, place, by_chance))
-    strategy, baseline, otherwise = (
-        named(answers(naming, classes, items), labels, place)
-        for naming, place in (
-            (kind.strategy, places[0]),
-            (kind.baseline, places[1]),
-            (kind.baseline, places[0]),
-        )
-    )
-    is_rare = rng.random((draws, seeds, 1)) < kind.seeds
-    return differences([np.where(is_rare, strategy, otherwise), baseline], labels)
+    strategy = named(answers(kind.strategy, classes, items), labels, places[0])
+    if kind.seeds < 1:
+        otherwise = named(answers(kind.baseline, classes, items), labels, places[0])
+        strategy = np.where(rng.random((draws, seeds, 1)) < kind.seeds, strategy, otherwise)
+    return [strategy, named(answers(kind.baseline, classes, items), labels, places[1])], labels
 
 
 def named(answers: np.ndarray, labels: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Classes [B, K, n] at these places in 0..1 [B, K, n] of the labels' rows."""
     found = np.zeros(place.shape, np.int8)
-    for bound in answers.cumsum(axis=1)[:, :-1].T:
+    for bound in answers.cumsum(axis=1)[:, :-1].T.astype(np.float32):
         found += place >= bound[labels][:, None]
     return found
