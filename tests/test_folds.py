@@ -77,7 +77,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(("baseline", "cells"), [("scratch", 2), ("naive", 3)])
-@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "balanced_accuracy", "auroc", "nll"])
+@pytest.mark.parametrize(
+    "metric", ["accuracy", "macro_f1", "balanced_accuracy", "macro_precision", "auroc", "nll"]
+)
 def test_folds_are_judged_as_the_same_answers_in_one_piece(
     stores: tuple[Path, Path], metric: str, baseline: str, cells: int
 ) -> None:

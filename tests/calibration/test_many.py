@@ -135,14 +135,20 @@ def test_the_false_discovery_rate_is_held_as_judge_holds_it():
     assert min(told.difference.sum(), told.equivalent.sum(), (~decided).sum()) >= 10
 
 
-@pytest.mark.parametrize("metric", ["macro_f1", "balanced_accuracy"])
+@pytest.mark.parametrize("metric", metrics.INFLUENCE)
 def test_influence_values_of_many_draws_are_those_of_one(metric):
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 10, (3, 60))
     labels[0][labels[0] == 4] = 5  # a class without a test item
     named = np.where(rng.random((3, 4, 60)) < 0.6, labels[:, None], rng.integers(0, 10, (3, 4, 60)))
+    named[1, 2][named[1, 2] == 7] = 8  # a class that one run never names
     found = metrics.INFLUENCE[metric](named, labels)
+    arms = [named, named[:, ::-1] // 2]
     for b in range(3):
+        fewest = [[influence.fewest_named(np.eye(10)[run], labels[b]) for run in arm[b]] for arm in arms]
+        assert metrics.of_one_change(labels, arms)[b] == pytest.approx(
+            influence.of_one_change(labels[b], np.array(fewest))
+        )
         assert metrics.of_one_change(labels)[b] == pytest.approx(influence.of_one_change(labels[b]))
         for k in range(4):
             assert found[b, k] == pytest.approx(influence.values(np.eye(10)[named[b, k]], labels[b], metric))

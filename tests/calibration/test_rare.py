@@ -4,7 +4,15 @@ is known to fail fails there."""
 import numpy as np
 import pytest
 
-from transferscope.calibration import bad_seeds, influence_kinds, kinds, null_families, scores
+from transferscope.calibration import (
+    bad_seeds,
+    influence_kinds,
+    kinds,
+    metrics,
+    null_families,
+    rarely_named,
+    scores,
+)
 from transferscope.calibration.discordance import Kind
 from transferscope.calibration.findings import Size, most_errors
 from transferscope.calibration.many import Layout
@@ -89,9 +97,35 @@ def test_items_that_auroc_loses_for_good():
     kind, arms = "null: lasting loss, diffuse gain", influence_kinds.kinds(0.003)
     rng = np.random.default_rng(6)
     d, change = influence_kinds.ranked(arms[kind], 0.5, 10, 500, 300, rng)
-    sums = Layout(d["auroc"]).sums
-    assert sums.effects(unit=change).misses(0.0, 0.05).mean() <= most_errors(0.05, 300)
-    assert sums.effects(unit=0.1 * change).misses(0.0, 0.05).mean() > 0.15
+    sums, unit = Layout(d["auroc"]).sums, change["auroc"]
+    assert sums.effects(unit=unit).misses(0.0, 0.05).mean() <= most_errors(0.05, 300)
+    assert sums.effects(unit=0.1 * unit).misses(0.0, 0.05).mean() > 0.15
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in rarely_named.KINDS if "on 20 items" in name or "null" in name]
+)
+def test_truths_of_rarely_named_classes(name):
+    """Where a class is named on enough items for its share not to be 0 by chance."""
+    rng, kind = np.random.default_rng(7), rarely_named.KINDS[name]
+    d, _ = influence_kinds.differences(*rarely_named.answered(kind, 3, 0.3, 4, 200, 200, rng))
+    for metric in metrics.INFLUENCE:
+        means = d[metric].mean(axis=(1, 2))
+        expected = rarely_named.worth(metric, kind, 3, 200)
+        assert means.mean() == pytest.approx(expected, abs=4 * means.std() / len(means) ** 0.5), metric
+
+
+def test_a_class_that_is_hardly_named_is_no_certainty():
+    """What one changed item of the smallest class makes of a difference, right for macro-F1, is far too
+    small."""
+    rng, kind = np.random.default_rng(8), rarely_named.Kind(rarely_named.Naming(2, 0.5))
+    d, change = influence_kinds.differences(*rarely_named.answered(kind, 3, 0.95, 10, 200, 300, rng))
+    sums, truth = Layout(d["macro_precision"]).sums, rarely_named.worth("macro_precision", kind, 3, 200)
+    missed = {
+        metric: sums.effects(influence=change[metric]).misses(truth, 0.05).mean()
+        for metric in ("macro_precision", "macro_f1")
+    }
+    assert missed["macro_precision"] <= most_errors(0.05, 300) < 0.3 < missed["macro_f1"]
 
 
 def test_families_under_both_corrections_and_looks():

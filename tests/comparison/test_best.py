@@ -129,6 +129,7 @@ def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, fl
             seeds=range(5),
             ids=ids,
             strategy_scores=s,
+            strategy_named=None,
             groups=None,
             deterministic=False,
             labels=np.arange(80) % 2,

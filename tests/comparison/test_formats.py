@@ -112,7 +112,10 @@ def test_the_verb_prints_json_alone(store, capsys):
         (["STORE", "--baseline", "scrach"], "did you mean 'scratch'?"),
         (["STORE", "--baseline", "scratch:trainer.step=3"], "did you mean 'trainer.steps'?"),
         (["STORE", "--baseline", "scratch:trainer.steps"], "not KEY=VALUE"),
-        (["STORE", "--metric", "f1"], "accuracy, macro_f1, balanced_accuracy, auroc, nll, brier"),
+        (
+            ["STORE", "--metric", "f1"],
+            "accuracy, macro_f1, balanced_accuracy, macro_precision, auroc, nll, brier",
+        ),
         (["STORE", "--metric", "ece"], "never judged"),
         (["STORE", "--selection", "best"], "last, source_val, target_val, oracle"),
         (["STORE", "--format", "yaml"], "table, json, csv, markdown"),

@@ -36,6 +36,8 @@ def mean_score(counts, metric, labels=LABELS, **more):
         # F1 of the class told, none of the two others
         ([5, 3, 2], "macro_f1", 2 * (1 / 2) / (1 / 2 + 1) / 3),
         ([5, 3, 5], "macro_f1", (2 * (1 / 2) / (1 / 2 + 1) + 2 * (1 / 6) / (1 / 6 + 1)) / 2 / 3),
+        ([5, 3, 2], "macro_precision", (1 / 2) / 3),
+        ([5, 3, 5], "macro_precision", (1 / 2 + 1 / 6) / 2 / 3),
         ([5, 3, 2], "auroc", 1 / 2),
         ([5, 3, 2], "nll", (3 * np.log(0.5) + 2 * np.log(0.3) + np.log(0.2)) / 6),
         # a class never seen: clipped as any run's
@@ -69,7 +71,9 @@ def test_a_class_told_that_has_no_test_item_scores_nothing():
     assert mean_score([8, 1, 8], "macro_f1", labels) == pytest.approx((2 / 3 / 2 + 0) / 2)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "balanced_accuracy", "nll", "brier"])
+@pytest.mark.parametrize(
+    "metric", ["accuracy", "macro_f1", "balanced_accuracy", "macro_precision", "nll", "brier"]
+)
 @pytest.mark.parametrize("counts", [[5, 3, 2, 0], [1, 1, 1, 1], [3, 0, 3, 1]])
 def test_it_is_what_runs_that_always_answer_so_score(metric, counts):
     """Of every tied class one run, their mean; groups as well."""
@@ -192,9 +196,13 @@ def test_every_metric_has_its_naive_score_and_a_page(tmp_path, metric):
     write_runs(tmp_path, "scratch", 0.9, group_size=4)
     (cell,) = comparison = compare(tmp_path, baseline="naive", metric=metric)
     assert cell.verdict == "positive"
-    by_hand = {"macro_f1": 2 * 0.1 / 1.1 / 10, "auroc": 0.5, "nll": np.log(0.1), "brier": -0.9}.get(
-        metric, 0.1
-    )
+    by_hand = {
+        "macro_f1": 2 * 0.1 / 1.1 / 10,
+        "macro_precision": 0.1 / 10,
+        "auroc": 0.5,
+        "nll": np.log(0.1),
+        "brier": -0.9,
+    }.get(metric, 0.1)
     assert cell.baseline_score == pytest.approx(by_hand)
     page = html.unescape(re.sub("<[^>]+>", " ", render(comparison)))
     assert (

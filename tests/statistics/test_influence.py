@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, roc_auc_score
 from torch import from_numpy
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -23,6 +23,15 @@ def reference(p, labels, metric, weights=None):
         if metric == "macro_f1":
             return f1_score(
                 labels, p.argmax(1), labels=np.unique(labels), average="macro", sample_weight=weights
+            )
+        if metric == "macro_precision":
+            return precision_score(
+                labels,
+                p.argmax(1),
+                labels=np.unique(labels),
+                average="macro",
+                zero_division=0,
+                sample_weight=weights,
             )
         if metric == "balanced_accuracy":
             return balanced_accuracy_score(labels, p.argmax(1), sample_weight=weights)
@@ -65,6 +74,26 @@ def test_auroc_of_three_classes_is_scikit_learns_one_against_the_rest():
     )
 
 
+def test_macro_precision_by_hand():
+    """Classes of 2, 2, 1 items, one more without any; the third is never named, the fourth wrongly."""
+    labels, predicted = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 3, 1])
+    psi = influence.values(np.eye(4)[predicted], labels, "macro_precision")
+    mean = (1 + 1 / 3 + 0) / 3
+    # of items named 1, on 3 of 5: (1[y = 1] − 1/3) / (3/5), over three classes
+    assert psi == pytest.approx([mean, mean - 5 / 27, mean + 10 / 27, mean, mean - 5 / 27])
+    assert psi.mean() == pytest.approx(mean) == reference(np.eye(4)[predicted], labels, "macro_precision")
+    assert influence.fewest_named(np.eye(4)[predicted], labels) == 0
+
+
+def test_what_a_changed_item_makes_of_precision_goes_by_how_rarely_a_class_is_named():
+    labels = np.repeat([0, 1, 2, 3], 25)
+    assert influence.of_one_change(labels, [np.array([25, 25])]) == 1
+    assert influence.of_one_change(labels, [np.array([25, 25]), np.array([5, 10])]) == pytest.approx(
+        25 * 0.15
+    )
+    assert influence.of_one_change(labels, [np.array([0, 0])]) == 25  # one item more, and P is 0 or 1
+
+
 @pytest.mark.parametrize("metric", influence.METRICS)
 def test_groups_of_unequal_size_keep_the_metric(metric):
     rng = np.random.default_rng(7)
@@ -82,20 +111,21 @@ def test_coverage_of_the_interval(metric):
     rng, draws, n, misses = np.random.default_rng(11), 300, 150, 0
     labels = np.repeat([0, 1, 2], [90, 40, 20])
     for _ in range(draws):
-        item, d = rng.normal(size=(n, 3)), []
+        item, d, named = rng.normal(size=(n, 3)), [], []
         for _ in range(4):
             arms = []
             persistent = rng.normal(scale=0.3)
             for _ in range(2):
                 logits = item + rng.normal(scale=0.5, size=(n, 3))
                 logits[np.arange(n), labels] += 1.2 + persistent + rng.normal(scale=0.2)
-                arms.append(
-                    influence.values(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), labels, metric)
-                )
+                p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+                arms.append(influence.values(p, labels, metric))
+                named.append(influence.fewest_named(p, labels))
             d.append(arms[0] - arms[1])
-        low, high = estimate(
-            np.array(d), **{influence.SCALES[metric]: influence.of_one_change(labels)}
-        ).interval(0.05)
+        change = influence.of_one_change(
+            labels, np.reshape(named, (4, 2)).T if metric in influence.OF_NAMED else []
+        )
+        low, high = estimate(np.array(d), **{influence.SCALES[metric]: change}).interval(0.05)
         misses += not low <= 0 <= high
     assert misses / draws <= 0.05 * 1.25 + 3 * (0.05 * 0.95 / draws) ** 0.5
 
@@ -135,6 +165,23 @@ def test_every_metric_is_compared(tmp_path, metric):
                 else item_scores(p, labels, metric).mean()
             )
     assert cell.strategy_score == pytest.approx(np.mean(values))
+
+
+def test_a_class_that_one_run_never_names_leaves_precision_undecided(tmp_path):
+    """The other runs alone would be far better than the baseline's, which guess."""
+    here = {"item_effect": 0.0, "classes": 2}
+    write_runs(tmp_path, "scratch", 0.0, **here)
+    never, *_ = write_runs(tmp_path, "fine_tuning", 2.5, **here)
+    (before,) = compare(tmp_path, metric="macro_precision")
+    assert before.verdict == "positive" and "is named on" not in str(before.flags)
+    edit(
+        tmp_path,
+        never["fingerprint"],
+        lambda members: members["handwritten/test/probabilities/000300"].__setitem__(slice(None), [0.9, 0.1]),
+    )
+    (after,) = compare(tmp_path, metric="macro_precision")
+    assert after.verdict == "undecided"
+    assert "a class is named on 0 items in some run: its precision is hardly known" in after.flags
 
 
 def test_a_metric_without_a_value_is_listed(tmp_path):

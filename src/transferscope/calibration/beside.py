@@ -276,6 +276,7 @@ def _arm(scores: np.ndarray, delta: float) -> SimpleNamespace:
         "seeds": range(len(scores)),
         "ids": ids,
         "strategy_scores": scores,
+        "strategy_named": None,
         "groups": None,
         "deterministic": False,
         "labels": ids % 2,

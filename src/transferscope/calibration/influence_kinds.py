@@ -1,7 +1,7 @@
-"""Macro-F1, balanced accuracy and AUROC of arms that rarely differ: lasting errors, noise, and rare losses
-against diffuse gains."""
+"""Macro-F1, balanced accuracy, macro precision and AUROC of arms that rarely differ: lasting errors, noise,
+and rare losses against diffuse gains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,7 +14,7 @@ from transferscope.calibration.metrics import CLASSES, INFLUENCE, POSITIVES, SHA
 from transferscope.calibration.resampling import chunks
 from transferscope.calibration.tally import Tally
 from transferscope.data.splits import generator
-from transferscope.statistics.influence import SCALES
+from transferscope.statistics.influence import OF_NAMED, SCALES
 
 SEEDS = (5, 10)
 ITEMS = (50, 200, 2000)
@@ -75,14 +75,16 @@ def study(size: Size) -> Iterator[Finding]:
 
 
 def held_against(
-    setting: str, drawn: Iterator[tuple[dict[str, np.ndarray], np.ndarray]], truth: dict[str, float]
+    setting: str,
+    drawn: Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]],
+    truth: dict[str, float],
 ) -> Iterator[Finding]:
-    """drawn: d [B, K, n] of each metric's influence values, and what one changed item makes of one [B]."""
+    """drawn, by metric: d [B, K, n] of influence values, and what one changed item makes of one [B]."""
     tallies = {metric: Tally(of_metric) for metric, of_metric in truth.items()}
     for differences, change in drawn:
         for metric, d in differences.items():
             sums = Layout(d).sums
-            tallies[metric].add(sums.effects(**{SCALES[metric]: change}), sums.plain())
+            tallies[metric].add(sums.effects(**{SCALES[metric]: change[metric]}), sums.plain())
     for metric, tally in tallies.items():
         yield from tally.findings("influence_kinds", f"{metric}, {setting}", "component-wise t, influence")
 
@@ -97,7 +99,7 @@ def classified(
     items: int,
     draws: int,
     rng: np.random.Generator,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """As `held_against` has it. An error names one of the other classes, each as likely."""
     labels = rng.choice(CLASSES, p=shares, size=(draws, items)).astype(np.int8)
     named = np.where(rng.random((draws, items)) < RIGHT, labels, other(labels, rng))[:, None]
@@ -107,9 +109,19 @@ def classified(
         by_chance = rng.random((draws, seeds, items), dtype=np.float32) < arm.noise
         at_chance = np.where(by_chance, other(np.repeat(labels[:, None], seeds, axis=1), rng), named)
         predicted.append(np.where(lasting, other(labels, rng)[:, None], at_chance))
-    return {
-        metric: psi(predicted[0], labels) - psi(predicted[1], labels) for metric, psi in INFLUENCE.items()
-    }, of_one_change(labels)
+    return differences(predicted, labels)
+
+
+def differences(
+    named: list[np.ndarray], labels: np.ndarray, metrics: Iterable[str] = tuple(INFLUENCE)
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """As `held_against` has it, of classes that strategy and baseline name [B, K, n], labels [B, n]."""
+    strategy, baseline = named
+    d = {
+        metric: INFLUENCE[metric](strategy, labels) - INFLUENCE[metric](baseline, labels)
+        for metric in metrics
+    }
+    return d, {metric: of_one_change(labels, named if metric in OF_NAMED else []) for metric in d}
 
 
 def other(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -130,9 +142,8 @@ def worth(metric: str, arms: tuple[Errors, Errors], shares: np.ndarray) -> float
 
 def of_confusion(metric: str, matrix: np.ndarray) -> float:
     right, labelled, named = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    return float(
-        np.mean(right / labelled if metric == "balanced_accuracy" else 2 * right / (labelled + named))
-    )
+    size = {"balanced_accuracy": labelled, "macro_precision": named, "macro_f1": (labelled + named) / 2}
+    return float(np.mean(right / size[metric]))
 
 
 # --- two classes, ranked
@@ -140,7 +151,7 @@ def of_confusion(metric: str, matrix: np.ndarray) -> float:
 
 def ranked(
     arms: tuple[Errors, Errors], share: float, seeds: int, items: int, draws: int, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """As `held_against` has it. An error puts the item at the far end of the other class, beyond all that are
     right."""
     positive = rng.random((draws, items)) < share
@@ -153,7 +164,7 @@ def ranked(
         wrong = rng.random((draws, 1, items), dtype=np.float32) < arm.lasting
         wrong = wrong | (rng.random((draws, seeds, items), dtype=np.float32) < arm.noise)
         psi.append(auroc(np.where(wrong, score - FAR * side, score), positive))
-    return {"auroc": psi[0] - psi[1]}, of_one_change(positive.astype(int), 2)
+    return {"auroc": psi[0] - psi[1]}, {"auroc": of_one_change(positive.astype(int), classes=2)}
 
 
 def area(arm: Errors) -> float:

@@ -1,7 +1,7 @@
 """Metrics that are no mean over items: coverage of the interval of their influence values
 (statistics/influence.py), many draws at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -13,7 +13,7 @@ from transferscope.calibration.findings import LEVELS, Finding, Size, at_levels,
 from transferscope.calibration.many import Layout
 from transferscope.calibration.resampling import chunks
 from transferscope.data.splits import generator
-from transferscope.statistics.influence import SCALES
+from transferscope.statistics.influence import OF_NAMED, SCALES
 from transferscope.strategies.fine_tuning import FineTuning
 
 ITEMS = (200, 500)
@@ -30,7 +30,7 @@ SHARED_SD, BY_ARM_SD, REST_SD = 0.7, 0.5, 0.5  # of an item's score: in both arm
 def study(size: Size) -> Iterator[Finding]:
     draws, arms = max(1, size.draws // DRAW_SHARE), (runs.TrainedArm(FineTuning, "letters"), runs.SCRATCH)
     strategy, baseline = (runs.named(arm, LABELS, range(size.seeds)) for arm in arms)
-    for (shares, smallest), metric in product(SHARES.items(), ("macro_f1", "balanced_accuracy")):
+    for (shares, smallest), metric in product(SHARES.items(), INFLUENCE):
         kept = thinned(runs.labels(), smallest)
         pool = Pool(strategy[:, kept], baseline[:, kept], runs.labels()[kept])
         for seeds, items in watched(list(product(SEEDS, ITEMS)), f"coverage, {metric}, {shares}"):
@@ -86,14 +86,23 @@ class Pool:
         row = rng.integers(len(self.arms[0]), size=(draws, seeds, 1))
         column = rng.integers(len(self.labels), size=(draws, items))
         labels = self.labels[column]
-        strategy, baseline = (INFLUENCE[metric](arm[row, column[:, None]], labels) for arm in self.arms)
-        return strategy - baseline, of_one_change(labels)
+        named = [arm[row, column[:, None]] for arm in self.arms]
+        strategy, baseline = (INFLUENCE[metric](arm, labels) for arm in named)
+        return strategy - baseline, of_one_change(labels, named if metric in OF_NAMED else [])
 
 
-def of_one_change(labels: np.ndarray, classes: int = CLASSES) -> np.ndarray:
-    """`influence.of_one_change` of labels [B, n]: [B]."""
-    counts = _counts(labels, classes)
-    return labels.shape[1] / ((counts > 0).sum(axis=1) * np.where(counts > 0, counts, np.inf).min(axis=1))
+def of_one_change(labels: np.ndarray, named: Sequence[np.ndarray] = (), classes: int = CLASSES) -> np.ndarray:
+    """`influence.of_one_change` of labels [B, n] and the classes that each arm names [B, K, n]: [B]."""
+    counts, n = _counts(labels, classes), labels.shape[1]
+    absent = counts == 0
+    fewest = [1 / np.where(absent, np.inf, counts).min(axis=1)]
+    if named:
+        each = [_counts(arm.reshape(-1, n), classes).reshape(*arm.shape[:2], classes) for arm in named]
+        fewest = [
+            np.mean(1 / np.where(absent[:, None], np.inf, np.maximum(of_arm, 1)).min(axis=2), axis=1)
+            for of_arm in each
+        ]
+    return n / (~absent).sum(axis=1) * np.max(fewest, axis=0)
 
 
 def macro_f1(named: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -136,7 +145,29 @@ def balanced_accuracy(named: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (recall.sum(axis=2, keepdims=True) + (right - _of(recall, truth)) * _of(weight, truth)) / present
 
 
-INFLUENCE = {"macro_f1": macro_f1, "balanced_accuracy": balanced_accuracy}
+def macro_precision(named: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """As `macro_f1`."""
+    draws, seeds, n = named.shape
+    truth = np.broadcast_to(labels[:, None], named.shape)
+    right = named == truth
+    is_there = _counts(labels, CLASSES)[:, None] > 0  # [B, 1, C]
+    told = _counts(named.reshape(-1, n), CLASSES).reshape(draws, seeds, CLASSES)
+    hit = _counts(np.where(right, truth, CLASSES).reshape(-1, n), CLASSES + 1)[:, :CLASSES].reshape(
+        draws, seeds, CLASSES
+    )
+    precision = hit / np.maximum(told, 1)  # 0 for a class without an item
+    weight = np.where(is_there, n / np.maximum(told, 1), 0.0)
+    present = is_there.sum(axis=2, keepdims=True)
+    change = (right - _of(precision, named)) * _of(weight, named)
+    psi: np.ndarray = (precision.sum(axis=2, keepdims=True) + change) / present
+    return psi
+
+
+INFLUENCE = {
+    "macro_f1": macro_f1,
+    "balanced_accuracy": balanced_accuracy,
+    "macro_precision": macro_precision,
+}
 
 
 def _counts(classes: np.ndarray, number: int) -> np.ndarray:
@@ -178,7 +209,7 @@ def binormal(
             (draws, seeds, 1), dtype=np.float32
         )
         psi.append(auroc(score + apart * positive[:, None], positive))
-    return psi[1] - psi[0], of_one_change(positive.astype(int), 2)
+    return psi[1] - psi[0], of_one_change(positive.astype(int), classes=2)
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from transferscope.cli.parser import Parser
 from transferscope.errors import RequestError, nearest
 
 STUDIES = (
-    "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "bad_seeds", "alarms",
-    "bimodal", "families", "null_families", "growth", "power", "probabilities", "signs", "unfinished",
-    "beside",
+    "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "rarely_named",
+    "bad_seeds", "alarms", "bimodal", "families", "null_families", "growth", "power", "probabilities",
+    "signs", "unfinished", "beside",
 )  # fmt: skip
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
@@ -31,12 +31,13 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    folds     the same where every item is tested in one fold of each seed, beside the usual
                              tests of folds
                    groups    the same where items come in groups
-                   metrics   the same of macro-F1, balanced accuracy and AUROC
+                   metrics   the same of macro-F1, balanced accuracy, macro precision and AUROC
                    kinds     the same of arms that are right or wrong and rarely differ, and of truths at the
                              margin
                    scores    the same of NLL, Brier and other real-valued scores, rare losses, and decisions
                              in any unit
-                   influence_kinds  the same of macro-F1, balanced accuracy and AUROC where arms rarely differ
+                   influence_kinds  the same of these four where arms rarely differ
+                   rarely_named  the same of macro precision where an arm rarely names a class
                    bad_seeds skewed effects of seeds and rare bad ones: limits, with their numbers
                    alarms    false alarms: scratch against scratch in real training, and families of recentred
                              real pairs

@@ -168,4 +168,5 @@ def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:
     deterministic = all(cell.evidence.deterministic for cell in cells) and len(d)
     chance = "seeds" if items == "fixed" else "items" if deterministic else "both"
     means = verdict.group_means(d, None if seen.groups is None else seen.groups[np.argsort(seen.ids)])
-    return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen.labels)).effect()
+    named = [cell.evidence.strategy_named for cell in cells]
+    return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen.labels, named)).effect()

@@ -30,7 +30,7 @@ from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
 from transferscope.errors import RequestError, nearest
-from transferscope.statistics import verdict
+from transferscope.statistics import influence, verdict
 from transferscope.statistics.probabilities import Probabilities
 from transferscope.store.record import read_predictions, run_folders
 from transferscope.store.schema import CopiedItems, Json, Prediction
@@ -365,6 +365,9 @@ class _Work:
         flags = ["few items"] if judged.few_items else []
         if judged.hangs_on_few_items and judged.verdict != "undecided":
             flags.append("hangs on few items: a handful of the test items carry most of Δ")
+        fewest = int(min(np.min(runs) for runs in row.evidence.named))
+        if self.reader.metric in influence.OF_NAMED and fewest < verdict.MINIMUM_CLASS:
+            flags.append(f"a class is named on {fewest} items in some run: its precision is hardly known")
         if judged.agreement and judged.agreement.outliers:
             outlying = pairing.seeds_named([row.evidence.seeds[at] for at in judged.agreement.outliers])
             flags.append(f"outlying {outlying}: Δ is unlike that of the others")

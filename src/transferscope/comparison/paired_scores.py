@@ -25,9 +25,10 @@ class Evidence:
     predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
     folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
     either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor,
-    given where the baseline learnt nothing (`naive.learnt_nothing`). mixes_rules: an arm is judged by its
-    last evaluation, as it sees nothing that the rule could choose by. tuned: the strategy's values come from
-    a search."""
+    given where the baseline learnt nothing (`naive.learnt_nothing`). strategy_named, baseline_named [K]:
+    `Scores.fewest_named`; None of the naive predictor, which has but one answer. mixes_rules: an arm is
+    judged by its last evaluation, as it sees nothing that the rule could choose by. tuned: the strategy's
+    values come from a search."""
 
     seeds: list[int]
     ids: np.ndarray
@@ -46,6 +47,8 @@ class Evidence:
     records: dict[Path, RunRecord]
     deterministic: bool
     notes: list[str]
+    strategy_named: np.ndarray
+    baseline_named: np.ndarray | None
     folds: int = 1
     mixes_rules: bool = False
     naive_scores: np.ndarray | None = None
@@ -57,6 +60,13 @@ class Evidence:
         predictor if their mean is higher."""
         both = [self.baseline_scores, *([] if self.naive_scores is None else [self.naive_scores])]
         return max(both, key=self.mean)
+
+    @property
+    def named(self) -> list[np.ndarray]:
+        """`fewest_named` [K] of the arms that Δ is between."""
+        if self.baseline_named is None or self.held_against is not self.baseline_scores:
+            return [self.strategy_named]
+        return [self.strategy_named, self.baseline_named]
 
     def mean(self, scores: np.ndarray) -> float:
         """Of scores [K, n], groups counting once."""

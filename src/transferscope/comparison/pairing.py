@@ -25,6 +25,7 @@ class _Side:
 
     scores: np.ndarray
     ece: np.ndarray
+    named: np.ndarray
     collapsed: np.ndarray
     runs: list[Path]
 
@@ -43,6 +44,7 @@ class _Side:
                 [_aligned(*like, other, arm.runs[seed][0]) for seed, other in zip(seeds, read, strict=True)]
             ),
             np.array([np.nan if scores.ece is None else scores.ece for scores in read]),
+            np.array([scores.fewest_named for scores in read]),
             np.array(collapsed),
             [folder for seed in seeds for folder, _ in arm.runs[seed]],
         )
@@ -87,6 +89,8 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
         baseline_collapsed=base.collapsed,
         strategy_runs=strategy.runs,
         baseline_runs=base.runs,
+        strategy_named=strategy.named,
+        baseline_named=base.named,
         twin_runs=[folder for seed in seeds if seed in twin.runs for folder, _ in twin.runs[seed]]
         if twin
         else [],
@@ -124,6 +128,7 @@ def _with_naive(arm: Arm, reader: ScoreReader) -> Evidence:
         baseline_ece=np.full(len(none), np.nan),
         baseline_collapsed=none,
         baseline_runs=[],
+        baseline_named=None,
         notes=_notes(arm, None, itself.seeds, reader),
     )
 
@@ -139,7 +144,7 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
         baseline_collapsed=evidence.baseline_collapsed[rows],
         smallest_class=verdict.smallest_class(evidence.labels, evidence.groups),
         chance=chance,
-        **scale(metric, evidence.labels),
+        **scale(metric, evidence.labels, evidence.named),
         strategy_remaining=ends.strategy.remaining,
         baseline_remaining=ends.baseline.remaining,
         rising=(ends.strategy.is_rising, ends.baseline.is_rising),
@@ -147,12 +152,14 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
     )
 
 
-def scale(metric: str, labels: np.ndarray) -> Json:
-    """How large differences of a metric can be: what `verdict.Pair` is told of it."""
+def scale(metric: str, labels: np.ndarray, named: list[np.ndarray]) -> Json:
+    """How large differences of a metric can be: what `verdict.Pair` is told of it. named:
+    `fewest_named` [K] of each arm."""
     judged = METRICS[metric]
     if judged.kind == "items":
         return {"unit": judged.unit, "span": judged.span}
-    return {influence.SCALES[metric]: influence.of_one_change(labels), "span": judged.span}
+    of_one_change = influence.of_one_change(labels, named if metric in influence.OF_NAMED else [])
+    return {influence.SCALES[metric]: of_one_change, "span": judged.span}
 
 
 def common_seeds(arm: Arm, baseline: Arm) -> set[int]:

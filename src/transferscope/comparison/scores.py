@@ -41,6 +41,7 @@ class Scores:
 
     step: of the evaluation taken, None where none is finite and the scores are those of chance. finite:
     whether the last evaluation is.
+    fewest_named: `influence.fewest_named` of it; of chance, which names each class equally often, its share.
     selection: the rule that was applied; `last` where an arm does not see what would choose. ece: expected
     calibration error, None where no evaluation is finite. probabilities [n, C]: of a fold alone, and where an
     evaluation is finite."""
@@ -53,6 +54,7 @@ class Scores:
     ece: float | None
     step: int | None
     finite: bool
+    fewest_named: int
     selection: str
     probabilities: np.ndarray | None = None
 
@@ -81,14 +83,15 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
     is_finite = len(found) == len(folds)
     eces = [fold.ece for fold in folds if fold.ece is not None]
     ece = float(np.mean(eces)) if eces else None
+    fewest_named = min(fold.fewest_named for fold in folds)
     if is_finite:
         p = np.concatenate(found)
         scores, ece = item_scores(p, labels, metric, groups), calibration_error(p, labels)
+        fewest_named = influence.fewest_named(p, labels)
     step = first.step if is_finite else None
     selection = next((fold.selection for fold in folds if fold.selection != first.selection), first.selection)
-    return Scores(
-        ids, labels, first.classes, groups, scores, ece, step, all(fold.finite for fold in folds), selection
-    )
+    finite = all(fold.finite for fold in folds)
+    return Scores(ids, labels, first.classes, groups, scores, ece, step, finite, fewest_named, selection)
 
 
 def item_scores(
@@ -272,6 +275,7 @@ def _select(evaluations: _Evaluations, record: RunRecord, metric: str, selection
         selection = "last"
     groups = evaluations.get(f"{test}/groups")
     scores = np.full(len(ids), METRICS[metric].chance(labels, len(classes)))
+    fewest_named = len(ids) // len(classes)
     ece = None
     step = None
     kept = None
@@ -285,12 +289,13 @@ def _select(evaluations: _Evaluations, record: RunRecord, metric: str, selection
                     "classes"
                 )
             scores = item_scores(p, labels, metric, groups)
+            fewest_named = influence.fewest_named(p, labels)
             ece = calibration_error(p, labels)
             step = candidate
             kept = p if FOLD in record["consumed"] else None
             break
     finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None
-    return Scores(ids, labels, classes, groups, scores, ece, step, finite, selection, kept)
+    return Scores(ids, labels, classes, groups, scores, ece, step, finite, fewest_named, selection, kept)
 
 
 def _validation_sets(evaluations: _Evaluations, record: RunRecord, selection: str) -> list[str]:

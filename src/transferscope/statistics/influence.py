@@ -4,13 +4,21 @@ items is the metric.
 ψ is the metric plus the first-order effect of that item (Hampel 1974); differences of ψ enter the same
 interval as scores do. Classes without a test item are left out of every mean over classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-METRICS = ("macro_f1", "balanced_accuracy", "auroc")
+METRICS = ("macro_f1", "balanced_accuracy", "macro_precision", "auroc")
 # as what `effect.estimate` takes `of_one_change`
-SCALES = {"macro_f1": "influence", "balanced_accuracy": "influence", "auroc": "unit"}
+SCALES = {
+    "macro_f1": "influence",
+    "balanced_accuracy": "influence",
+    "macro_precision": "influence",
+    "auroc": "unit",
+}
+OF_NAMED = (
+    "macro_precision",
+)  # divided by the items that an arm names a class on, not by those of the class
 
 
 class Undefined(Exception):
@@ -30,12 +38,22 @@ def values(
     return by_group
 
 
-def of_one_change(labels: np.ndarray) -> float:
+def of_one_change(labels: np.ndarray, named: Sequence[np.ndarray] = ()) -> float:
     """What changes in ψ of an item of the smallest class that comes to be wrong: 1 / (classes × share of that
     class), 1 where classes are balanced. In auroc, where an item may fall behind all others by any number of
-    places: half of the largest change."""
+    places: half of the largest change.
+
+    named: of metrics `OF_NAMED`, `fewest_named` of the runs [K] of each arm. In place of the smallest class
+    stands the one that is named on fewest items: the mean over the runs, of the arm where it is more. A class
+    that no item is named counts as named once, for one item may give it any precision."""
     present, counts = np.unique(labels, return_counts=True)
-    return float(len(labels) / (len(present) * counts.min()))
+    fewest = [np.mean(1 / np.maximum(runs, 1)) for runs in named] or [1 / counts.min()]
+    return float(len(labels) / len(present) * max(fewest))
+
+
+def fewest_named(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    """Items [n, C] that a run names the class that it names on fewest, of those among the labels [n]."""
+    return int(_one_hot(probabilities.argmax(1), labels).sum(0).min())
 
 
 def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
@@ -44,6 +62,8 @@ def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
         return 0.5
     if metric == "balanced_accuracy":
         return 1 / classes
+    if metric == "macro_precision":
+        return 1 / len(np.unique(labels))
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
     return float(np.mean(2 * shares / classes / (shares + 1 / classes)))
 
@@ -65,6 +85,16 @@ def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     size = truth.mean(0) + predicted.mean(0)
     f = 2 * (truth * predicted).mean(0) / size
     psi: np.ndarray = (f + (2 * truth * predicted - f * (truth + predicted)) / size).mean(1)
+    return psi
+
+
+def _macro_precision(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """ψ = mean_c [ P_c + 1[p = c] (1[y = c] − P_c) / (mean 1[p = c]) ], P_c the precision, a ratio of means;
+    of a class that is never named P_c and its part of every ψ are 0."""
+    truth, predicted = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
+    share = np.maximum(predicted.mean(0), 1 / len(labels))
+    precision = (truth * predicted).mean(0) / share
+    psi: np.ndarray = (precision + predicted * (truth - precision) / share).mean(1)
     return psi
 
 
@@ -107,5 +137,6 @@ def _one_hot(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
 _FORMULAS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "macro_f1": _macro_f1,
     "balanced_accuracy": _balanced_accuracy,
+    "macro_precision": _macro_precision,
     "auroc": _auroc,
 }
