@@ -1,4 +1,4 @@
-"""P1-P3: what the harness costs around the steps of training.
+"""P1-P3: what the harness costs around the steps of training. P13: what a second process gains.
 
 DANN on LeNet with a discriminator of 1024-1024, 32 source and 32 target items a step, printed against
 handwritten digits at 28 pixels."""
@@ -153,6 +153,21 @@ def near_empty(lengths: tuple[int, int] = (1000, 3000)) -> Iterator[Bar]:
     )
 
 
+def two_devices() -> Iterator[Bar]:
+    """One run by two processes, on a machine with a core for each."""
+    words = ["target=handwritten_digits", "source=null", "strategy=scratch", "backbone=lenet",
+        "image_size=28", "label_budget=full", "trainer.batch_size=256", "trainer.steps=100",
+        "trainer.evaluations=1", "trainer.accelerator=cpu"]  # fmt: skip
+    with scratch_folder() as folder:
+        turn = iter(range(1000))
+
+        def trained(devices: int) -> None:
+            run(config(*words, f"trainer.devices={devices}", f"store={folder}", f"seed={next(turn)}"))
+
+        times = rounds({"one": lambda: trained(1), "two": lambda: trained(2)}, 3)
+    yield ratio("P13", "", None, times, "one", "two", "a run in one process / in two (trainer.devices=2)")
+
+
 def _tiny(steps: int, folder: Path) -> list[str]:
     return ["target=blobs", "strategy=scratch", "backbone=mlp", "backbone.hidden=[8]", "label_budget=full",
         f"trainer.steps={steps}",
@@ -163,3 +178,4 @@ def bars() -> Iterator[Bar]:
     torch.set_num_threads(1)
     yield from dann()
     yield from near_empty()
+    yield from two_devices()

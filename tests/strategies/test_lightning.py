@@ -2,6 +2,7 @@
 and what they log themselves; and labels that count by the size of their class."""
 
 import csv
+import multiprocessing
 from dataclasses import replace
 from functools import partial
 
@@ -51,6 +52,7 @@ CHANGES = {
     "balanced sampler": "trainer.sampler=balanced",
     "averaged weights": f"trainer.callbacks=[{EMA}]",
     "range test": "trainer.lr_range_test=20",
+    "two devices": "trainer.devices=2",
     "stopped early": f"trainer.callbacks=[{EARLY}]",
     "a callback of one's own": f"trainer.callbacks=[{NORMS}]",
 }
@@ -176,6 +178,18 @@ def test_training_begins_anew_at_the_rate_of_the_range_test(capsys):
     by_hand = trained(LABELS, 2, 12, rate=rate)
     torch.testing.assert_close(weights(found), weights(by_hand))
     assert by_hand.outcome.learning_rate is None and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("batch", [12, 5])
+def test_two_processes_take_the_steps_that_one_takes(batch):
+    """Their parts of a batch may be of unequal size."""
+    one, two = (trained(LABELS, 8, batch, rate=0.3, devices=devices) for devices in (1, 2))
+    assert [len(labels) for labels in two.drawn] == [(batch + 1) // 2] * 8  # of the first process
+    torch.testing.assert_close(weights(two), weights(one), atol=1e-6, rtol=0)
+    rows = [strategy.outcome.history[-1] for strategy in (one, two)]
+    assert rows[1][LOSS] == pytest.approx(rows[0][LOSS])
+    assert rows[1]["gradient_norm"] == pytest.approx(rows[0]["gradient_norm"])
+    assert not multiprocessing.active_children() and not torch.distributed.is_initialized()
 
 
 def test_the_penalty_moves_every_weight_by_its_sign():
@@ -338,6 +352,7 @@ def test_a_logger_of_lightnings_has_a_row_an_evaluation_at_its_step(train, tmp_p
         ("trainer.l1_penalty=-1", "trainer.l1_penalty=-1: a number of at least 0 is needed"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: an integer of at least 1"),
         ("trainer.lr_range_test=3", "trainer.lr_range_test=3: an integer of at least 10, its steps, or null"),
+        ("trainer.devices=0", "trainer.devices=0: an integer of at least 1 is needed"),
         ("trainer.sampler=weighted", "trainer.sampler=weighted: not one of shuffle, balanced"),
     ],
 )
@@ -355,6 +370,7 @@ def test_a_wrong_value_is_refused_in_one_line(config, capsys, word, told):
         ("coral", "trainer.accumulate_grad_batches=2", "strategy coral is solved in closed form"),
         ("coral", "trainer.sampler=balanced", "strategy coral is solved in closed form"),
         ("coral", "trainer.lr_range_test=20", "strategy coral is solved in closed form"),
+        ("dann", "trainer.devices=2", "strategy dann learns from several pools, and one can be dealt out"),
         ("safe_choice", "trainer.lr_range_test=20", "trains two networks at one rate"),
         (
             "multi_task_pcgrad",

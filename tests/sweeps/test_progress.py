@@ -10,6 +10,7 @@ from rich.console import Console
 
 from transferscope.cli.main import main
 from transferscope.comparison.compare import compare
+from transferscope.sweeps.groups import one_of_each_first
 from transferscope.sweeps.progress import Pace, Progress, Unfinished
 from transferscope.sweeps.verdicts_so_far import VerdictsSoFar
 
@@ -61,6 +62,16 @@ def test_the_display_fits_a_terminal_of_eighty_columns(tmp_path):
         progress.console.print(progress._view())
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.get().splitlines()]
     assert max(map(len, lines)) <= 80 and len(lines) == 3 and "1198 left" in lines[0]
+
+
+def test_one_run_of_every_strategy_and_backbone_comes_first():
+    def group(strategy: str, backbone: str = "mlp") -> list:
+        return [SimpleNamespace(request=SimpleNamespace(cell={"strategy": strategy, "backbone": backbone}))]
+
+    grid = [group(name) for name in ("scratch", "scratch", "dann", "scratch", "dann")] + [
+        group("dann", "lenet")
+    ]
+    assert one_of_each_first(grid) == [grid[place] for place in (0, 2, 5, 1, 3, 4)]
 
 
 def text(*shown: object) -> str:

@@ -275,7 +275,7 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
     if wide:
         both = [(cell.strategy_score, cell.baseline_score) for cell in cells]
         scores = [" vs ".join(formatting.score(score, metric) for score in pair) for pair in both]
-        answer.append((f"{metric} vs baseline's", scores))
+        answer.append(("scores", scores))
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
         if any(cell.share_of_way is not None for cell in cells):
             shares = [formatting.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]

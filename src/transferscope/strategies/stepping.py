@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from transferscope.data.splits import LabelledData
+from transferscope.networks.across_processes import average_gradients
 from transferscope.networks.classifier import Classifier
 
 
@@ -49,6 +50,9 @@ class Stepping(pl.LightningModule):
     gradient_clip_val: float | None = None  # the trainer's, like the next; `fit` sets them
     accumulate_grad_batches: int = 1
     l1_penalty: float = 0.0
+    devices: int = 1
+    # of one process's part of a batch in the mean over processes; 1 where all parts are as large
+    batch_share: float = 1.0
     step_callbacks: tuple[pl.Callback, ...] = ()  # those with a hook of backward or of an optimiser's step
 
     network: Classifier
@@ -155,7 +159,7 @@ class Stepping(pl.LightningModule):
                 self._add_gradients(further, len(parts))
             for optimizer in optimizers:
                 self._call_back("on_before_optimizer_step", optimizer)
-                if self.l1_penalty or self.gradient_clip_val is not None:
+                if self.devices > 1 or self.l1_penalty or self.gradient_clip_val is not None:
                     self._change_gradients([p for group in optimizer.param_groups for p in group["params"]])
                 optimizer.step()
         for one in self._schedulers:
@@ -173,8 +177,8 @@ class Stepping(pl.LightningModule):
 
     def _add_gradients(self, terms: dict[str, Tensor], parts: int) -> None:
         """Of one of the batches that a step takes together: their mean is what it goes by."""
-        if parts > 1:
-            terms = {name: value / parts for name, value in terms.items()}
+        if parts > 1 or self.batch_share != 1:
+            terms = {name: value * self.batch_share / parts for name, value in terms.items()}
         if self.step_callbacks:
             self._call_back("on_before_backward", torch.stack(list(terms.values())).sum())
         self.backward(terms)
@@ -182,7 +186,9 @@ class Stepping(pl.LightningModule):
         self.add_losses(terms)
 
     def _change_gradients(self, moved: list[nn.Parameter]) -> None:
-        """Adds that of `l1_penalty` Σ |w|, and clips."""
+        """Averages them over the devices, adds that of `l1_penalty` Σ |w|, and clips."""
+        if self.devices > 1:
+            average_gradients(moved)
         if self.l1_penalty:
             for weight in moved:
                 if weight.grad is not None:

@@ -25,6 +25,18 @@ def groups(jobs: list["Job"]) -> list[list["Job"]]:
     return [group[start : start + MOST] for group in found.values() for start in range(0, len(group), MOST)]
 
 
+def one_of_each_first(found: list[list["Job"]]) -> list[list["Job"]]:
+    """The groups, one of every strategy and backbone before the others: what fails, and how long each takes,
+    shows early."""
+    first: dict[tuple[str, str], int] = {}
+    for place, (job, *_) in enumerate(found):
+        first.setdefault((job.request.cell["strategy"], job.request.cell["backbone"]), place)
+    early = sorted(first.values())
+    return [found[place] for place in early] + [
+        group for place, group in enumerate(found) if place not in set(early)
+    ]
+
+
 def concurrent_override(group: list["Job"]) -> list[str]:
     """The override that tells the first job of a group about the others: what is different in their
     configs."""

@@ -26,7 +26,8 @@ PATIENCE = 5  # seconds that interrupted workers are given to end by themselves
 
 
 class Launcher(BasicLauncher):
-    """n_jobs: processes side by side; `auto` gives each core one thread to run: cores / trainer.threads.
+    """n_jobs: processes side by side; `auto` gives each core one thread to run: cores / (trainer.threads ·
+    trainer.devices).
 
     On a GPU the jobs run in this process, one after another: a process that has used CUDA cannot be forked.
     """
@@ -52,7 +53,8 @@ class Launcher(BasicLauncher):
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         self.composer = Composer(self.hydra_context.config_loader, self.config)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        processes = max(1, cores // self.config.trainer.threads) if self.n_jobs == "auto" else self.n_jobs
+        each = self.config.trainer.threads * self.config.trainer.devices
+        processes = max(1, cores // each) if self.n_jobs == "auto" else self.n_jobs
         waiting = deque(enumerate(map(list, job_overrides), initial_job_idx))
         returns: dict[int, JobReturn] = {}
         busy: dict[connection.Connection, _Worker] = {}

@@ -23,7 +23,7 @@ from transferscope.errors import NotApplicable, ProcessDied, RequestError
 from transferscope.store import lease, record
 from transferscope.sweeps.clusters import is_submitit, lost_jobs_are_outcomes
 from transferscope.sweeps.composition import Composer
-from transferscope.sweeps.groups import concurrent_override, groups
+from transferscope.sweeps.groups import concurrent_override, groups, one_of_each_first
 from transferscope.sweeps.job import Job, Refused
 from transferscope.sweeps.progress import Progress, say_plan
 from transferscope.training import paths
@@ -93,7 +93,7 @@ class Sweeper(BasicSweeper):
             Progress(store, name, planned, refused, verdicts) as progress,
             lost_jobs_are_outcomes() if is_submitit(self.launcher) else nullcontext(),
         ):
-            outcomes = self.launched(groups(to_do), name)
+            outcomes = self.launched(one_of_each_first(groups(to_do)), name)
             for job, outcome in outcomes:
                 if isinstance(outcome._return_value, ProcessDied):
                     lease.note_death(store, job.request.fingerprint, str(outcome._return_value))

@@ -77,6 +77,7 @@ def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> 
         "class_weights": trainer.class_weights != "none",
         "sampler": trainer.sampler != "shuffle",
         "lr_range_test": trainer.lr_range_test is not None,
+        "devices": trainer.devices > 1,
     }
     for key in (key for key, is_asked in asked.items() if is_asked):
         at = f"trainer.{key}={getattr(trainer, key)}"
@@ -91,6 +92,30 @@ def check_steps(c: RunConfig, strategy: type[Strategy], initialisation: str) -> 
             raise NotApplicable(f"{at}: strategy {name} {why}; leave the key out")
         if key == "lr_range_test" and isinstance(trainer.schedule, dict):
             raise NotApplicable(f"{at}: a schedule of torch's has rates of its own; give cosine or constant")
+
+
+def check_devices(c: RunConfig, strategy: type[Strategy], device: str) -> None:
+    """Raises NotApplicable where one run cannot be trained by several processes."""
+    trainer, name = c.trainer, c.strategy["name"]
+    if trainer.devices == 1:
+        return
+    pools = {sight.replace("target_inputs", "unlabelled").partition("_")[0] for sight in strategy.sees}
+    differing = {
+        "trainer.threads": (trainer.threads, 1), "trainer.patience": (trainer.patience, None),
+        "trainer.lr_range_test": (trainer.lr_range_test, None), "trainer.callbacks": (trainer.callbacks, []),
+        "trainer.loggers": (trainer.loggers, []), "trainer.class_weights": (trainer.class_weights, "none"),
+    }  # fmt: skip
+    why = ""
+    if device != "cpu":
+        why = "is for CPU processes; give trainer.accelerator=cpu, or 1"
+    elif len(pools) > 1 or strategy.beside_scratch:
+        why = f"strategy {name} learns from several pools, and one can be dealt out; give 1"
+    else:
+        for key, (value, needed) in differing.items():
+            if value != needed:
+                why = f"goes with {key}={json.dumps(needed)} alone, not {json.dumps(value)}"
+    if why:
+        raise NotApplicable(f"trainer.devices={trainer.devices}: {why}")
 
 
 def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:

@@ -87,6 +87,7 @@ class TrainerConfig(Section):
     lr_range_test: Annotated[
         Annotated[int, Field(ge=10)] | None, Wanted("an integer of at least 10, its steps, or null")
     ]
+    devices: AtLeastOne
     callbacks: Annotated[list[Any], Wanted("a list of _target_s")]
     loggers: Annotated[list[Any], Wanted("a list of _target_s")]
     label_smoothing: Annotated[int | float, Field(ge=0, lt=1), Wanted("a number of at least 0 and below 1")]

@@ -21,20 +21,24 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from transferscope import validators
 from transferscope.data.augmentation import Augmentation, augment
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData, Pools, generator
+from transferscope.networks.across_processes import averaged, take_buffers_of_the_first
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Batch, Diverged, Strategy
 from transferscope.training import callbacks
 from transferscope.training.callbacks import Entry
+from transferscope.training.devices import of_several
 from transferscope.training.lr_range_test import RangeTest
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
 
 # what a checkpoint has at least
 CHECKPOINT = {"state_dict", "loops", "callbacks", "optimizer_states", "pytorch-lightning_version"}
@@ -65,6 +69,7 @@ class FitSettings(NamedTuple):
     class_weights: str = "none"
     sampler: str = "shuffle"
     lr_range_test: int | None = None
+    devices: int = 1
 
 
 @dataclass
@@ -130,42 +135,56 @@ def fit(
     strategy.gradient_clip_val = settings.gradient_clip_val
     strategy.accumulate_grad_batches = settings.accumulate_grad_batches
     strategy.l1_penalty = settings.l1_penalty
-    own = callbacks.built(monitoring.callbacks)
-    strategy.step_callbacks = tuple(callbacks.overriding(own, callbacks.STEP_HOOKS))
+    strategy.devices = settings.devices
     watch = EvaluationCallback(pools, evaluated, settings, stream, monitoring)
     checkpoint = monitoring.folder / "checkpoint.ckpt" if monitoring.folder else None
     if monitoring.feature_items is not None and not monitoring.within("features").exists():
         checkpoint = None  # of a fit that stored none: its evaluations are made again
+    if checkpoint and not _is_whole(checkpoint):
+        checkpoint = None
+    train = partial(_train, strategy, watch, settings, monitoring, checkpoint)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loggers = callbacks.built(monitoring.loggers)
-        for logger in loggers:
-            logger.log_hyperparams(monitoring.hyperparameters)
-        draws = BatchSampler(watch, settings, strategy, _block(own))
-        tests = [RangeTest(settings.lr_range_test, draws)] if settings.lr_range_test else []
-        trainer = pl.Trainer(
-            max_epochs=settings.evaluations, accelerator=settings.accelerator, devices=1,
-            precision=settings.precision, logger=loggers or False,
-            callbacks=[Seeding(watch), *own, watch, *tests, EndOfInterval(watch)],
-            enable_progress_bar=False, enable_model_summary=False,
-            num_sanity_val_steps=0, use_distributed_sampler=False,
-        )  # fmt: skip
-        watch.is_watched, watch.others = bool(own or loggers), own
-        try:
-            trainer.fit(
-                strategy,
-                draws,
-                ckpt_path=checkpoint if checkpoint and _is_whole(checkpoint) else None,
-                weights_only=True,
-            )
-        except Diverged as divergence:
-            watch.outcome.status, watch.outcome.reason = "diverged", str(divergence)
-        except SystemExit as stop:
-            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
-                raise KeyboardInterrupt from stop
-            raise
-        watch.outcome.learning_rate = tests[0].rate if tests else None
+        if settings.devices == 1:
+            train("auto")
+        else:
+            with of_several(settings.devices, train) as devices:
+                train(devices)
     return watch.outcome
+
+
+def _train(
+    strategy: Strategy,
+    watch: "EvaluationCallback",
+    settings: FitSettings,
+    monitoring: Monitoring,
+    checkpoint: Path | None,
+    devices: DDPStrategy | str,
+) -> None:
+    own, loggers = callbacks.built(monitoring.callbacks), callbacks.built(monitoring.loggers)
+    strategy.step_callbacks = tuple(callbacks.overriding(own, callbacks.STEP_HOOKS))
+    for logger in loggers:
+        logger.log_hyperparams(monitoring.hyperparameters)
+    watch.is_watched, watch.others = bool(own or loggers), own
+    watch.rank = devices.local_rank if isinstance(devices, DDPStrategy) else 0
+    draws = BatchSampler(watch, settings, strategy, _block(own))
+    tests = [RangeTest(settings.lr_range_test, draws)] if settings.lr_range_test else []
+    trainer = pl.Trainer(
+        max_epochs=settings.evaluations, accelerator=settings.accelerator, devices=settings.devices,
+        strategy=devices, precision=settings.precision, logger=loggers or False,
+        callbacks=[Seeding(watch), *own, watch, *tests, EndOfInterval(watch)],
+        enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, use_distributed_sampler=False,
+    )  # fmt: skip
+    try:
+        trainer.fit(strategy, draws, ckpt_path=checkpoint, weights_only=True)
+    except Diverged as divergence:
+        watch.outcome.status, watch.outcome.reason = "diverged", str(divergence)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
+            raise KeyboardInterrupt from stop
+        raise
+    watch.outcome.learning_rate = tests[0].rate if tests else None
 
 
 def _block(own: list[pl.Callback]) -> int:
@@ -221,7 +240,7 @@ class BatchSampler:
     ):
         self.watch = watch
         self.batch_size = settings.batch_size
-        self.parts = settings.accumulate_grad_batches
+        self.parts, self.devices = settings.accumulate_grad_batches, settings.devices
         self.is_balanced = settings.sampler == "balanced"
         self.block = block * self.parts
         self.augmentation = settings.augmentation
@@ -250,8 +269,17 @@ class BatchSampler:
             for name, order in orders.items()
             if self.augmentation != "none"
         }
+        if self.devices > 1:
+            orders, moves = self._of_this_process(orders), self._of_this_process(moves)
         for start in range(0, steps, self.block):
             yield self._block(orders, moves, range(start, min(start + self.block, steps)))
+
+    def _of_this_process(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Its part of every batch [steps, b, ...]. Of one pool: no strategy of several is trained so."""
+        parts = {name: whole[:, self.watch.rank :: self.devices] for name, whole in drawn.items()}
+        for name, part in parts.items():
+            self.strategy.batch_share = part.shape[1] * self.devices / drawn[name].shape[1]
+        return parts
 
     def _order(
         self, pool: LabelledData | Tensor | OnDisk, steps: int, name: str, interval: int | str
@@ -310,6 +338,7 @@ def _permutations(items: np.ndarray, length: int, draw: np.random.Generator) -> 
 class EvaluationCallback(pl.Callback):
     """Evaluates after each interval, once all other callbacks have had their turn."""
 
+    rank = 0  # of this process among those of one training; the first evaluates
     is_watched = False  # by callbacks or loggers, which are shown the row of each evaluation
     others: Sequence[pl.Callback] = ()  # of the config
 
@@ -409,6 +438,9 @@ class EvaluationCallback(pl.Callback):
             strategy.show(self.outcome.history[-1])
 
     def end_interval(self, strategy: Strategy, step: int) -> None:
+        if strategy.devices > 1:
+            take_buffers_of_the_first(strategy)
+            strategy.loss_sums = {term: averaged(total) for term, total in strategy.loss_sums.items()}
         losses = {
             f"loss/{term}": float(total) / strategy.loss_steps for term, total in strategy.loss_sums.items()
         }
@@ -417,6 +449,8 @@ class EvaluationCallback(pl.Callback):
         self._evaluate(strategy, step, row)
 
     def _evaluate(self, strategy: Strategy, step: int, losses: dict[str, float]) -> None:
+        if self.rank:
+            return
         strategy.eval()
         extra = strategy.begin_evaluation(self.pools)
         for name, inputs in self.inputs.items():
@@ -495,7 +529,8 @@ class Seeding(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         interval = self.watch.interval(cast(Strategy, pl_module))
-        torch.manual_seed(int(generator("torch", *self.watch.stream, interval).integers(2**62)))
+        key = (*self.watch.stream, interval, *([self.watch.rank] if self.watch.rank else []))
+        torch.manual_seed(int(generator("torch", *key).integers(2**62)))
 
 
 class EndOfInterval(Checkpoint):
@@ -511,6 +546,9 @@ class EndOfInterval(Checkpoint):
         trainer.should_stop = trainer.should_stop or watch.stalled
         if folder := monitoring.folder:
             trainer.save_checkpoint(folder / "checkpoint.draft")
+        if watch.rank:
+            return
+        if folder:
             os.replace(folder / "checkpoint.draft", folder / "checkpoint.ckpt")
         row = watch.outcome.history[-1]
         monitoring.after_interval(int(row["step"]), row)

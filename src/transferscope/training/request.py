@@ -38,7 +38,7 @@ from transferscope.training.checks import (
     strategy_class,
 )
 from transferscope.training.config import RunConfig
-from transferscope.training.consumption import consumed_by, is_source_model, starts_pretrained
+from transferscope.training.consumption import consumed_by, device, is_source_model, starts_pretrained
 from transferscope.training.fit import FitSettings, Stream
 from transferscope.training.own_parts import register_own_parts
 
@@ -103,7 +103,7 @@ class Request:
         return FitSettings(
             steps, t.batch_size, min(t.evaluations, steps), optimizer, t.schedule, accelerator,
             t.precision, t.augmentation, t.label_smoothing, t.patience, t.gradient_clip_val,
-            t.accumulate_grad_batches, t.l1_penalty, t.class_weights, t.sampler, t.lr_range_test,
+            t.accumulate_grad_batches, t.l1_penalty, t.class_weights, t.sampler, t.lr_range_test, t.devices,
         )  # fmt: skip
 
     def stream(self) -> Stream:
@@ -222,6 +222,7 @@ def checked(config: dict[str, Any]) -> Request:
     compatibility.check_augmentation(c, strategy, target, initialisation)
     compatibility.check_network(c, target, initialisation)
     compatibility.check_steps(c, strategy, initialisation)
+    compatibility.check_devices(c, strategy, device(c.trainer.accelerator))
     if c.reverse_validation:
         compatibility.check_reversible(strategy, name, sees, initialisation, target, sources)
     if name == "target_only" and initialisation == "random":

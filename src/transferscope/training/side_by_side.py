@@ -55,6 +55,7 @@ def can_join(request: Request) -> bool:
         and trainer.accumulate_grad_batches == 1
         and trainer.l1_penalty == 0
         and trainer.lr_range_test is None
+        and trainer.devices == 1
         and not (trainer.callbacks or trainer.loggers)
         and request.consumed["device"] == "cpu"  # on a GPU it has not been measured
         and not request.extra_files
