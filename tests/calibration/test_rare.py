@@ -108,7 +108,9 @@ def test_items_that_auroc_loses_for_good():
 def test_truths_of_rarely_named_classes(name):
     """Where a class is named on enough items for its share not to be 0 by chance."""
     rng, kind = np.random.default_rng(7), rarely_named.KINDS[name]
-    d, _ = influence_kinds.differences(*rarely_named.answered(kind, 3, 0.3, 4, 200, 200, rng))
+    d, _ = influence_kinds.differences(
+        *rarely_named.answered(kind, 3, 0.3, seeds=4, items=200, draws=200, rng=rng)
+    )
     for metric in metrics.INFLUENCE:
         means = d[metric].mean(axis=(1, 2))
         expected = rarely_named.worth(metric, kind, 3, 200)
@@ -119,7 +121,9 @@ def test_a_class_that_is_hardly_named_is_no_certainty():
     """What one changed item of the smallest class makes of a difference, right for macro-F1, is far too
     small."""
     rng, kind = np.random.default_rng(8), rarely_named.Kind(rarely_named.Naming(2, 0.5))
-    d, change = influence_kinds.differences(*rarely_named.answered(kind, 3, 0.95, 10, 200, 300, rng))
+    d, change = influence_kinds.differences(
+        *rarely_named.answered(kind, 3, 0.95, seeds=10, items=200, draws=300, rng=rng)
+    )
     sums, truth = Layout(d["macro_precision"]).sums, rarely_named.worth("macro_precision", kind, 3, 200)
     missed = {
         metric: sums.effects(influence=change[metric]).misses(truth, 0.05).mean()

@@ -70,7 +70,9 @@ def study(size: Size) -> Iterator[Finding]:
             metrics = tuple(INFLUENCE) if limit else ("macro_precision",)
             tallies = {metric: Tally(worth(metric, kind, classes, items)) for metric in metrics}
             for count in chunks(max(1, size.draws // DRAW_SHARE), seeds * items):
-                arms, labels = answered(kind, classes, lasting, seeds, items, count, rng)
+                arms, labels = answered(
+                    kind, classes, lasting, seeds=seeds, items=items, draws=count, rng=rng
+                )
                 d, change = differences(arms, labels, metrics)
                 for metric, tally in tallies.items():
                     sums = Layout(d[metric]).sums
@@ -102,7 +104,14 @@ def worth(metric: str, kind: Kind, classes: int, items: int) -> float:
 
 
 def answered(
-    kind: Kind, classes: int, lasting: float, seeds: int, items: int, draws: int, rng: np.random.Generator
+    kind: Kind,
+    classes: int,
+    lasting: float,
+    *,
+    seeds: int,
+    items: int,
+    draws: int,
+    rng: np.random.Generator,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Classes that strategy and baseline name [B, K, n], labels [B, n]; each class has an item at least."""
     labels = rng.integers(classes, size=(draws, items), dtype=np.int8)

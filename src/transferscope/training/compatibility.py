@@ -100,7 +100,7 @@ def check_devices(c: RunConfig, strategy: type[Strategy], device: str) -> None:
     if trainer.devices == 1:
         return
     pools = {sight.replace("target_inputs", "unlabelled").partition("_")[0] for sight in strategy.sees}
-    differing = {
+    differing: dict[str, tuple[Any, Any]] = {
         "trainer.threads": (trainer.threads, 1), "trainer.patience": (trainer.patience, None),
         "trainer.lr_range_test": (trainer.lr_range_test, None), "trainer.callbacks": (trainer.callbacks, []),
         "trainer.loggers": (trainer.loggers, []), "trainer.class_weights": (trainer.class_weights, "none"),
