@@ -16,9 +16,12 @@ from sklearn.metrics import (
 
 from transferscope.comparison.scores import calibration_error
 from transferscope.data.splits import EvaluationSet
+from transferscope.tasks.classification import Classification, by_class
 from transferscope.tasks.metrics import METRICS, judged_metrics
 from transferscope.training import evaluate
 from transferscope.training.fit import FitResult
+
+TASK = Classification(("a", "b", "c"))
 
 
 def evaluated(labels: list[int], groups: list[str] | None = None) -> EvaluationSet:
@@ -41,7 +44,7 @@ def one_hot(*predicted: int) -> torch.Tensor:
 
 def test_scores_by_hand():
     p = torch.tensor([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8], [0.4, 0.5, 0.1]])
-    scores = evaluate.scores(p, torch.tensor([0, 1, 2, 0]))
+    scores = TASK.scores(p, torch.tensor([0, 1, 2, 0]))
     assert scores["accuracy"] == 0.5
     assert scores["balanced_accuracy"] == pytest.approx((0.5 + 0 + 1) / 3)
     assert scores["macro_f1"] == pytest.approx((0.5 + 0 + 1) / 3)  # class a: precision 1/2, recall 1/2
@@ -54,7 +57,7 @@ def test_scores_by_hand():
 def test_scores_agree_with_scikit_learn():
     draw = np.random.default_rng(0)
     p, labels = draw.dirichlet(np.ones(4), size=200).astype(np.float32), draw.integers(4, size=200)
-    scores, predicted = evaluate.scores(torch.from_numpy(p), torch.from_numpy(labels)), p.argmax(1)
+    scores, predicted = TASK.scores(torch.from_numpy(p), torch.from_numpy(labels)), p.argmax(1)
     assert scores["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert scores["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     p = p.astype(float) / p.sum(1, dtype=float, keepdims=True)
@@ -66,14 +69,14 @@ def test_precision_recall_f1_and_support_agree_with_scikit_learn():
     draw = np.random.default_rng(0)
     p, labels = draw.dirichlet(np.ones(4), 60), draw.integers(0, 3, 60)  # no item of the fourth class
     p[:, 1] = 0  # which is never predicted
-    found = evaluate.by_class(torch.from_numpy(p), torch.from_numpy(labels))
+    found = by_class(torch.from_numpy(p), torch.from_numpy(labels))
     expected = precision_recall_fscore_support(labels, p.argmax(1), labels=range(4), zero_division=0)
     assert found["precision"] == pytest.approx(expected[0]) and found["precision"][1] == 0
     for name, values in (("recall", expected[1]), ("f1", expected[2])):
         assert found[name][:3] == pytest.approx(values[:3]) and found[name][3] is None
     assert found["support"] == expected[3].tolist()
     of_three = precision_score(labels, p.argmax(1), labels=range(3), average="macro", zero_division=0)
-    recorded = evaluate.scores(torch.from_numpy(p), torch.from_numpy(labels))
+    recorded = TASK.scores(torch.from_numpy(p), torch.from_numpy(labels))
     assert recorded["macro_precision"] == pytest.approx(of_three)
 
 
@@ -83,7 +86,7 @@ def test_what_is_recorded_is_what_compare_judges(absent):
     draw = np.random.default_rng(1)
     p = draw.dirichlet(np.ones(4), size=200).astype(np.float32)
     labels = draw.choice([c for c in range(4) if c != absent], size=200)
-    recorded, predicted = evaluate.scores(torch.from_numpy(p), torch.from_numpy(labels)), p.argmax(1)
+    recorded, predicted = TASK.scores(torch.from_numpy(p), torch.from_numpy(labels)), p.argmax(1)
     assert 2 in predicted
     for name in judged_metrics():
         if name in recorded:
@@ -99,7 +102,7 @@ def test_what_is_recorded_is_what_compare_judges(absent):
 
 
 def test_an_impossible_item_does_not_make_nll_infinite():
-    assert evaluate.scores(one_hot(0, 1), torch.tensor([0, 2]))["nll"] == pytest.approx(
+    assert TASK.scores(one_hot(0, 1), torch.tensor([0, 2]))["nll"] == pytest.approx(
         -(np.log(1e-3) + np.log(0.999)) / 2, rel=1e-5
     )
 
@@ -107,12 +110,14 @@ def test_an_impossible_item_does_not_make_nll_infinite():
 def test_metrics_are_of_the_last_finite_evaluation_and_accuracy_of_each_goes_into_the_history():
     items = {"toy/test": evaluated([0, 1, 2, 2])}
     result = outcome(one_hot(0, 0, 0, 0), one_hot(0, 1, 2, 0), torch.full((4, 3), torch.nan))
-    assert evaluate.metrics(result, items)["toy/test/accuracy"] == 0.75
+    assert evaluate.metrics(result, items, TASK)["toy/test/accuracy"] == 0.75
     assert [row["toy/test/accuracy"] for row in result.history][:2] == [0.25, 0.75]
 
 
 def test_a_set_that_was_never_finite_has_no_metric():
-    assert evaluate.metrics(outcome(torch.full((2, 3), torch.nan)), {"toy/test": evaluated([0, 1])}) == {}
+    assert (
+        evaluate.metrics(outcome(torch.full((2, 3), torch.nan)), {"toy/test": evaluated([0, 1])}, TASK) == {}
+    )
 
 
 LABELS = [0, 1, 2] * 40
@@ -136,7 +141,7 @@ LABELS = [0, 1, 2] * 40
 )
 def test_collapse(predicted, labels, word):
     p = outcome(one_hot(*labels), one_hot(*predicted))
-    reason = evaluate.collapse(p, "toy/test", torch.tensor(labels))
+    reason = evaluate.collapse(p, "toy/test", torch.tensor(labels), TASK)
     assert reason.startswith(word) and bool(reason) == bool(word)
 
 
@@ -149,7 +154,7 @@ def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
     predicted = [label if k < right else 1 - label for k, label in enumerate(labels)]
     given = torch.nn.functional.one_hot(torch.tensor(predicted), 2).float()
     p = FitResult(probabilities={"toy/test": {10: given}}, history=[{"step": 10, "seconds": 0.0}])
-    reason = evaluate.collapse(p, "toy/test", torch.tensor(labels))
+    reason = evaluate.collapse(p, "toy/test", torch.tensor(labels), TASK)
     assert reason.startswith(word) and bool(reason) == bool(word)
 
 

@@ -23,11 +23,11 @@ MAY_IMPORT = {
     "transferability": {"errors", "distances"},
     "validators": {"errors", "distances"},
     "store": {"errors"},
-    "tasks": {"errors", "statistics"},
+    "tasks": {"errors", "statistics", "store"},
     "data": {"errors", "catalog", "store", "tasks"},
     "networks": {"errors"},
     "backbones": {"errors", "networks"},
-    "strategies": {"errors", "data", "networks", "distances"},
+    "strategies": {"errors", "data", "tasks", "networks", "distances"},
     "tracking": {"errors", "store"},
     "training": {
         "errors",

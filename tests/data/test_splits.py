@@ -203,14 +203,14 @@ def test_source_labels_come_only_to_those_that_see_them():
 def test_several_sources_share_one_set_of_classes():
     first, second = domain("first", classes=("a", "c")), domain("second", classes=("b", "c"))
     task = splits.prepare(domain(), (first, second), EVERYTHING, 5, 0, 0)
-    assert task.source_classes == ("a", "b", "c")
+    assert task.source_task.classes == ("a", "b", "c")
     source = task.pools.source
     names = [
         [("a", "c"), ("b", "c")][number][int(c)]
         for number, c in zip(source.domain, source.inputs[:, 1], strict=True)
     ]
-    assert [task.source_classes[label] for label in source.labels] == names
-    assert [task.source_classes[label] for label in task.evaluated["second/val"].labels] == [
+    assert [task.source_task.classes[label] for label in source.labels] == names
+    assert [task.source_task.classes[label] for label in task.evaluated["second/val"].labels] == [
         ("b", "c")[int(c)] for c in task.evaluated["second/val"].inputs[:, 1]
     ]
 

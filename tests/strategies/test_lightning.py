@@ -248,7 +248,7 @@ def test_class_weights_reach_the_loss_of_the_labels_of_a_pool():
     expected = torch.stack(
         [nn.functional.cross_entropy(logits[labels == c], labels[labels == c]) for c in range(3)]
     )
-    torch.testing.assert_close(strategy.classification_loss(logits, labels), expected.mean())
+    torch.testing.assert_close(strategy.task_loss(logits, labels), expected.mean())
 
 
 # --- callbacks, loggers, self.log

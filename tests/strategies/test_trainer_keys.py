@@ -92,7 +92,7 @@ def test_smoothed_labels_give_every_class_its_share():
     logits, labels = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.1, 0.0]]), torch.tensor([0, 2])
     given = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])  # 1 - 0.3 + 0.3 / 3, and 0.3 / 3
     expected = -(given * logits.log_softmax(1)).sum(1).mean()
-    torch.testing.assert_close(strategy.classification_loss(logits, labels), expected)
+    torch.testing.assert_close(strategy.task_loss(logits, labels), expected)
 
 
 # --- augmentation

@@ -12,9 +12,11 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
+from transferscope.tasks.classification import Classification
 from transferscope.training import evaluate
 from transferscope.training.fit import FitResult, FitSettings, fit
 
+TASK = Classification(("a", "b", "c"))
 LABELS = torch.arange(90) % 3
 TEST = EvaluationSet(
     torch.randn(90, 4, generator=torch.Generator().manual_seed(1)),
@@ -44,7 +46,7 @@ def trained(kind: type = TargetOnly) -> FitResult:
 
 
 def collapse(outcome: FitResult) -> str:
-    return evaluate.collapse(outcome, "toy/test", LABELS)
+    return evaluate.collapse(outcome, "toy/test", LABELS, TASK)
 
 
 # --- what a strategy says of its training
@@ -132,9 +134,9 @@ def test_planted_collapse(kind, reason):
 def test_scores_of_a_training_that_ends_in_nan_are_of_the_evaluation_before():
     outcome, whole = trained(NanAtLast), trained()
     items = {"toy/test": EvaluationSet(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
-    assert evaluate.metrics(outcome, items) == {
+    assert evaluate.metrics(outcome, items, TASK) == {
         f"toy/test/{metric}": value
-        for metric, value in evaluate.scores(whole.probabilities["toy/test"][100], LABELS).items()
+        for metric, value in TASK.scores(whole.probabilities["toy/test"][100], LABELS).items()
     }
 
 
@@ -146,5 +148,5 @@ def test_a_diverged_training_keeps_its_last_finite_evaluation():
     outcome, whole = trained(Breaking), trained()
     assert outcome.status == "diverged" and [row["step"] for row in outcome.history] == [0, 50, 100]
     items = {"toy/test": EvaluationSet(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
-    expected = evaluate.scores(whole.probabilities["toy/test"][100], LABELS)["accuracy"]
-    assert evaluate.metrics(outcome, items)["toy/test/accuracy"] == expected > 0.9
+    expected = TASK.scores(whole.probabilities["toy/test"][100], LABELS)["accuracy"]
+    assert evaluate.metrics(outcome, items, TASK)["toy/test/accuracy"] == expected > 0.9

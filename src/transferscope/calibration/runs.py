@@ -70,7 +70,7 @@ def settings(steps: int, rate: float, batch_size: int = 32) -> FitSettings:
 
 def initialised(backbone: type[Backbone], run_data: RunData, stream: tuple, **arguments) -> Classifier:
     torch.manual_seed(int(generator("initialisation", *stream).integers(2**62)))
-    return Classifier(backbone(run_data.input_shape, **arguments), len(run_data.classes))
+    return Classifier(backbone(run_data.input_shape, **arguments), run_data.task.outputs)
 
 
 def answers(run_data: RunData, outcome: FitResult) -> np.ndarray:
@@ -113,7 +113,8 @@ def domain(name: str) -> Domain:
 @cache
 def source_weights(source: str, seed: int) -> dict[str, torch.Tensor]:
     pool, _ = source_pool((domain(source),), domain(source).classes, seed, 0, 0.0, (64,))
-    run_data = RunData(domain(source), (), domain(source).classes, (), (64,), Pools(source=pool))
+    task = domain(source).task
+    run_data = RunData(domain(source), (), task, task, (64,), Pools(source=pool))
     stream = (seed, SourceOnly.__name__)
     network = initialised(MLP, run_data, stream, hidden=(HIDDEN,))
     fit(SourceOnly(network), run_data.pools, {}, settings(STEPS, 0.01), stream)
@@ -137,7 +138,7 @@ def run(arm: TrainedArm, budget: int, seed: int) -> np.ndarray:
     network = initialised(MLP, run_data, stream, hidden=(HIDDEN,))
     if arm.source and "source_inputs" not in arm.strategy.sees:
         network.load_source(
-            source_weights(arm.source, seed), keep_head=run_data.source_classes == run_data.classes
+            source_weights(arm.source, seed), keep_head=run_data.task.has_outputs_of(run_data.source_task)
         )
     strategy = arm.strategy(network, arm.weight) if arm.strategy in (Joint, DANN) else arm.strategy(network)
     return answers(run_data, fit(strategy, run_data.pools, tested(run_data), settings(STEPS, 0.01), stream))

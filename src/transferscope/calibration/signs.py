@@ -249,7 +249,7 @@ def trained(
     strategy = Joint(network, design.source_weight) if kind is Joint else kind(network)
     outcome = fit(strategy, run_data.pools, tested(run_data), settings(STEPS, 0.05, batch_size=64), stream)
     return hits(run_data, outcome), bool(
-        evaluate.collapse(outcome, "target/test", run_data.evaluated["target/test"].labels)
+        evaluate.collapse(outcome, "target/test", run_data.evaluated["target/test"].labels, run_data.task)
     )
 
 

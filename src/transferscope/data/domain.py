@@ -14,6 +14,8 @@ from torch.nn.functional import interpolate
 
 from transferscope.data.on_disk import OnDisk
 from transferscope.errors import RequestError
+from transferscope.tasks.base import Task
+from transferscope.tasks.classification import Classification
 
 UNLABELLED = -1
 
@@ -92,6 +94,11 @@ class Domain:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def task(self) -> Task:
+        """What is to be predicted of an item."""
+        return Classification(self.classes)
 
     @property
     def is_images(self) -> bool:

@@ -16,6 +16,8 @@ from torch import Tensor
 from transferscope.data.domain import UNLABELLED, Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
 from transferscope.errors import NotApplicable, RequestError
+from transferscope.tasks.base import Task
+from transferscope.tasks.classification import Classification
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
@@ -76,7 +78,7 @@ def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np
 
     Items of one group stay together; unlabelled items are always train.
     """
-    labels = domain.labels.numpy()
+    labels, strata = domain.labels.numpy(), domain.task.strata(domain.labels.numpy())
     if domain.whole and fold is None:
         return np.flatnonzero(labels == UNLABELLED), np.flatnonzero(labels != UNLABELLED)
     open_items = np.flatnonzero((domain.split == "") & (labels != UNLABELLED))
@@ -86,9 +88,9 @@ def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np
     unit = domain.ids if domain.groups is None else domain.groups
     is_test = domain.split == "test"
     if domain.groups is None:
-        for c in range(len(domain.classes)):
-            items = open_items[labels[open_items] == c]
-            order = generator("split", split_seed, domain.name, domain.classes[c]).permutation(len(items))
+        for stratum, name in enumerate(strata.names):
+            items = open_items[strata.of[open_items] == stratum]
+            order = generator("split", split_seed, domain.name, name).permutation(len(items))
             is_test[items[order[: round(domain.test_fraction * len(items))]]] = True
     elif len(open_items):
         names = np.unique(unit[open_items])
@@ -108,11 +110,10 @@ def _of_fold(domain: Domain, open_items: np.ndarray, split_seed: int, fold: Fold
         )
     key = "fold", split_seed, fold.seed, domain.name
     if domain.groups is None:
-        labels = domain.labels.numpy()[open_items]
-        by_class = [open_items[labels == c] for c in range(len(domain.classes))]
+        strata = domain.task.strata(domain.labels.numpy())
         dealt = [
-            generator(*key, name).permutation(items)
-            for name, items in zip(domain.classes, by_class, strict=True)
+            generator(*key, name).permutation(open_items[strata.of[open_items] == stratum])
+            for stratum, name in enumerate(strata.names)
         ]
         return np.sort(np.concatenate(dealt)[fold.number :: fold.of])
     groups = domain.groups[open_items]
@@ -180,8 +181,8 @@ class RunData:
 
     target: Domain
     sources: tuple[Domain, ...]
-    classes: tuple[str, ...]
-    source_classes: tuple[str, ...]
+    task: Task
+    source_task: Task  # of all sources together
     input_shape: tuple[int, ...]
     pools: Pools
     evaluated: dict[str, EvaluationSet] = field(default_factory=dict)  # by "{domain}/{split}"
@@ -298,8 +299,8 @@ def prepare(
     return RunData(
         target,
         sources,
-        target.classes,
-        source_classes,
+        target.task,
+        Classification(source_classes),
         tuple(shape),
         pools,
         evaluated,

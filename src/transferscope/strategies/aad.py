@@ -72,5 +72,5 @@ class AaD(Strategy):
             "dispersion": (1 + 10 * self.progress) ** -self.decay * (alike.sum() - alike.trace()) / len(p),
         }
         if labelled:
-            terms["target"] = self.classification_loss(labelled_logits[0], batch.target.labels)
+            terms["target"] = self.task_loss(labelled_logits[0], batch.target.labels)
         return terms

@@ -45,7 +45,7 @@ class Adaptation(Strategy):
 
     def supervised(self, batch: Batch, logits: Passed) -> dict[str, Tensor]:
         """The cross-entropies of the labelled parts: `source`, and `target` with labels in the budget."""
-        terms = {"source": self.classification_loss(logits.source, batch.source.labels, "source")}
+        terms = {"source": self.task_loss(logits.source, batch.source.labels, "source")}
         if batch.target:
-            terms["target"] = self.classification_loss(logits.target, batch.target.labels)
+            terms["target"] = self.task_loss(logits.target, batch.target.labels)
         return terms

@@ -54,5 +54,5 @@ class ADDA(Adversarial):
         taken = self.discriminator(unlabelled)  # by the discriminator as it is now
         terms = {"encoder": binary_cross_entropy_with_logits(taken, torch.ones_like(taken))}
         if labelled:
-            terms["target"] = self.classification_loss(self.network.head(labelled[0]), batch.target.labels)
+            terms["target"] = self.task_loss(self.network.head(labelled[0]), batch.target.labels)
         yield "target_encoder", terms

@@ -28,13 +28,14 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, softmax
 
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.frozen import frozen_features
 from transferscope.strategies.stepping import Batch, Diverged, Stepping
+from transferscope.tasks.base import Task
+from transferscope.tasks.classification import Classification
 
 __all__ = ["COMMON_KEYS", "SIGHTS", "TRANSFERRED_RATE", "Batch", "Diagnosis", "Diverged", "Strategy"]
 
@@ -71,6 +72,7 @@ class Strategy(Stepping):
     rates_of_its_own: ClassVar[bool] = False  # True: `backbone_rate` is not for it
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     version: ClassVar[int] = 1  # raised when its numbers change
+    task: Task = Classification(())  # what it predicts; a run sets its own
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it
     pool_class_weights: dict[str, Tensor] = {}  # [C] of the labels of a pool; likewise
     # a run sets one that keeps them
@@ -133,16 +135,16 @@ class Strategy(Stepping):
         together."""
         return torch.split(self.logits(torch.cat(inputs)), [len(part) for part in inputs])
 
-    def classification_loss(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
-        """Mean cross-entropy of logits [N, C] and labels [N] that were given, not guessed, in the pool
-        `source` or `target`: with the trainer's label smoothing and class weights."""
-        weights, smoothing = self.pool_class_weights.get(pool), self.label_smoothing
-        return cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+    def task_loss(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
+        """The task's loss, mean over items, of outputs [N, C] and labels [N] that were given, not guessed, in
+        the pool `source` or `target`: with the trainer's label smoothing and class weights."""
+        weights = self.pool_class_weights.get(pool)
+        return self.task.loss(logits, labels, weights=weights, smoothing=self.label_smoothing)
 
-    def classification_losses(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
+    def task_losses(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
         """The same of each item, [N]."""
-        weights, smoothing = self.pool_class_weights.get(pool), self.label_smoothing
-        return cross_entropy(logits, labels, weights, reduction="none", label_smoothing=smoothing)
+        weights = self.pool_class_weights.get(pool)
+        return self.task.loss(logits, labels, "none", weights=weights, smoothing=self.label_smoothing)
 
     @property
     def predictor(self) -> Classifier:
@@ -151,7 +153,7 @@ class Strategy(Stepping):
 
     def probabilities(self, inputs: Tensor) -> Tensor:
         """Precomputed inputs [N, ...] -> class probabilities [N, C]"""
-        return softmax(self.logits(inputs), dim=1)
+        return self.task.predict(self.logits(inputs))
 
     def acts_on(self) -> dict[str, tuple[int, int]]:
         """What of the network it changes, and of how much, for the record: parameters that it trains and a

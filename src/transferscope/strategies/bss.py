@@ -34,6 +34,6 @@ class BSS(FineTuning):
         # descending; of NaN it would raise, which the other term tells
         singular = torch.linalg.svdvals(features.float().nan_to_num())
         return {
-            "target": self.classification_loss(self.network.head(features), batch.target.labels),
+            "target": self.task_loss(self.network.head(features), batch.target.labels),
             "spectrum": self.eta * singular[-self.k :].square().sum(),
         }

@@ -73,7 +73,7 @@ class CoTuning(FineTuning):
         features = self.network.backbone(batch.target.inputs)
         soft = self.source.given_target[batch.target.labels]  # [N, S]
         return {
-            "target": self.classification_loss(self.network.head(features), batch.target.labels),
+            "target": self.task_loss(self.network.head(features), batch.target.labels),
             "source": self.trade_off * cross_entropy(self.source_logits(features), soft),
         }
 

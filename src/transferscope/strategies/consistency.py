@@ -49,7 +49,7 @@ class Consistency(Strategy):
         sure, pseudo_labels = softmax(weak.detach(), dim=1).max(1)  # [N], [N]
         loss = cross_entropy(strong, pseudo_labels, reduction="none")
         return {
-            "target": self.classification_loss(labelled, batch.target.labels),
+            "target": self.task_loss(labelled, batch.target.labels),
             "consistency": self.trade_off * ((sure >= self.threshold) * loss).mean(),
         }
 

@@ -45,9 +45,9 @@ class DANN(Adversarial):
         strength = self.trade_off * (2 / (1 + math.exp(-10 * self.progress)) - 1)
         domain = self.discriminator(reverse_gradient(torch.cat([source, unlabelled]), strength))
         terms = {
-            "source": self.classification_loss(self.network.head(source), batch.source.labels, "source"),
+            "source": self.task_loss(self.network.head(source), batch.source.labels, "source"),
             "domain": domain_loss(*domain.split([len(source), len(unlabelled)])),
         }
         if target:
-            terms["target"] = self.classification_loss(self.network.head(target[0]), batch.target.labels)
+            terms["target"] = self.task_loss(self.network.head(target[0]), batch.target.labels)
         return terms

@@ -67,7 +67,7 @@ class DELTA(FineTuning):
         with torch.no_grad():
             start = self.start.eval()(batch.target.inputs)
         return {
-            "target": self.classification_loss(self.network.head(features), batch.target.labels),
+            "target": self.task_loss(self.network.head(features), batch.target.labels),
             "features": self.alpha / 2 * ((features - start).square() @ self.attention).mean(),
             "head": self.beta
             / 2

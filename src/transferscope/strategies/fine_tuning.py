@@ -13,7 +13,7 @@ class FineTuning(Strategy):
     sees = frozenset({"target_labels"})
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels)}
+        return {"target": self.task_loss(self.logits(batch.target.inputs), batch.target.labels)}
 
     def parameter_groups(self) -> dict[str, list[dict]]:
         return {"all": [{"params": list(self.network.parameters())}]}

@@ -51,10 +51,10 @@ class GatedDANN(Adversarial, Adaptation):
             [len(part) for part, _ in pairs]
         )
         ratio = torch.exp(-joint_s.detach())  # (1 - D) / D of D = sigmoid(logit)
-        loss = self.classification_losses(logits.source, batch.source.labels, "source")
+        loss = self.task_losses(logits.source, batch.source.labels, "source")
         return {
             "source": self.source_weight * (ratio * loss).mean(),
-            "target": self.classification_loss(logits.target, batch.target.labels),
+            "target": self.task_loss(logits.target, batch.target.labels),
             "domain": domain_loss(marginal_s, marginal_t),
             "joint_domain": domain_loss(joint_s, joint_t),
         }

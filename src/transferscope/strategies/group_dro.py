@@ -44,7 +44,7 @@ class GroupDRO(Strategy):
         logits = self.logits_of(*(part.inputs for part in parts.values()))
         losses = torch.cat(
             [
-                self.classification_losses(of_part, part.labels, name)
+                self.task_losses(of_part, part.labels, name)
                 for of_part, (name, part) in zip(logits, parts.items(), strict=True)
             ]
         )

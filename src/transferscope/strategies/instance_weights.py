@@ -69,10 +69,10 @@ class InstanceWeights(Strategy):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         target = [batch.target] if batch.target else []
         *of_target, source = self.logits_of(*(part.inputs for part in (*target, batch.source)))
-        loss = self.classification_losses(source, batch.source.labels, "source")
+        loss = self.task_losses(source, batch.source.labels, "source")
         terms = {"source": self.source_weight * (self.weights(batch.source.inputs) * loss).mean()}
         if target:
-            terms["target"] = self.classification_loss(of_target[0], batch.target.labels)
+            terms["target"] = self.task_loss(of_target[0], batch.target.labels)
         return terms
 
     def parameter_groups(self) -> dict[str, list[dict]]:

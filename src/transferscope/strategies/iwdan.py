@@ -59,7 +59,7 @@ class IWDAN(Adversarial, Adaptation):
                 )
             )
         shares = self.confusion.sum(0).clamp_min(1e-3 / classes)  # π
-        loss = self.classification_losses(logits.source, labels, "source")
+        loss = self.task_losses(logits.source, labels, "source")
         reversed_features = reverse_gradient(
             torch.cat([features.source, features.unlabelled]), self.trade_off * self.ramp
         )

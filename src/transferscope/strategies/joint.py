@@ -26,6 +26,6 @@ class Joint(Strategy):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         target, source = self.logits_of(batch.target.inputs, batch.source.inputs)
         return {
-            "target": self.classification_loss(target, batch.target.labels),
-            "source": self.source_weight * self.classification_loss(source, batch.source.labels, "source"),
+            "target": self.task_loss(target, batch.target.labels),
+            "source": self.source_weight * self.task_loss(source, batch.source.labels, "source"),
         }

@@ -29,7 +29,7 @@ class L2SP(FineTuning):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         pairs = zip(self.network.backbone.parameters(), self.start.parameters(), strict=True)
         return {
-            "target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels),
+            "target": self.task_loss(self.logits(batch.target.inputs), batch.target.labels),
             "start": self.alpha / 2 * sum((now - then).square().sum() for now, then in pairs),
             "head": self.beta
             / 2

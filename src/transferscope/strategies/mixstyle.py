@@ -52,15 +52,11 @@ class MixStyle(Strategy):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         if batch.target is None:
-            return {
-                "source": self.classification_loss(
-                    self.logits(batch.source.inputs), batch.source.labels, "source"
-                )
-            }
+            return {"source": self.task_loss(self.logits(batch.source.inputs), batch.source.labels, "source")}
         source, target = self.logits_of(batch.source.inputs, batch.target.inputs)
         return {
-            "source": self.classification_loss(source, batch.source.labels, "source"),
-            "target": self.classification_loss(target, batch.target.labels),
+            "source": self.task_loss(source, batch.source.labels, "source"),
+            "target": self.task_loss(target, batch.target.labels),
         }
 
     def _mix(self, stage: nn.Module, inputs: tuple[Tensor, ...], maps: Tensor) -> Tensor:

@@ -39,9 +39,7 @@ class MME(Adaptation):
         # W minimises -λ H; the reversal between the two makes F minimise λ H
         negative_entropy = -entropy(self.by_prototypes(reverse_gradient(features.unlabelled, 1.0))).mean()
         return {
-            "source": self.classification_loss(
-                self.by_prototypes(features.source), batch.source.labels, "source"
-            ),
-            "target": self.classification_loss(self.by_prototypes(features.target), batch.target.labels),
+            "source": self.task_loss(self.by_prototypes(features.source), batch.source.labels, "source"),
+            "target": self.task_loss(self.by_prototypes(features.target), batch.target.labels),
             "entropy": self.trade_off * negative_entropy,
         }

@@ -43,8 +43,8 @@ class MultiTask(Strategy):
             [len(batch.target.labels), len(batch.source.labels)]
         )
         return (
-            self.classification_loss(self.network.head(target), batch.target.labels),
-            self.classification_loss(self.source_head(source), batch.source.labels, "source"),
+            self.task_loss(self.network.head(target), batch.target.labels),
+            self.task_loss(self.source_head(source), batch.source.labels, "source"),
         )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -44,7 +44,7 @@ class PADA(Adversarial, Adaptation):
         predicted = softmax(logits.unlabelled.detach(), dim=1).mean(0)
         self.shares.copy_(self.memory * self.shares + (1 - self.memory) * predicted)
         weights = (self.shares / self.shares.max())[batch.source.labels]  # γ_y [n]
-        loss = self.classification_losses(logits.source, batch.source.labels, "source")
+        loss = self.task_losses(logits.source, batch.source.labels, "source")
         reversed_features = reverse_gradient(
             torch.cat([features.source, features.unlabelled]), self.trade_off * self.ramp
         )

@@ -40,11 +40,11 @@ class SafeChoice(Strategy):
 
     def updates(self, batch: Batch) -> Iterator[tuple[str, dict[str, Tensor]]]:
         inputs, labels = batch.target.inputs, batch.target.labels
-        yield "alone", {"scratch": self.classification_loss(self.alone(inputs), labels)}
+        yield "alone", {"scratch": self.task_loss(self.alone(inputs), labels)}
         with (
             torch.random.fork_rng()
         ):  # what dropout draws here is not missing from the scratch run's own draws
-            loss = self.classification_loss(self.network(inputs), labels)
+            loss = self.task_loss(self.network(inputs), labels)
         yield "transfer", {"target": loss}
 
     def parameter_groups(self) -> dict[str, list[dict]]:

@@ -68,7 +68,7 @@ class SHOT(Strategy):
             "pseudo_labels": self.pseudo_label_weight * cross_entropy(logits, pseudo_labels),
         }
         if labelled:
-            terms["target"] = self.classification_loss(labelled_logits[0], batch.target.labels)
+            terms["target"] = self.task_loss(labelled_logits[0], batch.target.labels)
         return terms
 
 

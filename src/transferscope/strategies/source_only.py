@@ -14,8 +14,4 @@ class SourceOnly(Strategy):
     shares_classes = True
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {
-            "source": self.classification_loss(
-                self.logits(batch.source.inputs), batch.source.labels, "source"
-            )
-        }
+        return {"source": self.task_loss(self.logits(batch.source.inputs), batch.source.labels, "source")}

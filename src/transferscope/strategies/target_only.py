@@ -12,4 +12,4 @@ class TargetOnly(Strategy):
     sees = frozenset({"target_labels"})
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"target": self.classification_loss(self.logits(batch.target.inputs), batch.target.labels)}
+        return {"target": self.task_loss(self.logits(batch.target.inputs), batch.target.labels)}

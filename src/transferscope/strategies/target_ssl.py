@@ -26,6 +26,6 @@ class TargetSSL(Strategy):
         log_p = log_softmax(unlabelled, dim=1)
         entropy = -torch.sum(log_p.exp() * log_p, dim=1).mean()
         return {
-            "target": self.classification_loss(labelled, batch.target.labels),
+            "target": self.task_loss(labelled, batch.target.labels),
             "entropy": self.entropy_weight * self.progress * entropy,
         }

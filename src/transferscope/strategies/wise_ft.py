@@ -49,7 +49,7 @@ class WiSEFT(Strategy):
         return {"all": [{"params": list(self.network.parameters())}]}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"target": self.classification_loss(self.network(batch.target.inputs), batch.target.labels)}
+        return {"target": self.task_loss(self.network(batch.target.inputs), batch.target.labels)}
 
     def begin_evaluation(self, pools: Pools) -> dict[str, float]:
         share = SHARES[0] if self.alpha is None else self.alpha

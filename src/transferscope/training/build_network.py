@@ -14,14 +14,14 @@ from transferscope.training.request import Request
 
 
 def build_network(
-    request: Request, run_data: splits.RunData, classes: int, stream: Stream, initialisation: str
+    request: Request, run_data: splits.RunData, outputs: int, stream: Stream, initialisation: str
 ) -> Classifier:
     """Backbone and head with `initialisation` random or pretrained, drawn from `stream`."""
     backbone = {key: value for key, value in request.asked.backbone.items() if key != "name"}
     if initialisation == "random" and "weights" in backbone:
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
-    network = Classifier(instantiate(backbone, input_shape=run_data.input_shape, _convert_="all"), classes)
+    network = Classifier(instantiate(backbone, input_shape=run_data.input_shape, _convert_="all"), outputs)
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network
@@ -33,7 +33,7 @@ def probe(request: Request, run_data: splits.RunData) -> Classifier:
     backbone = {key: value for key, value in request.asked.backbone.items() if key != "name"}
     shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(run_data.input_shape))
     torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))
-    return Classifier(shared, len(run_data.classes))
+    return Classifier(shared, run_data.task.outputs)
 
 
 @lru_cache(maxsize=1)

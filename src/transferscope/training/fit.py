@@ -386,6 +386,7 @@ class EvaluationCallback(pl.Callback):
     def begin(self, strategy: Strategy, since: float | None = None) -> None:
         """since: of the clock, where what was done before is part of this fit."""
         self.clock = self.now() if since is None else since
+        self.task = strategy.task
         device = strategy.device
 
         def prepared(pool: LabelledData | None) -> LabelledData | None:
@@ -489,8 +490,10 @@ class EvaluationCallback(pl.Callback):
             return float(step)
         if rule[0].startswith("validator/"):
             return self.outcome.history[-1].get(rule[0], -math.inf) if step else -math.inf
-        hits = [self.outcome.probabilities[name][step].argmax(1) == self.labels[name] for name in rule]
-        return float(torch.cat(hits).float().mean())
+        scores = [
+            self.task.item_scores(self.outcome.probabilities[name][step], self.labels[name]) for name in rule
+        ]
+        return float(torch.cat(scores).mean())
 
     @property
     def stalled(self) -> bool:

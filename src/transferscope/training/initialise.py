@@ -16,26 +16,27 @@ def build(request: Request, run_data: RunData) -> tuple[Strategy, float]:
         network, _ = source_models.source_network(request, run_data)
     elif request.initialisation == "source":
         weights, seconds = source_models.source_model(request, run_data)
-        network = build_network(request, run_data, len(run_data.classes), request.stream(), "random")
-        network.load_source(weights, keep_head=run_data.source_classes == run_data.classes)
+        network = build_network(request, run_data, run_data.task.outputs, request.stream(), "random")
+        network.load_source(weights, keep_head=run_data.task.has_outputs_of(run_data.source_task))
     elif request.initialisation in PRETRAINING:
         weights, seconds = source_models.pretrained_backbone(request, run_data)
-        network = build_network(request, run_data, len(run_data.classes), request.stream(), "random")
+        network = build_network(request, run_data, run_data.task.outputs, request.stream(), "random")
         network.backbone.load_state_dict(weights)
     elif request.initialisation == "pretrained" and request.strategy.trains_head_alone:
         network = probe(request, run_data)
     else:
         network = build_network(
-            request, run_data, len(run_data.classes), request.stream(), request.initialisation
+            request, run_data, run_data.task.outputs, request.stream(), request.initialisation
         )
     if request.initialisation != "random":
         network.backbone.freeze_trunk()
     if run_data.sources:
-        network.source_classes = len(run_data.source_classes)
+        network.source_classes = run_data.source_task.outputs
     if request.strategy.beside_scratch:
         network.scratch = build_network(
-            request, run_data, len(run_data.classes), request.stream(), "random"
+            request, run_data, run_data.task.outputs, request.stream(), "random"
         ).state_dict()
     strategy = request.build_strategy(network)
+    strategy.task = run_data.task
     strategy.frozen_features = FrozenFeatures(request.store)
     return strategy, seconds

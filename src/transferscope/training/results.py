@@ -6,6 +6,7 @@ from typing import Any
 
 from transferscope.data.splits import RunData
 from transferscope.strategies.base import Diagnosis
+from transferscope.tasks.classification import by_class
 from transferscope.training import evaluate
 from transferscope.training.fit import FitResult
 from transferscope.training.request import Request
@@ -34,7 +35,10 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
     test = f"{run_data.target.name}/test"
     status, reason = outcome.status, outcome.reason
     if status == "done":
-        reason = evaluate.collapse(outcome, test, run_data.evaluated[test].labels) or diagnosis.collapse
+        reason = (
+            evaluate.collapse(outcome, test, run_data.evaluated[test].labels, run_data.task)
+            or diagnosis.collapse
+        )
         status = "collapsed" if reason else "done"
     # which the seed draws: neither splits nor all there is to label are fixed
     has_folds = request.asked.fold is not None
@@ -53,7 +57,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
         "subset": run_data.subset,
         "conditional_on": conditional_on,
         "result": {
-            "metrics": evaluate.metrics(outcome, run_data.evaluated),
+            "metrics": evaluate.metrics(outcome, run_data.evaluated, run_data.task),
             "by_class": classes_of(outcome, run_data),
             "samples": run_data.samples,
             "class_counts": run_data.class_counts,
@@ -73,9 +77,9 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
 
 
 def classes_of(outcome: FitResult, run_data: RunData) -> dict[str, dict[str, Any]]:
-    """`evaluate.by_class` of the target's test set at its last finite evaluation, with the classes' names."""
+    """`by_class` of the target's test set at its last finite evaluation, with the classes' names."""
     name = f"{run_data.target.name}/test"
     items, last = run_data.evaluated[name], evaluate.last_finite(outcome.probabilities[name])
     if last is None:
         return {}
-    return {name: {"classes": list(items.classes), **evaluate.by_class(last, items.labels)}}
+    return {name: {"classes": list(items.classes), **by_class(last, items.labels)}}

@@ -68,7 +68,7 @@ def source_network(request: Request, run_data: splits.RunData) -> tuple[Classifi
     """The untrained network of a source model, and the stream its training draws from: the same wherever it
     is trained."""
     stream = (request.asked.seed, SourceOnly.__name__)
-    return build_network(request, run_data, len(run_data.source_classes), stream, _own_start(request)), stream
+    return build_network(request, run_data, run_data.source_task.outputs, stream, _own_start(request)), stream
 
 
 def _own_start(request: Request) -> str:
@@ -84,7 +84,7 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
         network, stream = source_network(request, run_data)
         pool, _ = splits.source_pool(
             request.sources,
-            run_data.source_classes,
+            run_data.source_task.classes,
             c.seed,
             c.split_seed,
             c.source_label_noise,

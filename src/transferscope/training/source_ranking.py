@@ -285,8 +285,8 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
         "source": one.request.cell["source"],
         "training_items": one.training_items,
         "classes_shared": (
-            f"{len(set(one.run_data.classes) & set(one.run_data.source_classes))} of "
-            f"{len(one.run_data.classes)}"
+            f"{len(set(one.run_data.task.classes) & set(one.run_data.source_task.classes))} of "
+            f"{len(one.run_data.task.classes)}"
         ),
         "source_seconds": None if None in seconds else sum(seconds),
         **parts[0]["values"],
@@ -349,7 +349,7 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
         }
     if pretrained:
         backbone = build_network(
-            one.request, run_data, len(run_data.classes), one.request.stream(), "pretrained"
+            one.request, run_data, run_data.task.outputs, one.request.stream(), "pretrained"
         ).backbone
     else:
         backbone = network.backbone
@@ -376,10 +376,10 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
         reasons["scores"] = f"every label of {one.run_data.target.name} is for testing"
     if one.budget == "full" and one.labelled is not None:
         run_data = one.run_data
-        names = sorted({*run_data.classes, *run_data.source_classes})
+        names = sorted({*run_data.task.classes, *run_data.source_task.classes})
         index = [
             torch.tensor([names.index(c) for c in classes])
-            for classes in (run_data.source_classes, run_data.classes)
+            for classes in (run_data.source_task.classes, run_data.task.classes)
         ]
         given = {"source_labels": index[0][one.source_labels], "target_labels": index[1][one.labelled.labels]}
         labels, reasons = measured("labels", distances.available(), given)

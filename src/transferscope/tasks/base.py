@@ -1,0 +1,67 @@
+"""What is predicted of an item: the width of a head, a loss, what is stored and how it is scored. All that
+training knows of labels and outputs it asks here."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+Reduction = Literal["mean", "none"]
+
+
+class Strata(NamedTuple):
+    """of: stratum of each item, int [n], −1 where it has no target. names: of the strata, by which their
+    items are drawn."""
+
+    of: np.ndarray
+    names: tuple[str, ...]
+
+
+class Task(ABC):
+    """headline: the metric that the history has of every evaluation, and that a selection by labels goes
+    by."""
+
+    name: ClassVar[str]
+    headline: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """How many numbers a head gives for an item."""
+
+    @abstractmethod
+    def has_outputs_of(self, other: "Task") -> bool:
+        """Whether a head of one is a head of the other, so that it comes along with a source model."""
+
+    @abstractmethod
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        reduction: Reduction = "mean",
+        *,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
+    ) -> Tensor:
+        """What training minimises of outputs [n, outputs] and targets [n]: a scalar, or [n] for `none`."""
+
+    @abstractmethod
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Outputs [n, outputs] -> what is stored of each item, [n, ...]."""
+
+    @abstractmethod
+    def item_scores(self, predicted: Tensor, targets: Tensor) -> Tensor:
+        """[n], higher is better; their mean is the headline metric."""
+
+    @abstractmethod
+    def scores(self, predicted: Tensor, targets: Tensor) -> dict[str, float]:
+        """The metrics of a record, by name."""
+
+    @abstractmethod
+    def degenerate(self, predicted: Tensor, targets: Tensor) -> str:
+        """Why a finished run's last predictor counts as collapsed, or ''."""
+
+    @abstractmethod
+    def strata(self, targets: np.ndarray) -> Strata:
+        """By which splits, folds and label budgets are drawn."""

@@ -1,0 +1,109 @@
+"""One class of several for each item."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot, softmax
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+    multiclass_precision,
+)
+
+from transferscope.store.record import CHANCE_LEVEL, CONSTANT
+from transferscope.tasks import metrics
+from transferscope.tasks.base import Reduction, Strata, Task
+
+CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """classes: names, of which targets int64 [n] are indices. Predicted are class probabilities [n, C]."""
+
+    classes: tuple[str, ...]
+
+    name = "classification"
+    headline = "accuracy"
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def has_outputs_of(self, other: Task) -> bool:
+        return self == other
+
+    def loss(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        reduction: Reduction = "mean",
+        *,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
+    ) -> Tensor:
+        """Cross-entropy. weights: [C], of the classes."""
+        return cross_entropy(outputs, targets, weights, reduction=reduction, label_smoothing=smoothing)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return softmax(outputs, dim=1)
+
+    def item_scores(self, predicted: Tensor, targets: Tensor) -> Tensor:
+        return (predicted.argmax(1) == targets).float()
+
+    def scores(self, predicted: Tensor, targets: Tensor) -> dict[str, float]:
+        """All fractions but nll (nats, of clipped probabilities). Means over classes are over those that have
+        an item, as in scikit-learn's balanced_accuracy_score, which is macro recall, and in `compare`."""
+        classes, present = predicted.shape[1], torch.unique(targets)
+        return {
+            "accuracy": float(self.item_scores(predicted, targets).mean()),
+            "balanced_accuracy": float(
+                multiclass_accuracy(predicted, targets, classes, average="none")[present].mean()
+            ),
+            "macro_precision": float(
+                multiclass_precision(predicted, targets, classes, average="none")[present].mean()
+            ),
+            "macro_f1": float(
+                multiclass_f1_score(predicted, targets, classes, average="none")[present].mean()
+            ),
+            "nll": -float(metrics.log_likelihood(predicted.numpy(), targets.numpy()).mean()),
+            "brier": float((predicted - one_hot(targets, classes)).square().sum(1).mean()),
+            "ece": float(multiclass_calibration_error(predicted, targets, classes, n_bins=15)),
+        }
+
+    def degenerate(self, predicted: Tensor, targets: Tensor) -> str:
+        """In a task of two classes, one that is wrong clearly more often than chance has learnt something
+        that holds the other way round: harm, and no collapse."""
+        n, classes = predicted.shape
+        named = predicted.argmax(1)
+        share = float(torch.bincount(named, minlength=classes).max()) / n
+        largest = float(torch.bincount(targets, minlength=classes).max()) / n
+        if share >= CONSTANT_SHARE and share > largest:
+            return f"{CONSTANT}: one class for {share:.0%} of the test items"
+        chance = 1 / classes
+        accuracy = float((named == targets).float().mean())
+        band = 2 * (chance * (1 - chance) / n) ** 0.5
+        is_reversed = classes == 2 and accuracy < chance - band
+        if accuracy <= chance + band and largest < 2 * chance and not is_reversed:
+            return f"{CHANCE_LEVEL}: test accuracy {accuracy:.3f} with {classes} classes"
+        return ""
+
+    def strata(self, targets: np.ndarray) -> Strata:
+        return Strata(targets, self.classes)
+
+
+def by_class(predicted: Tensor, targets: Tensor) -> dict[str, list[Any]]:
+    """Precision, recall, F1 (fractions) and support (items) of each class, as scikit-learn's
+    precision_recall_fscore_support: a class that is never predicted has a precision of 0. Recall and F1 are
+    None where a class has no item."""
+    classes = predicted.shape[1]
+    found = metrics.by_class(predicted.argmax(1).numpy(), targets.numpy(), classes)
+    scored = {name: values.tolist() for name, values in found.items()}
+    for name in ("recall", "f1"):
+        of_items = zip(scored[name], scored["support"], strict=True)
+        scored[name] = [value if items else None for value, items in of_items]
+    return scored
