@@ -81,12 +81,12 @@ def test_predict_refuses_it_too(tmp_path: Path, capsys) -> None:
                 "rank",
                 *(word for word in SMALL if "strategy" not in word),
                 f"store={tmp_path}",
-                "+trainer.devices=2",
+                "+trainer.num_nodes=2",
             ]
         )
         == 2
     )
-    assert "trainer.devices=2: no such key" in capsys.readouterr().err
+    assert "trainer.num_nodes=2: no such key" in capsys.readouterr().err
 
 
 def test_a_note_is_kept_and_makes_no_other_run(run: Callable[..., int], tmp_path: Path, capsys) -> None:

@@ -174,7 +174,7 @@ def cells_of(experiment: str, comparison: Comparison) -> list[Shown]:
     return [
         Shown(
             experiment, cell.baseline, cell.target, cell.source or "", text(cell.label_budget),
-            column(cell, comparison), "yes" if layout.is_control(cell) else "", cell.verdict,
+            column(cell, comparison), "yes" if cell.is_control else "", cell.verdict,
             f"{cell.delta:.4f}", *([f"{bound:.4f}" for bound in cell.ci] if cell.ci else ["", ""]),
             str(cell.seeds), str(cell.items), cell.reason,
         )
