@@ -14,7 +14,7 @@ HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
 
 usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X]
                              [--alpha X] [--items NAME] [--correction NAME] [--protocol NAME]
-                             [--config-dir DIR] [--format NAME] [--track [online]]
+                             [--tested-on DOMAIN] [--config-dir DIR] [--format NAME] [--track [online]]
 
   RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs);
                      wandb:ENTITY/PROJECT[/GROUP], what runs left in Weights & Biases (GROUP: a sweep); or a
@@ -51,6 +51,8 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      rate (default: holm)
   --protocol NAME    inductive | transductive: only these cells | both: a table that mixes them, stamped.
                      Without it a mix is refused
+  --tested-on DOMAIN judge the runs on the test items of a further domain, which their test_also=[DOMAIN] has
+                     scored without training on them: does what helps at home help away from it?
   --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
   --format NAME      table | json | csv | markdown | latex (default: table)
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online

@@ -24,6 +24,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--items", default="random")
         self.add_argument("--correction", default="holm")
         self.add_argument("--protocol")
+        self.add_argument("--tested-on")
         self.add_argument("--config-dir")
 
     def comparison_options(self, argv: list[str]) -> dict[str, Any]:

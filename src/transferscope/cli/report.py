@@ -7,7 +7,8 @@ from transferscope.cli.parser import Parser
 HELP = """
 usage: transferscope report [RUNS] [-o report.html] [--figures FOLDER] [--baseline scratch]
                             [--metric accuracy] [--selection last] [--margin 0.01] [--alpha 0.05]
-                            [--items random] [--correction holm] [--protocol NAME] [--config-dir DIR]
+                            [--items random] [--correction holm] [--protocol NAME] [--tested-on DOMAIN]
+                            [--config-dir DIR]
 
 Write one HTML page: the verdicts, their intervals, budget and training curves, classes, and the evidence of
 every cell. It needs no other file, no network and no JavaScript for reading.

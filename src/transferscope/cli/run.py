@@ -43,6 +43,8 @@ keys:
   split_seed=0             train/test splits
   fold=null                small targets: 'fold=range(0,5)' with -m tests every labelled item in one fold of
                            each seed; folds=null: 5
+  test_also=[]             further domains whose test items the same trained model is scored on, for
+                           compare --tested-on DOMAIN
   copies=keep              keep | drop_train: leave out training items, of target and source, that are
                            bit-equal copies of test items
   twin=false               true: the A/A twin, same labels with another initialisation and other batches

@@ -99,6 +99,11 @@ class Cell:
     evidence: Evidence = field(repr=False, compare=False)
 
     @property
+    def tested_on(self) -> str:
+        """The domain whose test items it is judged on: the target, unless told."""
+        return self.evidence.tested_on or self.target
+
+    @property
     def is_control(self) -> bool:
         """Whether its source's labels were shuffled."""
         return self.family.endswith("/controls")
@@ -139,7 +144,13 @@ class Cell:
             arm: float(
                 np.mean(
                     [
-                        scores.regret(folder, self.evidence.records[folder], self.metric, self.selection)
+                        scores.regret(
+                            folder,
+                            self.evidence.records[folder],
+                            self.metric,
+                            self.selection,
+                            self.evidence.tested_on,
+                        )
                         for folder in folders
                     ]
                 )

@@ -56,6 +56,7 @@ def compare(
     items: str = "random",
     correction: str = "holm",
     protocol: str | None = None,
+    tested_on: str | None = None,
 ) -> Comparison:
     """Verdicts from run records.
 
@@ -68,7 +69,8 @@ def compare(
     matters, in the metric's unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk.
     items: `random` for a claim about other items too, `fixed` for one about this test set only. correction:
     `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes
-    them; None is refused where there would be both. Raises RequestError."""
+    them; None is refused where there would be both. tested_on: a domain of the runs' `test_also`, whose test
+    items they are judged on in place of the target's. Raises RequestError."""
     name, pinned = baselines.parse(baseline)
     if metric in METRICS and not METRICS[metric].judged:
         raise RequestError(
@@ -102,11 +104,12 @@ def compare(
             f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}"
         )
     protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
-    reader = ScoreReader(metric, selection)
+    reader = ScoreReader(metric, selection, tested_on)
     settings: Json = {
         "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates,
         "metric": metric, "selection": selection, "margin": smallest.setting, "alpha": alpha, "items": items,
         "correction": correction, **({"protocol": protocol} if protocol else {}),
+        **({"tested_on": tested_on} if tested_on else {}),
     }  # fmt: skip
     looked = {entry["name"] for entry in records.plans if interim.as_planned(entry, settings)}
     history = History.from_store(store, records.plans)
@@ -209,7 +212,8 @@ class _Work:
     def family(self, arm: Arm) -> str:
         """Target × baseline × metric as the earliest plan had it; protocols are not mixed, controls are a
         family of their own."""
-        control = "/controls" if arm.noise else ""
+        control = f"/on {self.reader.tested_on}" if self.reader.tested_on else ""
+        control += "/controls" if arm.noise else ""
         target, protocol = arm.cell["target"], arm.cell["protocol"]
         return f"{arm.plan}/{target}/{self.baseline}/{self.reader.metric}/{protocol}{control}"
 

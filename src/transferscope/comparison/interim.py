@@ -32,7 +32,7 @@ def as_planned(plan: SweepPlan, settings: Json) -> bool:
     """Whether a plan has looks and they were taken as the comparison is made, so that what they found is
     final."""
     planned = plan.get("sequential")
-    if not planned:
+    if not planned or settings.get("tested_on"):
         return False
     return all(planned[key] == settings[key] for key in PLANNED) and (
         settings["items"],

@@ -28,7 +28,8 @@ class Evidence:
     given where the baseline learnt nothing (`naive.learnt_nothing`). strategy_named, baseline_named [K]:
     `Scores.fewest_named`; None of the naive predictor, which has but one answer. mixes_rules: an arm is
     judged by its last evaluation, as it sees nothing that the rule could choose by. tuned: the strategy's
-    values come from a search."""
+    values come from a search. tested_on: a domain of `test_also` whose items these are, None for the target's
+    own."""
 
     seeds: list[int]
     ids: np.ndarray
@@ -53,6 +54,7 @@ class Evidence:
     mixes_rules: bool = False
     naive_scores: np.ndarray | None = None
     tuned: bool = False
+    tested_on: str | None = None
 
     @property
     def held_against(self) -> np.ndarray:
@@ -82,14 +84,20 @@ class ScoreReader:
 
     metric: str
     selection: str
+    tested_on: str | None = None
     broken: dict[str, str] = field(default_factory=dict)
     cache: dict[Path, Scores | None] = field(default_factory=dict)
     curves: dict[tuple[Path, str], Curve] = field(default_factory=dict)
 
     def read(self, folder: Path, record: RunRecord) -> Scores | None:
+        """None where a run cannot be read, or was not tested there."""
+        if not scores.is_tested_on(record, self.tested_on):
+            return None
         if folder not in self.cache:
             try:
-                self.cache[folder] = scores.read_scores(folder, record, self.metric, self.selection)
+                self.cache[folder] = scores.read_scores(
+                    folder, record, self.metric, self.selection, self.tested_on
+                )
             except WrongScores:
                 raise
             except RequestError as refusal:
@@ -120,7 +128,7 @@ class ScoreReader:
         """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none
         of them (an old store)."""
         if (folder, metric) not in self.curves:
-            column = f"{record['cell']['target']}/test/accuracy"
+            column = f"{scores.tested_in(record, self.tested_on)}/accuracy"
             trainer = record["consumed"].get("trainer", {})
             by_step: dict[float, float] = {}
             try:
@@ -131,7 +139,7 @@ class ScoreReader:
                         if column in row and row["step"] >= 0
                     }
                 else:
-                    by_step.update(scores.read_curve(folder, record, metric).items())
+                    by_step.update(scores.read_curve(folder, record, metric, self.tested_on).items())
             except (OSError, ValueError, TypeError, NotSelectable):
                 by_step = {}
             steps = max([trainer.get("steps") or trainer.get("source_steps") or 1, *by_step])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transferscope.comparison import naive, stored_validators
+from transferscope.comparison import naive, scores, stored_validators
 from transferscope.comparison.arms import FOLDS, Arm
 from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.plateau import UNKNOWN, Rises
@@ -67,6 +67,8 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
             for who, it in (("cell", arm), ("baseline", baseline))
         }
         absent = [who for who, some in readable.items() if not some]
+        if reader.tested_on and absent:
+            raise NotSelectable(f"not tested on {reader.tested_on} (test_also=[{reader.tested_on}])")
         raise NotSelectable(
             f"no readable run of the {' and of the '.join(absent)}"
             if absent
@@ -111,6 +113,7 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
         notes=_notes(arm, baseline, seeds, reader),
         folds=folds,
         tuned=bool(arm.searches),
+        tested_on=reader.tested_on,
         mixes_rules=any(_fell_back(it, seeds, reader) for it in (arm, baseline)),
     )
     return naive.standing_in(evidence, reader) if naive.learnt_nothing(evidence) else evidence
@@ -254,6 +257,12 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
         )
     if baseline and (alone := sorted(arm.runs.keys() - set(seeds))):
         notes.append(f"{seeds_named(alone)} left out: no run of the baseline to pair with")
+    if away := sorted(
+        seed
+        for seed, runs in arm.runs.items()
+        if not all(scores.is_tested_on(record, reader.tested_on) for _, record in runs)
+    ):
+        notes.append(f"{seeds_named(away)} left out: not tested on {reader.tested_on}")
     if arm.planned and (added := sorted(set(seeds) - arm.planned)):
         notes.append(f"{seeds_named(added)} came after the plan")
     if reader.selection == "oracle":

@@ -116,8 +116,21 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     return float(np.abs(gap).sum() / len(labels))
 
 
-def read_scores(folder: Path, record: RunRecord, metric: str, selection: str) -> Scores:
-    """Reads only the members of evaluations.npz that the selection needs.
+def tested_in(record: RunRecord, tested_on: str | None) -> str:
+    """Prefix of the evaluated items: of the target's, or of a further domain's."""
+    return f"{tested_on or record['cell']['target']}/test"
+
+
+def is_tested_on(record: RunRecord, tested_on: str | None) -> bool:
+    names = [record["cell"]["target"], *(domain["name"] for domain in record.get("test_also", []))]
+    return tested_on is None or tested_on in names
+
+
+def read_scores(
+    folder: Path, record: RunRecord, metric: str, selection: str, tested_on: str | None = None
+) -> Scores:
+    """Reads only the members of evaluations.npz that the selection needs. tested_on: a domain of `test_also`
+    in place of the target.
 
     Raises RequestError where the file is absent or broken, NotSelectable where the selection has nothing to
     choose by, or the metric no value."""
@@ -133,19 +146,23 @@ def read_scores(folder: Path, record: RunRecord, metric: str, selection: str) ->
         if selection in (*label_free(), *stored_validators.VALIDATORS)
         else {}
     )
-    return _read(folder, validated, lambda evaluations: _select(evaluations, record, metric, selection))
+    return _read(
+        folder, validated, lambda evaluations: _select(evaluations, record, metric, selection, tested_on)
+    )
 
 
-def read_curve(folder: Path, record: RunRecord, metric: str) -> dict[int, float]:
+def read_curve(
+    folder: Path, record: RunRecord, metric: str, tested_on: str | None = None
+) -> dict[int, float]:
     """The metric on the test items by step, of every finite evaluation; groups count once. Reads them all.
     Raises as `read_scores`."""
-    by_step = _item_curve(folder, record, metric)
+    by_step = _item_curve(folder, record, metric, tested_on)
     return {step: float(items.mean()) for step, items in by_step.items()}
 
 
-def _item_curve(folder: Path, record: RunRecord, metric: str) -> dict[int, np.ndarray]:
+def _item_curve(folder: Path, record: RunRecord, metric: str, tested_on: str | None) -> dict[int, np.ndarray]:
     """Scores [n] (or of the groups) by step."""
-    test = f"{record['cell']['target']}/test"
+    test = tested_in(record, tested_on)
 
     def curve(evaluations: "_Evaluations") -> dict[int, np.ndarray]:
         labels, groups = evaluations.members[f"{test}/labels"], evaluations.get(f"{test}/groups")
@@ -175,11 +192,13 @@ def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluatio
         ) from error
 
 
-def regret(folder: Path, record: RunRecord, metric: str, selection: str) -> float:
+def regret(
+    folder: Path, record: RunRecord, metric: str, selection: str, tested_on: str | None = None
+) -> float:
     """What the best evaluation of a run scores more than the selected one; see `cross_fitted`."""
-    selected = read_scores(folder, record, metric, selection)
+    selected = read_scores(folder, record, metric, selection, tested_on)
     curve = np.stack(
-        list(_item_curve(folder, record, metric).values()) or [selected.scores]
+        list(_item_curve(folder, record, metric, tested_on).values()) or [selected.scores]
     )  # [evaluations, n]
     return cross_fitted(curve, group_means(selected.scores[None], selected.groups)[0])
 
@@ -257,8 +276,10 @@ class _Evaluations:
         return p if np.isfinite(p).all() else None
 
 
-def _select(evaluations: _Evaluations, record: RunRecord, metric: str, selection: str) -> Scores:
-    test = f"{record['cell']['target']}/test"
+def _select(
+    evaluations: _Evaluations, record: RunRecord, metric: str, selection: str, tested_on: str | None
+) -> Scores:
+    test = tested_in(record, tested_on)
     ids, labels, classes = (evaluations.members[f"{test}/{part}"] for part in ("ids", "labels", "classes"))
     steps = evaluations.steps(test)
     if (

@@ -141,6 +141,8 @@ def _stamps(settings: Json, cells: list["Cell"]) -> list[str]:
             f"MIXED RULES: arms that see nothing {rule} could choose by are judged by their last "
             "evaluation, see the notes"
         )
+    if away := settings.get("tested_on"):
+        stamps.append(f"TESTED ON {away} in place of the target: the same models, on its test items")
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "all cells" if len(protocols) == 1 else "cells so marked"

@@ -254,15 +254,19 @@ def prepare(
     image_size: int | None = None,
     channels: int | None = None,
     fold: Fold | None = None,
+    tested_also: tuple[Domain, ...] = (),
 ) -> RunData:
     """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
 
-    image_size, channels: None takes the target's own. Where source and target share their classes, a tenth of
-    each source is evaluated too, also for a strategy that only starts from the source model: what it forgets
-    is told by it."""
+    tested_also: domains whose test items are scored too; none of their items is trained on, unless such a
+    domain is a source as well, whose training items are. image_size, channels: None takes the target's own.
+    Where source and target share their classes, a tenth of each source is evaluated too, also for a strategy
+    that only starts from the source model: what it forgets is told by it."""
     shape = input_shape(target, image_size, channels)
     train, test, tested, watched = _of_every_seed(target, split_seed, fold, shape)
     evaluated = {f"{target.name}/test": tested}
+    for domain in tested_also:
+        evaluated[f"{domain.name}/test"] = _test_items(domain, split_seed, shape)
     labelled, validation, subset, class_counts = None, None, None, {}
     if "target_labels" in sees:
         chosen, held_back = labelled_subset(target, train, label_budget, seed)
@@ -335,6 +339,14 @@ def _of_every_seed(
     )
 
 
+@lru_cache(maxsize=8)
+def _test_items(domain: Domain, split_seed: int, shape: tuple[int, ...]) -> EvaluationSet:
+    items = split(domain, split_seed)[1]
+    if len(items) == 0:
+        raise RequestError(f"test_also={domain.name}: no labelled item is left to test on")
+    return _evaluated(domain, items, shape, "test_also")
+
+
 def source_pool(
     sources: tuple[Domain, ...],
     classes: tuple[str, ...],
@@ -396,11 +408,13 @@ def _set_aside(source: Domain, train: np.ndarray, split_seed: int) -> tuple[np.n
     return train[~is_val], train[is_val]
 
 
-def _evaluated(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> EvaluationSet:
+def _evaluated(
+    domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source"
+) -> EvaluationSet:
     groups = None if domain.groups is None else domain.groups[items]
     metadata = {name: column[items] for name, column in domain.metadata.items()}
     return EvaluationSet(
-        fitted(domain, items, shape),
+        fitted(domain, items, shape, key),
         domain.labels[items],
         domain.ids[items],
         domain.classes,
@@ -414,7 +428,7 @@ def _together(parts: list[LabelledData]) -> LabelledData:
     return LabelledData(joined(inputs), torch.cat(labels), torch.cat(domain))
 
 
-def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor | OnDisk:
+def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source") -> Tensor | OnDisk:
     """The inputs of some items, images brought to (channels, size, size): those that stay on disk whenever
     they are read."""
     if domain.is_images and len(shape) == 3:
@@ -425,7 +439,7 @@ def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...]) -> Tensor 
         return fit_images(domain.inputs[items], shape[-1], shape[0])
     if domain.inputs.shape[1:] != tuple(shape):
         raise RequestError(
-            f"source={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of "
+            f"{key}={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of "
             f"shape {tuple(shape)}"
         )
     return domain.inputs[items]

@@ -22,7 +22,7 @@ def add(
 ) -> None:
     """Fill every view of a target with what stands beside its mean. costs: seconds of source models
     (`learning.source_costs`)."""
-    read = _histories(f"{target.name}/test/accuracy")
+    read = _histories(f"{target.views[0].cell.tested_on if target.views else target.name}/test/accuracy")
     lines: list[tuple[View, str, list]] = []
     for view in target.views:
         cell, seen = view.cell, view.cell.evidence

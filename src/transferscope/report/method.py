@@ -94,6 +94,8 @@ def stamps(cells: Sequence[Cell]) -> list[str]:
             f"Mixed rules: arms that see nothing {cells[0].selection} could choose by are judged by their "
             "last evaluation."
         )
+    for away in sorted({cell.evidence.tested_on for cell in cells if cell.evidence.tested_on}):
+        out.append(f"Tested on {away} in place of the target: the same models, on its test items.")
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "the runs" if len(protocols) == 1 else "rows so marked"
@@ -200,7 +202,9 @@ def command(settings: dict) -> str:
     """The line that makes this page again."""
     keys = ("baseline", "metric", "selection", "margin", "alpha", "items", "correction")
     options = " ".join(
-        f"--{key} {shlex.quote(str(settings[key]))}" for key in (*keys, "protocol") if key in settings
+        f"--{key.replace('_', '-')} {shlex.quote(str(settings[key]))}"
+        for key in (*keys, "protocol", "tested_on")
+        if key in settings
     )
     return f"transferscope report {shlex.quote(str(settings['runs']))} {options} -o report.html"
 

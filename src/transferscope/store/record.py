@@ -199,7 +199,8 @@ def write_record(
     is replaced.
 
     beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of
-    them is replaced as well, by the same results, and what it had beside them stays."""
+    them, or a domain of `test_also`, is replaced as well, by the same results, and what it had beside them
+    stays."""
     extra_files = extra_files or {}
     target = Path(store) / str(record["fingerprint"])
     draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
@@ -216,7 +217,9 @@ def write_record(
         for name, path in extra_files.items():
             shutil.move(path, draft / name)
         if is_answer := _is_answer(target):
-            if has_extra_files(target, list(extra_files), record["config"]):
+            before = read_record(target).get("test_also", [])
+            is_tested = all(one in before for one in record.get("test_also", []))
+            if is_tested and has_extra_files(target, list(extra_files), record["config"]):
                 return target  # another process was quicker; its record is the same
             if "model.safetensors" not in extra_files and (target / "model.safetensors").exists():
                 old = read_record(target)["config"]  # tells which evaluation's model it is

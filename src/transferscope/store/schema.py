@@ -130,6 +130,7 @@ class RunRecord(TypedDict):
     subset: NotRequired[object]
     backbone_rate: NotRequired[object]
     device: NotRequired[object]
+    test_also: NotRequired[list[Domain]]
 
 
 class Look(TypedDict):

@@ -176,6 +176,26 @@ def check_classes(strategy: type[Strategy], name: str, target: Domain, sources: 
         )
 
 
+def check_tested_also(domains: tuple[Domain, ...], target: Domain, c: RunConfig) -> None:
+    """Raises RequestError for a domain that the model of a run cannot be scored on."""
+    names = [domain.name for domain in domains]
+    for name, domain in zip(names, domains, strict=True):
+        if name == target.name or names.count(name) > 1:
+            raise RequestError(
+                f"test_also={name}: tested already; give other domains than the target, once each"
+            )
+        if not domain.task.has_outputs_of(target.task):
+            differing = sorted(set(domain.classes) ^ set(target.classes))
+            raise RequestError(
+                f"test_also={name}: its classes must be those of target {target.name}; not both have "
+                f"{', '.join(differing[:5])}{' …' if len(differing) > 5 else ''}"
+            )
+    if domains and c.fold is not None:
+        raise RequestError(
+            f"test_also={','.join(names)}: every fold would test all their items; leave fold out"
+        )
+
+
 def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
     if initialisation in PRETRAINING and (
         arrays := [domain.name for domain in (target, *sources) if not domain.is_images]

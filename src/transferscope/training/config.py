@@ -141,6 +141,7 @@ class RunConfig(Section):
     data_root: Folder
     target: Annotated[str, Wanted("a domain")]
     source: Annotated[str | list[str] | None, Wanted("a domain, a list [a,b] of domains, or null")]
+    test_also: Annotated[list[str], Wanted("a list [a,b] of domains")]
     sweep: Any
     until_decided: Keys = {}
     search: Keys = {}

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from transferscope import tracking
+from transferscope.errors import RequestError
 from transferscope.store import lease, record
 from transferscope.training.request import Request
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
@@ -12,16 +13,25 @@ from transferscope.training.run_tracking import live_run, scratch_twin, test_ima
 
 def is_done(request: Request) -> bool:
     """Whether the store has this run's answer, whole, and what is to be kept beside it. Raises RequestError
-    where another version's record is in the way."""
+    where another version's record is in the way, or where to run it again would lose what it was tested
+    on."""
     folder = request.store / request.fingerprint
     if (folder / "record.json").exists():
         record.check_schema(folder)
     status, _ = lease.state(request.store, request.fingerprint)
-    return (
-        status in record.ANSWERS
-        and record.has_extra_files(folder, request.extra_files, request.config)
-        and not record.damage(folder)
+    if status not in record.ANSWERS or record.damage(folder):
+        return False
+    before, asked = record.read_record(folder).get("test_also", []), request.test_also
+    has_all = record.has_extra_files(folder, request.extra_files, request.config) and all(
+        one in before for one in asked
     )
+    names = [domain["name"] for domain in asked]
+    if not has_all and (lost := [one["name"] for one in before if one["name"] not in names]):
+        raise RequestError(
+            f"test_also=[{','.join(names)}]: to run {folder} again would lose that it was tested on "
+            f"{', '.join(lost)}; give test_also=[{','.join([*lost, *names])}]"
+        )
+    return has_all
 
 
 def finished_before(request: Request) -> Path:

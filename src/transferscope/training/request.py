@@ -58,6 +58,7 @@ class Request:
     consumed: dict[str, Any]
     fingerprint: str
     deterministic: bool = False  # nothing in it is drawn from the seed: every seed is this one run
+    tested_also: tuple[Domain, ...] = ()
 
     @property
     def store(self) -> Path:
@@ -80,7 +81,13 @@ class Request:
             self.target, self.sources, self.sees, c.label_budget, c.seed, c.split_seed,
             protocol=c.protocol, source_label_noise=c.source_label_noise,
             image_size=c.image_size, channels=c.channels, fold=self.fold,
+            tested_also=self.tested_also,
         )  # fmt: skip
+
+    @property
+    def test_also(self) -> list[dict[str, str]]:
+        """For the record: what changes nothing of a training is no part of its fingerprint."""
+        return [{"name": domain.name, "digest": domain.digest} for domain in self.tested_also]
 
     @property
     def copies(self) -> Copies:
@@ -213,6 +220,8 @@ def checked(config: dict[str, Any]) -> Request:
                 "give copies=keep"
             )
         target, sources = copies.dropped(target, sources, c.split_seed)
+    also = tuple(load_domain("test_also", n, c.data_root, c.download) for n in c.test_also)
+    compatibility.check_tested_also(also, target, c)
     stops_early = c.trainer.patience is not None and not is_source_model(strategy, initialisation)
     compatibility.check_pictures(initialisation, target, sources)
     compatibility.check_classes(strategy, name, target, sources)
@@ -255,6 +264,7 @@ def checked(config: dict[str, Any]) -> Request:
         consumed,
         record.fingerprint(consumed),
         deterministic,
+        also,
     )
 
 

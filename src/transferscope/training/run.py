@@ -74,6 +74,7 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         "role": request.asked.role, "sees": request.reached_by, "consumed": request.consumed,
         "config": request.config, "host": platform.node(), "calibrated": request.strategy.calibrated,
         "backbone_rate": request.backbone_rate, **({"deterministic": True} if request.deterministic else {}),
+        **({"test_also": request.test_also} if request.tested_also else {}),
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()

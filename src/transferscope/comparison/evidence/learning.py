@@ -141,7 +141,7 @@ def _row(cell: Cell, folders: list[Path], costs: Mapping[str, float]) -> Run:
 
 
 def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> Run:
-    column = f"{cell.target}/test/accuracy"
+    column = f"{cell.tested_on}/test/accuracy"
     try:
         rows = [row for row in record.read_history(folder) if column in row]
     except (OSError, ValueError, RequestError):  # closed form, or an old store

@@ -124,7 +124,7 @@ def _effects(cell: Cell, reader: PredictionReader) -> tuple[dict[str, Effect], d
 
 def _columns(cell: Cell) -> dict[str, np.ndarray]:
     """Metadata of the test items, in the order of the cell's ids."""
-    prefix = f"{cell.target}/test"
+    prefix = f"{cell.tested_on}/test"
     start = f"{prefix}/metadata/"
     ids, columns = [], defaultdict(list)
     for folder in cell.evidence.rows(cell.evidence.strategy_runs)[0]:

@@ -125,7 +125,7 @@ def check(folder: Path) -> None:
 
 
 def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predictions]:
-    prefix = f"{cell.target}/test"
+    prefix = f"{cell.tested_on}/test"
     with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
         ids, labels = members[f"{prefix}/ids"], members[f"{prefix}/labels"]
         classes = len(members[f"{prefix}/classes"])

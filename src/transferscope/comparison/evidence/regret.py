@@ -76,7 +76,7 @@ def _of_run(folder: Path, cell: Cell, rules: Sequence[str]) -> dict[str, float]:
     for rule in rules:
         try:
             if scores.read_scores(folder, run, cell.metric, rule).selection == rule:
-                found[rule] = scores.regret(folder, run, cell.metric, rule)
+                found[rule] = scores.regret(folder, run, cell.metric, rule, cell.evidence.tested_on)
         except scores.NotSelectable:
             continue
     return found
