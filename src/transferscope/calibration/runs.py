@@ -112,7 +112,7 @@ def domain(name: str) -> Domain:
 
 @cache
 def source_weights(source: str, seed: int) -> dict[str, torch.Tensor]:
-    pool, _ = source_pool((domain(source),), domain(source).classes, seed, 0, 0.0, (64,))
+    pool, _ = source_pool((domain(source),), domain(source).task, seed, 0, 0.0, (64,))
     task = domain(source).task
     run_data = RunData(domain(source), (), task, task, (64,), Pools(source=pool))
     stream = (seed, SourceOnly.__name__)

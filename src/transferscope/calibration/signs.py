@@ -254,7 +254,7 @@ def trained(
 
 
 def source_model(design: Design, like: Classifier, source: Domain, seed: int) -> dict[str, Tensor]:
-    pool, _ = source_pool((source,), source.classes, seed, 0, 0.0, source.inputs.shape[1:])
+    pool, _ = source_pool((source,), source.task, seed, 0, 0.0, source.inputs.shape[1:])
     network = Classifier(design.backbone(source.inputs.shape[1:]), len(source.classes))
     network.load_state_dict(like.state_dict())
     fit(

@@ -17,7 +17,7 @@ from transferscope.data.domain import UNLABELLED, Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.tasks.base import Task
-from transferscope.tasks.classification import Classification
+from transferscope.tasks.classification import Classification, class_names
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
 SOURCE_VALIDATION_SHARE = 0.1
@@ -285,15 +285,18 @@ def prepare(
     unlabelled = None
     if "target_inputs" in sees:
         unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
-    source_classes = tuple(sorted({c for source in sources for c in source.classes}))
+    first, *others = [source.task for source in sources] or [Classification(())]
+    source_task = first.joined(others)
     source = None
     if sources:
         source, source_evaluated = source_pool(
-            sources, source_classes, seed, split_seed, source_label_noise, shape
+            sources, source_task, seed, split_seed, source_label_noise, shape
         )
         held_out_labels = [held.labels for held in source_evaluated.values()]
-        class_counts["source"] = _counts(torch.cat([source.labels, *held_out_labels]), source_classes)
-        if source_classes == target.classes:
+        class_counts["source"] = _counts(
+            torch.cat([source.labels, *held_out_labels]), class_names(source_task)
+        )
+        if source_task.has_outputs_of(target.task):
             evaluated |= source_evaluated
     if "source_inputs" not in sees:
         source = None
@@ -304,7 +307,7 @@ def prepare(
         target,
         sources,
         target.task,
-        Classification(source_classes),
+        source_task,
         tuple(shape),
         pools,
         evaluated,
@@ -349,28 +352,30 @@ def _test_items(domain: Domain, split_seed: int, shape: tuple[int, ...]) -> Eval
 
 def source_pool(
     sources: tuple[Domain, ...],
-    classes: tuple[str, ...],
+    task: Task,
     seed: int,
     split_seed: int,
     label_noise: float,
     shape: tuple[int, ...],
 ) -> tuple[LabelledData, dict[str, EvaluationSet]]:
-    """The labelled training items of all sources together, and a tenth of each kept for validation.
+    """The labelled training items of all sources together, and a tenth of each kept for validation. task: of
+    all of them.
 
     label_noise: this share of the labels is permuted among themselves, another permutation for each seed; 1
     leaves inputs, class sizes and compute as they are and takes the labels' meaning."""
     parts, evaluated = [], {}
     for number, source in enumerate(sources):
         kept, val = _set_aside(source, _train_of_source(source, split_seed), split_seed)
-        index = torch.tensor([classes.index(c) for c in source.classes])
-        labels = index[source.labels[kept]]
+        labels = task.translated(source.labels[kept], source.task)
         noise = generator("source_label_noise", seed, source.name)
         noisy = noise.permutation(len(labels))[: round(label_noise * len(labels))]
         labels[noisy] = labels[noise.permutation(noisy)]
         parts.append(LabelledData(fitted(source, kept, shape), labels, torch.full((len(kept),), number)))
         if len(val):
             held = _evaluated(source, val, shape)
-            evaluated[f"{source.name}/val"] = replace(held, labels=index[held.labels], classes=classes)
+            evaluated[f"{source.name}/val"] = replace(
+                held, labels=task.translated(held.labels, source.task), classes=class_names(task)
+            )
     return _together(parts), evaluated
 
 

@@ -2,6 +2,7 @@
 training knows of labels and outputs it asks here."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -29,6 +30,14 @@ class Task(ABC):
     @abstractmethod
     def outputs(self) -> int:
         """How many numbers a head gives for an item."""
+
+    @abstractmethod
+    def joined(self, others: Sequence["Task"]) -> "Task":
+        """One task for this one and others of its kind: of all sources together."""
+
+    @abstractmethod
+    def translated(self, targets: Tensor, task: "Task") -> Tensor:
+        """Targets [n] of a task that was joined into this one, as they are here."""
 
     @abstractmethod
     def has_outputs_of(self, other: "Task") -> bool:

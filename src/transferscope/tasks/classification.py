@@ -1,5 +1,6 @@
 """One class of several for each item."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from torchmetrics.functional.classification import (
     multiclass_precision,
 )
 
+from transferscope.errors import NotApplicable
 from transferscope.store.record import CHANCE_LEVEL, CONSTANT
 from transferscope.tasks import metrics
 from transferscope.tasks.base import Reduction, Strata, Task
@@ -33,6 +35,13 @@ class Classification(Task):
     @property
     def outputs(self) -> int:
         return len(self.classes)
+
+    def joined(self, others: Sequence[Task]) -> "Classification":
+        """Of all classes that one of them has, sorted."""
+        return Classification(tuple(sorted({c for task in (self, *others) for c in class_names(task)})))
+
+    def translated(self, targets: Tensor, task: Task) -> Tensor:
+        return torch.tensor([self.classes.index(c) for c in class_names(task)])[targets]
 
     def has_outputs_of(self, other: Task) -> bool:
         return self == other
@@ -94,6 +103,13 @@ class Classification(Task):
 
     def strata(self, targets: np.ndarray) -> Strata:
         return Strata(targets, self.classes)
+
+
+def class_names(task: Task) -> tuple[str, ...]:
+    """The classes of a task. Raises NotApplicable for one that has none."""
+    if not isinstance(task, Classification):
+        raise NotApplicable(f"a task of classes is needed, not {task.name}")
+    return task.classes
 
 
 def by_class(predicted: Tensor, targets: Tensor) -> dict[str, list[Any]]:

@@ -16,6 +16,8 @@ from transferscope.statistics import influence
 # holds
 LEAST_PROBABILITY = 1e-3
 
+PerItem = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -35,7 +37,7 @@ class Metric:
     """
 
     name: str
-    per_item: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray] | None
+    per_item: PerItem | None
     chance: Callable[[np.ndarray, int], float]
     kind: Literal["items", "influence"] = "items"
     unit: float = 1.0
@@ -69,7 +71,8 @@ class Metric:
 def log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """[n, C], [n] -> [n], in nats, of the labels' clipped probabilities."""
     likelihood = probabilities.astype(float)[np.arange(len(labels)), labels]
-    return np.log(np.clip(likelihood, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+    found: np.ndarray = np.log(np.clip(likelihood, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+    return found
 
 
 def by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
@@ -87,23 +90,25 @@ def by_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> dict[st
 
 
 def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return (probabilities.argmax(1) == labels).astype(float)
+    right: np.ndarray = probabilities.argmax(1) == labels
+    return right.astype(float)
 
 
 def _brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     error = probabilities.astype(float)
     error[np.arange(len(labels)), labels] -= 1.0
-    return -(error**2).sum(1)
+    squared: np.ndarray = (error**2).sum(1)
+    return -squared
 
 
-def _of_items(score: Callable) -> Callable:
-    return lambda probabilities, labels, groups=None: score(probabilities, labels)
+def _of_items(score: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> PerItem:
+    return lambda probabilities, labels, groups: score(probabilities, labels)
 
 
 def _influence(name: str) -> Metric:
     return Metric(
         name,
-        lambda probabilities, labels, groups=None: influence.values(probabilities, labels, name, groups),
+        lambda probabilities, labels, groups: influence.values(probabilities, labels, name, groups),
         lambda labels, classes: influence.at_chance(labels, classes, name),
         kind="influence",
     )

@@ -84,7 +84,7 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
         network, stream = source_network(request, run_data)
         pool, _ = splits.source_pool(
             request.sources,
-            run_data.source_task.classes,
+            run_data.source_task,
             c.seed,
             c.split_seed,
             c.source_label_noise,

@@ -28,6 +28,7 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
 from transferscope.store.schema import RunRecord, mismatch
+from transferscope.tasks.classification import class_names
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
@@ -285,8 +286,8 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
         "source": one.request.cell["source"],
         "training_items": one.training_items,
         "classes_shared": (
-            f"{len(set(one.run_data.task.classes) & set(one.run_data.source_task.classes))} of "
-            f"{len(one.run_data.task.classes)}"
+            f"{len(set(class_names(one.run_data.task)) & set(class_names(one.run_data.source_task)))} of "
+            f"{one.run_data.task.outputs}"
         ),
         "source_seconds": None if None in seconds else sum(seconds),
         **parts[0]["values"],
@@ -376,12 +377,11 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
         reasons["scores"] = f"every label of {one.run_data.target.name} is for testing"
     if one.budget == "full" and one.labelled is not None:
         run_data = one.run_data
-        names = sorted({*run_data.task.classes, *run_data.source_task.classes})
-        index = [
-            torch.tensor([names.index(c) for c in classes])
-            for classes in (run_data.source_task.classes, run_data.task.classes)
-        ]
-        given = {"source_labels": index[0][one.source_labels], "target_labels": index[1][one.labelled.labels]}
+        every_class = run_data.task.joined([run_data.source_task])
+        given = {
+            "source_labels": every_class.translated(one.source_labels, run_data.source_task),
+            "target_labels": every_class.translated(one.labelled.labels, run_data.task),
+        }
         labels, reasons = measured("labels", distances.available(), given)
     try:
         network, seconds = source_network(one)
