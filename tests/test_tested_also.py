@@ -1,5 +1,6 @@
 """A model that is scored on further domains than its target: `test_also`, and `compare --tested-on`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 
 from transferscope import compare
 from transferscope.cli.main import main
+from transferscope.comparison.compare import compare_away
+from transferscope.comparison.formatting import signed
+from transferscope.report import away
 from transferscope.report.page import render
 from transferscope.store import record
 
@@ -80,6 +84,30 @@ def test_table_and_page_say_where_they_tested(store: Path) -> None:
     page = render(comparison)
     assert f"Tested on {AWAY} in place of the target" in page and f"--tested-on {AWAY}" in page
     assert "in place of the target" not in render(compare(store / "sweeps" / "away"))
+
+
+def test_the_page_of_the_target_has_the_verdicts_away_beside_its_own(store: Path) -> None:
+    home = compare(store / "sweeps" / "away")
+    elsewhere = compare_away(home)
+    assert list(elsewhere) == [AWAY] and compare_away(elsewhere[AWAY]) == {}
+    [row] = away.rows(home, elsewhere)
+    assert (row.home.tested_on, row.away[AWAY].tested_on) == ("blobs", AWAY)
+    page = render(home, elsewhere=elsewhere)
+    section = page[page.index('<section id="away"') :].partition("</section>")[0]
+    for cell in (row.home, row.away[AWAY]):
+        assert f"{signed(cell.delta, 'accuracy')}</strong>" in section
+    assert '<section id="away"' not in render(home)
+
+
+def test_a_gain_that_is_a_loss_away_is_marked(store: Path) -> None:
+    home, there = compare(store / "sweeps" / "away"), compare(store / "sweeps" / "away", tested_on=AWAY)
+    home, there = (
+        replace(one, cells=[replace(cell, verdict=verdict) for cell in one])
+        for one, verdict in ((home, "positive"), (there, "negative"))
+    )
+    [row] = away.rows(home, {AWAY: there})
+    assert row.turns == [AWAY]
+    assert "<em>turned</em>" in render(home, elsewhere={AWAY: there})
 
 
 def test_seeds_that_were_not_tested_there_are_left_out(store: Path) -> None:

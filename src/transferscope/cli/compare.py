@@ -77,7 +77,7 @@ def main(argv: list[str]) -> int:
     if form not in FORMATS:
         raise RequestError(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
 
-    from transferscope.comparison.compare import compare, locate
+    from transferscope.comparison.compare import compare, compare_away, locate
 
     comparison = compare(**options)
     if form == "table":
@@ -94,7 +94,11 @@ def main(argv: list[str]) -> int:
 
         store = Path("runs") if is_tracked(options["runs"]) else locate(options["runs"])[0]
         tracked = track_comparison(
-            comparison, store, tables.evidence_tables(comparison), render(comparison), mode=track
+            comparison,
+            store,
+            tables.evidence_tables(comparison),
+            render(comparison, elsewhere=compare_away(comparison)),
+            mode=track,
         )
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
     return 0

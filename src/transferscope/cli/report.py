@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     options = parser.comparison_options(argv)
     output, folder = options.pop("output"), options.pop("figures")
 
-    from transferscope.comparison.compare import compare
+    from transferscope.comparison.compare import compare, compare_away
     from transferscope.report import page
 
     comparison = compare(**options)
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
 
         paper_figures.ready(folder)
     targets = page.targets_of(comparison)
-    page.write(output, page.render(comparison, targets))
+    page.write(output, page.render(comparison, targets, compare_away(comparison)))
     print(f"{output}: {len(comparison)} cells")
     if folder:
         count = paper_figures.write(folder, comparison, targets)

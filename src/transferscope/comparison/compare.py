@@ -38,7 +38,7 @@ from transferscope.tasks.copied import Copies
 from transferscope.tasks.metrics import METRICS, judged_metrics
 from transferscope.tracking import is_tracked, rebuild
 
-__all__ = ["Cell", "Comparison", "compare", "locate"]
+__all__ = ["Cell", "Comparison", "compare", "compare_away", "locate"]
 
 ITEMS = ("random", "fixed")
 PROTOCOLS = ("inductive", "transductive", "both")
@@ -167,6 +167,23 @@ def compare(
         searches=[one for one in plans if "search" in one and plan in (None, one["name"])],
         taken_back=taken_back,
     )
+
+
+def compare_away(comparison: Comparison) -> dict[str, Comparison]:
+    """The same comparison on the test items of each further domain that its runs were tested on, by its
+    name."""
+    settings = comparison.settings
+    keys = ("runs", "baseline", "metric", "selection", "margin", "alpha", "items", "correction", "protocol")
+    if "tested_on" in settings:
+        return {}
+    names = {
+        domain["name"]
+        for cell in comparison
+        for record in cell.evidence.records.values()
+        for domain in record.get("test_also", [])
+    }
+    given = {key: settings[key] for key in keys if key in settings}
+    return {name: compare(**given, tested_on=name) for name in sorted(names)}
 
 
 def locate(runs: str | Path) -> tuple[Path, str | None]:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import budgets, learning, regret
 from transferscope.comparison.evidence.predictions import PredictionReader, check
-from transferscope.report import cards, figures, layout, method, ranking, search, standing, words
+from transferscope.report import away, cards, figures, layout, method, ranking, search, standing, words
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
 from transferscope.store import record
@@ -33,6 +33,7 @@ SECTIONS = {
     "classes": "Classes",
     "items": "Items",
     "aftermath": "Side effects",
+    "away": "Away",
     "ranking": "Prediction",
     "search": "Search",
     "verdicts": "Verdicts",
@@ -60,8 +61,13 @@ def targets_of(comparison: Comparison) -> list[layout.Target]:
     return targets
 
 
-def render(comparison: Comparison, targets: list[layout.Target] | None = None) -> str:
-    """The page of a comparison. targets: of `targets_of`, where they are there already."""
+def render(
+    comparison: Comparison,
+    targets: list[layout.Target] | None = None,
+    elsewhere: Mapping[str, Comparison] | None = None,
+) -> str:
+    """The page of a comparison. targets: of `targets_of`, where they are there already. elsewhere: the same
+    on further domains (`compare_away`)."""
     cells, settings = comparison.cells, comparison.settings
     targets = targets_of(comparison) if targets is None else targets
     gaps = method.gaps(comparison)
@@ -72,6 +78,7 @@ def render(comparison: Comparison, targets: list[layout.Target] | None = None) -
         view.shrunken = drawn
     found = standing.standing(comparison, views)
     searches = search.views(comparison.searches)
+    rows = away.rows(comparison, elsewhere or {})
     shown = {
         "standing": any(found.values()),
         "budgets": any(len(target.budgets) > 1 for target in targets),
@@ -79,6 +86,7 @@ def render(comparison: Comparison, targets: list[layout.Target] | None = None) -
         "classes": any(view.classes for view in views),
         "items": any(view.flips for view in views),
         "aftermath": any(view.calibration for view in views),
+        "away": bool(rows),
         "ranking": bool(comparison.rankings),
         "search": bool(searches),
     }
@@ -114,6 +122,8 @@ def render(comparison: Comparison, targets: list[layout.Target] | None = None) -
             with_twin=any(view.flips and view.flips.twin is not None for view in views),
             regrets=regret.regrets(cells),
             standing=found,
+            away_rows=rows,
+            away_domains=list(elsewhere or {}),
             isolates=settings["isolates"],
             all_baselines={name: said.isolates for name, said in WORDS.items()},
             large=len(cells) > LARGE,
