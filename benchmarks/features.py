@@ -16,7 +16,8 @@ from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.training.feature_cache import FrozenFeatures
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 ITEMS, CLASSES, BATCH, PASSES, ROUNDS = 2000, 10, 128, 20, 3
 STEPS = PASSES * -(-ITEMS // BATCH)

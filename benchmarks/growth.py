@@ -28,8 +28,9 @@ from transferscope.comparison.compare import compare
 from transferscope.data import image_folders, splits
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
 from transferscope.training.run import run
+from transferscope.training.settings import FitSettings
 
 FIGURE = Path(__file__).parents[1] / "docs" / "explanation" / "growth.svg"
 RUNS = (250, 500, 1000, 2000, 4000)

@@ -19,7 +19,7 @@ from benchmarks.runs import config, scratch_folder
 from transferscope.backbones.lenet import LeNet
 from transferscope.networks.domain_discriminator import DomainDiscriminator, reverse_gradient
 from transferscope.strategies.base import Batch, Strategy
-from transferscope.training import fit
+from transferscope.training.evaluations import EvaluationCallback
 from transferscope.training.request import resolve
 from transferscope.training.run import run
 
@@ -59,12 +59,12 @@ def dann() -> Iterator[Bar]:
     pools = resolve(config(*DANN)).run_data().pools
     images = pools.source.inputs, pools.source.labels, pools.unlabelled
     evaluating: list[float] = []
-    evaluate = fit.EvaluationCallback._evaluate
+    evaluate = EvaluationCallback._evaluate
 
     def watched(*arguments: object) -> None:
         evaluating.append(seconds(lambda: evaluate(*arguments)))
 
-    with scratch_folder() as folder, patch.object(fit.EvaluationCallback, "_evaluate", watched):
+    with scratch_folder() as folder, patch.object(EvaluationCallback, "_evaluate", watched):
         turn = iter(range(1000))
         arms = {
             "ours": lambda: run(config(*DANN, f"store={folder}", f"seed={next(turn)}")),

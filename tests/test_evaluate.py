@@ -19,7 +19,7 @@ from transferscope.data.splits import EvaluationSet
 from transferscope.tasks.classification import Classification, by_class
 from transferscope.tasks.metrics import METRICS, judged_metrics
 from transferscope.training import evaluate
-from transferscope.training.fit import FitResult
+from transferscope.training.settings import FitResult
 
 TASK = Classification(("a", "b", "c"))
 

@@ -119,7 +119,7 @@ def folder_of(module: str) -> str:
 
 
 def test_the_reading_finds_what_there_is():
-    assert {"transferscope.training.fit", "hydra.utils"} <= imports("transferscope.training.request")
+    assert {"transferscope.training.settings", "hydra.utils"} <= imports("transferscope.training.request")
     assert "transferscope.data.domain" in reached("transferscope.training.run")
     assert "wandb" in imports("transferscope.tracking.place")  # inside a function
     # for type checkers alone

@@ -10,7 +10,8 @@ from transferscope.backbones.base import Backbone
 from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 SETTINGS = FitSettings(200, 32, 1, partial(torch.optim.AdamW, lr=0.005), "cosine", "cpu", "32-true")
 

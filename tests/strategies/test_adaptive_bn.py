@@ -12,7 +12,8 @@ from transferscope.data.splits import Pools
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.adaptive_bn import AdaptiveBN
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 
 def adapted(steps: int, batch_size: int, target: torch.Tensor) -> tuple[Classifier, dict]:

@@ -10,7 +10,8 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.strategies.adda import ADDA
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 
 @pytest.mark.parametrize("with_labels", [False, True])

@@ -13,7 +13,8 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.training import consumption, request
 from transferscope.training.checks import strategy_class
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 # of which this backbone has none: they are asked for and not loaded
 PRETRAINED = "backbone.weights=pretrained"

@@ -11,7 +11,8 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings, Monitoring
 
 
 class Slope(Strategy):

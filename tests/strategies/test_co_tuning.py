@@ -16,9 +16,10 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.co_tuning import CoTuning, source_given_target
 from transferscope.training import request as requests
-from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
 from transferscope.training.load import load_run
 from transferscope.training.run import build
+from transferscope.training.settings import FitSettings, Monitoring
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]

@@ -15,7 +15,8 @@ from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.delta import DELTA
-from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings, Monitoring
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0)) + LABELS[:, None]

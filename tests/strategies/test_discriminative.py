@@ -12,7 +12,8 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.discriminative import Discriminative, LayerDecay
 from transferscope.strategies.fine_tuning import FineTuning
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 RATE = 0.5
 

@@ -11,7 +11,8 @@ from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.feature_extraction import FeatureExtraction
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 STEPS = 20
 

@@ -21,8 +21,9 @@ from transferscope.strategies.logistic_regression import LogisticRegression
 from transferscope.strategies.nearest_mean import NearestMean
 from transferscope.strategies.nearest_neighbour import NearestNeighbour
 from transferscope.training import request
-from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
 from transferscope.training.load import load_run
+from transferscope.training.settings import FitSettings, Monitoring
 
 HEADS = [LogisticRegression, LinearSVM, NearestMean, NearestNeighbour]
 NAMES = ["logistic_regression", "linear_svm", "nearest_mean", "nearest_neighbour"]

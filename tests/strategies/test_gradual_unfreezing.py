@@ -13,7 +13,8 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.gradual_unfreezing import GradualUnfreezing
-from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings, Monitoring
 
 LABELS = torch.arange(12) % 3
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

@@ -10,7 +10,8 @@ from transferscope.data.splits import LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.l2_sp import L2SP
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 INPUTS = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 TARGET = LabelledData(INPUTS, torch.arange(12) % 3, torch.zeros(12))

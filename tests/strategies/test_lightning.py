@@ -17,10 +17,12 @@ from transferscope.data.splits import LabelledData, Pools
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.target_only import TargetOnly
+from transferscope.training import evaluations
 from transferscope.training import fit as fitting
-from transferscope.training.fit import FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
 from transferscope.training.lr_range_test import suggested
 from transferscope.training.request import resolve
+from transferscope.training.settings import FitSettings, Monitoring
 from transferscope.training.side_by_side import can_join
 from transferscope.training.source_models import source_model_key
 
@@ -235,7 +237,7 @@ def test_a_balanced_sampler_draws_every_class_equally_often_and_its_items_in_tur
 
 def test_class_weights_are_those_of_scikit_learn():
     labels = np.repeat([0, 1, 3], [20, 6, 4])
-    found = fitting.balanced_weights(torch.from_numpy(labels), 4).numpy()
+    found = evaluations.balanced_weights(torch.from_numpy(labels), 4).numpy()
     expected = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=labels)
     np.testing.assert_allclose(found, [*expected[:2], 0, expected[2]], rtol=1e-6)
 

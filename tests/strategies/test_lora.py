@@ -16,8 +16,9 @@ from transferscope.data.splits import LabelledData, Pools
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.lora import LoRA
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
 from transferscope.training.load import load_run
+from transferscope.training.settings import FitSettings
 
 
 def vit() -> Classifier:

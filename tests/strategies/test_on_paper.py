@@ -15,7 +15,8 @@ from transferscope.backbones.mlp import MLP
 from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.strategies.base import Strategy
-from transferscope.training.fit import FitResult, FitSettings, Monitoring, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitResult, FitSettings, Monitoring
 
 SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.SGD, lr=0.1), "constant", "cpu", "32-true")
 

@@ -13,7 +13,8 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.partial_fine_tuning import BiasOnly, LastGroups, NormOnly
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 CONVOLUTIONS = ["conv1.0.weight", "conv2.0.weight", "conv3.0.weight"]
 SHIFTS = ["conv1.1.bias", "conv2.1.bias", "conv3.1.bias"]

@@ -24,7 +24,8 @@ from transferscope.strategies.joint import Joint
 from transferscope.strategies.safe_choice import SafeChoice
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 SETTINGS = FitSettings(120, 64, 1, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 SEEDS, LABELS, TEST = range(5), 20, 400  # labels a class

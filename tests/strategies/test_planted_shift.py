@@ -48,7 +48,8 @@ from transferscope.networks.classifier import Classifier
 from transferscope.statistics.verdict import Judgement
 from transferscope.strategies.base import TRANSFERRED_RATE
 from transferscope.strategies.source_only import SourceOnly
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 CONF = Path(__file__).parents[2] / "conf" / "strategy"
 

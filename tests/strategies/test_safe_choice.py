@@ -14,8 +14,9 @@ from transferscope.networks.classifier import Classifier
 from transferscope.store.record import read_history
 from transferscope.strategies.safe_choice import SafeChoice
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
 from transferscope.training.load import load_run
+from transferscope.training.settings import FitSettings
 
 
 def choices(run) -> list[float]:

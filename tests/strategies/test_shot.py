@@ -10,7 +10,8 @@ import torch
 import tiny_adaptation as tiny
 from transferscope.data.splits import Pools
 from transferscope.strategies.shot import SHOT
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 
 def nearest(features: np.ndarray, weights: np.ndarray) -> np.ndarray:

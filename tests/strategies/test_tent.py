@@ -17,7 +17,8 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Batch
 from transferscope.strategies.tent import Tent
-from transferscope.training.fit import FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitSettings
 
 SETTINGS = FitSettings(6, 8, 2, partial(torch.optim.AdamW, lr=0.1), "constant", "cpu", "32-true")
 

@@ -14,7 +14,8 @@ from transferscope.strategies.dann import DANN
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.tasks.classification import Classification
 from transferscope.training import evaluate
-from transferscope.training.fit import FitResult, FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitResult, FitSettings
 
 TASK = Classification(("a", "b", "c"))
 LABELS = torch.arange(90) % 3

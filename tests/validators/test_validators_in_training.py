@@ -15,7 +15,8 @@ from transferscope.strategies.base import Strategy
 from transferscope.strategies.dann import DANN
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import FitResult, FitSettings, Monitoring, fit, validator_items
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitResult, FitSettings, Monitoring, validator_items
 
 SETTINGS = FitSettings(12, 4, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
 

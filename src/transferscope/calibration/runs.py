@@ -25,7 +25,8 @@ from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.joint import Joint
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.strategies.target_only import TargetOnly
-from transferscope.training.fit import FitResult, FitSettings, fit
+from transferscope.training.fit import fit
+from transferscope.training.settings import FitResult, FitSettings
 
 STEPS = 60
 HIDDEN = 32

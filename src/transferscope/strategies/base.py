@@ -2,7 +2,7 @@
 
 A strategy is a LightningModule that writes `losses(batch)` and, where needed, `parameter_groups()`.
 strategies/stepping.py takes the optimiser steps; evaluation, batches, checkpoints and resume live in
-training/fit.py.
+training/fit.py, evaluations.py and batches.py.
 
 How methods of other kinds sit on it:
 - two classifiers, several optimisers (MCD): `parameter_groups` returns {"generator": ..., "classifiers":

@@ -9,8 +9,8 @@ from hydra.utils import instantiate
 from transferscope.backbones.base import Backbone
 from transferscope.data import splits
 from transferscope.networks.classifier import Classifier
-from transferscope.training.fit import Stream
 from transferscope.training.request import Request
+from transferscope.training.settings import Stream
 
 
 def build_network(

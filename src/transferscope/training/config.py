@@ -12,7 +12,7 @@ from transferscope.data.splits import Fold
 from transferscope.errors import RequestError, nearest
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
-from transferscope.training.fit import Precision
+from transferscope.training.settings import Precision
 
 # initialisations that a backbone learns from the source's inputs alone
 PRETRAINING: dict[str, type[Rotation] | type[SimCLR]] = {"rotation": Rotation, "simclr": SimCLR}

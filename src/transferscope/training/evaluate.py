@@ -7,7 +7,7 @@ from torch import Tensor
 
 from transferscope.data.splits import EvaluationSet
 from transferscope.tasks.base import Task
-from transferscope.training.fit import FitResult
+from transferscope.training.settings import FitResult
 
 
 def last_finite(by_step: dict[int, Tensor]) -> Tensor | None:

@@ -19,7 +19,7 @@ from transferscope.data.splits import generator
 from transferscope.strategies.base import Batch, Strategy
 
 if TYPE_CHECKING:
-    from transferscope.training.fit import BatchSampler
+    from transferscope.training.batches import BatchSampler
 
 LOWEST, HIGHEST = 1e-6, 1.0
 SMOOTHING = 0.9  # weight of the losses before

@@ -39,8 +39,8 @@ from transferscope.training.checks import (
 )
 from transferscope.training.config import RunConfig
 from transferscope.training.consumption import consumed_by, device, is_source_model, starts_pretrained
-from transferscope.training.fit import FitSettings, Stream
 from transferscope.training.own_parts import register_own_parts
+from transferscope.training.settings import FitSettings, Stream
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from transferscope.data.splits import RunData
 from transferscope.strategies.base import Diagnosis
 from transferscope.tasks.classification import by_class
 from transferscope.training import evaluate
-from transferscope.training.fit import FitResult
 from transferscope.training.request import Request
+from transferscope.training.settings import FitResult
 
 PACKAGES = (
     "transferscope",

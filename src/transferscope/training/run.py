@@ -21,11 +21,12 @@ from transferscope.strategies.base import Strategy
 from transferscope.training import evaluate, reverse_validation, source_models
 from transferscope.training.config import PRETRAINING
 from transferscope.training.finished import finished_before, is_done
-from transferscope.training.fit import FitResult, Monitoring, Row, fit
+from transferscope.training.fit import fit
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, resolve
 from transferscope.training.results import finished, versions
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
+from transferscope.training.settings import FitResult, Monitoring, Row
 from transferscope.training.threads import set_threads
 
 

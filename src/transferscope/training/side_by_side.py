@@ -25,13 +25,15 @@ from transferscope.store import lease, record
 from transferscope.strategies.base import Batch, Diverged, Strategy
 from transferscope.strategies.stepping import in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
+from transferscope.training.batches import BatchSampler
+from transferscope.training.evaluations import EvaluationCallback
 from transferscope.training.feature_cache import FrozenFeatures
 from transferscope.training.finished import is_done
-from transferscope.training.fit import BatchSampler, EvaluationCallback, Monitoring
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, checked, plain
 from transferscope.training.run import Trained, train_and_record
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
+from transferscope.training.settings import Monitoring
 from transferscope.training.threads import set_threads
 
 # a weight's step depends on no other weight

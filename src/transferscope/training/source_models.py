@@ -17,8 +17,9 @@ from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training.build_network import build_network
 from transferscope.training.config import PRETRAINING
-from transferscope.training.fit import Stream, fit
+from transferscope.training.fit import fit
 from transferscope.training.request import Request
+from transferscope.training.settings import Stream
 
 # the part of a run that its source model depends on: nothing of the target
 SOURCE_KEYS = (
