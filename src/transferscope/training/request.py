@@ -175,7 +175,7 @@ def checked(config: dict[str, Any]) -> Request:
         if isinstance(value, dict) and isinstance(value.get("_target_"), str):
             check_arguments(f"strategy.{key}", class_of(f"strategy.{key}", value, object), value, {"network"})
     check_constructor(
-        "backbone", class_of("backbone", c.backbone, Backbone), c.backbone, given={"input_shape"}
+        "backbone", class_of("backbone", c.backbone, Backbone), c.backbone, given={"input_shape", "columns"}
     )
     optimizer = c.trainer.optimizer
     check_constructor(
@@ -220,6 +220,7 @@ def checked(config: dict[str, Any]) -> Request:
     compatibility.check_protocol(target, sees, c)
     compatibility.check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
+    compatibility.check_columns(c, strategy, target, sources)
     compatibility.check_network(c, target, initialisation)
     compatibility.check_steps(c, strategy, initialisation)
     compatibility.check_devices(c, strategy, device(c.trainer.accelerator))

@@ -61,6 +61,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
             "input_shape": list(run_data.input_shape),
             "own_shape": list(run_data.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "own_white": request.target.white,
+            **({"columns": run_data.target.columns} if run_data.target.categorical else {}),
             "steps": {
                 "target": taken * (1 + request.strategy.beside_scratch),
                 "source": trainer.get("source_steps", 0),
