@@ -28,14 +28,14 @@ def patients(name: str, seed: int, shift: float = 0.0, **categorical: list[str])
     ill = random.permutation(60) < 30
     frame = pandas.DataFrame(
         {
-            "age": random.normal(50 + 10 * ill + shift, 8),
+            "years": random.normal(50 + 10 * ill + shift, 8),
             "sex": np.where(random.random(60) < 0.3 + 0.4 * ill, "m", "f"),
             "stay": random.normal(3 + 2 * ill, 1),
             "ward": random.choice(["a", "b", "c"], 60, p=[0.5, 0.45, 0.05]),
             "label": np.where(ill, "ill", "well"),
         }
     ).astype({"sex": object, "ward": object})
-    for column in ("age", "sex", "stay", "ward"):
+    for column in ("years", "sex", "stay", "ward"):
         frame.loc[random.random(60) < 0.2, column] = None
     return tables.from_frame(name, frame, categorical={**CATEGORIES, **categorical}, missing=[])
 
@@ -55,15 +55,9 @@ def poisoned(domain: Domain) -> Domain:
 
 
 STRATEGIES = [
-    "scratch",
-    "fine_tuning",
-    "joint",
-    "dann",
-    "coral",
-    "nearest_mean",
-    "adaptive_bn",
-    "source_only",
-]
+    "scratch", "fine_tuning", "joint", "dann", "coral", "nearest_mean", "adaptive_bn", "source_only",
+    "boosted_trees", "source_boosted_trees",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -76,12 +70,13 @@ def test_test_rows_reach_no_trained_weight(train, hospitals, name):  # noqa: F81
     assert kept[0] == kept[1] and clean.on_test().tobytes() != other.on_test().tobytes()
 
 
-def test_a_kept_model_predicts_what_the_record_holds(train, hospitals):  # noqa: F811
-    run = train(*TABULAR, "strategy=fine_tuning", "keep=selected", domains=hospitals)
+@pytest.mark.parametrize("name", ["fine_tuning", "boosted_trees"])
+def test_a_kept_model_predicts_what_the_record_holds(train, hospitals, name):  # noqa: F811
+    run = train(*TABULAR, f"strategy={name}", "keep=selected", domains=hospitals)
     loaded, domain = load_run(run.folder), hospitals["blobs"]
     tested = torch.from_numpy(np.flatnonzero(np.isin(domain.ids, run.members["blobs/test/ids"])))
     assert run.record["result"]["columns"] == {
-        "age": [],
+        "years": [],
         "sex": ["m", "f"],
         "stay": [],
         "ward": ["a", "b", "c"],
@@ -106,17 +101,17 @@ def test_networks_of_numbers_refuse_such_a_table_before_training(config, hospita
     said = refusal(config, hospitals, "strategy=scratch", backbone=backbone)
     assert said == (
         f"backbone={backbone}: takes numbers alone, and target blobs has categories in sex, ward and missing "
-        "values in age, sex, stay, …; give backbone=tabular"
+        "values in years, sex, stay, …; give backbone=tabular"
     )
 
 
 def test_a_gap_in_the_source_alone_is_seen_too(config, hospitals):  # noqa: F811
     numbers = [
-        replace(d, inputs=d.inputs[:, [0, 2]], columns={"age": (), "stay": ()}) for d in hospitals.values()
+        replace(d, inputs=d.inputs[:, [0, 2]], columns={"years": (), "stay": ()}) for d in hospitals.values()
     ]
     whole = replace(numbers[0], inputs=numbers[0].inputs.nan_to_num())
     said = refusal(config, {"blobs": whole, "blobs_shifted": numbers[1]}, "strategy=joint")
-    assert "source blobs_shifted has missing values in age, stay; give backbone=tabular" in said
+    assert "source blobs_shifted has missing values in years, stay; give backbone=tabular" in said
 
 
 def test_tables_must_have_the_same_columns_and_categories(config, hospitals):  # noqa: F811
@@ -131,7 +126,7 @@ def test_tables_must_have_the_same_columns_and_categories(config, hospitals):  #
     other = replace(hospitals["blobs"], inputs=hospitals["blobs"].inputs[:, order], columns=dict(names))
     said = refusal(config, hospitals | {"blobs_shifted": other}, *TABULAR, "strategy=joint")
     assert said.endswith(
-        "its columns are not those of target blobs in their order: stay stands in place of age"
+        "its columns are not those of target blobs in their order: stay stands in place of years"
     )
 
 

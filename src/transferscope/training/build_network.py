@@ -22,6 +22,7 @@ def build_network(
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
     network = Classifier(build_backbone(backbone, run_data.input_shape, run_data.target.columns), classes)
+    network.columns = run_data.target.columns
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network

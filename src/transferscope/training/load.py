@@ -121,6 +121,7 @@ def _strategy(
     if takes_columns(backbone_class):
         backbone["columns"] = entry["result"].get("columns")
     network = Classifier(backbone_class(input_shape, **backbone), classes)
+    network.columns = entry["result"].get("columns")
     if entry["cell"]["initialisation"] != "random":
         network.backbone.freeze_trunk()
     return strategy_class(network, **arguments)

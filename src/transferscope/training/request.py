@@ -303,6 +303,7 @@ def _is_deterministic(
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for
     validation."""
     same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
+    same_features = same_features or strategy.takes_tables
     drawn = "target_labels" in sees or c.source_label_noise or c.fold is not None
     return strategy.closed_form and same_features and not drawn
 
