@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from transferscope.backbones.tabular import Tabular
 from transferscope.data.splits import LabelledData, Pools
@@ -39,8 +40,10 @@ def test_they_are_scikit_learns_with_categories_as_such(kind, pool):
     strategy.fit_features(Pools(**{pool: train}))
     reference = HistGradientBoostingClassifier(
         max_iter=10, min_samples_leaf=5, categorical_features=[1], early_stopping=False
-    ).fit(train.inputs.numpy(), train.labels.numpy())
-    expected = reference.predict_proba(test.inputs.numpy())
+    )
+    with threadpool_limits(1, "openmp"):
+        reference.fit(train.inputs.numpy(), train.labels.numpy())
+        expected = reference.predict_proba(test.inputs.numpy())
     np.testing.assert_allclose(strategy.probabilities(test.inputs).numpy(), expected, atol=1e-6)
     assert (expected.argmax(1) == test.labels.numpy()).mean() > 0.8
     unseen, missing = torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, torch.nan]])
@@ -53,6 +56,17 @@ def test_a_class_without_an_item_has_no_probability():
     p = strategy.probabilities(train.inputs)
     assert p.shape == (60, 5) and not p[:, [0, 4]].any()
     torch.testing.assert_close(p.sum(1), torch.ones(60))
+
+
+@pytest.mark.parametrize("value", [torch.nan, 1.0])
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_column_without_values_or_with_one_tells_nothing(column, value):
+    strategy, train = BoostedTrees(network()), items(60, 0)
+    train.inputs[:, column] = value
+    strategy.fit_features(Pools(target=train))
+    changed = train.inputs.clone()
+    changed[:, column] = 2
+    assert torch.equal(strategy.probabilities(train.inputs), strategy.probabilities(changed))
 
 
 def test_gaps_are_values_of_a_table_alone():

@@ -4,6 +4,7 @@ for tables."""
 import numpy as np
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from transferscope.data.on_disk import OnDisk
@@ -81,12 +82,19 @@ class BoostedTrees(FittedHead):
         classes = self.network.head.out_features
         if not len(self.memory.labels):  # before the fit
             return torch.full((len(features), classes), 1 / classes)
+        with threadpool_limits(1, "openmp"):  # trees of a small table cost less than threads that wait
+            p = self._of_trees(features.cpu().numpy(), classes)
+        return p.to(features.device)
+
+    def _of_trees(self, features: np.ndarray, classes: int) -> Tensor:
         if not self.is_fitted:
-            self.trees.fit(self.memory.inputs.cpu().numpy(), self.memory.labels.cpu().numpy())
+            x = self.memory.inputs.cpu().numpy().copy()
+            x[:, np.isnan(x).all(axis=0)] = 0  # of which scikit-learn makes no bins; nothing splits by it
+            self.trees.fit(x, self.memory.labels.cpu().numpy())
             self.is_fitted = True
         p = torch.zeros(len(features), classes)
-        p[:, self.trees.classes_] = torch.from_numpy(self.trees.predict_proba(features.cpu().numpy())).float()
-        return p.to(features.device)
+        p[:, self.trees.classes_] = torch.from_numpy(self.trees.predict_proba(features)).float()
+        return p
 
 
 class SourceBoostedTrees(BoostedTrees):
