@@ -10,10 +10,12 @@ import torch
 from omegaconf import OmegaConf
 
 from strategies.conftest import config, finished, train  # noqa: F401
+from transferscope.cli.main import main
 from transferscope.data import tables
 from transferscope.data.domain import Domain
 from transferscope.data.splits import split
 from transferscope.errors import NotApplicable
+from transferscope.store.record import run_folders
 from transferscope.training import request
 from transferscope.training.load import load_run
 
@@ -141,3 +143,32 @@ def test_a_table_of_numbers_has_the_digest_of_its_array(tmp_path: Path):
     domain = tables.from_frame("mine", frame)
     assert domain.columns == {"a": (), "b": ()} and not domain.gaps and not domain.categorical
     assert domain.digest == replace(domain, columns=None).digest
+
+
+def test_predict_reads_a_table_as_the_targets_yaml_says(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """By the names of its header, whatever their order and what else there is; the codes are the record's."""
+    (tmp_path / "conf" / "domain").mkdir(parents=True)
+    frame = pandas.DataFrame(
+        {"ward": ["a", "b", "?"] * 20, "stay": [1.5, -9, 3] * 20, "kind": ["ill", "well"] * 30}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "conf" / "domain" / "mine.yaml").write_text(
+        f"# mine\n_target_: transferscope.data.tables.load\npath: {tmp_path / 't.csv'}\nlabel: kind\n"
+        "categorical: [ward]\nmissing: ['?', -9]\n"
+    )
+    store = tmp_path / "runs"
+    own = ["--config-dir", str(tmp_path / "conf")]
+    asked = ["target=mine", *TABULAR, "strategy=scratch", "keep=selected", "trainer.steps=2", "tracking=off"]
+    assert main(["run", *own, *asked, "trainer.evaluations=1", f"store={store}"]) == 0
+    [folder] = run_folders(store)
+    capsys.readouterr()
+    tables_of = {"whole.csv": frame, "turned.csv": frame[["stay", "ward"]].assign(more="x")}
+    said = []
+    for name, table in tables_of.items():
+        table.to_csv(tmp_path / name, index=False)
+        assert main(["predict", str(folder), str(tmp_path / name), *own]) == 0
+        said.append([line.split(",", 1)[1] for line in capsys.readouterr().out.splitlines()])
+    assert said[0] == said[1] and len(said[0]) == 61
+    frame.assign(ward="c").to_csv(tmp_path / "odd.csv", index=False)
+    assert main(["predict", str(folder), str(tmp_path / "odd.csv"), *own]) == 2
+    assert "odd.csv has c in row 0; its categories are a, b" in capsys.readouterr().err

@@ -139,7 +139,7 @@ class Categories(nn.Module):
         self.register_buffer("sizes", torch.tensor(sizes, dtype=torch.int64), persistent=False)
         self.register_buffer("seen", torch.zeros(rows))  # 1 where a training batch had it
         if sizes:
-            table = torch.randn(rows, width)
+            table = torch.randn(rows, width) / width**0.5  # as long as a standardised number
             table[starts] = 0
             self.table = nn.Parameter(table)
 

@@ -114,7 +114,7 @@ def from_frame(
     known = [str(column) for column in frame.columns]
     taken = [column for column in (label, ids, split, groups) if column is not None]
     left_out = {*taken, *(leave_out or [])}
-    _require([*taken, *(leave_out or [])], known, source)
+    require_columns([*taken, *(leave_out or [])], known, source)
     frame = frame.set_axis(known, axis=1).reset_index(drop=True)  # rows keep their numbers from here on
     places = places or [(path or name, row) for row in range(len(frame))]
     if where is not None:
@@ -155,7 +155,9 @@ def features_of(
     )
     markers = missing if isinstance(missing, dict) else {EVERY: missing or []}
     for key, named in (("categorical", listed), ("missing", markers)):
-        _require([column for column in named if column != EVERY], known, f"the features of {source}", key)
+        require_columns(
+            [column for column in named if column != EVERY], known, f"the features of {source}", key
+        )
     parts: list[np.ndarray] = [np.empty((len(frame), 0))]
     columns: dict[str, tuple[str, ...]] = {}
     for name in known:
@@ -176,7 +178,8 @@ def features_of(
     return np.hstack(parts), columns
 
 
-def _require(columns: Sequence[str], known: list[str], source: str, key: str = "") -> None:
+def require_columns(columns: Sequence[str], known: list[str], source: str, key: str = "") -> None:
+    """Raises RequestError for one that is not there, and for two of one name."""
     for column in columns:
         if column not in known:
             raise RequestError(
