@@ -115,9 +115,30 @@ def test_gradients_reach_every_parameter_and_groups_hold_each_once(columns):
         ((3, 8, 8), {}, "backbone=tabular: takes rows of a table .* \\(3, 8, 8\\)"),
         ((4,), {"hidden": []}, r"backbone.hidden=\[\]: allowed"),
         ((4,), {"embedding_width": 0}, "backbone.embedding_width=0: a width of at least 1"),
-        ((4,), {"weights": "pretrained"}, "backbone.weights=pretrained: .*no pretrained weights"),
+        ((4,), {"weights": "pretrained"}, "backbone.weights=pretrained: cannot be read .*allowed: random"),
     ],
 )
 def test_what_it_cannot_be(shape, arguments, says):
     with pytest.raises(RequestError, match=says):
         Tabular(shape, **arguments)
+
+
+def test_vectors_of_a_file_are_taken_and_count_as_seen(tmp_path):
+    (tmp_path / "v.csv").write_text("ward,c,1,2,3\nward,z,4,5,6\nsex,f,0.5,0,0\n")
+    model = Tabular((4,), columns=COLUMNS, hidden=[8], embedding_width=3, weights=str(tmp_path / "v.csv"))
+    assert model.loaded == {"taken": 2, "of": 5, "left_out": 1}
+    model.eval()
+    inputs = rows(2)
+    inputs[:, 1], inputs[:, 3] = 1, 2  # f, and c, which no training batch had
+    assert model.embedding(inputs[:, [1, 3]])[0].tolist() == [0.5, 0, 0, 1, 2, 3]
+    for lines, says in [
+        (
+            "ward,c,1,2\n",
+            "line 1 has 2 numbers; .* 3 finite numbers are needed, or backbone.embedding_width=2",
+        ),
+        ("ward,c,1,2,x\n", "cannot be read \\(could not convert string to float: 'x'\\)"),
+        ("ward,q,1,2,3\n", "none of its 1 lines names a category of sex, ward"),
+    ]:
+        (tmp_path / "v.csv").write_text(lines)
+        with pytest.raises(RequestError, match=says):
+            Tabular((4,), columns=COLUMNS, embedding_width=3, weights=str(tmp_path / "v.csv"))

@@ -1,13 +1,16 @@
 """A multilayer perceptron for tables: numbers, categories, missing values."""
 
+import csv
+import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, relu
 
-from transferscope.backbones.base import Backbone, require_random
+from transferscope.backbones.base import Backbone
 from transferscope.errors import NotApplicable, RequestError
 
 
@@ -16,8 +19,9 @@ class Tabular(Backbone):
     says so; an embedding of each category; fully connected layers of the widths `hidden`, each with a ReLU.
 
     columns: names and categories of the d columns (see Domain); None where all are numbers. A category comes
-    as its place among them, a missing value as NaN. embedding_width: of the vector of a category. Only
-    `weights=random`.
+    as its place among them, a missing value as NaN. embedding_width: of the vector of a category.
+    weights: random, or a .csv file of such vectors from elsewhere, without a header, a category a line: its
+    column, its name, the numbers. Categories without a line have random ones.
 
     All that depends on data is learnt from the batches that it is trained on. Moments are those of the values
     that are there. A category that no training batch had takes the embedding of a missing one, which is 0
@@ -28,6 +32,7 @@ class Tabular(Backbone):
     numbers: Tensor
     categories: Tensor
     had_gaps: Tensor
+    loaded: dict[str, int] | None = None  # how many vectors a file gave
 
     def __init__(
         self,
@@ -51,7 +56,6 @@ class Tabular(Backbone):
             )
         if embedding_width < 1:
             raise RequestError(f"backbone.embedding_width={embedding_width}: a width of at least 1 is needed")
-        require_random("tabular", weights)
         sizes = [len(categories) for categories in (columns or {}).values()] or [0] * input_shape[0]
         numbers = [place for place, size in enumerate(sizes) if not size]
         categories = [place for place, size in enumerate(sizes) if size]
@@ -62,6 +66,8 @@ class Tabular(Backbone):
         self.embedding = Categories([sizes[place] for place in categories], embedding_width)
         width = 2 * len(numbers) + embedding_width * len(categories)
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise([width, *hidden]))
+        if weights != "random":
+            self.loaded = self._take_vectors(weights, columns or {}, embedding_width)
         self.register_buffer("had_gaps", torch.zeros(len(numbers)))  # 1 where a training batch had one
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -76,10 +82,55 @@ class Tabular(Backbone):
             outputs = relu(layer(outputs))
         return outputs  # [N, hidden[-1]]
 
+    @torch.no_grad()
+    def _take_vectors(self, path: str, columns: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
+        vectors = read_vectors(path, width)
+        categorical = {name: list(categories) for name, categories in columns.items() if categories}
+        taken = 0
+        for start, (column, categories) in zip(
+            self.embedding.starts.tolist(), categorical.items(), strict=True
+        ):
+            for row, category in enumerate(categories, start + 1):
+                if (column, category) in vectors:
+                    self.embedding.table[row] = torch.tensor(vectors[column, category])
+                    self.embedding.seen[row] = 1
+                    taken += 1
+        if not taken:
+            raise RequestError(
+                f"backbone.weights={path}: none of its {len(vectors)} lines names a category of "
+                f"{', '.join(categorical) or 'the table, which has none'}"
+            )
+        of = sum(map(len, categorical.values()))
+        return {"taken": taken, "of": of, "left_out": len(vectors) - taken}
+
     def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
         layers = [(f"layers.{i}", list(layer.parameters())) for i, layer in enumerate(self.layers)]
         table = list(self.embedding.parameters())
         return [("embedding", table), *layers] if table else layers
+
+
+def read_vectors(path: str, width: int) -> dict[tuple[str, str], list[float]]:
+    """By column and category, from lines `column,category,0.1,…`. Raises RequestError for a file that cannot
+    be read and a line without `width` numbers."""
+    vectors = {}
+    try:
+        with open(Path(path).expanduser(), newline="", encoding="utf-8-sig") as file:
+            for number, cells in enumerate(csv.reader(file), 1):
+                values = [float(cell) for cell in cells[2:]]
+                if len(values) != width or not all(map(math.isfinite, values)):
+                    raise RequestError(
+                        f"backbone.weights={path}: line {number} has {len(values)} numbers; a column, a "
+                        f"category and {width} finite numbers are needed, or backbone.embedding_width="
+                        f"{len(values)}"
+                    )
+                vectors[cells[0], cells[1]] = values
+    except (OSError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(
+            f"backbone.weights={path}: cannot be read ({error}); allowed: random, or a .csv file of vectors"
+        ) from error
+    return vectors
 
 
 class PresentNorm(nn.BatchNorm1d):

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from transferscope.catalog import yamls
 from transferscope.cli.parser import Parser
@@ -113,7 +114,8 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
             f"target={target}: its yaml, which says how to read arrays, is in no config group; give "
             "--config-dir DIR that holds it"
         )
-    columns, loader = loaded.record["result"].get("columns"), OmegaConf.to_container(yamls.read(yaml))
+    columns = loaded.record["result"].get("columns")
+    loader: Any = OmegaConf.to_container(yamls.read(yaml))
     inputs = (
         read_array(file, loader, loaded.input_shape[0])
         if columns is None

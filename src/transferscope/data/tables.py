@@ -143,7 +143,7 @@ def from_frame(
 def features_of(
     source: str,
     frame: "DataFrame",
-    categorical: Categorical | None,
+    categorical: Sequence[str] | Mapping[str, Sequence[Cell]] | None,
     missing: Missing | None,
     places: Sequence[Place] = (),
 ) -> tuple[np.ndarray, dict[str, tuple[str, ...]]]:
@@ -151,7 +151,7 @@ def features_of(
     has them. See `from_frame`; places: of the row of each number of the index."""
     known = list(frame.columns)
     listed: Mapping[str, Sequence[Cell]] = (
-        categorical if isinstance(categorical, dict) else dict.fromkeys(categorical or [], ())
+        categorical if isinstance(categorical, Mapping) else dict.fromkeys(categorical or [], ())
     )
     markers = missing if isinstance(missing, dict) else {EVERY: missing or []}
     for key, named in (("categorical", listed), ("missing", markers)):

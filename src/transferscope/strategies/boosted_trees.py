@@ -18,6 +18,18 @@ from transferscope.strategies.feature_extraction import FittedHead
 MOST = 255  # categories that scikit-learn's trees can tell apart
 
 
+class Memory(SizedOnLoad):
+    """The items that trees were fitted to: inputs float32 [n, d], labels int64 [n]."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("inputs", torch.zeros(0, 0))
+        self.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
+
+
 class BoostedTrees(FittedHead):
     """min over trees h_1 … h_M of Σ_T -log softmax(Σ_m ν h_m(x))_y, one after the other, each the regression
     tree that fits the loss's gradient   (Friedman 2001)
@@ -59,9 +71,7 @@ class BoostedTrees(FittedHead):
             early_stopping=False, random_state=0,
         )  # fmt: skip
         self.is_fitted = False
-        self.memory = SizedOnLoad()
-        self.memory.register_buffer("inputs", torch.zeros(0, 0))
-        self.memory.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
+        self.memory = Memory()
 
     def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
         return torch.cat([chunk.flatten(1).float().cpu() for chunk in inputs.split(512)])  # [N, d]
