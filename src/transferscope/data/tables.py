@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -302,7 +303,12 @@ def _row(series: "Series", odd: np.ndarray, places: Sequence[Place]) -> str:
 
 def _text(cell: object) -> str:
     """1, 1.0, "1.0" and " 1" are one."""
-    return re.sub(r"(?<=\d)\.0*$", "", str(cell).strip())
+    return _plain(str(cell))
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str:
+    return re.sub(r"(?<=\d)\.0*$", "", text.strip())
 
 
 def _is_float(text: str) -> bool:
