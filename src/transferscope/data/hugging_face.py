@@ -53,11 +53,11 @@ def load(
             raise RequestError(f"split={split}: {path} has parts, which are its split; leave the key out")
         split = PART
     columns, kinds = dataset.column_names, dataset.features
-    for missing in [
+    for absent in [
         c for c in (label, picture, split, groups, *(leave_out or [])) if c is not None and c not in columns
     ]:
         raise RequestError(
-            f"no column '{missing}' in {path}; there are: {', '.join(columns)}{nearest(missing, columns)}"
+            f"no column '{absent}' in {path}; there are: {', '.join(columns)}{nearest(absent, columns)}"
         )
     pictures = [c for c in columns if type(kinds[c]).__name__ == "Image" and c not in (leave_out or [])]
     others = dataset.remove_columns(pictures).to_pandas()
