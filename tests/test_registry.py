@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Path:
     "name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))]
 )
 def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
-    target = "blobs" if name in ("identity", "mlp") else "printed_digits"
+    target = "blobs" if name in ("identity", "mlp", "tabular") else "printed_digits"
     weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
     asked = [
         f"target={target}",

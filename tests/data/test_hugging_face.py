@@ -87,6 +87,14 @@ def test_features_are_those_of_a_table(tmp_path: Path) -> None:
     saved.to_pandas().to_parquet(tmp_path / "t.parquet")
     of_table = tables.load("mine", str(tmp_path / "t.parquet"), leave_out=["text"], unlabelled=-1)
     assert torch.equal(of_table.inputs, domain.inputs) and of_table.classes == ("0", "1")
+    domain = hugging_face.load(
+        "mine", str(tmp_path / "saved"), categorical=["text"], unlabelled=-1, missing={"age": [7]}
+    )
+    assert (
+        domain.categorical == ["text"]
+        and domain.gaps == ["age"]
+        and domain.inputs[:, 3].tolist() == [0, 1, 2, 3]
+    )
 
 
 @pytest.mark.parametrize(

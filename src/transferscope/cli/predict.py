@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from transferscope.catalog import yamls
 from transferscope.cli.parser import Parser
@@ -25,7 +26,9 @@ folders inside folders count, hidden files do not; what is left out is told.
   FOLDER            a folder of pictures, or one picture; where the run's target
                     is arrays, a .npz, .mat or .csv file [items, features]: key
                     and scale as in the target's yaml, a .csv file of numbers
-                    alone, without header and label
+                    alone, without header and label; where it is a table with
+                    categories or missing values, a table of the same columns,
+                    with or without the label
   -o FILE           where the predictions go (default: standard output)
   --config-dir DIR  a folder with config groups of your own, where the run's strategy,
                     backbone or target comes from there
@@ -95,8 +98,10 @@ def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
 
 def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     """(FILE-00042, float32 [C]) of every row."""
+    from omegaconf import OmegaConf
+
     from transferscope.data.picture_files import printable_name
-    from transferscope.data.unlabelled import read_array
+    from transferscope.data.unlabelled import read_array, read_table
 
     target = loaded.record["cell"]["target"]
     folders = [*yamls.folders(), *([config_dir] if config_dir else [])]
@@ -109,7 +114,14 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
             f"target={target}: its yaml, which says how to read arrays, is in no config group; give "
             "--config-dir DIR that holds it"
         )
-    probabilities = loaded.predict(read_array(file, yamls.read(yaml), loaded.input_shape[0])).numpy()
+    columns = loaded.record["result"].get("columns")
+    loader: Any = OmegaConf.to_container(yamls.read(yaml))
+    inputs = (
+        read_array(file, loader, loaded.input_shape[0])
+        if columns is None
+        else read_table(file, loader, columns)
+    )
+    probabilities = loaded.predict(inputs).numpy()
     yield from (
         (f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities)
     )

@@ -11,7 +11,7 @@ from transferscope.store.schema import Json
 
 BASELINES = tuple(WORDS)
 # all that they learn, they learn from the source
-SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm")
+SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm", "source_boosted_trees")
 TARGET_ONLY = tuple(name for name, words in WORDS.items() if words.negative_transfer)
 
 STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"

@@ -36,7 +36,9 @@ class Domain:
         tables have it; protocol=inductive then leaves a target no training items.
     groups: str [N], the unit of the statistics where items are not independent (writer, font, patient).
     white: value that became 255 where pictures of 16 bits are among the inputs, so that a model of theirs is
-    given others in the same scale."""
+    given others in the same scale.
+    columns: of a table, the names of the features in their order, each with its categories, () where it holds
+    numbers. The input of a category is its place among them, that of a missing value NaN."""
 
     name: str
     inputs: Tensor | OnDisk
@@ -49,6 +51,7 @@ class Domain:
     metadata: dict[str, np.ndarray] = field(default_factory=dict)
     whole: bool = False
     white: int | None = None
+    columns: dict[str, tuple[str, ...]] | None = None
 
     @classmethod
     def build(
@@ -105,6 +108,19 @@ class Domain:
         return self.inputs.dtype == torch.uint8 and self.inputs.ndim == 4
 
     @cached_property
+    def gaps(self) -> list[str]:
+        """The columns of a table that have missing values."""
+        if self.columns is None or isinstance(self.inputs, OnDisk):
+            return []
+        missing = self.inputs.isnan().any(dim=0).tolist()
+        return [name for name, has_gaps in zip(self.columns, missing, strict=True) if has_gaps]
+
+    @property
+    def categorical(self) -> list[str]:
+        """The columns of a table that hold categories."""
+        return [name for name, categories in (self.columns or {}).items() if categories]
+
+    @cached_property
     def digest(self) -> str:
         """Hash of all that a run can read of the domain; part of the fingerprint."""
         h = hashlib.blake2b(digest_size=16)
@@ -114,6 +130,8 @@ class Domain:
                 h.update(f"{array.dtype}{array.shape}".encode())
                 h.update(np.ascontiguousarray(array).view(np.uint8).data)
         h.update(repr((self.classes, self.test_fraction) + (("whole",) if self.whole else ())).encode())
+        if self.categorical:  # what their codes stand for
+            h.update(repr(self.columns).encode())
         return h.hexdigest()
 
 

@@ -29,7 +29,7 @@ def official_file(
     root = Path(data_root).expanduser()
     found = _first(root, candidates)
     if found is None and fetch is not None:
-        _fetch_whole(root, fetch, origin)
+        fetch_whole(root, fetch, origin)
         found = _first(root, candidates)
     if found is None:
         remedy = "pass data_root=FOLDER that holds it"
@@ -45,7 +45,7 @@ def _first(root: Path, candidates: Sequence[str]) -> Path | None:
     return next((root / c for c in candidates if (root / c).is_file()), None)
 
 
-def _fetch_whole(root: Path, fetch: Callable[[Path], object], origin: str) -> None:
+def fetch_whole(root: Path, fetch: Callable[[Path], object], origin: str) -> None:
     """Into a temporary folder first: a broken download must not pass for the file the next time."""
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -34,12 +34,15 @@ def load(
     leave_out: list[str] | None = None,
     test_fraction: float = 0.5,
     unlabelled: str | float | None = None,
+    categorical: tables.Categorical | None = None,
+    missing: tables.Missing | None = None,
 ) -> Domain:
     """Pictures where a column holds them: inputs uint8 [N, channels, size, size], made as in image_folders.
     Else float32 [N, d], see `from_frame` of tables. classes: the labels as text, or their names where the
     column is a ClassLabel. ids: FOLDER-00042 by row, train before test.
 
     picture: the column, where several hold pictures. size: see `image_folders.load`.
+    categorical, missing: of features, see `tables.from_frame`.
     train, test: the parts of a DatasetDict that are its split, ["train"] and ["test"] where it has these two
     alone. split, groups, leave_out, unlabelled: see `tables.from_frame`; split is not for a DatasetDict.
     Raises RequestError for a missing package, a folder of another kind, a missing part or column, pictures
@@ -50,11 +53,11 @@ def load(
             raise RequestError(f"split={split}: {path} has parts, which are its split; leave the key out")
         split = PART
     columns, kinds = dataset.column_names, dataset.features
-    for missing in [
+    for absent in [
         c for c in (label, picture, split, groups, *(leave_out or [])) if c is not None and c not in columns
     ]:
         raise RequestError(
-            f"no column '{missing}' in {path}; there are: {', '.join(columns)}{nearest(missing, columns)}"
+            f"no column '{absent}' in {path}; there are: {', '.join(columns)}{nearest(absent, columns)}"
         )
     pictures = [c for c in columns if type(kinds[c]).__name__ == "Image" and c not in (leave_out or [])]
     others = dataset.remove_columns(pictures).to_pandas()
@@ -73,6 +76,8 @@ def load(
             leave_out=leave_out,
             test_fraction=test_fraction,
             unlabelled=unlabelled,
+            categorical=categorical,
+            missing=missing,
             path=path,
         )
     if picture not in pictures and (picture or len(pictures) > 1):

@@ -1,25 +1,36 @@
-"""Features as columns of a table: a .csv or Parquet file, or a pandas DataFrame at hand. Needs pandas, and
-pyarrow for Parquet."""
+"""Features as columns of a table, numbers and categories: .csv or Parquet files, or a pandas DataFrame at
+hand. Needs pandas, and pyarrow for Parquet."""
 
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from transferscope.data import arrays
-from transferscope.data.array_files import as_column, as_matrix, existing
+from transferscope.data.array_files import as_column, as_matrix
 from transferscope.data.domain import Domain
+from transferscope.data.picture_files import normal
+from transferscope.data.table_files import Place, read
 from transferscope.errors import RequestError, nearest
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-SUFFIXES = (".csv", ".parquet")
+EVERY = "*"  # column, of `missing`
+Cell = bool | int | float | str
+Categorical = list[str] | dict[str, list[Cell]]
+Missing = list[Cell] | dict[str, list[Cell]]
 
 
 def load(
     name: str,
-    path: str,
+    path: str | list[str],
     *,
     label: str = "label",
     ids: str | None = None,
@@ -28,24 +39,24 @@ def load(
     leave_out: list[str] | None = None,
     test_fraction: float = 0.5,
     unlabelled: str | float | None = None,
+    categorical: Categorical | None = None,
+    missing: Missing | None = None,
+    classes: dict[Cell, str] | None = None,
+    where: str | None = None,
+    names: list[str] | None = None,
+    header: bool | None = None,
+    separator: str = ",",
+    comment: str | None = None,
+    origin: str | None = None,
+    download: bool = False,
 ) -> Domain:
-    """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file.
+    """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file; of several, one
+    below the other. ids: FILE-00042 by row of its file.
 
-    Raises RequestError for a missing file, one that cannot be read, a missing package, and whatever
-    `from_frame` refuses."""
-    file = existing(path, None)
-    if file.suffix.lower() not in SUFFIXES:
-        raise RequestError(f"path={path}; allowed: a {' or '.join(SUFFIXES)} file")
-    try:
-        import pandas
-
-        frame = pandas.read_csv(file) if file.suffix.lower() == ".csv" else pandas.read_parquet(file)
-    except ImportError as error:
-        raise RequestError(
-            f"{path}: a package is missing that reads it; pip install 'transferscope[tables]'"
-        ) from error
-    except Exception as error:  # readers of foreign bytes raise anything
-        raise RequestError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
+    names, header, separator, comment, origin, download: see `table_files.read`. Raises RequestError for a
+    missing file, one that cannot be read, a missing package, and whatever `from_frame` refuses."""
+    paths = [path] if isinstance(path, str) else path
+    frame, places = read(paths, names, header, separator, comment, origin=origin, download=download)
     return from_frame(
         name,
         frame,
@@ -56,7 +67,12 @@ def load(
         leave_out=leave_out,
         test_fraction=test_fraction,
         unlabelled=unlabelled,
-        path=path,
+        categorical=categorical,
+        missing=missing,
+        classes=classes,
+        where=where,
+        path=", ".join(paths),
+        places=places,
     )
 
 
@@ -71,57 +87,261 @@ def from_frame(
     leave_out: list[str] | None = None,
     test_fraction: float = 0.5,
     unlabelled: str | float | None = None,
+    categorical: Categorical | None = None,
+    missing: Missing | None = None,
+    classes: dict[Cell, str] | None = None,
+    where: str | None = None,
     path: str | None = None,
+    places: Sequence[Place] | None = None,
 ) -> Domain:
     """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels
     as text. Where each cell of a column is a list of k numbers, these are k features.
 
     label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out:
-    columns that are no features. unlabelled: see `arrays.load`. path: where the frame is from, for messages.
-    Raises RequestError for a missing column, a feature that is no number or not finite, and whatever
-    `arrays.load` refuses."""
-    where = path or f"the frame of {name}"
-    taken = [column for column in (label, ids, split, groups) if column is not None]
+    columns that are no features. unlabelled: see `arrays.load`. where: a condition in the syntax of
+    DataFrame.query, asked of the table as it is read; the rows of which it holds are the domain.
+
+    categorical: the features that are categories, each with all that there are, or by name alone: then they
+    are those that the table has, in order. An input is the place of the category in that list.
+    missing: what stands for a missing value, of all features or by column ("*": of all). Given, were it [],
+    empty cells are missing values too; else they are refused. Their input is NaN.
+    classes: the class that each label becomes. path: where the frame is from, for messages. places: of each
+    row.
+
+    Raises RequestError for a missing column, a condition that cannot be asked or of which nothing holds, a
+    number that is none or not finite, a category or label that is not among those named, a class without an
+    item, and whatever `arrays.load` refuses."""
+    source = path or f"the frame of {name}"
     known = [str(column) for column in frame.columns]
-    for missing in [column for column in [*taken, *(leave_out or [])] if column not in known]:
-        raise RequestError(
-            f"no column '{missing}' in {where}; there are: {', '.join(known[:20])}{nearest(missing, known)}"
-        )
-    features = [column for column in frame.columns if str(column) not in {*taken, *(leave_out or [])}]
-    values = as_matrix(
-        where,
-        "the features",
-        np.hstack([np.empty((len(frame), 0)), *(_numbers(where, frame[column]) for column in features)]),
-    )
-    columns = texts_of(where, frame, label, ids, split, groups)
-    return arrays.build(
+    taken = [column for column in (label, ids, split, groups) if column is not None]
+    left_out = {*taken, *(leave_out or [])}
+    require_columns([*taken, *(leave_out or [])], known, source)
+    frame = frame.set_axis(known, axis=1).reset_index(drop=True)  # rows keep their numbers from here on
+    places = places or [(path or name, row) for row in range(len(frame))]
+    if where is not None:
+        frame = frame[_asked(frame, where, source)]
+    features = [column for column in known if column not in left_out]
+    values, columns = features_of(source, frame[features], categorical, missing, places)
+    texts = texts_of(source, frame, label, ids, split, groups)
+    if classes is not None:
+        texts[label] = _renamed(source, label, texts[label], classes, unlabelled)
+    gaps = np.isnan(values)
+    inputs = as_matrix(source, "the features", np.where(gaps, 0, values))
+    inputs[gaps] = np.nan
+    domain = arrays.build(
         name,
-        path or name,
-        values,
-        arrays.class_of(where, label, columns[label], unlabelled),
+        source,
+        inputs,
+        arrays.class_of(source, label, texts[label], unlabelled),
         test_fraction=test_fraction,
-        ids=None if ids is None else columns[ids],
-        split="" if split is None else columns[split],
-        groups=None if groups is None else columns[groups],
+        ids=_ids([places[row] for row in frame.index]) if ids is None else texts[ids],
+        split="" if split is None else texts[split],
+        groups=None if groups is None else texts[groups],
     )
+    return replace(domain, columns=columns)
 
 
-def _numbers(where: str, series: "Series") -> np.ndarray:
-    """float64 [N, 1], or [N, k] where every cell is a list of k numbers."""
+def features_of(
+    source: str,
+    frame: "DataFrame",
+    categorical: Sequence[str] | Mapping[str, Sequence[Cell]] | None,
+    missing: Missing | None,
+    places: Sequence[Place] = (),
+) -> tuple[np.ndarray, dict[str, tuple[str, ...]]]:
+    """float64 [N, d] of a frame of features alone, NaN where a value is missing, and the columns as Domain
+    has them. See `from_frame`; places: of the row of each number of the index."""
+    known = list(frame.columns)
+    listed: Mapping[str, Sequence[Cell]] = (
+        categorical if isinstance(categorical, Mapping) else dict.fromkeys(categorical or [], ())
+    )
+    markers = missing if isinstance(missing, dict) else {EVERY: missing or []}
+    for key, named in (("categorical", listed), ("missing", markers)):
+        require_columns(
+            [column for column in named if column != EVERY], known, f"the features of {source}", key
+        )
+    parts: list[np.ndarray] = [np.empty((len(frame), 0))]
+    columns: dict[str, tuple[str, ...]] = {}
+    for name in known:
+        cells = _without(frame[name], [*markers.get(EVERY, []), *markers.get(name, [])])
+        gaps = cells.isna().to_numpy()
+        if missing is None and gaps.any():
+            raise RequestError(
+                f"column {name} of {source} has nothing in {_row(cells, gaps, places)}; say missing: [] if "
+                "an empty cell is a missing value"
+            )
+        if name in listed:
+            values, columns[name] = _codes(source, cells, [_text(c) for c in listed[name]], places)
+        else:
+            values = _numbers(source, cells, places)
+            width = values.shape[1]
+            columns |= {name if width == 1 else f"{name}[{k}]": () for k in range(width)}
+        parts.append(values)
+    return np.hstack(parts), columns
+
+
+def require_columns(columns: Sequence[str], known: list[str], source: str, key: str = "") -> None:
+    """Raises RequestError for one that is not there, and for two of one name."""
+    for column in columns:
+        if column not in known:
+            raise RequestError(
+                f"{key}{': ' if key else ''}no column '{column}' in {source}; there are: "
+                f"{', '.join(known[:20])}{nearest(column, known)}"
+            )
+    if len(set(known)) < len(known):
+        twice, count = Counter(known).most_common(1)[0]
+        raise RequestError(f"{source} has {count} columns named {twice}; give each a name of its own")
+
+
+def _asked(frame: "DataFrame", where: str, source: str) -> np.ndarray:
+    """bool [N]: of which rows a condition holds."""
+    try:
+        held = np.asarray(frame.eval(where))
+        if held.shape != (len(frame),) or held.dtype != bool:
+            raise ValueError("it is no condition")
+    except Exception as error:  # the parser raises whatever Python's does
+        line = " ".join(str(error).split()) or type(error).__name__
+        raise RequestError(
+            f"where={where}: cannot be asked of {source} ({line}); allowed: a condition on its columns, such "
+            "as age > 60 and sex == 'female'"
+        ) from error
+    if not held.any():
+        raise RequestError(f"where={where}: holds of none of the {len(frame)} rows of {source}")
+    return held
+
+
+def _without(series: "Series", markers: Sequence[Cell]) -> "Series":
+    """With nothing in the cells that hold one of the markers."""
+    texts = {_text(marker) for marker in markers}
+    if not texts or not len(series):
+        return series
     if getattr(series.dtype, "kind", "O") in "biuf":
-        return series.to_numpy(np.float64, na_value=np.nan).reshape(-1, 1)
+        numbers = series.astype(float)
+        return numbers.where(~numbers.isin([float(text) for text in texts if _is_float(text)]))
+    return series.where([_text(cell) not in texts for cell in series])
+
+
+def _codes(
+    source: str, cells: "Series", categories: Sequence[str], places: Sequence[Place]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """float64 [N, 1], the place of each cell among the categories, those listed or else those found; NaN of
+    one that has nothing."""
+    gaps = cells.isna().to_numpy()
+    texts = [None if gap else _text(cell) for cell, gap in zip(cells, gaps, strict=True)]
+    if not categories:
+        found = {text for text in texts if text is not None}
+        are_numbers = all(map(_is_float, found))
+        categories = sorted(found, key=lambda text: (float(text) if are_numbers else 0.0, text))
+    shown = f"{', '.join(categories[:12])}{', …' if len(categories) > 12 else ''}"
+    if not categories or len(set(categories)) < len(categories):
+        what = f"{shown}: one is there twice" if categories else "it has no value"
+        raise RequestError(f"column {cells.name} of {source}: {what}; list each of its categories once")
+    code = {text: float(number) for number, text in enumerate(categories)}
+    odd = np.array([text is not None and text not in code for text in texts])
+    if odd.any():
+        text = texts[int(np.flatnonzero(odd)[0])]
+        raise RequestError(
+            f"column {cells.name} of {source} has {text} in {_row(cells, odd, places)}; its categories are "
+            f"{shown}{nearest(text, categories)}; list it, or name it in missing"
+        )
+    codes = [np.nan if text is None else code[text] for text in texts]
+    return np.array(codes).reshape(-1, 1), tuple(categories)
+
+
+def _numbers(source: str, series: "Series", places: Sequence[Place]) -> np.ndarray:
+    """float64 [N, 1], or [N, k] where every cell is a list of k numbers."""
+    values = None
+    if getattr(series.dtype, "kind", "O") in "biuf":
+        values = np.asarray(series.to_numpy(np.float64, na_value=np.nan)).reshape(-1, 1)
+    elif len(series) and (series.dtype == object or str(series.dtype).startswith("str")):
+        values = _of_lists(series)
+        values = _of_texts(source, series, places) if values is None else values
+    if values is None:
+        raise RequestError(
+            f"column {series.name} of {source} holds {series.dtype}, no numbers; turn it into numbers, or "
+            "name it in categorical or leave_out"
+        )
+    odd = np.isinf(values).any(axis=1)
+    if odd.any():
+        raise RequestError(
+            f"column {series.name} of {source} is infinite in {_row(series, odd, places)}; mend it, or name "
+            "what stands there in missing"
+        )
+    return values
+
+
+def _of_lists(series: "Series") -> np.ndarray | None:
     with suppress(ValueError, TypeError):
-        if (
-            series.dtype == object
-            and len(series)
-            and (rows := np.array(series.tolist())).ndim == 2
-            and rows.dtype.kind in "biuf"
-        ):
+        if (rows := np.array(series.tolist())).ndim == 2 and rows.dtype.kind in "biuf":
             return rows.astype(np.float64)
-    raise RequestError(
-        f"column {series.name} of {where} holds {series.dtype}, no numbers; turn it into numbers, or name "
-        "it in leave_out"
-    )
+    return None
+
+
+def _of_texts(source: str, series: "Series", places: Sequence[Place]) -> np.ndarray | None:
+    """float64 [N, 1], or None where no cell is a number."""
+    gaps = series.isna().to_numpy()
+    texts = ["nan" if gap else str(cell) for cell, gap in zip(series, gaps, strict=True)]
+    odd = np.array([not _is_float(text) for text in texts])
+    if odd.any() and odd[~gaps].all():
+        return None
+    if odd.any():
+        raise RequestError(
+            f"column {series.name} of {source} has {texts[int(np.flatnonzero(odd)[0])]!r} in "
+            f"{_row(series, odd, places)}, which is no number; name it in missing, or the column in "
+            "categorical or leave_out"
+        )
+    return np.array([float(text) for text in texts]).reshape(-1, 1)
+
+
+def _row(series: "Series", odd: np.ndarray, places: Sequence[Place]) -> str:
+    """The first of the rows where `odd` holds, and its file where there are several."""
+    row = int(series.index[np.flatnonzero(odd)[0]])
+    if not places:
+        return f"row {row}"
+    path, number = places[row]
+    return f"row {number}{f' of {path}' if places[0][0] != places[-1][0] else ''}"
+
+
+def _text(cell: object) -> str:
+    """1, 1.0, "1.0" and " 1" are one."""
+    return _plain(str(cell))
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str:
+    return re.sub(r"(?<=\d)\.0*$", "", text.strip())
+
+
+def _is_float(text: str) -> bool:
+    with suppress(ValueError):
+        float(text)
+        return True
+    return False
+
+
+def _renamed(
+    source: str, label: str, labels: list[str], classes: Mapping[Cell, str], unlabelled: str | float | None
+) -> list[str]:
+    """The class of each label; one that stands for none stays as it is."""
+    by_label = {_text(key): name for key, name in classes.items()}
+    apart = {"nan"} if unlabelled is None else {"nan", _text(unlabelled)}
+    for text in dict.fromkeys(labels):
+        if _text(text) not in by_label and text not in apart:
+            raise RequestError(
+                f"{label} in {source} has {text}; classes says what becomes of {', '.join(by_label)}"
+                f"{nearest(text, by_label)}"
+            )
+    renamed = [by_label.get(_text(text), text) for text in labels]
+    for lacking in [name for name in dict.fromkeys(classes.values()) if name not in renamed]:
+        raise RequestError(f"classes: no row of {source} is of class '{lacking}'")
+    return renamed
+
+
+def _ids(places: Sequence[Place]) -> list[str]:
+    """FILE-00042; with its suffix where two files differ in that alone."""
+    stems = {path: normal(Path(path).stem) for path, _ in places}
+    if len(set(stems.values())) < len(stems):
+        stems = {path: normal(Path(path).name) for path in stems}
+    return [f"{stems[path]}-{row:05d}" for path, row in places]
 
 
 def texts_of(
@@ -141,7 +361,7 @@ def _texts(where: str, column: str, series: "Series", missing: bool) -> list[str
     """One text an item; a missing one is "nan" where that is allowed."""
     gaps = series.isna().to_numpy()
     if gaps.any() and not missing:
-        raise RequestError(f"column {column} of {where} has nothing in row {int(np.flatnonzero(gaps)[0])}")
+        raise RequestError(f"column {column} of {where} has nothing in {_row(series, gaps, ())}")
     if getattr(series.dtype, "kind", "O") not in "biuf":
         return ["nan" if gap else str(value) for value, gap in zip(series, gaps, strict=True)]
     numbers = series.to_numpy(np.float64, na_value=np.nan) if gaps.any() else series.to_numpy()

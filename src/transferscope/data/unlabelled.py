@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transferscope.data import array_files, picture_files
+from transferscope.data import array_files, picture_files, table_files, tables
 from transferscope.data.decoding import DEEPEST, Encoded, decode_squares, white_of
 from transferscope.data.domain import fit_images
 from transferscope.data.picture_files import SUFFIXES, kinds, tell, tell_left_out
@@ -54,6 +54,25 @@ def read_pictures(
 
 def _encoded(files: Sequence[Path]) -> list[Encoded]:
     return [(str(f), partial(open, f, "rb")) for f in files]
+
+
+def read_table(file: Path, loader: Mapping[str, Any], columns: Mapping[str, Sequence[str]]) -> Tensor:
+    """float32 [N, d] from a table whose header names the features, or which has the columns that the target's
+    yaml gives `names`; other columns are passed over.
+
+    loader: the target domain's yaml. columns: of the target, with their categories. Raises RequestError for
+    what `tables.load` refuses."""
+    form = {key: loader[key] for key in ("separator", "comment") if key in loader}
+    frame, places = table_files.read([str(file)], **form)
+    if "names" in loader and not set(columns) <= {str(column) for column in frame.columns}:
+        frame, places = table_files.read([str(file)], loader["names"], loader.get("header"), **form)
+    tables.require_columns(list(columns), [str(column) for column in frame.columns], str(file))
+    listed = {name: list(categories) for name, categories in columns.items() if categories}
+    values, _ = tables.features_of(str(file), frame[list(columns)], listed, loader.get("missing"), places)
+    gaps = np.isnan(values)
+    inputs = array_files.as_matrix(str(file), "the features", np.where(gaps, 0, values))
+    inputs[gaps] = np.nan
+    return torch.from_numpy(inputs)
 
 
 def read_array(file: Path, loader: Mapping[str, Any], features: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The network that every strategy trains: a backbone and a linear head."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,6 +23,8 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)
         # S, how many the sources have together; set where that is another number
         self.source_classes = classes
+        # of the table that the inputs are rows of (see Domain); set where they are
+        self.columns: Mapping[str, Sequence[str]] | None = None
         # weight [S, d] and bias [S] of the source model that this started from
         self.source_head: dict[str, Tensor] | None = None
         # the weights that the seed's scratch run starts from, for a strategy `beside_scratch`

@@ -84,6 +84,7 @@ class Result(TypedDict):
     input_shape: NotRequired[list[int]]
     own_shape: NotRequired[list[int]]
     own_white: NotRequired[int | None]
+    columns: NotRequired[dict[str, list[str]]]
     copies: NotRequired[CopiedItems]
 
 

@@ -71,6 +71,8 @@ class Strategy(Stepping):
     beside_scratch: ClassVar[bool] = False
     rates_of_its_own: ClassVar[bool] = False  # True: `backbone_rate` is not for it
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
+    # True: reads inputs as they are, past the backbone, categories and missing values of a table among them
+    takes_tables: ClassVar[bool] = False
     version: ClassVar[int] = 1  # raised when its numbers change
     task: Task = Classification(())  # what it predicts; a run sets its own
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it

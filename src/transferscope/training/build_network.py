@@ -4,11 +4,11 @@ import json
 from functools import lru_cache
 
 import torch
-from hydra.utils import instantiate
 
 from transferscope.backbones.base import Backbone
 from transferscope.data import splits
 from transferscope.networks.classifier import Classifier
+from transferscope.training.build_backbone import build_backbone
 from transferscope.training.request import Request
 from transferscope.training.settings import Stream
 
@@ -21,7 +21,8 @@ def build_network(
     if initialisation == "random" and "weights" in backbone:
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
-    network = Classifier(instantiate(backbone, input_shape=run_data.input_shape, _convert_="all"), outputs)
+    network = Classifier(build_backbone(backbone, run_data.input_shape, run_data.target.columns), outputs)
+    network.columns = run_data.target.columns
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network
@@ -31,12 +32,12 @@ def probe(request: Request, run_data: splits.RunData) -> Classifier:
     """A head of the run's own on the pretrained backbone, which is one for all runs of a process that train
     the head alone."""
     backbone = {key: value for key, value in request.asked.backbone.items() if key != "name"}
-    shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(run_data.input_shape))
+    columns = json.dumps(run_data.target.columns)
+    shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(run_data.input_shape), columns)
     torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))
     return Classifier(shared, run_data.task.outputs)
 
 
 @lru_cache(maxsize=1)
-def _pretrained(backbone: str, input_shape: tuple[int, ...]) -> Backbone:
-    built: Backbone = instantiate(json.loads(backbone), input_shape=input_shape, _convert_="all")
-    return built
+def _pretrained(backbone: str, input_shape: tuple[int, ...], columns: str) -> Backbone:
+    return build_backbone(json.loads(backbone), input_shape, json.loads(columns))

@@ -2,6 +2,7 @@
 
 import json
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.strategies.own_module import OwnModule
+from transferscope.training.build_backbone import build_backbone, takes_columns
 from transferscope.training.checks import REACHED_BY_START, class_of
 from transferscope.training.config import PRETRAINING, RunConfig
 
@@ -118,6 +120,48 @@ def check_devices(c: RunConfig, strategy: type[Strategy], device: str) -> None:
         raise NotApplicable(f"trainer.devices={trainer.devices}: {why}")
 
 
+def check_columns(
+    c: RunConfig, strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...]
+) -> None:
+    """Raises NotApplicable for a table that a network of numbers cannot take, and for tables whose columns do
+    not stand for the same."""
+    serves = takes_columns(get_class(c.backbone["_target_"])) or strategy.takes_tables
+    for role, domain in (("target", target), *(("source", source) for source in sources)):
+        what = [f"{kind} in {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+                for kind, names in (("categories", domain.categorical), ("missing values", domain.gaps))
+                if names]  # fmt: skip
+        if what and not serves:
+            raise NotApplicable(
+                f"backbone={c.backbone['name']}: takes numbers alone, and {role} {domain.name} has "
+                f"{' and '.join(what)}; give backbone=tabular"
+            )
+    for source in sources:
+        if difference := columns_apart(source, target):
+            raise NotApplicable(f"source={source.name}: {difference}")
+
+
+def columns_apart(source: Domain, target: Domain) -> str:
+    """What the columns of one table are and those of the other are not, or nothing. Those of two tables of
+    numbers may have other names, in the order of which they are taken for each other."""
+    ours, theirs = target.columns or {}, source.columns or {}
+    if not (target.categorical or source.categorical or set(ours) == set(theirs)):
+        return ""
+    if list(ours) != list(theirs):
+        apart = next((a, b) for a, b in zip_longest(theirs, ours, fillvalue="nothing") if a != b)
+        return (
+            f"its columns are not those of target {target.name} in their order: {apart[0]} stands in place "
+            f"of {apart[1]}"
+        )
+    for name in ours:
+        if tuple(ours[name]) != tuple(theirs[name]):
+            together = list(dict.fromkeys([*ours[name], *theirs[name]]))
+            return (
+                f"column {name} has other categories than in target {target.name}; list them in both yamls, "
+                f"categorical: {{{name}: [{', '.join(together[:12])}{', …' if len(together) > 12 else ''}]}}"
+            )
+    return ""
+
+
 def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are
     built, without weights."""
@@ -126,7 +170,9 @@ def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
     backbone |= {"weights": "random"} if "weights" in backbone else {}
     strategy = {key: value for key, value in c.strategy.items() if key not in COMMON_KEYS}
     if refusal := _refusal(
-        json.dumps([backbone, shape, len(target.classes), strategy, initialisation != "random"])
+        json.dumps(
+            [backbone, shape, target.columns, len(target.classes), strategy, initialisation != "random"]
+        )
     ):
         raise type(refusal)(f"{refusal} (backbone={c.backbone['name']})")
     takes = cast(type[Backbone], get_class(c.backbone["_target_"])).takes
@@ -139,13 +185,11 @@ def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
 
 @lru_cache(maxsize=256)
 def _refusal(asked: str) -> RequestError | None:
-    backbone, shape, classes, strategy, is_transferred = json.loads(asked)
+    backbone, shape, columns, classes, strategy, is_transferred = json.loads(asked)
     for place in ("meta", "cpu"):  # what some network cannot do without memory is no refusal
         try:
             with torch.device(place):
-                network = Classifier(
-                    instantiate(backbone, input_shape=tuple(shape), _convert_="all"), classes
-                )
+                network = Classifier(build_backbone(backbone, shape, columns), classes)
                 if is_transferred:
                     network.backbone.freeze_trunk()
                 instantiate(strategy, network=network, _convert_="all")

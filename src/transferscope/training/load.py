@@ -20,6 +20,7 @@ from transferscope.store import record
 from transferscope.store.printable import printable
 from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
+from transferscope.training.build_backbone import takes_columns
 from transferscope.training.checks import check_constructor
 
 T = TypeVar("T")
@@ -112,18 +113,22 @@ def _strategy(
     classes: int,
     config_dir: str | Path | None,
 ) -> Strategy:
-    backbone_class, backbone = _checked(entry, folder, "backbone", Backbone, "input_shape", config_dir)
+    given = {"input_shape", "columns"}
+    backbone_class, backbone = _checked(entry, folder, "backbone", Backbone, given, config_dir)
     if "weights" in backbone:
         backbone["weights"] = "random"  # the kept ones replace them: where they came from need not be at hand
-    strategy_class, arguments = _checked(entry, folder, "strategy", Strategy, "network", config_dir)
+    strategy_class, arguments = _checked(entry, folder, "strategy", Strategy, {"network"}, config_dir)
+    if takes_columns(backbone_class):
+        backbone["columns"] = entry["result"].get("columns")
     network = Classifier(backbone_class(input_shape, **backbone), classes)
+    network.columns = entry["result"].get("columns")
     if entry["cell"]["initialisation"] != "random":
         network.backbone.freeze_trunk()
     return strategy_class(network, **arguments)
 
 
 def _checked(
-    entry: RunRecord, folder: Path, group: str, base: type[T], given: str, config_dir: str | Path | None
+    entry: RunRecord, folder: Path, group: str, base: type[T], given: set[str], config_dir: str | Path | None
 ) -> tuple[type[T], dict[str, Any]]:
     """(class, arguments) of a section of the record's config, where a yaml of the config group names that
     class."""
@@ -144,5 +149,5 @@ def _checked(
     arguments = {
         key: value for key, value in section.items() if not key.startswith("_") and key not in COMMON_KEYS
     }
-    check_constructor(group, kind, arguments, given={given})
+    check_constructor(group, kind, arguments, given=given)
     return kind, arguments

@@ -182,7 +182,7 @@ def checked(config: dict[str, Any]) -> Request:
         if isinstance(value, dict) and isinstance(value.get("_target_"), str):
             check_arguments(f"strategy.{key}", class_of(f"strategy.{key}", value, object), value, {"network"})
     check_constructor(
-        "backbone", class_of("backbone", c.backbone, Backbone), c.backbone, given={"input_shape"}
+        "backbone", class_of("backbone", c.backbone, Backbone), c.backbone, given={"input_shape", "columns"}
     )
     optimizer = c.trainer.optimizer
     check_constructor(
@@ -229,6 +229,7 @@ def checked(config: dict[str, Any]) -> Request:
     compatibility.check_protocol(target, sees, c)
     compatibility.check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
+    compatibility.check_columns(c, strategy, target, sources)
     compatibility.check_network(c, target, initialisation)
     compatibility.check_steps(c, strategy, initialisation)
     compatibility.check_devices(c, strategy, device(c.trainer.accelerator))
@@ -312,6 +313,7 @@ def _is_deterministic(
     """Whether nothing is drawn from the seed. What is drawn at `full` is which labels are set aside for
     validation."""
     same_features = initialisation == "pretrained" or initialisation == "random" and _is_weightless(c)
+    same_features = same_features or strategy.takes_tables
     drawn = "target_labels" in sees or c.source_label_noise or c.fold is not None
     return strategy.closed_form and same_features and not drawn
 

@@ -32,7 +32,8 @@ def versions() -> dict[str, str]:
 
 def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis: Diagnosis) -> dict[str, Any]:
     """Status and result of a fit that came to an end."""
-    test = f"{run_data.target.name}/test"
+    target = run_data.target
+    test = f"{target.name}/test"
     status, reason = outcome.status, outcome.reason
     if status == "done":
         reason = (
@@ -65,6 +66,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
             "input_shape": list(run_data.input_shape),
             "own_shape": list(run_data.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "own_white": request.target.white,
+            **({"columns": target.columns} if target.categorical or target.gaps else {}),
             "steps": {
                 "target": taken * (1 + request.strategy.beside_scratch),
                 "source": trainer.get("source_steps", 0),

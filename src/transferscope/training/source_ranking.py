@@ -339,7 +339,7 @@ def _hash_of_text(module: ModuleType) -> str:
 def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
     """Between inputs, and between features: nothing here depends on the label budget."""
     run_data, choices, device = one.run_data, distances.available(), one.request.consumed["device"]
-    inputs, reasons = measured("inputs", choices, {"source": raw(one.source), "target": raw(one.target)})
+    inputs, reasons = raw_distances(one, choices)
     try:
         network, seconds = source_network(one)
     except FloatingPointError as error:
@@ -365,6 +365,13 @@ def measure_distances(one: Candidate, pretrained: bool) -> dict[str, Any]:
         "reasons": reasons | why,
         "source_seconds": seconds,
     }
+
+
+def raw_distances(one: Candidate, choices: dict[str, distances.Measure]) -> tuple[Numbers, dict[str, str]]:
+    """Of inputs that are magnitudes: those of images, arrays, and tables of numbers without a gap."""
+    if any(table.categorical or table.gaps for table in (one.request.target, *one.request.sources)):
+        return {}, {"inputs": "categories and missing values of a table are no numbers; features are"}
+    return measured("inputs", choices, {"source": raw(one.source), "target": raw(one.target)})
 
 
 def measure_scores(one: Candidate) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""Gradient-boosted trees on the inputs as they are, of the target alone or of the source alone: what is usual
+for tables."""
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from transferscope.data.on_disk import OnDisk
+from transferscope.data.splits import LabelledData, Pools
+from transferscope.errors import RequestError
+from transferscope.networks.classifier import Classifier
+from transferscope.networks.sized_on_load import SizedOnLoad
+from transferscope.strategies.base import Diverged
+from transferscope.strategies.feature_extraction import FittedHead
+
+MOST = 255  # categories that scikit-learn's trees can tell apart
+
+
+class Memory(SizedOnLoad):
+    """The items that trees were fitted to: inputs float32 [n, d], labels int64 [n]."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("inputs", torch.zeros(0, 0))
+        self.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
+
+
+class BoostedTrees(FittedHead):
+    """min over trees h_1 … h_M of Σ_T -log softmax(Σ_m ν h_m(x))_y, one after the other, each the regression
+    tree that fits the loss's gradient   (Friedman 2001)
+
+    x is the input as it is: no backbone takes part, so none is transferred. Solved by scikit-learn's
+    HistGradientBoostingClassifier; a category is one, and a missing value goes to the side of a split where
+    it lowers the loss more. A category that no labelled item had is taken for a missing one. ν = rate; M =
+    trees for each class, of two classes for both.
+
+    scikit-learn's smallest leaf of 20 items would leave 39 items in one, so here it is 5. The model is kept
+    as the items that it is fitted to, and fitted to them again where it is loaded: nothing in it is
+    drawn."""
+
+    takes_tables = True
+
+    def __init__(
+        self,
+        network: Classifier,
+        trees: int = 100,
+        rate: float = 0.1,
+        leaves: int = 31,
+        smallest_leaf: int = 5,
+    ):
+        super().__init__(network)
+        for key, value, least in (
+            ("trees", trees, 1),
+            ("leaves", leaves, 2),
+            ("smallest_leaf", smallest_leaf, 1),
+        ):
+            if value < least:
+                raise RequestError(f"strategy.{key}={value}: at least {least} is needed")
+        if not 0 < rate <= 1:
+            raise RequestError(f"strategy.rate={rate}: a number above 0, at most 1, is needed")
+        sizes = [len(categories) for categories in (network.columns or {}).values()]
+        self.is_category = [2 <= size <= MOST for size in sizes]
+        self.trees = HistGradientBoostingClassifier(
+            learning_rate=rate, max_iter=trees, max_leaf_nodes=leaves, min_samples_leaf=smallest_leaf,
+            categorical_features=np.array(self.is_category) if any(self.is_category) else None,
+            early_stopping=False, random_state=0,
+        )  # fmt: skip
+        self.is_fitted = False
+        self.memory = Memory()
+
+    def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
+        return torch.cat([chunk.flatten(1).float().cpu() for chunk in inputs.split(512)])  # [N, d]
+
+    def learnt_from(self, pools: Pools) -> LabelledData | None:
+        return pools.target
+
+    def fit_features(self, pools: Pools) -> None:
+        items = self.learnt_from(pools)
+        assert items is not None
+        inputs = items.inputs if isinstance(items.inputs, Tensor) else self.precompute(items.inputs)
+        if inputs.isinf().any() or self.network.columns is None and inputs.isnan().any():
+            raise Diverged("an input of the labelled items is not finite")
+        self.memory.inputs, self.memory.labels = inputs.clone(), items.labels.clone()
+        self.is_fitted = False
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        classes = self.network.head.out_features
+        if not len(self.memory.labels):  # before the fit
+            return torch.full((len(features), classes), 1 / classes)
+        with threadpool_limits(1, "openmp"):  # trees of a small table cost less than threads that wait
+            p = self._of_trees(features.cpu().numpy(), classes)
+        return p.to(features.device)
+
+    def _of_trees(self, features: np.ndarray, classes: int) -> Tensor:
+        if not self.is_fitted:
+            x = self.memory.inputs.cpu().numpy().copy()
+            x[:, np.isnan(x).all(axis=0)] = 0  # of which scikit-learn makes no bins; nothing splits by it
+            self.trees.fit(x, self.memory.labels.cpu().numpy())
+            self.is_fitted = True
+        p = torch.zeros(len(features), classes)
+        p[:, self.trees.classes_] = torch.from_numpy(self.trees.predict_proba(features)).float()
+        return p
+
+
+class SourceBoostedTrees(BoostedTrees):
+    """min over trees h_1 … h_M of Σ_S -log softmax(Σ_m ν h_m(x))_y: those of `BoostedTrees`, of the source's
+    items alone
+
+    Several sources are one. No label of the target is used, whatever the budget."""
+
+    sees = frozenset({"source_inputs", "source_labels"})
+    needs_target_labels = False
+    shares_classes = True
+
+    def learnt_from(self, pools: Pools) -> LabelledData | None:
+        return pools.source
