@@ -135,8 +135,11 @@ LABELS = [0, 1, 2] * 40
         ([1] * 100 + [2] * 20, LABELS, "chance-level"),  # 100 of 120 one class: not constant
         ([0] * 100, [0] * 100, ""),  # one class is all there is
         ([0] * 90, [0] * 60 + [1] * 15 + [2] * 15, "constant"),
-        # chance says nothing where one class is most of the items
+        # of a class that is most of the items many are right by chance, which balanced accuracy allows for
         ([0] * 60 + [1] * 30, [0] * 80 + [1] * 10, ""),
+        ([0] * 50 + [1] * 50, [0, 0, 0, 1] * 25, "chance-level predictor: balanced test accuracy 0.513"),
+        ([1] * 30 + [0] * 70, [1] * 25 + [0] * 5 + [0] * 60 + [1] * 10, ""),
+        ([0] * 80 + [1, 0] * 10, [0] * 80 + [1] * 10 + [2] * 10, ""),
     ],
 )
 def test_collapse(predicted, labels, word):

@@ -85,20 +85,25 @@ class Classification(Task):
         }
 
     def degenerate(self, predicted: Tensor, targets: Tensor) -> str:
-        """In a task of two classes, one that is wrong clearly more often than chance has learnt something
-        that holds the other way round: harm, and no collapse."""
+        """Chance is judged by the mean recall of the classes that have an item: of a prediction that has
+        nothing to do with the targets it is one over their number, whatever the shares of the classes. In a
+        task of two classes, one that is wrong clearly more often than chance has learnt something that holds
+        the other way round: harm, and no collapse."""
         n, classes = predicted.shape
         named = predicted.argmax(1)
         share = float(torch.bincount(named, minlength=classes).max()) / n
-        largest = float(torch.bincount(targets, minlength=classes).max()) / n
-        if share >= CONSTANT_SHARE and share > largest:
+        counts = torch.bincount(targets, minlength=classes)
+        if share >= CONSTANT_SHARE and share > float(counts.max()) / n:
             return f"{CONSTANT}: one class for {share:.0%} of the test items"
-        chance = 1 / classes
-        accuracy = float((named == targets).float().mean())
-        band = 2 * (chance * (1 - chance) / n) ** 0.5
-        is_reversed = classes == 2 and accuracy < chance - band
-        if accuracy <= chance + band and largest < 2 * chance and not is_reversed:
-            return f"{CHANCE_LEVEL}: test accuracy {accuracy:.3f} with {classes} classes"
+        right = torch.bincount(targets[named == targets], minlength=classes)
+        present = counts > 0
+        recall = float((right[present] / counts[present]).mean())
+        chance = 1 / int(present.sum())
+        band = 2 * chance * float((chance * (1 - chance) / counts[present]).sum()) ** 0.5
+        is_reversed = classes == 2 and recall < chance - band
+        if recall <= chance + band and chance < 1 and not is_reversed:
+            what = "test accuracy" if counts.min() == counts.max() else "balanced test accuracy"
+            return f"{CHANCE_LEVEL}: {what} {recall:.3f} with {classes} classes"
         return ""
 
     def strata(self, targets: np.ndarray) -> Strata:
