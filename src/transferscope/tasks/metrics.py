@@ -102,7 +102,12 @@ def _brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _of_items(score: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> PerItem:
-    return lambda probabilities, labels, groups: score(probabilities, labels)
+    def per_item(
+        probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None
+    ) -> np.ndarray:
+        return score(probabilities, labels)
+
+    return per_item
 
 
 def _influence(name: str) -> Metric:
