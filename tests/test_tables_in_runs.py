@@ -123,6 +123,10 @@ def test_tables_must_have_the_same_columns_and_categories(config, hospitals):  #
         "source=blobs_shifted: column ward has other categories than in target blobs; list them in both "
         "yamls, categorical: {ward: [a, b, c, d]}"
     )
+    said = refusal(
+        config, hospitals | {"blobs_shifted": other}, *TABULAR, "source=null", "test_also=[blobs_shifted]"
+    )
+    assert said.startswith("test_also=blobs_shifted: column ward has other categories than in target blobs")
     order = [2, 1, 0, 3]
     names = [list(hospitals["blobs"].columns.items())[place] for place in order]
     other = replace(hospitals["blobs"], inputs=hospitals["blobs"].inputs[:, order], columns=dict(names))

@@ -121,12 +121,17 @@ def check_devices(c: RunConfig, strategy: type[Strategy], device: str) -> None:
 
 
 def check_columns(
-    c: RunConfig, strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...]
+    c: RunConfig,
+    strategy: type[Strategy],
+    target: Domain,
+    sources: tuple[Domain, ...],
+    tested_also: tuple[Domain, ...] = (),
 ) -> None:
     """Raises NotApplicable for a table that a network of numbers cannot take, and for tables whose columns do
     not stand for the same."""
+    others = [("source", domain) for domain in sources] + [("test_also", domain) for domain in tested_also]
     serves = takes_columns(get_class(c.backbone["_target_"])) or strategy.takes_tables
-    for role, domain in (("target", target), *(("source", source) for source in sources)):
+    for role, domain in (("target", target), *others):
         what = [f"{kind} in {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
                 for kind, names in (("categories", domain.categorical), ("missing values", domain.gaps))
                 if names]  # fmt: skip
@@ -135,9 +140,9 @@ def check_columns(
                 f"backbone={c.backbone['name']}: takes numbers alone, and {role} {domain.name} has "
                 f"{' and '.join(what)}; give backbone=tabular"
             )
-    for source in sources:
-        if difference := columns_apart(source, target):
-            raise NotApplicable(f"source={source.name}: {difference}")
+    for role, domain in others:
+        if difference := columns_apart(domain, target):
+            raise NotApplicable(f"{role}={domain.name}: {difference}")
 
 
 def columns_apart(source: Domain, target: Domain) -> str:
