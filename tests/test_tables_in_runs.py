@@ -124,7 +124,12 @@ def test_tables_must_have_the_same_columns_and_categories(config, hospitals):  #
         "yamls, categorical: {ward: [a, b, c, d]}"
     )
     said = refusal(
-        config, hospitals | {"blobs_shifted": other}, *TABULAR, "source=null", "test_also=[blobs_shifted]"
+        config,
+        hospitals | {"blobs_shifted": other},
+        *TABULAR,
+        "strategy=scratch",
+        "source=null",
+        "test_also=[blobs_shifted]",
     )
     assert said.startswith("test_also=blobs_shifted: column ward has other categories than in target blobs")
     order = [2, 1, 0, 3]
