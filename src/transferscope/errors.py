@@ -21,10 +21,12 @@ class ProcessDied(JobFailed):
     """The process of a job ended under it: by a signal, for want of memory, by its own exit."""
 
 
-def is_order_to_stop(error: BaseException) -> bool:
-    """Whether the error is submitit's, raised by a signal wherever training stood, as the job's time is over:
-    no failure of the run."""
-    return type(error).__module__.startswith("submitit.")
+def order_to_stop(error: BaseException | None) -> BaseException | None:
+    """Submitit's own error, raised by a signal wherever training stood, as the job's time is over: no failure
+    of the run. Where it stood, something may have made another error of it."""
+    while error is not None and not type(error).__module__.startswith("submitit."):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:

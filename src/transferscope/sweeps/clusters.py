@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from transferscope.errors import JobFailed, ProcessDied, is_order_to_stop
+from transferscope.errors import JobFailed, ProcessDied, order_to_stop
 
 
 def is_submitit(launcher: Launcher) -> bool:
@@ -42,7 +42,7 @@ def lost_jobs_are_outcomes() -> Iterator[None]:
                 )
             ]
         for answer in answers:
-            if isinstance(answer, JobReturn) and is_order_to_stop(answer._return_value):
+            if isinstance(answer, JobReturn) and order_to_stop(answer._return_value):
                 answer._return_value = ProcessDied(f"job {job.job_id}: {answer._return_value}")
         return answers
 

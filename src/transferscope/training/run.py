@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from transferscope import tracking
 from transferscope.data.splits import RunData
-from transferscope.errors import RequestError, is_order_to_stop
+from transferscope.errors import RequestError, order_to_stop
 from transferscope.store import record
 from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
@@ -105,8 +105,8 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         if request.trains_source_model and not request.asked.twin and outcome.status == "done":
             source_models.deposit_source_model(request, run_data, strategy.network)
     except Exception as error:  # whatever broke, the other runs go on and the record says what it was
-        if is_order_to_stop(error):
-            raise
+        if order := order_to_stop(error):
+            raise order from None
         # Hydra wraps what a constructor raises
         refusal = error if isinstance(error, RequestError) else error.__cause__
         if isinstance(refusal, RequestError):
