@@ -122,8 +122,12 @@ def tested_in(record: RunRecord, tested_on: str | None) -> str:
 
 
 def is_tested_on(record: RunRecord, tested_on: str | None) -> bool:
-    names = [record["cell"]["target"], *(domain["name"] for domain in record.get("test_also", []))]
-    return tested_on is None or tested_on in names
+    """tested_on: None for the target's own items."""
+    return (
+        tested_on is None
+        or tested_on == record["cell"]["target"]
+        or any(domain["name"] == tested_on for domain in record.get("test_also", []))
+    )
 
 
 def read_scores(

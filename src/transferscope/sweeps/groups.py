@@ -31,9 +31,9 @@ def one_of_each_first(found: list[list["Job"]]) -> list[list["Job"]]:
     first: dict[tuple[str, str], int] = {}
     for place, (job, *_) in enumerate(found):
         first.setdefault((job.request.cell["strategy"], job.request.cell["backbone"]), place)
-    early = sorted(first.values())
-    return [found[place] for place in early] + [
-        group for place, group in enumerate(found) if place not in set(early)
+    early = set(first.values())
+    return [group for place, group in enumerate(found) if place in early] + [
+        group for place, group in enumerate(found) if place not in early
     ]
 
 

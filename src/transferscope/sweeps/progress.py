@@ -156,9 +156,8 @@ class Pace:
 
     def __init__(self) -> None:
         self.worked = 0.0
-        self.known: dict[
-            Likeness, tuple[float, int]
-        ] = {}  # seconds and steps, of every beginning of a likeness
+        # seconds and steps, of every beginning of a likeness
+        self.known: dict[Likeness, tuple[float, int]] = {}
 
     def add(self, like: Likeness, steps: int, seconds: float) -> None:
         self.worked += seconds
