@@ -19,9 +19,8 @@ The grid is conf/experiment/demo.yaml. Runs that are there already are not run a
 
 
 def main(argv: list[str]) -> int:
-    status = run.main(
-        ["experiment=demo", "hydra.sweeper.verdicts=false", *argv]
-    )  # `compare` shows them below
+    # `compare` shows the verdicts below
+    status = run.main(["experiment=demo", "hydra.sweeper.verdicts=false", *argv])
     if status > 1:
         return status
     store = next((word.removeprefix("store=") for word in argv if word.startswith("store=")), None)
