@@ -35,7 +35,7 @@ def evaluated(labels: list[int], groups: list[str] | None = None) -> EvaluationS
 def outcome(*evaluations: torch.Tensor) -> FitResult:
     steps = range(0, 10 * len(evaluations), 10)
     rows = [{"step": step, "seconds": 0.0} for step in steps]
-    return FitResult(probabilities={"toy/test": dict(zip(steps, evaluations, strict=True))}, history=rows)
+    return FitResult(predictions={"toy/test": dict(zip(steps, evaluations, strict=True))}, history=rows)
 
 
 def one_hot(*predicted: int) -> torch.Tensor:
@@ -156,7 +156,7 @@ def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
     labels = [0, 1] * 50
     predicted = [label if k < right else 1 - label for k, label in enumerate(labels)]
     given = torch.nn.functional.one_hot(torch.tensor(predicted), 2).float()
-    p = FitResult(probabilities={"toy/test": {10: given}}, history=[{"step": 10, "seconds": 0.0}])
+    p = FitResult(predictions={"toy/test": {10: given}}, history=[{"step": 10, "seconds": 0.0}])
     reason = evaluate.collapse(p, "toy/test", torch.tensor(labels), TASK)
     assert reason.startswith(word) and bool(reason) == bool(word)
 

@@ -64,7 +64,7 @@ def bits(outcome: FitResult) -> tuple:
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
     probabilities = {
         name: {step: p.numpy().tobytes() for step, p in by_step.items()}
-        for name, by_step in outcome.probabilities.items()
+        for name, by_step in outcome.predictions.items()
     }
     return outcome.status, probabilities, history
 
@@ -79,7 +79,7 @@ def bits(outcome: FitResult) -> tuple:
 def test_evaluations_are_at_the_start_and_at_the_end_of_every_interval(steps, evaluations, expected):
     heard = []
     outcome = train(steps, evaluations, after_interval=lambda step, row: heard.append((step, row["step"])))
-    assert [row["step"] for row in outcome.history] == list(outcome.probabilities["toy/test"]) == expected
+    assert [row["step"] for row in outcome.history] == list(outcome.predictions["toy/test"]) == expected
     assert heard == [(step, step) for step in expected[1:]]
 
 
@@ -161,8 +161,8 @@ def test_a_loss_that_stops_being_finite_ends_the_fit_and_keeps_what_came_before(
     assert outcome.status == "diverged" and outcome.reason == "loss/target is not finite at step 8"
     whole = train()
     for step in (0, 4):
-        assert torch.equal(outcome.probabilities["toy/test"][step], whole.probabilities["toy/test"][step])
-    assert [row["step"] for row in outcome.history] == list(outcome.probabilities["toy/test"]) == [0, 4]
+        assert torch.equal(outcome.predictions["toy/test"][step], whole.predictions["toy/test"][step])
+    assert [row["step"] for row in outcome.history] == list(outcome.predictions["toy/test"]) == [0, 4]
 
 
 # --- what is kept
@@ -176,7 +176,7 @@ class Scripted(TargetOnly):
         super().__init__(Classifier(MLP((4,), hidden=[8]), classes=3))
         self.shares = shares
 
-    def probabilities(self, inputs):
+    def predictions(self, inputs):
         right = int(self.shares[int(self.steps_done) // 4] * 30)
         predicted = (torch.arange(30) + (torch.arange(30) >= right)) % 3
         return torch.eye(3)[predicted]
@@ -322,8 +322,8 @@ def test_evaluations_are_not_augmented_and_training_is_other():
         fit(strategy(), pools, items, SETTINGS._replace(augmentation=a), (0, "test"))
         for a in ("none", "crop_flip")
     )
-    assert torch.equal(plain.probabilities["toy/test"][0], cropped.probabilities["toy/test"][0])
-    assert not torch.equal(plain.probabilities["toy/test"][12], cropped.probabilities["toy/test"][12])
+    assert torch.equal(plain.predictions["toy/test"][0], cropped.predictions["toy/test"][0])
+    assert not torch.equal(plain.predictions["toy/test"][12], cropped.predictions["toy/test"][12])
 
 
 @pytest.mark.parametrize("last", [4, 8])

@@ -38,7 +38,7 @@ def fitted(
 def predicted(strategy: ShallowAdaptation, inputs: np.ndarray) -> np.ndarray:
     """Probabilities [n, C]"""
     with torch.no_grad():
-        return strategy.probabilities(torch.from_numpy(inputs.astype(np.float32))).numpy()
+        return strategy.predictions(torch.from_numpy(inputs.astype(np.float32))).numpy()
 
 
 def accuracy(make: type[ShallowAdaptation], shift: Shift, seeds: int = 3, **keys) -> float:

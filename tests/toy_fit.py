@@ -50,4 +50,4 @@ def hits(
         )
     }
     outcome = fit(trained, seen, evaluated, SETTINGS._replace(steps=steps), (seed, "test"))
-    return (outcome.probabilities["toy/test"][steps].argmax(1) == test.labels).numpy().astype(float)
+    return (outcome.predictions["toy/test"][steps].argmax(1) == test.labels).numpy().astype(float)

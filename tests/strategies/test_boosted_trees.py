@@ -36,7 +36,7 @@ def items(count: int, seed: int) -> LabelledData:
 def test_they_are_scikit_learns_with_categories_as_such(kind, pool):
     train, test = items(60, 0), items(40, 1)
     strategy = kind(network(), trees=10)
-    assert torch.equal(strategy.probabilities(test.inputs), torch.full((40, 3), 1 / 3))
+    assert torch.equal(strategy.predictions(test.inputs), torch.full((40, 3), 1 / 3))
     strategy.fit_features(Pools(**{pool: train}))
     reference = HistGradientBoostingClassifier(
         max_iter=10, min_samples_leaf=5, categorical_features=[1], early_stopping=False
@@ -44,16 +44,16 @@ def test_they_are_scikit_learns_with_categories_as_such(kind, pool):
     with threadpool_limits(1, "openmp"):
         reference.fit(train.inputs.numpy(), train.labels.numpy())
         expected = reference.predict_proba(test.inputs.numpy())
-    np.testing.assert_allclose(strategy.probabilities(test.inputs).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(strategy.predictions(test.inputs).numpy(), expected, atol=1e-6)
     assert (expected.argmax(1) == test.labels.numpy()).mean() > 0.8
     unseen, missing = torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, torch.nan]])
-    assert torch.equal(strategy.probabilities(unseen), strategy.probabilities(missing))
+    assert torch.equal(strategy.predictions(unseen), strategy.predictions(missing))
 
 
 def test_a_class_without_an_item_has_no_probability():
     strategy, train = BoostedTrees(network(classes=5)), items(60, 0)
     strategy.fit_features(Pools(target=train._replace(labels=train.labels + 1)))
-    p = strategy.probabilities(train.inputs)
+    p = strategy.predictions(train.inputs)
     assert p.shape == (60, 5) and not p[:, [0, 4]].any()
     torch.testing.assert_close(p.sum(1), torch.ones(60))
 
@@ -66,7 +66,7 @@ def test_a_column_without_values_or_with_one_tells_nothing(column, value):
     strategy.fit_features(Pools(target=train))
     changed = train.inputs.clone()
     changed[:, column] = 2
-    assert torch.equal(strategy.probabilities(train.inputs), strategy.probabilities(changed))
+    assert torch.equal(strategy.predictions(train.inputs), strategy.predictions(changed))
 
 
 def test_gaps_are_values_of_a_table_alone():

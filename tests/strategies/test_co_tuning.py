@@ -153,7 +153,7 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
         settings = FitSettings(12, 6, 3, partial(torch.optim.AdamW, lr=0.01), "cosine", "cpu", "32-true")
         outcome = fit(co_tuning(), Pools(target=TARGET), EVALUATED, settings, (0, "test"), Monitoring(*where))
         history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
-        return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history
+        return {step: p.numpy().tobytes() for step, p in outcome.predictions["toy/test"].items()}, history
 
     def stop(step: int, row: dict) -> None:
         if step == last:

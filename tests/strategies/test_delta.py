@@ -97,7 +97,7 @@ def run(*where, alpha: float = 0.01) -> tuple:
     outcome = fit(strategy, Pools(target=TARGET), EVALUATED, settings, (0, "test"), Monitoring(*where))
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
     return (
-        {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()},
+        {step: p.numpy().tobytes() for step, p in outcome.predictions["toy/test"].items()},
         history,
         strategy,
     )

@@ -66,4 +66,4 @@ def test_predictions_are_the_head_on_the_frozen_features():
     net = network()
     strategy, pool = FeatureExtraction(net), images()
     expected = net.eval()(pool.inputs).softmax(1)
-    torch.testing.assert_close(strategy.probabilities(strategy.precompute(pool.inputs)), expected)
+    torch.testing.assert_close(strategy.predictions(strategy.precompute(pool.inputs)), expected)

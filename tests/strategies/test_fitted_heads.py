@@ -61,7 +61,7 @@ def fitted(make, classes: int = 3, *where) -> tuple:
 
 
 def last(outcome) -> np.ndarray:
-    return outcome.probabilities["toy/test"][6].numpy()
+    return outcome.predictions["toy/test"][6].numpy()
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -110,7 +110,7 @@ def test_the_backbone_stays_untouched_and_no_step_moves_the_head(make):
     assert all(
         torch.equal(value, before[key]) for key, value in strategy.network.backbone.state_dict().items()
     )
-    later = [outcome.probabilities["toy/test"][step] for step in (2, 4, 6)]
+    later = [outcome.predictions["toy/test"][step] for step in (2, 4, 6)]
     assert all(torch.equal(p, later[0]) for p in later)
 
 
@@ -123,10 +123,10 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, make):
     with pytest.raises(InterruptedError):
         fitted(make, 3, tmp_path, stop)
     resumed, whole = fitted(make, 3, tmp_path)[1], fitted(make)[1]
-    assert resumed.probabilities["toy/test"].keys() == whole.probabilities["toy/test"].keys()
+    assert resumed.predictions["toy/test"].keys() == whole.predictions["toy/test"].keys()
     assert all(
-        torch.equal(p, whole.probabilities["toy/test"][step])
-        for step, p in resumed.probabilities["toy/test"].items()
+        torch.equal(p, whole.predictions["toy/test"][step])
+        for step, p in resumed.predictions["toy/test"].items()
     )
 
 
@@ -137,7 +137,7 @@ def test_its_state_is_all_it_predicts_by(make):
     anew.load_state_dict(copy.deepcopy(strategy.state_dict()))
     anew.eval()
     with torch.no_grad():
-        p = anew.probabilities(anew.precompute(images(40, 2).inputs))
+        p = anew.predictions(anew.precompute(images(40, 2).inputs))
     np.testing.assert_allclose(p.numpy(), last(outcome), atol=1e-6)
 
 

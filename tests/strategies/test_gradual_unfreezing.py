@@ -74,7 +74,7 @@ def test_resumed_is_the_same_as_never_stopped(tmp_path, last):
             GradualUnfreezing(network()), POOLS, EVALUATED, settings(12, 3), (0, "test"), Monitoring(*where)
         )
         history = [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
-        return {step: p.numpy().tobytes() for step, p in result.probabilities["toy/test"].items()}, history
+        return {step: p.numpy().tobytes() for step, p in result.predictions["toy/test"].items()}, history
 
     with pytest.raises(InterruptedError):
         outcome(tmp_path, stop)

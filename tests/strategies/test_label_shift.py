@@ -94,7 +94,7 @@ def fitted(
 
 
 def predicted(strategy: LabelShift, x: np.ndarray) -> np.ndarray:
-    return strategy.probabilities(torch.from_numpy(x)[:, None].float()).detach().numpy()
+    return strategy.predictions(torch.from_numpy(x)[:, None].float()).detach().numpy()
 
 
 @pytest.mark.parametrize("calibrate", [False, True])

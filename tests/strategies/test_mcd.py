@@ -66,7 +66,7 @@ def test_predictions_are_those_of_the_mean_logits():
     weights = tiny.weights_of(strategy)
     mean = (tiny.logits(weights, items.unlabelled) + second(weights, items.unlabelled)) / 2
     np.testing.assert_allclose(
-        strategy.probabilities(items.unlabelled).detach().numpy(), tiny.softmax(mean), rtol=1e-9
+        strategy.predictions(items.unlabelled).detach().numpy(), tiny.softmax(mean), rtol=1e-9
     )
 
 

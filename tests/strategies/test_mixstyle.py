@@ -113,7 +113,7 @@ def test_terms_are_the_cross_entropies_of_what_is_labelled():
     )
     terms = strategy.losses(Batch(source, target, None))
     for name, part in (("source", source), ("target", target)):
-        p = strategy.probabilities(part.inputs).detach().numpy()
+        p = strategy.predictions(part.inputs).detach().numpy()
         assert terms[name].item() == pytest.approx(
             -np.log(p[np.arange(len(p)), part.labels]).mean(), rel=1e-5
         )

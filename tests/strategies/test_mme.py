@@ -38,7 +38,7 @@ def test_terms_equal_those_computed_by_hand_and_features_go_against_the_prototyp
 def test_predictions_are_by_the_angle_to_the_prototypes():
     strategy, items = tiny.ready(MME(tiny.network(), temperature=0.5)), tiny.batch()
     expected = tiny.softmax(by_prototypes(tiny.weights_of(strategy), items.unlabelled))
-    np.testing.assert_allclose(strategy.probabilities(items.unlabelled).detach().numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(strategy.predictions(items.unlabelled).detach().numpy(), expected, rtol=1e-9)
 
 
 def test_the_entropy_changes_what_is_trained(finished):

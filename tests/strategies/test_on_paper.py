@@ -189,7 +189,7 @@ def test_a_closed_form_is_solved_before_the_first_step_and_no_step_moves_it():
         train, test = backbone(TARGET.inputs).numpy(), backbone(TEST.inputs).numpy()
     solution = np.linalg.inv(train.T @ train + np.eye(6)) @ train.T @ np.eye(3)[TARGET.labels]
     expected = np.exp(test @ solution) / np.exp(test @ solution).sum(1, keepdims=True)
-    first, *fitted = outcome.probabilities["toy/test"].values()
+    first, *fitted = outcome.predictions["toy/test"].values()
     np.testing.assert_allclose(first.numpy(), 1 / 3, atol=1e-6)  # step 0 is before the fit
     for p in fitted:
         np.testing.assert_allclose(p.numpy(), expected, atol=1e-5)
@@ -244,7 +244,7 @@ CASES = {
 
 def identity(outcome: FitResult) -> tuple:
     history = [{key: value for key, value in row.items() if key != "seconds"} for row in outcome.history]
-    return {step: p.numpy().tobytes() for step, p in outcome.probabilities["toy/test"].items()}, history
+    return {step: p.numpy().tobytes() for step, p in outcome.predictions["toy/test"].items()}, history
 
 
 @pytest.mark.parametrize("case", CASES)

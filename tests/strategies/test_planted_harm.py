@@ -66,7 +66,7 @@ def hits(kind: type[Strategy], harm: str, seed: int, settings: FitSettings = SET
     outcome = fit(
         strategy, pools, evaluated, settings, (seed, (TargetOnly if kind.beside_scratch else kind).__name__)
     )
-    return (outcome.probabilities["toy/test"][settings.steps].argmax(1) == test.labels).numpy().astype(float)
+    return (outcome.predictions["toy/test"][settings.steps].argmax(1) == test.labels).numpy().astype(float)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def hits(config):
             strategy, pools, evaluated, settings(shift), (seed, "source" if name == "source_only" else "test")
         )
         return (
-            (outcome.probabilities["toy/test"][settings(shift).steps].argmax(1) == test.labels)
+            (outcome.predictions["toy/test"][settings(shift).steps].argmax(1) == test.labels)
             .numpy()
             .astype(float)
         )

@@ -109,8 +109,7 @@ def test_dropout_of_the_other_arm_leaves_the_scratch_arm_its_own_draws():
             nn.init.ones_(start.head.weight)
         outcomes.append(fit(kind(start), Pools(target=pool(12)), evaluated, settings, (0, "test")))
     assert all(
-        torch.equal(*(outcome.probabilities["toy/test"][step] for outcome in outcomes))
-        for step in (0, 10, 20)
+        torch.equal(*(outcome.predictions["toy/test"][step] for outcome in outcomes)) for step in (0, 10, 20)
     )
 
 

@@ -60,7 +60,7 @@ def test_the_share_with_the_least_brier_score_is_taken_and_the_weights_are_avera
     assert strategy.begin_evaluation(validation([-1.0, 1.0], labels)) == {"choice/alpha": chosen}
     assert strategy.predictor.a.item() == pytest.approx(weight, abs=1e-6)
     p = torch.sigmoid(torch.tensor(0.5 + weight))
-    torch.testing.assert_close(strategy.probabilities(torch.tensor([[0.5]])), torch.stack([p, 1 - p])[None])
+    torch.testing.assert_close(strategy.predictions(torch.tensor([[0.5]])), torch.stack([p, 1 - p])[None])
 
 
 @pytest.mark.parametrize(("alpha", "weight"), [(None, 0.5), (0.0, -2.0), (0.3, -0.5), (1.0, 3.0)])

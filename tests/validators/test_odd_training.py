@@ -102,8 +102,8 @@ class AllEqual(TargetOnly):
 class Guessing(TargetOnly):
     """Says of each item what holds for another one."""
 
-    def probabilities(self, inputs):
-        return super().probabilities(inputs)[
+    def predictions(self, inputs):
+        return super().predictions(inputs)[
             torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
         ]
 
@@ -111,8 +111,8 @@ class Guessing(TargetOnly):
 class NanAtLast(TargetOnly):
     """One class of one item is NaN at the last evaluation, while every loss is finite."""
 
-    def probabilities(self, inputs):
-        p = super().probabilities(inputs).clone()
+    def predictions(self, inputs):
+        p = super().predictions(inputs).clone()
         if self.steps_done == 150:
             p[5, 1] = torch.nan
         return p
@@ -137,7 +137,7 @@ def test_scores_of_a_training_that_ends_in_nan_are_of_the_evaluation_before():
     items = {"toy/test": EvaluationSet(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
     assert evaluate.metrics(outcome, items, TASK) == {
         f"toy/test/{metric}": value
-        for metric, value in TASK.scores(whole.probabilities["toy/test"][100], LABELS).items()
+        for metric, value in TASK.scores(whole.predictions["toy/test"][100], LABELS).items()
     }
 
 
@@ -149,5 +149,5 @@ def test_a_diverged_training_keeps_its_last_finite_evaluation():
     outcome, whole = trained(Breaking), trained()
     assert outcome.status == "diverged" and [row["step"] for row in outcome.history] == [0, 50, 100]
     items = {"toy/test": EvaluationSet(TEST.inputs, LABELS, TEST.ids, TEST.classes, None)}
-    expected = TASK.scores(whole.probabilities["toy/test"][100], LABELS)["accuracy"]
+    expected = TASK.scores(whole.predictions["toy/test"][100], LABELS)["accuracy"]
     assert evaluate.metrics(outcome, items, TASK)["toy/test/accuracy"] == expected > 0.9

@@ -78,8 +78,8 @@ def test_watching_changes_neither_weights_nor_probabilities_nor_losses(kind):
         torch.equal(a, b)
         for a, b in zip(watched.state_dict().values(), alone.state_dict().values(), strict=True)
     )
-    for step, p in expected.probabilities["toy/test"].items():
-        assert torch.equal(seen.probabilities["toy/test"][step], p)
+    for step, p in expected.predictions["toy/test"].items():
+        assert torch.equal(seen.predictions["toy/test"][step], p)
     assert history(seen, validators_too=False) == history(expected)
     assert not [key for row in expected.history for key in row if key.startswith("validator/")]
 
@@ -127,8 +127,8 @@ def test_without_features_of_the_backbone_the_predictions_stand_in():
 
 def test_a_value_that_is_not_finite_is_left_out():
     class Undecided(TargetOnly):
-        def probabilities(self, inputs):
-            return super().probabilities(inputs) * (torch.nan if self.steps_done == 8 else 1)
+        def predictions(self, inputs):
+            return super().predictions(inputs) * (torch.nan if self.steps_done == 8 else 1)
 
     kept = [
         [key for key in row if key.startswith("validator/")]
@@ -147,9 +147,9 @@ def test_long_trainings_read_more_items(steps, batch, evaluations, items):
 
 def test_no_more_items_are_read_than_that():
     class Counting(TargetOnly):
-        def probabilities(self, inputs):
+        def predictions(self, inputs):
             self.asked = [*getattr(self, "asked", []), len(inputs)]
-            return super().probabilities(inputs)
+            return super().predictions(inputs)
 
     torch.manual_seed(0)
     strategy = Counting(Classifier(MLP((4,), hidden=[8]), classes=3))

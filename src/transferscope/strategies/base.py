@@ -150,10 +150,10 @@ class Strategy(Stepping):
 
     @property
     def predictor(self) -> Classifier:
-        """The network behind `probabilities`: its features are those that label-free validators read."""
+        """The network behind `predictions`: its features are those that label-free validators read."""
         return self.network
 
-    def probabilities(self, inputs: Tensor) -> Tensor:
+    def predictions(self, inputs: Tensor) -> Tensor:
         """Precomputed inputs [N, ...] -> class probabilities [N, C]"""
         return self.task.predict(self.logits(inputs))
 

@@ -88,7 +88,7 @@ class BoostedTrees(FittedHead):
         self.memory.inputs, self.memory.labels = inputs.clone(), items.labels.clone()
         self.is_fitted = False
 
-    def probabilities(self, features: Tensor) -> Tensor:
+    def predictions(self, features: Tensor) -> Tensor:
         classes = self.network.head.out_features
         if not len(self.memory.labels):  # before the fit
             return torch.full((len(features), classes), 1 / classes)

@@ -28,9 +28,9 @@ class NearestNeighbour(FittedHead):
     def fit_head(self, features: Tensor, labels: Tensor) -> None:
         self.memory.features, self.memory.labels = features.clone(), labels.clone()
 
-    def probabilities(self, features: Tensor) -> Tensor:
+    def predictions(self, features: Tensor) -> Tensor:
         if not len(self.memory.labels):
-            return super().probabilities(features)
+            return super().predictions(features)
         distances = torch.cdist(
             features, self.memory.features, compute_mode="donot_use_mm_for_euclid_dist"
         )  # [N, n]

@@ -97,9 +97,9 @@ class ShallowAdaptation(FittedHead):
         weights = None if adapted.weights is None else np.r_[adapted.weights, np.ones(len(known))]
         self.memory.fit(inputs, np.r_[items.labels, items.known_labels], weights)
 
-    def probabilities(self, features: Tensor) -> Tensor:
+    def predictions(self, features: Tensor) -> Tensor:
         if not len(self.memory.mean):  # before the fit
-            return super().probabilities(features)
+            return super().predictions(features)
         return self.memory(features).float()
 
     def mapped(self, items: np.ndarray) -> Tensor:

@@ -145,6 +145,10 @@ def strategy_class(values: dict[str, Any]) -> type[Strategy]:
         raise RequestError(
             f"strategy._target_={target}: a subclass of {Strategy.__module__}.Strategy with `sees` is needed"
         )
+    if hasattr(strategy, "probabilities"):  # which nothing would call
+        raise RequestError(
+            f"strategy._target_={target}: `probabilities` is called `predictions` now; rename it"
+        )
     if unknown := sorted(strategy.sees - set(SIGHTS)):
         raise RequestError(
             f"strategy._target_={target}: sees {unknown[0]}, not one of "

@@ -20,7 +20,7 @@ def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet], task: Task)
     evaluation goes into the history."""
     result: dict[str, float] = {}
     for name, items in evaluated.items():
-        by_step = outcome.probabilities[name]
+        by_step = outcome.predictions[name]
         for row in outcome.history:
             scores = task.item_scores(by_step[int(row["step"])], items.labels)
             row[f"{name}/{task.headline}"] = float(scores.mean())
@@ -31,7 +31,7 @@ def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet], task: Task)
 
 def collapse(outcome: FitResult, test: str, labels: Tensor, task: Task) -> str:
     """Why a finished run's last predictor counts as collapsed, or ''."""
-    predicted = outcome.probabilities[test][max(outcome.probabilities[test])]
+    predicted = outcome.predictions[test][max(outcome.predictions[test])]
     if not torch.isfinite(predicted).all():
         return "probabilities that are not finite at the last evaluation"
     return task.degenerate(predicted, labels)
@@ -50,6 +50,6 @@ def arrays(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str,
             members[f"{name}/groups"] = items.groups
         members |= {f"{name}/metadata/{column}": values for column, values in items.metadata.items()}
         members |= {
-            f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.probabilities[name].items()
+            f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.predictions[name].items()
         }
     return members

@@ -66,7 +66,7 @@ class EvaluationCallback(pl.Callback):
         if monitoring.validator_inputs is not None:
             self.validator_inputs = monitoring.validator_inputs[: validator_items(settings)]
         self.feature_items = monitoring.feature_items
-        self.outcome = FitResult(probabilities={name: {} for name in evaluated})
+        self.outcome = FitResult(predictions={name: {} for name in evaluated})
 
     def interval(self, strategy: Strategy) -> int:
         """The current interval, from the steps done: Lightning's epoch count is one behind while a resumed
@@ -150,9 +150,7 @@ class EvaluationCallback(pl.Callback):
         strategy.eval()
         extra = strategy.begin_evaluation(self.pools)
         for name, inputs in self.inputs.items():
-            self.outcome.probabilities[name][step] = in_chunks(
-                strategy.probabilities, inputs, strategy.device
-            )
+            self.outcome.predictions[name][step] = in_chunks(strategy.predictions, inputs, strategy.device)
         values = {} if self.validator_inputs is None else _read_validators(strategy, self.validator_inputs)
         if self.feature_items is not None:
             _store_features(strategy, self.feature_items, self.monitoring.within("features"), step)
@@ -186,7 +184,7 @@ class EvaluationCallback(pl.Callback):
         if rule[0].startswith("validator/"):
             return self.outcome.history[-1].get(rule[0], -math.inf) if step else -math.inf
         scores = [
-            self.task.item_scores(self.outcome.probabilities[name][step], self.labels[name]) for name in rule
+            self.task.item_scores(self.outcome.predictions[name][step], self.labels[name]) for name in rule
         ]
         return float(torch.cat(scores).mean())
 
@@ -199,7 +197,7 @@ class EvaluationCallback(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         outcome = self.outcome
         kept = {
-            "probabilities": outcome.probabilities,
+            "predictions": outcome.predictions,
             "history": outcome.history,
             "seconds": outcome.seconds,
         }
@@ -209,7 +207,7 @@ class EvaluationCallback(pl.Callback):
         state = state_dict
         self.best, self.scores = state["best"], state["scores"]
         self.was_stopped = state.get("was_stopped", False)
-        self.outcome.probabilities, self.outcome.history = state["probabilities"], state["history"]
+        self.outcome.predictions, self.outcome.history = state["predictions"], state["history"]
         self.outcome.seconds = state["seconds"]
 
 
@@ -285,7 +283,7 @@ def _predicted(strategy: Strategy, inputs: Tensor | OnDisk) -> tuple[Tensor, Ten
     watch = strategy.predictor.backbone.register_forward_hook(
         lambda module, given, features: passed.append(features.detach().float().cpu())
     )
-    p = in_chunks(strategy.probabilities, inputs, strategy.device)
+    p = in_chunks(strategy.predictions, inputs, strategy.device)
     watch.remove()
     features = torch.cat(passed) if passed or isinstance(inputs, OnDisk) else inputs.float().cpu()
     return p, features.flatten(1) if len(features) == len(p) else p

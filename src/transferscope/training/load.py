@@ -53,7 +53,7 @@ class LoadedRun:
             )
         with torch.no_grad():
             prepared = self.strategy.precompute(inputs)
-        return in_chunks(self.strategy.probabilities, prepared, "cpu")
+        return in_chunks(self.strategy.predictions, prepared, "cpu")
 
     @cached_property
     def evaluations(self) -> Mapping[str, np.ndarray]:

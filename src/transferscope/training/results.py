@@ -81,7 +81,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
 def classes_of(outcome: FitResult, run_data: RunData) -> dict[str, dict[str, Any]]:
     """`by_class` of the target's test set at its last finite evaluation, with the classes' names."""
     name = f"{run_data.target.name}/test"
-    items, last = run_data.evaluated[name], evaluate.last_finite(outcome.probabilities[name])
+    items, last = run_data.evaluated[name], evaluate.last_finite(outcome.predictions[name])
     if last is None:
         return {}
     return {name: {"classes": list(items.classes), **by_class(last, items.labels)}}

@@ -42,5 +42,5 @@ def validate(request: Request, run_data: RunData, strategy: Strategy, path: Path
 def _predictor(strategy: Strategy) -> Predict:
     strategy.eval()
     return lambda items: (
-        in_chunks(strategy.probabilities, strategy.precompute(items), strategy.device).argmax(1).numpy()
+        in_chunks(strategy.predictions, strategy.precompute(items), strategy.device).argmax(1).numpy()
     )

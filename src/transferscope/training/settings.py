@@ -49,7 +49,7 @@ class FitResult:
 
     status: str = "done"
     reason: str = ""
-    probabilities: dict[str, dict[int, Tensor]] = field(default_factory=dict)
+    predictions: dict[str, dict[int, Tensor]] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
     learning_rate: float | None = None
