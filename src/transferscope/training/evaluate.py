@@ -22,8 +22,7 @@ def metrics(outcome: FitResult, evaluated: dict[str, EvaluationSet], task: Task)
     for name, items in evaluated.items():
         by_step = outcome.predictions[name]
         for row in outcome.history:
-            scores = task.item_scores(by_step[int(row["step"])], items.labels)
-            row[f"{name}/{task.headline}"] = float(scores.mean())
+            row[f"{name}/{task.headline}"] = task.headline_value(by_step[int(row["step"])], items.labels)
         if (last := last_finite(by_step)) is not None:
             result |= {f"{name}/{metric}": value for metric, value in task.scores(last, items.labels).items()}
     return result
@@ -44,8 +43,11 @@ def arrays(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str,
         members |= {
             f"{name}/ids": items.ids,
             f"{name}/labels": items.labels.numpy(),
-            f"{name}/classes": np.asarray(items.classes),
         }
+        if items.classes:
+            members[f"{name}/classes"] = np.asarray(items.classes)
+        if items.errors is not None:
+            members |= {f"{name}/errors/{key}": value for key, value in items.errors.members().items()}
         if items.groups is not None:
             members[f"{name}/groups"] = items.groups
         members |= {f"{name}/metadata/{column}": values for column, values in items.metadata.items()}

@@ -262,11 +262,11 @@ def _read_validators(strategy: Strategy, inputs: Tensor | OnDisk) -> dict[str, f
 
 def _store_features(strategy: Strategy, items: FeatureItems, folder: Path, step: int) -> None:
     """What `dev` and `iwcv` are made of, in folder/STEP.npz: float16 features [n, d] `source`, [v, d]
-    `source_val`, [m, d] `target`, and the cross-entropy `losses` [v] of `source_val`."""
+    `source_val`, [m, d] `target`, and the `losses` [v] of `source_val`."""
     (_, source), (p, source_val), (_, target) = (
         _predicted(strategy, part) for part in (items.source, items.source_val, items.target)
     )
-    losses = -p.gather(1, items.source_val_labels[:, None])[:, 0].clamp_min(1e-12).log()
+    losses = strategy.task.validation_loss(p, items.source_val_labels)
     features = {"source": source, "source_val": source_val, "target": target}
     members: dict[str, Any] = {"losses": losses.numpy()}
     members |= {name: part.clamp(-65504, 65504).half().numpy() for name, part in features.items()}

@@ -168,7 +168,7 @@ def train(
             after_interval=after_interval,
             keep=rule if request.asked.keep == "selected" else None,
             stop_by=() if request.trains_source_model else rule,
-            validator_inputs=run_data.validator_inputs,
+            validator_inputs=run_data.validator_inputs if run_data.target.classes else None,
             feature_items=run_data.feature_items(request.asked.split_seed) if has_features else None,
             callbacks=tuple(request.asked.trainer.callbacks),
             loggers=tuple(request.asked.trainer.loggers),
