@@ -14,7 +14,7 @@ from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
-from transferscope.tasks.metrics import METRICS, WrongScores
+from transferscope.tasks.metrics import METRICS, WrongScores, headline_score
 from transferscope.validators import label_free
 
 T = TypeVar("T")
@@ -237,10 +237,9 @@ def _validated(folder: Path, record: RunRecord, validator: str) -> dict[int, flo
 def _of_features(folder: Path, record: RunRecord, validator: str) -> dict[int, float]:
     if (value := stored_validators.values(folder, validator)) is not None:
         return value
-    metrics = record["result"].get("metrics", {})
-    if metrics and not any(
-        f"{name}/val/accuracy" in metrics for name in (record["cell"]["source"] or "").split("+")
-    ):
+    result = record["result"]
+    sources = (record["cell"]["source"] or "").split("+")
+    if result.get("metrics") and all(headline_score(result, f"{name}/val") is None for name in sources):
         raise NotSelectable(
             f"{validator}: the source's classes are not the target's, so there is no risk on its items to "
             "weigh"
