@@ -1,5 +1,4 @@
-"""`feature_extraction` and `lp_ft` held against `fine_tuning` from the same source model, which is no baseline
-of `compare`.
+"""Both strategies held against `fine_tuning` from the same source model, which is no baseline of `compare`.
 
     python experiments/away/against_fine_tuning.py STORE > experiments/away/results/digits.csv
 
