@@ -24,7 +24,10 @@ COLUMNS = [
 
 arms = [arm for arm in read_store(Path(sys.argv[1])).arms if "away_digits" in arm.plans]
 tuned = {arm.cell["label_budget"]: arm for arm in arms if arm.cell["strategy"] == "fine_tuning"}
-others = [arm for arm in arms if arm.cell["strategy"] != "fine_tuning"]
+others = sorted(
+    (arm for arm in arms if arm.cell["strategy"] != "fine_tuning"),
+    key=lambda arm: (arm.cell["label_budget"], arm.cell["strategy"]),
+)
 table = csv.writer(sys.stdout, lineterminator="\n")
 table.writerow(COLUMNS)
 for domain in TESTED_ON:
