@@ -59,10 +59,10 @@ class Finished:
     @property
     def probabilities(self) -> dict[str, bytes]:
         """Every stored probability, of all evaluated sets and steps."""
-        return {name: member.tobytes() for name, member in self.members.items() if "/probabilities/" in name}
+        return {name: member.tobytes() for name, member in self.members.items() if "/outputs/" in name}
 
     def on_test(self, step: int = 12) -> np.ndarray:
-        return self.members[f"blobs/test/probabilities/{step:06d}"]
+        return self.members[f"blobs/test/outputs/{step:06d}"]
 
 
 @pytest.fixture(scope="session")

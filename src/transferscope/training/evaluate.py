@@ -43,13 +43,13 @@ def arrays(outcome: FitResult, evaluated: dict[str, EvaluationSet]) -> dict[str,
     for name, items in evaluated.items():
         members |= {
             f"{name}/ids": items.ids,
-            f"{name}/labels": items.labels.numpy(),
+            f"{name}/targets": items.labels.numpy(),
             f"{name}/classes": np.asarray(items.classes),
         }
         if items.groups is not None:
             members[f"{name}/groups"] = items.groups
         members |= {f"{name}/metadata/{column}": values for column, values in items.metadata.items()}
         members |= {
-            f"{name}/probabilities/{step:06d}": p.numpy() for step, p in outcome.predictions[name].items()
+            f"{name}/outputs/{step:06d}": p.numpy() for step, p in outcome.predictions[name].items()
         }
     return members

@@ -14,6 +14,7 @@ from transferscope import tracking
 from transferscope.data.splits import RunData
 from transferscope.errors import RequestError, order_to_stop
 from transferscope.store import record
+from transferscope.store.damage import quarantine
 from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
 from transferscope.store.thumbnails import write_thumbnails
@@ -48,7 +49,7 @@ def run_checked(request: Request) -> Path:
     with Lease(request.store, request.fingerprint, request.cell, request.asked.seed, request.steps) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
-        record.quarantine(request.store, request.fingerprint)
+        quarantine(request.store, request.fingerprint)
         lease.claim(step=0)
         with live_run(request) as live:
             folder = train_and_record(request, lease, lambda: train_alone(request, lease, live))

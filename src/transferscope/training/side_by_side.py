@@ -22,6 +22,7 @@ from torch import nn
 from transferscope import tracking
 from transferscope.data.splits import RunData
 from transferscope.store import lease, record
+from transferscope.store.damage import quarantine
 from transferscope.strategies.base import Batch, Diverged, Strategy
 from transferscope.strategies.stepping import in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
@@ -86,7 +87,7 @@ def run_side_by_side(config: DictConfig) -> None:
             )
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:
-            record.quarantine(store, request.fingerprint)
+            quarantine(store, request.fingerprint)
             leases[request.fingerprint].claim(step=0)
         for request, trained in train_side_by_side(waiting):
             with live_run(request) as live:
