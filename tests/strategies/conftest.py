@@ -26,8 +26,8 @@ TINY = (
     "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
 SET_AFTERWARDS = (
-    "store", "seed", "twin", "keep", "keep_features", "selection", "label_budget", "initialisation",
-    "protocol",
+    "store", "seed", "twin", "keep", "outputs", "keep_features", "selection", "label_budget",
+    "initialisation", "protocol",
     "source_label_noise", "strategy.backbone_rate", "trainer.steps", "trainer.evaluations",
 )  # fmt: skip
 ON_MAPS = {"strategy=mixstyle"}  # what mixes feature maps is run on a backbone that has some

@@ -226,11 +226,10 @@ def check_cells(published: list[Published], cells: list[tuple[dict, int]]) -> No
 
 def tested_items(request: "Request") -> int:
     """Of a cell: those of one seed, over all its folds."""
-    from transferscope.data.domain import UNLABELLED
     from transferscope.data.splits import split
 
     if request.asked.fold is not None:
-        return int((request.target.labels != UNLABELLED).sum())
+        return int(request.target.is_labelled.sum())
     return len(split(request.target, request.asked.split_seed)[1])
 
 

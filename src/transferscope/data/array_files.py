@@ -113,7 +113,10 @@ def as_column(path: str, key: str, array: np.ndarray, items: int, missing: bool 
         return [str(value) for value in flat.tolist()]
     odd = flat[np.isinf(flat) | np.isfinite(flat) & (flat != np.round(flat)) | np.isnan(flat) & (not missing)]
     if len(odd):
-        raise RequestError(f"{key} in {path} has {odd[0]}; allowed: whole numbers or text")
+        raise RequestError(
+            f"{key} in {path} has {odd[0]}; allowed: whole numbers or text, or task: regression where "
+            "numbers are to be predicted"
+        )
     return ["nan" if np.isnan(value) else str(int(value)) for value in flat.tolist()]
 
 

@@ -1,6 +1,7 @@
 """Features that exist already, as arrays in a .npz, .mat or .csv file."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,8 @@ from transferscope.data.picture_files import normal
 from transferscope.errors import RequestError, nearest
 
 SPLITS = ("train", "test", "")
+TASKS = ("classification", "regression")
+Predicted = Literal["classification", "regression"]
 NO_LABEL = ("-1", "nan", "")  # what other programs write for an item without label
 
 
@@ -32,8 +35,12 @@ def load(
     origin: str | None = None,
     unlabelled: str | float | None = None,
     labels_path: str | None = None,
+    task: Predicted = "classification",
+    unit: str = "",
 ) -> Domain:
     """inputs float32 [N, d]; classes the labels as text; ids FILE-00042 by row unless the file names them.
+
+    task: `regression` where the labels, [N] or [N, T], are numbers to be predicted; unit: of theirs.
 
     path: a .npz or .mat file (MATLAB 5 to 7.2); sparse matrices are read as dense ones.
     inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train",
@@ -54,22 +61,31 @@ def load(
             **read_members(existing(path, origin), [inputs]),
         }
     values = as_matrix(path, inputs, arrays[inputs])
+    refuse_unfit(task, unit)
+    numbers = None
+    if task == "regression":
+        numbers = as_numbers(labels_path or path, labels, arrays[labels], len(values), unlabelled)
+        keys.remove(labels)
     columns = {
         key: as_column(labels_path or path, key, arrays[key], len(values), missing=key == labels)
         for key in keys
     }
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    quantities = [labels] if numbers is None or numbers.shape[1] == 1 else []
     return build(
         name,
         path,
         values,
-        class_of(path, labels, columns[labels], unlabelled),
+        class_of(path, labels, columns[labels], unlabelled) if numbers is None else [],
         test_fraction=test_fraction,
         ids=None if ids is None else columns[ids],
         split="" if split is None else columns[split],
         groups=None if groups is None else columns[groups],
         whole=whole,
+        numbers=numbers,
+        quantities=quantities or [f"{labels}[{k}]" for k in range(numbers.shape[1])],
+        unit=unit,
     )
 
 
@@ -120,8 +136,46 @@ def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | N
     return [None if label == marker else label for label in labels]
 
 
-def refuse_odd_split(path: str, split: list[str], classes: list[str | None]) -> None:
-    """Of each item: which part of the split it is of, and its class or None."""
+def refuse_unfit(task: str, unit: str) -> None:
+    """Raises RequestError for a task that no table or array serves, and for a unit of classes."""
+    if task not in TASKS:
+        raise RequestError(f"task={task}; allowed: {', '.join(TASKS)}{nearest(task, TASKS)}")
+    if unit and task != "regression":
+        raise RequestError(f"unit={unit}: classes have none; give task: regression, or leave it out")
+
+
+def as_numbers(
+    path: str, key: str, array: np.ndarray, items: int, unlabelled: str | float | None
+) -> np.ndarray:
+    """float64 [N, T] of numbers to be predicted, [N] or [N, T], NaN where `unlabelled` stands."""
+    array = array.reshape(items, -1) if array.size == items else array  # MATLAB has a row or a column
+    if array.ndim != 2 or len(array) != items or not array.size or array.dtype.kind not in "biuf":
+        raise RequestError(
+            f"{key} in {path} is {array.dtype} of shape {array.shape}; allowed: a number an item, or "
+            f"several, {items} rows"
+        )
+    numbers = array.astype(np.float64)
+    if unlabelled is not None:
+        if not _is_float(unlabelled):
+            raise RequestError(f"unlabelled={unlabelled}: a number or nan stands for no number in {path}")
+        numbers[numbers == float(unlabelled)] = np.nan
+    elif (odd := np.flatnonzero(np.isnan(numbers).any(axis=1))).size:
+        raise RequestError(
+            f"{key} in {path} is nan in row {odd[0]}; say unlabelled: nan if such an item has no number"
+        )
+    return numbers
+
+
+def _is_float(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def refuse_odd_split(path: str, split: list[str], classes: Sequence[object]) -> None:
+    """Of each item: which part of the split it is of, and its class or number, or None."""
     for odd in sorted(set(split) - set(SPLITS)):
         raise RequestError(
             f"the split in {path} has {odd!r}; allowed: train, test or empty{nearest(odd, SPLITS)}"
@@ -146,17 +200,28 @@ def build(
     split: str | list[str] = "",
     groups: list[str] | None = None,
     whole: bool = False,
+    numbers: np.ndarray | None = None,
+    quantities: Sequence[str] = (),
+    unit: str = "",
 ) -> Domain:
-    """From float32 [N, d] and what is known of each item. path: for messages, and its stem for ids."""
-    require_two_classes(set(classes) - {None}, path)
+    """From float32 [N, d] and what is known of each item: its class or, where these are given, its numbers
+    [N, T]. path: for messages, and its stem for ids."""
+    if numbers is None:
+        require_two_classes(set(classes) - {None}, path)
     if not isinstance(split, str):
-        refuse_odd_split(path, split, classes)
+        known = classes if numbers is None else [None if np.isnan(row).any() else row for row in numbers]
+        refuse_odd_split(path, split, known)
     if ids is None:
         ids = [f"{normal(Path(path).stem)}-{i:05d}" for i in range(len(values))]
     elif len(set(ids)) < len(ids):
         raise RequestError(
             f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more"
         )
+    if numbers is not None:
+        return Domain.of_numbers(
+            name, torch.from_numpy(values), numbers, ids, quantities=quantities, unit=unit, split=split,
+            test_fraction=test_fraction, groups=groups, whole=whole,
+        )  # fmt: skip
     return Domain.build(
         name, torch.from_numpy(values), classes, ids, split, test_fraction, groups=groups, whole=whole
     )

@@ -16,6 +16,7 @@ from transferscope.data.on_disk import OnDisk
 from transferscope.errors import RequestError
 from transferscope.tasks.base import Task
 from transferscope.tasks.classification import Classification
+from transferscope.tasks.regression import Regression
 
 UNLABELLED = -1
 
@@ -26,9 +27,12 @@ class Domain:
 
     inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts
     items; images may stay on disk.
-    labels: int64 [N], index into `classes`; -1 where an item has no label.
+    labels: int64 [N], index into `classes`, -1 where an item has no label; or float32 [N, T], the numbers
+    that are to be predicted, NaN where an item has none.
     classes: class names, sorted, so that equal sets of classes give equal indices in every domain. One may
-    have no item (some_classes.py).
+    have no item (some_classes.py). () where numbers are predicted.
+    quantities: names of these T numbers, () where classes are predicted. unit: of all of them, as tables tell
+    it, or "" where they have none in common.
     ids: str [N], unique and stable: items are paired by id across runs.
     split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes
     to test).
@@ -52,6 +56,8 @@ class Domain:
     whole: bool = False
     white: int | None = None
     columns: dict[str, tuple[str, ...]] | None = None
+    quantities: tuple[str, ...] = ()
+    unit: str = ""
 
     @classmethod
     def build(
@@ -95,13 +101,70 @@ class Domain:
             white=white,
         )
 
+    @classmethod
+    def of_numbers(
+        cls,
+        name: str,
+        inputs: Tensor | OnDisk,
+        numbers: np.ndarray,
+        ids: Sequence[str],
+        *,
+        quantities: Sequence[str],
+        unit: str = "",
+        split: str | Sequence[str] = "",
+        test_fraction: float = 0.5,
+        groups: Sequence[str] | None = None,
+        whole: bool = False,
+    ) -> "Domain":
+        """From numbers [N, T] that are to be predicted, NaN where an item has none.
+
+        Raises RequestError where a number is infinite, where no item has any, where all items have the same
+        (nothing is to be told apart), and for ids that no file can hold."""
+        numbers = np.asarray(numbers, dtype=np.float64)
+        ids = np.asarray(ids, dtype=str)
+        if len(np.unique(ids)) != len(ids):
+            raise ValueError(f"domain {name}: item ids are not unique")
+        _refuse_unwritable(name, [*ids.tolist(), *quantities])
+        for k, quantity in enumerate(quantities):
+            known = numbers[:, k][~np.isnan(numbers[:, k])]
+            largest = np.finfo(np.float32).max
+            if (odd := np.flatnonzero(~(np.abs(known) <= largest))).size:
+                raise RequestError(
+                    f"domain {name}: {quantity} has {known[odd[0]]}; finite numbers are needed"
+                )
+            if not len(known):
+                raise RequestError(f"domain {name}: no item has a number in {quantity}")
+            if known.min() == known.max():
+                raise RequestError(
+                    f"domain {name}: {quantity} is {known[0]:g} for every item; nothing is to be predicted"
+                )
+        return cls(
+            name=name,
+            inputs=inputs,
+            labels=torch.from_numpy(numbers.astype(np.float32)),
+            classes=(),
+            ids=ids,
+            split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
+            test_fraction=test_fraction,
+            groups=None if groups is None else np.asarray(groups, dtype=str),
+            whole=whole,
+            quantities=tuple(quantities),
+            unit=unit,
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def task(self) -> Task:
         """What is to be predicted of an item."""
-        return Classification(self.classes)
+        return Regression(self.quantities, self.unit) if self.quantities else Classification(self.classes)
+
+    @cached_property
+    def is_labelled(self) -> np.ndarray:
+        """bool [N]: whether an item has a label, or all the numbers that are to be predicted."""
+        labels = self.labels.numpy()
+        return np.isfinite(labels).all(axis=1) if self.quantities else labels != UNLABELLED
 
     @property
     def is_images(self) -> bool:
@@ -132,6 +195,8 @@ class Domain:
         h.update(repr((self.classes, self.test_fraction) + (("whole",) if self.whole else ())).encode())
         if self.categorical:  # what their codes stand for
             h.update(repr(self.columns).encode())
+        if self.quantities:
+            h.update(repr((self.quantities, self.unit)).encode())
         return h.hexdigest()
 
 

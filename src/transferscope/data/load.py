@@ -108,6 +108,14 @@ def _check(domain: object) -> None:
             "one of each is needed for every item, there are "
             f"{', '.join(f'{n} {key}' for key, n in lengths.items())}"
         )
+    if domain.quantities:
+        shape = (len(domain), len(domain.quantities))
+        if domain.labels.dtype != torch.float32 or tuple(domain.labels.shape) != shape:
+            raise RequestError(
+                f"numbers to be predicted must be float32 {list(shape)}, not "
+                f"{str(domain.labels.dtype).removeprefix('torch.')} {list(domain.labels.shape)}"
+            )
+        return
     if (
         domain.labels.dtype != torch.int64
         or len(domain)

@@ -18,8 +18,11 @@ from transferscope.data.on_disk import OnDisk, joined
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.tasks.base import Task
 from transferscope.tasks.classification import Classification, class_names
+from transferscope.tasks.metrics import Errors
+from transferscope.tasks.regression import Regression
 
 VALIDATION_FROM = 5  # labels a class; below, none is set aside
+VALIDATION_FROM_ITEMS = 20  # labelled items where there are no classes
 SOURCE_VALIDATION_SHARE = 0.1
 VALIDATOR_ITEMS = 2000  # unlabelled target items that label-free validators may read
 # of the source's training items, and of its held-out ones, whose features a run may store
@@ -28,7 +31,7 @@ FEATURE_ITEMS = 2000
 
 class LabelledData(NamedTuple):
     inputs: Tensor | OnDisk  # [n, ...]
-    labels: Tensor  # int64 [n]
+    labels: Tensor  # int64 [n], or float32 [n, T]
     domain: Tensor  # int64 [n], which source an item comes from (0 for the target)
 
     def taken(self, items: Tensor | np.ndarray) -> "LabelledData":
@@ -74,14 +77,14 @@ def generator(*key: object) -> np.random.Generator:
 
 def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each
-    class goes to test, or the fold.
+    class (of numbers: of each quarter) goes to test, or the fold.
 
     Items of one group stay together; unlabelled items are always train.
     """
-    labels, strata = domain.labels.numpy(), domain.task.strata(domain.labels.numpy())
+    strata = domain.task.strata(domain.labels.numpy())
     if domain.whole and fold is None:
-        return np.flatnonzero(labels == UNLABELLED), np.flatnonzero(labels != UNLABELLED)
-    open_items = np.flatnonzero((domain.split == "") & (labels != UNLABELLED))
+        return np.flatnonzero(~domain.is_labelled), np.flatnonzero(domain.is_labelled)
+    open_items = np.flatnonzero((domain.split == "") & domain.is_labelled)
     if fold is not None:
         test = _of_fold(domain, open_items, split_seed, fold)
         return np.setdiff1d(np.arange(len(domain)), test), test
@@ -97,7 +100,7 @@ def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np
         order = generator("split", split_seed, domain.name).permutation(len(names))
         chosen = names[order[: round(domain.test_fraction * len(names))]]
         is_test[open_items[np.isin(unit[open_items], chosen)]] = True
-    is_test &= labels != UNLABELLED
+    is_test &= domain.is_labelled
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
@@ -123,12 +126,14 @@ def _of_fold(domain: Domain, open_items: np.ndarray, split_seed: int, fold: Fold
 def labelled_subset(
     domain: Domain, train: np.ndarray, budget: int | str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(train, validation) items within a budget of `budget` labels a class ("full": all). Nested over
-    budgets.
+    """(train, validation) items within a budget of `budget` labels a class ("full": all); where numbers are
+    predicted, of `budget` labelled items. Nested over budgets.
 
     From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too.
     Raises NotApplicable for a budget that a class cannot meet, RequestError for a class that has no label in
     training. A class that the domain has no item of is passed over."""
+    if domain.quantities:
+        return _labelled_items(domain, train, budget, seed)
     labels = domain.labels.numpy()
     chosen, held_back = [], []
     for c in _with_items(domain):
@@ -139,7 +144,7 @@ def labelled_subset(
         if count > len(items):
             raise NotApplicable(
                 f"label_budget={budget}: class '{name}' of target {domain.name} has {len(items)} labelled "
-                f"training items; give at most {smallest_class(domain, train)} or 'full'"
+                f"training items; give at most {largest_budget(domain, train)} or 'full'"
             )
         drawn = items[generator("labels", seed, domain.name, name).permutation(len(items))[:count]]
         is_held_back = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM)
@@ -148,9 +153,38 @@ def labelled_subset(
     return np.concatenate(chosen), np.concatenate(held_back)
 
 
-def smallest_class(domain: Domain, train: np.ndarray) -> int:
-    """How many labelled items the class has that has fewest of them, of those that the domain has items of:
-    the largest label budget there is."""
+def _labelled_items(
+    domain: Domain, train: np.ndarray, budget: int | str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dealt out over the quarters of the training items by turns, so that few items span the range too. From
+    20 on every fifth is set aside."""
+    items = train[domain.is_labelled[train]]
+    count = len(items) if budget == "full" else int(budget)
+    if not len(items):
+        raise RequestError(f"target={domain.name}: no training item has a label")
+    if count > len(items):
+        raise NotApplicable(
+            f"label_budget={budget}: target {domain.name} has {len(items)} labelled training items; give at "
+            f"most {len(items)} or 'full'"
+        )
+    strata = domain.task.strata(domain.labels.numpy()[items]).of
+    turns = []
+    for stratum in np.unique(strata):
+        drawn = items[strata == stratum]
+        drawn = drawn[generator("labels", seed, domain.name, int(stratum)).permutation(len(drawn))]
+        places = (np.arange(len(drawn)) + 0.5) / len(drawn)  # of equal shares at any count
+        turns.append((places, np.full(len(drawn), stratum), drawn))
+    places, of, drawn = (np.concatenate(parts) for parts in zip(*turns, strict=True))
+    drawn = drawn[np.lexsort((of, places))][:count]
+    is_held_back = (np.arange(count) % 5 == 4) & (count >= VALIDATION_FROM_ITEMS)
+    return drawn[~is_held_back], drawn[is_held_back]
+
+
+def largest_budget(domain: Domain, train: np.ndarray) -> int:
+    """How many labelled items the class has that has fewest of them, of those that the domain has items of;
+    where numbers are predicted, how many there are."""
+    if domain.quantities:
+        return int(domain.is_labelled[train].sum())
     labels = domain.labels.numpy()[train]
     return min(int(np.sum(labels == c)) for c in _with_items(domain))
 
@@ -173,6 +207,7 @@ class EvaluationSet:
     classes: tuple[str, ...]
     groups: np.ndarray | None
     metadata: dict[str, np.ndarray] = field(default_factory=dict)  # columns of the domain, for subgroups
+    errors: Errors | None = None  # what those of predicted numbers are told and judged in
 
 
 @dataclass(frozen=True)
@@ -191,6 +226,8 @@ class RunData:
     validator_inputs: Tensor | OnDisk | None = None
     # labelled items of `target` and `source`, those set aside as well
     class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    # mean and median [T] of theirs, where numbers are predicted
+    centers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     @property
     def samples(self) -> dict[str, int]:
@@ -255,19 +292,23 @@ def prepare(
     channels: int | None = None,
     fold: Fold | None = None,
     tested_also: tuple[Domain, ...] = (),
+    learns_from_source: bool = True,
+    loss: str = "auto",
 ) -> RunData:
     """Cut the domains to what a strategy that sees `sees` may use, with every image brought to one size.
 
     tested_also: domains whose test items are scored too; none of their items is trained on, unless such a
     domain is a source as well, whose training items are. image_size, channels: None takes the target's own.
-    Where source and target share their classes, a tenth of each source is evaluated too, also for a strategy
-    that only starts from the source model: what it forgets is told by it."""
+    learns_from_source: whether labels of the source reach the run, by its pool or by a source model. loss: of
+    the task's, `auto` for its own. Where source and target share their classes, a tenth of each source is
+    evaluated too, also for a strategy that only starts from the source model: what it forgets is told by
+    it."""
     shape = input_shape(target, image_size, channels)
     train, test, tested, watched = _of_every_seed(target, split_seed, fold, shape)
     evaluated = {f"{target.name}/test": tested}
     for domain in tested_also:
         evaluated[f"{domain.name}/test"] = _test_items(domain, split_seed, shape)
-    labelled, validation, subset, class_counts = None, None, None, {}
+    labelled, validation, subset, class_counts, centers = None, None, None, {}, {}
     if "target_labels" in sees:
         chosen, held_back = labelled_subset(target, train, label_budget, seed)
         labelled = LabelledData(
@@ -276,7 +317,11 @@ def prepare(
         subset = hashlib.blake2b(
             "\n".join(sorted(target.ids[np.r_[chosen, held_back]])).encode(), digest_size=8
         ).hexdigest()
-        class_counts["target"] = _counts(target.labels[np.r_[chosen, held_back]], target.classes)
+        known = target.labels[np.r_[chosen, held_back]]
+        if target.quantities:
+            centers["target"] = _centers(known)
+        else:
+            class_counts["target"] = _counts(known, target.classes)
         if len(held_back):
             held = evaluated[f"{target.name}/val"] = _evaluated(target, held_back, shape)
             validation = LabelledData(
@@ -286,27 +331,36 @@ def prepare(
     if "target_inputs" in sees:
         unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
     first, *others = [source.task for source in sources] or [Classification(())]
-    source_task = first.joined(others)
+    source_task, task = first.joined(others), target.task
+    learnt = [] if labelled is None else [labelled.labels]
     source = None
     if sources:
         source, source_evaluated = source_pool(
             sources, source_task, seed, split_seed, source_label_noise, shape
         )
         held_out_labels = [held.labels for held in source_evaluated.values()]
-        class_counts["source"] = _counts(
-            torch.cat([source.labels, *held_out_labels]), class_names(source_task)
-        )
+        known = torch.cat([source.labels, *held_out_labels])
+        if isinstance(source_task, Regression):
+            centers["source"] = _centers(known)
+            source_task = source_task.minimising(loss).fitted([source.labels])
+            if learns_from_source and target.quantities:
+                learnt.append(source.labels)
+        else:
+            class_counts["source"] = _counts(known, class_names(source_task))
         if source_task.has_outputs_of(target.task):
             evaluated |= source_evaluated
     if "source_inputs" not in sees:
         source = None
     elif "source_labels" not in sees:
-        source = source._replace(labels=torch.full_like(source.labels, UNLABELLED))
+        source = source._replace(labels=_without_labels(source.labels))
+    if isinstance(task, Regression):
+        spread = () if tested.errors is None else tuple(tested.errors.spread.tolist())
+        task = replace(task.minimising(loss), spread=spread).fitted(learnt)
     pools = Pools(source, labelled, unlabelled, validation)
     return RunData(
         target,
         sources,
-        target.task,
+        task,
         source_task,
         tuple(shape),
         pools,
@@ -314,6 +368,7 @@ def prepare(
         subset,
         watched,
         class_counts,
+        centers,
     )
 
 
@@ -322,6 +377,12 @@ def _counts(labels: Tensor, classes: tuple[str, ...]) -> dict[str, int]:
     return dict(
         zip(classes, torch.bincount(labels[labels >= 0].long(), minlength=len(classes)).tolist(), strict=True)
     )
+
+
+def _centers(numbers: Tensor) -> dict[str, list[float]]:
+    """Of labels [n, T]."""
+    values = numbers.double().numpy()
+    return {"mean": values.mean(0).tolist(), "median": np.median(values, axis=0).tolist()}
 
 
 @lru_cache(maxsize=1)
@@ -337,17 +398,17 @@ def _of_every_seed(
     return (
         train,
         test,
-        _evaluated(target, test, shape),
+        _evaluated(target, test, shape, train=train if fold is None else None),
         fitted(target, watched, shape) if len(watched) else None,
     )
 
 
 @lru_cache(maxsize=8)
 def _test_items(domain: Domain, split_seed: int, shape: tuple[int, ...]) -> EvaluationSet:
-    items = split(domain, split_seed)[1]
+    train, items = split(domain, split_seed)
     if len(items) == 0:
         raise RequestError(f"test_also={domain.name}: no labelled item is left to test on")
-    return _evaluated(domain, items, shape, "test_also")
+    return _evaluated(domain, items, shape, "test_also", train)
 
 
 def source_pool(
@@ -374,7 +435,9 @@ def source_pool(
         if len(val):
             held = _evaluated(source, val, shape)
             evaluated[f"{source.name}/val"] = replace(
-                held, labels=task.translated(held.labels, source.task), classes=class_names(task)
+                held,
+                labels=task.translated(held.labels, source.task),
+                classes=() if source.quantities else class_names(task),
             )
     return _together(parts), evaluated
 
@@ -391,7 +454,7 @@ def unlabelled_source_pool(
         parts.append(
             LabelledData(
                 fitted(source, kept, shape),
-                torch.full((len(kept),), UNLABELLED),
+                _without_labels(source.labels[kept]),
                 torch.full((len(kept),), number),
             )
         )
@@ -404,7 +467,7 @@ def _train_of_source(source: Domain, split_seed: int) -> np.ndarray:
 
 def _set_aside(source: Domain, train: np.ndarray, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The labelled of a source's training items: (to train on, kept for validation), the latter a tenth."""
-    train = train[source.labels.numpy()[train] != UNLABELLED]
+    train = train[source.is_labelled[train]]
     if source.whole:
         return train, train[:0]
     draws = generator("source_val", split_seed, source.name)
@@ -414,8 +477,14 @@ def _set_aside(source: Domain, train: np.ndarray, split_seed: int) -> tuple[np.n
 
 
 def _evaluated(
-    domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source"
+    domain: Domain,
+    items: np.ndarray,
+    shape: tuple[int, ...],
+    key: str = "source",
+    train: np.ndarray | None = None,
 ) -> EvaluationSet:
+    """train: the domain's training items, None for all of it: what errors are told and judged in is of
+    these."""
     groups = None if domain.groups is None else domain.groups[items]
     metadata = {name: column[items] for name, column in domain.metadata.items()}
     return EvaluationSet(
@@ -425,7 +494,22 @@ def _evaluated(
         domain.classes,
         groups,
         metadata,
+        _errors(domain, train) if domain.quantities else None,
     )
+
+
+def _errors(domain: Domain, train: np.ndarray | None) -> Errors:
+    """Of folds, every one of which trains on other items, and of a domain that is whole, all labelled
+    items: one value for all runs."""
+    items = np.arange(len(domain)) if train is None or domain.whole else train
+    items = items[domain.is_labelled[items]]
+    if not len(items):  # an official split that leaves nothing to train on
+        items = np.flatnonzero(domain.is_labelled)
+    return Errors.of(domain.quantities, domain.unit, domain.labels.numpy()[items])
+
+
+def _without_labels(labels: Tensor) -> Tensor:
+    return torch.full_like(labels, torch.nan if labels.is_floating_point() else UNLABELLED)
 
 
 def _together(parts: list[LabelledData]) -> LabelledData:

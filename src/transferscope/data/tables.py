@@ -32,7 +32,7 @@ def load(
     name: str,
     path: str | list[str],
     *,
-    label: str = "label",
+    label: str | list[str] = "label",
     ids: str | None = None,
     split: str | None = None,
     groups: str | None = None,
@@ -49,6 +49,8 @@ def load(
     comment: str | None = None,
     origin: str | None = None,
     download: bool = False,
+    task: arrays.Predicted = "classification",
+    unit: str = "",
 ) -> Domain:
     """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file; of several, one
     below the other. ids: FILE-00042 by row of its file.
@@ -73,6 +75,8 @@ def load(
         where=where,
         path=", ".join(paths),
         places=places,
+        task=task,
+        unit=unit,
     )
 
 
@@ -80,7 +84,7 @@ def from_frame(
     name: str,
     frame: "DataFrame",
     *,
-    label: str = "label",
+    label: str | list[str] = "label",
     ids: str | None = None,
     split: str | None = None,
     groups: str | None = None,
@@ -93,10 +97,14 @@ def from_frame(
     where: str | None = None,
     path: str | None = None,
     places: Sequence[Place] | None = None,
+    task: arrays.Predicted = "classification",
+    unit: str = "",
 ) -> Domain:
     """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels
     as text. Where each cell of a column is a list of k numbers, these are k features.
 
+    task: `regression` where the label is a number that is to be predicted, or several columns of such
+    numbers; unit: theirs, as tables tell it.
     label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out:
     columns that are no features. unlabelled: see `arrays.load`. where: a condition in the syntax of
     DataFrame.query, asked of the table as it is read; the rows of which it holds are the domain.
@@ -113,7 +121,11 @@ def from_frame(
     item, and whatever `arrays.load` refuses."""
     source = path or f"the frame of {name}"
     known = [str(column) for column in frame.columns]
-    taken = [column for column in (label, ids, split, groups) if column is not None]
+    arrays.refuse_unfit(task, unit)
+    predicted = [label] if isinstance(label, str) else list(label)
+    if len(predicted) != 1 and task != "regression":
+        raise RequestError(f"label={label}: one column of classes is needed, or task: regression")
+    taken = [*predicted, *(column for column in (ids, split, groups) if column is not None)]
     left_out = {*taken, *(leave_out or [])}
     require_columns([*taken, *(leave_out or [])], known, source)
     frame = frame.set_axis(known, axis=1).reset_index(drop=True)  # rows keep their numbers from here on
@@ -122,9 +134,16 @@ def from_frame(
         frame = frame[_asked(frame, where, source)]
     features = [column for column in known if column not in left_out]
     values, columns = features_of(source, frame[features], categorical, missing, places)
-    texts = texts_of(source, frame, label, ids, split, groups)
-    if classes is not None:
-        texts[label] = _renamed(source, label, texts[label], classes, unlabelled)
+    texts = texts_of(source, frame, None if task == "regression" else predicted[0], ids, split, groups)
+    numbers, class_of = None, []
+    if task == "regression":
+        if classes is not None:
+            raise RequestError("classes: renames labels, and of a regression there are none; leave it out")
+        numbers = _predicted(source, frame, predicted, unlabelled, places)
+    else:
+        if classes is not None:
+            texts[predicted[0]] = _renamed(source, predicted[0], texts[predicted[0]], classes, unlabelled)
+        class_of = arrays.class_of(source, predicted[0], texts[predicted[0]], unlabelled)
     gaps = np.isnan(values)
     inputs = as_matrix(source, "the features", np.where(gaps, 0, values))
     inputs[gaps] = np.nan
@@ -132,13 +151,39 @@ def from_frame(
         name,
         source,
         inputs,
-        arrays.class_of(source, label, texts[label], unlabelled),
+        class_of,
         test_fraction=test_fraction,
         ids=_ids([places[row] for row in frame.index]) if ids is None else texts[ids],
         split="" if split is None else texts[split],
         groups=None if groups is None else texts[groups],
+        numbers=numbers,
+        quantities=predicted,
+        unit=unit,
     )
     return replace(domain, columns=columns)
+
+
+def _predicted(
+    source: str,
+    frame: "DataFrame",
+    columns: list[str],
+    unlabelled: str | float | None,
+    places: Sequence[Place],
+) -> np.ndarray:
+    """float64 [N, T], NaN where `unlabelled` stands."""
+    found = []
+    for column in columns:
+        cells = frame[column] if unlabelled is None else _without(frame[column], [unlabelled])
+        if unlabelled is None and (gaps := cells.isna().to_numpy()).any():
+            raise RequestError(
+                f"column {column} of {source} has nothing in {_row(cells, gaps, places)}; say unlabelled: "
+                "nan if such an item has no number"
+            )
+        values = _numbers(source, cells, places)
+        if values.shape[1] != 1:
+            raise RequestError(f"column {column} of {source} holds lists; give a column for each number")
+        found.append(values[:, 0])
+    return np.stack(found, axis=1)
 
 
 def features_of(
@@ -345,7 +390,7 @@ def _ids(places: Sequence[Place]) -> list[str]:
 
 
 def texts_of(
-    where: str, frame: "DataFrame", label: str, ids: str | None, split: str | None, groups: str | None
+    where: str, frame: "DataFrame", label: str | None, ids: str | None, split: str | None, groups: str | None
 ) -> dict[str, list[str]]:
     """By column, one text an item; of the label "nan" and of the split "" where there is none."""
     named = [column for column in (label, ids, split, groups) if column is not None]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from transferscope.store.schema import KeptFile
 
+BYTES = 16  # of a digest
+
 
 def of_files(folder: Path, names: Iterable[str]) -> dict[str, KeptFile]:
     """Of files and folders of these names, as far as they are there; of a folder its archives."""
@@ -23,7 +25,7 @@ def of_file(path: Path) -> KeptFile:
 
 def digest(path: Path) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=BYTES)).hexdigest()
 
 
 def difference(path: Path, kept: KeptFile, *, verify: bool = False) -> str:

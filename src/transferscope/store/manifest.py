@@ -28,12 +28,17 @@ def write_manifest(store: Path, domain: "Domain") -> None:
     folder = manifest_path(store, domain.digest)
     if folder.exists():
         return
-    names = [domain.classes[label] if label >= 0 else "" for label in domain.labels.tolist()]
+    if domain.quantities:
+        names = [", ".join(f"{value:g}" for value in row) for row in domain.labels.tolist()]
+    else:
+        names = [domain.classes[label] if label >= 0 else "" for label in domain.labels.tolist()]
     groups = [""] * len(domain) if domain.groups is None else domain.groups.tolist()
     rows = list(zip(domain.ids.tolist(), names, domain.split.tolist(), groups, strict=True))
     summary = {
         "digest": domain.digest, "items": len(domain), "classes": list(domain.classes),
-        "items_by_class": Counter(names), "items_by_split": Counter(row[2] or "drawn" for row in rows),
+        "quantities": list(domain.quantities), "unit": domain.unit,
+        "items_by_class": {} if domain.quantities else Counter(names),
+        "items_by_split": Counter(row[2] or "drawn" for row in rows),
         "test_fraction": domain.test_fraction, "input_shape": list(domain.inputs.shape[1:]),
         "input_type": str(domain.inputs.dtype),
     }  # fmt: skip

@@ -220,7 +220,7 @@ def write_record(
         for name, path in extra_files.items():
             shutil.move(path, draft / name)
         carried: list[str] = []
-        if _is_answer(target):
+        if is_answer(target):
             old = read_record(target)
             is_tested = all(one in old.get("test_also", []) for one in record.get("test_also", []))
             has_all = is_tested and has_extra_files(target, list(extra_files), record["config"])
@@ -278,7 +278,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_answer(folder: Path) -> bool:
+def is_answer(folder: Path) -> bool:
+    """Whether a folder holds a record that is one."""
     with contextlib.suppress(RequestError):
         return read_record(folder)["status"] in ANSWERS
     return False

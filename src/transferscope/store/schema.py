@@ -72,7 +72,29 @@ class CopiedItems(TypedDict):
     sources: dict[str, int | None]
 
 
+class Task(TypedDict):
+    """What is predicted; without one in a record, classes. error: the loss that training minimised. center,
+    scale: of a head's outputs; spread: what errors are divided by before they are told."""
+
+    name: str
+    quantities: list[str]
+    unit: str
+    error: str
+    spread: list[Number]
+    center: list[Number]
+    scale: list[Number]
+
+
+class Center(TypedDict):
+    """Of the numbers that a run may learn from."""
+
+    mean: list[Number]
+    median: list[Number]
+
+
 class Result(TypedDict):
+    task: NotRequired[Task]
+    centers: NotRequired[dict[str, Center]]
     metrics: NotRequired[dict[str, float]]
     by_class: NotRequired[dict[str, dict[str, list[Any]]]]
     samples: NotRequired[Samples]
@@ -122,11 +144,14 @@ FileName = Annotated[str, Field(pattern=r"^(evaluations\.npz|history\.csv|model\
                                         r"reverse_validation\.json|features/\d+\.npz)$")]  # fmt: skip
 
 
+Kept = Literal["all", "last", "none"]
+
+
 class KeptOutputs(TypedDict):
     """Of which evaluations a run keeps its outputs: all, none, or the last one and the one that `selection`
     takes."""
 
-    kept: Literal["all", "last", "none"]
+    kept: Kept
     selection: str | None
 
 

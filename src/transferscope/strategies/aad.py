@@ -29,6 +29,7 @@ class AaD(Strategy):
     neighbours, decay (β): the paper chooses both by data set; 3 and 1 are ours. t is taken of the training's
     steps."""
 
+    needs = frozenset({"classes"})
     sees = frozenset({"target_inputs", "target_labels"})
     needs_target_labels = False
     needs_source_model = True

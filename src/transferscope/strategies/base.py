@@ -61,8 +61,11 @@ class Strategy(Stepping):
     """
 
     sees: ClassVar[frozenset[str]]  # subset of SIGHTS; nothing else reaches it
+    # of what a task `gives`; a task that lacks it is refused before training
+    needs: frozenset[str] = frozenset()
     needs_target_labels: ClassVar[bool] = True  # False: works at label budget 0 too
-    shares_classes: ClassVar[bool] = False  # True: source and target must have the same classes
+    # True: source and target must have the same classes, or predict the same quantities
+    shares_classes: ClassVar[bool] = False
     needs_source_model: ClassVar[bool] = False  # True: starts from a source model and from nothing else
     closed_form: ClassVar[bool] = False  # True: solved before the first step, nothing drawn at random
     # True: nothing but the head is trained, on features computed once, and nothing drawn at random
@@ -139,7 +142,8 @@ class Strategy(Stepping):
 
     def task_loss(self, logits: Tensor, labels: Tensor, pool: str = "target") -> Tensor:
         """The task's loss, mean over items, of outputs [N, C] and labels [N] that were given, not guessed, in
-        the pool `source` or `target`: with the trainer's label smoothing and class weights."""
+        the pool `source` or `target`: with the trainer's label smoothing and class weights. Of numbers
+        outputs and labels are [N, T]."""
         weights = self.pool_class_weights.get(pool)
         return self.task.loss(logits, labels, weights=weights, smoothing=self.label_smoothing)
 
@@ -154,7 +158,8 @@ class Strategy(Stepping):
         return self.network
 
     def predictions(self, inputs: Tensor) -> Tensor:
-        """Precomputed inputs [N, ...] -> class probabilities [N, C]"""
+        """Precomputed inputs [N, ...] -> what the task predicts: class probabilities [N, C], or values
+        [N, T]"""
         return self.task.predict(self.logits(inputs))
 
     def acts_on(self) -> dict[str, tuple[int, int]]:

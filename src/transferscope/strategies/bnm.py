@@ -18,6 +18,8 @@ class BNM(Adaptation):
     min(M, C), with the same λ = 1: for M = 32 items of C = 10 classes 3.2 times as much. Deviation: the
     labelled target items of `Adaptation`."""
 
+    needs = frozenset({"classes"})
+
     def __init__(self, network: Classifier, trade_off: float = 1.0):
         super().__init__(network)
         self.trade_off = trade_off

@@ -1,9 +1,11 @@
 """Gradient-boosted trees on the inputs as they are, of the target alone or of the source alone: what is usual
 for tables."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -19,7 +21,8 @@ MOST = 255  # categories that scikit-learn's trees can tell apart
 
 
 class Memory(SizedOnLoad):
-    """The items that trees were fitted to: inputs float32 [n, d], labels int64 [n]."""
+    """The items that trees were fitted to: inputs float32 [n, d], labels int64 [n] or values float32
+    [n, T]."""
 
     inputs: Tensor
     labels: Tensor
@@ -35,9 +38,9 @@ class BoostedTrees(FittedHead):
     tree that fits the loss's gradient   (Friedman 2001)
 
     x is the input as it is: no backbone takes part, so none is transferred. Solved by scikit-learn's
-    HistGradientBoostingClassifier; a category is one, and a missing value goes to the side of a split where
-    it lowers the loss more. A category that no labelled item had is taken for a missing one. ν = rate; M =
-    trees for each class, of two classes for both.
+    HistGradientBoostingClassifier, where numbers are predicted by its regressor of squared errors; a category
+    is one, and a missing value goes to the side of a split where it lowers the loss more. A category that no
+    labelled item had is taken for a missing one. ν = rate; M = trees for each class, of two classes for both.
 
     scikit-learn's smallest leaf of 20 items would leave 39 items in one, so here it is 5. The model is kept
     as the items that it is fitted to, and fitted to them again where it is loaded: nothing in it is
@@ -65,12 +68,12 @@ class BoostedTrees(FittedHead):
             raise RequestError(f"strategy.rate={rate}: a number above 0, at most 1, is needed")
         sizes = [len(categories) for categories in (network.columns or {}).values()]
         self.is_category = [2 <= size <= MOST for size in sizes]
-        self.trees = HistGradientBoostingClassifier(
-            learning_rate=rate, max_iter=trees, max_leaf_nodes=leaves, min_samples_leaf=smallest_leaf,
-            categorical_features=np.array(self.is_category) if any(self.is_category) else None,
-            early_stopping=False, random_state=0,
-        )  # fmt: skip
-        self.is_fitted = False
+        self.settings: dict[str, Any] = {
+            "learning_rate": rate, "max_iter": trees, "max_leaf_nodes": leaves,
+            "min_samples_leaf": smallest_leaf, "early_stopping": False, "random_state": 0,
+            "categorical_features": np.array(self.is_category) if any(self.is_category) else None,
+        }  # fmt: skip
+        self.fitted: list[HistGradientBoostingClassifier | HistGradientBoostingRegressor] = []
         self.memory = Memory()
 
     def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
@@ -85,25 +88,30 @@ class BoostedTrees(FittedHead):
         inputs = items.inputs if isinstance(items.inputs, Tensor) else self.precompute(items.inputs)
         if inputs.isinf().any() or self.network.columns is None and inputs.isnan().any():
             raise Diverged("an input of the labelled items is not finite")
-        self.memory.inputs, self.memory.labels = inputs.clone(), items.labels.clone()
-        self.is_fitted = False
+        self.memory.inputs, self.memory.labels, self.fitted = inputs.clone(), items.labels.clone(), []
 
     def predictions(self, features: Tensor) -> Tensor:
-        classes = self.network.head.out_features
-        if not len(self.memory.labels):  # before the fit
-            return torch.full((len(features), classes), 1 / classes)
+        if not len(self.memory.labels):  # before the fit: all classes alike, or what is in the middle
+            return self.task.predict(features.new_zeros(len(features), self.network.head.out_features))
         with threadpool_limits(1, "openmp"):  # trees of a small table cost less than threads that wait
-            p = self._of_trees(features.cpu().numpy(), classes)
-        return p.to(features.device)
+            self.fitted = self.fitted or self._fit()
+            found = self._of_trees(features.cpu().numpy())
+        return found.to(features.device)
 
-    def _of_trees(self, features: np.ndarray, classes: int) -> Tensor:
-        if not self.is_fitted:
-            x = self.memory.inputs.cpu().numpy().copy()
-            x[:, np.isnan(x).all(axis=0)] = 0  # of which scikit-learn makes no bins; nothing splits by it
-            self.trees.fit(x, self.memory.labels.cpu().numpy())
-            self.is_fitted = True
-        p = torch.zeros(len(features), classes)
-        p[:, self.trees.classes_] = torch.from_numpy(self.trees.predict_proba(features)).float()
+    def _fit(self) -> list[HistGradientBoostingClassifier | HistGradientBoostingRegressor]:
+        """Of classes one model, of numbers one for each quantity."""
+        x, y = self.memory.inputs.cpu().numpy().copy(), self.memory.labels.cpu().numpy()
+        x[:, np.isnan(x).all(axis=0)] = 0  # of which scikit-learn makes no bins; nothing splits by it
+        if y.ndim == 1:
+            return [HistGradientBoostingClassifier(**self.settings).fit(x, y)]
+        return [HistGradientBoostingRegressor(**self.settings).fit(x, quantity) for quantity in y.T]
+
+    def _of_trees(self, features: np.ndarray) -> Tensor:
+        if isinstance(self.fitted[0], HistGradientBoostingRegressor):
+            values = np.stack([model.predict(features) for model in self.fitted], axis=1)
+            return torch.from_numpy(values).float()
+        p = torch.zeros(len(features), self.network.head.out_features)
+        p[:, self.fitted[0].classes_] = torch.from_numpy(self.fitted[0].predict_proba(features)).float()
         return p
 
 

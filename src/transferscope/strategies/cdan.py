@@ -32,6 +32,7 @@ class CDAN(Adversarial, Adaptation):
     hidden: width of the discriminator's two hidden layers; the paper's 1024 is for 256 and more features.
     """
 
+    needs = frozenset({"classes"})
     version = 2
 
     def __init__(

@@ -38,6 +38,7 @@ class CoTuning(FineTuning):
     trade_off: λ, the authors' value.
     """
 
+    needs = frozenset({"classes"})
     version = 2
 
     needs_source_model = True

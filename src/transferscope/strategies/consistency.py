@@ -28,6 +28,7 @@ class Consistency(Strategy):
     trade_off: λ, and threshold: τ, are the paper's. noise, flip: ours.
     """
 
+    needs = frozenset({"classes"})
     sees = frozenset({"target_inputs", "target_labels"})
 
     def __init__(

@@ -4,7 +4,6 @@ through POT (https://pythonot.github.io)."""
 import ot
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.adaptation import Adaptation
@@ -34,9 +33,7 @@ class DeepJDOT(Adaptation):
             * torch.cdist(features.source, features.unlabelled).square()
             / features.source.shape[1]
         )  # [N, M]
-        label_cost = (
-            -self.label_weight * log_softmax(logits.unlabelled, dim=1)[:, batch.source.labels].T
-        )  # [N, M]
+        label_cost = self.label_weight * self.task.loss_matrix(logits.unlabelled, batch.source.labels)
         plan = transport_plan(feature_cost + label_cost)
         return self.supervised(batch, logits) | {
             "features": (plan * feature_cost).sum(),

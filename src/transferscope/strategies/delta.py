@@ -6,7 +6,6 @@ import copy
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier, in_chunks
@@ -51,10 +50,10 @@ class DELTA(FineTuning):
         weight, bias = fit_standardised(LogisticRegression(max_iter=1000), features, labels)
         logits = features @ weight.T + bias  # [n, C]
         without = [
-            cross_entropy(logits - torch.outer(features[:, j], weight[:, j]), labels)
+            self.task.loss(logits - torch.outer(features[:, j], weight[:, j]), labels)
             for j in range(features.shape[1])
         ]
-        rises = torch.stack(without) - cross_entropy(logits, labels)  # [d]
+        rises = torch.stack(without) - self.task.loss(logits, labels)  # [d]
         if self.standardise:
             rises = (rises - rises.mean()) / (5 * rises.std(correction=0)).clamp_min(1e-12)
         self.attention.copy_(len(rises) * torch.softmax(rises, dim=0))

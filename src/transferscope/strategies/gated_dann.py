@@ -28,6 +28,7 @@ class GatedDANN(Adversarial, Adaptation):
     trade_off: μ at the last step. source_weight: λ. hidden: width of the discriminator's two hidden layers.
     """
 
+    needs = frozenset({"classes"})
     needs_target_labels = True
 
     def __init__(

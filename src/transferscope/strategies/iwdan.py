@@ -34,6 +34,8 @@ class IWDAN(Adversarial, Adaptation):
     memory: share of the running means that a batch leaves as they were (ours). hidden: width of the
     discriminator's two hidden layers."""
 
+    needs = frozenset({"classes"})
+
     def __init__(self, network: Classifier, trade_off: float = 1.0, hidden: int = 128, memory: float = 0.95):
         super().__init__(network)
         if not 0 <= memory <= 1:

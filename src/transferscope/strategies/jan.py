@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softmax
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.adaptation import Adaptation
@@ -26,8 +25,8 @@ class JAN(Adaptation):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         features, logits = self.passed(batch)
-        source = features.source, softmax(logits.source, dim=1)
-        target = features.unlabelled, softmax(logits.unlabelled, dim=1)
+        source = features.source, self.task.embedded(logits.source)
+        target = features.unlabelled, self.task.embedded(logits.unlabelled)
         return self.supervised(batch, logits) | {
             "jmmd": self.trade_off * self.ramp * joint_mmd(source, target)
         }

@@ -22,6 +22,8 @@ class JDA(TCA):
     guesses: where these are wrong, as they can be under label shift, they draw the wrong classes together.
     """
 
+    needs = frozenset({"classes"})
+
     def __init__(
         self,
         network: Classifier,

@@ -15,11 +15,11 @@ class KernelMeanMatching(ShallowAdaptation):
 
     K the gaussian kernel of the n source items x, t the m target items: the weighted mean of the source in
     the kernel's space comes as near to the target's as weights can bring it. β weighs the source's items in
-    the classifier's loss, svm or logistic. Labelled target items have the weight 1. It corrects a shift of
-    the inputs' density where the source has items wherever the target has them, and no other: where p(y | x)
-    differs it trusts most the items that mislead. Both domains are scaled by the source's moments: z-scores
-    of each by its own would take away the very shift that the weights are for. bandwidth: in units of the
-    median squared distance."""
+    the classifier's loss, or the regression's. Labelled target items have the weight 1. It corrects a shift
+    of the inputs' density where the source has items wherever the target has them, and no other: where p(y |
+    x) differs it trusts most the items that mislead. Both domains are scaled by the source's moments:
+    z-scores of each by its own would take away the very shift that the weights are for. bandwidth: in units
+    of the median squared distance."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class KernelMeanMatching(ShallowAdaptation):
         if classifier == "nearest_neighbour":
             raise RequestError(
                 "strategy.classifier=nearest_neighbour: weights of items are nothing to it; allowed: svm, "
-                "logistic"
+                "logistic, ridge, svr"
             )
         for key, value in (("bandwidth", bandwidth), ("bound", bound)):
             if value <= 0:

@@ -30,6 +30,7 @@ class LabelShift(Strategy):
     In the history `shares/moved` is Σ_y |q_y - π_y| / 2. calibrate: false leaves s = 1, b = 0, as Saerens et
     al. have it. iterations: of the EM algorithm at most; it ends once no share moves by 1e-9."""
 
+    needs = frozenset({"classes"})
     sees = frozenset({"source_inputs", "source_labels", "target_inputs"})
     needs_target_labels = False
     needs_source_model = True

@@ -17,6 +17,7 @@ class LinearSVM(FittedHead):
     class of the largest margin is first, but margins are no log-odds, so nll, Brier score and calibration
     error say nothing of it (`calibrated`)."""
 
+    needs = frozenset({"classes"})
     calibrated = False
 
     def __init__(self, network: Classifier, C: float = 1.0):

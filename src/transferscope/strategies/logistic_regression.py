@@ -15,6 +15,8 @@ class LogisticRegression(FittedHead):
     Solved by scikit-learn's L-BFGS, the linear evaluation of Kornblith et al. 2019 (arXiv 1805.08974). With
     two classes it is the sigmoid of one w z(x) + b, as scikit-learn has it."""
 
+    needs = frozenset({"classes"})
+
     def __init__(self, network: Classifier, C: float = 1.0):
         super().__init__(network)
         self.C = C

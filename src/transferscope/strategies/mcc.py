@@ -20,6 +20,7 @@ class MCC(Adaptation):
     classes that the target lacks, it rests on noise. Deviations: no bottleneck before the head; the labelled
     target items of `Adaptation`."""
 
+    needs = frozenset({"classes"})
     version = 2
 
     def __init__(self, network: Classifier, trade_off: float = 1.0, temperature: float = 2.5):

@@ -4,7 +4,6 @@
 from collections.abc import Iterator
 
 from torch import Tensor, nn
-from torch.nn.functional import softmax
 
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.adaptation import Adaptation, Passed
@@ -58,5 +57,7 @@ class MCD(Adaptation):
         features, first = self.passed(batch)
         second = Passed(*(None if part is None else self.second(part) for part in features))
         once, twice = self.supervised(batch, first), self.supervised(batch, second)
-        discrepancy = (softmax(first.unlabelled, dim=1) - softmax(second.unlabelled, dim=1)).abs().mean()
+        discrepancy = (
+            (self.task.embedded(first.unlabelled) - self.task.embedded(second.unlabelled)).abs().mean()
+        )
         return {name: once[name] + twice[name] for name in once}, discrepancy

@@ -24,6 +24,8 @@ class MDD(Adaptation):
     initialisation=source f is the source model's head while f' is drawn at random; η grows over the run's
     steps, not over a fixed number; the labelled target items of `Adaptation`."""
 
+    needs = frozenset({"classes"})
+
     def __init__(self, network: Classifier, trade_off: float = 0.1, margin: float = 4.0):
         super().__init__(network)
         self.trade_off, self.margin = trade_off, margin

@@ -17,6 +17,8 @@ class MinimumEntropy(Adaptation):
     becomes surely wrong. Deviations: labelled and unlabelled items are of two domains; the labelled target
     items of `Adaptation`."""
 
+    needs = frozenset({"classes"})
+
     def __init__(self, network: Classifier, trade_off: float = 0.1):
         super().__init__(network)
         self.trade_off = trade_off

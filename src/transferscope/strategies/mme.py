@@ -21,6 +21,7 @@ class MME(Adaptation):
     of one class can pull the prototype of another to them under strong label shift. Deviation: L is the sum
     of both domains' means."""
 
+    needs = frozenset({"classes"})
     needs_target_labels = True
 
     def __init__(self, network: Classifier, trade_off: float = 0.1, temperature: float = 0.05):

@@ -14,6 +14,7 @@ class NearestMean(FittedHead):
     (their section 2.4). Deviation: the paper trains f for this. Features have whatever scale the backbone
     gives them, so the probabilities are as sharp as that scale has it (`calibrated`)."""
 
+    needs = frozenset({"classes"})
     calibrated = False
 
     def fit_head(self, features: Tensor, labels: Tensor) -> None:

@@ -13,9 +13,9 @@ class NearestNeighbour(FittedHead):
     """ŷ(x) = y_i,  i = argmin |f(x) - f(x_i)| over the labelled items, of equals the first   (Cover & Hart
     1967)
 
-    Its probabilities are 0 and 1: nll and calibration error say nothing of it (`calibrated`). The labelled
-    items are kept with the model, as features [n, d] and labels [n]; before there are any it predicts by the
-    transferred head."""
+    y: class, or values. Its probabilities are 0 and 1: nll and calibration error say nothing of it
+    (`calibrated`). The labelled items are kept with the model, as features [n, d] and labels [n]; before
+    there are any it predicts by the transferred head."""
 
     calibrated = False
 
@@ -34,4 +34,7 @@ class NearestNeighbour(FittedHead):
         distances = torch.cdist(
             features, self.memory.features, compute_mode="donot_use_mm_for_euclid_dist"
         )  # [N, n]
-        return one_hot(self.memory.labels[distances.argmin(1)], self.network.head.out_features).float()
+        found = self.memory.labels[distances.argmin(1)]
+        if found.is_floating_point():
+            return found
+        return one_hot(found, self.network.head.out_features).float()

@@ -24,11 +24,11 @@ class OptimalTransport(ShallowAdaptation):
     γ [n, m] moves the n source items s, each of weight 1/n, onto the m target items t, each of weight 1/m;
     c_ij = |s_i - t_j|² over its median. ε = entropy blurs the plan; η = class_weight keeps items of several
     classes from going to one place. Target items stay where they are. Labelled ones take no source item of
-    another class. All mass must move: under label shift items of one class are laid upon another's.
-    Deviations: of the class terms it is the ℓ1/2-ℓ1 one of Courty et al. 2014, which the paper compares with
-    its group lasso; it is not convex, and POT takes ten rounds from the plan without it, which at a
-    class_weight of 0.5 and more are not enough to come to rest; labelled target items are in the plan twice,
-    once with and once without their label."""
+    another class. Where numbers are predicted there are no class terms. All mass must move: under label shift
+    items of one class are laid upon another's. Deviations: of the class terms it is the ℓ1/2-ℓ1 one of Courty
+    et al. 2014, which the paper compares with its group lasso; it is not convex, and POT takes ten rounds
+    from the plan without it, which at a class_weight of 0.5 and more are not enough to come to rest; labelled
+    target items are in the plan twice, once with and once without their label."""
 
     def __init__(
         self,
@@ -50,13 +50,18 @@ class OptimalTransport(ShallowAdaptation):
 
     def adapt(self, items: Items) -> Adapted:
         target = np.concatenate([items.target, items.known])
+        if items.labels.dtype.kind == "f":
+            return self._moved(ot.da.SinkhornTransport(self.entropy, norm="median"), items.source, Xt=target)
         labels = np.r_[np.full(len(items.target), UNLABELLED), items.known_labels]
         transport = ot.da.SinkhornLpl1Transport(
             self.entropy, self.class_weight, norm="median", limit_max=FORBIDDEN
         )
+        return self._moved(transport, items.source, ys=items.labels, Xt=target, yt=labels)
+
+    def _moved(self, transport: ot.da.BaseTransport, source: np.ndarray, **given: np.ndarray) -> Adapted:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            moved = transport.fit(items.source, items.labels, target, labels).transform(items.source)
+            moved = transport.fit(source, **given).transform(source)
         if not np.isfinite(moved).all() or not np.isclose(transport.coupling_.sum(), 1, atol=0.1):
             raise Diverged(
                 f"the transport plan is not finite or moves no whole mass: strategy.entropy={self.entropy} "

@@ -29,6 +29,8 @@ class PADA(Adversarial, Adaptation):
     memory: share of the running mean that a batch leaves as it was (ours). hidden: width of the
     discriminator's two hidden layers; the paper's 1024 is for features of a large network."""
 
+    needs = frozenset({"classes"})
+
     def __init__(self, network: Classifier, trade_off: float = 1.0, hidden: int = 128, memory: float = 0.95):
         super().__init__(network)
         if not 0 <= memory <= 1:

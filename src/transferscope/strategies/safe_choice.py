@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, softmax
 
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier, in_chunks
@@ -56,17 +55,16 @@ class SafeChoice(Strategy):
     def begin_evaluation(self, pools: Pools) -> dict[str, float]:
         if pools.validation is not None:
             inputs, labels, _ = pools.validation
-            brier = [self._brier(network, inputs, labels) for network in (self.alone, self.network)]
-            gain = brier[0] - brier[1]
+            risk = [self._risk(network, inputs, labels) for network in (self.alone, self.network)]
+            gain = risk[0] - risk[1]
             self.transfers.fill_(bool(gain.mean() > gain.std() / len(gain) ** 0.5))
         return {"choice/transfer": float(self.transfers)}
 
     def diagnose(self, history: list[dict[str, float]]) -> Diagnosis:
         return Diagnosis(flags=() if history[-1]["choice/transfer"] else ("scratch was chosen",))
 
-    def _brier(self, network: Classifier, inputs: Tensor, labels: Tensor) -> Tensor:
-        p = softmax(in_chunks(network, inputs, self.device), dim=1)
-        return (p - one_hot(labels.cpu(), p.shape[1])).square().sum(1)  # [v]
+    def _risk(self, network: Classifier, inputs: Tensor, labels: Tensor) -> Tensor:
+        return self.task.risk(in_chunks(network, inputs, self.device), labels.cpu())  # [v]
 
     @property
     def predictor(self) -> Classifier:

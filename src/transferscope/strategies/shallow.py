@@ -11,7 +11,7 @@ from transferscope.data.splits import Pools
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.closed_form import moments
-from transferscope.networks.mapped_classifier import ClassifierName, MappedClassifier, UnitLength
+from transferscope.networks.mapped_classifier import NEEDS, ClassifierName, MappedClassifier, UnitLength
 from transferscope.strategies.base import Diverged
 from transferscope.strategies.feature_extraction import FittedHead
 
@@ -19,8 +19,9 @@ Scaling = Literal["domain", "source", "none"]
 
 
 class Items(NamedTuple):
-    """Both domains as a method gets them, scaled, in double precision: source [n, d], its labels [n], all
-    target inputs [m, d]; the labelled ones among these again, known [l, d], with their labels [l]."""
+    """Both domains as a method gets them, scaled, in double precision: source [n, d], its labels [n] (values
+    [n, T]), all target inputs [m, d]; the labelled ones among these again, known [l, d], with their labels
+    [l]."""
 
     source: np.ndarray
     labels: np.ndarray
@@ -71,6 +72,7 @@ class ShallowAdaptation(FittedHead):
         if C <= 0:
             raise RequestError(f"strategy.C={C}: a weight above 0 is needed")
         self.scaling = scaling
+        self.needs = self.needs | ({NEEDS[classifier]} if classifier in NEEDS else set())
         self.memory = MappedClassifier(network.head.out_features, classifier, C, unit_length)
 
     def adapt(self, items: Items) -> Adapted:
@@ -95,7 +97,7 @@ class ShallowAdaptation(FittedHead):
             [self.memory.unit(torch.from_numpy(adapted.source), "outputs").numpy(), known]
         )
         weights = None if adapted.weights is None else np.r_[adapted.weights, np.ones(len(known))]
-        self.memory.fit(inputs, np.r_[items.labels, items.known_labels], weights)
+        self.memory.fit(inputs, np.concatenate([items.labels, items.known_labels]), weights)
 
     def predictions(self, features: Tensor) -> Tensor:
         if not len(self.memory.mean):  # before the fit
@@ -126,8 +128,9 @@ class ShallowAdaptation(FittedHead):
             self.memory.unit(rows, "inputs").numpy()
             for rows in (source, (target - mean) / scale, (known - mean) / scale)
         )
-        known_labels = pools.target.labels.cpu().numpy() if pools.target else np.zeros(0, dtype=np.int64)
-        return Items(source, pools.source.labels.cpu().numpy(), target, known, known_labels)
+        labels = pools.source.labels.cpu().numpy()
+        known_labels = pools.target.labels.cpu().numpy() if pools.target else labels[:0]
+        return Items(source, labels, target, known, known_labels)
 
 
 class Subspace(ShallowAdaptation):

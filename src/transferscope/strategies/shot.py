@@ -26,6 +26,7 @@ class SHOT(Strategy):
     every evaluation interval, not epoch; with labels in the budget, their cross-entropy is added with weight
     1."""
 
+    needs = frozenset({"classes"})
     sees = frozenset({"target_inputs", "target_labels"})
     needs_target_labels = False
     needs_source_model = True

@@ -15,6 +15,7 @@ class TargetSSL(Strategy):
     this owes something to the source. λ = entropy_weight grows linearly over the steps, so that an untrained
     network does not fix its first guesses. Labelled and unlabelled items pass the network in one batch."""
 
+    needs = frozenset({"classes"})
     sees = frozenset({"target_inputs", "target_labels"})
 
     def __init__(self, network: Classifier, entropy_weight: float = 0.1):

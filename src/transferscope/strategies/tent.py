@@ -26,6 +26,7 @@ class Tent(Strategy):
     adapts; a BatchNorm layer without scale and shift (backbone mlp has one) is given them, 1 and 0; LayerNorm
     and GroupNorm are adapted too, where the authors' code has BatchNorm2d alone."""
 
+    needs = frozenset({"classes"})
     sees = frozenset({"target_inputs"})
     needs_target_labels = False
     needs_source_model = True

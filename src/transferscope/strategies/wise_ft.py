@@ -5,7 +5,6 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, softmax
 
 from transferscope.data.splits import Pools
 from transferscope.errors import RequestError
@@ -55,7 +54,7 @@ class WiSEFT(Strategy):
         share = SHARES[0] if self.alpha is None else self.alpha
         if self.alpha is None and pools.validation is not None:
             share = min(
-                SHARES, key=lambda share: self._brier(share, pools.validation.inputs, pools.validation.labels)
+                SHARES, key=lambda share: self._risk(share, pools.validation.inputs, pools.validation.labels)
             )
         self.mix(share)
         return {"choice/alpha": share}
@@ -67,10 +66,9 @@ class WiSEFT(Strategy):
             if value.is_floating_point():
                 value.copy_((1 - share) * start[name] + share * tuned[name])
 
-    def _brier(self, share: float, inputs: Tensor, labels: Tensor) -> float:
+    def _risk(self, share: float, inputs: Tensor, labels: Tensor) -> float:
         self.mix(share)
-        p = softmax(in_chunks(self.mixed, inputs, self.device), dim=1)
-        return float((p - one_hot(labels.cpu(), p.shape[1])).square().sum(1).mean())
+        return float(self.task.risk(in_chunks(self.mixed, inputs, self.device), labels.cpu()).mean())
 
     @property
     def predictor(self) -> Classifier:

@@ -3,7 +3,7 @@ training knows of labels and outputs it asks here."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -20,10 +20,13 @@ class Strata(NamedTuple):
 
 
 class Task(ABC):
-    """headline: the metric that the history has of every evaluation, and that a selection by labels goes
-    by."""
+    """gives: what of its outputs a strategy can build on: `classes`, one of which an item is of, or
+    `values`. headline: the metric that the history has of every evaluation, and that a selection by labels
+    goes by."""
 
     name: ClassVar[str]
+    losses: ClassVar[tuple[str, ...]]  # of `trainer.loss`; the first is the task's own
+    gives: ClassVar[frozenset[str]]
     headline: ClassVar[str]
 
     @property
@@ -40,8 +43,22 @@ class Task(ABC):
         """Targets [n] of a task that was joined into this one, as they are here."""
 
     @abstractmethod
+    def difference(self, other: "Task") -> str:
+        """What another task has and this one has not, and the other way round; '' where a head of one is a
+        head of the other."""
+
     def has_outputs_of(self, other: "Task") -> bool:
         """Whether a head of one is a head of the other, so that it comes along with a source model."""
+        return not self.difference(other)
+
+    def fitted(self, labels: Sequence[Tensor]) -> "Task":
+        """The task as a run has it that learns from these labels, those of a domain together: where outputs
+        have a center and a scale, these are learnt here."""
+        return self
+
+    def adopted(self, weight: Tensor, bias: Tensor, other: "Task") -> tuple[Tensor, Tensor]:
+        """A linear head that was trained on `other`, as it is here."""
+        return weight, bias
 
     @abstractmethod
     def loss(
@@ -56,12 +73,32 @@ class Task(ABC):
         """What training minimises of outputs [n, outputs] and targets [n]: a scalar, or [n] for `none`."""
 
     @abstractmethod
+    def risk(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """A proper score of each item [n], lower is better, by which a strategy may choose between models."""
+
+    @abstractmethod
+    def loss_matrix(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss [N, M] of each of M outputs where each of N targets stood for it."""
+
+    @abstractmethod
+    def embedded(self, outputs: Tensor) -> Tensor:
+        """Outputs [n, outputs] -> [n, outputs], where distances between two predictions are taken."""
+
+    @abstractmethod
+    def validation_loss(self, predicted: Tensor, targets: Tensor) -> Tensor:
+        """What validators weigh of each held-out item, [n], from what was predicted of it."""
+
+    @abstractmethod
     def predict(self, outputs: Tensor) -> Tensor:
         """Outputs [n, outputs] -> what is stored of each item, [n, ...]."""
 
     @abstractmethod
     def item_scores(self, predicted: Tensor, targets: Tensor) -> Tensor:
         """[n], higher is better; their mean is the headline metric."""
+
+    @abstractmethod
+    def headline_value(self, predicted: Tensor, targets: Tensor) -> float:
+        """The headline metric as it is told: of a loss without the flipped sign."""
 
     @abstractmethod
     def scores(self, predicted: Tensor, targets: Tensor) -> dict[str, float]:
@@ -74,3 +111,7 @@ class Task(ABC):
     @abstractmethod
     def strata(self, targets: np.ndarray) -> Strata:
         """By which splits, folds and label budgets are drawn."""
+
+    def told(self) -> dict[str, Any]:
+        """What a record says of it; nothing of classification, of which it is silent."""
+        return {}

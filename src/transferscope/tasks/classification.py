@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot, softmax
+from torch.nn.functional import cross_entropy, log_softmax, one_hot, softmax
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_calibration_error,
@@ -30,6 +30,8 @@ class Classification(Task):
     classes: tuple[str, ...]
 
     name = "classification"
+    losses = ("cross_entropy",)
+    gives = frozenset({"classes"})
     headline = "accuracy"
 
     @property
@@ -43,8 +45,19 @@ class Classification(Task):
     def translated(self, targets: Tensor, task: Task) -> Tensor:
         return torch.tensor([self.classes.index(c) for c in class_names(task)])[targets]
 
-    def has_outputs_of(self, other: Task) -> bool:
-        return self == other
+    def difference(self, other: Task) -> str:
+        if not isinstance(other, Classification):
+            return f"{self.name} against {other.name}"
+        only = {
+            "source": sorted(set(self.classes) - set(other.classes)),
+            "target": sorted(set(other.classes) - set(self.classes)),
+        }
+        what = [
+            f"{', '.join(names[:5])}{'…' if len(names) > 5 else ''} only in the {where}"
+            for where, names in only.items()
+            if names
+        ]
+        return "; ".join(what) or ("" if self == other else "the same classes in another order")
 
     def loss(
         self,
@@ -58,11 +71,28 @@ class Classification(Task):
         """Cross-entropy. weights: [C], of the classes."""
         return cross_entropy(outputs, targets, weights, reduction=reduction, label_smoothing=smoothing)
 
+    def risk(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Brier score."""
+        return (softmax(outputs, dim=1) - one_hot(targets, outputs.shape[1])).square().sum(1)
+
+    def loss_matrix(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return -log_softmax(outputs, dim=1)[:, targets].T
+
+    def embedded(self, outputs: Tensor) -> Tensor:
+        return softmax(outputs, dim=1)
+
+    def validation_loss(self, predicted: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy."""
+        return -predicted.gather(1, targets[:, None])[:, 0].clamp_min(1e-12).log()
+
     def predict(self, outputs: Tensor) -> Tensor:
         return softmax(outputs, dim=1)
 
     def item_scores(self, predicted: Tensor, targets: Tensor) -> Tensor:
         return (predicted.argmax(1) == targets).float()
+
+    def headline_value(self, predicted: Tensor, targets: Tensor) -> float:
+        return float(self.item_scores(predicted, targets).mean())
 
     def scores(self, predicted: Tensor, targets: Tensor) -> dict[str, float]:
         """All fractions but nll (nats, of clipped probabilities). Means over classes are over those that have

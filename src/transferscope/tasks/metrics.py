@@ -1,8 +1,9 @@
 """What a prediction is judged by: a name, its unit, its value for each item. numpy alone, so that comparing
 needs no torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Literal, Required
 
 import numpy as np
@@ -16,7 +17,77 @@ from transferscope.statistics import influence
 # holds
 LEAST_PROBABILITY = 1e-3
 
+# of the naive errors of a target's training items, above which errors are judged as if they were this one
+CAPPED_SHARE = 0.01
+
 PerItem = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """What errors of predicted numbers [n, T] are told and judged in; all of it of a domain's training items,
+    so that it is one for all runs, budgets and seeds.
+
+    quantities: names of the T numbers. unit: of all of them, or "". spread [T]: what an error is divided by
+    before the mean over quantities: 1, or their standard deviations where they have no unit in common.
+    median, mean [T]: theirs, by which naive predictors go. cap: the error that the median as a prediction
+    exceeds on CAPPED_SHARE of the items. Larger ones are judged as this one: no interval holds for a mean of
+    errors without a bound."""
+
+    quantities: tuple[str, ...]
+    unit: str
+    spread: np.ndarray
+    median: np.ndarray
+    mean: np.ndarray
+    cap: float
+
+    @classmethod
+    def of(cls, quantities: Sequence[str], unit: str, numbers: np.ndarray) -> "Errors":
+        """numbers [n, T] of the training items."""
+        numbers = numbers.astype(float)
+        spread = np.ones(len(quantities))
+        if len(quantities) > 1 and not unit:
+            spread = np.where(numbers.std(0) > 0, numbers.std(0), 1.0)
+        median = np.median(numbers, axis=0)
+        naive = (np.abs(numbers - median) / spread).mean(1)
+        cap = float(np.quantile(naive, 1 - CAPPED_SHARE)) or float(naive.max()) or 1.0
+        return cls(tuple(quantities), unit, spread, median, numbers.mean(0), cap)
+
+    @property
+    def display(self) -> str:
+        """The unit's name, after a number."""
+        return self.unit or (self.quantities[0] if len(self.quantities) == 1 else "SD")
+
+    def members(self) -> dict[str, np.ndarray]:
+        """As arrays, for a file."""
+        return {
+            "quantities": np.asarray(self.quantities), "unit": np.asarray(self.unit), "spread": self.spread,
+            "median": self.median, "mean": self.mean, "cap": np.asarray(self.cap),
+        }  # fmt: skip
+
+    @classmethod
+    def from_members(cls, members: Mapping[str, np.ndarray]) -> "Errors":
+        """Raises ValueError where they are none."""
+        names, unit = members["quantities"], members["unit"]
+        numbers = [np.asarray(members[key], dtype=float) for key in ("spread", "median", "mean")]
+        cap = float(members["cap"])
+        if names.dtype.kind != "U" or unit.dtype.kind != "U" or names.ndim != 1 or not len(names):
+            raise ValueError("names of quantities and a unit are needed")
+        if any(part.shape != names.shape or not np.isfinite(part).all() for part in numbers):
+            raise ValueError("a finite number of each quantity is needed")
+        if not (np.isfinite(cap) and cap > 0 and (numbers[0] > 0).all()):
+            raise ValueError("a cap and spreads above 0 are needed")
+        return cls(tuple(names.tolist()), str(unit), *numbers, cap)
+
+    def absolute(self, predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """[n, T], [n, T] -> [n], clipped at the cap."""
+        each = np.abs(predicted.astype(float) - targets.astype(float)) / self.spread
+        return np.minimum(each.mean(1), self.cap)
+
+    def squared(self, predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """[n, T], [n, T] -> [n], the mean over quantities, clipped at the square of the cap."""
+        each = ((predicted.astype(float) - targets.astype(float)) / self.spread) ** 2
+        return np.minimum(each.mean(1), self.cap**2)
 
 
 @dataclass(frozen=True)
@@ -34,22 +105,39 @@ class Metric:
     are bounded by nature.
     display: `points` (hundredths), or the unit's name after a number of three decimals.
     highest: the best score, where it is neither that of a loss nor that of a share.
+    task: whose predictions it is of. of_errors: of a metric of predicted numbers, which has its unit, its
+    bounds and `per_item` from the domain (`within`): errors, predicted [n, T], targets [n, T], groups -> [n].
     """
 
     name: str
     per_item: PerItem | None
     chance: Callable[[np.ndarray, int], float]
-    kind: Literal["items", "influence"] = "items"
+    kind: Literal["items", "influence", "jackknife"] = "items"
     unit: float = 1.0
     span: float = 1.0
-    margin: float = 0.01
+    margin: float | None = 0.01
     cap: float | None = None
     display: str = "points"
     highest: float | None = None
+    task: str = "classification"
+    of_errors: Callable[[Errors, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray] | None = None
 
     @property
     def judged(self) -> bool:
-        return self.per_item is not None
+        return self.per_item is not None or self.of_errors is not None
+
+    def within(self, errors: Errors | None) -> "Metric":
+        """With what a domain of predicted numbers tells of it; the same where there is nothing to tell."""
+        if errors is None or self.of_errors is None:
+            return self
+        return replace(
+            self,
+            per_item=partial(self.of_errors, errors),
+            unit=errors.cap / 2,
+            span=errors.cap,
+            cap=errors.cap,
+            display=errors.display,
+        )
 
     @property
     def is_loss(self) -> bool:
@@ -119,6 +207,46 @@ def _influence(name: str) -> Metric:
     )
 
 
+def _mae(
+    errors: Errors, predicted: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    return -errors.absolute(predicted, targets)
+
+
+def _rmse(
+    errors: Errors, predicted: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Pseudo-values of the jackknife, n v − (n − 1) v₍₋ᵢ₎ (Tukey 1958), v the root of the mean squared error.
+    Of groups, which count once each, it leaves one out at a time, and their items share its value."""
+    squared = errors.squared(predicted, targets)
+    place = np.arange(len(squared))
+    if groups is not None:
+        _, place, size = np.unique(groups, return_inverse=True, return_counts=True)
+        squared = np.bincount(place, squared) / size
+    n = len(squared)
+    if n < 2:
+        return -np.sqrt(squared)[place]
+    whole, without = np.sqrt(squared.mean()), np.sqrt((squared.sum() - squared).clip(0) / (n - 1))
+    return -(n * whole - (n - 1) * without)[place]
+
+
+def _of_numbers(
+    name: str,
+    of_errors: Callable[[Errors, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray] | None,
+    kind: Literal["items", "jackknife"] = "items",
+) -> Metric:
+    return Metric(
+        name,
+        None,
+        lambda labels, classes: 0.0,
+        kind=kind,
+        margin=None,
+        display="the target's unit",
+        task="regression",
+        of_errors=of_errors,
+    )
+
+
 _NATS = float(np.log((1 - LEAST_PROBABILITY) / LEAST_PROBABILITY))
 
 METRICS = {
@@ -139,12 +267,21 @@ METRICS = {
             "brier", _of_items(_brier), lambda labels, classes: -(1 - 1 / classes), span=2.0, display="Brier"
         ),
         Metric("ece", None, lambda labels, classes: 0.0, display="ECE"),
+        _of_numbers("mae", _mae),
+        _of_numbers("rmse", _rmse, kind="jackknife"),
+        _of_numbers("r2", None),
+        _of_numbers("median_absolute_error", None),
     )
 }
 
 
-def judged_metrics() -> tuple[str, ...]:
-    return tuple(name for name, metric in METRICS.items() if metric.judged)
+# the metric that runs of a task are judged by where none is named
+HEADLINES = {"classification": "accuracy", "regression": "mae"}
+
+
+def judged_metrics(task: str | None = None) -> tuple[str, ...]:
+    """Their names, of one task or of all."""
+    return tuple(name for name, metric in METRICS.items() if metric.judged and task in (None, metric.task))
 
 
 class WrongScores(RequestError):

@@ -32,7 +32,7 @@ REACHED_BY_START = {
 OPTIONAL = {
     "augmentation": "none", "label_smoothing": 0.0, "patience": None, "gradient_clip_val": None,
     "accumulate_grad_batches": 1, "l1_penalty": 0.0, "class_weights": "none", "sampler": "shuffle",
-    "lr_range_test": None, "devices": 1,
+    "lr_range_test": None, "devices": 1, "loss": "auto",
 }  # fmt: skip
 NOT_UNDER_MANUAL_OPTIMISATION = (StochasticWeightAveraging, GradientAccumulationScheduler)
 STARTS = ("random", "weights", "source")  # of strategy.starts_from

@@ -17,6 +17,7 @@ from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.strategies.own_module import OwnModule
+from transferscope.tasks.base import Task
 from transferscope.training.build_backbone import build_backbone, takes_columns
 from transferscope.training.checks import REACHED_BY_START, class_of
 from transferscope.training.config import PRETRAINING, RunConfig
@@ -176,8 +177,9 @@ def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
     strategy = {key: value for key, value in c.strategy.items() if key not in COMMON_KEYS}
     if refusal := _refusal(
         json.dumps(
-            [backbone, shape, target.columns, len(target.classes), strategy, initialisation != "random"]
-        )
+            [backbone, shape, target.columns, target.task.outputs, strategy, initialisation != "random"]
+        ),
+        target.task,
     ):
         raise type(refusal)(f"{refusal} (backbone={c.backbone['name']})")
     takes = cast(type[Backbone], get_class(c.backbone["_target_"])).takes
@@ -189,40 +191,81 @@ def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def _refusal(asked: str) -> RequestError | None:
-    backbone, shape, columns, classes, strategy, is_transferred = json.loads(asked)
+def _refusal(asked: str, task: Task) -> RequestError | None:
+    backbone, shape, columns, outputs, strategy, is_transferred = json.loads(asked)
     for place in ("meta", "cpu"):  # what some network cannot do without memory is no refusal
         try:
             with torch.device(place):
-                network = Classifier(build_backbone(backbone, shape, columns), classes)
+                network = Classifier(build_backbone(backbone, shape, columns), outputs)
                 if is_transferred:
                     network.backbone.freeze_trunk()
-                instantiate(strategy, network=network, _convert_="all")
-            return None
+                built = instantiate(strategy, network=network, _convert_="all")
+            return _unserved(built.needs, task)
         except Exception as error:
             cause = error.__cause__ or error  # Hydra wraps what a constructor raises
     if isinstance(cause, RequestError):
         return cause
     line = (str(cause).splitlines() or [""])[0]
     return RequestError(
-        f"inputs of shape {tuple(shape)}, {classes} classes: the network cannot be built "
+        f"inputs of shape {tuple(shape)}, {outputs} outputs: the network cannot be built "
         f"({type(cause).__name__}: {line})"
     )
 
 
-def check_classes(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
-    if not strategy.shares_classes or not sources:
-        return
-    classes = tuple(sorted({c for source in sources for c in source.classes}))
-    if classes != target.classes:
-        only_source = sorted(set(classes) - set(target.classes))
-        only_target = sorted(set(target.classes) - set(classes))
-        what = [f"{', '.join(only[:5])}{'…' if len(only) > 5 else ''} only in the {where}"
-                for only, where in ((only_source, "source"), (only_target, "target")) if only]  # fmt: skip
-        joined = "+".join(source.name for source in sources)
-        raise NotApplicable(
-            f"source={joined}: strategy {name} needs the classes of target {target.name}; {'; '.join(what)}"
+def _unserved(needs: frozenset[str], task: Task) -> NotApplicable | None:
+    if lacking := sorted(needs - task.gives):
+        return NotApplicable(
+            f"needs {' and '.join(lacking)}, and a {task.name} gives {' and '.join(sorted(task.gives))}"
         )
+    return None
+
+
+def check_task(c: RunConfig, strategy: type[Strategy], target: Domain, sources: tuple[Domain, ...]) -> None:
+    """Raises NotApplicable for what the target's task, or that of the sources, does not go with."""
+    task, name, trainer = target.task, c.strategy["name"], c.trainer
+    if refusal := _unserved(strategy.needs, task):
+        raise NotApplicable(f"strategy={name}: {refusal}; target {target.name} is one")
+    if trainer.loss not in ("auto", *task.losses):
+        raise NotApplicable(
+            f"trainer.loss={trainer.loss}: target {target.name} is a {task.name}; allowed: auto, "
+            f"{', '.join(task.losses)}"
+        )
+    of_classes = {"label_smoothing": 0.0, "class_weights": "none", "sampler": "shuffle"}
+    for key, plain in of_classes.items():
+        if "classes" not in task.gives and (given := getattr(trainer, key)) != plain:
+            raise NotApplicable(
+                f"trainer.{key}={given}: is for classes, and target {target.name} is a {task.name}; give "
+                f"{plain}"
+            )
+    if "classes" not in task.gives and c.reverse_validation:
+        raise NotApplicable(f"reverse_validation=true: is for classes, and {target.name} is a {task.name}")
+    if len({source.task.name for source in sources}) > 1:
+        raise RequestError(
+            f"source={c.source}: sources of several tasks cannot be one; give those of one task"
+        )
+
+
+def check_outputs(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    """Raises NotApplicable where a strategy uses labels of the source as the target's, and these are
+    others."""
+    if not sources or not (difference := source_task(sources).difference(target.task)):
+        return
+    joined = "+".join(source.name for source in sources)
+    if strategy.shares_classes:
+        what = "classes" if target.classes and sources[0].classes else "task and quantities"
+        raise NotApplicable(
+            f"source={joined}: strategy {name} needs the {what} of target {target.name}; {difference}"
+        )
+    if source_task(sources).name != target.task.name and "source_labels" in strategy.sees:
+        raise NotApplicable(
+            f"source={joined}: strategy {name} learns from both domains' labels, and these are of two tasks "
+            f"({difference}); what starts from a source model takes its backbone alone"
+        )
+
+
+def source_task(sources: tuple[Domain, ...]) -> Task:
+    first, *others = (source.task for source in sources)
+    return first.joined(others)
 
 
 def check_tested_also(domains: tuple[Domain, ...], target: Domain, c: RunConfig) -> None:
@@ -234,6 +277,11 @@ def check_tested_also(domains: tuple[Domain, ...], target: Domain, c: RunConfig)
                 f"test_also={name}: tested already; give other domains than the target, once each"
             )
         if not domain.task.has_outputs_of(target.task):
+            if not (domain.classes and target.classes):
+                raise RequestError(
+                    f"test_also={name}: what is predicted must be what target {target.name} has; "
+                    f"{domain.task.difference(target.task)}"
+                )
             differing = sorted(set(domain.classes) ^ set(target.classes))
             raise RequestError(
                 f"test_also={name}: its classes must be those of target {target.name}; not both have "
@@ -275,16 +323,24 @@ def check_selection(
     """Raises NotApplicable where the rule has nothing to choose by."""
     if c.selection == "last" or (c.keep == "none" and not stops_early):
         return
-    budget, least = c.label_budget, splits.VALIDATION_FROM
+    budget, least, of = c.label_budget, splits.VALIDATION_FROM, "labels a class"
+    if target.quantities:
+        least, of = splits.VALIDATION_FROM_ITEMS, "labelled items"
+        if c.selection not in ("source_val", "target_val"):
+            raise NotApplicable(
+                f"selection={c.selection}: validators judge class probabilities, and target {target.name} "
+                "has none; give last, target_val or source_val"
+            )
     if c.selection == "target_val" and ("target_labels" not in sees or (budget != "full" and budget < least)):
         raise NotApplicable(
-            f"selection=target_val: below {least} labels a class none is set aside (label_budget={budget})"
+            f"selection=target_val: below {least} {of} none is set aside (label_budget={budget})"
         )
     if c.selection == "source_val" and "source_inputs" not in sees:
         raise NotApplicable(f"selection=source_val: strategy {c.strategy['name']} sees no source")
-    if c.selection == "source_val" and not share_classes(target, sources):
+    if c.selection == "source_val" and not share_outputs(target, sources):
+        what = "quantities" if target.quantities else "classes"
         raise NotApplicable(
-            f"selection=source_val: the head has the classes of target {target.name}, which are not the "
+            f"selection=source_val: the head has the {what} of target {target.name}, which are not the "
             "source's"
         )
 
@@ -306,7 +362,7 @@ def check_reversible(
         <= sees,
         "needs no target labels": not strategy.needs_target_labels,
         "starts from no source model": initialisation not in REACHED_BY_START,
-        "shares its classes with the source": share_classes(target, sources),
+        "shares its classes with the source": share_outputs(target, sources),
     }
     if lacking := [what for what, holds in needed.items() if not holds]:
         raise NotApplicable(
@@ -314,5 +370,6 @@ def check_reversible(
         )
 
 
-def share_classes(target: Domain, sources: tuple[Domain, ...]) -> bool:
-    return {c for source in sources for c in source.classes} == set(target.classes)
+def share_outputs(target: Domain, sources: tuple[Domain, ...]) -> bool:
+    """Whether a head of the sources is one of the target."""
+    return bool(sources) and source_task(sources).has_outputs_of(target.task)

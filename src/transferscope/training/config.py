@@ -12,11 +12,14 @@ from transferscope.data.splits import Fold
 from transferscope.errors import RequestError, nearest
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
+from transferscope.tasks.classification import Classification
+from transferscope.tasks.regression import Regression
 from transferscope.training.settings import Precision
 
 # initialisations that a backbone learns from the source's inputs alone
 PRETRAINING: dict[str, type[Rotation] | type[SimCLR]] = {"rotation": Rotation, "simclr": SimCLR}
 SCHEDULES = ("cosine", "constant")
+LOSSES = (*Classification.losses, *Regression.losses)
 FOLDS = 5  # where `folds` is null
 
 
@@ -90,6 +93,7 @@ class TrainerConfig(Section):
     devices: AtLeastOne
     callbacks: Annotated[list[Any], Wanted("a list of _target_s")]
     loggers: Annotated[list[Any], Wanted("a list of _target_s")]
+    loss: Annotated[str, OneOf(("auto", *LOSSES))]
     label_smoothing: Annotated[int | float, Field(ge=0, lt=1), Wanted("a number of at least 0 and below 1")]
     patience: Annotated[
         Annotated[int, Field(ge=1)] | None,
@@ -117,6 +121,7 @@ class RunConfig(Section):
     role: Annotated[str, OneOf(("run", "trial"))]
     copies: Annotated[str, OneOf(("keep", "drop_train"))]
     keep: Annotated[str, OneOf(("none", "selected"))]
+    outputs: Annotated[Literal["all", "last", "none"] | None, Wanted("all, last, none or null")]
     selection: str  # one of `selections`
     strategy: Keys
     backbone: Keys

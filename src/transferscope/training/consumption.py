@@ -37,6 +37,8 @@ def consumed_by(
     keys += ["source_steps"] if is_source or initialisation in REACHED_BY_START else []
     trainer = {key: getattr(c.trainer, key) for key in keys}
     given = {key: getattr(c.trainer, key) for key in OPTIONAL}
+    if given["loss"] == target.task.losses[0]:
+        given["loss"] = "auto"
     trainer |= {key: value for key, value in given.items() if value != OPTIONAL[key]}
     if trainer.pop("patience", None) and not is_source:
         # which ends the training

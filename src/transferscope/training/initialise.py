@@ -1,6 +1,9 @@
 """The strategy on its initialised network."""
 
+from torch import Tensor
+
 from transferscope.data.splits import RunData
+from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import Strategy
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network, probe
@@ -17,7 +20,7 @@ def build(request: Request, run_data: RunData) -> tuple[Strategy, float]:
     elif request.initialisation == "source":
         weights, seconds = source_models.source_model(request, run_data)
         network = build_network(request, run_data, run_data.task.outputs, request.stream(), "random")
-        network.load_source(weights, keep_head=run_data.task.has_outputs_of(run_data.source_task))
+        load_source(network, weights, run_data)
     elif request.initialisation in PRETRAINING:
         weights, seconds = source_models.pretrained_backbone(request, run_data)
         network = build_network(request, run_data, run_data.task.outputs, request.stream(), "random")
@@ -40,3 +43,13 @@ def build(request: Request, run_data: RunData) -> tuple[Strategy, float]:
     strategy.task = run_data.task
     strategy.frozen_features = FrozenFeatures(request.store)
     return strategy, seconds
+
+
+def load_source(network: Classifier, weights: dict[str, Tensor], run_data: RunData) -> None:
+    """Start from a source model, its head too where it predicts the same, at the target's scale then."""
+    keep_head = run_data.task.has_outputs_of(run_data.source_task)
+    if keep_head:
+        head = weights["head.weight"], weights["head.bias"]
+        adopted = run_data.task.adopted(*head, run_data.source_task)
+        weights = weights | dict(zip(("head.weight", "head.bias"), adopted, strict=True))
+    network.load_source(weights, keep_head)

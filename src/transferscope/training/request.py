@@ -81,7 +81,8 @@ class Request:
             self.target, self.sources, self.sees, c.label_budget, c.seed, c.split_seed,
             protocol=c.protocol, source_label_noise=c.source_label_noise,
             image_size=c.image_size, channels=c.channels, fold=self.fold,
-            tested_also=self.tested_also,
+            tested_also=self.tested_also, learns_from_source="source_labels" in self.reached_by,
+            loss=c.trainer.loss,
         )  # fmt: skip
 
     @property
@@ -149,7 +150,7 @@ class Request:
         has_features = (
             c.keep_features
             and "source_inputs" in self.sees
-            and compatibility.share_classes(self.target, self.sources)
+            and compatibility.share_outputs(self.target, self.sources)
         )
         wanted = {
             "model.safetensors": c.keep == "selected",
@@ -224,7 +225,8 @@ def checked(config: dict[str, Any]) -> Request:
     compatibility.check_tested_also(also, target, c)
     stops_early = c.trainer.patience is not None and not is_source_model(strategy, initialisation)
     compatibility.check_pictures(initialisation, target, sources)
-    compatibility.check_classes(strategy, name, target, sources)
+    compatibility.check_task(c, strategy, target, sources)
+    compatibility.check_outputs(strategy, name, target, sources)
     compatibility.check_budget(target, sees, c)
     compatibility.check_protocol(target, sees, c)
     compatibility.check_selection(c, sees, target, sources, stops_early)

@@ -59,6 +59,8 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
         "conditional_on": conditional_on,
         "result": {
             "metrics": evaluate.metrics(outcome, run_data.evaluated, run_data.task),
+            **({"task": told} if (told := run_data.task.told()) else {}),
+            **({"centers": run_data.centers} if run_data.centers else {}),
             "by_class": classes_of(outcome, run_data),
             "samples": run_data.samples,
             "class_counts": run_data.class_counts,
@@ -82,6 +84,6 @@ def classes_of(outcome: FitResult, run_data: RunData) -> dict[str, dict[str, Any
     """`by_class` of the target's test set at its last finite evaluation, with the classes' names."""
     name = f"{run_data.target.name}/test"
     items, last = run_data.evaluated[name], evaluate.last_finite(outcome.predictions[name])
-    if last is None:
+    if last is None or not items.classes:
         return {}
     return {name: {"classes": list(items.classes), **by_class(last, items.labels)}}

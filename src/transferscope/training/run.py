@@ -4,10 +4,11 @@ import contextlib
 import platform
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from omegaconf import DictConfig
 
 from transferscope import tracking
@@ -19,7 +20,7 @@ from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
 from transferscope.store.thumbnails import write_thumbnails
 from transferscope.strategies.base import Strategy
-from transferscope.training import evaluate, reverse_validation, source_models
+from transferscope.training import evaluate, kept_outputs, reverse_validation, source_models
 from transferscope.training.config import PRETRAINING
 from transferscope.training.finished import finished_before, is_done
 from transferscope.training.fit import fit
@@ -80,7 +81,8 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
-    members, history, extra_files = {}, [], {}
+    members: Mapping[str, np.ndarray] = {}
+    history, extra_files = [], {}
     try:
         run_data, strategy, outcome, source_seconds, before = training()
         began -= before
@@ -99,7 +101,9 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             entry["weights"] = loaded
         entry |= finished(request, run_data, outcome, strategy.diagnose(outcome.history))
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
-        members, history = evaluate.arrays(outcome, run_data.evaluated), outcome.history
+        entry["outputs"], kept = kept_outputs.kept(request, run_data, outcome)
+        members = evaluate.arrays(outcome, run_data.evaluated, run_data.task, kept)
+        history = outcome.history
         if request.asked.reverse_validation:
             reverse_validation.validate(request, run_data, strategy, lease.folder / "reverse_validation.json")
         extra_files = {name: lease.folder / name.replace("model", "selected") for name in request.extra_files}
@@ -169,7 +173,7 @@ def train(
             after_interval=after_interval,
             keep=rule if request.asked.keep == "selected" else None,
             stop_by=() if request.trains_source_model else rule,
-            validator_inputs=run_data.validator_inputs,
+            validator_inputs=run_data.validator_inputs if run_data.target.classes else None,
             feature_items=run_data.feature_items(request.asked.split_seed) if has_features else None,
             callbacks=tuple(request.asked.trainer.callbacks),
             loggers=tuple(request.asked.trainer.loggers),

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -146,9 +146,8 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             network = copy.deepcopy(
                 strategy.network, {id(strategy.network.backbone): strategy.network.backbone}
             )
-            watch = EvaluationCallback(
-                run_data.pools, run_data.evaluated, settings, request.stream(), monitoring
-            )
+            kept = replace(monitoring, folder=record.running(request.store) / request.fingerprint)
+            watch = EvaluationCallback(run_data.pools, run_data.evaluated, settings, request.stream(), kept)
             head = Head(request, request.build_strategy(network), watch, len(draws))
             head.strategy.frozen_features = features
             head.strategy.label_smoothing = settings.label_smoothing

@@ -93,6 +93,7 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
         )
         settings = request.settings(c.trainer.source_steps)
         strategy = SourceOnly(network)
+        strategy.task = run_data.source_task
         strategy.backbone_rate = request.source_backbone_rate
         # one that diverged hands its NaN on: so will the run
         fit(strategy, splits.Pools(source=pool), {}, settings, stream)

@@ -229,7 +229,7 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
     target = load_domain("target", asked.target, asked.data_root, asked.download)
     is_whole, budget = target.whole, 0 if target.whole else asked.label_budget
     if not is_budget_given and budget != "full":
-        budget = min(budget, splits.smallest_class(target, splits.split(target, asked.split_seed)[0]))
+        budget = min(budget, splits.largest_budget(target, splits.split(target, asked.split_seed)[0]))
     sees = SEES if budget != 0 else SEES - {"target_labels"}
     request = resolve(of_the_source(config) if is_whole else _merged(config, {"label_budget": budget or 1}))
     c = request.asked
