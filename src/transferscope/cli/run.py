@@ -265,10 +265,12 @@ def say_finished(folder: Path) -> int:
     """What became of a single run; exit status 1 where it failed."""
     from transferscope.store import record
     from transferscope.sweeps.progress import label
+    from transferscope.tasks import metrics
 
     entry = record.read_record(folder)
-    accuracy = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/accuracy")
-    score = "" if accuracy is None else f", test accuracy {accuracy:.3f}"
+    headline = metrics.headline_of(entry["result"])
+    value = entry["result"].get("metrics", {}).get(f"{entry['cell']['target']}/test/{headline.name}")
+    score = "" if value is None else f", test {headline.name} {value:.3f}"
     if (reverse_value := record.read_reverse_validation(folder)) is not None:
         score += f", reverse validation {reverse_value:.3f}"
     why = f" ({entry['reason']})" if entry["reason"] else ""

@@ -31,8 +31,9 @@ class Cell:
     decided had both arms finished training. times_steps: the planned length that the pair was trained for, 1
     but where `run --settle` went on. by_looks: the verdict is what the looks of its sweep found. rates: of
     cells that differ in their learning rate alone, Δ by rate, and rates_sign what that tells of the sign.
-    copies: of test items among the training items (`Copies`), None where the record does not say. evidence is
-    not part of `to_dict`."""
+    percent_of_naive: where numbers are predicted, Δ in percent of the naive predictor's error, above 0 where
+    errors are smaller. copies: of test items among the training items (`Copies`), None where the record does
+    not say. evidence is not part of `to_dict`."""
 
     source: str | None
     target: str
@@ -96,6 +97,7 @@ class Cell:
     by_looks: bool
     copies: CopiedItems | None
     flags: list[str]
+    percent_of_naive: float | None
     evidence: Evidence = field(repr=False, compare=False)
 
     @property
@@ -116,8 +118,14 @@ class Cell:
             return True
         return self.baseline == "scratch" and self.initialisation != "random"
 
+    @property
+    def unit(self) -> str:
+        """Of its scores, as tables show them."""
+        return self.evidence.metric(self.metric).display
+
     def to_dict(self) -> Json:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "evidence"}
+        apart = ("evidence", *(() if self.evidence.errors else ("percent_of_naive",)))
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
 
     def pair(self, items: str) -> Pair:
         """What its verdict is made of. items: as for the comparison."""

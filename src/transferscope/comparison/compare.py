@@ -35,7 +35,7 @@ from transferscope.statistics.probabilities import Probabilities
 from transferscope.store.record import read_predictions, run_folders
 from transferscope.store.schema import CopiedItems, Json, Prediction
 from transferscope.tasks.copied import Copies
-from transferscope.tasks.metrics import METRICS, judged_metrics
+from transferscope.tasks.metrics import HEADLINES, METRICS, judged_metrics
 from transferscope.tracking import is_tracked, rebuild
 
 __all__ = ["Cell", "Comparison", "compare", "compare_away", "locate"]
@@ -49,7 +49,7 @@ def compare(
     runs: str | Path = "runs",
     *,
     baseline: str = "scratch",
-    metric: str = "accuracy",
+    metric: str | None = None,
     selection: str = "last",
     margin: float | str | None = None,
     alpha: float = 0.05,
@@ -65,6 +65,7 @@ def compare(
     what the store's plans made them, so a verdict does not depend on the view. selection: a rule, or
     `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation,
     where the rule alone is refused.
+    metric: None for the headline metric of the runs' task, accuracy or mean absolute error.
     baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that
     matters, in the metric's unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk.
     items: `random` for a claim about other items too, `fixed` for one about this test set only. correction:
@@ -74,13 +75,15 @@ def compare(
     name, pinned = baselines.parse(baseline)
     if metric in METRICS and not METRICS[metric].judged:
         raise RequestError(
-            f"--metric {metric}: binned and biased, it is shown beside nll and brier and never judged; give "
+            "--metric ece: binned and biased, it is shown beside nll and brier and never judged; give "
             "nll or brier"
+            if metric == "ece"
+            else f"--metric {metric}: shown and never judged; give mae or rmse"
         )
     selection, _, otherwise = selection.partition(",")
     choices: tuple[tuple[str, str | None, tuple[str | None, ...]], ...]
     choices = (
-        ("metric", metric, judged_metrics()),
+        ("metric", metric, (None, *judged_metrics())),
         ("selection", selection, scores.selections()),
         ("items", items, ITEMS),
     )
@@ -95,9 +98,10 @@ def compare(
             raise RequestError(f"--{key} {value}: not one of {', '.join(named)}{nearest(str(value), named)}")
     if not 0 < alpha < 1:
         raise RequestError(f"--alpha {alpha}: between 0 and 1 is needed")
-    smallest = Margin.parse(margin, metric)
     store, plan = locate(runs)
     records = read_store(store)
+    metric = headline(records) if metric is None else metric
+    smallest = Margin.parse(margin, metric)
     known = {key for arm in records.arms for key in arm.consumed}
     if unknown := [key for key in pinned if key not in known]:
         raise RequestError(
@@ -136,6 +140,7 @@ def compare(
             f"--selection {selection}: some arms see nothing to choose by; {selection},last judges these by "
             "their last evaluation"
         )
+    settings |= _unit(shown, smallest)
     for family in paired:
         work.judge(family)
     pins = pinned if name in baselines.TARGET_ONLY else {}
@@ -167,6 +172,39 @@ def compare(
         searches=[one for one in plans if "search" in one and plan in (None, one["name"])],
         taken_back=taken_back,
     )
+
+
+def headline(records: Records) -> str:
+    """The metric that runs are judged by where none is named. Raises RequestError for runs of several
+    tasks."""
+    tasks = {
+        record["result"].get("task", {}).get("name", "classification")
+        for arm in records.arms
+        for runs in arm.runs.values()
+        for _, record in runs
+        if record["result"]
+    } or {"classification"}
+    if len(tasks) > 1:
+        choice = ", ".join(sorted(HEADLINES[task] for task in tasks if task in HEADLINES))
+        raise RequestError(
+            f"--metric: the runs are of several tasks ({', '.join(sorted(tasks))}); give one: {choice}"
+        )
+    task = tasks.pop()
+    if task not in HEADLINES:
+        raise RequestError(f"--metric: {task} is no task of this transferscope")
+    return HEADLINES[task]
+
+
+def _unit(shown: list["_Row"], margin: Margin) -> Json:
+    """Of the settings, where numbers are predicted. Raises RequestError for a margin that says no unit where
+    targets have several."""
+    units = sorted({row.evidence.errors.display for row in shown if row.evidence.errors is not None})
+    if len(units) > 1 and not margin.relative:
+        raise RequestError(
+            f"--margin {margin.setting}: the targets' units differ ({', '.join(units)}); give relative:0.05 "
+            "for a share of the baseline's errors, or compare the targets apart"
+        )
+    return {"unit": units[0]} if len(units) == 1 else {}
 
 
 def compare_away(comparison: Comparison) -> dict[str, Comparison]:
@@ -312,7 +350,7 @@ class _Work:
     ) -> Cell:
         """found: what only the family tells."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
-        clipped = METRICS[self.reader.metric].clipped
+        clipped = evidence.metric(self.reader.metric).clipped
         given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
         above = ceiling.ceiling(
             row.arm, row.base, evidence, self.full, self.reader, items=self.items, alpha=self.alpha
@@ -379,6 +417,7 @@ class _Work:
             + self.history.flags(found["readings"])
             + evidence.notes
             + above.flags,
+            percent_of_naive=naive.percent(evidence, judged.delta, self.reader),
             evidence=evidence,
         )
 
@@ -386,8 +425,9 @@ class _Work:
         flags = ["few items"] if judged.few_items else []
         if judged.hangs_on_few_items and judged.verdict != "undecided":
             flags.append("hangs on few items: a handful of the test items carry most of Δ")
-        fewest = int(min(np.min(runs) for runs in row.evidence.named))
-        if self.reader.metric in influence.OF_NAMED and fewest < verdict.MINIMUM_CLASS:
+        by_named = self.reader.metric in influence.OF_NAMED
+        fewest = int(min(np.min(runs) for runs in row.evidence.named)) if by_named else 0
+        if by_named and fewest < verdict.MINIMUM_CLASS:
             flags.append(f"a class is named on {fewest} items in some run: its precision is hardly known")
         if judged.agreement and judged.agreement.outliers:
             outlying = pairing.seeds_named([row.evidence.seeds[at] for at in judged.agreement.outliers])
@@ -396,7 +436,7 @@ class _Work:
             ("strategy", row.evidence.strategy_scores),
             ("baseline", row.evidence.baseline_scores),
         ):
-            if (share := METRICS[self.reader.metric].clipped(found)) > CLIPPED_SHARE:
+            if (share := row.evidence.metric(self.reader.metric).clipped(found)) > CLIPPED_SHARE:
                 flags.append(f"{share:.0%} of the {who}'s losses are clipped at the metric's cap")
         if judged.by_step_down:
             flags.append(
@@ -412,7 +452,7 @@ class _Work:
             )
         if copies := _copies(row.evidence):
             flags += Copies(**copies).warnings(row.arm.cell["target"])
-        flags += wording.unfinished(row.ends)
+        flags += wording.unfinished(row.ends, row.evidence)
         flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
         if self.items == "fixed":
             flags.append("this test set only: other items are not allowed for")

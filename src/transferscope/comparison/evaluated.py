@@ -8,6 +8,7 @@ import numpy as np
 from transferscope.statistics import influence
 from transferscope.store.evaluations import Evaluations
 from transferscope.tasks.item_scores import is_finite, item_scores
+from transferscope.tasks.metrics import Errors
 
 
 class NotSelectable(Exception):
@@ -30,6 +31,7 @@ class Run:
     evaluations: Evaluations
     validated: dict[int, float] = field(default_factory=dict)
     parts: dict[str, np.ndarray | None] = field(default_factory=dict)
+    told: dict[str, Errors | None] = field(default_factory=dict)
 
     def part(self, name: str) -> np.ndarray | None:
         """A member that is asked for again and again, None where there is none."""
@@ -42,6 +44,18 @@ class Run:
         if found is None:
             raise KeyError(f"{items}/targets")
         return found
+
+    def errors(self, items: str) -> Errors | None:
+        """Of predicted numbers, what they are judged in."""
+        if items not in self.told:
+            start = f"{items}/errors/"
+            found = {
+                name.removeprefix(start): self.evaluations[name]
+                for name in self.evaluations
+                if name.startswith(start)
+            }
+            self.told[items] = Errors.from_members(found) if found else None
+        return self.told[items]
 
     def is_finite(self, items: str, step: int) -> bool:
         outputs = self.evaluations.outputs(items, step)
@@ -59,7 +73,8 @@ class Run:
         if len(outputs) != n or classes is not None and outputs.shape[1:] != classes.shape:
             named = "" if classes is None else f" and {len(classes)} classes"
             raise ValueError(f"{items}: outputs of shape {outputs.shape} for {n} items{named}")
-        scores = item_scores(outputs, self.targets(items), metric, self.part(f"{items}/groups"))
+        groups = self.part(f"{items}/groups")
+        scores = item_scores(outputs, self.targets(items), metric, groups, self.errors(items))
         return Evaluation(scores, outputs)
 
     def right(self, items: str, step: int) -> np.ndarray:

@@ -108,7 +108,7 @@ def _csv_row(cell: "Cell") -> Json:
         else:
             row[key] = shown(value) if key in IN_UNIT else value
         if key == "metric":
-            row["unit"] = formatting.unit(cell.metric)
+            row["unit"] = cell.unit
     return row
 
 
@@ -238,9 +238,10 @@ class _Notes:
 def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple[str, list[str]]]:
     """(heading, one text a cell). marks: of the notes that a cell has. Narrow: the source stands under the
     strategy, what would decide under the verdict."""
-    cells, keys = list(comparison), varying(comparison)
+    cells, keys, s = list(comparison), varying(comparison), comparison.settings
+    metric = s["metric"]
     columns = [
-        (heading(key), [formatted(cell, key) for cell in cells])
+        (heading(key, metric), [formatted(cell, key) for cell in cells])
         for key in keys
         if wide or key not in ("source", "initialisation")
     ]
@@ -261,13 +262,11 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
         )
     where = [place for place, (key, _) in enumerate(columns) if key in ("seeds", "items")]
     at = where[0] if where else len(columns)
-    s = comparison.settings
-    metric = s["metric"]
     answer = [("strategy", strategies), ("verdict", verdicts)]
     gains = [
         f"{signed(cell.delta, metric)} {interval(cell.ci_simultaneous, metric)}".strip() for cell in cells
     ]
-    answer.append((f"Δ {formatting.unit(metric)} [{formatting.level(s['alpha'])}]", gains))
+    answer.append((f"Δ {formatting.unit_in(s)} [{formatting.level(s['alpha'])}]", gains))
     if any(cell.seeds_ahead is not None for cell in cells):
         answer.append(("ahead", [wording.ahead(cell) for cell in cells]))
     if any(cell.probability_harm is not None for cell in cells):
@@ -276,13 +275,17 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
         both = [(cell.strategy_score, cell.baseline_score) for cell in cells]
         scores = [" vs ".join(formatting.score(score, metric) for score in pair) for pair in both]
         answer.append(("scores", scores))
+        if any(cell.percent_of_naive is not None for cell in cells):
+            answer.append(("of the naive error", [_percent(cell.percent_of_naive) for cell in cells]))
         answer.append((f"p ({CORRECTIONS[s['correction']]})", [wording.p_value(cell) for cell in cells]))
         if any(cell.share_of_way is not None for cell in cells):
             shares = [formatting.share(cell.share_of_way, cell.share_of_way_ci) for cell in cells]
             answer.append((f"way to target_full [{formatting.level(s['alpha'])}, alone]", shares))
         answer.append(("MDE", [wording.detectable(cell) for cell in cells]))
         columns.append(("why undecided", [cell.reason for cell in cells]))
-    if METRICS[metric].is_loss:  # beside which the calibration error is shown
+    if (
+        any(cell.strategy_ece is not None for cell in cells) and METRICS[metric].is_loss
+    ):  # beside which the calibration error is shown
         answer.append(("ECE", [_calibration(cell) for cell in cells]))
     return columns[:at] + answer + columns[at:]
 
@@ -291,6 +294,10 @@ def _verdict(cell: "Cell") -> str:
     """With what is shown short of a verdict: `undecided, no harm`."""
     half = ", no harm" if cell.no_harm else ", no gain" if cell.no_gain else ""
     return cell.verdict + (" *" if cell.material else "") + (half if cell.verdict == "undecided" else "")
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{formatting.signed(value / 100, 'accuracy')} %"
 
 
 def _calibration(cell: "Cell") -> str:

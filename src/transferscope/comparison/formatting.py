@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from transferscope.store.schema import Json
 from transferscope.tasks.metrics import METRICS
 
 NOTHING = "–"
@@ -12,6 +13,12 @@ NOTHING = "–"
 
 def unit(metric: str) -> str:
     return METRICS[metric].display
+
+
+def unit_in(settings: Json) -> str:
+    """Of a comparison: the metric's, or where numbers are predicted that of the targets."""
+    found: str = settings.get("unit") or unit(settings["metric"])
+    return found
 
 
 def in_points(metric: str) -> bool:
@@ -64,12 +71,13 @@ def level(alpha: float) -> str:
     return f"{100 * (1 - alpha):g} %"
 
 
-def margin(value: float | str, metric: str) -> str:
-    """`1 point`, `0.01 nats`, or the share of the baseline's risk."""
+def margin(settings: Json) -> str:
+    """Of a comparison: `1 point`, `0.01 nats`, or the share of the baseline's risk."""
+    value, metric = settings["margin"], settings["metric"]
     if isinstance(value, str):
         return f"{100 * float(value.partition(':')[2]):g} % of the baseline's risk"
     if not in_points(metric):
-        return f"{value:g} {unit(metric)}"
+        return f"{value:g} {unit_in(settings)}"
     return f"{100 * value:g} point{'' if value == 0.01 else 's'}"
 
 

@@ -29,7 +29,7 @@ def to_latex(comparison: "Findings") -> str:
     arrows mean."""
     s = comparison.settings
     keys = [key for key in varying(comparison) if key != "initialisation"]
-    unit, level = formatting.unit(s["metric"]), formatting.level(s["alpha"])
+    unit, level = formatting.unit_in(s), formatting.level(s["alpha"])
     heads = [wording.heading(key) for key in keys] + ["strategy", "", f"Δ {s['metric']}, {unit} [{level}]"]
     rows = [
         [
@@ -67,7 +67,7 @@ def _difference(cell: "Cell") -> str:
 def _caption(comparison: "Findings") -> str:
     s = comparison.settings
     what = escaped(wording.opening(comparison)[0])
-    margin = escaped(formatting.margin(s["margin"], s["metric"]))
+    margin = escaped(formatting.margin(s))
     kinds = [
         "scores higher than the baseline",
         "scores lower",

@@ -1,11 +1,14 @@
 """The smallest difference that matters: an absolute one, or a share of the baseline's risk."""
 
+import math
 from dataclasses import dataclass
 
 from transferscope.errors import RequestError
 from transferscope.tasks.metrics import METRICS
 
 RELATIVE = "relative:"
+# of the baseline's errors, where a metric has no margin of its own: what matters depends on the target's unit
+SHARE_OF_ERRORS = 0.05
 
 
 @dataclass(frozen=True)
@@ -17,17 +20,18 @@ class Margin:
 
     @classmethod
     def parse(cls, margin: float | str | None, metric: str) -> "Margin":
-        """0.01, 'relative:0.1', or None for the metric's own. Raises RequestError."""
+        """0.01, 'relative:0.1', or None for the metric's own; a metric that has none takes a share of the
+        baseline's errors. Raises RequestError."""
         judged = METRICS[metric]
         if margin is None:
-            return cls(judged.margin)
+            return cls(SHARE_OF_ERRORS, relative=True) if judged.margin is None else cls(judged.margin)
         text = str(margin)
         relative = text.startswith(RELATIVE)
         try:
             value = float(text.removeprefix(RELATIVE))
         except ValueError:
             value = float("nan")
-        most = 1.0 if relative else judged.span
+        most = 1.0 if relative else judged.span if judged.of_errors is None else math.inf
         if not 0 <= value < most:
             hint = "0.01 is one point" if judged.display == "points" else f"in {judged.display}"
             raise RequestError(

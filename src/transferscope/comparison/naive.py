@@ -1,5 +1,5 @@
-"""The naive predictor: one answer for every test item, from the classes of the labelled training items alone.
-It needs no run."""
+"""The naive predictor: one answer for every test item, from the labels of the training items alone. It needs
+no run."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,13 +33,7 @@ def class_counts(record: RunRecord, classes: np.ndarray) -> list[int]:
 
     Only their ratios count: k labels a class are one of each, and none of a class without items. Raises
     NotSelectable."""
-    budget, sees = record["cell"]["label_budget"], record["sees"]
-    if "target_labels" in sees and budget not in (None, 0):
-        domain = "target"
-    elif "source_labels" in sees:
-        domain = "source"
-    else:
-        raise NotSelectable(f"{NAME}: no label reaches the run, so there are no class shares")
+    budget, domain = record["cell"]["label_budget"], _labels_of(record)
     counts = (record["result"].get("class_counts") or {}).get(domain)
     if domain == "target" and budget != "full":  # the same of each that it has items of
         return [int((counts or {}).get(printable(str(name)), budget) != 0) for name in classes]
@@ -56,6 +50,26 @@ def class_counts(record: RunRecord, classes: np.ndarray) -> list[int]:
     if min(counts.values()) < 0 or not any(counts.values()):
         raise NotSelectable(f"{NAME}: the record's class counts are no counts of items")
     return [counts[name] for name in names]
+
+
+def _labels_of(record: RunRecord) -> str:
+    """Whose labels a run may learn from: the target's, or where it sees none the source's. Raises
+    NotSelectable."""
+    if "target_labels" in record["sees"] and record["cell"]["label_budget"] not in (None, 0):
+        return "target"
+    if "source_labels" in record["sees"]:
+        return "source"
+    raise NotSelectable(f"{NAME}: no label reaches the run, so there is nothing to answer by")
+
+
+def answer(record: RunRecord, metric: str, quantities: int) -> np.ndarray:
+    """The one answer [T] where numbers are predicted: of squared errors the mean, of absolute ones the median
+    of the labels that a run may learn from. Raises NotSelectable."""
+    centers = (record["result"].get("centers") or {}).get(_labels_of(record)) or {}
+    found = np.asarray(centers.get("mean" if metric == "rmse" else "median", []), dtype=float)
+    if found.shape != (quantities,) or not np.isfinite(found).all():
+        raise NotSelectable(f"{NAME}: the record does not say the labels' mean and median")
+    return found
 
 
 def item_scores(
@@ -120,12 +134,30 @@ def of_runs(evidence: "Evidence", runs: list[Path], reader: "ScoreReader", metri
     for folders in evidence.rows(runs):
         row = [(folder, evidence.records[folder]) for folder in folders]
         items = reader.readable_row(row)
-        counts = [class_counts(record, items.classes) for _, record in row]
         fold = np.repeat(np.arange(len(row)), [len(reader.readable_row([run]).ids) for run in row])
         order = np.argsort(items.ids)
         place = order[np.searchsorted(items.ids, evidence.ids, sorter=order)]
-        rows.append(item_scores(counts, fold, items.labels, metric, items.groups)[place])
+        if items.errors is not None:
+            answers = np.stack([answer(record, metric, items.labels.shape[1]) for _, record in row])
+            found = scores.item_scores(answers[fold], items.labels, metric, items.groups, items.errors)
+        else:
+            counts = [class_counts(record, items.classes) for _, record in row]
+            found = item_scores(counts, fold, items.labels, metric, items.groups)
+        rows.append(found[place])
     return np.stack(rows)
+
+
+def percent(evidence: "Evidence", delta: float, reader: "ScoreReader") -> float | None:
+    """Δ in percent of what the naive predictor errs by that has the baseline's labels, or the strategy's
+    where the baseline has no runs. None where classes are predicted, or no label reaches the run."""
+    if evidence.errors is None:
+        return None
+    try:
+        runs = evidence.baseline_runs or evidence.strategy_runs
+        error = -evidence.mean(of_runs(evidence, runs, reader, reader.metric))
+    except NotSelectable:
+        return None
+    return 100 * delta / error if error > 0 else None
 
 
 # --- in place of a baseline that learnt nothing

@@ -12,14 +12,15 @@ from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
-from transferscope.tasks.metrics import WrongScores
+from transferscope.tasks.metrics import HEADLINES, METRICS, Errors, Metric, WrongScores
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """The paired scores under a cell.
 
-    seeds [K]; ids, labels (indices into classes), groups (or None) [n]; classes [C]; of both arms: scores [K,
+    seeds [K]; ids, labels (indices into classes, or numbers [n, T]), groups (or None) [n]; classes [C], none
+    where numbers are predicted, of which errors tells the unit; of both arms: scores [K,
     n] (influence values for metrics that are no mean over items), calibration errors [K] (nan where there is
     none), collapsed or diverged runs (bool) [K], run folders [K · folds], seed by seed: none of the naive
     predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
@@ -55,6 +56,11 @@ class Evidence:
     naive_scores: np.ndarray | None = None
     tuned: bool = False
     tested_on: str | None = None
+    errors: Errors | None = None
+
+    def metric(self, name: str) -> Metric:
+        """With what its domain tells of it."""
+        return METRICS[name].within(self.errors)
 
     @property
     def held_against(self) -> np.ndarray:
@@ -125,16 +131,17 @@ class ScoreReader:
         return curves[0]._replace(scores=np.mean([curve.scores for curve in curves], axis=0).tolist())
 
     def _curve(self, folder: Path, record: RunRecord, metric: str) -> Curve:
-        """Accuracy is in the history, other metrics are made of the evaluations. Empty where the run has none
-        of them (an old store)."""
+        """The headline metric of a task is in the history, others are made of the evaluations. Empty where
+        the run has none of them (an old store)."""
         if (folder, metric) not in self.curves:
-            column = f"{scores.tested_in(record, self.tested_on)}/accuracy"
+            column = f"{scores.tested_in(record, self.tested_on)}/{metric}"
+            sign = -1 if METRICS[metric].is_loss else 1
             trainer = record["consumed"].get("trainer", {})
             by_step: dict[float, float] = {}
             try:
-                if metric == "accuracy":
+                if metric in HEADLINES.values():
                     by_step = {
-                        row["step"]: row[column]
+                        row["step"]: sign * row[column]
                         for row in read_history(folder)
                         if column in row and row["step"] >= 0
                     }

@@ -14,7 +14,6 @@ from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import RequestError
 from transferscope.statistics import influence, verdict
 from transferscope.store.schema import Json, RunRecord
-from transferscope.tasks.metrics import METRICS
 
 COLLAPSED = ("collapsed", "diverged")
 
@@ -83,6 +82,7 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
         labels=first.labels,
         classes=first.classes,
         groups=first.groups,
+        errors=first.errors,
         strategy_scores=strategy.scores,
         baseline_scores=base.scores,
         strategy_ece=strategy.ece,
@@ -145,9 +145,9 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
         d=verdict.group_means(evidence.strategy_scores - evidence.held_against, evidence.groups)[rows],
         strategy_collapsed=evidence.strategy_collapsed[rows],
         baseline_collapsed=evidence.baseline_collapsed[rows],
-        smallest_class=verdict.smallest_class(evidence.labels, evidence.groups),
+        smallest_class=smallest_class(evidence),
         chance=chance,
-        **scale(metric, evidence.labels, evidence.named),
+        **scale(metric, evidence),
         strategy_remaining=ends.strategy.remaining,
         baseline_remaining=ends.baseline.remaining,
         rising=(ends.strategy.is_rising, ends.baseline.is_rising),
@@ -155,14 +155,32 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
     )
 
 
-def scale(metric: str, labels: np.ndarray, named: list[np.ndarray]) -> Json:
-    """How large differences of a metric can be: what `verdict.Pair` is told of it. named:
-    `fewest_named` [K] of each arm."""
-    judged = METRICS[metric]
+def smallest_class(evidence: Evidence) -> int:
+    """Items (groups where given) of the class that has fewest; where there are no classes, of all."""
+    if evidence.errors is None:
+        return verdict.smallest_class(evidence.labels, evidence.groups)
+    return len(evidence.ids if evidence.groups is None else np.unique(evidence.groups))
+
+
+def scale(metric: str, evidence: Evidence, named: list[np.ndarray] | None = None) -> Json:
+    """How large differences of a metric can be: what `verdict.Pair` is told of it. named: `fewest_named` [K]
+    of each arm, where these are not the arms of the evidence."""
+    judged = evidence.metric(metric)
     if judged.kind == "items":
         return {"unit": judged.unit, "span": judged.span}
-    of_one_change = influence.of_one_change(labels, named if metric in influence.OF_NAMED else [])
+    if judged.kind == "jackknife":
+        least = min(-evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against))
+        return {"unit": of_one_error(judged.span, least), "span": judged.span}
+    named = (named or evidence.named) if metric in influence.OF_NAMED else []
+    of_one_change = influence.of_one_change(evidence.labels, named)
     return {influence.SCALES[metric]: of_one_change, "span": judged.span}
+
+
+def of_one_error(cap: float, rmse: float) -> float:
+    """Half of what the pseudo-value of a root mean squared error changes by where an item's error of none
+    becomes the cap: (cap² / 2 rmse) / 2, of the arm whose errors are smaller, that it is no more than the
+    items' errors can make of it."""
+    return cap**2 / (4 * max(rmse, cap / 100))
 
 
 def common_seeds(arm: Arm, baseline: Arm) -> set[int]:
@@ -213,7 +231,7 @@ def _aligned(
             f"the first, {only[1]} only in the "
             "second; compare runs of one split_seed and one state of the data"
         )
-    if not np.array_equal(first.classes[first.labels], other.classes[other.labels[order]]):
+    if not np.array_equal(first.named_labels, other.named_labels[order]):
         raise RequestError(
             f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data "
             "has changed between them"

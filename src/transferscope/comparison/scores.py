@@ -1,14 +1,15 @@
 """From one run's evaluations to one score an item: which evaluation is taken, and by which metric."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
 from transferscope.comparison import stored_validators
-from transferscope.comparison.evaluated import NotSelectable, Run
+from transferscope.comparison.evaluated import NotSelectable as NotSelectable
+from transferscope.comparison.evaluated import Run
 from transferscope.errors import RequestError
 from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
@@ -16,8 +17,8 @@ from transferscope.store import evaluations
 from transferscope.store.evaluations import Evaluations
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
-from transferscope.tasks.item_scores import item_scores
-from transferscope.tasks.metrics import METRICS, WrongScores
+from transferscope.tasks.item_scores import item_scores as item_scores
+from transferscope.tasks.metrics import METRICS, Errors, WrongScores, headline_of, headline_score
 from transferscope.validators import label_free
 
 T = TypeVar("T")
@@ -36,7 +37,9 @@ def selections() -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C].
+    """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C]. Where
+    numbers are predicted, labels are these, [n, T], errors says what they are judged in, and there are no
+    classes.
 
     step: of the evaluation taken, None where none is finite and the scores are those of chance. finite:
     whether the last evaluation is.
@@ -56,6 +59,12 @@ class Scores:
     fewest_named: int
     selection: str
     probabilities: np.ndarray | None = None
+    errors: Errors | None = None
+
+    @property
+    def named_labels(self) -> np.ndarray:
+        """Names of classes [n], or numbers [n, T]."""
+        return self.classes[self.labels] if len(self.classes) else self.labels
 
 
 def stacked(folds: list[Scores], metric: str) -> Scores:
@@ -90,12 +99,14 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
         )
     if is_finite and has_outputs:
         p = np.concatenate(found)
-        scores, ece = item_scores(p, labels, metric, groups), calibration_error(p, labels)
-        fewest_named = influence.fewest_named(p, labels)
+        scores = item_scores(p, labels, metric, groups, first.errors)
+        if len(first.classes):
+            ece, fewest_named = calibration_error(p, labels), influence.fewest_named(p, labels)
     step = first.step if is_finite else None
     selection = next((fold.selection for fold in folds if fold.selection != first.selection), first.selection)
     finite = all(fold.finite for fold in folds)
-    return Scores(ids, labels, first.classes, groups, scores, ece, step, finite, fewest_named, selection)
+    one = Scores(ids, labels, first.classes, groups, scores, ece, step, finite, fewest_named, selection)
+    return replace(one, errors=first.errors)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
@@ -136,6 +147,9 @@ def read_scores(
         raise NotSelectable(
             f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
         )
+    task = headline_of(record["result"]).task
+    if METRICS[metric].task != task:
+        raise NotSelectable(f"{metric}: it is no metric of {task}")
     samples = record["result"].get("samples", {})
     if selection in stored_validators.VALIDATORS and not samples.get("source", 1):
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
@@ -228,10 +242,9 @@ def _validated(folder: Path, record: RunRecord, validator: str) -> dict[int, flo
 def _of_features(folder: Path, record: RunRecord, validator: str) -> dict[int, float]:
     if (value := stored_validators.values(folder, validator)) is not None:
         return value
-    metrics = record["result"].get("metrics", {})
-    if metrics and not any(
-        f"{name}/val/accuracy" in metrics for name in (record["cell"]["source"] or "").split("+")
-    ):
+    result = record["result"]
+    sources = (record["cell"]["source"] or "").split("+")
+    if result.get("metrics") and all(headline_score(result, f"{name}/val") is None for name in sources):
         raise NotSelectable(
             f"{validator}: the source's classes are not the target's, so there is no risk on its items to "
             "weigh"
@@ -263,13 +276,19 @@ def _select(run: Run, record: RunRecord, metric: str, selection: str, tested_on:
     validation = _validation_sets(run, record, selection) if selection in SEES else []
     if selection in SEES and not validation:
         selection = "last"
-    names = np.empty(0, "U1") if classes is None else classes
-    scores = np.full(len(ids), METRICS[metric].chance(targets, len(names)))
+    names, errors = np.empty(0, "U1") if classes is None else classes, run.errors(test)
+    if errors is None:
+        scores = np.full(len(ids), METRICS[metric].chance(targets, len(names)))
+    else:  # what the median of the domain's training items scores
+        answers = np.broadcast_to(errors.median, targets.shape)
+        scores = item_scores(answers, targets, metric, run.part(f"{test}/groups"), errors)
     fewest_named = len(ids) // max(len(names), 1)
     ece = None
     step = None
     kept = None
-    ordered = _best_first(run, validation, test, steps, metric=metric, selection=selection)
+    headline = headline_of(record["result"]).name
+    by_sets = [(test, metric)] if selection == "oracle" else [(name, headline) for name in validation]
+    ordered = _best_first(run, by_sets, test, steps, selection)
     for candidate in ordered:
         taken = run.evaluation(test, candidate, metric)
         if taken is not None:
@@ -280,7 +299,8 @@ def _select(run: Run, record: RunRecord, metric: str, selection: str, tested_on:
             break
     finite = step == steps[-1] or run.is_finite(test, steps[-1])
     groups = run.part(f"{test}/groups")
-    return Scores(ids, targets, names, groups, scores, ece, step, finite, fewest_named, selection, kept)
+    one = Scores(ids, targets, names, groups, scores, ece, step, finite, fewest_named, selection, kept)
+    return replace(one, errors=errors)
 
 
 def _check_classes(items: str, targets: np.ndarray, classes: np.ndarray) -> None:
@@ -313,10 +333,10 @@ def _validation_sets(run: Run, record: RunRecord, selection: str) -> list[str]:
 
 
 def _best_first(
-    run: Run, validation: list[str], test: str, steps: list[int], *, metric: str, selection: str
+    run: Run, by_sets: list[tuple[str, str]], test: str, steps: list[int], selection: str
 ) -> list[int]:
     """Steps in the order of the selection's preference; the earliest of equals comes first, those that are
-    not finite are left out."""
+    not finite are left out. by_sets: sets that choose, with the metric; with several the mean over them."""
     if selection == "last":
         return steps[::-1]
     if selection in label_free() or selection in stored_validators.VALIDATORS:
@@ -328,10 +348,7 @@ def _best_first(
         return _descending(run.validated)
     value = {}
     for step in steps:
-        if selection == "oracle":
-            by_set = [run.evaluation(test, step, metric)]
-        else:  # accuracy on the validation items; with several sources the mean over their sets
-            by_set = [run.evaluation(name, step, "accuracy") for name in validation]
+        by_set = [run.evaluation(name, step, metric) for name, metric in by_sets]
         if all(one is not None for one in by_set):
             means = [one.scores.mean() for one in by_set if one is not None]
             value[step] = round(float(np.mean(means)), 12)

@@ -8,7 +8,7 @@ from transferscope.comparison.arms import Arm
 from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.pairing import common_seeds
 from transferscope.comparison.plateau import Rise, Rises
-from transferscope.tasks.metrics import METRICS
+from transferscope.tasks.metrics import HEADLINES, METRICS
 
 
 def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
@@ -23,8 +23,8 @@ def longest(arm: Arm, baseline: Arm) -> tuple[Arm, Arm, int]:
 
 
 def rises(evidence: Evidence, reader: ScoreReader) -> Rises:
-    """Whether an arm still rises is judged by its accuracy; how far, by the metric itself, whose curves are
-    read only then."""
+    """Whether an arm still rises is judged by the headline metric of its task, accuracy or errors; how far,
+    by the metric itself, whose curves are read only then."""
     return Rises(
         *(_rise(evidence, runs, reader) for runs in (evidence.strategy_runs, evidence.baseline_runs))
     )
@@ -33,13 +33,16 @@ def rises(evidence: Evidence, reader: ScoreReader) -> Rises:
 def _rise(evidence: Evidence, runs: list[Path], reader: ScoreReader) -> Rise:
     rows = dict.fromkeys(map(tuple, evidence.rows(runs)))  # a deterministic run may stand for several seeds
 
+    headline = HEADLINES[METRICS[reader.metric].task]
+    margin = plateau.MARGIN * evidence.metric(headline).span
+
     def rise(metric: str) -> Rise:
         curves = [
             reader.curve([(folder, evidence.records[folder]) for folder in row], metric) for row in rows
         ]
-        return plateau.rise(curves, best=METRICS[metric].best)
+        return replace(plateau.rise(curves, margin, METRICS[metric].best), metric=metric)
 
-    found = rise("accuracy")
-    if not found.is_rising or reader.metric == "accuracy":
+    found = rise(headline)
+    if not found.is_rising or reader.metric == headline:
         return found
     return replace(rise(reader.metric), is_rising=True, metric=reader.metric)

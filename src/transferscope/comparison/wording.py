@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from transferscope.comparison import baseline_words, formatting
 from transferscope.comparison.arms import CELL_KEYS, UNNAMED
+from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS, Rises
 from transferscope.statistics.probabilities import Probabilities, display
 from transferscope.store.schema import Json
+from transferscope.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     from transferscope.comparison.best import Best
@@ -44,7 +46,7 @@ _CORRECTION = {
 def opening(comparison: "Findings") -> list[str]:
     s = comparison.settings
     cells = list(comparison)
-    margin = formatting.margin(s["margin"], s["metric"])
+    margin = formatting.margin(s)
     lines = [
         (
             f"baseline {s['baseline']} · metric {s['metric']} · selection {s['selection']} · margin "
@@ -54,7 +56,7 @@ def opening(comparison: "Findings") -> list[str]:
     ]
     lines += families(s)
     same = [
-        f"{heading(key)} {formatted(cells[0], key)}"
+        f"{heading(key, s['metric'])} {formatted(cells[0], key)}"
         for key in IDENTITY
         if cells and len({getattr(c, key) for c in cells}) == 1
     ]
@@ -157,13 +159,13 @@ def mixes_rules(cells: Iterable["Cell"]) -> bool:
     return any(cell.evidence.mixes_rules for cell in cells)
 
 
-def unfinished(ends: Rises) -> list[str]:
+def unfinished(ends: Rises, evidence: Evidence) -> list[str]:
     """What must be known of arms that had not finished training, or of which that cannot be told."""
     said = []
     for arm, end in ends._asdict().items():
         if end.is_rising:
             rise, left = (
-                f"{formatting.signed(value, end.metric)} {formatting.unit(end.metric)}"
+                f"{formatting.signed(value, end.metric)} {evidence.metric(end.metric).display}"
                 for value in (end.mean or 0.0, end.remaining)
             )
             said.append(
@@ -189,12 +191,15 @@ def finished(comparison: "Findings") -> list[str]:
     ]
     if not ends:
         return []
-    upper = max(end["upper"] for end in ends)
+    upper, metric = max(max(end["upper"] for end in ends), 0.0), comparison.settings["metric"]
+    rise = f"{100 * upper:.1f} points"
+    if METRICS[metric].of_errors is not None:
+        if len({cell.unit for cell in comparison}) > 1:
+            return []
+        rise = f"{formatting.score(upper, metric)} {formatting.unit_in(comparison.settings)}"
     return [
-        (
-            f"arms not flagged as still improving rose by at most {100 * max(upper, 0):.1f} points over the "
-            "end of their training (95 % bound)"
-        )
+        f"arms not flagged as still improving rose by at most {rise} over the end of their training "
+        "(95 % bound)"
     ]
 
 
@@ -237,8 +242,10 @@ def detectable(cell: "Cell") -> str:
     return "" if cell.ci is None else "none" if cell.mde is None else formatting.score(cell.mde, cell.metric)
 
 
-def heading(key: str) -> str:
-    return {"label_budget": "labels", "initialisation": "from"}.get(key, key)
+def heading(key: str, metric: str = "accuracy") -> str:
+    """Of a column. Labels are those of each class or, where numbers are predicted, labelled items."""
+    labels = "labels" if METRICS[metric].of_errors is None else "labelled items"
+    return {"label_budget": labels, "initialisation": "from"}.get(key, key)
 
 
 def listing(comparison: "Findings") -> list[str]:
@@ -270,7 +277,7 @@ def contrasts(comparison: "Findings") -> list[str]:
         lines.append(f"{_described(vars(rows[0]))}: {'; '.join(found)}")
     if not lines:
         return []
-    unit = formatting.unit(comparison.settings["metric"])
+    unit = formatting.unit_in(comparison.settings)
     head = (
         f"what the source's labels are worth, then its inputs, compute and scale (Δ {unit}; a family of "
         f"their own; intervals {holds(comparison.settings, 'of them')}):"
@@ -306,7 +313,7 @@ def sentence(comparison: "Findings") -> str:
         )
     count = Counter(cell.verdict for cell in cells)
     words = baseline_words.WORDS[baseline]
-    margin = formatting.margin(settings["margin"], settings["metric"])
+    margin = formatting.margin(settings)
     equivalent = f"{words.same} beyond ±{margin} in {count['equivalent']}"
     undecided = f"undecided in {count['undecided']}"
     if count["undecided"]:

@@ -1,8 +1,8 @@
-"""Linear classifiers of scikit-learn, as the weights of a linear layer."""
+"""Linear models of scikit-learn, as the weights of a linear layer."""
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
@@ -23,4 +23,15 @@ def fit_standardised(model: ClassifierMixin, features: Tensor, labels: Tensor) -
     bias = model.intercept_ - weight @ scaler.mean_
     if len(bias) == 1:
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
+
+
+def fit_values(model: RegressorMixin, features: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit `model` to standardised features, each of the T values by itself; (weight [T, d], bias [T]),
+    float32 on the CPU. features [n, d], values [n, T]."""
+    x, y = features.double().cpu().numpy(), values.double().cpu().numpy()
+    scaler = StandardScaler().fit(x)
+    fitted = [clone(model).fit(scaler.transform(x), quantity) for quantity in y.T]
+    weight = np.stack([np.ravel(one.coef_) for one in fitted]) / scaler.scale_
+    bias = np.stack([np.ravel(one.intercept_)[0] for one in fitted]) - weight @ scaler.mean_
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()

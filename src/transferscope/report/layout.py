@@ -167,7 +167,7 @@ def _spoken(cell: Cell, label: str) -> str:
     where = f"{label} {source_name(cell.source)}, {words.budget(cell.label_budget)}"
     return (
         f"{where}: {cell.verdict}, {formatting.signed(cell.delta, cell.metric)} "
-        f"{formatting.unit(cell.metric)}, "
+        f"{cell.unit}, "
         f"simultaneous interval {formatting.interval(cell.ci_simultaneous, cell.metric) or 'none'}"
     )
 

@@ -92,7 +92,7 @@ def render(
     }
     metric = settings["metric"]
     baselines = sorted({cell.baseline for cell in cells})
-    margin = formatting.margin(settings["margin"], metric)
+    margin = formatting.margin(settings)
     script = _asset("page.js")
     return (
         _environment()
@@ -102,7 +102,7 @@ def render(
             losing=losing_parts(views),
             targets=targets,
             metric=metric,
-            unit=formatting.unit(metric),
+            unit=formatting.unit_in(settings),
             margin=margin,
             confidence=f"{100 * (1 - settings['alpha']):g} %",
             holds=wording.holds(settings, "of them"),

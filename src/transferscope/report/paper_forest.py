@@ -68,7 +68,7 @@ def _placed(views: Sequence[View]) -> tuple[list[Row], float]:
 
 def _foot(target: Target, views: Sequence[View], settings: dict) -> str:
     level = formatting.level(settings["alpha"])
-    margin = formatting.margin(settings["margin"], settings["metric"])
+    margin = formatting.margin(settings)
     text = f"Thick: {level} interval of the cell alone. Thin, and in brackets: widened for the family; such "
     text += f"intervals {holds(settings)}. Lines: no difference, margin ±{margin}. n: seeds × items."
     text += " Arrows: it goes on." * any(any(target.axis.beyond(view.cell.ci_simultaneous)) for view in views)
@@ -77,7 +77,7 @@ def _foot(target: Target, views: Sequence[View], settings: dict) -> str:
 
 def _ground(axes: Axes, target: Target, settings: dict, units: float) -> None:
     """Scale, zero, margin, and the headings of the columns at the right."""
-    metric, unit = settings["metric"], formatting.unit(settings["metric"])
+    metric, unit = settings["metric"], formatting.unit_in(settings)
     axes.set(xlim=(target.axis.lo, target.axis.hi), ylim=(units, 0), yticks=[])
     axes.set_xticks(target.axis.ticks, [tick(value, metric) for value in target.axis.ticks])
     axes.set_xlabel(f"Δ of {metric} in {unit}")

@@ -48,7 +48,7 @@ def budgets(target: Target, source: Source, lines: Sequence[Line], settings: dic
 
 def _budget_words(settings: dict) -> str:
     metric = settings["metric"]
-    level, margin = formatting.level(settings["alpha"]), formatting.margin(settings["margin"], metric)
+    level, margin = formatting.level(settings["alpha"]), formatting.margin(settings)
     turned = "" if formatting.in_points(metric) else ", a loss with its sign turned"
     text = f"Across: labels a class. Above: mean scores{turned}. Below: Δ with the {level} interval of each "
     text += f"cell alone; grey area: at all budgets at once; level band: margin ±{margin}. What reaches the "

@@ -11,7 +11,7 @@ BYTES = 16  # of a digest
 
 def of_files(folder: Path, names: Iterable[str]) -> dict[str, KeptFile]:
     """Of files and folders of these names, as far as they are there; of a folder its archives."""
-    found = {}
+    found: dict[str, KeptFile] = {}
     for path in (folder / name for name in names):
         inside = sorted(path.glob("[0-9]*.npz")) if path.is_dir() else [path]
         found |= {one.relative_to(folder).as_posix(): of_file(one) for one in inside if one.exists()}

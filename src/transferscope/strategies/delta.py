@@ -4,14 +4,15 @@
 import copy
 
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.networks.linear_fit import fit_standardised
+from transferscope.networks.linear_fit import fit_standardised, fit_values
 from transferscope.strategies.base import Batch
 from transferscope.strategies.fine_tuning import FineTuning
+from transferscope.tasks.regression import Regression
 
 
 class DELTA(FineTuning):
@@ -21,9 +22,9 @@ class DELTA(FineTuning):
     the labelled target items rises when a channel of the starting network f⁰ is taken out, with a classifier
     fitted to f⁰ for it. It is computed once, before the first step. Simplifications: the one layer compared
     is the backbone's output [N, d], a channel being one feature, where the paper sums over several layers
-    inside, which no two backbones share; the classifier is a logistic regression on standardised features. f⁰
-    is in evaluation mode. As in the authors' code (github.com/lixingjian/DELTA) there is a factor 1/2, D has
-    mean 1, and the optimiser decays no weight.
+    inside, which no two backbones share; the classifier is a logistic regression on standardised features, or
+    where numbers are predicted a ridge regression. f⁰ is in evaluation mode. As in the authors' code
+    (github.com/lixingjian/DELTA) there is a factor 1/2, D has mean 1, and the optimiser decays no weight.
 
     standardise: D = d · softmax of (r - mean r) / (5 sd r), as in that code and not in the paper: D then has
     a deviation of about 0.2. The rises themselves are hundredths of a nat, so that without it D is 1 within
@@ -47,7 +48,10 @@ class DELTA(FineTuning):
     def fit_features(self, pools: Pools) -> None:
         labels = pools.target.labels.cpu()
         features = in_chunks(self.start.eval(), pools.target.inputs, self.device)  # [n, d]
-        weight, bias = fit_standardised(LogisticRegression(max_iter=1000), features, labels)
+        if isinstance(self.task, Regression):
+            weight, bias = fit_values(Ridge(), features, self.task.standardised(labels))
+        else:
+            weight, bias = fit_standardised(LogisticRegression(max_iter=1000), features, labels)
         logits = features @ weight.T + bias  # [n, C]
         without = [
             self.task.loss(logits - torch.outer(features[:, j], weight[:, j]), labels)

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress
+from transferscope.tasks.metrics import headline_score
 from transferscope.training.config import selections
 
 if TYPE_CHECKING:
@@ -143,8 +144,9 @@ def score_of(folder: Path, rule: str) -> float | None:
     entry = record.read_record(folder)
     if rule in ("target_val", "source_val"):
         domains = entry["cell"][rule.removesuffix("_val")].split("+")
-        found = [entry["result"].get("metrics", {}).get(f"{name}/val/accuracy") for name in domains]
-        return None if None in found else float(np.mean(found))
+        found = [headline_score(entry["result"], f"{name}/val") for name in domains]
+        scores = [score for score in found if score is not None]
+        return float(np.mean(scores)) if len(scores) == len(found) else None
     value = {row["step"]: row.get(f"validator/{rule}", np.nan) for row in record.read_history(folder)}
     finite = [step for step in value if np.isfinite(value[step])]
     return value[max(finite)] if finite else None

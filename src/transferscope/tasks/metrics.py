@@ -4,7 +4,7 @@ needs no torch."""
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Literal, Required
+from typing import Annotated, Any, Literal, Required
 
 import numpy as np
 from pydantic import Field
@@ -277,6 +277,18 @@ METRICS = {
 
 # the metric that runs of a task are judged by where none is named
 HEADLINES = {"classification": "accuracy", "regression": "mae"}
+
+
+def headline_of(result: Mapping[str, Any]) -> Metric:
+    """Of the task of a record's `result`: in its metrics and its history as `{domain}/{split}/NAME`."""
+    return METRICS[HEADLINES.get((result.get("task") or {}).get("name"), "accuracy")]
+
+
+def headline_score(result: Mapping[str, Any], items: str) -> float | None:
+    """Of a record's `result` on {domain}/{split}, higher is better; None where it has none."""
+    metric = headline_of(result)
+    value = result.get("metrics", {}).get(f"{items}/{metric.name}")
+    return None if value is None else float(-value if metric.is_loss else value)
 
 
 def judged_metrics(task: str | None = None) -> tuple[str, ...]:

@@ -25,6 +25,10 @@ def with_aliases(values: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str
 def delta(
     metrics: Mapping[str, float], baseline: Mapping[str, float], cell: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Test accuracy less that of the seed's scratch run, where both have one."""
-    name = f"{cell['target']}/test/accuracy"
-    return {DELTA: metrics[name] - baseline[name]} if name in metrics and name in baseline else {}
+    """Test accuracy less that of the seed's scratch run, where both have one; of numbers the scratch run's
+    mean absolute error less this one's."""
+    for name, sign in (("accuracy", 1), ("mae", -1)):
+        key = f"{cell['target']}/test/{name}"
+        if key in metrics and key in baseline:
+            return {DELTA: sign * (metrics[key] - baseline[key])}
+    return {}

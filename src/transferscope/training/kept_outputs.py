@@ -37,12 +37,10 @@ def kept(
     which, found = asked(request, outcome), {}
     chosen = selected(request, run_data, outcome) if which == "last" else None
     for name, by_step in outcome.predictions.items():
-        wanted = {
-            "all": set(by_step),
-            "last": {max(by_step), last_finite_step(by_step), chosen},
-            "none": set(),
-        }[which]
-        found[name] = frozenset(step for step in wanted if step in by_step)
+        wanted: set[int | None] = set(by_step) if which == "all" else set()
+        if which == "last":
+            wanted = {max(by_step), last_finite_step(by_step), chosen}
+        found[name] = frozenset(step for step in by_step if step in wanted)
     if all(len(found[name]) == len(by_step) for name, by_step in outcome.predictions.items()):
         which = "all"
     selection = request.asked.selection if which == "last" else None

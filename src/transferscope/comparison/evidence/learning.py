@@ -17,6 +17,7 @@ from transferscope.comparison.cells import Cell
 from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.store.schema import RunRecord
+from transferscope.tasks.metrics import headline_of
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,13 @@ def _row(cell: Cell, folders: list[Path], costs: Mapping[str, float]) -> Run:
 
 
 def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> Run:
-    column = f"{cell.tested_on}/test/accuracy"
+    run = cell.evidence.records[folder]
+    headline = headline_of(run.get("result") or {})
+    column, sign = f"{cell.tested_on}/test/{headline.name}", -1 if headline.is_loss else 1
     try:
         rows = [row for row in record.read_history(folder) if column in row]
     except (OSError, ValueError, RequestError):  # closed form, or an old store
         rows = []
-    run = cell.evidence.records[folder]
     steps = (run.get("result") or {}).get("steps") or {}
     begins_at_source = bool(steps.get("target"))  # else the curve's own steps are those of source training
     source_steps = int(steps.get("source", 0)) if begins_at_source else 0
@@ -158,7 +160,7 @@ def _read(cell: Cell, folder: Path, costs: Mapping[str, float]) -> Run:
     return Run(
         at,
         times,
-        values,
+        sign * values,
         source_steps=source_steps,
         source_seconds=float(seconds) if source_steps else 0.0,
     )
