@@ -116,4 +116,4 @@ def bars() -> Iterator[Bar]:
 
 def apart(one: Path, other: Path) -> float:
     with np.load(one) as a, np.load(other) as b:
-        return max(float(np.abs(a[name] - b[name]).max()) for name in a.files if "/probabilities/" in name)
+        return max(float(np.abs(a[name] - b[name]).max()) for name in a.files if "/outputs/" in name)

@@ -163,14 +163,14 @@ def test_of_two_classes_being_reversed_is_harm_and_no_collapse(right, word):
 
 def test_members_of_the_evaluations():
     p = [one_hot(0, 1), one_hot(2, 2)]
-    members = evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1], groups=["x", "y"])})
+    members = evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1], groups=["x", "y"])}, TASK)
     assert {name: array.tolist() for name, array in members.items()} == {
-        "toy/test/ids": ["item-0", "item-1"], "toy/test/labels": [0, 1], "toy/test/classes": ["a", "b", "c"],
-        "toy/test/groups": ["x", "y"], "toy/test/probabilities/000000": p[0].tolist(),
-        "toy/test/probabilities/000010": p[1].tolist(),
+        "toy/test/ids": ["item-0", "item-1"], "toy/test/targets": [0, 1], "toy/test/classes": ["a", "b", "c"],
+        "toy/test/groups": ["x", "y"], "toy/test/outputs/000000": p[0].tolist(),
+        "toy/test/outputs/000010": p[1].tolist(),
     }  # fmt: skip
     assert (
-        members["toy/test/labels"].dtype == np.int64
-        and members["toy/test/probabilities/000000"].dtype == np.float32
+        members["toy/test/targets"].dtype == np.int64
+        and members["toy/test/outputs/000000"].dtype == np.float32
     )
-    assert "toy/test/groups" not in evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1])})
+    assert "toy/test/groups" not in evaluate.arrays(outcome(*p), {"toy/test": evaluated([0, 1])}, TASK)

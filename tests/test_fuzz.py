@@ -27,7 +27,8 @@ SMALL = ["target=blobs", "source=blobs_shifted", "backbone=mlp", "strategy=fine_
 KEYS = [
     "target", "source", "strategy", "backbone", "trainer", "tracking", "label_budget", "initialisation",
     "protocol", "source_label_noise", "image_size", "channels", "seed", "split_seed", "fold", "folds", "twin",
-    "role", "keep", "selection", "keep_features", "reverse_validation", "data_root", "download", "sweep",
+    "role", "keep", "outputs", "selection", "keep_features", "reverse_validation", "data_root", "download",
+    "sweep",
     "trainer.steps", "trainer.source_steps", "trainer.batch_size", "trainer.evaluations", "trainer.optimizer",
     "trainer.optimizer.lr", "trainer.optimizer._target_", "trainer.schedule", "trainer.precision",
     "trainer.augmentation", "trainer.label_smoothing", "trainer.patience", "trainer.threads", "strategy.name",

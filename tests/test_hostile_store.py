@@ -500,7 +500,7 @@ DAMAGES = {  # and what names it
     "evaluations": (truncate("evaluations.npz"), "evaluations.npz: damaged"),
     "evaluations_one_byte": (flip("evaluations.npz"), "evaluations.npz: damaged"),
     "no_evaluations": (lambda folder: (folder / "evaluations.npz").unlink(), "evaluations.npz: damaged"),
-    "history": (write("history.csv", b"step,seconds\nx,0\n"), "history.csv: not a history"),
+    "history": (write("history.csv", b"step,seconds\nx,0\n"), "history.csv: damaged"),
     "model": (truncate("model.safetensors"), "model.safetensors: damaged"),
     "checkpoint": (begun(saved(dict.fromkeys(KEYS))[:-100]), "checkpoint.ckpt: damaged"),
     "checkpoint_of_something_else": (begun(saved({"a": 1})), "checkpoint.ckpt: damaged"),

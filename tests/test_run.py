@@ -114,11 +114,11 @@ def test_a_run_leaves_a_whole_record_and_is_not_run_again(store: Path, capsys: p
     entry = record.read_record(folder)
     assert entry["status"] == "done" and entry["cell"]["source"] is None and entry["seed"] == 0
     with np.load(folder / "evaluations.npz") as members:
-        p = members["blobs/test/probabilities/000020"]
-        assert {"blobs/test/probabilities/000000", "blobs/test/probabilities/000010", "blobs/val/ids"} <= set(
+        p = members["blobs/test/outputs/000020"]
+        assert {"blobs/test/outputs/000000", "blobs/test/outputs/000010", "blobs/val/ids"} <= set(
             members.files
         )
-        accuracy = (p.argmax(1) == members["blobs/test/labels"]).mean()
+        accuracy = (p.argmax(1) == members["blobs/test/targets"]).mean()
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
     assert entry["result"]["metrics"]["blobs/test/accuracy"] == pytest.approx(accuracy)
     assert record.read_history(folder)[-1]["blobs/test/accuracy"] == pytest.approx(accuracy)

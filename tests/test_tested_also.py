@@ -47,7 +47,7 @@ def runs(store: Path, strategy: str) -> list[Path]:
 
 def predicted(folder: Path, name: str) -> np.ndarray:
     with np.load(folder / "evaluations.npz") as members:
-        return members[f"{name}/test/probabilities/000020"]
+        return members[f"{name}/test/outputs/000020"]
 
 
 def test_what_was_tested_away_is_not_lost_and_not_run_again(
@@ -68,7 +68,7 @@ def test_the_verdict_away_is_made_of_the_other_domains_test_items(store: Path) -
         hits = []
         for folder in runs(store, strategy):
             with np.load(folder / "evaluations.npz") as members:
-                hits.append(predicted(folder, AWAY).argmax(1) == members[f"{AWAY}/test/labels"])
+                hits.append(predicted(folder, AWAY).argmax(1) == members[f"{AWAY}/test/targets"])
         return float(np.mean(hits))
 
     assert (cell.target, cell.tested_on) == ("blobs", AWAY)

@@ -24,7 +24,7 @@ LAST = 20
 def stored(folder: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
     """(ids, probabilities) of the test items at the last evaluation."""
     with np.load(folder / "evaluations.npz") as members:
-        return members[f"{target}/test/ids"], members[f"{target}/test/probabilities/{LAST:06d}"]
+        return members[f"{target}/test/ids"], members[f"{target}/test/outputs/{LAST:06d}"]
 
 
 def inputs_of(target: str, ids: np.ndarray) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_a_loaded_run_predicts_what_was_stored(blobs_run):
     assert run.classes == ("blob-0", "blob-1", "blob-2") and run.input_shape == (4,)
     assert run.record["fingerprint"] == blobs_run.name
     assert [row["step"] for row in run.history] == [0, 10, 20]
-    assert np.array_equal(run.evaluations[f"blobs/test/probabilities/{LAST:06d}"], probabilities)
+    assert np.array_equal(run.evaluations[f"blobs/test/outputs/{LAST:06d}"], probabilities)
     assert not run.strategy.training
     with pytest.raises(RequestError, match=r"the model takes \[N, 4\]"):
         run.predict(torch.zeros(2, 5))

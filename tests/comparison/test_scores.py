@@ -164,7 +164,7 @@ def wrong_shape(folder):
         (truncate("evaluations.npz"), "not a file of evaluations"),
         (lambda folder: (folder / "evaluations.npz").unlink(), "cannot be read"),
         (pickled, "not a file of evaluations"),
-        (wrong_shape, "probabilities of shape"),
+        (wrong_shape, "outputs of shape"),
     ],
 )
 def test_a_damaged_run_is_listed_and_the_others_go_on(tmp_path, damage, said):

@@ -26,8 +26,8 @@ TINY = (
     "trainer.accelerator=cpu", "tracking=off",
 )  # fmt: skip
 SET_AFTERWARDS = (
-    "store", "seed", "twin", "keep", "keep_features", "selection", "label_budget", "initialisation",
-    "protocol",
+    "store", "seed", "twin", "keep", "outputs", "keep_features", "selection", "label_budget",
+    "initialisation", "protocol",
     "source_label_noise", "strategy.backbone_rate", "trainer.steps", "trainer.evaluations",
 )  # fmt: skip
 ON_MAPS = {"strategy=mixstyle"}  # what mixes feature maps is run on a backbone that has some
@@ -59,10 +59,10 @@ class Finished:
     @property
     def probabilities(self) -> dict[str, bytes]:
         """Every stored probability, of all evaluated sets and steps."""
-        return {name: member.tobytes() for name, member in self.members.items() if "/probabilities/" in name}
+        return {name: member.tobytes() for name, member in self.members.items() if "/outputs/" in name}
 
     def on_test(self, step: int = 12) -> np.ndarray:
-        return self.members[f"blobs/test/probabilities/{step:06d}"]
+        return self.members[f"blobs/test/outputs/{step:06d}"]
 
 
 @pytest.fixture(scope="session")

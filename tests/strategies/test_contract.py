@@ -54,8 +54,8 @@ def test_it_runs_to_a_finished_record(finished, name):
     assert run.record["status"] == "done", run.record["reason"]
     assert run.record["result"]["evaluations"] == [0, 4, 8, 12]
     assert run.record["cell"]["strategy"] in (name, "scratch")  # target_only from random weights is scratch
-    for items in {member.split("/probabilities/")[0] for member in run.probabilities}:
-        p = np.stack([run.members[f"{items}/probabilities/{step:06d}"] for step in (0, 4, 8, 12)])
+    for items in {member.split("/outputs/")[0] for member in run.probabilities}:
+        p = np.stack([run.members[f"{items}/outputs/{step:06d}"] for step in (0, 4, 8, 12)])
         assert (
             p.shape == (4, len(run.members[f"{items}/ids"]), 3) and p.dtype == np.float32 and (p >= 0).all()
         )

@@ -112,9 +112,9 @@ def test_a_run_on_a_target_of_some_classes_goes_through_and_counts_those_it_has(
     run = train(f"strategy={strategy}", f"label_budget={budget}", domains=pair | {"blobs": target})
     assert run.record["status"] in ("done", "collapsed") and run.on_test().shape[1] == 3
     metrics = run.record["result"]["metrics"]
-    right = run.on_test().argmax(1) == run.members["blobs/test/labels"]
+    right = run.on_test().argmax(1) == run.members["blobs/test/targets"]
     assert metrics["blobs/test/balanced_accuracy"] == pytest.approx(
-        np.mean([right[run.members["blobs/test/labels"] == c].mean() for c in (0, 2)])
+        np.mean([right[run.members["blobs/test/targets"] == c].mean() for c in (0, 2)])
     )
     if budget:
         assert [count > 0 for count in run.record["result"]["class_counts"]["target"].values()] == [

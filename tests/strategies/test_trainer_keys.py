@@ -112,7 +112,7 @@ def test_a_source_model_is_augmented_too_and_the_same_wherever_it_is_trained(tra
     alone = train("strategy=fine_tuning", *cropped)
     train("strategy=source_only", *cropped, store=tmp_path)
     assert train("strategy=fine_tuning", *cropped, store=tmp_path).bits == alone.bits
-    name = "handwritten_digits/test/probabilities/000000"
+    name = "handwritten_digits/test/outputs/000000"
     assert train("strategy=fine_tuning", *DIGITS).probabilities[name] != alone.probabilities[name]
 
 
@@ -164,9 +164,7 @@ def test_a_run_ends_after_its_best_evaluation_by_the_rule(train):
     run = train("strategy=fine_tuning", *LONG, *PATIENT)
     steps = run.record["result"]["evaluations"]
     accuracy = [
-        (
-            run.members[f"blobs/val/probabilities/{step:06d}"].argmax(1) == run.members["blobs/val/labels"]
-        ).mean()
+        (run.members[f"blobs/val/outputs/{step:06d}"].argmax(1) == run.members["blobs/val/targets"]).mean()
         for step in steps
     ]
     assert (

@@ -34,7 +34,7 @@ def test_the_trunk_is_that_of_the_source_model_and_the_rest_is_trained(train, tm
     place = {item: number for number, item in enumerate(domain.ids)}
     chosen = [place[item] for item in run.members["handwritten_digits/test/ids"][:40]]
     predicted = loaded.predict(fit_images(domain.inputs[chosen], 32, 1))
-    expected = run.members["handwritten_digits/test/probabilities/000012"][:40]
+    expected = run.members["handwritten_digits/test/outputs/000012"][:40]
     torch.testing.assert_close(predicted.numpy(), expected, rtol=0, atol=1e-5)
 
 

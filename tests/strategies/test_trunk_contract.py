@@ -78,10 +78,10 @@ def test_its_own_term_acts(train, config, name, trunk, monkeypatch):
     run = train(*words)
     assert run.record["status"] in ("done", "collapsed")
     assert all(0 < part["changed"] <= part["of"] for part in run.record["acts_on"].values())
-    before, after = (run.members[f"handwritten_digits/test/probabilities/{step:06d}"] for step in (0, 4))
+    before, after = (run.members[f"handwritten_digits/test/outputs/{step:06d}"] for step in (0, 4))
     assert np.abs(after - before).max() > SEEN
     if plain := PLAIN.get(name):
-        without = train(*words, *plain.split()).members["handwritten_digits/test/probabilities/000004"]
+        without = train(*words, *plain.split()).members["handwritten_digits/test/outputs/000004"]
         assert np.abs(after - without).max() > SEEN
 
 

@@ -77,7 +77,7 @@ def test_the_best_on_labels_set_aside_is_selected_the_earliest_of_equals(finishe
         scores = []
         for trial in study["trials"]:
             with np.load(finished / trial["runs"][0] / "evaluations.npz") as members:
-                probabilities, labels = members["blobs/val/probabilities/000006"], members["blobs/val/labels"]
+                probabilities, labels = members["blobs/val/outputs/000006"], members["blobs/val/targets"]
             scores.append(float((probabilities.argmax(1) == labels).mean()))
         assert [trial["score"] for trial in study["trials"]] == pytest.approx(scores)
         assert study["selected"] == int(np.argmax(scores))

@@ -77,7 +77,7 @@ def initialised(backbone: type[Backbone], run_data: RunData, stream: tuple, **ar
 def answers(run_data: RunData, outcome: FitResult) -> np.ndarray:
     """[n]: the classes that the last predictor names."""
     test = f"{run_data.target.name}/test"
-    return outcome.probabilities[test][max(outcome.probabilities[test])].argmax(1).numpy()
+    return outcome.predictions[test][max(outcome.predictions[test])].argmax(1).numpy()
 
 
 def hits(run_data: RunData, outcome: FitResult) -> np.ndarray:

@@ -49,6 +49,9 @@ keys:
                            bit-equal copies of test items
   twin=false               true: the A/A twin, same labels with another initialisation and other batches
   keep=none                none | selected: keep a model
+  outputs=null             all | last | none: of which evaluations the outputs stay in the store, of the
+                           others their scores do; null: all up to 64 MB, else last, which is the last one
+                           and the one that selection takes
   selection=last           the evaluation whose model is kept:
                            last | source_val | target_val | a validator (snd, ...)
   keep_features=false      true: store features, for `compare --selection dev` and `iwcv`

@@ -169,4 +169,4 @@ def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:
     chance = "seeds" if items == "fixed" else "items" if deterministic else "both"
     means = verdict.group_means(d, None if seen.groups is None else seen.groups[np.argsort(seen.ids)])
     named = [cell.evidence.strategy_named for cell in cells]
-    return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen.labels, named)).effect()
+    return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen, named)).effect()

@@ -162,15 +162,16 @@ def smallest_class(evidence: Evidence) -> int:
     return len(evidence.ids if evidence.groups is None else np.unique(evidence.groups))
 
 
-def scale(metric: str, evidence: Evidence) -> Json:
-    """How large differences of a metric can be: what `verdict.Pair` is told of it."""
+def scale(metric: str, evidence: Evidence, named: list[np.ndarray] | None = None) -> Json:
+    """How large differences of a metric can be: what `verdict.Pair` is told of it. named: `fewest_named` [K]
+    of each arm, where these are not the arms of the evidence."""
     judged = evidence.metric(metric)
     if judged.kind == "items":
         return {"unit": judged.unit, "span": judged.span}
     if judged.kind == "jackknife":
         least = min(-evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against))
         return {"unit": of_one_error(judged.span, least), "span": judged.span}
-    named = evidence.named if metric in influence.OF_NAMED else []
+    named = (named or evidence.named) if metric in influence.OF_NAMED else []
     of_one_change = influence.of_one_change(evidence.labels, named)
     return {influence.SCALES[metric]: of_one_change, "span": judged.span}
 

@@ -1,20 +1,24 @@
-"""From one run's stored probabilities to one score an item: which evaluation is taken, and by which
-metric."""
+"""From one run's evaluations to one score an item: which evaluation is taken, and by which metric."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
 from transferscope.comparison import stored_validators
+from transferscope.comparison.evaluated import NotSelectable as NotSelectable
+from transferscope.comparison.evaluated import Run
 from transferscope.errors import RequestError
 from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
+from transferscope.store import evaluations
+from transferscope.store.evaluations import Evaluations
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
-from transferscope.tasks.metrics import METRICS, WrongScores, headline_score
+from transferscope.tasks.item_scores import item_scores as item_scores
+from transferscope.tasks.metrics import METRICS, Errors, WrongScores, headline_of, headline_score
 from transferscope.validators import label_free
 
 T = TypeVar("T")
@@ -31,20 +35,18 @@ def selections() -> tuple[str, ...]:
     return ("last", "source_val", "target_val", "oracle", *label_free(), *stored_validators.VALIDATORS)
 
 
-class NotSelectable(Exception):
-    """The run has no evaluation that this selection could choose by, or the metric no value on its items."""
-
-
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C].
+    """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C]. Where
+    numbers are predicted, labels are these, [n, T], errors says what they are judged in, and there are no
+    classes.
 
     step: of the evaluation taken, None where none is finite and the scores are those of chance. finite:
     whether the last evaluation is.
     fewest_named: `influence.fewest_named` of it; of chance, which names each class equally often, its share.
     selection: the rule that was applied; `last` where an arm does not see what would choose. ece: expected
-    calibration error, None where no evaluation is finite. probabilities [n, C]: of a fold alone, and where an
-    evaluation is finite."""
+    calibration error, None where no evaluation is finite, or where its outputs were dropped. probabilities
+    [n, C]: of a fold alone, where an evaluation is finite and its outputs were not dropped."""
 
     ids: np.ndarray
     labels: np.ndarray
@@ -57,14 +59,20 @@ class Scores:
     fewest_named: int
     selection: str
     probabilities: np.ndarray | None = None
+    errors: Errors | None = None
+
+    @property
+    def named_labels(self) -> np.ndarray:
+        """Names of classes [n], or numbers [n, T]."""
+        return self.classes[self.labels] if len(self.classes) else self.labels
 
 
 def stacked(folds: list[Scores], metric: str) -> Scores:
     """The folds of one seed as one run on all their items; metrics that are no mean over items are those of
     all items together.
 
-    Raises RequestError where the folds are not of one state of the data. Where a fold has no finite
-    evaluation, step is None."""
+    Raises RequestError where the folds are not of one state of the data, NotSelectable where such a metric
+    needs outputs that a fold has dropped. Where a fold has no finite evaluation, step is None."""
     if len(folds) == 1:
         return folds[0]
     first = folds[0]
@@ -80,28 +88,25 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
             "the data"
         )
     found = [fold.probabilities for fold in folds if fold.probabilities is not None]
-    is_finite = len(found) == len(folds)
+    is_finite, has_outputs = all(fold.step is not None for fold in folds), len(found) == len(folds)
     eces = [fold.ece for fold in folds if fold.ece is not None]
-    ece = float(np.mean(eces)) if eces else None
+    ece = float(np.mean(eces)) if eces and (has_outputs or not is_finite) else None
     fewest_named = min(fold.fewest_named for fold in folds)
-    if is_finite:
+    if is_finite and not has_outputs and METRICS[metric].kind != "items":
+        raise NotSelectable(
+            f"{metric}: it is made of all folds together, and a fold has dropped its outputs; run them again "
+            "with outputs=all"
+        )
+    if is_finite and has_outputs:
         p = np.concatenate(found)
-        scores, ece = item_scores(p, labels, metric, groups), calibration_error(p, labels)
-        fewest_named = influence.fewest_named(p, labels)
+        scores = item_scores(p, labels, metric, groups, first.errors)
+        if len(first.classes):
+            ece, fewest_named = calibration_error(p, labels), influence.fewest_named(p, labels)
     step = first.step if is_finite else None
     selection = next((fold.selection for fold in folds if fold.selection != first.selection), first.selection)
     finite = all(fold.finite for fold in folds)
-    return Scores(ids, labels, first.classes, groups, scores, ece, step, finite, fewest_named, selection)
-
-
-def item_scores(
-    probabilities: np.ndarray, labels: np.ndarray, metric: str, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Class probabilities [n, C], labels [n], groups [n] -> scores [n] of a judged metric, higher is better
-    (`metrics.Metric`)."""
-    per_item = METRICS[metric].per_item
-    assert per_item is not None  # those that are judged have one
-    return per_item(probabilities, labels, groups)
+    one = Scores(ids, labels, first.classes, groups, scores, ece, step, finite, fewest_named, selection)
+    return replace(one, errors=first.errors)
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
@@ -142,6 +147,9 @@ def read_scores(
         raise NotSelectable(
             f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
         )
+    task = headline_of(record["result"]).task
+    if METRICS[metric].task != task:
+        raise NotSelectable(f"{metric}: it is no metric of {task}")
     samples = record["result"].get("samples", {})
     if selection in stored_validators.VALIDATORS and not samples.get("source", 1):
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
@@ -150,9 +158,7 @@ def read_scores(
         if selection in (*label_free(), *stored_validators.VALIDATORS)
         else {}
     )
-    return _read(
-        folder, validated, lambda evaluations: _select(evaluations, record, metric, selection, tested_on)
-    )
+    return _read(folder, validated, lambda run: _select(run, record, metric, selection, tested_on))
 
 
 def read_curve(
@@ -168,21 +174,20 @@ def _item_curve(folder: Path, record: RunRecord, metric: str, tested_on: str | N
     """Scores [n] (or of the groups) by step."""
     test = tested_in(record, tested_on)
 
-    def curve(evaluations: "_Evaluations") -> dict[int, np.ndarray]:
-        labels, groups = evaluations.members[f"{test}/labels"], evaluations.get(f"{test}/groups")
-        found = ((step, evaluations.probabilities(test, step)) for step in evaluations.steps(test))
-        by_step = {step: item_scores(p, labels, metric, groups) for step, p in found if p is not None}
-        return {step: group_means(scores[None], groups)[0] for step, scores in by_step.items()}
+    def curve(run: Run) -> dict[int, np.ndarray]:
+        groups = run.part(f"{test}/groups")
+        found = ((step, run.evaluation(test, step, metric)) for step in run.evaluations.steps(test))
+        return {step: group_means(one.scores[None], groups)[0] for step, one in found if one is not None}
 
     return _read(folder, {}, curve)
 
 
-def _read(folder: Path, validated: dict[int, float], what: Callable[["_Evaluations"], T]) -> T:
+def _read(folder: Path, validated: dict[int, float], what: Callable[[Run], T]) -> T:
     """`what` of a run's evaluations; whatever is wrong with the file is a RequestError, or NotSelectable."""
-    path = Path(folder) / "evaluations.npz"
+    path = Path(folder) / evaluations.NAME
     try:
-        with np.load(path, allow_pickle=False) as members:
-            return what(_Evaluations(members, validated))
+        with Evaluations(path) as members:
+            return what(Run(Path(folder), members, validated))
     except influence.Undefined as error:
         raise NotSelectable(str(error)) from error
     except OSError as error:
@@ -258,78 +263,65 @@ def _of_history(folder: Path, validator: str) -> dict[int, float]:
         raise RequestError(f"{folder / 'history.csv'}: cannot be read: {error}") from error
 
 
-class _Evaluations:
-    """The members of one evaluations.npz, read when asked for; `validated`: the values, by step, that a
-    validator chooses by."""
-
-    def __init__(self, members: np.lib.npyio.NpzFile, validated: dict[int, float]):
-        self.members, self.validated = members, validated
-        self.names = set(members.files)
-
-    def get(self, name: str) -> np.ndarray | None:
-        return self.members[name] if name in self.names else None
-
-    def steps(self, prefix: str) -> list[int]:
-        start = f"{prefix}/probabilities/"
-        return sorted(int(name[len(start) :]) for name in self.names if name.startswith(start))
-
-    def probabilities(self, prefix: str, step: int) -> np.ndarray | None:
-        """[n, C], or None where they are not finite."""
-        p = self.members[f"{prefix}/probabilities/{step:06d}"]
-        return p if np.isfinite(p).all() else None
-
-
-def _select(
-    evaluations: _Evaluations, record: RunRecord, metric: str, selection: str, tested_on: str | None
-) -> Scores:
+def _select(run: Run, record: RunRecord, metric: str, selection: str, tested_on: str | None) -> Scores:
     test = tested_in(record, tested_on)
-    ids, labels, classes = (evaluations.members[f"{test}/{part}"] for part in ("ids", "labels", "classes"))
-    steps = evaluations.steps(test)
-    if (
-        labels.dtype.kind not in "iu"
-        or ids.dtype.kind != "U"
-        or classes.dtype.kind != "U"
-        or not set(labels.tolist()) <= set(range(len(classes)))
-    ):
-        raise ValueError(f"{test}: ids and names of classes, and labels that count these, are needed")
-    if len(ids) == 0 or len(np.unique(ids)) != len(ids) or labels.shape != ids.shape or not steps:
-        raise ValueError(f"{test}: unique ids, labels and at least one evaluation are needed")
-    validation = _validation_sets(evaluations, record, selection) if selection in SEES else []
+    ids, targets, classes = run.evaluations[f"{test}/ids"], run.targets(test), run.part(f"{test}/classes")
+    steps = run.evaluations.steps(test)
+    if ids.dtype.kind != "U":
+        raise ValueError(f"{test}: ids are needed")
+    if classes is not None:
+        _check_classes(test, targets, classes)
+    if len(ids) == 0 or len(np.unique(ids)) != len(ids) or len(targets) != len(ids) or not steps:
+        raise ValueError(f"{test}: unique ids, targets and at least one evaluation are needed")
+    validation = _validation_sets(run, record, selection) if selection in SEES else []
     if selection in SEES and not validation:
         selection = "last"
-    groups = evaluations.get(f"{test}/groups")
-    scores = np.full(len(ids), METRICS[metric].chance(labels, len(classes)))
-    fewest_named = len(ids) // len(classes)
+    names, errors = np.empty(0, "U1") if classes is None else classes, run.errors(test)
+    if errors is None:
+        scores = np.full(len(ids), METRICS[metric].chance(targets, len(names)))
+    else:  # what the median of the domain's training items scores
+        answers = np.broadcast_to(errors.median, targets.shape)
+        scores = item_scores(answers, targets, metric, run.part(f"{test}/groups"), errors)
+    fewest_named = len(ids) // max(len(names), 1)
     ece = None
     step = None
     kept = None
-    ordered = _best_first(evaluations, validation, test, steps, labels, metric=metric, selection=selection)
+    headline = headline_of(record["result"]).name
+    by_sets = [(test, metric)] if selection == "oracle" else [(name, headline) for name in validation]
+    ordered = _best_first(run, by_sets, test, steps, selection)
     for candidate in ordered:
-        p = evaluations.probabilities(test, candidate)
-        if p is not None:
-            if p.shape != (len(ids), len(classes)):
-                raise ValueError(
-                    f"{test}: probabilities of shape {p.shape} for {len(ids)} items and {len(classes)} "
-                    "classes"
-                )
-            scores = item_scores(p, labels, metric, groups)
-            fewest_named = influence.fewest_named(p, labels)
-            ece = calibration_error(p, labels)
-            step = candidate
+        taken = run.evaluation(test, candidate, metric)
+        if taken is not None:
+            scores, p, step = taken.scores, taken.outputs, candidate
+            fewest_named = run.fewest_named(test, candidate, p)
+            ece = None if p is None or classes is None else calibration_error(p, targets)
             kept = p if FOLD in record["consumed"] else None
             break
-    finite = step == steps[-1] or evaluations.probabilities(test, steps[-1]) is not None
-    return Scores(ids, labels, classes, groups, scores, ece, step, finite, fewest_named, selection, kept)
+    finite = step == steps[-1] or run.is_finite(test, steps[-1])
+    groups = run.part(f"{test}/groups")
+    one = Scores(ids, targets, names, groups, scores, ece, step, finite, fewest_named, selection, kept)
+    return replace(one, errors=errors)
 
 
-def _validation_sets(evaluations: _Evaluations, record: RunRecord, selection: str) -> list[str]:
+def _check_classes(items: str, targets: np.ndarray, classes: np.ndarray) -> None:
+    if (
+        targets.dtype.kind not in "iu"
+        or targets.ndim != 1
+        or classes.dtype.kind != "U"
+        or classes.ndim != 1
+        or not set(targets.tolist()) <= set(range(len(classes)))
+    ):
+        raise ValueError(f"{items}: names of classes, and labels that count these, are needed")
+
+
+def _validation_sets(run: Run, record: RunRecord, selection: str) -> list[str]:
     """Prefixes of the sets that choose; none where the run does not see that domain's labels, so that nothing
     of it could be set aside."""
     side, labels = SEES[selection]
     sets = [
         f"{name}/val"
         for name in (record["cell"][side] or "").split("+")
-        if f"{name}/val/labels" in evaluations.names
+        if f"{name}/val/targets" in run.evaluations
     ]
     if sets or labels not in record["sees"]:
         return sets
@@ -341,39 +333,24 @@ def _validation_sets(evaluations: _Evaluations, record: RunRecord, selection: st
 
 
 def _best_first(
-    evaluations: _Evaluations,
-    validation: list[str],
-    test: str,
-    steps: list[int],
-    labels: np.ndarray,
-    *,
-    metric: str,
-    selection: str,
+    run: Run, by_sets: list[tuple[str, str]], test: str, steps: list[int], selection: str
 ) -> list[int]:
     """Steps in the order of the selection's preference; the earliest of equals comes first, those that are
-    not finite are left out."""
+    not finite are left out. by_sets: sets that choose, with the metric; with several the mean over them."""
     if selection == "last":
         return steps[::-1]
     if selection in label_free() or selection in stored_validators.VALIDATORS:
-        if not evaluations.validated and any(
-            evaluations.probabilities(test, step) is not None for step in steps
-        ):
+        if not run.validated and any(run.is_finite(test, step) for step in steps):
             why = "history.csv has no value of it; a run of an earlier transferscope has none"
             raise NotSelectable(
                 f"{selection}: {why if selection in label_free() else 'no finite value at any evaluation'}"
             )
-        return _descending(evaluations.validated)
+        return _descending(run.validated)
     value = {}
     for step in steps:
-        if selection == "oracle":
-            by_set = [(evaluations.probabilities(test, step), labels, metric)]
-        else:  # accuracy on the validation items; with several sources the mean over their sets
-            by_set = [
-                (evaluations.probabilities(name, step), evaluations.members[f"{name}/labels"], "accuracy")
-                for name in validation
-            ]
-        if all(p is not None for p, _, _ in by_set):
-            means = [item_scores(p, truth, what).mean() for p, truth, what in by_set if p is not None]
+        by_set = [run.evaluation(name, step, metric) for name, metric in by_sets]
+        if all(one is not None for one in by_set):
+            means = [one.scores.mean() for one in by_set if one is not None]
             value[step] = round(float(np.mean(means)), 12)
     return _descending(value)
 

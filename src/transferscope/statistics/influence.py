@@ -19,6 +19,7 @@ SCALES = {
 OF_NAMED = (
     "macro_precision",
 )  # divided by the items that an arm names a class on, not by those of the class
+VALUES_AT_ONCE = 2**17  # of a table of items and classes: a megabyte
 
 
 class Undefined(Exception):
@@ -53,7 +54,8 @@ def of_one_change(labels: np.ndarray, named: Sequence[np.ndarray] = ()) -> float
 
 def fewest_named(probabilities: np.ndarray, labels: np.ndarray) -> int:
     """Items [n, C] that a run names the class that it names on fewest, of those among the labels [n]."""
-    return int(_one_hot(probabilities.argmax(1), labels).sum(0).min())
+    _, named, classes = _places(probabilities, labels)
+    return int(np.bincount(named, minlength=classes + 1)[:classes].min())
 
 
 def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
@@ -70,31 +72,80 @@ def at_chance(labels: np.ndarray, classes: int, metric: str) -> float:
 
 def _balanced_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """ψ = mean_c [ r_c + 1[y = c] (1[p = c] − r_c) / π_c ], r_c the recall and π_c the share of class c."""
-    truth = _one_hot(labels, labels)  # [n, classes with an item]
-    right = (probabilities.argmax(1) == labels)[:, None]
-    share = truth.mean(0)
-    recall = (truth * right).mean(0) / share
-    psi: np.ndarray = (recall + truth * (right - recall) / share).mean(1)
-    return psi
+    true, named, classes = _places(probabilities, labels)
+    share = _shares(true, classes)
+    recall = _shares(true[true == named], classes, len(true)) / share
+    return _of_pairs(
+        true,
+        named,
+        classes,
+        lambda truth, predicted: (
+            recall + truth * ((truth * predicted).sum(1, keepdims=True) - recall) / share
+        ),
+    )
 
 
 def _macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """ψ = mean_c [ F_c + (2·1[y = c, p = c] − F_c (1[y = c] + 1[p = c])) / (mean 1[y = c] + mean 1[p = c])
     ]."""
-    truth, predicted = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
-    size = truth.mean(0) + predicted.mean(0)
-    f = 2 * (truth * predicted).mean(0) / size
-    psi: np.ndarray = (f + (2 * truth * predicted - f * (truth + predicted)) / size).mean(1)
-    return psi
+    true, named, classes = _places(probabilities, labels)
+    size = _shares(true, classes) + _shares(named, classes)
+    f = 2 * _shares(true[true == named], classes, len(true)) / size
+    return _of_pairs(
+        true,
+        named,
+        classes,
+        lambda truth, predicted: f + (2 * truth * predicted - f * (truth + predicted)) / size,
+    )
 
 
 def _macro_precision(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """ψ = mean_c [ P_c + 1[p = c] (1[y = c] − P_c) / (mean 1[p = c]) ], P_c the precision, a ratio of means;
     of a class that is never named P_c and its part of every ψ are 0."""
-    truth, predicted = _one_hot(labels, labels), _one_hot(probabilities.argmax(1), labels)
-    share = np.maximum(predicted.mean(0), 1 / len(labels))
-    precision = (truth * predicted).mean(0) / share
-    psi: np.ndarray = (precision + predicted * (truth - precision) / share).mean(1)
+    true, named, classes = _places(probabilities, labels)
+    share = np.maximum(_shares(named, classes), 1 / len(labels))
+    precision = _shares(true[true == named], classes, len(true)) / share
+    return _of_pairs(
+        true,
+        named,
+        classes,
+        lambda truth, predicted: precision + predicted * (truth - precision) / share,
+    )
+
+
+def _places(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """(true [n], named [n], K): the places of an item's label and of the class that is named among the K
+    classes that have an item; K where the class that is named has none."""
+    present, true = np.unique(labels, return_inverse=True)
+    predicted = probabilities.argmax(1)
+    named = np.minimum(np.searchsorted(present, predicted), len(present) - 1)
+    return true, np.where(present[named] == predicted, named, len(present)), len(present)
+
+
+def _shares(places: np.ndarray, classes: int, n: int | None = None) -> np.ndarray:
+    """[K]: of n items (all that have a place, unless told) those at each place."""
+    found: np.ndarray = np.bincount(places, minlength=classes + 1)[:classes] / (n or len(places))
+    return found
+
+
+def _of_pairs(
+    true: np.ndarray,
+    named: np.ndarray,
+    classes: int,
+    formula: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """ψ [n] by a formula of one-hot labels and predictions [pairs, K] -> [pairs, K], of which the mean over
+    the classes is taken. All items of one label that are named alike have the same ψ: it is made once."""
+    pairs, place = np.unique(true * (classes + 1) + named, return_inverse=True)
+    at, found = np.arange(classes), np.empty(len(pairs))
+    step = max(1, VALUES_AT_ONCE // classes)
+    for first in range(0, len(pairs), step):
+        truth, predicted = (
+            (part[:, None] == at).astype(float)
+            for part in np.divmod(pairs[first : first + step], classes + 1)
+        )
+        found[first : first + step] = formula(truth, predicted).mean(1)
+    psi: np.ndarray = found[place]
     return psi
 
 
@@ -126,12 +177,6 @@ def _share_below(score: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (np.searchsorted(others, score, "left") + np.searchsorted(others, score, "right")) / (
         2 * len(others)
     )
-
-
-def _one_hot(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[n, classes among the labels], 1.0 where they agree."""
-    equal: np.ndarray = classes[:, None] == np.unique(labels)
-    return equal.astype(float)
 
 
 _FORMULAS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

@@ -9,8 +9,6 @@ import json
 import math
 import os
 import shutil
-import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -20,13 +18,16 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 
 from transferscope.errors import RequestError
+from transferscope.store import digests, evaluations
 from transferscope.store.printable import printable
 from transferscope.store.schema import Prediction, RunRecord, SweepPlan, mismatch
 
-SCHEMA = 1
+SCHEMA = 1  # of plans and predictions
+RECORD_SCHEMAS = (1, 2)  # of records, those that are read; the last one is written
 # what a run may keep that is no part of its results
 BESIDE = ("model.safetensors", "features", "reverse_validation.json")
-FILES = ("record.json", "evaluations.npz", "history.csv", *BESIDE)
+RESULTS = (evaluations.NAME, "history.csv")
+FILES = ("record.json", *RESULTS, *BESIDE)
 SHAPES = {"run record": RunRecord, "sweep plan": SweepPlan, "prediction": Prediction}
 # begin of the reason why a run counts as collapsed
 AT_CHANCE = CONSTANT, CHANCE_LEVEL = ("constant predictor", "chance-level predictor")
@@ -64,10 +65,11 @@ def read_json(
         raise RequestError(f"{path}: not a {what}: {error}") from error
     if not isinstance(content, dict):
         raise RequestError(f"{path}: not a {what}: an object was expected")
-    if content.get("schema") != SCHEMA:
+    versions = RECORD_SCHEMAS if what == "run record" else (SCHEMA,)
+    if content.get("schema") not in versions:
         raise RequestError(
             f"{path}: schema version {printable(str(content.get('schema')))[:20]}; this transferscope reads "
-            f"version {SCHEMA}"
+            f"version {' and '.join(map(str, versions))}"
         )
     if "\\" in text or not text.replace("\n", "").isprintable():  # else there is nothing in it to replace
         content = printable(content)
@@ -94,10 +96,10 @@ def check_schema(folder: Path) -> None:
         schema = json.loads((folder / "record.json").read_text("utf-8"))["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if schema != SCHEMA:
+    if schema not in RECORD_SCHEMAS:
         raise RequestError(
-            f"{folder}: a record of schema version {schema!r}; this transferscope writes version {SCHEMA}: "
-            "give another store=FOLDER"
+            f"{folder}: a record of schema version {schema!r}; this transferscope writes version "
+            f"{RECORD_SCHEMAS[-1]}: give another store=FOLDER"
         )
 
 
@@ -191,24 +193,25 @@ def write_plan(store: Path, plan: Mapping[str, Any]) -> None:
 def write_record(
     store: Path,
     record: Mapping[str, Any],
-    evaluations: Mapping[str, np.ndarray],
+    members: Mapping[str, np.ndarray],
     history: Sequence[Mapping[str, object]],
     extra_files: dict[str, Path] | None = None,
 ) -> Path:
     """A whole run folder or none: written beside the store's runs, then renamed. A record that was no answer
     is replaced.
 
-    beside: files and folders that move into it, by their names there (`BESIDE`). An answer that lacks one of
-    them, or a domain of `test_also`, is replaced as well, by the same results, and what it had beside them
-    stays."""
+    members: of evaluations.npz (store/evaluations.py). extra_files: files and folders that move into it, by
+    their names there (`BESIDE`). An answer that lacks one of them, a domain of `test_also` or outputs that
+    are asked for is replaced as well, by the same results, and what it had beside them stays. The record says
+    of every file its size, its time of change and its digest."""
     extra_files = extra_files or {}
     target = Path(store) / str(record["fingerprint"])
     draft = running(store) / f"{record['fingerprint']}.draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir(parents=True)
-        if evaluations:
-            _write_members(draft / "evaluations.npz", evaluations)
+        if members:
+            evaluations.write(draft / evaluations.NAME, members)
             columns = list(dict.fromkeys(key for row in history for key in row))
             with open(draft / "history.csv", "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, columns, restval="")
@@ -216,39 +219,29 @@ def write_record(
                 writer.writerows(history)
         for name, path in extra_files.items():
             shutil.move(path, draft / name)
-        if is_answer := _is_answer(target):
-            before = read_record(target).get("test_also", [])
-            is_tested = all(one in before for one in record.get("test_also", []))
-            if is_tested and has_extra_files(target, list(extra_files), record["config"]):
+        carried: list[str] = []
+        if is_answer(target):
+            old = read_record(target)
+            is_tested = all(one in old.get("test_also", []) for one in record.get("test_also", []))
+            has_all = is_tested and has_extra_files(target, list(extra_files), record["config"])
+            if has_all and keeps_outputs(old, record["config"]):
                 return target  # another process was quicker; its record is the same
-            if "model.safetensors" not in extra_files and (target / "model.safetensors").exists():
-                old = read_record(target)["config"]  # tells which evaluation's model it is
-                record = {
-                    **record,
-                    "config": record["config"] | {key: old.get(key) for key in ("keep", "selection")},
-                }
-        (draft / "record.json").write_text(json.dumps({"schema": SCHEMA, **record}, indent=1, default=_plain))
+            carried = [name for name in BESIDE if (target / name).exists() and not (draft / name).exists()]
+            if "model.safetensors" in carried:  # these tell which evaluation's model it is
+                chosen = {key: old["config"].get(key) for key in ("keep", "selection")}
+                record = {**record, "config": record["config"] | chosen}
+        files = digests.of_files(draft, (*RESULTS, *BESIDE)) | digests.of_files(target, carried)
+        content = {"schema": RECORD_SCHEMAS[-1], **record, "files": files}
+        (draft / "record.json").write_text(json.dumps(content, indent=1, default=_plain))
         if target.exists() or target.is_symlink():
             os.rename(target, draft / "replaced")
-            for name in BESIDE if is_answer else ():
-                if (draft / "replaced" / name).exists() and not (draft / name).exists():
-                    os.rename(draft / "replaced" / name, draft / name)
+            for name in carried:
+                os.rename(draft / "replaced" / name, draft / name)
         os.rename(draft, target)
         remove(target / "replaced")
         return target
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _write_members(path: Path, members: Mapping[str, np.ndarray]) -> None:
-    """As numpy's savez, but that probabilities, which packing makes a seventh smaller in ten times the time,
-    are stored as they are."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, values in members.items():
-            entry = zipfile.ZipInfo(f"{name}.npy")  # of no date: equal members are equal bytes
-            entry.compress_type = zipfile.ZIP_STORED if "/probabilities/" in name else zipfile.ZIP_DEFLATED
-            with archive.open(entry, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
 
 
 def _plain(value: object) -> object:
@@ -257,7 +250,7 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-# --- whole or damaged
+# --- what is kept
 
 
 def has_extra_files(folder: Path, names: list[str], config: Mapping[str, Any]) -> bool:
@@ -268,45 +261,13 @@ def has_extra_files(folder: Path, names: list[str], config: Mapping[str, Any]) -
     return all((folder / name).exists() for name in names)
 
 
-def damage(folder: Path) -> str:
-    """Which file of a run that has its answer is damaged, and how; nothing where all are whole."""
-    path = folder / "record.json"
-    try:
-        entry = read_record(folder)
-        if not entry["result"]:
-            return ""
-        read_history(folder)
-        for path in [folder / "evaluations.npz", *sorted(folder.glob("features/*.npz"))]:
-            with zipfile.ZipFile(path) as archive:
-                if broken := archive.testzip():
-                    return f"{path}: damaged ({printable(broken)})"
-        path = folder / "model.safetensors"
-        if path.exists() and path.stat().st_size != _safetensors_size(path):
-            return f"{path}: damaged (its size)"
-    except RequestError as refusal:
-        return str(refusal)
-    except Exception as error:  # a damaged archive fails in many ways
-        return f"{path}: damaged ({type(error).__name__})"
-    return ""
-
-
-def _safetensors_size(path: Path) -> int:
-    """What a safetensors file says its size is: 8 bytes, a header of that length, the tensors."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
-    return 8 + length + max(ends)
-
-
-def quarantine(store: Path, name: str) -> None:
-    """Move a damaged run folder out of the way of the run that is made again, and say so; `prune` removes
-    it."""
-    if (Path(store) / name / "record.json").exists() and (wrong := damage(Path(store) / name)):
-        damaged = running(store) / f"{name}.damaged"
-        remove(damaged)
-        os.rename(Path(store) / name, damaged)
-        print(f"{wrong}; set aside as {damaged} and made again", file=sys.stderr)
+def keeps_outputs(record: RunRecord, config: Mapping[str, Any]) -> bool:
+    """Whether the outputs that a config asks for with `outputs` are among those that a run has kept. A record
+    that says nothing of it keeps all (schema 1)."""
+    asked, kept = config.get("outputs"), record.get("outputs", {"kept": "all", "selection": None})
+    if asked is None or asked == "none" or kept["kept"] == "all":
+        return True
+    return asked == kept["kept"] == "last" and kept["selection"] == config.get("selection")
 
 
 def remove(path: Path) -> None:
@@ -317,7 +278,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_answer(folder: Path) -> bool:
+def is_answer(folder: Path) -> bool:
+    """Whether a folder holds a record that is one."""
     with contextlib.suppress(RequestError):
         return read_record(folder)["status"] in ANSWERS
     return False

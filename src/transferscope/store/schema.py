@@ -131,6 +131,30 @@ class Git(TypedDict):
     revision: str | None
 
 
+class KeptFile(TypedDict):
+    """A file as it was written. size: bytes. mtime: time of change in nanoseconds. digest: blake2b of 16
+    bytes."""
+
+    size: int
+    mtime: int
+    digest: Hex
+
+
+FileName = Annotated[str, Field(pattern=r"^(evaluations\.npz|history\.csv|model\.safetensors|"
+                                        r"reverse_validation\.json|features/\d+\.npz)$")]  # fmt: skip
+
+
+Kept = Literal["all", "last", "none"]
+
+
+class KeptOutputs(TypedDict):
+    """Of which evaluations a run keeps its outputs: all, none, or the last one and the one that `selection`
+    takes."""
+
+    kept: Kept
+    selection: str | None
+
+
 class RunRecord(TypedDict):
     fingerprint: str
     status: str
@@ -154,6 +178,8 @@ class RunRecord(TypedDict):
     backbone_rate: NotRequired[object]
     device: NotRequired[object]
     test_also: NotRequired[list[Domain]]
+    outputs: NotRequired[KeptOutputs]
+    files: NotRequired[dict[FileName, KeptFile]]
 
 
 class Look(TypedDict):

@@ -14,7 +14,7 @@ from transferscope.sweeps.studies import Study
 CHOICES = ("strategy", "backbone", "trainer")
 NO_CHOICE = (  # of a place or a run
     "seed", "role", "store", "data_root", "download", "tracking", "sweep", "until_decided", "search",
-    "settle", "keep",
+    "settle", "keep", "outputs",
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What a run shows in W&B of its last evaluation: confusion matrix, accuracy by class, the items lost to the
 baseline."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transferscope.store.evaluations import NAME, Evaluations
 from transferscope.tracking.place import Images
 
 if TYPE_CHECKING:
@@ -33,22 +35,17 @@ class _Predictions:
 
 
 def _last_predictions(folder: Path, target: str) -> _Predictions | None:
-    """At the last evaluation whose probabilities are all finite; None where there is none."""
-    path, prefix = folder / "evaluations.npz", f"{target}/test"
+    """At the last evaluation whose outputs are all finite, and were kept; None where there is none."""
+    path, items = folder / NAME, f"{target}/test"
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as npz:
-        for member in sorted(
-            (m for m in npz.files if m.startswith(f"{prefix}/probabilities/")), reverse=True
-        ):
-            probabilities = npz[member]
-            if np.isfinite(probabilities).all():
-                return _Predictions(
-                    npz[f"{prefix}/ids"],
-                    npz[f"{prefix}/labels"],
-                    npz[f"{prefix}/classes"].tolist(),
-                    probabilities,
-                )
+    with Evaluations(path) as evaluations:
+        classes = evaluations.get(f"{items}/classes")
+        for step in reversed(evaluations.steps(items)) if classes is not None else ():
+            outputs = evaluations.outputs(items, step)
+            if outputs is not None and np.isfinite(outputs).all():
+                ids, targets = evaluations[f"{items}/ids"], evaluations[f"{items}/targets"]
+                return _Predictions(ids, targets, classes.tolist(), outputs)
     return None
 
 
@@ -62,6 +59,11 @@ def log_evaluation(
     target = record["cell"]["target"]
     last = _last_predictions(folder, target)
     if last is None:
+        if record.get("outputs", {}).get("kept") == "none":
+            print(
+                f"W&B: {folder.name} has no chart of its classes: it kept no outputs (outputs=none)",
+                file=sys.stderr,
+            )
         return
     classes = wandb.Table(columns=["class", "items", "precision", "recall", "f1"])
     for index, name in enumerate(last.classes):

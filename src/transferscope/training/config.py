@@ -121,6 +121,7 @@ class RunConfig(Section):
     role: Annotated[str, OneOf(("run", "trial"))]
     copies: Annotated[str, OneOf(("keep", "drop_train"))]
     keep: Annotated[str, OneOf(("none", "selected"))]
+    outputs: Annotated[Literal["all", "last", "none"] | None, Wanted("all, last, none or null")]
     selection: str  # one of `selections`
     strategy: Keys
     backbone: Keys

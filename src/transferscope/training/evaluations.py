@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from transferscope.data.splits import EvaluationSet, FeatureItems, LabelledData,
 from transferscope.networks.across_processes import averaged, take_buffers_of_the_first
 from transferscope.networks.classifier import in_chunks
 from transferscope.strategies.base import Strategy
+from transferscope.training.outputs import FOLDER as OUTPUTS
+from transferscope.training.outputs import StoredOutputs
 from transferscope.training.settings import (
     NOTHING_KEPT,
     FitResult,
@@ -66,7 +69,10 @@ class EvaluationCallback(pl.Callback):
         if monitoring.validator_inputs is not None:
             self.validator_inputs = monitoring.validator_inputs[: validator_items(settings)]
         self.feature_items = monitoring.feature_items
-        self.outcome = FitResult(predictions={name: {} for name in evaluated})
+        folder = monitoring.folder
+        self.outcome = FitResult(
+            predictions={name: StoredOutputs(folder, name) if folder else {} for name in evaluated}
+        )
 
     def interval(self, strategy: Strategy) -> int:
         """The current interval, from the steps done: Lightning's epoch count is one behind while a resumed
@@ -115,6 +121,8 @@ class EvaluationCallback(pl.Callback):
                 target=strategy.precompute(items.target),
             )
         if not self.outcome.history:
+            if self.monitoring.folder and not self.rank:  # of a fit that left no checkpoint
+                shutil.rmtree(self.monitoring.folder / OUTPUTS, ignore_errors=True)
             self._evaluate(strategy, 0, {})
         strategy.fit_features(self.pools)
         strategy.train()  # a resumed fit starts in the modes in which one that was never stopped goes on
@@ -196,19 +204,30 @@ class EvaluationCallback(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         outcome = self.outcome
-        kept = {
-            "predictions": outcome.predictions,
-            "history": outcome.history,
-            "seconds": outcome.seconds,
+        written = {
+            name: by_step.written
+            for name, by_step in outcome.predictions.items()
+            if isinstance(by_step, StoredOutputs)
         }
+        kept = {"outputs": written, "history": outcome.history, "seconds": outcome.seconds}
         return kept | {"best": self.best, "scores": self.scores, "was_stopped": self.was_stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state = state_dict
         self.best, self.scores = state["best"], state["scores"]
         self.was_stopped = state.get("was_stopped", False)
-        self.outcome.predictions, self.outcome.history = state["predictions"], state["history"]
-        self.outcome.seconds = state["seconds"]
+        self.outcome.history, self.outcome.seconds = state["history"], state["seconds"]
+        for name, by_step in self.outcome.predictions.items():
+            if isinstance(by_step, StoredOutputs):
+                by_step.written = state["outputs"][name]
+
+    def has_outputs_of(self, state: dict[str, Any]) -> bool:
+        """Whether what was evaluated before a checkpoint of this state is there, and whole."""
+        return all(
+            name in state["outputs"] and by_step.are_whole(state["outputs"][name])
+            for name, by_step in self.outcome.predictions.items()
+            if isinstance(by_step, StoredOutputs)
+        )
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from transferscope import tracking
 from transferscope.errors import RequestError
 from transferscope.store import lease, record
+from transferscope.store.damage import damage
 from transferscope.training.request import Request
 from transferscope.training.run_tracking import live_run, scratch_twin, test_images
 
@@ -19,12 +20,14 @@ def is_done(request: Request) -> bool:
     if (folder / "record.json").exists():
         record.check_schema(folder)
     status, _ = lease.state(request.store, request.fingerprint)
-    if status not in record.ANSWERS or record.damage(folder):
+    if status not in record.ANSWERS or damage(folder):
         return False
-    has_files, asked = record.has_extra_files(folder, request.extra_files, request.config), request.test_also
+    entry, asked = record.read_record(folder), request.test_also
+    has_files = record.has_extra_files(folder, request.extra_files, request.config)
+    has_files = has_files and record.keeps_outputs(entry, request.config)
     if has_files and not asked:
         return True
-    before = record.read_record(folder).get("test_also", [])
+    before = entry.get("test_also", [])
     has_all = has_files and all(one in before for one in asked)
     names = [domain["name"] for domain in asked]
     if not has_all and (lost := [one["name"] for one in before if one["name"] not in names]):

@@ -57,7 +57,7 @@ def fit(
     checkpoint = monitoring.folder / "checkpoint.ckpt" if monitoring.folder else None
     if monitoring.feature_items is not None and not monitoring.within("features").exists():
         checkpoint = None  # of a fit that stored none: its evaluations are made again
-    if checkpoint and not _is_whole(checkpoint):
+    if checkpoint and not _is_whole(checkpoint, watch):
         checkpoint = None
     train = partial(_train, strategy, watch, settings, monitoring, checkpoint)
     with warnings.catch_warnings():
@@ -121,17 +121,26 @@ def _say_slower(name: str) -> None:
     )
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether there is a checkpoint to go on from. A damaged one is named on stderr and set aside. Nothing in
-    it is run: tensors and plain values are all that is read."""
+def _is_whole(checkpoint: Path, watch: EvaluationCallback) -> bool:
+    """Whether there is a checkpoint to go on from, and the outputs of the evaluations before it. A damaged
+    one is named on stderr and set aside. Nothing in it is run: tensors and plain values are all that is
+    read."""
     if not checkpoint.exists():
         return False
+    why = "damaged"
     try:
-        if torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).keys() >= CHECKPOINT:
-            return True
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        if content.keys() >= CHECKPOINT:
+            state = content["callbacks"][watch.state_key]
+            if "outputs" not in state:
+                why = "of an earlier transferscope"
+            elif watch.has_outputs_of(state):
+                return True
+            else:
+                why = "damaged (outputs of evaluations before it)"
     except Exception:  # a damaged archive fails in many ways
         pass
     damaged = checkpoint.with_suffix(".damaged")
-    print(f"{checkpoint}: damaged; set aside as {damaged.name}, and trained from the start", file=sys.stderr)
+    print(f"{checkpoint}: {why}; set aside as {damaged.name}, and trained from the start", file=sys.stderr)
     os.replace(checkpoint, damaged)
     return False

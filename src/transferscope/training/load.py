@@ -17,6 +17,7 @@ from transferscope.catalog import yamls
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
+from transferscope.store.evaluations import NAME, Evaluations
 from transferscope.store.printable import printable
 from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
@@ -57,9 +58,10 @@ class LoadedRun:
 
     @cached_property
     def evaluations(self) -> Mapping[str, np.ndarray]:
-        """The members of evaluations.npz, each read when asked for; empty where the run failed."""
-        path = self.folder / "evaluations.npz"
-        return np.load(path, allow_pickle=False) if path.exists() else {}
+        """The members of evaluations.npz by their names in schema 2 (store/evaluations.py), each read when
+        asked for; empty where the run failed."""
+        path = self.folder / NAME
+        return Evaluations(path) if path.exists() else {}
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
@@ -76,11 +78,11 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
     that holds no run, and for a model that cannot be built from what is installed here."""
     folder = Path(folder)
     entry = record.read_record(folder)
-    path = folder / "evaluations.npz"
+    path = folder / NAME
     if not path.exists():
         return LoadedRun(folder, entry, None, (), ())
     try:
-        with np.load(path, allow_pickle=False) as members:
+        with Evaluations(path) as members:
             names = members[f"{entry['cell']['target']}/test/classes"].tolist()
             classes = tuple(cast(list[str], printable(names)))
         input_shape = tuple(entry["result"]["input_shape"])

@@ -4,21 +4,23 @@ import contextlib
 import platform
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from omegaconf import DictConfig
 
 from transferscope import tracking
 from transferscope.data.splits import RunData
 from transferscope.errors import RequestError, order_to_stop
 from transferscope.store import record
+from transferscope.store.damage import quarantine
 from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
 from transferscope.store.thumbnails import write_thumbnails
 from transferscope.strategies.base import Strategy
-from transferscope.training import evaluate, reverse_validation, source_models
+from transferscope.training import evaluate, kept_outputs, reverse_validation, source_models
 from transferscope.training.config import PRETRAINING
 from transferscope.training.finished import finished_before, is_done
 from transferscope.training.fit import fit
@@ -48,7 +50,7 @@ def run_checked(request: Request) -> Path:
     with Lease(request.store, request.fingerprint, request.cell, request.asked.seed, request.steps) as lease:
         if is_done(request):  # another process was working on it
             return finished_before(request)
-        record.quarantine(request.store, request.fingerprint)
+        quarantine(request.store, request.fingerprint)
         lease.claim(step=0)
         with live_run(request) as live:
             folder = train_and_record(request, lease, lambda: train_alone(request, lease, live))
@@ -79,7 +81,8 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
         "versions": versions(), "git": record.git_revision(), "device": request.consumed["device"],
     }  # fmt: skip
     began, started = time.perf_counter(), record.now()
-    members, history, extra_files = {}, [], {}
+    members: Mapping[str, np.ndarray] = {}
+    history, extra_files = [], {}
     try:
         run_data, strategy, outcome, source_seconds, before = training()
         began -= before
@@ -98,7 +101,9 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
             entry["weights"] = loaded
         entry |= finished(request, run_data, outcome, strategy.diagnose(outcome.history))
         entry["timings"] = {"fit_seconds": outcome.seconds, "source_seconds": source_seconds}
-        members, history = evaluate.arrays(outcome, run_data.evaluated), outcome.history
+        entry["outputs"], kept = kept_outputs.kept(request, run_data, outcome)
+        members = evaluate.arrays(outcome, run_data.evaluated, run_data.task, kept)
+        history = outcome.history
         if request.asked.reverse_validation:
             reverse_validation.validate(request, run_data, strategy, lease.folder / "reverse_validation.json")
         extra_files = {name: lease.folder / name.replace("model", "selected") for name in request.extra_files}

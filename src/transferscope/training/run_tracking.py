@@ -61,4 +61,4 @@ def scratch_twin(request: Request) -> Path | None:
         folder = request.store / checked(config).fingerprint
     except NotApplicable:  # stopped early by what scratch does not see
         return None
-    return folder if (folder / "evaluations.npz").exists() else None
+    return folder if (folder / record.RESULTS[0]).exists() else None

@@ -1,6 +1,6 @@
 """What a fit is given, and what it leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from transferscope.training.callbacks import Entry
 
 Row = dict[str, float]  # of the history: `step`, `seconds`, losses and values by name
 Stream = tuple[object, ...]
+ByStep = MutableMapping[int, Tensor]  # outputs [n, ...] of one evaluated set
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
@@ -44,12 +45,13 @@ class FitSettings(NamedTuple):
 
 @dataclass
 class FitResult:
-    """What a fit leaves: class probabilities [n, C] by evaluated set and step, a row of losses an
-    evaluation. learning_rate: the one that a range test found."""
+    """What a fit leaves: outputs [n, ...] by evaluated set and step, a row of losses an evaluation. Those of
+    a fit with a folder lie there, and are read when they are asked for. learning_rate: the one that a range
+    test found."""
 
     status: str = "done"
     reason: str = ""
-    predictions: dict[str, dict[int, Tensor]] = field(default_factory=dict)
+    predictions: dict[str, ByStep] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
     learning_rate: float | None = None
@@ -59,7 +61,8 @@ class FitResult:
 class Monitoring:
     """What is read at the evaluations of a fit, and what of it is kept.
 
-    folder: where checkpoints go and where an interrupted fit is resumed from; None keeps none.
+    folder: where checkpoints and the outputs of evaluations go, and where an interrupted fit is resumed from;
+    None keeps no checkpoint, and outputs in memory.
     keep: leave weights in folder/selected.safetensors: those of the evaluation with the best accuracy on
     these evaluated sets, or the best value of ("validator/NAME",) (the earliest of equals), or, with nothing
     named, the last ones. None keeps none.

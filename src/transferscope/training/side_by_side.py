@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import nn
 from transferscope import tracking
 from transferscope.data.splits import RunData
 from transferscope.store import lease, record
+from transferscope.store.damage import quarantine
 from transferscope.strategies.base import Batch, Diverged, Strategy
 from transferscope.strategies.stepping import in_one_pass
 from transferscope.training.batched_heads import BatchedHeads
@@ -86,7 +87,7 @@ def run_side_by_side(config: DictConfig) -> None:
             )
         waiting = [request for request in requests if not is_done(request)]
         for request in waiting:
-            record.quarantine(store, request.fingerprint)
+            quarantine(store, request.fingerprint)
             leases[request.fingerprint].claim(step=0)
         for request, trained in train_side_by_side(waiting):
             with live_run(request) as live:
@@ -145,9 +146,8 @@ def train_side_by_side(requests: list[Request]) -> Iterator[tuple[Request, Train
             network = copy.deepcopy(
                 strategy.network, {id(strategy.network.backbone): strategy.network.backbone}
             )
-            watch = EvaluationCallback(
-                run_data.pools, run_data.evaluated, settings, request.stream(), monitoring
-            )
+            kept = replace(monitoring, folder=record.running(request.store) / request.fingerprint)
+            watch = EvaluationCallback(run_data.pools, run_data.evaluated, settings, request.stream(), kept)
             head = Head(request, request.build_strategy(network), watch, len(draws))
             head.strategy.frozen_features = features
             head.strategy.label_smoothing = settings.label_smoothing

@@ -26,13 +26,13 @@ class ClassScores:
 
 
 def class_scores(cell: Cell, reader: PredictionReader) -> list[ClassScores]:
-    """In the order of the classes, then their mean."""
+    """In the order of the classes, then their mean; nothing where a run has dropped the outputs that say
+    which class it names."""
     seen = cell.evidence
-    arms = [
-        _of_arm([run.predicted for run in reader.arm(cell, runs)], seen.labels, seen.classes)
-        for runs in (seen.strategy_runs, seen.baseline_runs)
-        if runs
-    ]
+    read = [reader.arm(cell, runs) for runs in (seen.strategy_runs, seen.baseline_runs) if runs]
+    if not all(run.is_known for arm in read for run in arm):
+        return []
+    arms = [_of_arm([run.predicted for run in arm], seen.labels, seen.classes) for arm in read]
     support = np.bincount(seen.labels, minlength=len(seen.classes))
     rows = [
         ClassScores(str(name), int(items), *(_pair([arm[k, c] for arm in arms]) for k in range(3)))

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from transferscope.comparison.cells import Cell
+from transferscope.comparison.evaluated import NotSelectable, Run
 from transferscope.statistics import effect
+from transferscope.store.evaluations import NAME, Evaluations
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ def _of_source(cell: Cell, source: str, alpha: float) -> Forgetting | None:
 def _read(folder: Path, source: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray] | None:
     """(ids, groups or None, right before, right after) of the source's validation items."""
     prefix = f"{source}/val"
-    with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
-        names = set(members.files)
-        steps = sorted(name for name in names if name.startswith(f"{prefix}/probabilities/"))
-        if len(steps) < 2 or int(steps[0].rpartition("/")[2]) != 0:
+    with Evaluations(folder / NAME) as members:
+        run, steps = Run(folder, members), members.steps(prefix)
+        if len(steps) < 2 or steps[0] != 0:
             return None
-        labels = members[f"{prefix}/labels"]
-        groups = members[f"{prefix}/groups"] if f"{prefix}/groups" in names else None
-        first, last = ((members[step].argmax(1) == labels).astype(float) for step in (steps[0], steps[-1]))
-        return members[f"{prefix}/ids"], groups, first, last
+        try:
+            first, last = (run.right(prefix, step) for step in (steps[0], steps[-1]))
+        except NotSelectable:  # dropped, without a score
+            return None
+        return members[f"{prefix}/ids"], run.part(f"{prefix}/groups"), first, last

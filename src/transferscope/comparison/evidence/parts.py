@@ -15,6 +15,7 @@ from transferscope.comparison.evidence.predictions import PredictionReader, accu
 from transferscope.statistics import effect, verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.shrinkage import shrink
+from transferscope.store.evaluations import NAME, Evaluations
 
 MOST = 40  # values of a column beyond which it names items rather than subgroups
 
@@ -128,9 +129,9 @@ def _columns(cell: Cell) -> dict[str, np.ndarray]:
     start = f"{prefix}/metadata/"
     ids, columns = [], defaultdict(list)
     for folder in cell.evidence.rows(cell.evidence.strategy_runs)[0]:
-        with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
+        with Evaluations(folder / NAME) as members:
             ids.append(members[f"{prefix}/ids"])
-            for name in members.files:
+            for name in members:
                 if name.startswith(start):
                     columns[name[len(start) :]].append(members[name])
     place = order(np.concatenate(ids), cell.evidence.ids)

@@ -1,6 +1,5 @@
 """What a run answered on its test items at the evaluation its selection takes."""
 
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -8,21 +7,30 @@ import numpy as np
 
 from transferscope.comparison import naive, paired_scores, scores
 from transferscope.comparison.cells import Cell
+from transferscope.comparison.evaluated import Run
 from transferscope.errors import RequestError
 from transferscope.store import record
+from transferscope.store.evaluations import MEMBER, NAME, Evaluations
 from transferscope.store.printable import printable
 from transferscope.tasks.metrics import METRICS
+
+UNKNOWN = -2
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """One run, items in the order of the cell's ids. predicted [n]: class index, −1 where no evaluation is
-    finite. right [n] (bool). nll [n] in nats. Of the naive predictor what is expected: right [n] are shares,
-    predicted is −1."""
+    finite, `UNKNOWN` where the outputs were dropped. right [n] (bool). nll [n] in nats. Of the naive
+    predictor what is expected: right [n] are shares, predicted is −1."""
 
     predicted: np.ndarray
     right: np.ndarray
     nll: np.ndarray
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the run has kept which class it names."""
+        return not np.any(self.predicted == UNKNOWN)
 
 
 @dataclass
@@ -96,27 +104,11 @@ def _together(parts: list[tuple[np.ndarray, Predictions]], wanted: np.ndarray) -
 
 def check(folder: Path) -> None:
     """Raises RequestError unless all members of a run's evaluations are what the evidence takes them for."""
-    path = folder / "evaluations.npz"
+    path = folder / NAME
     try:
-        with np.load(path, allow_pickle=False) as members:
-            arrays = {name: members[name] for name in members.files}
-        for name, array in arrays.items():
-            found = re.fullmatch(
-                r"(.+?/.+?)/(ids|labels|classes|groups|metadata/.+|probabilities/\d+)", name, re.DOTALL
-            )
-            if found is None:
-                raise ValueError(f"{name} is no member of evaluations")
-            prefix, part = found.groups()
-            n, classes = len(arrays[f"{prefix}/ids"]), len(arrays[f"{prefix}/classes"])
-            is_probabilities, is_text = part.startswith("probabilities"), part in ("ids", "classes")
-            shape = (n, classes) if is_probabilities else (classes if part == "classes" else n,)
-            kinds = "f" if is_probabilities else "iu" if part == "labels" else "U" if is_text else "biufU"
-            if (
-                array.shape != shape
-                or array.dtype.kind not in kinds
-                or (part == "labels" and not np.isin(array, np.arange(classes)).all())
-            ):
-                raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
+        with Evaluations(path) as members:
+            for name in members:
+                _check_member(members, name)
     except Exception as error:  # a damaged archive fails in many ways
         raise RequestError(
             f"{path}: not a file of evaluations: {printable(str(error))[:200]}; run it again, or remove the "
@@ -124,16 +116,43 @@ def check(folder: Path) -> None:
         ) from error
 
 
+def _check_member(members: Evaluations, name: str) -> None:
+    """Raises ValueError, KeyError or what a damaged archive does."""
+    found, array = MEMBER.fullmatch(name), members[name]
+    if found is None:
+        raise ValueError(f"{name} is no member of evaluations")
+    items, part = found.groups()
+    if part.startswith("errors/"):
+        return
+    n, kind = len(members[f"{items}/ids"]), part.partition("/")[0]
+    has_classes = f"{items}/classes" in members
+    width = members[f"{items}/classes"].shape if has_classes else array.shape[1:]
+    shape, kinds = {
+        "outputs": ((n, *width), "f"),
+        "scores": ((n,), "f"),
+        "fewest_named": ((), "iu"),
+        "classes": (width, "U"),
+        "ids": ((n,), "U"),
+        "targets": ((n,), "iu") if has_classes else ((n, *width), "biuf"),
+    }.get(kind, ((n,), "biufU"))
+    if (
+        array.shape != shape
+        or array.dtype.kind not in kinds
+        or (kind == "targets" and has_classes and not np.isin(array, np.arange(width[0])).all())
+    ):
+        raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
+
+
 def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predictions]:
-    prefix = f"{cell.tested_on}/test"
-    with np.load(folder / "evaluations.npz", allow_pickle=False) as members:
-        ids, labels = members[f"{prefix}/ids"], members[f"{prefix}/labels"]
-        classes = len(members[f"{prefix}/classes"])
+    items = f"{cell.tested_on}/test"
+    with Evaluations(folder / NAME) as members:
+        run, ids, labels = Run(folder, members), members[f"{items}/ids"], members[f"{items}/targets"]
+        n = len(labels)
         if step is None:
-            n = len(labels)
-            return ids, Predictions(
-                np.full(n, -1), np.zeros(n, bool), np.full(n, -METRICS["nll"].chance(labels, classes))
-            )
-        p = members[f"{prefix}/probabilities/{step:06d}"].astype(float)
-    predicted = p.argmax(1)
-    return ids, Predictions(predicted, predicted == labels, -scores.item_scores(p, labels, "nll"))
+            chance = -METRICS["nll"].chance(labels, len(members[f"{items}/classes"]))
+            return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, chance))
+        taken = run.evaluation(items, step, "nll")
+        assert taken is not None  # one that is not finite is not selected
+        right = run.right(items, step) == 1
+    predicted = np.full(n, UNKNOWN) if taken.outputs is None else taken.outputs.argmax(1)
+    return ids, Predictions(predicted, right, -taken.scores)
