@@ -1,12 +1,17 @@
-"""P11 and P12: what much data and many records cost. `python -m benchmarks memory` alone: it writes some 20
-GB and takes a quarter of an hour."""
+"""P11 to P14: what much data, many records and large outputs cost. `python -m benchmarks memory` alone: it
+writes some 25 GB and takes a quarter of an hour."""
 
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -17,11 +22,19 @@ from PIL import Image
 from benchmarks.bars import Bar, seconds
 from benchmarks.runs import scratch_folder
 from benchmarks.startup import write_run
+from transferscope.store import digests, evaluations
+from transferscope.store.damage import damage
 
 # of encoded pictures; of which so many are different; pixels a side as they are trained on
 GIGABYTES, KINDS, SIZE = (10, 64, 224)
 RECORDS = 10_000
 STRATEGIES = ("scratch", "fine_tuning", "dann", "linear_probe", "joint")
+CLASSES, PER_CLASS = 1000, 100  # half of the items are tested
+FINISHED, OCTETS = 100, 20_000_000  # runs, and bytes of the outputs of each
+# what a run imports; what it takes above is its own
+IMPORTS = (
+    "import transferscope.cli.main, transferscope.training.side_by_side, sklearn.linear_model, scipy.stats"
+)
 
 
 class Used(NamedTuple):
@@ -115,6 +128,77 @@ def many_records(records: int = RECORDS) -> Iterator[Bar]:
     yield Bar("P12b", compared.gigabytes, "<=", 1, note="GB resident, the same")
 
 
+def large_outputs() -> Iterator[Bar]:
+    """A linear network of 1,000 classes on 50,000 test items, evaluated 11 times."""
+    with scratch_folder() as folder:
+        choices = folder / "conf" / "domain"
+        choices.mkdir(parents=True)
+        (choices / "many.yaml").write_text(
+            "# many classes\n_target_: transferscope.data.shifted_blobs.load\nfeatures: 8\n"
+            f"classes: {CLASSES}\nper_class: {PER_CLASS}\n"
+        )
+        command = [
+            "-m", "transferscope.cli", "run", "--config-dir", str(folder / "conf"), "target=many",
+            "strategy=scratch", "backbone=identity", "label_budget=10", "trainer.steps=100",
+            "trainer.evaluations=10", "trainer.accelerator=cpu", "tracking=off", f"store={folder / 'store'}",
+        ]  # fmt: skip
+        with watched(folder / "store" / ".running") as largest:
+            taken = used(*command)
+        [run] = [path.parent for path in folder.glob("store/*/record.json")]
+        size = (run / "evaluations.npz").stat().st_size / 1e6
+        what = f"{CLASSES * PER_CLASS // 2} items of {CLASSES} classes, 11 evaluations"
+        yield Bar("P13a", size, "<=", 260, note=f"MB of a record, {what}; {taken.seconds:.0f} s")
+        one = CLASSES * PER_CLASS // 2 * CLASSES * 4 / 1e6
+        yield Bar("P13b", size + one, "<=", 460, note="the same with one evaluation more, which was selected")
+        above = 1000 * (taken.gigabytes - used("-c", IMPORTS).gigabytes)
+        yield Bar("P13c", above, "<=", 400, note="MB resident above the imports, the same")
+        yield Bar("P13d", largest[0] / 1e6, "<=", 1, note="MB of its checkpoint, at most")
+
+
+@contextmanager
+def watched(running: Path) -> Iterator[list[int]]:
+    """The bytes of the largest checkpoint that is seen there meanwhile."""
+    largest, over = [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            for path in running.glob("*/checkpoint.ckpt"):
+                with suppress(OSError):
+                    largest[0] = max(largest[0], path.stat().st_size)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield largest
+    finally:
+        over.set()
+        thread.join()
+
+
+def finished_runs() -> Iterator[Bar]:
+    """What it takes to find that runs are whole, of which each has OCTETS of outputs."""
+    with scratch_folder() as store:
+        first = store / write_run(store, "scratch", 0, skill=1)["fingerprint"]
+        outputs = np.zeros((OCTETS // 4000, 1000), np.float32)
+        evaluations.write(first / "evaluations.npz", {"handwritten/test/outputs/000300": outputs})
+        content = json.loads((first / "record.json").read_text())
+        folders = [first, *(store / f"{number:016x}" for number in range(1, FINISHED))]
+        for folder in folders[1:]:
+            shutil.copytree(first, folder)
+        for folder in folders:
+            files = digests.of_files(folder, ("evaluations.npz", "history.csv"))
+            (folder / "record.json").write_text(json.dumps(content | {"schema": 2, "files": files}))
+        began = time.perf_counter()
+        assert not any(damage(folder) for folder in folders)
+        looked = time.perf_counter() - began
+        read = seconds(lambda: damage(first, verify=True))
+    what = f"{FINISHED} finished runs of {OCTETS // 10**6} MB"
+    yield Bar("P14a", looked, "<=", 1, note=f"seconds to find that {what} are whole")
+    yield Bar("P14b", read * FINISHED, "", None, note="the same where every file is read, from one of them")
+
+
 def bars() -> Iterator[Bar]:
+    yield from large_outputs()
+    yield from finished_runs()
     yield from many_records()
     yield from large_folder()

@@ -421,3 +421,62 @@ def test_ctrl_c_stops_a_fit_and_leaves_it_resumable(tmp_path):
     stop_after(4, tmp_path, mlp_strategy, error=KeyboardInterrupt)
     assert signal.getsignal(signal.SIGINT) is before
     assert bits(train(folder=tmp_path)) == bits(train())
+
+
+# --- outputs on disk
+
+
+def test_outputs_lie_beside_the_checkpoint_and_not_in_it(tmp_path):
+    outcome = train(folder=tmp_path)
+    files = sorted(tmp_path.glob("outputs/*/*"))
+    assert [file.name for file in files] == ["000000.npy", "000004.npy", "000008.npy", "000012.npy"]
+    content = torch.load(tmp_path / "checkpoint.ckpt", weights_only=True)
+    state = content["callbacks"]["EvaluationCallback"]
+    assert [list(steps) for steps in state["outputs"].values()] == [
+        [0, 4, 8, 12]
+    ] and "predictions" not in state
+    assert np.array_equal(np.load(files[2]), outcome.predictions["toy/test"][8].numpy())
+    assert bits(outcome) == bits(train())  # which keeps them in memory
+
+
+def of_an_earlier_kind(folder) -> None:
+    path = folder / "checkpoint.ckpt"
+    content = torch.load(path, weights_only=True)
+    state = content["callbacks"]["EvaluationCallback"]
+    del state["outputs"]
+    state["predictions"] = {"toy/test": {0: torch.zeros(30, 3), 4: torch.zeros(30, 3), 8: torch.zeros(30, 3)}}
+    torch.save(content, path)
+
+
+def one_flipped(folder) -> None:
+    [path] = folder.glob("outputs/*/000004.npy")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: next(folder.glob("outputs/*/000004.npy")).unlink(), "damaged (outputs"),
+        (one_flipped, "damaged (outputs"),
+        (of_an_earlier_kind, "of an earlier transferscope"),
+    ],
+    ids=["missing", "damaged", "earlier"],
+)
+def test_without_the_outputs_before_it_a_checkpoint_is_set_aside(tmp_path, capsys, change, said):
+    stop_after(8, tmp_path, mlp_strategy)
+    change(tmp_path)
+    heard = []
+    outcome = train(folder=tmp_path, after_interval=lambda step, row: heard.append(step))
+    assert bits(outcome) == bits(train()) and heard == [4, 8, 12]
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"checkpoint.ckpt: {said}" in line and line.endswith("trained from the start")
+
+
+def test_outputs_beyond_the_checkpoint_are_written_again(tmp_path):
+    stop_after(8, tmp_path, mlp_strategy)
+    [folder] = tmp_path.glob("outputs/*")
+    (folder / "000012.npy").write_bytes(b"half")
+    (folder / "draft").write_bytes(b"half")
+    assert bits(train(folder=tmp_path)) == bits(train())

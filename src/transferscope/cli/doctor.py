@@ -22,6 +22,7 @@ from transferscope.errors import RequestError, nearest
 KEYS = {"data_root": "data", "store": "runs"}
 HELP = """
 usage: transferscope doctor [data_root=DIR] [store=DIR]
+       transferscope doctor --verify STORE
 
 Versions, devices, Weights & Biases, launchers, the store and the data: what is
 ok, what is missing and how to mend it. Every domain is loaded, which takes some
@@ -29,9 +30,12 @@ seconds where all files are there. Nothing is downloaded, nothing left behind.
 
   data_root=data   folder of data files
   store=runs       where records go
+  --verify STORE   reads every file of the finished runs of a store and says
+                   which are not what was written. A run asked for again looks at
+                   sizes and times of change, and reads only where these differ
 
-Exit status: 0 everything that the demo needs is there, 1 something of it is
-missing, 2 the request was wrong.
+Exit status: 0 everything that the demo needs is there, or every file is whole,
+1 something of it is missing or damaged, 2 the request was wrong.
 """
 
 
@@ -45,12 +49,15 @@ class Check(NamedTuple):
 
 
 def main(argv: list[str]) -> int:
+    if "--verify" in argv:
+        return verify(argv)
     keys = dict(KEYS)
     for word in argv:
         key, sign, value = word.partition("=")
         if not sign or key not in KEYS or not value:
             raise RequestError(
-                f"doctor: {word}: only data_root=DIR and store=DIR are understood{nearest(key, KEYS)}"
+                f"doctor: {word}: only data_root=DIR, store=DIR and --verify STORE are understood"
+                f"{nearest(key, KEYS)}"
             )
         keys[key] = value
     sections = {
@@ -74,6 +81,22 @@ def main(argv: list[str]) -> int:
         else "everything that `transferscope demo` needs is here"
     )
     return int(bool(lacking))
+
+
+def verify(argv: list[str]) -> int:
+    """1 where a file of a finished run is damaged, each named in a line."""
+    from transferscope.store.damage import damage
+    from transferscope.store.record import run_folders
+
+    if len(argv) != 2 or argv[0] != "--verify" or not Path(argv[1]).is_dir():
+        raise RequestError(f"doctor: {' '.join(argv)}: --verify and the folder of a store are needed")
+    folders = run_folders(Path(argv[1]))
+    wrong = [found for folder in folders if (found := damage(folder, verify=True))]
+    for line in wrong:
+        print(line)
+    print(f"{argv[1]}: {len(wrong)} of {len(folders)} runs are damaged" if wrong else
+          f"{argv[1]}: {len(folders)} runs, every file is what was written")  # fmt: skip
+    return int(bool(wrong))
 
 
 def guarded(look: Callable[[], Iterator[Check]]) -> Iterator[Check]:

@@ -20,8 +20,9 @@ usage: transferscope predict RUN FOLDER [-o predictions.csv] [--config-dir DIR]
 
 Predict a folder of pictures with the model that a run kept (`transferscope run
 ... keep=selected`). One line of CSV a picture: the file, the predicted class,
-the probability of each class; where numbers are predicted, these. Pictures are prepared as the training's were;
-folders inside folders count, hidden files do not; what is left out is told.
+the probability of each class; where numbers are predicted, these. Pictures are
+prepared as the training's were; folders inside folders count, hidden files do
+not; what is left out is told.
 
   RUN               a run's folder, such as runs/3d32d5b5d9025a77
   FOLDER            a folder of pictures, or one picture; where the run's target

@@ -146,7 +146,7 @@ class Cell:
     @cached_property
     def regret(self) -> dict[str, float]:
         """Mean test score that selecting on test labels would add (`scores.regret`), of either arm that has
-        runs; reads every evaluation."""
+        runs; reads every evaluation. Raises NotSelectable where a run has dropped the outputs for it."""
         arms = {"strategy": self.evidence.strategy_runs, "baseline": self.evidence.baseline_runs}
         return {
             arm: float(

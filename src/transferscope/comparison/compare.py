@@ -452,7 +452,7 @@ class _Work:
             )
         if copies := _copies(row.evidence):
             flags += Copies(**copies).warnings(row.arm.cell["target"])
-        flags += wording.unfinished(row.ends, row.evidence)
+        flags += wording.unfinished(row.ends, row.evidence) + self.reader.untold(row.evidence)
         flags += naive.flags(row.evidence, self.reader.metric, self.alpha)
         if self.items == "fixed":
             flags.append("this test set only: other items are not allowed for")

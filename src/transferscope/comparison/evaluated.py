@@ -15,6 +15,10 @@ class NotSelectable(Exception):
     """The run has no evaluation that this selection could choose by, or the metric no value on its items."""
 
 
+class Dropped(NotSelectable):
+    """It would need outputs that the run has not kept."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """One evaluation of some items. scores [n]; outputs [n, ...], None where they were dropped."""
@@ -62,8 +66,8 @@ class Run:
         return self.evaluations.was_finite(items, step) if outputs is None else is_finite(outputs)
 
     def evaluation(self, items: str, step: int, metric: str) -> Evaluation | None:
-        """None where the outputs were not finite. Raises NotSelectable where they were dropped, and no score
-        by this metric was stored."""
+        """None where the outputs were not finite. Raises Dropped where they were, and no score by
+        this metric was stored."""
         outputs = self.evaluations.outputs(items, step)
         if outputs is None:
             return self._dropped(items, step, metric)
@@ -99,10 +103,12 @@ class Run:
             return None
         scores = self.evaluations.scores(items, step, metric)
         if scores is None:
-            raise NotSelectable(
+            raise Dropped(
                 f"{metric}: run {self.folder.name} dropped its outputs at step {step} and stored no such "
                 "score; run it again with outputs=all"
             )
         if scores.shape != self.targets(items).shape[:1] or scores.dtype.kind != "f":
             raise ValueError(f"{items}: scores of shape {scores.shape} and type {scores.dtype}")
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{items}: scores by {metric} that are not finite")
         return Evaluation(scores.astype(float), None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from transferscope.comparison import scores
+from transferscope.comparison.evaluated import Dropped
 from transferscope.comparison.plateau import Curve
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import RequestError
@@ -86,7 +87,8 @@ class Evidence:
 
 @dataclass
 class ScoreReader:
-    """Reads each run once. broken: reason by fingerprint, of runs whose evaluations cannot be read."""
+    """Reads each run once. broken: reason by fingerprint, of runs whose evaluations cannot be read.
+    curveless: why a run has no curve that has dropped the outputs for it."""
 
     metric: str
     selection: str
@@ -94,6 +96,7 @@ class ScoreReader:
     broken: dict[str, str] = field(default_factory=dict)
     cache: dict[Path, Scores | None] = field(default_factory=dict)
     curves: dict[tuple[Path, str], Curve] = field(default_factory=dict)
+    curveless: dict[Path, str] = field(default_factory=dict)
 
     def read(self, folder: Path, record: RunRecord) -> Scores | None:
         """None where a run cannot be read, or was not tested there."""
@@ -122,6 +125,12 @@ class ScoreReader:
         assert found is not None
         return found
 
+    def untold(self, evidence: Evidence) -> list[str]:
+        """What a reader must know of an arm whose curves cannot be made."""
+        runs = (*evidence.strategy_runs, *evidence.baseline_runs)
+        reasons = [self.curveless[run] for run in runs if run in self.curveless]
+        return [f"whether training had finished is not told: {reasons[0]}"] if reasons else []
+
     def curve(self, runs: list[tuple[Path, RunRecord]], metric: str) -> Curve:
         """Test scores of a seed's every evaluation, the mean of its folds; without any where these have none
         or not the same number."""
@@ -147,6 +156,8 @@ class ScoreReader:
                     }
                 else:
                     by_step.update(scores.read_curve(folder, record, metric, self.tested_on).items())
+            except Dropped as why:
+                self.curveless[folder] = str(why)
             except (OSError, ValueError, TypeError, NotSelectable):
                 by_step = {}
             steps = max([trainer.get("steps") or trainer.get("source_steps") or 1, *by_step])

@@ -8,8 +8,8 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from transferscope.comparison import stored_validators
+from transferscope.comparison.evaluated import Dropped, Run
 from transferscope.comparison.evaluated import NotSelectable as NotSelectable
-from transferscope.comparison.evaluated import Run
 from transferscope.errors import RequestError
 from transferscope.statistics import influence
 from transferscope.statistics.effect import group_means
@@ -100,7 +100,7 @@ def stacked(folds: list[Scores], metric: str) -> Scores:
     ece = float(np.mean(eces)) if eces and (has_outputs or not is_finite) else None
     fewest_named = min(fold.fewest_named for fold in folds)
     if is_finite and not has_outputs and METRICS[metric].kind != "items":
-        raise NotSelectable(
+        raise Dropped(
             f"{metric}: it is made of all folds together, and a fold has dropped its outputs; run them again "
             "with outputs=all"
         )

@@ -38,7 +38,7 @@ def add(
             view.pictures = pictures.of_items_lost(cell, view.flips)
         else:
             view.residuals = residuals.panel(measured_residuals(cell))
-        view.notes = notes(cell)
+        view.notes = notes(cell) + (dropped(view, reader) if seen.errors is None else [])
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
         view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
@@ -88,6 +88,16 @@ def notes(cell: Cell) -> list[str]:
     elif cell.verdict == "undecided" and cell.no_gain:
         said.append("no gain: not better by the margin or more")
     return [*said, *(str(flag) for flag in cell.flags)]
+
+
+def dropped(view: View, reader: PredictionReader) -> list[str]:
+    """What is not told of runs that have not kept the outputs of the evaluation that is taken."""
+    seen = view.cell.evidence
+    runs = [*reader.arm(view.cell, seen.strategy_runs), *reader.arm(view.cell, seen.baseline_runs)]
+    count = sum(not run.is_known for run in runs)
+    said = f"{count} of {len(runs)} runs have dropped the outputs of the evaluation taken (outputs=...)"
+    untold = "calibration error, precision and F1 of each class, and what wrong answers were, are not told"
+    return [f"{said}: {untold}"] if count else []
 
 
 def seeds(view: View) -> dict:

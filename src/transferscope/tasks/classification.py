@@ -20,6 +20,7 @@ from transferscope.store.record import CHANCE_LEVEL, CONSTANT
 from transferscope.tasks import metrics
 from transferscope.tasks.base import Reduction, Strata, Task
 
+VALUES_AT_ONCE = 2**18
 CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
 
 
@@ -112,7 +113,7 @@ class Classification(Task):
                 multiclass_f1_score(predicted, targets, classes, average="none")[present].mean()
             ),
             "nll": -float(metrics.log_likelihood(predicted.numpy(), targets.numpy()).mean()),
-            "brier": float((predicted - one_hot(targets, classes)).square().sum(1).mean()),
+            "brier": float(_squared_errors(predicted, targets).mean()),
             "ece": float(multiclass_calibration_error(predicted, targets, classes, n_bins=15)),
         }
 
@@ -140,6 +141,16 @@ class Classification(Task):
 
     def strata(self, targets: np.ndarray) -> Strata:
         return Strata(targets, self.classes)
+
+
+def _squared_errors(predicted: Tensor, targets: Tensor) -> Tensor:
+    """[n, C], [n] -> [n], the sum over classes; of some items at a time, for all would be copied thrice."""
+    n, classes = predicted.shape
+    size, found = max(1, VALUES_AT_ONCE // classes), predicted.new_empty(n)
+    for first in range(0, n, size):
+        part, truth = predicted[first : first + size], targets[first : first + size]
+        found[first : first + size] = (part - one_hot(truth, classes)).square().sum(1)
+    return found
 
 
 def class_names(task: Task) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from transferscope.statistics import influence
 from transferscope.tasks.metrics import METRICS, Errors, judged_metrics
 
 OURS = frozenset(judged_metrics())  # before a user's own are registered
-VALUES_AT_ONCE = 2**20  # of outputs: eight megabytes as float64
+VALUES_AT_ONCE = 2**18  # of outputs: two megabytes as float64
 # of classes: above it AUROC, which sorts the items once a class, would take longer than a training (50,000
 # items of 1,000 classes: 8 s an evaluation)
 MOST_CLASSES = {"auroc": 100}
@@ -29,11 +29,12 @@ def item_scores(
     step = _rows_at_once(outputs)
     if metric not in OURS or METRICS[metric].kind != "items" or len(outputs) <= step:
         return per_item(outputs, targets, groups)
-    parts = [
-        per_item(outputs[first : first + step], targets[first : first + step], None)
-        for first in range(0, len(outputs), step)
-    ]
-    return np.concatenate(parts)
+    found = np.empty(len(outputs))  # in one piece: small ones would settle in the holes that large ones leave
+    for first in range(0, len(outputs), step):
+        found[first : first + step] = per_item(
+            outputs[first : first + step], targets[first : first + step], None
+        )
+    return found
 
 
 def stored(

@@ -159,7 +159,7 @@ class Metric:
 
 def log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """[n, C], [n] -> [n], in nats, of the labels' clipped probabilities."""
-    likelihood = probabilities.astype(float)[np.arange(len(labels)), labels]
+    likelihood = probabilities[np.arange(len(labels)), labels].astype(float)
     found: np.ndarray = np.log(np.clip(likelihood, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
     return found
 

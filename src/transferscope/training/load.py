@@ -134,8 +134,8 @@ def _strategy(
 ) -> Strategy:
     if (own := entry["consumed"].get("task")) is not None:
         raise RequestError(
-            f"{folder}: predicts by a task of your own ({own.get('class')}), which a record cannot name as code; "
-            "predict in Python, with the strategy and the weights of model.safetensors"
+            f"{folder}: predicts by a task of your own ({own.get('class')}), which a record cannot name as "
+            "code; predict in Python, with the strategy and the weights of model.safetensors"
         )
     given = {"input_shape", "columns"}
     backbone_class, backbone = _checked(entry, folder, "backbone", Backbone, given, config_dir)

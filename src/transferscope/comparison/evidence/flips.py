@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from transferscope.comparison.cells import Cell
+from transferscope.comparison.evaluated import NotSelectable
 from transferscope.comparison.evidence.predictions import PredictionReader, Predictions, right
 from transferscope.errors import RequestError
 from transferscope.statistics import effect, verdict
@@ -103,7 +104,7 @@ def _twin(cell: Cell, b: np.ndarray, reader: PredictionReader) -> float | None:
     cannot be read is no twin."""
     twins = {}
     for row in cell.evidence.rows(cell.evidence.twin_runs):
-        with suppress(RequestError):
+        with suppress(RequestError, NotSelectable):
             twins[record.read_record(row[0])["seed"]] = reader.read(cell, row).right
     both = [b[k] * (1 - twins[seed]) for k, seed in enumerate(cell.evidence.seeds) if seed in twins]
     return _share(np.mean(both, axis=0), cell.evidence.groups) if both else None
