@@ -1,5 +1,5 @@
-"""What every strategy promises where numbers are predicted: it is refused in one line, or it runs, learns, and
-reads no label that it may not see."""
+"""What every strategy promises where numbers are predicted: it is refused in one line, or it runs, learns,
+and reads no label that it may not see."""
 
 from dataclasses import replace
 from functools import cache
@@ -17,8 +17,8 @@ from transferscope.training.request import resolve
 ON_NUMBERS = ["target=friedman", "source=friedman_shifted", "label_budget=40"]
 OF_CLASSES = {
     "aad", "bnm", "cdan", "cdan_e", "co_tuning", "consistency", "gated_dann", "iwdan", "jda", "label_shift",
-    "linear_svm", "logistic_regression", "mcc", "mdd", "minimum_entropy", "mme", "nearest_mean", "pada", "sar",
-    "shot", "source_svm", "target_ssl", "tent",
+    "linear_svm", "logistic_regression", "mcc", "mdd", "minimum_entropy", "mme", "nearest_mean", "pada",
+    "sar", "shot", "source_svm", "target_ssl", "tent",
 }  # fmt: skip
 # whose classifier serves classes alone unless another is given
 WITH = {"kmm": ["strategy.classifier=ridge"]}
@@ -31,8 +31,8 @@ def words(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def numbers() -> dict:
-    """Both domains with the split that the runs draw written into them, of four features as the tiny backbones
-    take them."""
+    """Both domains with the split that the runs draw written into them, of four features as the tiny
+    backbones take them."""
     domains = {}
     for name in ("friedman", "friedman_shifted"):
         domain = request.load_domain("target", name, "data")

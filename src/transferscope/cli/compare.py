@@ -33,9 +33,10 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                        target_full       the target with all its labels: the ceiling
                        shuffled_source   the same cell with permuted source labels
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
-  --metric NAME      accuracy | macro_f1 | balanced_accuracy | macro_precision | auroc | nll | brier (default:
-                     accuracy); higher is better: nll and brier have their sign flipped; auroc: the class
-                     sorted last is positive, with more classes one against the rest
+  --metric NAME      of classes accuracy | macro_f1 | balanced_accuracy | macro_precision | auroc | nll |
+                     brier (default: accuracy); of predicted numbers mae | rmse (default: mae). Higher is
+                     better: nll, brier and errors have their sign flipped; auroc: the class sorted last is
+                     positive, with more classes one against the rest
   --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle
                      reads the test labels), or the one that a label-free validator likes best: entropy |
                      mutual_information | bnm | snd | class_clustering; dev | iwcv: the one of least risk on
@@ -43,7 +44,8 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      RULE,last: arms without anything the rule could choose by are judged by their last
                      evaluation; stamped, else refused
   --margin X         the smallest difference that matters, in the metric's unit (default: the metric's own;
-                     0.01, one point of accuracy), or relative:0.1, a tenth of the baseline's risk
+                     0.01, one point of accuracy), or relative:0.1, a tenth of the baseline's risk. Of mae and
+                     rmse it is in the target's unit (default: relative:0.05)
   --alpha X          error rate of all verdicts of a family together (default: 0.05)
   --items NAME       random: the claim is about other test items too | fixed: about this test set only
                      (default: random)

@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
         """The arguments of `compare(...)`, by their names there."""
         self.add_argument("runs", nargs="?", default="runs")
         self.add_argument("--baseline", default="scratch")
-        self.add_argument("--metric", default="accuracy")
+        self.add_argument("--metric")
         self.add_argument("--selection", default="last")
         self.add_argument("--margin")
         self.add_argument("--alpha", type=float, default=0.05)

@@ -12,6 +12,7 @@ from transferscope.catalog import yamls
 from transferscope.cli.parser import Parser
 from transferscope.errors import RequestError
 from transferscope.store import record
+from transferscope.store.printable import printable
 
 CHUNK = 512  # pictures in memory at a time
 HELP = """
@@ -19,7 +20,7 @@ usage: transferscope predict RUN FOLDER [-o predictions.csv] [--config-dir DIR]
 
 Predict a folder of pictures with the model that a run kept (`transferscope run
 ... keep=selected`). One line of CSV a picture: the file, the predicted class,
-the probability of each class. Pictures are prepared as the training's were;
+the probability of each class; where numbers are predicted, these. Pictures are prepared as the training's were;
 folders inside folders count, hidden files do not; what is left out is told.
 
   RUN               a run's folder, such as runs/3d32d5b5d9025a77
@@ -63,10 +64,11 @@ def main(argv: list[str]) -> int:
     predict = _pictures if len(loaded.input_shape) == 3 else _rows
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "predicted", *(f"probability/{name}" for name in loaded.classes)])
+    writer.writerow(["file", *_headings(loaded)])
     items = 0
-    for name, probabilities in predict(loaded, arguments.folder, arguments.config_dir):
-        writer.writerow([name, loaded.classes[probabilities.argmax()], *map(str, probabilities)])
+    for name, predicted in predict(loaded, arguments.folder, arguments.config_dir):
+        named = [loaded.classes[predicted.argmax()]] if loaded.classes else []
+        writer.writerow([name, *named, *map(str, predicted)])
         items += 1
     if arguments.output is None:
         sys.stdout.write(text.getvalue())
@@ -74,6 +76,13 @@ def main(argv: list[str]) -> int:
         record.write_atomically(arguments.output, text.getvalue())
         print(f"{arguments.output}: {items} predictions")
     return 0
+
+
+def _headings(loaded) -> list[str]:
+    told = loaded.record["result"].get("task")
+    if told:
+        return [printable(name) for name in told["quantities"]]
+    return ["predicted", *(f"probability/{name}" for name in loaded.classes)]
 
 
 def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:

@@ -194,7 +194,9 @@ def say(prediction: dict) -> None:
         highlight=False,
     )
     rows, items, budget = prediction["sources"], prediction["items"], prediction["label_budget"]
-    labels = "all labels" if budget == "full" else f"{budget} labels a class"
+    quantities = prediction.get("quantities")
+    of = "labelled items" if quantities else "labels a class"
+    labels = "all labels" if budget == "full" else f"{budget} {of}"
     console.print(
         Text(
             f"Before any training on {prediction['target']}: {prediction['backbone']}, {labels}, seed "
@@ -213,11 +215,12 @@ def say(prediction: dict) -> None:
     shift = ": label shift (lower = more alike)" if budget == "full" else ""
     console.print(
         _table(
-            f"Classes{shift}",
+            f"{', '.join(quantities) if quantities else 'Classes'}{shift}",
             rows,
             "labels",
             best,
-            {"training items": "training_items", "classes shared": "classes_shared"},
+            {"training items": "training_items"}
+            | ({} if quantities else {"classes shared": "classes_shared"}),
         )
     )
     console.print(_table("Distances of inputs (lower = nearer)", rows, "inputs", best))

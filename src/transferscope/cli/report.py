@@ -6,7 +6,7 @@ from transferscope.cli.parser import Parser
 
 HELP = """
 usage: transferscope report [RUNS] [-o report.html] [--figures FOLDER] [--baseline scratch]
-                            [--metric accuracy] [--selection last] [--margin 0.01] [--alpha 0.05]
+                            [--metric NAME] [--selection last] [--margin 0.01] [--alpha 0.05]
                             [--items random] [--correction holm] [--protocol NAME] [--tested-on DOMAIN]
                             [--config-dir DIR]
 
@@ -19,7 +19,7 @@ every cell. It needs no other file, no network and no JavaScript for reading.
   --figures FOLDER also the figures a paper needs, each as SVG and as PDF: verdicts with their intervals,
                    label budgets, training curves; files of the same names are replaced
   --baseline NAME  what a cell is held against
-  --metric NAME    the score
+  --metric NAME    the score (default: accuracy, or mae where numbers are predicted)
   --selection NAME which labels chose the checkpoint
   --margin 0.01    the smallest difference that matters
   --alpha 0.05     level of each family of cells

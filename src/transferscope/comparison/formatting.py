@@ -1,5 +1,5 @@
 """Numbers as text, the same in terminal, page, Markdown and trackers. Metrics in points are told in
-hundredths, others with three decimals."""
+hundredths, others with three decimals; errors of large or small numbers with fewer or more."""
 
 import math
 from collections.abc import Sequence
@@ -34,7 +34,25 @@ def score(value: float | None, metric: str) -> str:
     """`91.2` in points, `0.412` in another unit, with a true minus; a dash where there is none."""
     if not is_finite(value):
         return NOTHING
-    return (f"{100 * value:.1f}" if in_points(metric) else f"{value:.3f}").replace("-", "−")
+    if in_points(metric):
+        return f"{100 * value:.1f}".replace("-", "−")
+    decimals = 3 if METRICS[metric].of_errors is None else _decimals(abs(value))
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def _decimals(size: float) -> int:
+    """So many that a number in any unit has about four digits, one near 0 at least two."""
+    if size >= 10:
+        return max(0, 3 - math.floor(math.log10(size)))
+    return 3 if size >= 0.01 or size == 0 else min(1 - math.floor(math.log10(size)), 12)
+
+
+def rounded(value: float, metric: str) -> str:
+    """A difference in few digits, where there is little room: `+6`, `−0.71`."""
+    if in_points(metric):
+        return signed(round(value, 2), metric).removesuffix(".0")
+    text = f"{abs(value):.2g}" if METRICS[metric].of_errors is not None else f"{abs(value):.2f}"
+    return text if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
 def signed(value: float | None, metric: str) -> str:

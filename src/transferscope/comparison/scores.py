@@ -18,7 +18,14 @@ from transferscope.store.evaluations import Evaluations
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
 from transferscope.tasks.item_scores import item_scores as item_scores
-from transferscope.tasks.metrics import METRICS, Errors, WrongScores, headline_of, headline_score
+from transferscope.tasks.metrics import (
+    METRICS,
+    Errors,
+    WrongScores,
+    headline_of,
+    headline_score,
+    judged_metrics,
+)
 from transferscope.validators import label_free
 
 T = TypeVar("T")
@@ -143,13 +150,11 @@ def read_scores(
 
     Raises RequestError where the file is absent or broken, NotSelectable where the selection has nothing to
     choose by, or the metric no value."""
+    _refuse_other_task(record, metric)
     if metric in ("nll", "brier") and not record.get("calibrated", True):
         raise NotSelectable(
             f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
         )
-    task = headline_of(record["result"]).task
-    if METRICS[metric].task != task:
-        raise NotSelectable(f"{metric}: it is no metric of {task}")
     samples = record["result"].get("samples", {})
     if selection in stored_validators.VALIDATORS and not samples.get("source", 1):
         selection = "last"  # the strategy was handed no source items, so there is no risk on them to weigh
@@ -159,6 +164,15 @@ def read_scores(
         else {}
     )
     return _read(folder, validated, lambda run: _select(run, record, metric, selection, tested_on))
+
+
+def _refuse_other_task(record: RunRecord, metric: str) -> None:
+    task = (record["result"].get("task") or {}).get("name", "classification")
+    if METRICS[metric].task != task:
+        raise NotSelectable(
+            f"{metric}: is for {METRICS[metric].task}, and {record['cell']['target']} is a {task} (--metric "
+            f"{', '.join(judged_metrics(task))})"
+        )
 
 
 def read_curve(

@@ -2,21 +2,23 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from hydra.utils import get_class
 
 from transferscope.data.array_files import as_column, as_matrix, existing, read_csv, read_members
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import require_two_classes
 from transferscope.data.picture_files import normal
 from transferscope.errors import RequestError, nearest
+from transferscope.tasks.classification import Classification
 
 SPLITS = ("train", "test", "")
 TASKS = ("classification", "regression")
-Predicted = Literal["classification", "regression"]
 NO_LABEL = ("-1", "nan", "")  # what other programs write for an item without label
 
 
@@ -35,12 +37,13 @@ def load(
     origin: str | None = None,
     unlabelled: str | float | None = None,
     labels_path: str | None = None,
-    task: Predicted = "classification",
+    task: str = "classification",
     unit: str = "",
 ) -> Domain:
     """inputs float32 [N, d]; classes the labels as text; ids FILE-00042 by row unless the file names them.
 
-    task: `regression` where the labels, [N] or [N, T], are numbers to be predicted; unit: of theirs.
+    task: `regression` where the labels, [N] or [N, T], are numbers to be predicted; unit: of theirs. Or a
+    task of one's own, by its class (docs/how-to/adding-a-task.md).
 
     path: a .npz or .mat file (MATLAB 5 to 7.2); sparse matrices are read as dense ones.
     inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train",
@@ -61,8 +64,7 @@ def load(
             **read_members(existing(path, origin), [inputs]),
         }
     values = as_matrix(path, inputs, arrays[inputs])
-    refuse_unfit(task, unit)
-    numbers = None
+    own, numbers = own_task(task, unit), None
     if task == "regression":
         numbers = as_numbers(labels_path or path, labels, arrays[labels], len(values), unlabelled)
         keys.remove(labels)
@@ -86,6 +88,7 @@ def load(
         numbers=numbers,
         quantities=quantities or [f"{labels}[{k}]" for k in range(numbers.shape[1])],
         unit=unit,
+        own_task=own,
     )
 
 
@@ -136,12 +139,27 @@ def class_of(path: str, key: str, labels: list[str], unlabelled: str | float | N
     return [None if label == marker else label for label in labels]
 
 
-def refuse_unfit(task: str, unit: str) -> None:
-    """Raises RequestError for a task that no table or array serves, and for a unit of classes."""
-    if task not in TASKS:
-        raise RequestError(f"task={task}; allowed: {', '.join(TASKS)}{nearest(task, TASKS)}")
+def own_task(task: str, unit: str) -> type[Classification] | None:
+    """The class of a task of a user's own, None for ours. Raises RequestError for what is neither, and for a
+    unit of classes."""
     if unit and task != "regression":
         raise RequestError(f"unit={unit}: classes have none; give task: regression, or leave it out")
+    if task in TASKS:
+        return None
+    if "." not in task:
+        raise RequestError(
+            f"task={task}; allowed: {', '.join(TASKS)}{nearest(task, TASKS)}, or module.Class of one's own"
+        )
+    try:
+        found = get_class(task)
+    except Exception as error:  # Hydra says with several types that an import failed
+        why = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        raise RequestError(
+            f"task={task}: cannot be imported ({why}); for a file of the current folder: export PYTHONPATH=."
+        ) from error
+    if not issubclass(found, Classification):
+        raise RequestError(f"task={task}: a subclass of {Classification.__module__}.Classification is needed")
+    return found
 
 
 def as_numbers(
@@ -203,6 +221,7 @@ def build(
     numbers: np.ndarray | None = None,
     quantities: Sequence[str] = (),
     unit: str = "",
+    own_task: type[Classification] | None = None,
 ) -> Domain:
     """From float32 [N, d] and what is known of each item: its class or, where these are given, its numbers
     [N, T]. path: for messages, and its stem for ids."""
@@ -222,6 +241,7 @@ def build(
             name, torch.from_numpy(values), numbers, ids, quantities=quantities, unit=unit, split=split,
             test_fraction=test_fraction, groups=groups, whole=whole,
         )  # fmt: skip
-    return Domain.build(
+    built = Domain.build(
         name, torch.from_numpy(values), classes, ids, split, test_fraction, groups=groups, whole=whole
     )
+    return replace(built, own_task=own_task)

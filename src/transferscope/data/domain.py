@@ -58,6 +58,8 @@ class Domain:
     columns: dict[str, tuple[str, ...]] | None = None
     quantities: tuple[str, ...] = ()
     unit: str = ""
+    # of a user's own, made from the classes; the task is classification where it is None
+    own_task: type[Classification] | None = None
 
     @classmethod
     def build(
@@ -158,7 +160,9 @@ class Domain:
     @property
     def task(self) -> Task:
         """What is to be predicted of an item."""
-        return Regression(self.quantities, self.unit) if self.quantities else Classification(self.classes)
+        if self.quantities:
+            return Regression(self.quantities, self.unit)
+        return (self.own_task or Classification)(self.classes)
 
     @cached_property
     def is_labelled(self) -> np.ndarray:

@@ -49,7 +49,7 @@ def load(
     comment: str | None = None,
     origin: str | None = None,
     download: bool = False,
-    task: arrays.Predicted = "classification",
+    task: str = "classification",
     unit: str = "",
 ) -> Domain:
     """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file; of several, one
@@ -97,14 +97,14 @@ def from_frame(
     where: str | None = None,
     path: str | None = None,
     places: Sequence[Place] | None = None,
-    task: arrays.Predicted = "classification",
+    task: str = "classification",
     unit: str = "",
 ) -> Domain:
     """inputs float32 [N, d], all columns that are named for nothing else, in their order; classes the labels
     as text. Where each cell of a column is a list of k numbers, these are k features.
 
     task: `regression` where the label is a number that is to be predicted, or several columns of such
-    numbers; unit: theirs, as tables tell it.
+    numbers; unit: theirs, as tables tell it. Or the class of a task of one's own.
     label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out:
     columns that are no features. unlabelled: see `arrays.load`. where: a condition in the syntax of
     DataFrame.query, asked of the table as it is read; the rows of which it holds are the domain.
@@ -121,7 +121,7 @@ def from_frame(
     item, and whatever `arrays.load` refuses."""
     source = path or f"the frame of {name}"
     known = [str(column) for column in frame.columns]
-    arrays.refuse_unfit(task, unit)
+    own_task = arrays.own_task(task, unit)
     predicted = [label] if isinstance(label, str) else list(label)
     if len(predicted) != 1 and task != "regression":
         raise RequestError(f"label={label}: one column of classes is needed, or task: regression")
@@ -159,6 +159,7 @@ def from_frame(
         numbers=numbers,
         quantities=predicted,
         unit=unit,
+        own_task=own_task,
     )
     return replace(domain, columns=columns)
 

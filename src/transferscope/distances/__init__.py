@@ -10,7 +10,9 @@ from typing import Any
 Measure = Callable[..., Any]  # a number, or (estimate, (lo, hi)); arguments by name
 
 
-ASKS_FOR = {"source", "target", "generator", "source_labels", "target_labels"}
+ASKS_FOR = {
+    "source", "target", "generator", "source_labels", "target_labels", "source_values", "target_values",
+}  # fmt: skip
 _own: dict[str, Measure] = {}
 
 

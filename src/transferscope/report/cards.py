@@ -9,12 +9,14 @@ from transferscope.comparison.cells import Cell
 from transferscope.comparison.evidence import calibration_change, flips, forgetting, learning, parts
 from transferscope.comparison.evidence.class_scores import class_scores
 from transferscope.comparison.evidence.predictions import PredictionReader
+from transferscope.comparison.evidence.residuals import residuals as measured_residuals
 from transferscope.errors import RequestError
-from transferscope.report import figures, method
+from transferscope.report import figures, method, residuals
 from transferscope.report.layout import Target, View
 from transferscope.report.pictures import Pictures
 from transferscope.statistics import effect
 from transferscope.store import record
+from transferscope.tasks.metrics import HEADLINES, METRICS
 
 
 def add(
@@ -22,23 +24,27 @@ def add(
 ) -> None:
     """Fill every view of a target with what stands beside its mean. costs: seconds of source models
     (`learning.source_costs`)."""
-    read = _histories(f"{target.views[0].cell.tested_on if target.views else target.name}/test/accuracy")
+    metric = HEADLINES[METRICS[target.views[0].cell.metric].task] if target.views else "accuracy"
+    read = _histories(f"{target.views[0].cell.tested_on if target.views else target.name}/test/{metric}")
     lines: list[tuple[View, str, list]] = []
     for view in target.views:
         cell, seen = view.cell, view.cell.evidence
         view.seeds = seeds(view)
-        view.flips = flips.count_flips(cell, alpha, reader)
         view.learning = learning.compare_curves(cell, alpha, costs)
-        view.forgetting = forgetting.measure(cell, alpha)
-        view.calibration = calibration_change.measure(cell, alpha, reader)
-        view.pictures = pictures.of_items_lost(cell, view.flips)
+        if seen.errors is None:
+            view.flips = flips.count_flips(cell, alpha, reader)
+            view.forgetting = forgetting.measure(cell, alpha)
+            view.calibration = calibration_change.measure(cell, alpha, reader)
+            view.pictures = pictures.of_items_lost(cell, view.flips)
+        else:
+            view.residuals = residuals.panel(measured_residuals(cell))
         view.notes = notes(cell) + dropped(view, reader)
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
         view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
         found = {arm: figures.curve([read(run) for run in runs]) for arm, runs in arms.items()}
         if any(found.values()):
-            view.curves = {"spoken": _spoken(view, found), "lines": found, **dict.fromkeys(arms)}
+            view.curves = {"spoken": _spoken(view, found, metric), "lines": found, **dict.fromkeys(arms)}
             lines += [(view, arm, line) for arm, line in found.items() if line]
     if lines:
         target.curve_steps, target.curve_scores = figures.curve_axes(line for _, _, line in lines)
@@ -61,7 +67,8 @@ def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader)
         views, parts.judge_parts([view.cell for view in views], alpha, reader), strict=True
     ):
         view.classes = shown_parts(found.classes)
-        view.class_scores = class_scores(view.cell, reader) if view.classes else []
+        has_classes = bool(view.classes) and view.cell.evidence.errors is None
+        view.class_scores = class_scores(view.cell, reader) if has_classes else []
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
     for target in targets:
         _deepen([view.classes for view in target.views if view.classes])
@@ -86,6 +93,9 @@ def notes(cell: Cell) -> list[str]:
 def dropped(view: View, reader: PredictionReader) -> list[str]:
     """What is not told of runs that have not kept the outputs of the evaluation that is taken."""
     seen = view.cell.evidence
+    if seen.errors is not None:
+        why = "a run has dropped its outputs, or has none that is finite"
+        return [] if view.residuals else [f"where predictions miss is not told: {why}"]
     runs = [*reader.arm(view.cell, seen.strategy_runs), *reader.arm(view.cell, seen.baseline_runs)]
     count = sum(not run.is_known for run in runs)
     said = f"{count} of {len(runs)} runs have dropped the outputs of the evaluation taken (outputs=...)"
@@ -147,9 +157,9 @@ def _histories(column: str) -> Callable[[Path | str], list[tuple[float, float]]]
     return read
 
 
-def _spoken(view: View, found: dict[str, Sequence]) -> str:
+def _spoken(view: View, found: dict[str, Sequence], metric: str) -> str:
     ends = [
-        f"{getattr(view.cell, arm)} ends at {formatting.score(line[-1][1], 'accuracy')}"
+        f"{getattr(view.cell, arm)} ends at {formatting.score(line[-1][1], metric)}"
         for arm, line in found.items()
         if line
     ]

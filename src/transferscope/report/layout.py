@@ -12,6 +12,7 @@ from transferscope.comparison.evidence.flips import Flips
 from transferscope.comparison.evidence.forgetting import Forgetting
 from transferscope.comparison.evidence.learning import Learning
 from transferscope.report import figures, words
+from transferscope.report.residuals import Panel
 
 # what can tell two cells of one strategy apart, beside source, target and budget
 _CHOICES = ("backbone", "initialisation", "protocol", "baseline", "metric", "selection")
@@ -40,6 +41,7 @@ class View:
     learning: Learning | None = None
     forgetting: list[Forgetting] = field(default_factory=list)
     calibration: Calibration | None = None
+    residuals: Panel | None = None
     curves: dict | None = None
     runs: list | None = None
     notes: list[str] = field(default_factory=list)

@@ -8,6 +8,7 @@ from transferscope.comparison import formatting, wording
 from transferscope.comparison.cells import Cell
 from transferscope.comparison.comparison import Comparison
 from transferscope.report import layout, words
+from transferscope.tasks.metrics import METRICS
 
 
 @dataclass
@@ -131,7 +132,24 @@ def without_collapse(cell: Cell) -> str:
     return f"{delta} {interval}, {words.count(given['seeds'], 'seed')}"
 
 
+ERRORS = (
+    "Errors are judged clipped at what the median of the target’s training items, as a prediction, exceeds "
+    "on 1 % of them; where more than 1 % of an arm’s are, that is flagged. RMSE enters as pseudo-values of "
+    "the jackknife."
+)
+SIDES = (
+    "Items that change sides are counted between runs of different seeds, and what two runs of the "
+    "baseline exchange is taken off; the interval of a row alone adds a jackknife over seeds to the part of "
+    "the items. Single items are listed by Fisher’s exact test between the runs of the two arms, "
+    "Benjamini–Hochberg over the items of a cell."
+)
+
+
 def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
+    of_numbers = METRICS[settings["metric"]].of_errors is not None
+    parts, told_in = (
+        ("Quarters of the true values", "absolute errors") if of_numbers else ("Classes", "accuracy")
+    )
     given = sorted({str(what).replace("_", " ") for cell in cells for what in cell.conditional_on})
     any_groups = any(cell.item_unit == "group" for cell in cells)
     grouped = ", which come in groups and count once a group" if any_groups else ""
@@ -157,24 +175,22 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         sources[settings["items"]],
         "All comparisons of one target, baseline and metric, as they were planned, form a family. "
         f"{corrections[settings['correction']]} Equivalent: two one-sided tests place Δ inside ±{margin}.",
+        *([ERRORS] if of_numbers else []),
         (
             f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of "
             "these may give another answer."
         ),
-        "Classes, and the subgroups of each metadata column, are told in accuracy, and those of all cells "
+        f"{parts}, and the subgroups of each metadata column, are told in {told_in}, and those of all cells "
         "of this page are one family: Holm over "
         "all of them, intervals at α divided by their number. The worst one, and the best strategy, are "
         "drawn towards the others (normal-normal empirical Bayes).",
-        "Items that change sides are counted between runs of different seeds, and what two runs of the "
-        "baseline exchange is taken off; the "
-        "interval of a row alone adds a jackknife over seeds to the part of the items. Single items are "
-        "listed by Fisher’s exact test between the "
-        "runs of the two arms, Benjamini–Hochberg over the items of a cell.",
+        *([] if of_numbers else [SIDES]),
         "P(harm / gain) is the probability that Δ lies below minus the margin, and above it, given the "
         "whole family: beside the verdict, never in "
         "its place. Seeds ahead are those on the side of Δ; in brackets the largest share of seeds that are "
         "not which this leaves possible.",
-        "Where an arm’s accuracy still rose at the end of its training, what it would yet have gained is "
+        f"Where an arm’s {'errors still fell' if of_numbers else 'accuracy still rose'} at the end of its "
+        "training, what it would yet have gained is "
         "projected, and a difference is told only "
         "beyond that. Otherwise training curves enter no decision. Their measures (Taylor & Stone 2009) "
         "have a t interval over seeds, for these test items.",

@@ -17,7 +17,18 @@ from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import budgets, learning, regret
 from transferscope.comparison.evidence.predictions import PredictionReader, check
-from transferscope.report import away, cards, figures, layout, method, ranking, search, standing, words
+from transferscope.report import (
+    away,
+    cards,
+    figures,
+    layout,
+    method,
+    ranking,
+    residuals,
+    search,
+    standing,
+    words,
+)
 from transferscope.report.answer import answer, losing_parts
 from transferscope.report.pictures import Pictures
 from transferscope.store import record
@@ -31,6 +42,7 @@ SECTIONS = {
     "budgets": "Budgets",
     "curves": "Curves",
     "classes": "Classes",
+    "residuals": "Residuals",
     "items": "Items",
     "aftermath": "Side effects",
     "away": "Away",
@@ -79,18 +91,21 @@ def render(
     found = standing.standing(comparison, views)
     searches = search.views(comparison.searches)
     rows = away.rows(comparison, elsewhere or {})
+    regrets = regret.regrets(cells)
     shown = {
         "standing": any(found.values()),
         "budgets": any(len(target.budgets) > 1 for target in targets),
         "curves": any(view.curves for view in views),
         "classes": any(view.classes for view in views),
+        "residuals": any(view.residuals for view in views),
         "items": any(view.flips for view in views),
-        "aftermath": any(view.calibration for view in views),
+        "aftermath": any(view.calibration for view in views) or bool(regrets.mean or regrets.left_out),
         "away": bool(rows),
         "ranking": bool(comparison.rankings),
         "search": bool(searches),
     }
     metric = settings["metric"]
+    said = words.of_task(metric, formatting.unit_in(settings))
     baselines = sorted({cell.baseline for cell in cells})
     margin = formatting.margin(settings)
     script = _asset("page.js")
@@ -112,7 +127,13 @@ def render(
             meanings=words.explanations(baselines, margin),
             settings=method.settings_line(cells, settings, margin),
             stamps=method.stamps(cells),
-            sections=[(id, name) for id, name in SECTIONS.items() if shown.get(id, True)],
+            sections=[
+                (id, said.parts_nav if id == "classes" else name)
+                for id, name in SECTIONS.items()
+                if shown.get(id, True)
+            ],
+            task=said,
+            residual_height=residuals.HEIGHT,
             **{f"with_{id}": there for id, there in shown.items()},
             with_probabilities=any(cell.probability_harm is not None for cell in cells),
             with_learning=any(view.learning for view in views),
@@ -120,7 +141,7 @@ def render(
             with_subgroups=any(view.subgroups for view in views),
             with_forgetting=any(view.forgetting for view in views),
             with_twin=any(view.flips and view.flips.twin is not None for view in views),
-            regrets=regret.regrets(cells),
+            regrets=regrets,
             standing=found,
             away_rows=rows,
             away_domains=list(elsewhere or {}),
@@ -200,7 +221,7 @@ def _environment() -> Environment:
         "amount": words.amount,
         "saving": words.saving,
         "tick": lambda value, metric: formatting.signed(value, metric).removesuffix(".0"),
-        "whole": lambda delta, metric: formatting.signed(round(delta, 2), metric).removesuffix(".0"),
+        "whole": formatting.rounded,
     }
     return environment
 

@@ -1,7 +1,38 @@
 """Verdicts and counts in words, shared by every part of the page."""
 
+from dataclasses import dataclass
+
 from transferscope.comparison import baseline_words
 from transferscope.comparison.evidence.learning import Measure
+from transferscope.tasks.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class TaskWords:
+    """What a page calls what it shows of a task. headline: the metric that curves and parts are told in,
+    `unit` its unit; labels: what a label budget counts; parts: title, and what one of them is called."""
+
+    headline: str
+    unit: str
+    labels: str
+    score: str
+    parts_title: str
+    parts_nav: str
+    part: str
+
+
+def of_task(metric: str, unit: str) -> TaskWords:
+    """unit: of the comparison."""
+    if METRICS[metric].of_errors is None:
+        return TaskWords(
+            "accuracy", "hundredths of accuracy", "labels a class", "accuracy", "Which classes pay",
+            "Classes", "class",
+        )  # fmt: skip
+    return TaskWords(
+        "mae", unit, "labelled items", "mean absolute error", "Where along the range", "Range",
+        "quarter of the true values",
+    )  # fmt: skip
+
 
 VERDICTS = ("positive", "negative", "equivalent", "undecided")
 

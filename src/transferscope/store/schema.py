@@ -46,6 +46,7 @@ class Inputs(TypedDict):
     target: Domain
     sources: list[Domain]
     trainer: NotRequired[Training]
+    task: NotRequired[dict[str, Any]]
     backbone: NotRequired[dict[str, Any]]
     source_label_noise: NotRequired[Number]
     split_seed: NotRequired[int]

@@ -41,7 +41,7 @@ class Classification(Task):
 
     def joined(self, others: Sequence[Task]) -> "Classification":
         """Of all classes that one of them has, sorted."""
-        return Classification(tuple(sorted({c for task in (self, *others) for c in class_names(task)})))
+        return type(self)(tuple(sorted({c for task in (self, *others) for c in class_names(task)})))
 
     def translated(self, targets: Tensor, task: Task) -> Tensor:
         return torch.tensor([self.classes.index(c) for c in class_names(task)])[targets]
@@ -58,6 +58,8 @@ class Classification(Task):
             for where, names in only.items()
             if names
         ]
+        if not what and type(self) is not type(other):
+            return f"{type(self).__name__} against {type(other).__name__}"
         return "; ".join(what) or ("" if self == other else "the same classes in another order")
 
     def loss(

@@ -51,7 +51,8 @@ class Errors:
         median = np.median(numbers, axis=0)
         naive = (np.abs(numbers - median) / spread).mean(1)
         cap = float(np.quantile(naive, 1 - CAPPED_SHARE)) or float(naive.max()) or 1.0
-        return cls(tuple(quantities), unit, spread, median, numbers.mean(0), cap)
+        # errors of whole numbers that just reach it are not cut off
+        return cls(tuple(quantities), unit, spread, median, numbers.mean(0), cap * (1 + 1e-9))
 
     @property
     def display(self) -> str:

@@ -92,9 +92,19 @@ def consumed_by(
             if strategy.trains_head_alone and initialisation == "pretrained"
             else {}
         ),
+        **_own_tasks(target, sources),
         "device": device(c.trainer.accelerator),
         "precision": c.trainer.precision,
     }
+
+
+def _own_tasks(target: Domain, sources: tuple[Domain, ...]) -> dict[str, Any]:
+    """Tasks of a user's own, by name and the hash of their file."""
+    own = [domain.own_task for domain in (target, *sources)]
+    if not any(own):
+        return {}
+    known = [None if task is None else _identity("class", task) for task in own]
+    return {"task": known[0], "source_tasks": known[1:]}
 
 
 def _backbone_rate(c: RunConfig, strategy: type[Strategy], initialisation: str) -> float:

@@ -21,6 +21,9 @@ from transferscope.store.evaluations import NAME, Evaluations
 from transferscope.store.printable import printable
 from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
+from transferscope.tasks.base import Task
+from transferscope.tasks.classification import Classification, class_names
+from transferscope.tasks.regression import Regression
 from transferscope.training.build_backbone import takes_columns
 from transferscope.training.checks import check_constructor
 
@@ -32,19 +35,20 @@ class LoadedRun:
     """One finished run.
 
     record: record.json. strategy: the LightningModule with the kept weights, in evaluation mode on the CPU;
-    None where no model was kept.
-    classes: of the target, in the order of the probabilities' columns. input_shape: (C, H, W) or (d,), what
-    the model takes. Both are empty where the run failed."""
+    None where no model was kept. classes: of the target, in the order of the probabilities' columns; none
+    where numbers are predicted, of which task names the quantities. input_shape: (C, H, W) or (d,), what the
+    model takes. Both are empty where the run failed."""
 
     folder: Path
     record: RunRecord
     strategy: Strategy | None
     classes: tuple[str, ...]
     input_shape: tuple[int, ...]
+    task: Task
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], those that a
-        record would hold."""
+        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], or numbers
+        [N, T], those that a record would hold."""
         if self.strategy is None:
             raise RequestError(f"{self.folder}: this run kept no model; run it again with keep=selected")
         if tuple(inputs.shape[1:]) != self.input_shape:
@@ -80,11 +84,10 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
     entry = record.read_record(folder)
     path = folder / NAME
     if not path.exists():
-        return LoadedRun(folder, entry, None, (), ())
+        return LoadedRun(folder, entry, None, (), (), Classification(()))
     try:
-        with Evaluations(path) as members:
-            names = members[f"{entry['cell']['target']}/test/classes"].tolist()
-            classes = tuple(cast(list[str], printable(names)))
+        task = _task(entry, path)
+        classes = class_names(task) if isinstance(task, Classification) else ()
         input_shape = tuple(entry["result"]["input_shape"])
     except Exception as error:  # a damaged archive fails in many ways
         raise RequestError(
@@ -95,7 +98,7 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
     strategy = None
     if kept.exists():
         try:
-            strategy = _strategy(entry, folder, input_shape, len(classes), config_dir)
+            strategy = _strategy(entry, folder, input_shape, task, config_dir)
             strategy.load_state_dict(load_file(kept))
         except RequestError:
             raise
@@ -105,16 +108,35 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
                 f"{kept}: does not fit the {entry['cell']['strategy']} of this transferscope ({line})"
             ) from error
         strategy.eval()
-    return LoadedRun(folder, entry, strategy, classes, input_shape)
+    return LoadedRun(folder, entry, strategy, classes, input_shape, task)
+
+
+def _task(entry: RunRecord, path: Path) -> Task:
+    """What the run predicts, without what only its training needs."""
+    if told := entry["result"].get("task"):
+        return Regression(
+            tuple(told["quantities"]),
+            told["unit"],
+            told["error"],
+            *(tuple(told[key]) for key in ("spread", "center", "scale")),
+        )
+    with Evaluations(path) as members:
+        names = members[f"{entry['cell']['target']}/test/classes"].tolist()
+    return Classification(tuple(cast(list[str], printable(names))))
 
 
 def _strategy(
     entry: RunRecord,
     folder: Path,
     input_shape: tuple[int, ...],
-    classes: int,
+    task: Task,
     config_dir: str | Path | None,
 ) -> Strategy:
+    if (own := entry["consumed"].get("task")) is not None:
+        raise RequestError(
+            f"{folder}: predicts by a task of your own ({own.get('class')}), which a record cannot name as code; "
+            "predict in Python, with the strategy and the weights of model.safetensors"
+        )
     given = {"input_shape", "columns"}
     backbone_class, backbone = _checked(entry, folder, "backbone", Backbone, given, config_dir)
     if "weights" in backbone:
@@ -122,11 +144,13 @@ def _strategy(
     strategy_class, arguments = _checked(entry, folder, "strategy", Strategy, {"network"}, config_dir)
     if takes_columns(backbone_class):
         backbone["columns"] = entry["result"].get("columns")
-    network = Classifier(backbone_class(input_shape, **backbone), classes)
+    network = Classifier(backbone_class(input_shape, **backbone), task.outputs)
     network.columns = entry["result"].get("columns")
     if entry["cell"]["initialisation"] != "random":
         network.backbone.freeze_trunk()
-    return strategy_class(network, **arguments)
+    strategy = strategy_class(network, **arguments)
+    strategy.task = task
+    return strategy
 
 
 def _checked(

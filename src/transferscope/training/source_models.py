@@ -37,7 +37,9 @@ SOURCE_KEYS = (
 
 def source_model_consumes(request: Request) -> dict[str, Any]:
     """What of a run its source model or pre-trained backbone depends on, but for the size of the inputs."""
-    consumed = {key: request.consumed[key] for key in SOURCE_KEYS}
+    consumed = {
+        key: request.consumed[key] for key in (*SOURCE_KEYS, "source_tasks") if key in request.consumed
+    }
     trainer = {
         key: value
         for key, value in request.consumed["trainer"].items()

@@ -28,7 +28,7 @@ from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
 from transferscope.store.schema import RunRecord, mismatch
-from transferscope.tasks.classification import class_names
+from transferscope.tasks.classification import Classification, class_names
 from transferscope.training import source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
@@ -110,6 +110,7 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
         "backbone": first.request.cell["backbone"],
         "seed": c.seed,
         "features_of": "pretrained weights" if pretrained else "each source's model",
+        **({"quantities": list(target.quantities)} if (target := first.run_data.target).quantities else {}),
         "items": {
             "source": count,
             "target": len(first.target),
@@ -285,15 +286,21 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     return {
         "source": one.request.cell["source"],
         "training_items": one.training_items,
-        "classes_shared": (
-            f"{len(set(class_names(one.run_data.task)) & set(class_names(one.run_data.source_task)))} of "
-            f"{one.run_data.task.outputs}"
-        ),
+        "classes_shared": classes_shared(one.run_data),
         "source_seconds": None if None in seconds else sum(seconds),
         **parts[0]["values"],
         **parts[1]["values"],
         "reasons": parts[0]["reasons"] | parts[1]["reasons"],
     }
+
+
+def classes_shared(run_data: splits.RunData) -> str:
+    """`8 of 10`; a dash where there are none."""
+    tasks = run_data.task, run_data.source_task
+    if not all(isinstance(task, Classification) for task in tasks):
+        return "–"
+    target, source = (set(class_names(task)) for task in tasks)
+    return f"{len(target & source)} of {len(target)}"
 
 
 def kept(
@@ -379,17 +386,13 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
     labels: Numbers = {}
     reasons = {
         "labels": "their shift needs label_budget=full: a smaller budget draws equally many of every class"
+        if one.run_data.target.classes
+        else "their shift needs label_budget=full"
     }
     if one.run_data.target.whole:
         reasons["scores"] = f"every label of {one.run_data.target.name} is for testing"
     if one.budget == "full" and one.labelled is not None:
-        run_data = one.run_data
-        every_class = run_data.task.joined([run_data.source_task])
-        given = {
-            "source_labels": every_class.translated(one.source_labels, run_data.source_task),
-            "target_labels": every_class.translated(one.labelled.labels, run_data.task),
-        }
-        labels, reasons = measured("labels", distances.available(), given)
+        labels, reasons = measured("labels", distances.available(), labels_of_both(one))
     try:
         network, seconds = source_network(one)
     except FloatingPointError as error:
@@ -402,13 +405,34 @@ def measure_scores(one: Candidate) -> dict[str, Any]:
     if one.labelled is not None:
         features = in_chunks(network.backbone, one.labelled.inputs, one.request.consumed["device"])
         with torch.no_grad():
-            probabilities = network.head.cpu()(features).softmax(1).numpy()
-        of_model = {"features": features.numpy(), "labels": one.labelled.labels.numpy(),
-                 "source_probabilities": probabilities,
-                 "source_predictions": probabilities.argmax(1)}  # fmt: skip
+            predicted = one.run_data.source_task.predict(network.head.cpu()(features)).numpy()
+        of_model: dict[str, Any] = {"features": features.numpy()}
+        labels_of, source_task = one.labelled.labels.numpy(), one.run_data.source_task
+        of_model["labels" if labels_of.ndim == 1 else "values"] = labels_of
+        if isinstance(source_task, Classification):
+            of_model |= {"source_probabilities": predicted, "source_predictions": predicted.argmax(1)}
+        elif source_task.has_outputs_of(one.run_data.task):
+            of_model["source_values"] = predicted
         scores, why = measured("scores", transferability.available(), of_model)
         reasons = reasons | why
     return {"values": {"labels": labels, "scores": scores}, "reasons": reasons, "source_seconds": seconds}
+
+
+def labels_of_both(one: Candidate) -> dict[str, Tensor]:
+    """What a shift of labels is told by: indices of one list of classes, or numbers; nothing where source and
+    target are of two tasks."""
+    task, source_task = one.run_data.task, one.run_data.source_task
+    assert one.labelled is not None
+    if task.name != source_task.name:
+        return {}
+    if not isinstance(task, Classification):
+        same = task.has_outputs_of(source_task)
+        return {"source_values": one.source_labels, "target_values": one.labelled.labels} if same else {}
+    every_class = task.joined([source_task])
+    return {
+        "source_labels": every_class.translated(one.source_labels, source_task),
+        "target_labels": every_class.translated(one.labelled.labels, task),
+    }
 
 
 def source_network(one: Candidate) -> tuple[Classifier, float]:

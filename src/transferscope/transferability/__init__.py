@@ -3,7 +3,9 @@
 
 from transferscope.distances import Measure, public_functions
 
-ASKS_FOR = {"features", "labels", "source_probabilities", "source_predictions"}
+ASKS_FOR = {
+    "features", "labels", "source_probabilities", "source_predictions", "values", "source_values",
+}  # fmt: skip
 _own: dict[str, Measure] = {}
 
 

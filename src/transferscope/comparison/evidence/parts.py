@@ -1,7 +1,8 @@
-"""Δ of parts of the test items: classes, and subgroups by each metadata column. All parts of all cells of a
-page are one family.
+"""Δ of parts of the test items: classes, or where numbers are predicted quarters of their range, and
+subgroups by each metadata column. All parts of all cells of a page are one family.
 
-Always in accuracy: log-likelihoods and Brier scores of a part's few items have no interval that holds.
+Always in accuracy, or in absolute errors: log-likelihoods and Brier scores of a part's few items have no
+interval that holds.
 """
 
 from collections import defaultdict
@@ -11,7 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from transferscope.comparison.cells import Cell
-from transferscope.comparison.evidence.predictions import PredictionReader, accuracy_differences, order
+from transferscope.comparison.evidence.predictions import (
+    PredictionReader,
+    accuracy_differences,
+    error_differences,
+    order,
+)
 from transferscope.statistics import effect, verdict
 from transferscope.statistics.effect import Effect
 from transferscope.statistics.shrinkage import shrink
@@ -39,7 +45,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """Of one cell. Empty with a single seed; subgroups: by column, those of 2 to 40 values."""
+    """Of one cell. Empty with a single seed; classes: or quarters of the range; subgroups: by column, those
+    of 2 to 40 values."""
 
     classes: list[Part]
     subgroups: dict[str, list[Part]]
@@ -87,15 +94,28 @@ def _part(name: str, one: Effect, p: float, alpha: float, shrunken: float, famil
 
 
 def effects(
-    d: np.ndarray, part: np.ndarray, names: Sequence[str] | np.ndarray, groups: np.ndarray | None
+    d: np.ndarray,
+    part: np.ndarray,
+    names: Sequence[str] | np.ndarray,
+    groups: np.ndarray | None,
+    unit: float = 1.0,
 ) -> dict[str, Effect]:
-    """d [K, n] of accuracy, K >= 2, part [n] (index into names), groups [n] or None -> Δ of the parts that
-    have test items, in the order of names."""
+    """d [K, n] of accuracy, or of errors of this unit (`effect.estimate`), K >= 2, part [n] (index into
+    names), groups [n] or None -> Δ of the parts that have test items, in the order of names."""
     present = [k for k in range(len(names)) if np.any(part == k)]
     units = [
         effect.group_means(d[:, part == k], None if groups is None else groups[part == k]) for k in present
     ]  # each [K, items]
-    return {str(names[k]): effect.estimate(items) for k, items in zip(present, units, strict=True)}
+    return {str(names[k]): effect.estimate(items, unit) for k, items in zip(present, units, strict=True)}
+
+
+def quarters(truth: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Numbers [n] -> (which quarter of the items each is of [n], `5 to 6` of each); equal numbers are of one,
+    so that there may be fewer than four."""
+    cuts = np.unique(np.quantile(truth, [0.25, 0.5, 0.75]))
+    _, part = np.unique(np.searchsorted(cuts, truth, "left"), return_inverse=True)
+    bounds = [(truth[part == k].min(), truth[part == k].max()) for k in range(part.max() + 1)]
+    return part, [f"{low:.4g} to {high:.4g}" if low < high else f"{low:.4g}" for low, high in bounds]
 
 
 def worst(parts: Sequence[Part]) -> Part | None:
@@ -113,14 +133,19 @@ def _effects(cell: Cell, reader: PredictionReader) -> tuple[dict[str, Effect], d
     seen = cell.evidence
     if len(seen.seeds) < 2:
         return {}, {}
-    d = accuracy_differences(cell, reader)
+    unit, part, names = 1.0, seen.labels, list(map(str, seen.classes))
+    if seen.errors is None:
+        d = accuracy_differences(cell, reader)
+    else:
+        d, unit = error_differences(cell, reader), seen.metric("mae").unit
+        part, names = quarters(seen.labels[:, 0])
     columns = {column: np.unique(values, return_inverse=True) for column, values in _columns(cell).items()}
     subgroups = {
-        column: effects(d, part, names, seen.groups)
-        for column, (names, part) in columns.items()
-        if 2 <= len(names) <= MOST
+        column: effects(d, of, values, seen.groups, unit)
+        for column, (values, of) in columns.items()
+        if 2 <= len(values) <= MOST
     }
-    return effects(d, seen.labels, seen.classes, seen.groups), subgroups
+    return effects(d, part, names, seen.groups, unit), subgroups
 
 
 def _columns(cell: Cell) -> dict[str, np.ndarray]:

@@ -38,7 +38,7 @@ class PredictionReader:
     """Reads each run once: baselines are shared by many cells."""
 
     cache: dict[tuple[object, ...], Predictions] = field(default_factory=dict)
-    items: dict[str, paired_scores.ScoreReader] = field(default_factory=dict)
+    items: dict[tuple[str, str], paired_scores.ScoreReader] = field(default_factory=dict)
 
     def arm(self, cell: Cell, folders: list[Path]) -> list[Predictions]:
         """One a seed."""
@@ -54,12 +54,17 @@ class PredictionReader:
         """The naive predictor with the baseline's labels; those of the strategy where the baseline has no
         runs."""
         seen = cell.evidence
-        items = self.items.setdefault(cell.selection, paired_scores.ScoreReader("accuracy", cell.selection))
+        items = self.scores("accuracy", cell)
         runs = seen.baseline_runs or seen.strategy_runs
         right, log_likelihood = (naive.of_runs(seen, runs, items, metric) for metric in ("accuracy", "nll"))
         return [
             Predictions(np.full(len(seen.ids), -1), *row) for row in zip(right, -log_likelihood, strict=True)
         ]
+
+    def scores(self, metric: str, cell: Cell) -> paired_scores.ScoreReader:
+        """What reads the runs of a cell by another metric than its own."""
+        given = metric, cell.selection
+        return self.items.setdefault(given, paired_scores.ScoreReader(*given, cell.evidence.tested_on))
 
     def read(self, cell: Cell, row: list[Path]) -> Predictions:
         """row: the run of a seed, or all its folds."""
@@ -81,6 +86,27 @@ def accuracy_differences(cell: Cell, reader: PredictionReader) -> np.ndarray:
     stands_in = seen.held_against is not seen.baseline_scores
     baseline = reader.naive(cell) if stands_in else reader.baseline(cell)
     d: np.ndarray = right(reader.arm(cell, seen.strategy_runs)) - right(baseline)
+    return d
+
+
+def error_differences(cell: Cell, reader: PredictionReader) -> np.ndarray:
+    """d [K, n] in absolute errors, whatever the cell is judged by, to what the cell is held against: above 0
+    where the strategy's are smaller."""
+    seen = cell.evidence
+    if cell.metric == "mae":
+        return seen.strategy_scores - seen.held_against
+    of_errors = reader.scores("mae", cell)
+
+    def arm(runs: list[Path]) -> np.ndarray:
+        rows = [[(folder, seen.records[folder]) for folder in row] for row in seen.rows(runs)]
+        read = [of_errors.readable_row(row) for row in rows]
+        return np.stack([one.scores[order(one.ids, seen.ids)] for one in read])
+
+    if seen.held_against is seen.baseline_scores and seen.baseline_runs:
+        held_against = arm(seen.baseline_runs)
+    else:
+        held_against = naive.of_runs(seen, seen.baseline_runs or seen.strategy_runs, of_errors, "mae")
+    d: np.ndarray = arm(seen.strategy_runs) - held_against
     return d
 
 
