@@ -133,6 +133,7 @@ def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, fl
             strategy_named=None,
             groups=None,
             deterministic=False,
+            metric=METRICS.__getitem__,
             labels=np.arange(80) % 2,
             errors=None,
             metric=METRICS.get,

@@ -38,7 +38,7 @@ def add(
             view.pictures = pictures.of_items_lost(cell, view.flips)
         else:
             view.residuals = residuals.panel(measured_residuals(cell))
-        view.notes = notes(cell) + (dropped(view, reader) if seen.errors is None else [])
+        view.notes = notes(cell) + dropped(view, reader)
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
         view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
@@ -93,6 +93,9 @@ def notes(cell: Cell) -> list[str]:
 def dropped(view: View, reader: PredictionReader) -> list[str]:
     """What is not told of runs that have not kept the outputs of the evaluation that is taken."""
     seen = view.cell.evidence
+    if seen.errors is not None:
+        why = "a run has dropped its outputs, or has none that is finite"
+        return [] if view.residuals else [f"where predictions miss is not told: {why}"]
     runs = [*reader.arm(view.cell, seen.strategy_runs), *reader.arm(view.cell, seen.baseline_runs)]
     count = sum(not run.is_known for run in runs)
     said = f"{count} of {len(runs)} runs have dropped the outputs of the evaluation taken (outputs=...)"
