@@ -136,7 +136,6 @@ def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, fl
             metric=METRICS.__getitem__,
             labels=np.arange(80) % 2,
             errors=None,
-            metric=METRICS.get,
         )
         found.append(
             SimpleNamespace(evidence=seen, delta=float((s - base).mean()), metric="accuracy", score=s.mean())
