@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _headings(loaded) -> list[str]:
+def _headings(loaded: Any) -> list[str]:
     told = loaded.record["result"].get("task")
     if told:
         return [printable(name) for name in told["quantities"]]

@@ -1,12 +1,12 @@
 """The naive predictor: one answer for every test item, from the labels of the training items alone. It needs
 no run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def _labels_of(record: RunRecord) -> str:
 def answer(record: RunRecord, metric: str, quantities: int) -> np.ndarray:
     """The one answer [T] where numbers are predicted: of squared errors the mean, of absolute ones the median
     of the labels that a run may learn from. Raises NotSelectable."""
-    centers = (record["result"].get("centers") or {}).get(_labels_of(record)) or {}
+    centers: Mapping[str, Any] = (record["result"].get("centers") or {}).get(_labels_of(record)) or {}
     found = np.asarray(centers.get("mean" if metric == "rmse" else "median", []), dtype=float)
     if found.shape != (quantities,) or not np.isfinite(found).all():
         raise NotSelectable(f"{NAME}: the record does not say the labels' mean and median")

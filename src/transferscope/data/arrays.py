@@ -74,7 +74,7 @@ def load(
     }
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    quantities = [labels] if numbers is None or numbers.shape[1] == 1 else []
+    several = 1 if numbers is None else numbers.shape[1]
     return build(
         name,
         path,
@@ -86,7 +86,7 @@ def load(
         groups=None if groups is None else columns[groups],
         whole=whole,
         numbers=numbers,
-        quantities=quantities or [f"{labels}[{k}]" for k in range(numbers.shape[1])],
+        quantities=[labels] if several == 1 else [f"{labels}[{k}]" for k in range(several)],
         unit=unit,
         own_task=own,
     )

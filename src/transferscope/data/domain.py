@@ -84,17 +84,15 @@ class Domain:
         class_of = [None if c is None else normalize("NFC", c) for c in class_of]
         classes = tuple(sorted({c for c in class_of if c is not None}))
         index = {c: i for i, c in enumerate(classes)} | {None: UNLABELLED}
-        ids = np.asarray(ids, dtype=str)
-        if len(np.unique(ids)) != len(ids):
-            raise ValueError(f"domain {name}: item ids are not unique")
-        _refuse_unwritable(name, [*ids.tolist(), *classes])
+        names = _unique(name, ids)
+        _refuse_unwritable(name, [*names.tolist(), *classes])
         _point_out_twins(name, classes)
         return cls(
             name=name,
             inputs=inputs,
             labels=torch.tensor([index[c] for c in class_of], dtype=torch.int64),
             classes=classes,
-            ids=ids,
+            ids=names,
             split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
             test_fraction=test_fraction,
             groups=None if groups is None else np.asarray(groups, dtype=str),
@@ -123,10 +121,8 @@ class Domain:
         Raises RequestError where a number is infinite, where no item has any, where all items have the same
         (nothing is to be told apart), and for ids that no file can hold."""
         numbers = np.asarray(numbers, dtype=np.float64)
-        ids = np.asarray(ids, dtype=str)
-        if len(np.unique(ids)) != len(ids):
-            raise ValueError(f"domain {name}: item ids are not unique")
-        _refuse_unwritable(name, [*ids.tolist(), *quantities])
+        names = _unique(name, ids)
+        _refuse_unwritable(name, [*names.tolist(), *quantities])
         for k, quantity in enumerate(quantities):
             known = numbers[:, k][~np.isnan(numbers[:, k])]
             largest = np.finfo(np.float32).max
@@ -145,7 +141,7 @@ class Domain:
             inputs=inputs,
             labels=torch.from_numpy(numbers.astype(np.float32)),
             classes=(),
-            ids=ids,
+            ids=names,
             split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
             test_fraction=test_fraction,
             groups=None if groups is None else np.asarray(groups, dtype=str),
@@ -167,8 +163,9 @@ class Domain:
     @cached_property
     def is_labelled(self) -> np.ndarray:
         """bool [N]: whether an item has a label, or all the numbers that are to be predicted."""
-        labels = self.labels.numpy()
-        return np.isfinite(labels).all(axis=1) if self.quantities else labels != UNLABELLED
+        labels: np.ndarray = self.labels.numpy()
+        known: np.ndarray = np.isfinite(labels).all(axis=1) if self.quantities else labels != UNLABELLED
+        return known
 
     @property
     def is_images(self) -> bool:
@@ -202,6 +199,14 @@ class Domain:
         if self.quantities:
             h.update(repr((self.quantities, self.unit)).encode())
         return h.hexdigest()
+
+
+def _unique(name: str, ids: Sequence[str]) -> np.ndarray:
+    """str [N]"""
+    found = np.asarray(ids, dtype=str)
+    if len(np.unique(found)) != len(found):
+        raise ValueError(f"domain {name}: item ids are not unique")
+    return found
 
 
 def _refuse_unwritable(name: str, texts: list[str]) -> None:
