@@ -59,11 +59,11 @@ def test_it_runs_to_a_finished_record_and_learns(plain, name):
     run = plain(name)
     assert run.record["status"] in ("done", "collapsed"), run.record["reason"]
     steps = run.record["result"]["evaluations"]
-    first, last = (run.members[f"friedman/test/probabilities/{step:06d}"] for step in (steps[0], steps[-1]))
+    first, last = (run.members[f"friedman/test/outputs/{step:06d}"] for step in (steps[0], steps[-1]))
     assert last.shape == (200, 1) and last.dtype == np.float32 and np.isfinite(last).all()
     assert not np.array_equal(first, last)
     mae = run.record["result"]["metrics"]["friedman/test/mae"]
-    assert mae == pytest.approx(np.abs(last - run.members["friedman/test/labels"]).mean(), rel=1e-5)
+    assert mae == pytest.approx(np.abs(last - run.members["friedman/test/targets"]).mean(), rel=1e-5)
 
 
 @SERVING
@@ -84,7 +84,7 @@ def test_no_prediction_depends_on_a_number_that_the_strategy_may_not_see(plain, 
     # label strata deal items out: those of the test split are not dealt
     poisoned = train(*words(name), domains=garbage)
     for step in clean.record["result"]["evaluations"]:
-        member = f"friedman/test/probabilities/{step:06d}"
+        member = f"friedman/test/outputs/{step:06d}"
         assert np.array_equal(clean.members[member], poisoned.members[member])
 
 
@@ -93,5 +93,5 @@ def test_numbers_in_another_unit_are_predicted_in_that_unit(plain, train, number
     scaled = {domain: replace(part, labels=1000 * part.labels + 5) for domain, part in numbers.items()}
     runs = plain(name), train(*words(name), domains=scaled)
     step = runs[0].record["result"]["evaluations"][-1]
-    one, two = (run.members[f"friedman/test/probabilities/{step:06d}"] for run in runs)
+    one, two = (run.members[f"friedman/test/outputs/{step:06d}"] for run in runs)
     np.testing.assert_allclose(two, 1000 * one + 5, rtol=2e-2, atol=1000 * 0.02 * one.std())
