@@ -31,14 +31,14 @@ def add(
         cell, seen = view.cell, view.cell.evidence
         view.seeds = seeds(view)
         view.learning = learning.compare_curves(cell, alpha, costs)
-        if seen.errors is None:
+        if seen.has_classes:
             view.flips = flips.count_flips(cell, alpha, reader)
             view.forgetting = forgetting.measure(cell, alpha)
             view.calibration = calibration_change.measure(cell, alpha, reader)
             view.pictures = pictures.of_items_lost(cell, view.flips)
-        else:
+        elif seen.errors is not None:
             view.residuals = residuals.panel(measured_residuals(cell))
-        view.notes = notes(cell) + (dropped(view, reader) if seen.errors is None else [])
+        view.notes = notes(cell) + (dropped(view, reader) if seen.has_classes else [])
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
         view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
@@ -67,7 +67,7 @@ def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader)
         views, parts.judge_parts([view.cell for view in views], alpha, reader), strict=True
     ):
         view.classes = shown_parts(found.classes)
-        has_classes = bool(view.classes) and view.cell.evidence.errors is None
+        has_classes = bool(view.classes) and view.cell.evidence.has_classes
         view.class_scores = class_scores(view.cell, reader) if has_classes else []
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
     for target in targets:

@@ -45,9 +45,9 @@ class Flips:
 
 
 def count_flips(cell: Cell, alpha: float, reader: PredictionReader) -> Flips | None:
-    """None with a single seed, or against a baseline without runs."""
+    """None with a single seed, against a baseline without runs, or where there are no classes."""
     seen = cell.evidence
-    if len(seen.seeds) < 2 or not seen.baseline_runs:
+    if len(seen.seeds) < 2 or not seen.baseline_runs or not seen.has_classes:
         return None
     strategy, baseline = reader.arm(cell, seen.strategy_runs), reader.arm(cell, seen.baseline_runs)
     s, b = right(strategy), right(baseline)  # [K, n]
