@@ -197,12 +197,19 @@ def _predicted(
 def _refuse_no_tags(
     source: str, frame: "DataFrame", columns: list[str], has: np.ndarray, places: Sequence[Place]
 ) -> None:
+    gaps = np.isnan(has)
     for column, values in zip(columns, has.T, strict=True):
         odd = ~np.isnan(values) & (values != 0) & (values != 1)
         if odd.any():
             raise RequestError(
                 f"column {column} of {source} has {values[odd][0]:g} in "
                 f"{_row(frame[column], odd, places)}; 1 or 0 is needed, whether the item has this label"
+            )
+        odd = np.isnan(values) & ~gaps.all(axis=1)
+        if odd.any():
+            raise RequestError(
+                f"column {column} of {source} has nothing in {_row(frame[column], odd, places)}, of which "
+                "other labels are known; give all labels of an item, or none"
             )
 
 

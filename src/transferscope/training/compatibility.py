@@ -260,7 +260,8 @@ def check_outputs(strategy: type[Strategy], name: str, target: Domain, sources: 
     joined = "+".join(source.name for source in sources)
     if strategy.shares_classes:
         what = "classes" if target.classes and sources[0].classes else "task and quantities"
-        what = "labels" if target.tags and sources[0].tags else what
+        if target.tags or sources[0].tags:
+            what = "labels" if target.tags and sources[0].tags else "task"
         raise NotApplicable(
             f"source={joined}: strategy {name} needs the {what} of target {target.name}; {difference}"
         )
