@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dropped_outputs import as_schema_2
 from store_fixture import write_plan, write_run
 from transferscope import compare
 from transferscope.cli.main import main
@@ -107,6 +108,22 @@ def test_folds_are_judged_as_the_same_answers_in_one_piece(
             ), key
         for key in ("verdict", "material", "collapsed", "baseline_collapsed", "variant", "reason"):
             assert cut_up[key] == plain[key], key
+
+
+def test_folds_that_dropped_their_outputs_have_the_means_over_items(
+    stores: tuple[Path, Path], tmp_path: Path
+) -> None:
+    dropped = as_schema_2(stores[1], tmp_path / "runs", "none")
+    for metric in ("accuracy", "nll"):
+        found, expected = (compare(store, metric=metric) for store in (dropped, stores[1]))
+        assert [(c.delta, c.ci_simultaneous, c.verdict) for c in found] == [
+            (c.delta, c.ci_simultaneous, c.verdict) for c in expected
+        ]
+        assert {c.strategy_ece for c in found} == {None}
+    comparison = compare(dropped, metric="macro_f1")
+    assert not len(comparison) and all(
+        "made of all folds together" in row["reason"] for row in comparison.missing
+    )
 
 
 def test_what_stands_beside_the_mean_is_the_same_too(stores: tuple[Path, Path]) -> None:

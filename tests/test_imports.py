@@ -42,7 +42,7 @@ MAY_IMPORT = {
         *MEASURES,
     },
     "comparison": {"errors", "statistics", "store", "tasks", "validators", "tracking"},
-    "report": {"errors", "statistics", "store", "comparison"},
+    "report": {"errors", "statistics", "store", "tasks", "comparison"},
     "sweeps": {
         "errors",
         "catalog",
@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "catalog",
         "statistics",
         "store",
+        "tasks",
         "data",
         "tracking",
         "training",

@@ -65,8 +65,8 @@ def test_a_metric_is_the_mean_of_its_scores(command, capfd):
         run = read_record(folder)
         if run["cell"]["strategy"] == "dann" and "fold" not in run["consumed"]:
             with np.load(folder / "evaluations.npz") as members:
-                steps = sorted(key for key in members if key.startswith("blobs/test/outputs/"))
-                wrong = members[steps[-1]].argmax(1) != (labels := members["blobs/test/targets"])
+                steps = sorted(key for key in members if key.startswith("blobs/test/probabilities/"))
+                wrong = members[steps[-1]].argmax(1) != (labels := members["blobs/test/labels"])
             expected.append(-float((wrong * np.where(labels == 0, 5.0, 1.0)).mean()))
     assert len(expected) == cell["seeds"]
     assert cell["strategy_score"] == pytest.approx(np.mean(expected), abs=1e-9)

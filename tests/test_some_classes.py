@@ -50,7 +50,7 @@ def test_budgets_are_of_the_classes_that_have_items():
     train, _ = splits.split(low, split_seed=0)
     chosen, aside = splits.labelled_subset(low, train, 5, seed=0)
     assert low.labels[np.r_[chosen, aside]].bincount(minlength=10).tolist() == [5, 0, 0, 5, 0, 0, 0, 0, 0, 0]
-    assert splits.smallest_class(low, train) == min(low.labels[train].bincount(minlength=10)[[0, 3]])
+    assert splits.largest_budget(low, train) == min(low.labels[train].bincount(minlength=10)[[0, 3]])
     with pytest.raises(NotApplicable, match="give at most"):
         splits.labelled_subset(low, train, 10_000, seed=0)
 

@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 import wandb_stub
+from dropped_outputs import rewrite
 from store_fixture import write_run
 from transferscope import tracking
 from transferscope.comparison.compare import compare
@@ -180,6 +181,16 @@ def test_small_pictures_are_enlarged_without_blurring():
     large = np.asarray(enlarged(Image.fromarray(pixels)))
     assert large.shape == (128, 128) and (large == np.kron(pixels, np.ones((16, 16), dtype=np.uint8))).all()
     assert enlarged(Image.new("RGB", (224, 100))).size == (224, 100)
+
+
+@pytest.mark.parametrize("kept", ["last", "none"])
+def test_charts_are_of_outputs_that_were_kept(store, kept, capsys):
+    job = write_run(store, "fine_tuning", 0, 0.8)
+    rewrite(store / job["fingerprint"], kept)
+    run = read(store, track(store, job))
+    assert any(key.startswith(f"{TEST}/classes") for key in run.summary) == (kept == "last")
+    said = [line for line in capsys.readouterr().err.splitlines() if "outputs=none" in line]
+    assert len(said) == (kept == "none") and run.exit_code == 0
 
 
 def test_the_tables_agree_with_the_stored_predictions(store):

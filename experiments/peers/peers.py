@@ -259,7 +259,7 @@ def ours(task: RunData, setting: Setting, classifier: str) -> np.ndarray:
     strategy = setting.ours(network, classifier=classifier, scaling=task.scaling, **setting.keys(task))
     strategy.fit_features(prepared.pools)
     with torch.no_grad():
-        return strategy.probabilities(prepared.evaluated[f"{target.name}/test"].inputs).argmax(1).numpy()
+        return strategy.predictions(prepared.evaluated[f"{target.name}/test"].inputs).argmax(1).numpy()
 
 
 def theirs(task: RunData, arm: Arm) -> Mapped:

@@ -107,7 +107,7 @@ def test_json_has_every_run_once(trained, capsys):
 
 def test_what_another_version_wrote_is_left_out_in_one_line_and_the_rest_shown(store, capsys):
     for strategy in ("scratch", "dann"):
-        rewrite(store / jobs(store)[strategy]["fingerprint"] / "record.json", schema=2)
+        rewrite(store / jobs(store)[strategy]["fingerprint"] / "record.json", schema=8)
     (store / "sweeps" / "later").mkdir()
     (store / "sweeps" / "later" / "plan.json").write_text('{"schema": 9}')
     assert main(["status", str(store)]) == 0
@@ -116,7 +116,7 @@ def test_what_another_version_wrote_is_left_out_in_one_line_and_the_rest_shown(s
     left_out = [line for line in out.splitlines() if line.startswith("left out: ")]
     assert len(left_out) == 2
     assert "later/plan.json: schema version 9" in left_out[0]
-    assert "record.json and 1 more: schema version 2" in left_out[1]
+    assert "record.json and 1 more: schema version 8" in left_out[1]
 
 
 def test_an_empty_store_and_none(tmp_path, capsys):

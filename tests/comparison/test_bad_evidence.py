@@ -36,7 +36,7 @@ def judged(path, **options):
     "line",
     [
         "--margin 1.5: the smallest difference that matters, at least 0 and below 1, is needed",
-        "--metric rmse: not one of accuracy",
+        "--metric rmsle: not one of accuracy",
         "--metric ece: binned and biased",
         "--alpha 0.0: between 0 and 1 is needed",
     ],

@@ -10,6 +10,7 @@ import pytest
 from store_fixture import write_runs
 from transferscope.comparison.best import corrected
 from transferscope.comparison.compare import compare
+from transferscope.tasks.metrics import METRICS
 
 
 def test_those_that_cannot_be_told_from_the_best_come_with_it(tmp_path):
@@ -132,7 +133,9 @@ def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, fl
             strategy_named=None,
             groups=None,
             deterministic=False,
+            metric=METRICS.__getitem__,
             labels=np.arange(80) % 2,
+            errors=None,
         )
         found.append(
             SimpleNamespace(evidence=seen, delta=float((s - base).mean()), metric="accuracy", score=s.mean())

@@ -191,7 +191,7 @@ def test_every_arm_is_held_against_it_without_a_run_of_it(tmp_path):
     )
 
 
-@pytest.mark.parametrize("metric", judged_metrics())
+@pytest.mark.parametrize("metric", judged_metrics("classification"))
 def test_every_metric_has_its_naive_score_and_a_page(tmp_path, metric):
     write_runs(tmp_path, "scratch", 0.9, group_size=4)
     (cell,) = comparison = compare(tmp_path, baseline="naive", metric=metric)

@@ -12,6 +12,7 @@ import scipy.linalg
 import scipy.optimize
 import scipy.stats
 import torch
+from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from transferscope.distances import available
@@ -21,10 +22,11 @@ from transferscope.distances.label_shift import label_kl, label_total_variation
 from transferscope.distances.mmd import FACTORS, mmd
 from transferscope.distances.proxy_a_distance import proxy_a_distance
 from transferscope.distances.sliced_wasserstein import sliced_wasserstein
+from transferscope.distances.value_shift import value_shift
 from transferscope.errors import RequestError
 
 OF_FEATURES = {name: f for name, f in available().items() if "source" in inspect.signature(f).parameters}
-OF_LABELS = {name: f for name, f in available().items() if name not in OF_FEATURES}
+OF_LABELS = {name: f for name, f in available().items() if "source_labels" in inspect.signature(f).parameters}
 LOSSES = sorted(OF_FEATURES.keys() - {"proxy_a_distance"})
 
 
@@ -51,6 +53,7 @@ def sample(n: int, d: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0
 def test_the_public_functions_of_the_folder_are_what_is_available() -> None:
     assert {"mmd", "coral", "frechet", "sliced_wasserstein", "proxy_a_distance"} <= OF_FEATURES.keys()
     assert OF_LABELS.keys() == {"label_kl", "label_total_variation"}
+    assert "value_shift" in available()
     assert all(f.__doc__ and not name.startswith("_") for name, f in available().items())
 
 
@@ -278,3 +281,15 @@ def test_label_shift_against_shares_by_hand() -> None:
     assert math.isfinite(label_kl(torch.tensor([0, 1, 2]), torch.tensor([1])))
     with pytest.raises(RequestError, match="target_labels"):
         label_kl(source, torch.tensor([-1, 0]))
+
+
+def test_a_shift_of_values_is_the_wasserstein_distance_in_standard_deviations() -> None:
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(0, 3, (700, 2)), rng.normal([1, 0], 3, (900, 2))
+    spread = np.concatenate([source, target]).std(0)
+    by_hand = np.mean([wasserstein_distance(source[:, k], target[:, k]) / spread[k] for k in range(2)])
+    found = float(value_shift(torch.from_numpy(source), torch.from_numpy(target)))
+    assert found == pytest.approx(by_hand, abs=0.01)
+    assert float(value_shift(torch.from_numpy(source), torch.from_numpy(source))) == 0
+    with pytest.raises(RequestError, match="all items have one value"):
+        value_shift(torch.ones(3, 1), torch.ones(2, 1))

@@ -149,7 +149,7 @@ def test_guessing_scores_what_guessing_scores(metric):
     )
 
 
-@pytest.mark.parametrize("metric", judged_metrics())
+@pytest.mark.parametrize("metric", judged_metrics("classification"))
 def test_every_metric_is_compared(tmp_path, metric):
     write_runs(tmp_path, "scratch", 0.0, classes=2, item_effect=0.0)
     tuned = write_runs(tmp_path, "fine_tuning", 2.5, classes=2, item_effect=0.0)

@@ -121,13 +121,27 @@ def test_calibration_is_what_makes_the_shares_right_where_the_source_model_is_to
     np.testing.assert_allclose(predicted(with_it, x), posteriors(x, TRUE), atol=0.1)
 
 
+def test_a_model_that_knows_its_items_by_heart_still_orders_those_of_the_target():
+    labels = torch.tensor([0, 1] * 50)
+    logits = 20.0 * torch.nn.functional.one_hot(labels, 2).double() + torch.linspace(0, 1, 100)[:, None]
+    sharpness, bias = calibrated(logits, labels)
+    p = torch.softmax(sharpness * logits + bias, 1)
+    # Platt's (n + 1) / (n + 2) of 50 items a class, and no more
+    torch.testing.assert_close(p.gather(1, labels[:, None])[:, 0].mean().item(), 51 / 52, rtol=1e-4, atol=0)
+    target = torch.linspace(-40, 40, 200, dtype=torch.float64)[:, None] * torch.tensor([-1.0, 1.0])
+    of_one = torch.softmax((sharpness * target + bias).float(), 1)[:, 1]
+    assert of_one.unique().numel() > 150
+
+
 def test_sharpness_and_bias_are_those_of_the_least_cross_entropy():
     x, labels = drawn(500, TRUE, seed=3)
     logits = 0.4 * np.log(posteriors(x, EVEN)) + np.array([0.5, 0.0, -1.0])
 
     def loss(free: np.ndarray) -> float:
         scores = free[0] * logits + np.r_[free[1:], -free[1:].sum()]
-        return (np.log(np.exp(scores).sum(1)) - scores[np.arange(500), labels]).mean()
+        counts = np.bincount(labels)[labels]
+        soft = (np.eye(3)[labels] * counts[:, None] + 1) / (counts[:, None] + 3)
+        return (np.log(np.exp(scores).sum(1)) - (soft * scores).sum(1)).mean()
 
     best = minimize(
         loss,

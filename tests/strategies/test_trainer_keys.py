@@ -101,7 +101,7 @@ def test_smoothed_labels_give_every_class_its_share():
 def test_an_augmented_run_is_another_one_and_repeats_bit_by_bit(train):
     plain = train("strategy=scratch", *DIGITS)
     once, again = (train("strategy=scratch", *DIGITS, "trainer.augmentation=crop") for _ in range(2))
-    name = "handwritten_digits/test/probabilities"
+    name = "handwritten_digits/test/outputs"
     assert once.bits == again.bits
     assert once.probabilities[f"{name}/000000"] == plain.probabilities[f"{name}/000000"]
     assert once.probabilities[f"{name}/000012"] != plain.probabilities[f"{name}/000012"]

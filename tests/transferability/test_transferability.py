@@ -16,9 +16,11 @@ from transferscope.transferability.h_score import h_score
 from transferscope.transferability.leep import leep
 from transferscope.transferability.logme import logme
 from transferscope.transferability.nce import nce
+from transferscope.transferability.regression import logme_regression, source_error
 from transferscope.transferability.transrate import PRECISION, transrate
 
-OF_FEATURES = {name: f for name, f in available().items() if "features" in inspect.signature(f).parameters}
+OF_CLASSES = {name: f for name, f in available().items() if "labels" in inspect.signature(f).parameters}
+OF_FEATURES = {name: f for name, f in OF_CLASSES.items() if "features" in inspect.signature(f).parameters}
 
 
 def classes_apart(
@@ -50,12 +52,12 @@ def test_the_examples_in_the_docstrings_hold(module: str) -> None:
     assert outcome.attempted > 0 and outcome.failed == 0
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_predict_can_call_it_with_what_it_has(name: str) -> None:
     needed = {
         p.name for p in inspect.signature(available()[name]).parameters.values() if p.default is p.empty
     }
-    assert "labels" in needed and needed <= {
+    assert needed <= {
         "features",
         "labels",
         "source_probabilities",
@@ -72,13 +74,13 @@ def score(name: str, features: np.ndarray, labels: np.ndarray) -> float:
     )
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_it_grows_with_how_well_the_classes_are_told_apart(name: str) -> None:
     values = [score(name, *classes_apart(by)) for by in (0.0, 1.0, 3.0)]
     assert values[0] < values[1] < values[2]
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_order_of_items_and_names_of_classes_do_not_matter(name: str) -> None:
     features, labels = classes_apart(1.0)
     order = np.random.default_rng(1).permutation(len(labels))
@@ -104,7 +106,7 @@ def test_more_features_than_items_and_a_constant_feature_have_a_score(name: str)
     assert math.isfinite(OF_FEATURES[name](np.ones_like(features), labels))
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", OF_CLASSES)
 def test_one_item_in_a_class_has_a_score_or_a_reason(name: str) -> None:
     features, labels = classes_apart(1.0, n=12)
     labels[0] = 3
@@ -255,3 +257,48 @@ def test_only_64_directions_count_in_gbc() -> None:
     features, labels = classes_apart(2.0, n=300, d=64)
     faint = 1e-4 * np.random.default_rng(1).normal(size=(300, 30))
     assert gbc(np.c_[features, faint], labels) == pytest.approx(gbc(features, labels), rel=1e-3)
+
+
+# --- where numbers are predicted
+
+
+def linear(noise: float, n: int = 60, d: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Features [n, d], and two quantities [n, 2] that follow them but for noise."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(n, d))
+    return features, features @ rng.normal(size=(d, 2)) + noise * rng.normal(size=(n, 2))
+
+
+def test_logme_of_numbers_is_the_largest_density_of_the_linear_model() -> None:
+    features, values = linear(0.5)
+    z = (values - values.mean(0)) / values.std(0)
+
+    def loss(logs: np.ndarray, y: np.ndarray) -> float:
+        alpha, beta = np.exp(logs)
+        covariance = features @ features.T / alpha + np.eye(len(y)) / beta
+        _, logdet = np.linalg.slogdet(covariance)
+        return float(len(y) * np.log(2 * np.pi) + logdet + y @ np.linalg.solve(covariance, y)) / 2 / len(y)
+
+    best = [scipy.optimize.minimize(loss, np.zeros(2), (y,), "Nelder-Mead").fun for y in z.T]
+    assert logme_regression(features, values) == pytest.approx(-np.mean(best), abs=1e-5)
+
+
+def test_scores_of_numbers_grow_with_what_features_tell_and_have_no_unit() -> None:
+    scores = [logme_regression(*linear(noise)) for noise in (10.0, 1.0, 0.1)]
+    assert scores == sorted(scores)
+    features, values = linear(1.0)
+    assert logme_regression(features, 1000 * values + 7) == pytest.approx(logme_regression(features, values))
+    guess = values + np.random.default_rng(1).normal(size=values.shape)
+    assert source_error(1000 * values, 1000 * guess) == pytest.approx(source_error(values, guess))
+    assert source_error(values, guess) < source_error(values, values) == 0
+
+
+def test_numbers_that_cannot_be_scored_are_refused_in_one_line() -> None:
+    features, values = linear(1.0)
+    for f, v, line in (
+        (features, np.ones_like(values), "all 60 labelled items have one value"),
+        (features * np.nan, values, "not finite"),
+        (features[:5], values, r"\[N, d\] and \[N, T\] are needed"),
+    ):
+        with pytest.raises(RequestError, match=line):
+            logme_regression(f, v)

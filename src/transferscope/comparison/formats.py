@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from transferscope.comparison.findings import Findings
     from transferscope.comparison.ranking import Ranking
 
-# columns from which the reason has a column of its own; more beside calibration errors
-WIDE, FOR_ECE = (140, 20)
+# columns from which the reason has a column of its own, where there is room for all of the rest
+WIDE = 140
 # columns whose texts may be broken into several lines, into no shorter ones than this
 WRAPS, WRAPPED = ("target", "source", "strategy", "why undecided"), 18
 # columns of the narrow table that go first where there is no room
 DISPENSABLE = ("P(harm / gain)", "ahead", "ECE", "items", "seeds")
+SPARED_WIDE = ("way to", "of the naive", "ECE", "MDE", "p (")
 NUMBERS = ("labels", "seeds", "items", "ahead", "P(harm / gain)", "p (Holm)", "p (BH)", "MDE", "ECE")
 RISE = {"": "mean", "upper": "upper", "remaining": "remaining"}  # columns of how a training ends
 IN_UNIT = (
@@ -166,17 +167,26 @@ def _console(text: io.StringIO, width: int, colour: bool) -> "Console":
 def _fitting(
     comparison: "Findings", marks: list[str], width: int
 ) -> tuple[list[tuple[str, list[str]]], list[str]]:
-    """The columns that a terminal has room for, and the headings of those that it has not."""
-    columns = _columns(
-        comparison, marks, wide=width >= WIDE + FOR_ECE * METRICS[comparison.settings["metric"]].is_loss
-    )
+    """The columns that a terminal has room for, and the headings of those that it has not: from WIDE on of
+    the wide table, unless this leaves too much out."""
+    if width >= WIDE:
+        columns, left_out = _spared(_columns(comparison, marks, wide=True), SPARED_WIDE, width)
+        if sum(map(_room, columns)) <= width:
+            return columns, left_out
+    return _spared(_columns(comparison, marks, wide=False), DISPENSABLE, width)
+
+
+def _spared(
+    columns: list[tuple[str, list[str]]], dispensable: Sequence[str], width: int
+) -> tuple[list[tuple[str, list[str]]], list[str]]:
+    """Less those that can be spared, one after the other, until the rest has room; and their headings."""
     left_out = []
-    for name in DISPENSABLE:
+    for beginning in dispensable:
         if sum(map(_room, columns)) <= width:
             break
-        if any(heading == name for heading, _ in columns):
-            left_out.append(name)
-            columns = [column for column in columns if column[0] != name]
+        gone = [name for name, _ in columns if name.startswith(beginning)]
+        left_out += gone
+        columns = [column for column in columns if column[0] not in gone]
     return columns, left_out
 
 

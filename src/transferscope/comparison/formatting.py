@@ -41,10 +41,10 @@ def score(value: float | None, metric: str) -> str:
 
 
 def _decimals(size: float) -> int:
-    """So many that a number in any unit has about four digits, one near 0 at least two."""
+    """So many that a number in any unit has about four digits; three, unless they are all 0."""
     if size >= 10:
         return max(0, 3 - math.floor(math.log10(size)))
-    return 3 if size >= 0.01 or size == 0 else min(1 - math.floor(math.log10(size)), 12)
+    return 3 if size >= 0.0005 or size == 0 else min(1 - math.floor(math.log10(size)), 12)
 
 
 def rounded(value: float, metric: str) -> str:

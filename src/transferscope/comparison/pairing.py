@@ -287,7 +287,8 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
         if not all(scores.is_tested_on(record, reader.tested_on) for _, record in runs)
     ):
         notes.append(f"{seeds_named(away)} left out: not tested on {reader.tested_on}")
-    if arm.planned and (added := sorted(set(seeds) - arm.planned)):
+    stands_for_all = len({folder for runs in arm.runs.values() for folder, _ in runs}) == 1 < len(arm.runs)
+    if arm.planned and not stands_for_all and (added := sorted(set(seeds) - arm.planned)):
         notes.append(f"{seeds_named(added)} came after the plan")
     if reader.selection == "oracle":
         notes.append("oracle: chosen on test labels")

@@ -167,7 +167,8 @@ def read_scores(
 
 
 def _refuse_other_task(record: RunRecord, metric: str) -> None:
-    task = (record["result"].get("task") or {}).get("name", "classification")
+    told = record["result"].get("task")
+    task = told["name"] if told else "classification"
     if METRICS[metric].task != task:
         raise NotSelectable(
             f"{metric}: is for {METRICS[metric].task}, and {record['cell']['target']} is a {task} (--metric "

@@ -38,7 +38,7 @@ def add(
             view.pictures = pictures.of_items_lost(cell, view.flips)
         elif seen.errors is not None:
             view.residuals = residuals.panel(measured_residuals(cell))
-        view.notes = notes(cell) + (dropped(view, reader) if seen.has_classes else [])
+        view.notes = notes(cell) + dropped(view, reader)
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
         view.runs = [(getattr(cell, arm), [Path(run).name for run in runs]) for arm, runs in arms.items()]
@@ -67,6 +67,10 @@ def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader)
         views, parts.judge_parts([view.cell for view in views], alpha, reader), strict=True
     ):
         view.classes = shown_parts(found.classes)
+        if view.cell.evidence.tags and len(view.cell.evidence.seeds) > 1 and not view.classes:
+            view.notes.append(
+                "Δ of each label is not told: a run has dropped its outputs, or has none that is finite"
+            )
         has_classes = bool(view.classes) and view.cell.evidence.has_classes
         view.class_scores = class_scores(view.cell, reader) if has_classes else []
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
@@ -93,6 +97,11 @@ def notes(cell: Cell) -> list[str]:
 def dropped(view: View, reader: PredictionReader) -> list[str]:
     """What is not told of runs that have not kept the outputs of the evaluation that is taken."""
     seen = view.cell.evidence
+    if seen.errors is not None:
+        why = "a run has dropped its outputs, or has none that is finite"
+        return [] if view.residuals else [f"where predictions miss is not told: {why}"]
+    if not seen.has_classes:  # told where they are read, by `add_parts`
+        return []
     runs = [*reader.arm(view.cell, seen.strategy_runs), *reader.arm(view.cell, seen.baseline_runs)]
     count = sum(not run.is_known for run in runs)
     said = f"{count} of {len(runs)} runs have dropped the outputs of the evaluation taken (outputs=...)"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, softmax
+from torch.nn.functional import cross_entropy, one_hot, softmax
 
 from transferscope.data.splits import Pools
 from transferscope.errors import RequestError
@@ -25,7 +25,7 @@ class LabelShift(Strategy):
     with p_S by shares, and can end in one class. Labels of the budget say nothing of the shares, being drawn
     class by class, and are not used. Deviation: s and b are fitted to the items that the source model has
     learnt from, as none are held out that a strategy may see; a network that knows these by heart stays too
-    sure.
+    sure (see `calibrated`). (Version 1 had no bound for how sure.)
 
     In the history `shares/moved` is Σ_y |q_y - π_y| / 2. calibrate: false leaves s = 1, b = 0, as Saerens et
     al. have it. iterations: of the EM algorithm at most; it ends once no share moves by 1e-9."""
@@ -36,6 +36,7 @@ class LabelShift(Strategy):
     needs_source_model = True
     shares_classes = True
     closed_form = True
+    version = 2
 
     def __init__(self, network: Classifier, calibrate: bool = True, iterations: int = 1000):
         super().__init__(network)
@@ -91,7 +92,14 @@ class LabelShift(Strategy):
 
 def calibrated(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """(s, b [C]) of the least cross-entropy of softmax(s z + b) of logits z [n, C], labels [n]; s is
-    positive, b sums to 0."""
+    positive, b sums to 0.
+
+    An item of class y stands for p(y) = (n_y + 1) / (n_y + C) and 1 / (n_y + C) of every other class, n_y the
+    items of its class (Platt 1999, "Probabilistic Outputs for Support Vector Machines", for two classes).
+    Where the model knows all labels by heart there would be no largest s: probabilities of 0 and 1, which no
+    re-weighting moves and which put the items in no order."""
+    counts = torch.bincount(labels, minlength=logits.shape[1]).to(logits)[labels][:, None]
+    soft = (one_hot(labels, logits.shape[1]).to(logits) * counts + 1) / (counts + logits.shape[1])
     log_s = torch.zeros((), dtype=logits.dtype, requires_grad=True)
     bias = torch.zeros(logits.shape[1], dtype=logits.dtype, requires_grad=True)
     search = torch.optim.LBFGS(
@@ -104,7 +112,7 @@ def calibrated(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     def loss() -> Tensor:
         search.zero_grad()
-        value = cross_entropy(log_s.exp() * logits + bias, labels)
+        value = cross_entropy(log_s.exp() * logits + bias, soft)
         value.backward()
         return value
 

@@ -41,7 +41,9 @@ def _last_predictions(folder: Path, target: str) -> _Predictions | None:
         return None
     with Evaluations(path) as evaluations:
         classes = evaluations.get(f"{items}/classes")
-        for step in reversed(evaluations.steps(items)) if classes is not None else ():
+        if classes is None:
+            return None
+        for step in reversed(evaluations.steps(items)):
             outputs = evaluations.outputs(items, step)
             if outputs is not None and np.isfinite(outputs).all():
                 ids, targets = evaluations[f"{items}/ids"], evaluations[f"{items}/targets"]

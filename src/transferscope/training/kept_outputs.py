@@ -8,6 +8,7 @@ from transferscope.data.splits import RunData
 from transferscope.store import record
 from transferscope.store.schema import Kept, KeptOutputs
 from transferscope.tasks.item_scores import is_finite, item_scores
+from transferscope.tasks.metrics import HEADLINES
 from transferscope.training.evaluate import last_finite_step
 from transferscope.training.request import Request
 from transferscope.training.settings import FitResult
@@ -15,9 +16,11 @@ from transferscope.training.settings import FitResult
 AUTOMATIC_BYTES = 64_000_000  # of a run's outputs, up to which all are kept unless the key says otherwise
 
 
-def asked(request: Request, outcome: FitResult) -> Kept:
+def asked(request: Request, outcome: FitResult, task: str) -> Kept:
     """`all`, `last` or `none`. Unless the key says which, all where they are small, or where this run takes
-    the place of one that kept all."""
+    the place of one that kept all. Of a task that no metric of ours judges nothing would stay: all."""
+    if task not in HEADLINES:
+        return "all"
     if request.asked.outputs is not None:
         return request.asked.outputs
     octets = 4 * sum(
@@ -34,7 +37,7 @@ def kept(
     request: Request, run_data: RunData, outcome: FitResult
 ) -> tuple[KeptOutputs, dict[str, frozenset[int]]]:
     """What the record says of it, and of each evaluated set the steps whose outputs stay."""
-    which, found = asked(request, outcome), {}
+    which, found = asked(request, outcome, run_data.task.name), {}
     chosen = selected(request, run_data, outcome) if which == "last" else None
     for name, by_step in outcome.predictions.items():
         wanted: set[int | None] = set(by_step) if which == "all" else set()
@@ -75,9 +78,8 @@ def _values(request: Request, run_data: RunData, outcome: FitResult) -> dict[int
         for name in names:
             items, outputs = run_data.evaluated[name], outcome.predictions[name][step].numpy()
             if is_finite(outputs):
-                scores = item_scores(
-                    outputs, items.labels.numpy(), run_data.task.headline, items.groups, items.errors
-                )
+                labels, headline = items.labels.numpy(), HEADLINES[run_data.task.name]
+                scores = item_scores(outputs, labels, headline, items.groups, items.errors)
                 means.append(scores.mean())
         if len(means) == len(names):
             value[step] = round(float(np.mean(means)), 12)

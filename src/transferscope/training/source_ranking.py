@@ -39,6 +39,8 @@ VERSION = 1  # raised when this file gives other numbers
 MOST_ITEMS = 2000
 # pixels a side of the images whose inputs are compared: distances need covariances of all pixels
 RAW_SIZE = 16
+OF_NUMBERS = {"values", "source_values", "target_values"}
+OF_CLASSES = {"labels", "source_labels", "target_labels", "source_probabilities", "source_predictions"}
 SEES = frozenset({"source_inputs", "source_labels", "target_inputs", "target_labels"})
 SEED = 0  # of the directions and folds that distances draw: the same for every source
 
@@ -273,11 +275,11 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
     near = given | {
         "source_items": len(one.source),
         "raw_size": RAW_SIZE,
-        "measures": _versions(distances.available()),
+        "measures": _versions(applying(distances.available(), one)),
     }
     suits = given | {
         "label_budget": one.budget,
-        "measures": _versions(distances.available() | transferability.available()),
+        "measures": _versions(applying(distances.available() | transferability.available(), one)),
     }
     parts = [
         kept(one, "distances", near, lambda: measure_distances(one, pretrained)),
@@ -292,6 +294,16 @@ def measure(one: Candidate, pretrained: bool) -> dict[str, Any]:
         **parts[0]["values"],
         **parts[1]["values"],
         "reasons": parts[0]["reasons"] | parts[1]["reasons"],
+    }
+
+
+def applying(functions: dict[str, distances.Measure], one: Candidate) -> dict[str, distances.Measure]:
+    """Those that ask for nothing that the target's task has not."""
+    others = OF_NUMBERS if one.run_data.target.classes else OF_CLASSES
+    return {
+        name: function
+        for name, function in functions.items()
+        if not others & inspect.signature(function).parameters.keys()
     }
 
 

@@ -94,7 +94,8 @@ def error_differences(cell: Cell, reader: PredictionReader) -> np.ndarray:
     where the strategy's are smaller."""
     seen = cell.evidence
     if cell.metric == "mae":
-        return seen.strategy_scores - seen.held_against
+        own: np.ndarray = seen.strategy_scores - seen.held_against
+        return own
     of_errors = reader.scores("mae", cell)
 
     def arm(runs: list[Path]) -> np.ndarray:
