@@ -178,7 +178,7 @@ def headline(records: Records) -> str:
     """The metric that runs are judged by where none is named. Raises RequestError for runs of several
     tasks."""
     tasks = {
-        record["result"].get("task", {}).get("name", "classification")
+        told["name"] if (told := record["result"].get("task")) else "classification"
         for arm in records.arms
         for runs in arm.runs.values()
         for _, record in runs

@@ -72,8 +72,8 @@ class Evidence:
     @property
     def tags(self) -> list[str]:
         """Names of the labels of which an item may have several; [] where something else is predicted."""
-        told = (self.records[self.strategy_runs[0]].get("result") or {}).get("task") or {}
-        return list(told.get("labels", []))
+        told = self.records[self.strategy_runs[0]]["result"].get("task")
+        return told["labels"] if told is not None and told["name"] == "multi_label" else []
 
     @property
     def held_against(self) -> np.ndarray:

@@ -177,19 +177,19 @@ class Domain:
 
         Raises RequestError for any other value, for an item of which some labels are known and others not,
         for a label that no item has or every item has, and for ids and names that no file can hold."""
-        has, ids = np.asarray(has, dtype=np.float64), np.asarray(ids, dtype=str)
-        if len(np.unique(ids)) != len(ids):
+        has, named = np.asarray(has, dtype=np.float64), np.asarray(ids, dtype=str)
+        if len(np.unique(named)) != len(named):
             raise ValueError(f"domain {name}: item ids are not unique")
-        _refuse_unwritable(name, [*ids.tolist(), *tags])
-        _refuse_no_tags(name, has, ids, tags)
+        _refuse_unwritable(name, [*named.tolist(), *tags])
+        _refuse_no_tags(name, has, named, tags)
         order = np.argsort(np.asarray(tags, dtype=str), kind="stable")
         return cls(
             name=name,
             inputs=inputs,
             labels=torch.from_numpy(has[:, order].astype(np.float32)),
             classes=(),
-            ids=ids,
-            split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
+            ids=named,
+            split=np.full(len(named), split) if isinstance(split, str) else np.asarray(split, dtype=str),
             test_fraction=test_fraction,
             groups=None if groups is None else np.asarray(groups, dtype=str),
             whole=whole,
@@ -279,11 +279,11 @@ def _refuse_no_tags(name: str, has: np.ndarray, ids: np.ndarray, tags: Sequence[
             f"domain {name}: {tags[k]} of {ids[row]} is {has[row, k]:g}; 1 or 0 is needed, whether the item "
             "has this label"
         )
-    if (odd := np.flatnonzero(gaps.any(1) & ~gaps.all(1))).size:
-        unknown = tags[int(gaps[odd[0]].argmax())]
+    if (partly := np.flatnonzero(gaps.any(1) & ~gaps.all(1))).size:
+        unknown = tags[int(gaps[partly[0]].argmax())]
         raise RequestError(
-            f"domain {name}: {unknown} of {ids[odd[0]]} is not known, and other labels of it are; give all "
-            "labels of an item, or none"
+            f"domain {name}: {unknown} of {ids[partly[0]]} is not known, and other labels of it are; give "
+            "all labels of an item, or none"
         )
     for k, tag in enumerate(tags):
         if not (known := has[~gaps[:, k], k]).size or known.min() == known.max():

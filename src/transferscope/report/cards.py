@@ -68,9 +68,8 @@ def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader)
     ):
         view.classes = shown_parts(found.classes)
         if view.cell.evidence.tags and len(view.cell.evidence.seeds) > 1 and not view.classes:
-            view.notes.append(
-                "Δ of each label is not told: a run has dropped its outputs, or has none that is finite"
-            )
+            why = "a run has dropped its outputs, or has none that is finite"
+            view.notes.append(f"what is won or lost of each label is not told: {why}")
         has_classes = bool(view.classes) and view.cell.evidence.has_classes
         view.class_scores = class_scores(view.cell, reader) if has_classes else []
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}

@@ -76,7 +76,7 @@ class CopiedItems(TypedDict):
 class LabelsTask(TypedDict):
     """Any number of these labels for each item."""
 
-    name: str
+    name: Literal["multi_label"]
     labels: list[str]
 
 
@@ -84,7 +84,7 @@ class NumbersTask(TypedDict):
     """Numbers. error: the loss that training minimised. center,
     scale: of a head's outputs; spread: what errors are divided by before they are told."""
 
-    name: str
+    name: Literal["regression"]
     quantities: list[str]
     unit: str
     error: str
@@ -101,7 +101,7 @@ class Center(TypedDict):
 
 
 class Result(TypedDict):
-    task: NotRequired[NumbersTask | LabelsTask]  # without one, classes
+    task: NotRequired[Annotated[NumbersTask | LabelsTask, Field(discriminator="name")]]  # else classes
     centers: NotRequired[dict[str, Center]]
     metrics: NotRequired[dict[str, float]]
     by_class: NotRequired[dict[str, dict[str, list[Any]]]]

@@ -1,7 +1,7 @@
 """Gradient-boosted trees on the inputs as they are, of the target alone or of the source alone: what is usual
 for tables."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from transferscope.strategies.feature_extraction import FittedHead
 from transferscope.tasks.classification import Classification
 from transferscope.tasks.multi_label import MultiLabel
 
-Model = HistGradientBoostingClassifier | HistGradientBoostingRegressor | float
+Model: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor | float
 MOST = 255  # categories that scikit-learn's trees can tell apart
 
 
@@ -123,7 +123,9 @@ class BoostedTrees(FittedHead):
             values = np.stack([_answers(model, features) for model in self.fitted], axis=1)
             return torch.from_numpy(values).float()
         p = torch.zeros(len(features), self.network.head.out_features)
-        p[:, self.fitted[0].classes_] = torch.from_numpy(self.fitted[0].predict_proba(features)).float()
+        (model,) = self.fitted
+        assert not isinstance(model, float)
+        p[:, model.classes_] = torch.from_numpy(model.predict_proba(features)).float()
         return p
 
 

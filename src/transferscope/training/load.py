@@ -115,7 +115,7 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
 def _task(entry: RunRecord, path: Path) -> Task:
     """What the run predicts, without what only its training needs."""
     told = entry["result"].get("task")
-    if told and "labels" in told:
+    if told and told["name"] == "multi_label":
         return MultiLabel(tuple(told["labels"]))
     if told:
         return Regression(
