@@ -49,8 +49,8 @@ def test_the_metric_is_that_of_the_task_and_its_unit_a_point(store):
 def test_scores_by_a_ranking_are_those_of_scikit_learn(store, metric, of):
     (cell,) = compare(store, metric=metric).cells
     seen = cell.evidence
-    for run, scores in zip(seen.strategy_runs, seen.strategy_scores, strict=True):
-        loaded = load_run(run)
+    for folder, scores in zip(seen.strategy_runs, seen.strategy_scores, strict=True):
+        loaded = load_run(folder)
         last = loaded.evaluations["tags/test/outputs/000030"]
         value = of(loaded.evaluations["tags/test/targets"], last)
         assert scores.mean() == pytest.approx(value, rel=0.02)  # of the jackknife less its bias
