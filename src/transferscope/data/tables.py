@@ -410,9 +410,10 @@ def _renamed(
 
 def _ids(places: Sequence[Place]) -> list[str]:
     """FILE-00042; with its suffix where two files differ in that alone."""
-    stems = {path: normal(Path(path).stem) for path, _ in places}
+    files = dict.fromkeys(path for path, _ in places)
+    stems = {path: normal(Path(path).stem) for path in files}
     if len(set(stems.values())) < len(stems):
-        stems = {path: normal(Path(path).name) for path in stems}
+        stems = {path: normal(Path(path).name) for path in files}
     return [f"{stems[path]}-{row:05d}" for path, row in places]
 
 
