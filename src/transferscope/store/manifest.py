@@ -32,7 +32,8 @@ def write_manifest(store: Path, domain: "Domain") -> None:
         return
     if domain.tags:
         tags = np.array(domain.tags)
-        names = ["; ".join(tags[of_item == 1]) for of_item in domain.labels.numpy()]
+        has = domain.labels.numpy()  # "-" of an item that has none, "" of one of which that is not known
+        names = ["" if np.isnan(row).any() else "; ".join(tags[row == 1]) or "-" for row in has]
     elif domain.quantities:
         names = [", ".join(f"{value:g}" for value in row) for row in domain.labels.tolist()]
     else:
