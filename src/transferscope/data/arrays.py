@@ -146,7 +146,8 @@ def own_task(task: str, unit: str) -> type[Classification] | None:
     """The class of a task of a user's own, None for ours. Raises RequestError for what is neither, and for a
     unit of classes."""
     if unit and task != "regression":
-        raise RequestError(f"unit={unit}: labels have none; give task: regression, or leave it out")
+        what = "labels" if task == "multi_label" else "classes"
+        raise RequestError(f"unit={unit}: {what} have none; give task: regression, or leave it out")
     if task in TASKS:
         return None
     if "." not in task:
