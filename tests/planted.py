@@ -196,6 +196,7 @@ OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
     "fine_tuning", "feature_extraction", "l2_sp", "delta", "bss", "co_tuning", "lp_ft", "discriminative",
     "layer_decay", "gradual_unfreezing", "last_groups", "norm_only", "bias_only", "lora", "linear_svm",
     "logistic_regression", "nearest_mean", "nearest_neighbour",
+    "nearest_neighbours",
 ]  # fmt: skip
 OVER_SCRATCH = {  # name -> shift, labels a class
     "joint": (partial(turned, degrees=20), 1),

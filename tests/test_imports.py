@@ -54,7 +54,16 @@ MAY_IMPORT = {
         "training",
         "comparison",
     },
-    "calibration": {"statistics", "data", "networks", "backbones", "strategies", "training", "comparison"},
+    "calibration": {
+        "statistics",
+        "tasks",
+        "data",
+        "networks",
+        "backbones",
+        "strategies",
+        "training",
+        "comparison",
+    },
     "cli": {
         "errors",
         "catalog",

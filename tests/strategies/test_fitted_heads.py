@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn import linear_model
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVR, LinearSVC
 
 from transferscope.backbones.small_cnn import SmallCNN
 from transferscope.data.splits import EvaluationSet, LabelledData, Pools
@@ -19,7 +19,9 @@ from transferscope.networks.classifier import Classifier
 from transferscope.strategies.linear_svm import LinearSVM
 from transferscope.strategies.logistic_regression import LogisticRegression
 from transferscope.strategies.nearest_mean import NearestMean
-from transferscope.strategies.nearest_neighbour import NearestNeighbour
+from transferscope.strategies.nearest_neighbour import NearestNeighbour, NearestNeighbours
+from transferscope.strategies.ridge import CHOICES, LinearSVR, Ridge
+from transferscope.tasks.regression import Regression
 from transferscope.training import request
 from transferscope.training.fit import fit
 from transferscope.training.load import load_run
@@ -95,6 +97,39 @@ def test_nearest_mean_is_the_softmax_of_negative_squared_distances_to_the_class_
     weights = np.exp(-np.square(test[:, None] - means).sum(2))
     np.testing.assert_allclose(last(outcome), weights / weights.sum(1, keepdims=True), atol=1e-6)
     assert last(outcome).std() > 0.001  # untrained features are close to each other
+
+
+def test_nearest_neighbours_are_scikit_learns_shares():
+    _, outcome, train, test, labels = fitted(partial(NearestNeighbours, neighbours=4))
+    expected = KNeighborsClassifier(4).fit(train, labels).predict_proba(test)
+    np.testing.assert_allclose(outcome.predictions["toy/test"][6].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "model"),
+    [
+        (partial(Ridge, C=0.1), linear_model.Ridge(alpha=10)),
+        (Ridge, linear_model.RidgeCV(alphas=[1 / C for C in CHOICES])),
+        (partial(LinearSVR, C=0.1, insensitivity=0.2), SVR(kernel="linear", C=0.1, epsilon=0.2)),
+        (partial(NearestNeighbours, neighbours=3), KNeighborsRegressor(3)),
+        (NearestNeighbour, KNeighborsRegressor(1)),
+    ],
+)
+def test_heads_of_numbers_are_scikit_learns(make, model):
+    rng = np.random.default_rng(0)
+    x, values = rng.normal(size=(30, 64)), rng.normal([5.0, 500.0], [1.0, 100.0], size=(30, 2))
+    strategy = make(network(2))
+    strategy.task = Regression(("a", "b")).fitted([torch.from_numpy(values)])
+    features, labels = torch.from_numpy(x).float(), torch.from_numpy(values).float()
+    with torch.no_grad():
+        strategy.fit_head(features, labels)
+        found = strategy.predictions(features).numpy()
+    is_near = isinstance(model, KNeighborsRegressor)  # whose features are as they are
+    for k in range(2):
+        mean, scale = (0.0, 1.0) if is_near else (values[:, k].mean(), values[:, k].std())
+        own = model if is_near else make_pipeline(StandardScaler(), model)
+        expected = own.fit(x, (values[:, k] - mean) / scale).predict(x) * scale + mean
+        np.testing.assert_allclose(found[:, k], expected, rtol=2e-3)
 
 
 def test_nearest_neighbour_is_certain_of_its_neighbours_class():

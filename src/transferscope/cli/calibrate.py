@@ -15,8 +15,8 @@ from transferscope.errors import RequestError, nearest
 
 STUDIES = (
     "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "rarely_named",
-    "bad_seeds", "alarms", "bimodal", "families", "null_families", "growth", "power", "probabilities",
-    "signs", "unfinished", "beside",
+    "errors", "bad_seeds", "alarms", "bimodal", "families", "null_families", "growth", "power",
+    "probabilities", "signs", "unfinished", "beside",
 )  # fmt: skip
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
@@ -38,6 +38,7 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                              in any unit
                    influence_kinds  the same of these four where arms rarely differ
                    rarely_named  the same of macro precision where an arm rarely names a class
+                   errors    the same of predicted numbers: mean absolute error, root mean squared error
                    bad_seeds skewed effects of seeds and rare bad ones: limits, with their numbers
                    alarms    false alarms: scratch against scratch in real training, and families of recentred
                              real pairs

@@ -163,6 +163,11 @@ def smallest_class(evidence: Evidence, metric: str) -> int:
         return verdict.smallest_class(evidence.labels, evidence.groups)
     if evidence.errors is None and METRICS[metric].kind != "items":
         return label_ranking.smallest(evidence.labels == 1, evidence.groups)
+    return units(evidence)
+
+
+def units(evidence: Evidence) -> int:
+    """Items (groups where given)."""
     return len(evidence.ids if evidence.groups is None else np.unique(evidence.groups))
 
 
@@ -176,17 +181,19 @@ def scale(metric: str, evidence: Evidence, named: list[np.ndarray] | None = None
         return {"unit": label_ranking.of_one_item(evidence.labels == 1), "span": judged.span}
     if judged.kind == "jackknife":
         least = min(-evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against))
-        return {"unit": of_one_error(judged.span, least), "span": judged.span}
+        return {"unit": of_one_error(judged.span, least, units(evidence)), "span": judged.span}
     named = (named or evidence.named) if metric in influence.OF_NAMED else []
     of_one_change = influence.of_one_change(evidence.labels, named)
     return {influence.SCALES[metric]: of_one_change, "span": judged.span}
 
 
-def of_one_error(cap: float, rmse: float) -> float:
-    """Half of what the pseudo-value of a root mean squared error changes by where an item's error of none
-    becomes the cap: (cap² / 2 rmse) / 2, of the arm whose errors are smaller, that it is no more than the
-    items' errors can make of it."""
-    return cap**2 / (4 * max(rmse, cap / 100))
+def of_one_error(cap: float, rmse: np.ndarray | float, items: int) -> np.ndarray | float:
+    """Half of what the pseudo-value of a root mean squared error changes by where the error of an item (or
+    group) becomes the cap: n times what one such error adds to the root, of the arm whose errors are smaller,
+    that it is no more than the items' errors can make of it. Not its slope there, cap² / 2 rmse, which has no
+    bound as errors become small."""
+    added: np.ndarray | float = np.sqrt(rmse**2 + cap**2 / items) - rmse
+    return items * added / 2
 
 
 def common_seeds(arm: Arm, baseline: Arm) -> set[int]:

@@ -31,8 +31,8 @@ def add(
         cell, seen = view.cell, view.cell.evidence
         view.seeds = seeds(view)
         view.learning = learning.compare_curves(cell, alpha, costs)
+        view.flips = flips.count_flips(cell, alpha, reader)
         if seen.has_classes:
-            view.flips = flips.count_flips(cell, alpha, reader)
             view.forgetting = forgetting.measure(cell, alpha)
             view.calibration = calibration_change.measure(cell, alpha, reader)
             view.pictures = pictures.of_items_lost(cell, view.flips)

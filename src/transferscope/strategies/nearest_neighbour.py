@@ -1,9 +1,10 @@
-"""One nearest neighbour on the features of the transferred backbone."""
+"""Nearest neighbours on the features of the transferred backbone: one, or the mean of several."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.networks.sized_on_load import SizedOnLoad
 from transferscope.strategies.feature_extraction import FittedHead
@@ -34,7 +35,32 @@ class NearestNeighbour(FittedHead):
         distances = torch.cdist(
             features, self.memory.features, compute_mode="donot_use_mm_for_euclid_dist"
         )  # [N, n]
+        return self.answers(distances)
+
+    def answers(self, distances: Tensor) -> Tensor:
+        """[N, n] -> [N, C], or values [N, T]"""
         found = self.memory.labels[distances.argmin(1)]
         if found.is_floating_point():
             return found
         return one_hot(found, self.network.head.out_features).float()
+
+
+class NearestNeighbours(NearestNeighbour):
+    """p(x) = 1/k Σ_i e_{y_i} over the k labelled items whose features are nearest to f(x); of numbers ŷ(x) =
+    1/k Σ_i y_i
+
+    k = neighbours, or all labelled items where there are fewer. Its probabilities are shares of k: nll and
+    calibration error say little of it (`calibrated`)."""
+
+    def __init__(self, network: Classifier, neighbours: int = 5):
+        super().__init__(network)
+        if neighbours < 1:
+            raise RequestError(f"strategy.neighbours={neighbours}: at least 1 is needed")
+        self.neighbours = neighbours
+
+    def answers(self, distances: Tensor) -> Tensor:
+        k = min(self.neighbours, distances.shape[1])
+        found = self.memory.labels[distances.topk(k, dim=1, largest=False).indices]  # [N, k], or [N, k, T]
+        if not found.is_floating_point():
+            found = one_hot(found, self.network.head.out_features).float()
+        return found.mean(1)

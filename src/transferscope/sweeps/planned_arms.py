@@ -14,6 +14,7 @@ from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.sweeps import progress
 from transferscope.sweeps.job import Job
+from transferscope.tasks.metrics import METRICS, judged_metrics
 from transferscope.training.checks import REACHED_BY_START
 from transferscope.training.request import Request
 from transferscope.training.source_models import source_model_consumes
@@ -98,6 +99,8 @@ def cells(
 ) -> list[PlannedCell]:
     """Raises RequestError, in the words of a section of the config, where the grid holds no baseline for a
     cell, or several."""
+    if section != "search":  # which judges nothing
+        _refuse_other_task(grid, metric, section)
     with own_words(section):
         name, pinned = baselines.parse(baseline)
         if name == baselines.NAIVE:
@@ -124,6 +127,15 @@ def cells(
                 f"--baseline {baseline}: the grid holds nothing to compare with it; add a strategy"
             )
     return found
+
+
+def _refuse_other_task(grid: list[PlannedArm], metric: str, section: str) -> None:
+    for target in {job.request.target for arm in grid for job in arm.jobs.values()}:
+        if METRICS[metric].task != target.task.name:
+            allowed = ", ".join(judged_metrics(target.task.name))
+            raise RequestError(
+                f"{section}.metric={metric}: target {target.name} is a {target.task.name}; allowed: {allowed}"
+            )
 
 
 @contextmanager

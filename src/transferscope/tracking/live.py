@@ -158,7 +158,10 @@ class LiveRun:
 def _name(head: Mapping[str, Any]) -> str:
     cell, budget = head["cell"], head["cell"]["label_budget"]
     path = f"{cell['source']}→{cell['target']}" if cell["source"] else cell["target"]
-    labels = {None: [], "full": ["all labels"]}.get(budget, [f"{budget}/class"])
+    task = head.get("task") or (head.get("result") or {}).get("task")
+    labels = {None: [], "full": ["all labels"]}.get(
+        budget, [f"{budget} labels" if task else f"{budget}/class"]
+    )
     return " ".join([cell["strategy"], path, *labels, f"seed {head['seed']}"])
 
 

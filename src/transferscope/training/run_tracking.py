@@ -17,7 +17,7 @@ def live_run(request: Request) -> tracking.LiveRun:
     head = {
         "fingerprint": request.fingerprint, "cell": request.cell, "config": request.config,
         "seed": request.asked.seed, "role": request.asked.role, "versions": versions(),
-        "git": record.git_revision(), "host": platform.node(),
+        "git": record.git_revision(), "host": platform.node(), "task": request.target.task.told(),
     }  # fmt: skip
     settings = request.asked.tracking
     return tracking.LiveRun(

@@ -45,7 +45,7 @@ class Flips:
 
 
 def count_flips(cell: Cell, alpha: float, reader: PredictionReader) -> Flips | None:
-    """None with a single seed, against a baseline without runs, or where there are no classes."""
+    """None with a single seed, against a baseline without runs, and where no answer is right or wrong."""
     seen = cell.evidence
     if len(seen.seeds) < 2 or not seen.baseline_runs or not seen.has_classes:
         return None
