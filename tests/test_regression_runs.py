@@ -78,6 +78,7 @@ def test_the_page_has_the_sections_that_numbers_have(store):
     page = html.unescape(re.sub("<[^>]+>", " ", render(compare(store, metric="rmse"))))
     assert "Where predictions miss" in page and "Where along the range" in page
     assert "Which items change sides" not in page and "log-likelihood" not in page
+    assert "R²" in page and "shown and not judged" in page and "of the naive error" in page
     assert "hundredths of accuracy" not in page and "nan" not in page.lower().split()
 
 
@@ -214,3 +215,33 @@ def test_runs_of_several_tasks_are_not_compared_by_one_metric(store, tmp_path, c
     comparison = compare(folder, metric="mae")
     assert {cell.target for cell in comparison} == {"friedman"}
     assert any("accuracy" in row["reason"] or "mae: " in row["reason"] for row in comparison.missing)
+
+
+def test_several_numbers_of_an_item_are_judged_together_in_standard_deviations(tmp_path):
+    rng = np.random.default_rng(0)
+    conf = tmp_path / "conf" / "domain"
+    conf.mkdir(parents=True)
+    for name, shift in (("near", 0.0), ("far", 0.3)):
+        x = rng.normal(size=(160, 4))
+        height, weight = x[:, 0] + shift + rng.normal(size=160) / 5, 1000 * (x[:, 1] - x[:, 2])
+        np.savez(tmp_path / f"{name}.npz", inputs=x, labels=np.stack([height, weight], axis=1))
+        (conf / f"{name}.yaml").write_text(
+            f"# {name}\n_target_: transferscope.data.arrays.load\n"
+            f"path: {tmp_path / name}.npz\ntask: regression\n"
+        )
+    given = [word for word in TINY if word.split("=")[0] not in ("target", "source")]
+    store = tmp_path / "runs"
+    words = ["target=near", "source=far", "strategy=scratch,fine_tuning,ridge,boosted_trees", "seed=0,1"]
+    assert main(["run", "-m", "--config-dir", str(tmp_path / "conf"), *given, *words, f"store={store}"]) == 0
+    comparison = compare(store)
+    assert {cell.unit for cell in comparison} == {"SD"} and len(comparison.cells) == 3
+    for path in store.glob("[0-9a-f]*/record.json"):
+        metrics = json.loads(path.read_text())["result"]["metrics"]
+        with Evaluations(path.parent / "evaluations.npz") as members:
+            last = members.outputs("near/test", max(members.steps("near/test")))
+            targets, spread = members["near/test/targets"], members["near/test/errors/spread"]
+        errors = np.abs(last.astype(float) - targets) / spread
+        assert last.shape == (80, 2) and metrics["near/test/mae"] == pytest.approx(errors.mean(), rel=1e-5)
+        assert metrics["near/test/mae"] < 1.2  # neither quantity drowns the other
+    page = render(comparison)
+    assert "labels[0]" in page

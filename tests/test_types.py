@@ -16,7 +16,7 @@ CLEAN = (
     "comparison", "distances", "errors", "statistics", "store", "tasks", "training", "transferability",
     "validators",
 )  # fmt: skip
-LEFT = 786  # errors in all others together: lower it when some were mended
+LEFT = 769  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from strategies.test_contract import CLASSES, NAMES
+from strategies.test_contract import CLASSES, EVERY
 from transferscope.data import splits
 from transferscope.errors import NotApplicable
 from transferscope.training import request
@@ -22,7 +22,7 @@ OF_CLASSES = {
 }  # fmt: skip
 # whose classifier serves classes alone unless another is given
 WITH = {"kmm": ["strategy.classifier=ridge"]}
-SERVING = pytest.mark.parametrize("name", sorted(set(NAMES) - OF_CLASSES))
+SERVING = pytest.mark.parametrize("name", sorted(set(EVERY) - OF_CLASSES))
 
 
 def words(name: str) -> list[str]:

@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _headings(loaded) -> list[str]:
+def _headings(loaded: Any) -> list[str]:
     told = loaded.record["result"].get("task")
     if told and "labels" in told:
         return [f"probability/{printable(name)}" for name in told["labels"]]

@@ -1,12 +1,12 @@
 """The naive predictor: one answer for every test item, from the labels of the training items alone. It needs
 no run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def answer(record: RunRecord, metric: str, quantities: int) -> np.ndarray:
     that has each, and where items are ranked by it, that all are alike. Raises NotSelectable."""
     if METRICS[metric].task == "multi_label" and METRICS[metric].kind != "items":
         return np.zeros(quantities)  # also over folds, whose shares would rank their items
-    centers = (record["result"].get("centers") or {}).get(_labels_of(record)) or {}
+    centers: Mapping[str, Any] = (record["result"].get("centers") or {}).get(_labels_of(record)) or {}
     found = np.asarray(centers.get("median" if metric == "mae" else "mean", []), dtype=float)
     if found.shape != (quantities,) or not np.isfinite(found).all():
         raise NotSelectable(f"{NAME}: the record does not say the labels' mean and median")

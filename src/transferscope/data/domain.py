@@ -88,17 +88,15 @@ class Domain:
         class_of = [None if c is None else normalize("NFC", c) for c in class_of]
         classes = tuple(sorted({c for c in class_of if c is not None}))
         index = {c: i for i, c in enumerate(classes)} | {None: UNLABELLED}
-        ids = np.asarray(ids, dtype=str)
-        if len(np.unique(ids)) != len(ids):
-            raise ValueError(f"domain {name}: item ids are not unique")
-        _refuse_unwritable(name, [*ids.tolist(), *classes])
+        names = _unique(name, ids)
+        _refuse_unwritable(name, [*names.tolist(), *classes])
         _point_out_twins(name, classes)
         return cls(
             name=name,
             inputs=inputs,
             labels=torch.tensor([index[c] for c in class_of], dtype=torch.int64),
             classes=classes,
-            ids=ids,
+            ids=names,
             split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
             test_fraction=test_fraction,
             groups=None if groups is None else np.asarray(groups, dtype=str),
@@ -127,10 +125,8 @@ class Domain:
         Raises RequestError where a number is infinite, where no item has any, where all items have the same
         (nothing is to be told apart), and for ids that no file can hold."""
         numbers = np.asarray(numbers, dtype=np.float64)
-        ids = np.asarray(ids, dtype=str)
-        if len(np.unique(ids)) != len(ids):
-            raise ValueError(f"domain {name}: item ids are not unique")
-        _refuse_unwritable(name, [*ids.tolist(), *quantities])
+        names = _unique(name, ids)
+        _refuse_unwritable(name, [*names.tolist(), *quantities])
         for k, quantity in enumerate(quantities):
             known = numbers[:, k][~np.isnan(numbers[:, k])]
             largest = np.finfo(np.float32).max
@@ -149,7 +145,7 @@ class Domain:
             inputs=inputs,
             labels=torch.from_numpy(numbers.astype(np.float32)),
             classes=(),
-            ids=ids,
+            ids=names,
             split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
             test_fraction=test_fraction,
             groups=None if groups is None else np.asarray(groups, dtype=str),
@@ -217,8 +213,9 @@ class Domain:
     def is_labelled(self) -> np.ndarray:
         """bool [N]: whether an item has a label, or all the numbers that are to be predicted, or it is known
         which of several labels it has."""
-        labels = self.labels.numpy()
-        return labels != UNLABELLED if self.has_classes else np.isfinite(labels).all(axis=1)
+        labels: np.ndarray = self.labels.numpy()
+        known: np.ndarray = labels != UNLABELLED if self.has_classes else np.isfinite(labels).all(axis=1)
+        return known
 
     @property
     def is_images(self) -> bool:
@@ -254,6 +251,14 @@ class Domain:
         if self.tags:
             h.update(repr(("tags", self.tags)).encode())
         return h.hexdigest()
+
+
+def _unique(name: str, ids: Sequence[str]) -> np.ndarray:
+    """str [N]"""
+    found = np.asarray(ids, dtype=str)
+    if len(np.unique(found)) != len(found):
+        raise ValueError(f"domain {name}: item ids are not unique")
+    return found
 
 
 def _refuse_unwritable(name: str, texts: list[str]) -> None:

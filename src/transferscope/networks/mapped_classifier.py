@@ -27,6 +27,16 @@ class MappedClassifier(SizedOnLoad):
     ones against |w|² / 2. unit_length: rows at length 1, after the scaling (inputs), after the mapping
     (outputs). Double precision."""
 
+    mean: Tensor
+    scale: Tensor
+    anchors: Tensor
+    projection: Tensor
+    bandwidth: Tensor
+    items: Tensor
+    weight: Tensor
+    bias: Tensor
+    labels: Tensor
+
     def __init__(self, classes: int, classifier: ClassifierName, C: float, unit_length: UnitLength):
         super().__init__()
         self.classes, self.classifier, self.C, self.unit_length = classes, classifier, C, unit_length

@@ -38,6 +38,7 @@ def add(
             view.pictures = pictures.of_items_lost(cell, view.flips)
         elif seen.errors is not None:
             view.residuals = residuals.panel(measured_residuals(cell))
+            view.shown = shown_metrics(cell)
         view.notes = notes(cell) + dropped(view, reader)
         view.without_collapse = method.without_collapse(cell)
         arms = {"strategy": seen.strategy_runs, "baseline": seen.baseline_runs}
@@ -91,6 +92,24 @@ def notes(cell: Cell) -> list[str]:
     elif cell.verdict == "undecided" and cell.no_gain:
         said.append("no gain: not better by the margin or more")
     return [*said, *(str(flag) for flag in cell.flags)]
+
+
+NOT_JUDGED = {"r2": "R²", "median_absolute_error": "median absolute error"}
+
+
+def shown_metrics(cell: Cell) -> list[tuple[str, str]]:
+    """(name, "baseline 0.41, strategy 0.52") of the last evaluation, means over runs, errors not clipped."""
+    seen, found = cell.evidence, []
+    for key, name in NOT_JUDGED.items():
+        said = []
+        for arm, runs in ((cell.baseline, seen.baseline_runs), (cell.strategy, seen.strategy_runs)):
+            results = [(seen.records[run].get("result") or {}).get("metrics", {}) for run in runs]
+            values = [of_run.get(f"{cell.tested_on}/test/{key}") for of_run in results]
+            known = [value for value in values if value is not None]
+            if known and len(known) == len(values):
+                said.append(f"{arm} {formatting.score(sum(known) / len(known), cell.metric)}")
+        found += [(name, ", ".join(said))] if said else []
+    return found
 
 
 def dropped(view: View, reader: PredictionReader) -> list[str]:

@@ -42,6 +42,7 @@ class View:
     forgetting: list[Forgetting] = field(default_factory=list)
     calibration: Calibration | None = None
     residuals: Panel | None = None
+    shown: list[tuple[str, str]] = field(default_factory=list)  # what is told of both arms and not judged
     curves: dict | None = None
     runs: list | None = None
     notes: list[str] = field(default_factory=list)

@@ -71,7 +71,9 @@ class Errors:
     def from_members(cls, members: Mapping[str, np.ndarray]) -> "Errors":
         """Raises ValueError where they are none."""
         names, unit = members["quantities"], members["unit"]
-        numbers = [np.asarray(members[key], dtype=float) for key in ("spread", "median", "mean")]
+        spread, median, mean = numbers = [
+            np.asarray(members[key], dtype=float) for key in ("spread", "median", "mean")
+        ]
         cap = float(members["cap"])
         if names.dtype.kind != "U" or unit.dtype.kind != "U" or names.ndim != 1 or not len(names):
             raise ValueError("names of quantities and a unit are needed")
@@ -79,17 +81,19 @@ class Errors:
             raise ValueError("a finite number of each quantity is needed")
         if not (np.isfinite(cap) and cap > 0 and (numbers[0] > 0).all()):
             raise ValueError("a cap and spreads above 0 are needed")
-        return cls(tuple(names.tolist()), str(unit), *numbers, cap)
+        return cls(tuple(names.tolist()), str(unit), spread, median, mean, cap)
 
     def absolute(self, predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """[n, T], [n, T] -> [n], clipped at the cap."""
         each = np.abs(predicted.astype(float) - targets.astype(float)) / self.spread
-        return np.minimum(each.mean(1), self.cap)
+        clipped: np.ndarray = np.minimum(each.mean(1), self.cap)
+        return clipped
 
     def squared(self, predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """[n, T], [n, T] -> [n], the mean over quantities, clipped at the square of the cap."""
         each = ((predicted.astype(float) - targets.astype(float)) / self.spread) ** 2
-        return np.minimum(each.mean(1), self.cap**2)
+        clipped: np.ndarray = np.minimum(each.mean(1), self.cap**2)
+        return clipped
 
 
 @dataclass(frozen=True)
@@ -228,10 +232,9 @@ def _rmse(
         _, place, size = np.unique(groups, return_inverse=True, return_counts=True)
         squared = np.bincount(place, squared) / size
     n = len(squared)
-    if n < 2:
-        return -np.sqrt(squared)[place]
-    whole, without = np.sqrt(squared.mean()), np.sqrt((squared.sum() - squared).clip(0) / (n - 1))
-    return -(n * whole - (n - 1) * without)[place]
+    whole, without = np.sqrt(squared.mean()), np.sqrt((squared.sum() - squared).clip(0) / max(n - 1, 1))
+    pseudo_values: np.ndarray = n * whole - (n - 1) * without
+    return -pseudo_values[place]
 
 
 def _of_numbers(
@@ -350,7 +353,7 @@ HEADLINES = {"classification": "accuracy", "regression": "mae", "multi_label": "
 
 def headline_of(result: Mapping[str, Any]) -> Metric:
     """Of the task of a record's `result`: in its metrics and its history as `{domain}/{split}/NAME`."""
-    return METRICS[HEADLINES.get((result.get("task") or {}).get("name"), "accuracy")]
+    return METRICS[HEADLINES.get(str((result.get("task") or {}).get("name")), "accuracy")]
 
 
 def headline_score(result: Mapping[str, Any], items: str) -> float | None:
