@@ -57,6 +57,10 @@ def test_domain_keeps_its_contract(name: str) -> None:
     if domain.quantities:
         assert domain.classes == () and tuple(domain.labels.shape) == (len(domain), len(domain.quantities))
         assert domain.labels.isfinite().all() and (domain.labels.std(0) > 0).all()
+    elif domain.tags:
+        assert domain.classes == () and domain.tags == tuple(sorted(domain.tags))
+        assert tuple(domain.labels.shape) == (len(domain), len(domain.tags))
+        assert set(domain.labels.unique().tolist()) == {0, 1} and (domain.labels.std(0) > 0).all()
     else:
         assert domain.classes == tuple(sorted(set(domain.classes))) and len(domain.classes) >= 2
         with_items = set(domain.labels.unique().tolist()) - {-1}

@@ -34,7 +34,8 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                        shuffled_source   the same cell with permuted source labels
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
   --metric NAME      of classes accuracy | macro_f1 | balanced_accuracy | macro_precision | auroc | nll |
-                     brier (default: accuracy); of predicted numbers mae | rmse (default: mae). Higher is
+                     brier (default: accuracy); of predicted numbers mae | rmse (default: mae); of several
+                     labels an item item_f1 | macro_auroc | map (default: item_f1). Higher is
                      better: nll, brier and errors have their sign flipped; auroc: the class sorted last is
                      positive, with more classes one against the rest
   --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle

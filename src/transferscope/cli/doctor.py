@@ -248,7 +248,9 @@ def domains(data_root: str) -> Iterator[Check]:
             missing.setdefault(registry.value(yamls.find("domain", name), "_target_"), []).append(finding)
         else:
             shape = "×".join(map(str, domain.inputs.shape[1:]))
-            what = ", ".join(domain.quantities) or f"{len(domain.classes)} classes"
+            what = ", ".join(domain.quantities) or (
+                f"{len(domain.tags)} labels" if domain.tags else f"{len(domain.classes)} classes"
+            )
             yield Check(True, name, f"{len(domain)} items of {shape}, {what}", name in demo)
     for first, *others in missing.values():
         alike = f"; likewise {', '.join(other.what for other in others)}" if others else ""

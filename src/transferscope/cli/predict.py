@@ -20,7 +20,8 @@ usage: transferscope predict RUN FOLDER [-o predictions.csv] [--config-dir DIR]
 
 Predict a folder of pictures with the model that a run kept (`transferscope run
 ... keep=selected`). One line of CSV a picture: the file, the predicted class,
-the probability of each class; where numbers are predicted, these. Pictures are
+the probability of each class; where numbers are predicted, these; where an item
+may have several labels, the probability of each. Pictures are
 prepared as the training's were; folders inside folders count, hidden files do
 not; what is left out is told.
 
@@ -81,6 +82,8 @@ def main(argv: list[str]) -> int:
 
 def _headings(loaded: Any) -> list[str]:
     told = loaded.record["result"].get("task")
+    if told and "labels" in told:
+        return [f"probability/{printable(name)}" for name in told["labels"]]
     if told:
         return [printable(name) for name in told["quantities"]]
     return ["predicted", *(f"probability/{name}" for name in loaded.classes)]

@@ -194,7 +194,7 @@ def say(prediction: dict) -> None:
         highlight=False,
     )
     rows, items, budget = prediction["sources"], prediction["items"], prediction["label_budget"]
-    quantities = prediction.get("quantities")
+    quantities = prediction.get("quantities") or prediction.get("tags")
     of = "labelled items" if quantities else "labels a class"
     labels = "all labels" if budget == "full" else f"{budget} {of}"
     console.print(

@@ -65,7 +65,7 @@ def compare(
     what the store's plans made them, so a verdict does not depend on the view. selection: a rule, or
     `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation,
     where the rule alone is refused.
-    metric: None for the headline metric of the runs' task, accuracy or mean absolute error.
+    metric: None for the headline metric of the runs' task: accuracy, mean absolute error, F1 of an item.
     baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that
     matters, in the metric's unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk.
     items: `random` for a claim about other items too, `fixed` for one about this test set only. correction:
@@ -178,7 +178,7 @@ def headline(records: Records) -> str:
     """The metric that runs are judged by where none is named. Raises RequestError for runs of several
     tasks."""
     tasks = {
-        record["result"].get("task", {}).get("name", "classification")
+        told["name"] if (told := record["result"].get("task")) else "classification"
         for arm in records.arms
         for runs in arm.runs.values()
         for _, record in runs

@@ -17,6 +17,7 @@ from transferscope.statistics.effect import clopper_pearson
 from transferscope.store.printable import printable
 from transferscope.store.record import AT_CHANCE
 from transferscope.store.schema import RunRecord
+from transferscope.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     from transferscope.comparison.paired_scores import Evidence, ScoreReader
@@ -63,10 +64,13 @@ def _labels_of(record: RunRecord) -> str:
 
 
 def answer(record: RunRecord, metric: str, quantities: int) -> np.ndarray:
-    """The one answer [T] where numbers are predicted: of squared errors the mean, of absolute ones the median
-    of the labels that a run may learn from. Raises NotSelectable."""
+    """The one answer [T] where there are no classes. Where numbers are predicted: of squared errors the mean,
+    of absolute ones the median of the labels that a run may learn from; of several labels the share of items
+    that has each, and where items are ranked by it, that all are alike. Raises NotSelectable."""
+    if METRICS[metric].task == "multi_label" and METRICS[metric].kind != "items":
+        return np.zeros(quantities)  # also over folds, whose shares would rank their items
     centers: Mapping[str, Any] = (record["result"].get("centers") or {}).get(_labels_of(record)) or {}
-    found = np.asarray(centers.get("mean" if metric == "rmse" else "median", []), dtype=float)
+    found = np.asarray(centers.get("median" if metric == "mae" else "mean", []), dtype=float)
     if found.shape != (quantities,) or not np.isfinite(found).all():
         raise NotSelectable(f"{NAME}: the record does not say the labels' mean and median")
     return found
@@ -137,7 +141,7 @@ def of_runs(evidence: "Evidence", runs: list[Path], reader: "ScoreReader", metri
         fold = np.repeat(np.arange(len(row)), [len(reader.readable_row([run]).ids) for run in row])
         order = np.argsort(items.ids)
         place = order[np.searchsorted(items.ids, evidence.ids, sorter=order)]
-        if items.errors is not None:
+        if not evidence.has_classes:
             answers = np.stack([answer(record, metric, items.labels.shape[1]) for _, record in row])
             found = scores.item_scores(answers[fold], items.labels, metric, items.groups, items.errors)
         else:

@@ -20,11 +20,12 @@ from transferscope.tasks.metrics import HEADLINES, METRICS, Errors, Metric, Wron
 class Evidence:
     """The paired scores under a cell.
 
-    seeds [K]; ids, labels (indices into classes, or numbers [n, T]), groups (or None) [n]; classes [C], none
-    where numbers are predicted, of which errors tells the unit; of both arms: scores [K,
-    n] (influence values for metrics that are no mean over items), calibration errors [K] (nan where there is
-    none), collapsed or diverged runs (bool) [K], run folders [K · folds], seed by seed: none of the naive
-    predictor. twin_runs: of the baseline's A/A twin, those of these seeds, in their order. records by folder.
+    seeds [K]; ids, labels (indices into classes, numbers [n, T], or which of several labels an item has, [n,
+    L]), groups (or None) [n]; classes [C], none where numbers, of which errors tells the unit, or several
+    labels are predicted; of both arms: scores [K, n] (influence values for metrics that are no mean over
+    items), calibration errors [K] (nan where there is none), collapsed or diverged runs (bool) [K], run
+    folders [K · folds], seed by seed: none of the naive predictor. twin_runs: of the baseline's A/A twin,
+    those of these seeds, in their order. records by folder.
     folds: runs that a seed is made of; `rows` cuts a list of runs into seeds. deterministic: no seed changes
     either arm. notes: what a reader must know of the pairing. naive_scores [K, n]: of the naive predictor,
     given where the baseline learnt nothing (`naive.learnt_nothing`). strategy_named, baseline_named [K]:
@@ -62,6 +63,17 @@ class Evidence:
     def metric(self, name: str) -> Metric:
         """With what its domain tells of it."""
         return METRICS[name].within(self.errors)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether one class of several is predicted."""
+        return len(self.classes) > 0
+
+    @property
+    def tags(self) -> list[str]:
+        """Names of the labels of which an item may have several; [] where something else is predicted."""
+        told = self.records[self.strategy_runs[0]]["result"].get("task")
+        return told["labels"] if told is not None and told["name"] == "multi_label" else []
 
     @property
     def held_against(self) -> np.ndarray:

@@ -12,8 +12,9 @@ from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.plateau import UNKNOWN, Rises
 from transferscope.comparison.scores import NotSelectable, Scores
 from transferscope.errors import RequestError
-from transferscope.statistics import influence, verdict
+from transferscope.statistics import influence, label_ranking, verdict
 from transferscope.store.schema import Json, RunRecord
+from transferscope.tasks.metrics import METRICS
 
 COLLAPSED = ("collapsed", "diverged")
 
@@ -145,7 +146,7 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
         d=verdict.group_means(evidence.strategy_scores - evidence.held_against, evidence.groups)[rows],
         strategy_collapsed=evidence.strategy_collapsed[rows],
         baseline_collapsed=evidence.baseline_collapsed[rows],
-        smallest_class=smallest_class(evidence),
+        smallest_class=smallest_class(evidence, metric),
         chance=chance,
         **scale(metric, evidence),
         strategy_remaining=ends.strategy.remaining,
@@ -155,10 +156,13 @@ def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -
     )
 
 
-def smallest_class(evidence: Evidence) -> int:
-    """Items (groups where given) of the class that has fewest; where there are no classes, of all."""
-    if evidence.errors is None:
+def smallest_class(evidence: Evidence, metric: str) -> int:
+    """Items (groups where given) of the class that has fewest; where there are no classes, of all. Of a
+    ranking by several labels: the fewest that have one, or have it not."""
+    if evidence.has_classes:
         return verdict.smallest_class(evidence.labels, evidence.groups)
+    if evidence.errors is None and METRICS[metric].kind != "items":
+        return label_ranking.smallest(evidence.labels == 1, evidence.groups)
     return units(evidence)
 
 
@@ -173,6 +177,8 @@ def scale(metric: str, evidence: Evidence, named: list[np.ndarray] | None = None
     judged = evidence.metric(metric)
     if judged.kind == "items":
         return {"unit": judged.unit, "span": judged.span}
+    if judged.task == "multi_label":
+        return {"unit": label_ranking.of_one_item(evidence.labels == 1), "span": judged.span}
     if judged.kind == "jackknife":
         least = min(-evidence.mean(scores) for scores in (evidence.strategy_scores, evidence.held_against))
         return {"unit": of_one_error(judged.span, least, units(evidence)), "span": judged.span}

@@ -46,7 +46,7 @@ def selections() -> tuple[str, ...]:
 class Scores:
     """One run on its test items: ids, labels, groups (or None) and scores, all [n]; classes [C]. Where
     numbers are predicted, labels are these, [n, T], errors says what they are judged in, and there are no
-    classes.
+    classes; where an item may have several labels, labels say which, [n, L].
 
     step: of the evaluation taken, None where none is finite and the scores are those of chance. finite:
     whether the last evaluation is.
@@ -70,7 +70,7 @@ class Scores:
 
     @property
     def named_labels(self) -> np.ndarray:
-        """Names of classes [n], or numbers [n, T]."""
+        """Names of classes [n], or numbers or which labels an item has, [n, T]."""
         return self.classes[self.labels] if len(self.classes) else self.labels
 
 

@@ -243,8 +243,8 @@ def detectable(cell: "Cell") -> str:
 
 
 def heading(key: str, metric: str = "accuracy") -> str:
-    """Of a column. Labels are those of each class or, where numbers are predicted, of all items."""
-    labels = "labels" if METRICS[metric].of_errors is None else "labelled"
+    """Of a column. Labels are those of each class or, where there are none, of all items."""
+    labels = "labels" if METRICS[metric].task == "classification" else "labelled"
     return {"label_budget": labels, "initialisation": "from"}.get(key, key)
 
 

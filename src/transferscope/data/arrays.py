@@ -18,7 +18,7 @@ from transferscope.errors import RequestError, nearest
 from transferscope.tasks.classification import Classification
 
 SPLITS = ("train", "test", "")
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "multi_label")
 NO_LABEL = ("-1", "nan", "")  # what other programs write for an item without label
 
 
@@ -42,8 +42,9 @@ def load(
 ) -> Domain:
     """inputs float32 [N, d]; classes the labels as text; ids FILE-00042 by row unless the file names them.
 
-    task: `regression` where the labels, [N] or [N, T], are numbers to be predicted; unit: of theirs. Or a
-    task of one's own, by its class (docs/how-to/adding-a-task.md).
+    task: `regression` where the labels, [N] or [N, T], are numbers to be predicted; unit: of theirs.
+    `multi_label` where they are [N, L] of 1 and 0, whether an item has each label. Or a task of one's own, by
+    its class (docs/how-to/adding-a-task.md).
 
     path: a .npz or .mat file (MATLAB 5 to 7.2); sparse matrices are read as dense ones.
     inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train",
@@ -65,7 +66,7 @@ def load(
         }
     values = as_matrix(path, inputs, arrays[inputs])
     own, numbers = own_task(task, unit), None
-    if task == "regression":
+    if task in TASKS[1:]:
         numbers = as_numbers(labels_path or path, labels, arrays[labels], len(values), unlabelled)
         keys.remove(labels)
     columns = {
@@ -74,7 +75,8 @@ def load(
     }
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    several = 1 if numbers is None else numbers.shape[1]
+    width = 1 if numbers is None else numbers.shape[1]
+    digits = len(str(width - 1)) if task == "multi_label" else 0  # labels are sorted by name
     return build(
         name,
         path,
@@ -86,7 +88,8 @@ def load(
         groups=None if groups is None else columns[groups],
         whole=whole,
         numbers=numbers,
-        quantities=[labels] if several == 1 else [f"{labels}[{k}]" for k in range(several)],
+        quantities=[labels] if width == 1 else [f"{labels}[{k:0{digits}}]" for k in range(width)],
+        has_tags=task == "multi_label",
         unit=unit,
         own_task=own,
     )
@@ -143,7 +146,8 @@ def own_task(task: str, unit: str) -> type[Classification] | None:
     """The class of a task of a user's own, None for ours. Raises RequestError for what is neither, and for a
     unit of classes."""
     if unit and task != "regression":
-        raise RequestError(f"unit={unit}: classes have none; give task: regression, or leave it out")
+        what = "labels" if task == "multi_label" else "classes"
+        raise RequestError(f"unit={unit}: {what} have none; give task: regression, or leave it out")
     if task in TASKS:
         return None
     if "." not in task:
@@ -221,10 +225,11 @@ def build(
     numbers: np.ndarray | None = None,
     quantities: Sequence[str] = (),
     unit: str = "",
+    has_tags: bool = False,
     own_task: type[Classification] | None = None,
 ) -> Domain:
     """From float32 [N, d] and what is known of each item: its class or, where these are given, its numbers
-    [N, T]. path: for messages, and its stem for ids."""
+    [N, T], which say with has_tags which labels it has. path: for messages, and its stem for ids."""
     if numbers is None:
         require_two_classes(set(classes) - {None}, path)
     if not isinstance(split, str):
@@ -236,6 +241,11 @@ def build(
         raise RequestError(
             f"ids in {path} are not unique: {Counter(ids).most_common(1)[0][0]!r} is there twice or more"
         )
+    if numbers is not None and has_tags:
+        return Domain.of_tags(
+            name, torch.from_numpy(values), numbers, ids, tags=quantities, split=split,
+            test_fraction=test_fraction, groups=groups, whole=whole,
+        )  # fmt: skip
     if numbers is not None:
         return Domain.of_numbers(
             name, torch.from_numpy(values), numbers, ids, quantities=quantities, unit=unit, split=split,

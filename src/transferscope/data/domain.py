@@ -16,6 +16,7 @@ from transferscope.data.on_disk import OnDisk
 from transferscope.errors import RequestError
 from transferscope.tasks.base import Task
 from transferscope.tasks.classification import Classification
+from transferscope.tasks.multi_label import MultiLabel
 from transferscope.tasks.regression import Regression
 
 UNLABELLED = -1
@@ -28,11 +29,13 @@ class Domain:
     inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts
     items; images may stay on disk.
     labels: int64 [N], index into `classes`, -1 where an item has no label; or float32 [N, T], the numbers
-    that are to be predicted, NaN where an item has none.
+    that are to be predicted, NaN where an item has none; or float32 [N, L], 1 where an item has a label of
+    several and 0 where it has it not, NaN throughout where that is not known.
     classes: class names, sorted, so that equal sets of classes give equal indices in every domain. One may
-    have no item (some_classes.py). () where numbers are predicted.
+    have no item (some_classes.py). () where numbers or several labels are predicted.
     quantities: names of these T numbers, () where classes are predicted. unit: of all of them, as tables tell
     it, or "" where they have none in common.
+    tags: names of these L labels, sorted as classes are, () where something else is predicted.
     ids: str [N], unique and stable: items are paired by id across runs.
     split: str [N], "train", "test", or "" for an item that splits.py assigns (a share of `test_fraction` goes
     to test).
@@ -58,6 +61,7 @@ class Domain:
     columns: dict[str, tuple[str, ...]] | None = None
     quantities: tuple[str, ...] = ()
     unit: str = ""
+    tags: tuple[str, ...] = ()
     # of a user's own, made from the classes; the task is classification where it is None
     own_task: type[Classification] | None = None
 
@@ -150,21 +154,67 @@ class Domain:
             unit=unit,
         )
 
+    @classmethod
+    def of_tags(
+        cls,
+        name: str,
+        inputs: Tensor | OnDisk,
+        has: np.ndarray,
+        ids: Sequence[str],
+        *,
+        tags: Sequence[str],
+        split: str | Sequence[str] = "",
+        test_fraction: float = 0.5,
+        groups: Sequence[str] | None = None,
+        whole: bool = False,
+    ) -> "Domain":
+        """From which of the labels `tags`, in any order, an item has: [N, L] of 1 and 0, NaN throughout where
+        that is not known.
+
+        Raises RequestError for any other value, for an item of which some labels are known and others not,
+        for a label that no item has or every item has, and for ids and names that no file can hold."""
+        has, named = np.asarray(has, dtype=np.float64), np.asarray(ids, dtype=str)
+        if len(np.unique(named)) != len(named):
+            raise ValueError(f"domain {name}: item ids are not unique")
+        _refuse_unwritable(name, [*named.tolist(), *tags])
+        _refuse_no_tags(name, has, named, tags)
+        order = np.argsort(np.asarray(tags, dtype=str), kind="stable")
+        return cls(
+            name=name,
+            inputs=inputs,
+            labels=torch.from_numpy(has[:, order].astype(np.float32)),
+            classes=(),
+            ids=named,
+            split=np.full(len(named), split) if isinstance(split, str) else np.asarray(split, dtype=str),
+            test_fraction=test_fraction,
+            groups=None if groups is None else np.asarray(groups, dtype=str),
+            whole=whole,
+            tags=tuple(tags[k] for k in order),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether a label is one class of several; else labels are float32 [N, ...]."""
+        return not (self.quantities or self.tags)
 
     @property
     def task(self) -> Task:
         """What is to be predicted of an item."""
         if self.quantities:
             return Regression(self.quantities, self.unit)
+        if self.tags:
+            return MultiLabel(self.tags)
         return (self.own_task or Classification)(self.classes)
 
     @cached_property
     def is_labelled(self) -> np.ndarray:
-        """bool [N]: whether an item has a label, or all the numbers that are to be predicted."""
+        """bool [N]: whether an item has a label, or all the numbers that are to be predicted, or it is known
+        which of several labels it has."""
         labels: np.ndarray = self.labels.numpy()
-        known: np.ndarray = np.isfinite(labels).all(axis=1) if self.quantities else labels != UNLABELLED
+        known: np.ndarray = labels != UNLABELLED if self.has_classes else np.isfinite(labels).all(axis=1)
         return known
 
     @property
@@ -198,6 +248,8 @@ class Domain:
             h.update(repr(self.columns).encode())
         if self.quantities:
             h.update(repr((self.quantities, self.unit)).encode())
+        if self.tags:
+            h.update(repr(("tags", self.tags)).encode())
         return h.hexdigest()
 
 
@@ -219,6 +271,29 @@ def _refuse_unwritable(name: str, texts: list[str]) -> None:
                 f"domain {name}: {ascii(text)} is an id or class that cannot be written as UTF-8; give "
                 "another name"
             ) from error
+
+
+def _refuse_no_tags(name: str, has: np.ndarray, ids: np.ndarray, tags: Sequence[str]) -> None:
+    """What is no table of which labels each item has."""
+    if len(set(tags)) < len(tags) or "" in tags:
+        raise RequestError(f"domain {name}: labels {', '.join(tags)}: each needs a name of its own")
+    gaps = np.isnan(has)
+    if (odd := np.argwhere(~gaps & (has != 0) & (has != 1))).size:
+        row, k = odd[0]
+        raise RequestError(
+            f"domain {name}: {tags[k]} of {ids[row]} is {has[row, k]:g}; 1 or 0 is needed, whether the item "
+            "has this label"
+        )
+    if (partly := np.flatnonzero(gaps.any(1) & ~gaps.all(1))).size:
+        unknown = tags[int(gaps[partly[0]].argmax())]
+        raise RequestError(
+            f"domain {name}: {unknown} of {ids[partly[0]]} is not known, and other labels of it are; give "
+            "all labels of an item, or none"
+        )
+    for k, tag in enumerate(tags):
+        if not (known := has[~gaps[:, k], k]).size or known.min() == known.max():
+            what = "every item has" if known.size and known.min() else "no item has"
+            raise RequestError(f"domain {name}: {what} the label {tag}; nothing is to be predicted")
 
 
 def _point_out_twins(name: str, classes: tuple[str, ...]) -> None:

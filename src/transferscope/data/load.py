@@ -116,6 +116,12 @@ def _check(domain: object) -> None:
                 f"{str(domain.labels.dtype).removeprefix('torch.')} {list(domain.labels.shape)}"
             )
         return
+    if domain.tags:
+        labels, shape = domain.labels, (len(domain), len(domain.tags))
+        is_told = (labels == 0) | (labels == 1) | labels.isnan()
+        if labels.dtype != torch.float32 or tuple(labels.shape) != shape or not is_told.all():
+            raise RequestError(f"several labels an item must be float32 {list(shape)} of 1, 0 and nan")
+        return
     if (
         domain.labels.dtype != torch.int64
         or len(domain)

@@ -31,7 +31,7 @@ FEATURE_ITEMS = 2000
 
 class LabelledData(NamedTuple):
     inputs: Tensor | OnDisk  # [n, ...]
-    labels: Tensor  # int64 [n], or float32 [n, T]
+    labels: Tensor  # int64 [n], or float32 [n, T], of several labels an item 1 or 0
     domain: Tensor  # int64 [n], which source an item comes from (0 for the target)
 
     def taken(self, items: Tensor | np.ndarray) -> "LabelledData":
@@ -77,7 +77,7 @@ def generator(*key: object) -> np.random.Generator:
 
 def split(domain: Domain, split_seed: int, fold: Fold | None = None) -> tuple[np.ndarray, np.ndarray]:
     """(train, test) item indices. Official splits are kept; of the rest a share of `test_fraction` of each
-    class (of numbers: of each quarter) goes to test, or the fold.
+    class (of each quarter of numbers, of the items of each rarest label) goes to test, or the fold.
 
     Items of one group stay together; unlabelled items are always train.
     """
@@ -126,13 +126,13 @@ def _of_fold(domain: Domain, open_items: np.ndarray, split_seed: int, fold: Fold
 def labelled_subset(
     domain: Domain, train: np.ndarray, budget: int | str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(train, validation) items within a budget of `budget` labels a class ("full": all); where numbers are
-    predicted, of `budget` labelled items. Nested over budgets.
+    """(train, validation) items within a budget of `budget` labels a class ("full": all); where there are no
+    classes, of `budget` labelled items. Nested over budgets.
 
     From 5 labels a class on every fifth drawn item is set aside for validation, so both parts are nested too.
     Raises NotApplicable for a budget that a class cannot meet, RequestError for a class that has no label in
     training. A class that the domain has no item of is passed over."""
-    if domain.quantities:
+    if not domain.has_classes:
         return _labelled_items(domain, train, budget, seed)
     labels = domain.labels.numpy()
     chosen, held_back = [], []
@@ -156,8 +156,8 @@ def labelled_subset(
 def _labelled_items(
     domain: Domain, train: np.ndarray, budget: int | str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Dealt out over the quarters of the training items by turns, so that few items span the range too. From
-    20 on every fifth is set aside."""
+    """Dealt out over the strata of the training items by turns, so that few items span the range, or have the
+    labels, too. From 20 on every fifth is set aside."""
     items = train[domain.is_labelled[train]]
     count = len(items) if budget == "full" else int(budget)
     if not len(items):
@@ -182,8 +182,8 @@ def _labelled_items(
 
 def largest_budget(domain: Domain, train: np.ndarray) -> int:
     """How many labelled items the class has that has fewest of them, of those that the domain has items of;
-    where numbers are predicted, how many there are."""
-    if domain.quantities:
+    where there are no classes, how many there are."""
+    if not domain.has_classes:
         return int(domain.is_labelled[train].sum())
     labels = domain.labels.numpy()[train]
     return min(int(np.sum(labels == c)) for c in _with_items(domain))
@@ -226,7 +226,7 @@ class RunData:
     validator_inputs: Tensor | OnDisk | None = None
     # labelled items of `target` and `source`, those set aside as well
     class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    # mean and median [T] of theirs, where numbers are predicted
+    # mean and median [T] of theirs where there are no classes: of labels, 1 or 0, the mean is a share
     centers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     @property
@@ -318,7 +318,7 @@ def prepare(
             "\n".join(sorted(target.ids[np.r_[chosen, held_back]])).encode(), digest_size=8
         ).hexdigest()
         known = target.labels[np.r_[chosen, held_back]]
-        if target.quantities:
+        if not target.has_classes:
             centers["target"] = _centers(known)
         else:
             class_counts["target"] = _counts(known, target.classes)
@@ -340,13 +340,14 @@ def prepare(
         )
         held_out_labels = [held.labels for held in source_evaluated.values()]
         known = torch.cat([source.labels, *held_out_labels])
-        if isinstance(source_task, Regression):
+        if isinstance(source_task, Classification):
+            class_counts["source"] = _counts(known, class_names(source_task))
+        else:
             centers["source"] = _centers(known)
+        if isinstance(source_task, Regression):
             source_task = source_task.minimising(loss).fitted([source.labels])
             if learns_from_source and target.quantities:
                 learnt.append(source.labels)
-        else:
-            class_counts["source"] = _counts(known, class_names(source_task))
         if source_task.has_outputs_of(target.task):
             evaluated |= source_evaluated
     if "source_inputs" not in sees:
@@ -437,7 +438,7 @@ def source_pool(
             evaluated[f"{source.name}/val"] = replace(
                 held,
                 labels=task.translated(held.labels, source.task),
-                classes=() if source.quantities else class_names(task),
+                classes=class_names(task) if source.has_classes else (),
             )
     return _together(parts), evaluated
 

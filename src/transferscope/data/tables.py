@@ -104,7 +104,8 @@ def from_frame(
     as text. Where each cell of a column is a list of k numbers, these are k features.
 
     task: `regression` where the label is a number that is to be predicted, or several columns of such
-    numbers; unit: theirs, as tables tell it. Or the class of a task of one's own.
+    numbers; unit: theirs, as tables tell it. `multi_label` where label is several columns of 1 and 0, whether
+    an item has that label. Or the class of a task of one's own.
     label, ids, split, groups: columns, see `arrays.load`; ids are NAME-00042 by row without one. leave_out:
     columns that are no features. unlabelled: see `arrays.load`. where: a condition in the syntax of
     DataFrame.query, asked of the table as it is read; the rows of which it holds are the domain.
@@ -123,8 +124,11 @@ def from_frame(
     known = [str(column) for column in frame.columns]
     own_task = arrays.own_task(task, unit)
     predicted = [label] if isinstance(label, str) else list(label)
-    if len(predicted) != 1 and task != "regression":
-        raise RequestError(f"label={label}: one column of classes is needed, or task: regression")
+    has_columns = task in ("regression", "multi_label")
+    if len(predicted) != 1 and not has_columns:
+        raise RequestError(
+            f"label={label}: one column of classes is needed, or task: regression or multi_label"
+        )
     taken = [*predicted, *(column for column in (ids, split, groups) if column is not None)]
     left_out = {*taken, *(leave_out or [])}
     require_columns([*taken, *(leave_out or [])], known, source)
@@ -134,12 +138,14 @@ def from_frame(
         frame = frame[_asked(frame, where, source)]
     features = [column for column in known if column not in left_out]
     values, columns = features_of(source, frame[features], categorical, missing, places)
-    texts = texts_of(source, frame, None if task == "regression" else predicted[0], ids, split, groups)
+    texts = texts_of(source, frame, None if has_columns else predicted[0], ids, split, groups)
     numbers, class_of = None, []
-    if task == "regression":
+    if has_columns:
         if classes is not None:
-            raise RequestError("classes: renames labels, and of a regression there are none; leave it out")
+            raise RequestError(f"classes: renames labels, and of a {task} there are none; leave it out")
         numbers = _predicted(source, frame, predicted, unlabelled, places)
+        if task == "multi_label":
+            _refuse_no_tags(source, frame, predicted, numbers, places)
     else:
         if classes is not None:
             texts[predicted[0]] = _renamed(source, predicted[0], texts[predicted[0]], classes, unlabelled)
@@ -158,6 +164,7 @@ def from_frame(
         groups=None if groups is None else texts[groups],
         numbers=numbers,
         quantities=predicted,
+        has_tags=task == "multi_label",
         unit=unit,
         own_task=own_task,
     )
@@ -185,6 +192,25 @@ def _predicted(
             raise RequestError(f"column {column} of {source} holds lists; give a column for each number")
         found.append(values[:, 0])
     return np.stack(found, axis=1)
+
+
+def _refuse_no_tags(
+    source: str, frame: "DataFrame", columns: list[str], has: np.ndarray, places: Sequence[Place]
+) -> None:
+    gaps = np.isnan(has)
+    for column, values in zip(columns, has.T, strict=True):
+        odd = ~np.isnan(values) & (values != 0) & (values != 1)
+        if odd.any():
+            raise RequestError(
+                f"column {column} of {source} has {values[odd][0]:g} in "
+                f"{_row(frame[column], odd, places)}; 1 or 0 is needed, whether the item has this label"
+            )
+        odd = np.isnan(values) & ~gaps.all(axis=1)
+        if odd.any():
+            raise RequestError(
+                f"column {column} of {source} has nothing in {_row(frame[column], odd, places)}, of which "
+                "other labels are known; give all labels of an item, or none"
+            )
 
 
 def features_of(

@@ -26,6 +26,25 @@ def fit_standardised(model: ClassifierMixin, features: Tensor, labels: Tensor) -
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
 
 
+def fit_labels(model: ClassifierMixin, features: Tensor, has: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit `model` to standardised features, each of the L labels by itself; (weight [L, d], bias [L]),
+    float32 on the CPU, whose sigmoid is its probability. features [n, d], has [n, L] of 1 and 0. Of a label
+    that all items have, or none, the bias is the log-odds of its share with half an item more of either kind,
+    and the weights are 0."""
+    labels, wide = has.cpu(), features.shape[1]
+    found = []
+    for of_label in labels.T:
+        positive = float(of_label.sum())
+        if 0 < positive < len(labels):
+            weight, bias = fit_standardised(clone(model), features, of_label.long())
+            found.append((weight[1] - weight[0], bias[1] - bias[0]))
+        else:
+            odds = np.log((positive + 0.5) / (len(labels) - positive + 0.5))
+            found.append((torch.zeros(wide), torch.tensor(odds, dtype=torch.float32)))
+    weights, biases = zip(*found, strict=True)
+    return torch.stack(weights), torch.stack(biases)
+
+
 def fit_values(model: RegressorMixin, features: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Fit `model` to standardised features, each of the T values by itself; (weight [T, d], bias [T]),
     float32 on the CPU. features [n, d], values [n, T]."""

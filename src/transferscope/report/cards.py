@@ -32,11 +32,11 @@ def add(
         view.seeds = seeds(view)
         view.learning = learning.compare_curves(cell, alpha, costs)
         view.flips = flips.count_flips(cell, alpha, reader)
-        if seen.errors is None:
+        if seen.has_classes:
             view.forgetting = forgetting.measure(cell, alpha)
             view.calibration = calibration_change.measure(cell, alpha, reader)
             view.pictures = pictures.of_items_lost(cell, view.flips)
-        else:
+        elif seen.errors is not None:
             view.residuals = residuals.panel(measured_residuals(cell))
             view.shown = shown_metrics(cell)
         view.notes = notes(cell) + dropped(view, reader)
@@ -68,7 +68,10 @@ def add_parts(targets: Sequence[Target], alpha: float, reader: PredictionReader)
         views, parts.judge_parts([view.cell for view in views], alpha, reader), strict=True
     ):
         view.classes = shown_parts(found.classes)
-        has_classes = bool(view.classes) and view.cell.evidence.errors is None
+        if view.cell.evidence.tags and len(view.cell.evidence.seeds) > 1 and not view.classes:
+            why = "a run has dropped its outputs, or has none that is finite"
+            view.notes.append(f"what is won or lost of each label is not told: {why}")
+        has_classes = bool(view.classes) and view.cell.evidence.has_classes
         view.class_scores = class_scores(view.cell, reader) if has_classes else []
         view.subgroups = {column: shown_parts(some) for column, some in found.subgroups.items()}
     for target in targets:
@@ -115,6 +118,8 @@ def dropped(view: View, reader: PredictionReader) -> list[str]:
     if seen.errors is not None:
         why = "a run has dropped its outputs, or has none that is finite"
         return [] if view.residuals else [f"where predictions miss is not told: {why}"]
+    if not seen.has_classes:  # told where they are read, by `add_parts`
+        return []
     runs = [*reader.arm(view.cell, seen.strategy_runs), *reader.arm(view.cell, seen.baseline_runs)]
     count = sum(not run.is_known for run in runs)
     said = f"{count} of {len(runs)} runs have dropped the outputs of the evaluation taken (outputs=...)"

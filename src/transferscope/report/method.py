@@ -137,6 +137,11 @@ ERRORS = (
     "on 1 % of them; where more than 1 % of an arm’s are, that is flagged. RMSE enters as pseudo-values of "
     "the jackknife."
 )
+LABELS = (
+    "A label is predicted of an item where its probability is above one half. The mean AUROC of the labels "
+    "enters as influence values, their average precision as pseudo-values of the jackknife; labels that all "
+    "test items have, or none, are left out of both."
+)
 SIDES = (
     "Items that change sides are counted between runs of different seeds, and what two runs of the "
     "baseline exchange is taken off; the interval of a row alone adds a jackknife over seeds to the part of "
@@ -146,10 +151,11 @@ SIDES = (
 
 
 def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
-    of_numbers = METRICS[settings["metric"]].of_errors is not None
-    parts, told_in = (
-        ("Quarters of the true values", "absolute errors") if of_numbers else ("Classes", "accuracy")
-    )
+    task = METRICS[settings["metric"]].task
+    parts, told_in, rose = {
+        "regression": ("Quarters of the true values", "absolute errors", "errors still fell"),
+        "multi_label": ("Labels", "accuracy", "F1 still rose"),
+    }.get(task, ("Classes", "accuracy", "accuracy still rose"))
     given = sorted({str(what).replace("_", " ") for cell in cells for what in cell.conditional_on})
     any_groups = any(cell.item_unit == "group" for cell in cells)
     grouped = ", which come in groups and count once a group" if any_groups else ""
@@ -175,7 +181,7 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         sources[settings["items"]],
         "All comparisons of one target, baseline and metric, as they were planned, form a family. "
         f"{corrections[settings['correction']]} Equivalent: two one-sided tests place Δ inside ±{margin}.",
-        *([ERRORS] if of_numbers else []),
+        *{"regression": [ERRORS], "multi_label": [LABELS]}.get(task, []),
         (
             f"Given, and not allowed for: {', '.join(given) or 'the runs as recorded'}. Another choice of "
             "these may give another answer."
@@ -184,13 +190,12 @@ def paragraphs(cells: Sequence[Cell], settings: dict, margin: str) -> list[str]:
         "of this page are one family: Holm over "
         "all of them, intervals at α divided by their number. The worst one, and the best strategy, are "
         "drawn towards the others (normal-normal empirical Bayes).",
-        *([] if of_numbers else [SIDES]),
+        *([SIDES] if task == "classification" else []),
         "P(harm / gain) is the probability that Δ lies below minus the margin, and above it, given the "
         "whole family: beside the verdict, never in "
         "its place. Seeds ahead are those on the side of Δ; in brackets the largest share of seeds that are "
         "not which this leaves possible.",
-        f"Where an arm’s {'errors still fell' if of_numbers else 'accuracy still rose'} at the end of its "
-        "training, what it would yet have gained is "
+        f"Where an arm’s {rose} at the end of its training, what it would yet have gained is "
         "projected, and a difference is told only "
         "beyond that. Otherwise training curves enter no decision. Their measures (Taylor & Stone 2009) "
         "have a t interval over seeds, for these test items.",

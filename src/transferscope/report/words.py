@@ -9,8 +9,9 @@ from transferscope.tasks.metrics import METRICS
 
 @dataclass(frozen=True)
 class TaskWords:
-    """What a page calls what it shows of a task. headline: the metric that curves and parts are told in,
-    `unit` its unit; labels: what a label budget counts; parts: title, and what one of them is called."""
+    """What a page calls what it shows of a task. headline: the metric that curves are told in, `unit` its
+    unit; labels: what a label budget counts; parts: title, what one of them and what all are called, by what
+    they are judged and in which unit."""
 
     headline: str
     unit: str
@@ -19,18 +20,26 @@ class TaskWords:
     parts_title: str
     parts_nav: str
     part: str
+    parts: str
+    part_score: str
+    part_unit: str
 
 
 def of_task(metric: str, unit: str) -> TaskWords:
     """unit: of the comparison."""
-    if METRICS[metric].of_errors is None:
+    if METRICS[metric].task == "multi_label":
+        return TaskWords(
+            "item_f1", "points", "labelled items", "F1 of an item’s labels", "Which labels pay", "Labels",
+            "label", "labels", "accuracy", "hundredths of accuracy",
+        )  # fmt: skip
+    if METRICS[metric].task == "classification":
         return TaskWords(
             "accuracy", "hundredths of accuracy", "labels a class", "accuracy", "Which classes pay",
-            "Classes", "class",
+            "Classes", "class", "classes", "accuracy", "hundredths of accuracy",
         )  # fmt: skip
     return TaskWords(
         "mae", unit, "labelled items", "mean absolute error", "Where along the range", "Range",
-        "quarter of the true values",
+        "quarter of the true values", "quarters", "mean absolute error", f"{unit}, of mean absolute error",
     )  # fmt: skip
 
 

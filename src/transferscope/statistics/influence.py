@@ -31,7 +31,11 @@ def values(
 ) -> np.ndarray:
     """Class probabilities [n, C], labels [n] -> ψ [n]. With groups [n] the mean of the group means is the
     metric. Raises Undefined."""
-    psi: np.ndarray = _FORMULAS[metric](probabilities, labels)
+    return of_groups(_FORMULAS[metric](probabilities, labels), groups)
+
+
+def of_groups(psi: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """ψ [n] of the items by themselves -> such that the mean of the group means is the metric."""
     if groups is None:
         return psi
     _, place, size = np.unique(groups, return_inverse=True, return_counts=True)
@@ -156,14 +160,14 @@ def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         raise Undefined("auroc: all test items are of one class")
     positives = [1] if probabilities.shape[1] == 2 else present
     psi: np.ndarray = np.mean(
-        [_one_auroc(probabilities[:, c].astype(float), labels == c) for c in positives], axis=0
+        [one_auroc(probabilities[:, c].astype(float), labels == c) for c in positives], axis=0
     )
     return psi
 
 
-def _one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """ψ = AUC + (V − AUC) / π; V, the placement value, is the share of the other class on the right side of
-    the item, ties counting half."""
+def one_auroc(score: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Scores [n], positive [n] (bool), both kinds among them: ψ = AUC + (V − AUC) / π; V, the placement
+    value, is the share of the other class on the right side of the item, ties counting half."""
     placement = np.empty(len(score))
     placement[positive] = _share_below(score[positive], score[~positive])
     placement[~positive] = 1 - _share_below(score[~positive], score[positive])

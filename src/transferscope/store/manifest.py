@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from transferscope.data.domain import Domain
 
@@ -28,7 +30,11 @@ def write_manifest(store: Path, domain: "Domain") -> None:
     folder = manifest_path(store, domain.digest)
     if folder.exists():
         return
-    if domain.quantities:
+    if domain.tags:
+        tags = np.array(domain.tags)
+        has = domain.labels.numpy()  # "-" of an item that has none, "" of one of which that is not known
+        names = ["" if np.isnan(row).any() else "; ".join(tags[row == 1]) or "-" for row in has]
+    elif domain.quantities:
         names = [", ".join(f"{value:g}" for value in row) for row in domain.labels.tolist()]
     else:
         names = [domain.classes[label] if label >= 0 else "" for label in domain.labels.tolist()]
@@ -37,7 +43,8 @@ def write_manifest(store: Path, domain: "Domain") -> None:
     summary = {
         "digest": domain.digest, "items": len(domain), "classes": list(domain.classes),
         "quantities": list(domain.quantities), "unit": domain.unit,
-        "items_by_class": {} if domain.quantities else Counter(names),
+        **({"tags": list(domain.tags)} if domain.tags else {}),
+        "items_by_class": Counter(names) if domain.has_classes else {},
         "items_by_split": Counter(row[2] or "drawn" for row in rows),
         "test_fraction": domain.test_fraction, "input_shape": list(domain.inputs.shape[1:]),
         "input_type": str(domain.inputs.dtype),

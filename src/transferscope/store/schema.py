@@ -73,11 +73,18 @@ class CopiedItems(TypedDict):
     sources: dict[str, int | None]
 
 
-class Task(TypedDict):
-    """What is predicted; without one in a record, classes. error: the loss that training minimised. center,
+class LabelsTask(TypedDict):
+    """Any number of these labels for each item."""
+
+    name: Literal["multi_label"]
+    labels: list[str]
+
+
+class NumbersTask(TypedDict):
+    """Numbers. error: the loss that training minimised. center,
     scale: of a head's outputs; spread: what errors are divided by before they are told."""
 
-    name: str
+    name: Literal["regression"]
     quantities: list[str]
     unit: str
     error: str
@@ -94,7 +101,7 @@ class Center(TypedDict):
 
 
 class Result(TypedDict):
-    task: NotRequired[Task]
+    task: NotRequired[Annotated[NumbersTask | LabelsTask, Field(discriminator="name")]]  # else classes
     centers: NotRequired[dict[str, Center]]
     metrics: NotRequired[dict[str, float]]
     by_class: NotRequired[dict[str, dict[str, list[Any]]]]

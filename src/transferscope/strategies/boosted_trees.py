@@ -1,7 +1,7 @@
 """Gradient-boosted trees on the inputs as they are, of the target alone or of the source alone: what is usual
 for tables."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,13 +16,16 @@ from transferscope.networks.classifier import Classifier
 from transferscope.networks.sized_on_load import SizedOnLoad
 from transferscope.strategies.base import Diverged
 from transferscope.strategies.feature_extraction import FittedHead
+from transferscope.tasks.classification import Classification
+from transferscope.tasks.multi_label import MultiLabel
 
+Model: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor | float
 MOST = 255  # categories that scikit-learn's trees can tell apart
 
 
 class Memory(SizedOnLoad):
-    """The items that trees were fitted to: inputs float32 [n, d], labels int64 [n] or values float32
-    [n, T]."""
+    """The items that trees were fitted to: inputs float32 [n, d], labels int64 [n], or values or
+    labels of several float32 [n, T]."""
 
     inputs: Tensor
     labels: Tensor
@@ -38,7 +41,8 @@ class BoostedTrees(FittedHead):
     tree that fits the loss's gradient   (Friedman 2001)
 
     x is the input as it is: no backbone takes part, so none is transferred. Solved by scikit-learn's
-    HistGradientBoostingClassifier, where numbers are predicted by its regressor of squared errors; a category
+    HistGradientBoostingClassifier, of several labels one model each, where numbers are predicted by its
+    regressor of squared errors; a category
     is one, and a missing value goes to the side of a split where it lowers the loss more. A category that no
     labelled item had is taken for a missing one. ν = rate; M = trees for each class, of two classes for both.
 
@@ -73,7 +77,7 @@ class BoostedTrees(FittedHead):
             "min_samples_leaf": smallest_leaf, "early_stopping": False, "random_state": 0,
             "categorical_features": np.array(self.is_category) if any(self.is_category) else None,
         }  # fmt: skip
-        self.fitted: list[HistGradientBoostingClassifier | HistGradientBoostingRegressor] = []
+        self.fitted: list[Model] = []
         self.memory = Memory()
 
     def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
@@ -98,21 +102,43 @@ class BoostedTrees(FittedHead):
             found = self._of_trees(features.cpu().numpy())
         return found.to(features.device)
 
-    def _fit(self) -> list[HistGradientBoostingClassifier | HistGradientBoostingRegressor]:
-        """Of classes one model, of numbers one for each quantity."""
+    def _fit(self) -> list[Model]:
+        """Of classes one model, of numbers one for each quantity, of labels one for each that varies, else
+        its share."""
         x, y = self.memory.inputs.cpu().numpy().copy(), self.memory.labels.cpu().numpy()
         x[:, np.isnan(x).all(axis=0)] = 0  # of which scikit-learn makes no bins; nothing splits by it
         if y.ndim == 1:
             return [HistGradientBoostingClassifier(**self.settings).fit(x, y)]
+        if isinstance(self.task, MultiLabel):
+            return [
+                HistGradientBoostingClassifier(**self.settings).fit(x, has)
+                if has.min() < has.max()
+                else float(has[0])
+                for has in y.T
+            ]
         return [HistGradientBoostingRegressor(**self.settings).fit(x, quantity) for quantity in y.T]
 
     def _of_trees(self, features: np.ndarray) -> Tensor:
-        if isinstance(self.fitted[0], HistGradientBoostingRegressor):
-            values = np.stack([model.predict(features) for model in self.fitted], axis=1)
+        if not isinstance(self.task, Classification):
+            values = np.stack([_answers(model, features) for model in self.fitted], axis=1)
             return torch.from_numpy(values).float()
         p = torch.zeros(len(features), self.network.head.out_features)
-        p[:, self.fitted[0].classes_] = torch.from_numpy(self.fitted[0].predict_proba(features)).float()
+        (model,) = self.fitted
+        assert not isinstance(model, float)
+        p[:, model.classes_] = torch.from_numpy(model.predict_proba(features)).float()
         return p
+
+
+def _answers(model: Model, features: np.ndarray) -> np.ndarray:
+    """[N]: numbers, or the probability of a label."""
+    if isinstance(model, float):
+        return np.full(len(features), model)
+    found: np.ndarray = (
+        model.predict(features)
+        if isinstance(model, HistGradientBoostingRegressor)
+        else model.predict_proba(features)[:, 1]
+    )
+    return found
 
 
 class SourceBoostedTrees(BoostedTrees):

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from transferscope.data.splits import Pools
 from transferscope.networks.classifier import Classifier, in_chunks
-from transferscope.networks.linear_fit import fit_standardised, fit_values
+from transferscope.networks.linear_fit import fit_labels, fit_standardised, fit_values
 from transferscope.strategies.base import Batch
 from transferscope.strategies.fine_tuning import FineTuning
+from transferscope.tasks.multi_label import MultiLabel
 from transferscope.tasks.regression import Regression
 
 
@@ -23,8 +24,9 @@ class DELTA(FineTuning):
     fitted to f⁰ for it. It is computed once, before the first step. Simplifications: the one layer compared
     is the backbone's output [N, d], a channel being one feature, where the paper sums over several layers
     inside, which no two backbones share; the classifier is a logistic regression on standardised features, or
-    where numbers are predicted a ridge regression. f⁰ is in evaluation mode. As in the authors' code
-    (github.com/lixingjian/DELTA) there is a factor 1/2, D has mean 1, and the optimiser decays no weight.
+    one for each of several labels, or where numbers are predicted a ridge regression. f⁰ is in evaluation
+    mode. As in the authors' code (github.com/lixingjian/DELTA) there is a factor 1/2, D has mean 1, and the
+    optimiser decays no weight.
 
     standardise: D = d · softmax of (r - mean r) / (5 sd r), as in that code and not in the paper: D then has
     a deviation of about 0.2. The rises themselves are hundredths of a nat, so that without it D is 1 within
@@ -50,6 +52,8 @@ class DELTA(FineTuning):
         features = in_chunks(self.start.eval(), pools.target.inputs, self.device)  # [n, d]
         if isinstance(self.task, Regression):
             weight, bias = fit_values(Ridge(), features, self.task.standardised(labels))
+        elif isinstance(self.task, MultiLabel):
+            weight, bias = fit_labels(LogisticRegression(max_iter=1000), features, labels)
         else:
             weight, bias = fit_standardised(LogisticRegression(max_iter=1000), features, labels)
         logits = features @ weight.T + bias  # [n, C]

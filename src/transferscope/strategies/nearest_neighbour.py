@@ -14,9 +14,9 @@ class NearestNeighbour(FittedHead):
     """ŷ(x) = y_i,  i = argmin |f(x) - f(x_i)| over the labelled items, of equals the first   (Cover & Hart
     1967)
 
-    y: class, or values. Its probabilities are 0 and 1: nll and calibration error say nothing of it
-    (`calibrated`). The labelled items are kept with the model, as features [n, d] and labels [n]; before
-    there are any it predicts by the transferred head."""
+    y: class, values, or which labels it has. Its probabilities are 0 and 1: nll and calibration error say
+    nothing of it (`calibrated`). The labelled items are kept with the model, as features [n, d] and labels
+    [n]; before there are any it predicts by the transferred head."""
 
     calibrated = False
 

@@ -1,6 +1,7 @@
 """What a prediction is judged by: a name, its unit, its value for each item. numpy alone, so that comparing
 needs no torch."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from transferscope.errors import RequestError
-from transferscope.statistics import influence
+from transferscope.statistics import influence, label_ranking
 
 # log-likelihoods are judged on probabilities clipped to this and one less it: without a bound no interval
 # holds
@@ -110,8 +111,10 @@ class Metric:
     are bounded by nature.
     display: `points` (hundredths), or the unit's name after a number of three decimals.
     highest: the best score, where it is neither that of a loss nor that of a share.
-    task: whose predictions it is of. of_errors: of a metric of predicted numbers, which has its unit, its
-    bounds and `per_item` from the domain (`within`): errors, predicted [n, T], targets [n, T], groups -> [n].
+    task: whose predictions it is of; of `multi_label`, per_item is given the probability of each label [n, L]
+    and which labels an item has [n, L], 0 or 1. of_errors: of a metric of predicted numbers, which has its
+    unit, its bounds and `per_item` from the domain (`within`): errors, predicted [n, T], targets [n, T],
+    groups -> [n].
     """
 
     name: str
@@ -251,6 +254,56 @@ def _of_numbers(
     )
 
 
+def has_labels(probabilities: np.ndarray) -> np.ndarray:
+    """[n, L] -> bool [n, L]: the labels that are predicted of each item, those of more than one half."""
+    found: np.ndarray = probabilities > 0.5
+    return found
+
+
+def _item_f1(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """2 |Y ∩ Ŷ| / (|Y| + |Ŷ|), 1 where both are empty."""
+    said, true = has_labels(probabilities), targets == 1
+    size = said.sum(1) + true.sum(1)
+    return np.where(size > 0, 2 * (said & true).sum(1) / np.maximum(size, 1), 1.0)
+
+
+def _item_f1_of_coins(targets: np.ndarray, classes: int) -> float:
+    """What is to be expected where each label is predicted with probability one half."""
+    labels, sizes = targets.shape[1], targets.sum(1).astype(int)
+    expected = {}
+    for size in set(sizes.tolist()):
+        right, wrong = np.arange(size + 1)[:, None], np.arange(labels - size + 1)
+        f1 = 2 * right / np.maximum(size + right + wrong, 1)
+        f1[size + right + wrong == 0] = 1.0
+        expected[size] = _coins(size) @ f1 @ _coins(labels - size)
+    return float(np.mean([expected[size] for size in sizes.tolist()]))
+
+
+def _coins(n: int) -> np.ndarray:
+    """Probability of 0 … n heads of n coins."""
+    log_ways = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)]
+    found: np.ndarray = np.exp(np.array(log_ways) - n * math.log(2))
+    return found
+
+
+def _ranked(
+    ranking: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray],
+) -> PerItem:
+    def per_item(
+        probabilities: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None
+    ) -> np.ndarray:
+        return ranking(probabilities, targets == 1, groups)
+
+    return per_item
+
+
+def _prevalence(targets: np.ndarray, classes: int) -> float:
+    """Of the labels that vary, the mean: the average precision of items in any order, nearly."""
+    share = targets.mean(0)
+    varies = (share > 0) & (share < 1)
+    return float(share[varies].mean()) if varies.any() else 0.0
+
+
 _NATS = float(np.log((1 - LEAST_PROBABILITY) / LEAST_PROBABILITY))
 
 METRICS = {
@@ -275,12 +328,27 @@ METRICS = {
         _of_numbers("rmse", _rmse, kind="jackknife"),
         _of_numbers("r2", None),
         _of_numbers("median_absolute_error", None),
+        Metric("item_f1", _of_items(_item_f1), _item_f1_of_coins, unit=0.5, task="multi_label"),
+        Metric(
+            "macro_auroc",
+            _ranked(label_ranking.macro_auroc),
+            lambda targets, classes: 0.5,
+            kind="influence",
+            task="multi_label",
+        ),
+        Metric(
+            "map",
+            _ranked(label_ranking.mean_average_precision),
+            _prevalence,
+            kind="jackknife",
+            task="multi_label",
+        ),
     )
 }
 
 
 # the metric that runs of a task are judged by where none is named
-HEADLINES = {"classification": "accuracy", "regression": "mae"}
+HEADLINES = {"classification": "accuracy", "regression": "mae", "multi_label": "item_f1"}
 
 
 def headline_of(result: Mapping[str, Any]) -> Metric:

@@ -17,8 +17,8 @@ class BatchedHeads:
     are its rows of them.
 
     fits: whether a step of the batch gives, bit for bit, what the heads' own calls give: products of some
-    small sizes are rounded otherwise as one, and a strategy may have other losses than the cross-entropy of a
-    linear head."""
+    small sizes are rounded otherwise as one, and a strategy, or a task, may have other losses than the
+    cross-entropy of a linear head."""
 
     def __init__(self, heads: Sequence[Strategy]):
         linear = [strategy.network.head for strategy in heads]
@@ -34,7 +34,9 @@ class BatchedHeads:
     def fits(self, heads: Sequence[Strategy], batches: Sequence[Batch]) -> bool:
         """Tried on these batches and, where they give few logits to compare, on noise of their shape."""
         first = _target(batches[0])
-        if any(_target(batch).inputs.shape != first.inputs.shape for batch in batches):
+        if first.labels.ndim > 1 or any(
+            _target(batch).inputs.shape != first.inputs.shape for batch in batches
+        ):
             return False
         draw = torch.Generator().manual_seed(0)
         logits = len(first.labels) * self.biases.numel()

@@ -2,7 +2,7 @@
 
 import json
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any, cast
 
 import torch
@@ -243,6 +243,13 @@ def check_task(c: RunConfig, strategy: type[Strategy], target: Domain, sources: 
         raise RequestError(
             f"source={c.source}: sources of several tasks cannot be one; give those of one task"
         )
+    for first, other in pairwise(sources):
+        if not (first.has_classes or first.task.has_outputs_of(other.task)):
+            predicted = [", ".join(domain.quantities + domain.tags) for domain in (first, other)]
+            raise RequestError(
+                f"source={c.source}: what is predicted must be the same in all; {first.name} has "
+                f"{predicted[0]}, {other.name} has {predicted[1]}"
+            )
 
 
 def check_outputs(strategy: type[Strategy], name: str, target: Domain, sources: tuple[Domain, ...]) -> None:
@@ -253,6 +260,8 @@ def check_outputs(strategy: type[Strategy], name: str, target: Domain, sources: 
     joined = "+".join(source.name for source in sources)
     if strategy.shares_classes:
         what = "classes" if target.classes and sources[0].classes else "task and quantities"
+        if target.tags or sources[0].tags:
+            what = "labels" if target.tags and sources[0].tags else "task"
         raise NotApplicable(
             f"source={joined}: strategy {name} needs the {what} of target {target.name}; {difference}"
         )
@@ -324,7 +333,7 @@ def check_selection(
     if c.selection == "last" or (c.keep == "none" and not stops_early):
         return
     budget, least, of = c.label_budget, splits.VALIDATION_FROM, "labels a class"
-    if target.quantities:
+    if not target.has_classes:
         least, of = splits.VALIDATION_FROM_ITEMS, "labelled items"
         if c.selection not in ("source_val", "target_val"):
             raise NotApplicable(
@@ -338,7 +347,7 @@ def check_selection(
     if c.selection == "source_val" and "source_inputs" not in sees:
         raise NotApplicable(f"selection=source_val: strategy {c.strategy['name']} sees no source")
     if c.selection == "source_val" and not share_outputs(target, sources):
-        what = "quantities" if target.quantities else "classes"
+        what = "classes" if target.has_classes else "labels" if target.tags else "quantities"
         raise NotApplicable(
             f"selection=source_val: the head has the {what} of target {target.name}, which are not the "
             "source's"

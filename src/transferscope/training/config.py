@@ -13,13 +13,14 @@ from transferscope.errors import RequestError, nearest
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
 from transferscope.tasks.classification import Classification
+from transferscope.tasks.multi_label import MultiLabel
 from transferscope.tasks.regression import Regression
 from transferscope.training.settings import Precision
 
 # initialisations that a backbone learns from the source's inputs alone
 PRETRAINING: dict[str, type[Rotation] | type[SimCLR]] = {"rotation": Rotation, "simclr": SimCLR}
 SCHEDULES = ("cosine", "constant")
-LOSSES = (*Classification.losses, *Regression.losses)
+LOSSES = (*Classification.losses, *Regression.losses, *MultiLabel.losses)
 FOLDS = 5  # where `folds` is null
 
 

@@ -23,6 +23,7 @@ from transferscope.store.schema import RunRecord
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.tasks.base import Task
 from transferscope.tasks.classification import Classification, class_names
+from transferscope.tasks.multi_label import MultiLabel
 from transferscope.tasks.regression import Regression
 from transferscope.training.build_backbone import takes_columns
 from transferscope.training.checks import check_constructor
@@ -36,7 +37,7 @@ class LoadedRun:
 
     record: record.json. strategy: the LightningModule with the kept weights, in evaluation mode on the CPU;
     None where no model was kept. classes: of the target, in the order of the probabilities' columns; none
-    where numbers are predicted, of which task names the quantities. input_shape: (C, H, W) or (d,), what the
+    where numbers or several labels are predicted, which task names. input_shape: (C, H, W) or (d,), what the
     model takes. Both are empty where the run failed."""
 
     folder: Path
@@ -47,8 +48,8 @@ class LoadedRun:
     task: Task
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], or numbers
-        [N, T], those that a record would hold."""
+        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], numbers
+        [N, T], or the probability of each label [N, L], those that a record would hold."""
         if self.strategy is None:
             raise RequestError(f"{self.folder}: this run kept no model; run it again with keep=selected")
         if tuple(inputs.shape[1:]) != self.input_shape:
@@ -113,7 +114,10 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
 
 def _task(entry: RunRecord, path: Path) -> Task:
     """What the run predicts, without what only its training needs."""
-    if told := entry["result"].get("task"):
+    told = entry["result"].get("task")
+    if told and told["name"] == "multi_label":
+        return MultiLabel(tuple(told["labels"]))
+    if told:
         return Regression(
             tuple(told["quantities"]),
             told["unit"],

@@ -113,6 +113,7 @@ def rank(configs: list[DictConfig], most: int = MOST_ITEMS, is_budget_given: boo
         "seed": c.seed,
         "features_of": "pretrained weights" if pretrained else "each source's model",
         **({"quantities": list(target.quantities)} if (target := first.run_data.target).quantities else {}),
+        **({"tags": list(target.tags)} if target.tags else {}),
         "items": {
             "source": count,
             "target": len(first.target),

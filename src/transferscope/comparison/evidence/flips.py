@@ -47,7 +47,7 @@ class Flips:
 def count_flips(cell: Cell, alpha: float, reader: PredictionReader) -> Flips | None:
     """None with a single seed, against a baseline without runs, and where no answer is right or wrong."""
     seen = cell.evidence
-    if len(seen.seeds) < 2 or not seen.baseline_runs or seen.errors is not None:
+    if len(seen.seeds) < 2 or not seen.baseline_runs or not seen.has_classes:
         return None
     strategy, baseline = reader.arm(cell, seen.strategy_runs), reader.arm(cell, seen.baseline_runs)
     s, b = right(strategy), right(baseline)  # [K, n]

@@ -1,8 +1,9 @@
 """Δ of parts of the test items: classes, or where numbers are predicted quarters of their range, and
-subgroups by each metadata column. All parts of all cells of a page are one family.
+subgroups by each metadata column; or of the labels of which an item may have several. All parts of all cells
+of a page are one family.
 
-Always in accuracy, or in absolute errors: log-likelihoods and Brier scores of a part's few items have no
-interval that holds.
+Always in accuracy, of a label over all items, or in absolute errors: log-likelihoods and Brier scores of a
+part's few items have no interval that holds.
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transferscope.comparison.cells import Cell
+from transferscope.comparison.evidence.label_parts import label_differences
 from transferscope.comparison.evidence.predictions import (
     PredictionReader,
     accuracy_differences,
@@ -45,8 +47,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """Of one cell. Empty with a single seed; classes: or quarters of the range; subgroups: by column, those
-    of 2 to 40 values."""
+    """Of one cell. Empty with a single seed; classes: or quarters of the range, or labels, which have no
+    subgroups; subgroups: by column, those of 2 to 40 values."""
 
     classes: list[Part]
     subgroups: dict[str, list[Part]]
@@ -133,6 +135,9 @@ def _effects(cell: Cell, reader: PredictionReader) -> tuple[dict[str, Effect], d
     seen = cell.evidence
     if len(seen.seeds) < 2:
         return {}, {}
+    if not seen.has_classes and seen.errors is None:
+        of_labels = label_differences(cell).items()
+        return {name: effect.estimate(effect.group_means(d, seen.groups)) for name, d in of_labels}, {}
     unit, part, names = 1.0, seen.labels, list(map(str, seen.classes))
     if seen.errors is None:
         d = accuracy_differences(cell, reader)
