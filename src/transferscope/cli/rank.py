@@ -49,7 +49,8 @@ no validation label. At most 2,000 items of each domain count, chosen by
 split_seed, and equally many of every source, for distances depend on how many.
 Where no label_budget is given it is 10, or what the target's smallest class has.
 A target that is tested on as a whole shows its inputs, as transductive runs see
-them, and no label.
+them, and no label. Of runs with folds, which test every item, --pairs takes the
+training half of split_seed, and says so.
 
 What was computed stays in the store, and is not computed again while data, model
 and the code of distances and scores are the same. `transferscope report` shows

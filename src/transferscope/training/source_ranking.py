@@ -146,6 +146,12 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
             f"store={store}: holds no run that has a source; `transferscope run` makes them, or give "
             "source=A,B target=C"
         )
+    if folded := sorted({run["cell"]["target"] for run in runs if "fold" in run["consumed"]}):
+        print(
+            f"warning: {', '.join(folded)}: the runs are of folds, which test every labelled item once; what is "
+            "measured here is of the training half of split_seed, whose items they test too",
+            file=sys.stderr,
+        )
     for run in sorted(runs, key=_place):
         c, cell = cast(dict[str, Any], run["config"]), run["cell"]
         _check_data(store, run)
