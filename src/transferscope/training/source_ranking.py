@@ -148,8 +148,8 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
         )
     if folded := sorted({run["cell"]["target"] for run in runs if "fold" in run["consumed"]}):
         print(
-            f"warning: {', '.join(folded)}: the runs are of folds, which test every labelled item once; what is "
-            "measured here is of the training half of split_seed, whose items they test too",
+            f"warning: {', '.join(folded)}: the runs are of folds, which test every labelled item once; what "
+            "is measured here is of the training half of split_seed, whose items they test too",
             file=sys.stderr,
         )
     for run in sorted(runs, key=_place):
