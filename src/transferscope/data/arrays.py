@@ -13,6 +13,8 @@ from hydra.utils import get_class
 from transferscope.data.array_files import as_column, as_matrix, existing, read_csv, read_members
 from transferscope.data.domain import Domain
 from transferscope.data.image_folders import require_two_classes
+from transferscope.data.mapped_arrays import open_matrix
+from transferscope.data.on_disk import OnDisk
 from transferscope.data.picture_files import normal
 from transferscope.errors import RequestError, nearest
 from transferscope.tasks.classification import Classification
@@ -46,7 +48,8 @@ def load(
     `multi_label` where they are [N, L] of 1 and 0, whether an item has each label. Or a task of one's own, by
     its class (docs/how-to/adding-a-task.md).
 
-    path: a .npz or .mat file (MATLAB 5 to 7.2); sparse matrices are read as dense ones.
+    path: a .npz or .mat file (MATLAB 5 to 7.2); sparse matrices are read as dense ones. Or a .npy file of the
+    inputs alone, which stays on disk where it is large (mapped_arrays.py).
     inputs, labels, ids, split, groups: the keys under which the file holds [N, d], [N], [N], [N] ("train",
     "test" or ""), [N]. scale: l1 divides every row by the sum of its absolute values. whole: see Domain.
     origin: where the file is to be had, for the message. unlabelled: the label of items that have none, such
@@ -57,14 +60,16 @@ def load(
     if scale not in ("none", "l1"):
         raise RequestError(f"scale={scale}; allowed: none, l1{nearest(scale, ('none', 'l1'))}")
     keys = [key for key in (labels, ids, split, groups) if key is not None]
+    file, alone = existing(path, origin), path.endswith(".npy")
+    if alone and labels_path is None:
+        raise RequestError(f"path={path}: holds the inputs alone; labels_path is needed, a .npz or .mat file")
     if labels_path is None:
-        arrays = read_members(existing(path, origin), [inputs, *keys])
+        arrays = read_members(file, [inputs, *keys])
     else:
-        arrays = {
-            **read_members(existing(labels_path, origin), keys),
-            **read_members(existing(path, origin), [inputs]),
-        }
-    values = as_matrix(path, inputs, arrays[inputs])
+        arrays = dict(read_members(existing(labels_path, origin), keys))
+        arrays |= {inputs: open_matrix(file)} if alone else read_members(file, [inputs])
+    matrix = arrays[inputs]
+    values = matrix if isinstance(matrix, OnDisk) else as_matrix(path, inputs, matrix)
     own, numbers = own_task(task, unit), None
     if task in TASKS[1:]:
         numbers = as_numbers(labels_path or path, labels, arrays[labels], len(values), unlabelled)
@@ -73,6 +78,8 @@ def load(
         key: as_column(labels_path or path, key, arrays[key], len(values), missing=key == labels)
         for key in keys
     }
+    if scale == "l1" and isinstance(values, OnDisk):
+        raise RequestError(f"scale=l1: {path} stays on disk and is not scaled; leave the key out")
     if scale == "l1":
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     width = 1 if numbers is None else numbers.shape[1]
@@ -214,7 +221,7 @@ def refuse_odd_split(path: str, split: list[str], classes: Sequence[object]) -> 
 def build(
     name: str,
     path: str,
-    values: np.ndarray,
+    values: np.ndarray | OnDisk,
     classes: list[str | None],
     *,
     test_fraction: float,
@@ -228,10 +235,12 @@ def build(
     has_tags: bool = False,
     own_task: type[Classification] | None = None,
 ) -> Domain:
-    """From float32 [N, d] and what is known of each item: its class or, where these are given, its numbers
-    [N, T], which say with has_tags which labels it has. path: for messages, and its stem for ids."""
+    """From float32 [N, d], which may stay on disk, and what is known of each item: its class or, where these
+    are given, its numbers [N, T], which say with has_tags which labels it has. path: for messages, and its
+    stem for ids."""
     if numbers is None:
         require_two_classes(set(classes) - {None}, path)
+    kept = values if isinstance(values, OnDisk) else torch.from_numpy(values)
     if not isinstance(split, str):
         known = classes if numbers is None else [None if np.isnan(row).any() else row for row in numbers]
         refuse_odd_split(path, split, known)
@@ -243,15 +252,13 @@ def build(
         )
     if numbers is not None and has_tags:
         return Domain.of_tags(
-            name, torch.from_numpy(values), numbers, ids, tags=quantities, split=split,
+            name, kept, numbers, ids, tags=quantities, split=split,
             test_fraction=test_fraction, groups=groups, whole=whole,
         )  # fmt: skip
     if numbers is not None:
         return Domain.of_numbers(
-            name, torch.from_numpy(values), numbers, ids, quantities=quantities, unit=unit, split=split,
+            name, kept, numbers, ids, quantities=quantities, unit=unit, split=split,
             test_fraction=test_fraction, groups=groups, whole=whole,
         )  # fmt: skip
-    built = Domain.build(
-        name, torch.from_numpy(values), classes, ids, split, test_fraction, groups=groups, whole=whole
-    )
+    built = Domain.build(name, kept, classes, ids, split, test_fraction, groups=groups, whole=whole)
     return replace(built, own_task=own_task)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, overload
+from typing import overload
 
 import numpy as np
 import torch
@@ -27,10 +27,10 @@ PIECE = 2**24  # bytes read at once where a whole file is
 
 @dataclass(frozen=True, eq=False)
 class OnDisk:
-    """Images uint8 [N, C, H, W] as training asks a tensor for them: a slice is a view, an array of indices
-    reads its items.
+    """Images uint8 [N, C, H, W], or arrays float32 [N, d], as training asks a tensor for them: a slice is a
+    view, an array of indices reads its items.
 
-    read: rows [n] → uint8 [n, *item_shape]. rows: int64 [N], those that these items are. hashes: uint64 [N],
+    read: rows [n] → [n, *item_shape]. rows: int64 [N], those that these items are. hashes: uint64 [N],
     see `item_hashes`."""
 
     read: Callable[[np.ndarray], Tensor]
@@ -39,8 +39,11 @@ class OnDisk:
     digest: str = ""  # of all that a file holds; of a part there is none
     hashes: np.ndarray | None = None
     device: torch.device | str = "cpu"
-    dtype: ClassVar[torch.dtype] = torch.uint8
-    ndim: ClassVar[int] = 4
+    dtype: torch.dtype = torch.uint8
+
+    @property
+    def ndim(self) -> int:
+        return 1 + len(self.item_shape)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -102,14 +105,14 @@ def joined(parts: Sequence[Tensor | OnDisk]) -> Tensor | OnDisk:
     ends = np.cumsum([len(part) for part in parts])
 
     def read(rows: np.ndarray) -> Tensor:
-        images = torch.empty(len(rows), *parts[0].shape[1:], dtype=torch.uint8)
+        images = torch.empty(len(rows), *parts[0].shape[1:], dtype=parts[0].dtype)
         of_part = np.searchsorted(ends, rows, side="right")
         for number in np.unique(of_part):
             here = np.flatnonzero(of_part == number)
             images[here] = parts[number][rows[here] - (ends[number] - len(parts[number]))]
         return images
 
-    return OnDisk(read, np.arange(ends[-1]), tuple(parts[0].shape[1:]))
+    return OnDisk(read, np.arange(ends[-1]), tuple(parts[0].shape[1:]), dtype=parts[0].dtype)
 
 
 def item_hashes(items: np.ndarray) -> np.ndarray:

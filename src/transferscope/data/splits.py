@@ -532,4 +532,4 @@ def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str =
             f"{key}={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of "
             f"shape {tuple(shape)}"
         )
-    return domain.inputs[items]
+    return domain.inputs.view(items) if isinstance(domain.inputs, OnDisk) else domain.inputs[items]
