@@ -1,5 +1,5 @@
-"""P11 to P14: what much data, many records and large outputs cost. `python -m benchmarks memory` alone: it
-writes some 25 GB and takes a quarter of an hour."""
+"""P11, P12, P15 to P17: what much data, many records and large outputs cost. `python -m benchmarks memory`
+alone: it writes some 25 GB and takes a quarter of an hour."""
 
 import io
 import json
@@ -30,6 +30,7 @@ GIGABYTES, KINDS, SIZE = (10, 64, 224)
 RECORDS = 10_000
 STRATEGIES = ("scratch", "fine_tuning", "dann", "linear_probe", "joint")
 CLASSES, PER_CLASS = 1000, 100  # half of the items are tested
+ARRAY, WIDTH = (4.0, 500)  # gigabytes, and features of an item
 FINISHED, OCTETS = 100, 20_000_000  # runs, and bytes of the outputs of each
 # what a run imports; what it takes above is its own
 IMPORTS = (
@@ -147,12 +148,12 @@ def large_outputs() -> Iterator[Bar]:
         [run] = [path.parent for path in folder.glob("store/*/record.json")]
         size = (run / "evaluations.npz").stat().st_size / 1e6
         what = f"{CLASSES * PER_CLASS // 2} items of {CLASSES} classes, 11 evaluations"
-        yield Bar("P13a", size, "<=", 260, note=f"MB of a record, {what}; {taken.seconds:.0f} s")
+        yield Bar("P15a", size, "<=", 260, note=f"MB of a record, {what}; {taken.seconds:.0f} s")
         one = CLASSES * PER_CLASS // 2 * CLASSES * 4 / 1e6
-        yield Bar("P13b", size + one, "<=", 460, note="the same with one evaluation more, which was selected")
+        yield Bar("P15b", size + one, "<=", 460, note="the same with one evaluation more, which was selected")
         above = 1000 * (taken.gigabytes - used("-c", IMPORTS).gigabytes)
-        yield Bar("P13c", above, "<=", 400, note="MB resident above the imports, the same")
-        yield Bar("P13d", largest[0] / 1e6, "<=", 1, note="MB of its checkpoint, at most")
+        yield Bar("P15c", above, "<=", 400, note="MB resident above the imports, the same")
+        yield Bar("P15d", largest[0] / 1e6, "<=", 1, note="MB of its checkpoint, at most")
 
 
 @contextmanager
@@ -193,11 +194,44 @@ def finished_runs() -> Iterator[Bar]:
         looked = time.perf_counter() - began
         read = seconds(lambda: damage(first, verify=True))
     what = f"{FINISHED} finished runs of {OCTETS // 10**6} MB"
-    yield Bar("P14a", looked, "<=", 1, note=f"seconds to find that {what} are whole")
-    yield Bar("P14b", read * FINISHED, "", None, note="the same where every file is read, from one of them")
+    yield Bar("P16a", looked, "<=", 1, note=f"seconds to find that {what} are whole")
+    yield Bar("P16b", read * FINISHED, "", None, note="the same where every file is read, from one of them")
+
+
+def large_array() -> Iterator[Bar]:
+    """A .npy file of ARRAY gigabytes: fine-tuning on it."""
+    with scratch_folder() as folder:
+        choices = folder / "conf" / "domain"
+        choices.mkdir(parents=True)
+        rows = int(ARRAY * 1e9 / 4 / WIDTH)
+        array = np.lib.format.open_memmap(folder / "x.npy", "w+", np.float32, (rows, WIDTH))
+        draw = np.random.default_rng(0)
+        for start in range(0, rows, 10_000):
+            array[start : start + 10_000] = draw.random((min(10_000, rows - start), WIDTH), np.float32)
+        array.flush()
+        np.savez(
+            folder / "y.npz",
+            labels=np.arange(rows) % 2,
+            split=np.where(np.arange(rows) % 50, "train", "test"),
+        )
+        del array
+        (choices / "wide.yaml").write_text(
+            f"# wide\n_target_: transferscope.data.arrays.load\npath: {folder / 'x.npy'}\n"
+            f"labels_path: {folder / 'y.npz'}\nsplit: split\n"
+        )
+        command = [
+            "-m", "transferscope.cli", "run", "--config-dir", str(folder / "conf"), "target=wide",
+            "strategy=scratch", "backbone=mlp", "label_budget=full", "trainer.steps=300",
+            "trainer.accelerator=cpu", "tracking=off", f"store={folder / 'store'}",
+        ]  # fmt: skip
+        taken = used(*command)
+        above = taken.gigabytes - used("-c", IMPORTS).gigabytes
+        note = f"GB resident above the imports, an array of {ARRAY:g} GB on disk; {taken.seconds:.0f} s"
+        yield Bar("P17", above, "<=", ARRAY / 4, note=note)
 
 
 def bars() -> Iterator[Bar]:
+    yield from large_array()
     yield from large_outputs()
     yield from finished_runs()
     yield from many_records()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -63,8 +63,9 @@ def load(
     file, alone = existing(path, origin), path.endswith(".npy")
     if alone and labels_path is None:
         raise RequestError(f"path={path}: holds the inputs alone; labels_path is needed, a .npz or .mat file")
+    arrays: dict[str, Any]
     if labels_path is None:
-        arrays = read_members(file, [inputs, *keys])
+        arrays = dict(read_members(file, [inputs, *keys]))
     else:
         arrays = dict(read_members(existing(labels_path, origin), keys))
         arrays |= {inputs: open_matrix(file)} if alone else read_members(file, [inputs])
@@ -78,9 +79,9 @@ def load(
         key: as_column(labels_path or path, key, arrays[key], len(values), missing=key == labels)
         for key in keys
     }
-    if scale == "l1" and isinstance(values, OnDisk):
-        raise RequestError(f"scale=l1: {path} stays on disk and is not scaled; leave the key out")
     if scale == "l1":
+        if isinstance(values, OnDisk):
+            raise RequestError(f"scale=l1: {path} stays on disk and is not scaled; leave the key out")
         values = values / np.maximum(np.abs(values).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     width = 1 if numbers is None else numbers.shape[1]
     digits = len(str(width - 1)) if task == "multi_label" else 0  # labels are sorted by name
