@@ -196,7 +196,6 @@ OVER_SCRATCH_FROM_A_SOURCE_MODEL = [
     "fine_tuning", "feature_extraction", "l2_sp", "delta", "bss", "co_tuning", "lp_ft", "discriminative",
     "layer_decay", "gradual_unfreezing", "last_groups", "norm_only", "bias_only", "lora", "linear_svm",
     "logistic_regression", "nearest_mean", "nearest_neighbour",
-    "nearest_neighbours",
 ]  # fmt: skip
 OVER_SCRATCH = {  # name -> shift, labels a class
     "joint": (partial(turned, degrees=20), 1),
@@ -209,8 +208,9 @@ OVER_SCRATCH = {  # name -> shift, labels a class
 }
 AVOID_HARM = {"gated_dann", "instance_weights", "safe_choice"}  # in test_planted_harm.py
 # what others are held against
-# heads of predicted numbers, held to scikit-learn and to their contract
-OF_NUMBERS = {"ridge", "linear_svr"}
+# heads that are held to scikit-learn and to their contract: of numbers, and of more neighbours than few labels
+# leave one
+OF_SCIKIT_LEARN = {"ridge", "linear_svr", "nearest_neighbours"}
 BASELINES = {
     "scratch", "target_only", "source_only", "source_nearest_neighbour", "source_svm", "boosted_trees",
     "source_boosted_trees",

@@ -19,7 +19,7 @@ import planted_shallow
 from planted import (
     AVOID_HARM,
     BASELINES,
-    OF_NUMBERS,
+    OF_SCIKIT_LEARN,
     OVER_SCRATCH,
     OVER_SCRATCH_FROM_A_SOURCE_MODEL,
     OVER_SOURCE_ONLY,
@@ -273,4 +273,4 @@ def test_every_strategy_is_held_to_a_planted_shift_or_is_a_baseline():
         *OVER_SCRATCH_FROM_A_SOURCE_MODEL, *OVER_SCRATCH, *AVOID_HARM, *planted_shallow.GAINS,
     ]  # fmt: skip
     assert len(held) == len(set(held)) and not BASELINES & set(held)
-    assert {path.stem for path in CONF.glob("*.yaml")} == BASELINES | OF_NUMBERS | set(held)
+    assert {path.stem for path in CONF.glob("*.yaml")} == BASELINES | OF_SCIKIT_LEARN | set(held)
