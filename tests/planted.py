@@ -207,10 +207,10 @@ OVER_SCRATCH = {  # name -> shift, labels a class
     "multi_task_pcgrad": (renamed, 4),
 }
 AVOID_HARM = {"gated_dann", "instance_weights", "safe_choice"}  # in test_planted_harm.py
-# what others are held against
 # heads that are held to scikit-learn and to their contract: of numbers, and of more neighbours than few
 # labels leave one
 OF_SCIKIT_LEARN = {"ridge", "linear_svr", "nearest_neighbours"}
+# what others are held against
 BASELINES = {
     "scratch", "target_only", "source_only", "source_nearest_neighbour", "source_svm", "boosted_trees",
     "source_boosted_trees",
