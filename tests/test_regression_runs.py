@@ -245,3 +245,26 @@ def test_several_numbers_of_an_item_are_judged_together_in_standard_deviations(t
         assert metrics["near/test/mae"] < 1.2  # neither quantity drowns the other
     page = render(comparison)
     assert "labels[0]" in page
+
+
+def test_a_margin_in_no_unit_in_common_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    conf = tmp_path / "conf" / "domain"
+    conf.mkdir(parents=True)
+    for name, unit in (("flats", "EUR"), ("trees", "m"), ("archive", "EUR")):
+        x = rng.normal(size=(80, 4))
+        np.savez(tmp_path / f"{name}.npz", inputs=x, labels=x[:, 0] + rng.normal(size=80) / 5)
+        (conf / f"{name}.yaml").write_text(
+            f"# {name}\n_target_: transferscope.data.arrays.load\n"
+            f"path: {tmp_path / name}.npz\ntask: regression\nunit: {unit}\n"
+        )
+    given = [word for word in TINY if word.split("=")[0] not in ("target", "source", "label_budget")]
+    words = ["target=flats,trees", "source=archive", "strategy=scratch,fine_tuning", "seed=0,1"]
+    words += ["label_budget=20", f"store={tmp_path / 'runs'}"]
+    assert main(["run", "-m", "--config-dir", str(tmp_path / "conf"), *given, *words]) == 0
+    with pytest.raises(RequestError, match=r"--margin 0.1: the targets' units differ \(EUR, m\)"):
+        compare(tmp_path / "runs", margin=0.1)
+    comparison = compare(tmp_path / "runs")
+    assert {cell.unit for cell in comparison} == {"EUR", "m"}
+    assert "Δ the target's unit" in comparison.to_table(120)
+    assert "nan" not in render(comparison).lower().split()

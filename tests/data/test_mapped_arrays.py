@@ -13,7 +13,7 @@ from transferscope.data import arrays, copies, mapped_arrays, splits
 from transferscope.data.on_disk import OnDisk
 from transferscope.errors import RequestError
 from transferscope.store.evaluations import Evaluations
-from transferscope.training import request
+from transferscope.training import feature_cache, request
 from transferscope.training.run import run
 
 
@@ -93,3 +93,19 @@ def test_bad_files_are_one_line(files, monkeypatch):
     (files / "x.npy").write_bytes(b"no array")
     with pytest.raises(RequestError, match="cannot be read"):
         loaded(files)
+
+
+@pytest.mark.parametrize("strategy", ["feature_extraction", "logistic_regression", "coral", "lp_ft"])
+def test_features_left_in_the_store_are_the_same_bits(tmp_path, monkeypatch, strategy):
+    found = []
+    for number, most in enumerate((2**28, 0)):
+        monkeypatch.setattr(feature_cache, "IN_MEMORY", most)
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            words = ["target=handwritten_digits", "source=printed_digits", "backbone=small_cnn"]
+            words += ["label_budget=10", "trainer.steps=12", "trainer.source_steps=12", "tracking=off"]
+            words += ["trainer.evaluations=2", "trainer.accelerator=cpu", "keep_features=true"]
+            config = compose("config", [*words, f"strategy={strategy}", f"store={tmp_path / str(number)}"])
+        folder = run(config)
+        with Evaluations(folder / "evaluations.npz") as members:
+            found.append({name: members[name].tobytes() for name in members})
+    assert found[0] == found[1]

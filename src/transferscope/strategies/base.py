@@ -81,8 +81,8 @@ class Strategy(Stepping):
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it
     pool_class_weights: dict[str, Tensor] = {}  # [C] of the labels of a pool; likewise
     # a run sets one that keeps them
-    frozen_features: Callable[[nn.Module, Tensor | OnDisk, torch.device | str], Tensor] = staticmethod(
-        frozen_features
+    frozen_features: Callable[[nn.Module, Tensor | OnDisk, torch.device | str], Tensor | OnDisk] = (
+        staticmethod(frozen_features)
     )
 
     def __init__(self, network: Classifier):

@@ -35,7 +35,7 @@ class FeatureExtraction(Strategy):
         self.network.head.train(mode)  # the backbone has its mode when it is asked
         return self
 
-    def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
+    def precompute(self, inputs: Tensor | OnDisk) -> Tensor | OnDisk:
         return self.frozen_features(
             self.network.backbone.eval(), super().precompute(inputs), self.device
         )  # [N, d]
@@ -56,6 +56,11 @@ class FittedHead(FeatureExtraction):
     too."""
 
     closed_form = True
+
+    def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
+        """All of them at once, as a closed form takes them."""
+        features = super().precompute(inputs)
+        return features if isinstance(features, Tensor) else torch.cat(list(features.split(512)))
 
     def fit_head(self, features: Tensor, labels: Tensor) -> None:
         """Fit the head to features [n, d] and labels [n]: what a subclass writes."""

@@ -304,5 +304,7 @@ def _predicted(strategy: Strategy, inputs: Tensor | OnDisk) -> tuple[Tensor, Ten
     )
     p = in_chunks(strategy.predictions, inputs, strategy.device)
     watch.remove()
-    features = torch.cat(passed) if passed or isinstance(inputs, OnDisk) else inputs.float().cpu()
+    if not passed:  # the inputs are features
+        passed = [part.float().cpu() for part in inputs.split(512)]
+    features = torch.cat(passed)
     return p, features.flatten(1) if len(features) == len(p) else p

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from transferscope.networks.frozen import CHUNK, frozen_features
 from transferscope.store.lease import locked
 
 SHARD = 4096  # items of a file of features: what a killed process had finished stays
+IN_MEMORY = 2**28  # bytes: more features than these stay in the store's files, which are mapped
 
 
 class FrozenFeatures:
@@ -27,8 +29,11 @@ class FrozenFeatures:
         self.addressed: tuple[list[object], Path] | None = None
         self.known: dict[Path, dict[bytes, tuple[Tensor, int]]] = {}  # by file: where an item's row lies
 
-    def __call__(self, backbone: nn.Module, inputs: Tensor | OnDisk, device: torch.device | str) -> Tensor:
-        """Features [N, d] of inputs [N, ...]: those of `frozen_features`, bit by bit."""
+    def __call__(
+        self, backbone: nn.Module, inputs: Tensor | OnDisk, device: torch.device | str
+    ) -> Tensor | OnDisk:
+        """Features [N, d] of inputs [N, ...]: those of `frozen_features`, bit by bit. Of IN_MEMORY bytes or
+        fewer they are a tensor, more are read by rows when asked for."""
         if getattr(backbone, "weightless", False):
             return frozen_features(backbone, inputs, device)
         folder = self._address(backbone, inputs, device)
@@ -49,7 +54,15 @@ class FrozenFeatures:
                         return frozen_features(backbone, inputs, device)
                     self._keep(folder, [items[place] for place in places], rows)
                     known = self._read(folder)
-        return torch.stack([rows[place] for rows, place in (known[item] for item in items)])
+        where = [known[item] for item in items]
+
+        def read(numbers: np.ndarray) -> Tensor:
+            return torch.stack([rows[place] for rows, place in (where[number] for number in numbers)])
+
+        every, one = np.arange(len(where)), where[0][0][0]
+        if one.element_size() * one.numel() * len(where) <= IN_MEMORY:
+            return read(every)
+        return OnDisk(read, every, tuple(one.shape), dtype=one.dtype)
 
     def _address(self, backbone: nn.Module, inputs: Tensor | OnDisk, device: torch.device | str) -> Path:
         """The folder of a backbone, hashed anew only where its weights have been written to."""
