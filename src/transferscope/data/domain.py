@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -140,19 +141,10 @@ class Domain:
                 raise RequestError(
                     f"domain {name}: {quantity} is {known[0]:g} for every item; nothing is to be predicted"
                 )
-        return cls(
-            name=name,
-            inputs=inputs,
-            labels=torch.from_numpy(numbers.astype(np.float32)),
-            classes=(),
-            ids=names,
-            split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
-            test_fraction=test_fraction,
-            groups=None if groups is None else np.asarray(groups, dtype=str),
-            whole=whole,
-            quantities=tuple(quantities),
-            unit=unit,
-        )
+        return cls._of_arrays(
+            name, inputs, numbers, names, split, groups, test_fraction=test_fraction, whole=whole,
+            quantities=tuple(quantities), unit=unit,
+        )  # fmt: skip
 
     @classmethod
     def of_tags(
@@ -173,23 +165,36 @@ class Domain:
 
         Raises RequestError for any other value, for an item of which some labels are known and others not,
         for a label that no item has or every item has, and for ids and names that no file can hold."""
-        has, named = np.asarray(has, dtype=np.float64), np.asarray(ids, dtype=str)
-        if len(np.unique(named)) != len(named):
-            raise ValueError(f"domain {name}: item ids are not unique")
+        has, named = np.asarray(has, dtype=np.float64), _unique(name, ids)
         _refuse_unwritable(name, [*named.tolist(), *tags])
         _refuse_no_tags(name, has, named, tags)
         order = np.argsort(np.asarray(tags, dtype=str), kind="stable")
+        return cls._of_arrays(
+            name, inputs, has[:, order], named, split, groups, test_fraction=test_fraction, whole=whole,
+            tags=tuple(tags[k] for k in order),
+        )  # fmt: skip
+
+    @classmethod
+    def _of_arrays(
+        cls,
+        name: str,
+        inputs: Tensor | OnDisk,
+        labels: np.ndarray,
+        ids: np.ndarray,
+        split: str | Sequence[str],
+        groups: Sequence[str] | None,
+        **facts: Any,
+    ) -> "Domain":
+        """Without classes: labels [N, ...] as float32."""
         return cls(
             name=name,
             inputs=inputs,
-            labels=torch.from_numpy(has[:, order].astype(np.float32)),
+            labels=torch.from_numpy(labels.astype(np.float32)),
             classes=(),
-            ids=named,
-            split=np.full(len(named), split) if isinstance(split, str) else np.asarray(split, dtype=str),
-            test_fraction=test_fraction,
+            ids=ids,
+            split=np.full(len(ids), split) if isinstance(split, str) else np.asarray(split, dtype=str),
             groups=None if groups is None else np.asarray(groups, dtype=str),
-            whole=whole,
-            tags=tuple(tags[k] for k in order),
+            **facts,
         )
 
     def __len__(self) -> int:
