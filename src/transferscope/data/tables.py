@@ -51,15 +51,18 @@ def load(
     download: bool = False,
     task: str = "classification",
     unit: str = "",
+    counts: dict[Cell, int] | None = None,
 ) -> Domain:
     """`from_frame` of a .csv file whose first line names the columns, or of a .parquet file; of several, one
     below the other. ids: FILE-00042 by row of its file.
 
+    counts: how many items there are of each class, or of each number that is predicted. A file of others is
+    refused: copies of public data are often altered.
     names, header, separator, comment, origin, download: see `table_files.read`. Raises RequestError for a
     missing file, one that cannot be read, a missing package, and whatever `from_frame` refuses."""
     paths = [path] if isinstance(path, str) else path
     frame, places = read(paths, names, header, separator, comment, origin=origin, download=download)
-    return from_frame(
+    domain = from_frame(
         name,
         frame,
         label=label,
@@ -78,6 +81,30 @@ def load(
         task=task,
         unit=unit,
     )
+    if counts is not None:
+        _check_counts(domain, counts, ", ".join(paths))
+    return domain
+
+
+def _check_counts(domain: Domain, counts: Mapping[Cell, int], source: str) -> None:
+    labels = domain.labels.numpy()[domain.is_labelled]
+    if domain.tags:
+        named = np.concatenate(
+            [[tag] * int(has.sum()) for tag, has in zip(domain.tags, labels.T, strict=True)]
+        )
+    elif domain.has_classes:
+        named = np.asarray(domain.classes, dtype=str)[labels]
+    else:
+        named = np.array([_text(value) for value in labels[:, 0].tolist()], dtype=str)
+    values, found = np.unique(named, return_counts=True)
+    there = dict(zip(values.tolist(), found.tolist(), strict=True))
+    wanted = {_text(name): number for name, number in counts.items()}
+    if differing := [name for name in [*wanted, *there] if there.get(name, 0) != wanted.get(name, 0)]:
+        name = differing[0]
+        raise RequestError(
+            f"{source} has {there.get(name, 0)} items of {name}, and counts says {wanted.get(name, 0)}: an "
+            "altered copy? mend the file, or leave counts out to take it as it is"
+        )
 
 
 def from_frame(
