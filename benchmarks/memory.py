@@ -204,17 +204,16 @@ def large_array() -> Iterator[Bar]:
         choices = folder / "conf" / "domain"
         choices.mkdir(parents=True)
         rows = int(ARRAY * 1e9 / 4 / WIDTH)
-        array = np.lib.format.open_memmap(folder / "x.npy", "w+", np.float32, (rows, WIDTH))
         draw = np.random.default_rng(0)
-        for start in range(0, rows, 10_000):
-            array[start : start + 10_000] = draw.random((min(10_000, rows - start), WIDTH), np.float32)
-        array.flush()
-        np.savez(
-            folder / "y.npz",
-            labels=np.arange(rows) % 2,
-            split=np.where(np.arange(rows) % 50, "train", "test"),
-        )
-        del array
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, WIDTH)}
+        with open(
+            folder / "x.npy", "wb"
+        ) as file:  # a mapped one would count as this process's, and its children's
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, rows, 10_000):
+                file.write(draw.random((min(10_000, rows - start), WIDTH), np.float32).data)
+        is_test = np.arange(rows) % 50 == 0
+        np.savez(folder / "y.npz", labels=np.arange(rows) % 2, split=np.where(is_test, "test", "train"))
         (choices / "wide.yaml").write_text(
             f"# wide\n_target_: transferscope.data.arrays.load\npath: {folder / 'x.npy'}\n"
             f"labels_path: {folder / 'y.npz'}\nsplit: split\n"

@@ -1,7 +1,10 @@
-"""Arrays larger than memory: .npy files that stay where they are, read by rows into the batch that asks."""
+"""Arrays larger than memory: .npy files that stay where they are, read by rows into the batch that asks. They
+are read and not mapped: mapped pages would count as the process's."""
 
 import hashlib
+import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +15,14 @@ from transferscope.errors import RequestError
 
 IN_MEMORY = 2**28  # bytes as float32: a larger array stays on disk
 PIECE = 2**24  # bytes of what is checked and hashed at once
+
+
+class Matrix(NamedTuple):
+    """Of a .npy file: where [N, d] begins, in rows one after the other, and of what type."""
+
+    shape: tuple[int, int]
+    dtype: "np.dtype[Any]"
+    offset: int
 
 
 def open_matrix(file: Path, in_memory: int = IN_MEMORY) -> np.ndarray | OnDisk:
@@ -29,26 +40,46 @@ def open_matrix(file: Path, in_memory: int = IN_MEMORY) -> np.ndarray | OnDisk:
         )
     if 4 * array.size <= in_memory:
         return np.array(array)
-    digest, hashes = hashlib.blake2b(f"{array.shape}".encode(), digest_size=16), []
-    step = max(1, PIECE // (4 * array.shape[1]))
-    for start in range(0, len(array), step):
-        rows = np.asarray(array[start : start + step], np.float32)
-        if not np.isfinite(rows).all():
-            row, column = np.argwhere(~np.isfinite(rows))[0]
+    if not array.flags.c_contiguous:
+        raise RequestError(f"{file} holds columns one after the other; save np.ascontiguousarray of it")
+    kept = Matrix((array.shape[0], array.shape[1]), array.dtype, int(array.offset))
+    del array
+    return _left_on_disk(file, kept)
+
+
+def _left_on_disk(path: Path, matrix: Matrix) -> OnDisk:
+    (items, width), octets = matrix.shape, matrix.shape[1] * matrix.dtype.itemsize
+    file = open(path, "rb", buffering=0)  # noqa: SIM115 - open as long as it is read from
+
+    def rows_at(row: int, count: int) -> np.ndarray:
+        found = np.empty((count, width), matrix.dtype)
+        if os.preadv(file.fileno(), [found.data], matrix.offset + row * octets) != count * octets:
+            raise OSError(f"{path}: ends before its item {row}")
+        return found.astype(np.float32, copy=False)
+
+    digest, hashes = hashlib.blake2b(f"{matrix.shape}".encode(), digest_size=16), []
+    step = max(1, PIECE // octets)
+    for start in range(0, items, step):
+        piece = rows_at(start, min(step, items - start))
+        if not np.isfinite(piece).all():
+            row, column = np.argwhere(~np.isfinite(piece))[0]
             raise RequestError(
-                f"{file} has {rows[row, column]} in row {start + row}, column {column}; all values must be "
+                f"{path} has {piece[row, column]} in row {start + row}, column {column}; all values must be "
                 "finite"
             )
-        digest.update(np.ascontiguousarray(rows).data)
-        hashes.append(item_hashes(rows))
+        digest.update(piece.data)
+        hashes.append(item_hashes(piece))
 
     def read(rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(array[rows], np.float32))
+        found = np.empty((len(rows), width), np.float32)
+        for place, row in enumerate(rows.tolist()):
+            found[place] = rows_at(row, 1)
+        return torch.from_numpy(found)
 
     return OnDisk(
         read,
-        np.arange(len(array)),
-        array.shape[1:],
+        np.arange(items),
+        (width,),
         digest.hexdigest(),
         np.concatenate(hashes),
         dtype=torch.float32,
