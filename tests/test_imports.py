@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "validators": {"errors", "distances"},
     "store": {"errors"},
     "tasks": {"errors", "statistics", "store"},
+    "external": {"errors", "store", "tasks"},
     "data": {"errors", "catalog", "store", "tasks"},
     "networks": {"errors"},
     "backbones": {"errors", "networks"},
@@ -41,7 +42,7 @@ MAY_IMPORT = {
         "tracking",
         *MEASURES,
     },
-    "comparison": {"errors", "statistics", "store", "tasks", "validators", "tracking"},
+    "comparison": {"errors", "statistics", "store", "tasks", "validators", "tracking", "external"},
     "report": {"errors", "statistics", "store", "tasks", "comparison"},
     "sweeps": {
         "errors",
@@ -66,6 +67,7 @@ MAY_IMPORT = {
     },
     "cli": {
         "errors",
+        "external",
         "catalog",
         "statistics",
         "store",

@@ -1,25 +1,28 @@
-"""What a notebook imports: `compare(...)` and `load_run(...)`."""
+"""What a notebook imports: `compare(...)`, `Results(...)`, `verdict(...)` and `load_run(...)`."""
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transferscope.comparison.arrays import verdict
     from transferscope.comparison.compare import compare
+    from transferscope.external.results import Results
     from transferscope.training.load import load_run
 
 __version__ = "0.2.0"
-__all__ = ["compare", "load_run"]
+__all__ = ["Results", "compare", "load_run", "verdict"]
+_HOMES = {
+    "Results": "external.results",
+    "compare": "comparison.compare",
+    "load_run": "training.load",
+    "verdict": "comparison.arrays",
+}
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Imported when asked for: torch takes seconds."""
-    if name == "load_run":
-        from transferscope.training.load import load_run
-
-        return load_run
-    if name == "compare":
-        from transferscope.comparison.compare import compare
-
-        return compare
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"transferscope.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'transferscope' has no attribute '{name}'")
 
 

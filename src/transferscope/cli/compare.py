@@ -4,22 +4,30 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transferscope.cli.parser import Parser
+from transferscope.cli.parser import RESULTS, Parser
 from transferscope.errors import RequestError, nearest
+from transferscope.store.printable import printable
 
-FORMATS = ("table", "json", "csv", "markdown", "latex")
+if TYPE_CHECKING:
+    from transferscope.comparison.comparison import Comparison
 
-HELP = """Verdicts from run records: does transfer help or hurt, cell by cell.
+FORMATS = ("table", "json", "csv", "markdown", "latex", "predictions")
+FAIL_ON = ("negative", "harm-not-excluded")
+
+HELP = f"""Verdicts from run records, or from results made elsewhere: does transfer help or hurt?
 
 usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X]
                              [--alpha X] [--items NAME] [--correction NAME] [--protocol NAME]
                              [--tested-on DOMAIN] [--config-dir DIR] [--format NAME] [--track [online]]
+                             [--fail-on NAME]
+       transferscope compare FILE... --baseline STRATEGY [--map OUR=THEIRS] [...]
 
   RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs);
                      wandb:ENTITY/PROJECT[/GROUP], what runs left in Weights & Biases (GROUP: a sweep); or a
                      folder of offline W&B runs, STORE/wandb
-  --baseline NAME    what a cell is held against (default: scratch)
+  --baseline NAME    what a cell is held against (default: scratch): any strategy of the runs, or
                        scratch           the target alone, from random weights
                        target_only       the target alone, from the cell's own weights, without the source
                        target_ssl        the target alone, its unlabelled items used as well
@@ -35,7 +43,8 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
   --metric NAME      of classes accuracy | macro_f1 | balanced_accuracy | macro_precision | auroc | nll |
                      brier (default: accuracy); of predicted numbers mae | rmse (default: mae); of several
-                     labels an item item_f1 | macro_auroc | map (default: item_f1). Higher is
+                     labels an item item_f1 | macro_auroc | map (default: item_f1); of scores
+                     made elsewhere score, or in another range than 0 to 1 ranged_score. Higher is
                      better: nll, brier and errors have their sign flipped; auroc: the class sorted last is
                      positive, with more classes one against the rest
   --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle
@@ -57,9 +66,13 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
   --tested-on DOMAIN judge the runs on the test items of a further domain, which their test_also=[DOMAIN] has
                      scored without training on them: does what helps at home help away from it?
   --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
-  --format NAME      table | json | csv | markdown | latex (default: table)
+  --format NAME      table | json | csv | markdown | latex, or predictions: a row an item and run, as a FILE
+                     has it (default: table)
+  --fail-on NAME     negative: exit status 3 where a cell is negative | harm-not-excluded: where a loss beyond
+                     the margin is not excluded for a cell
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
+{RESULTS}
 A cell is a strategy from a source at a label budget, held against its baseline. A family is all cells of one
 target and baseline: each claim allows for their number. The protocol says whether a strategy may see the test
 items, without labels, while it trains (transductive) or not (inductive).
@@ -75,12 +88,15 @@ def main(argv: list[str]) -> int:
     parser.add_comparison()
     parser.add_argument("--format", default="table")
     parser.add_argument("--track", nargs="?", const="offline", default="")
+    parser.add_argument("--fail-on")
     options = parser.comparison_options(argv)
-    form, track = options.pop("format"), options.pop("track")
-    if form not in FORMATS:
-        raise RequestError(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
+    form, track, fail_on = options.pop("format"), options.pop("track"), options.pop("fail_on")
+    for key, value, allowed in (("format", form, FORMATS), ("fail-on", fail_on, FAIL_ON)):
+        if value is not None and value not in allowed:
+            raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
 
     from transferscope.comparison.compare import compare, compare_away, locate
+    from transferscope.external.results import Results
 
     comparison = compare(**options)
     if form == "table":
@@ -95,7 +111,8 @@ def main(argv: list[str]) -> int:
         from transferscope.report.page import render
         from transferscope.tracking import is_tracked, track_comparison
 
-        store = Path("runs") if is_tracked(options["runs"]) else locate(options["runs"])[0]
+        runs = options["runs"]
+        store = Path("runs") if isinstance(runs, Results) or is_tracked(runs) else locate(runs)[0]
         tracked = track_comparison(
             comparison,
             store,
@@ -104,4 +121,24 @@ def main(argv: list[str]) -> int:
             mode=track,
         )
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
-    return 0
+    return _gate(comparison, fail_on) if fail_on else 0
+
+
+def _gate(comparison: "Comparison", fail_on: str) -> int:
+    """3 where the cells show what --fail-on asks for, or where there is none to show anything."""
+    cells = [cell for cell in comparison if not cell.is_control]
+    found = [
+        cell for cell in cells if (cell.verdict == "negative" if fail_on == "negative" else not cell.no_harm)
+    ]
+    if cells and not found:
+        return 0
+    named = [" ".join(filter(None, (cell.strategy, cell.variant, cell.source and f"from {cell.source}",
+                                    f"on {cell.target}"))) for cell in found[:3]]  # fmt: skip
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    what = (
+        f"{len(found)} of {len(cells)} cells: {'; '.join(named)}{more}"
+        if cells
+        else "nothing could be compared"
+    )
+    print(printable(f"transferscope compare --fail-on {fail_on}: {what}"), file=sys.stderr)
+    return 3

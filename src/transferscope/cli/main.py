@@ -12,7 +12,8 @@ from transferscope.training import paths
 
 COMMANDS = {
     "run": "train one run, or with -m a sweep of them; Hydra's grammar",
-    "compare": "verdicts from the records: does transfer help or hurt",
+    "compare": "verdicts from the records, or from a file of predictions: does transfer help or hurt",
+    "import": "results made elsewhere become records of a store",
     "report": "one self-contained page of verdicts and figures",
     "status": "what is done, running, failed, missing",
     "rank": "before any training on the target: distances, label shift, transferability of each source",
@@ -24,6 +25,7 @@ COMMANDS = {
     "prune": "what in store and cache nothing refers to",
     "demo": "the first minutes: a sweep, its verdicts, its report, on data that ships with the dependencies",
 }
+MODULES = {"import": "import_results"}  # of commands that Python has a word for
 # before anything is seen of them they import for seconds
 LONG = ("run", "rank", "reproduce", "calibrate", "predict", "demo")
 USAGE = "usage: transferscope COMMAND [...]\n\n" + "".join(
@@ -36,8 +38,8 @@ USAGE += (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 done, 1 a run failed, 2 the request was wrong, 130 interrupted; a sweep that is told to end (SIGTERM)
-    143."""
+    """0 done, 1 a run failed, 2 the request was wrong, 3 `compare --fail-on` found what it was told to fail
+    on, 130 interrupted; a sweep that is told to end (SIGTERM) 143."""
     argv = sys.argv[1:] if argv is None else argv
     terminal.write_any_text()
     terminal.quiet_libraries()
@@ -80,7 +82,7 @@ def dispatch(argv: list[str]) -> int:
         raise RequestError(f"{command}: no such command{nearest(command, COMMANDS)} ({', '.join(COMMANDS)})")
     if command in LONG and sys.stderr.isatty() and not {"-h", "--help"} & set(rest):
         print(f"transferscope {command}: loading …", file=sys.stderr, flush=True)
-    module = importlib.import_module(f"transferscope.cli.{command}")
+    module = importlib.import_module(f"transferscope.cli.{MODULES.get(command, command)}")
     if any(word in ("-h", "--help") for word in rest):
         print(module.HELP.strip())
         return 0

@@ -29,6 +29,7 @@ FOLDS = "folds"
 BACKBONE_RATE = "strategy.backbone_rate"
 SOURCE_RATE = "source_backbone_rate"  # of the source model: the same, unless an arm has no rate of its own
 UNNAMED = "unnamed"  # in place of a plan's name: the family of all commands without one, single runs included
+IMPORTED, UNSTATED = "imported", "unstated"  # the family of results made elsewhere; what they do not say
 # of a planned job: the run that it is a longer training of, and how many times its steps
 LENGTHENS: Final = "lengthens"
 _BY_HASH = re.compile("(sweep|search)-[0-9a-f]{8}")  # what a command is called that was given no name
@@ -58,6 +59,11 @@ class Arm:
     @property
     def noise(self) -> float:
         return float(self.consumed.get(NOISE) or 0.0)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its results were made elsewhere; it is never held against an arm whose were not."""
+        return bool(self.consumed.get(IMPORTED))
 
     @property
     def is_twin(self) -> bool:
@@ -180,7 +186,8 @@ def _take(
     consumed = consumed_of(record)
     content = tuple(cell.values()), frozenset(consumed.items())
     if content not in by_content:
-        by_content[content] = Arm(cell, consumed)
+        plan = IMPORTED if consumed.get(IMPORTED) else UNNAMED
+        by_content[content] = Arm(cell, consumed, plan=plan)
         records.arms.append(by_content[content])
     arm = by_fingerprint[name] = by_content[content]
     if status in ANSWERS:

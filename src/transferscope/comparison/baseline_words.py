@@ -96,8 +96,22 @@ WORDS = {
 }
 
 
+def of_baseline(name: str) -> Words:
+    """Of one of WORDS, or of a strategy that stands in for a baseline."""
+    if name in WORDS:
+        return WORDS[name]
+    return Words(
+        isolates=f"what a strategy scores more than {name}",
+        against=name,
+        subject="a strategy",
+        gains="is better",
+        loses="is worse",
+        same="is as good",
+    )
+
+
 def words_of(names: list[str]) -> Words:
     """Of the baselines that a page shows: one, unless it shows no cell."""
-    return (
-        WORDS[names[0]] if len(names) == 1 else Words("", " and ".join(names) or "the baseline", "transfer")
-    )
+    if len(names) == 1:
+        return of_baseline(names[0])
+    return Words("", " and ".join(names) or "the baseline", "transfer")

@@ -1,6 +1,7 @@
 """Which arm a cell is held against, by the baseline's name."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from transferscope.comparison.arms import BACKBONE_RATE, CELL_KEYS, FOLDS, NOISE, TWIN, Arm
@@ -25,11 +26,19 @@ _LEARNT_FROM_SOURCE = ("source", "rotation", "simclr")
 _WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
 
-def parse(text: str) -> tuple[str, dict[str, str]]:
-    """'scratch:trainer.optimizer.lr=0.01' -> ('scratch', {'trainer.optimizer.lr': '0.01'})."""
-    name, _, rest = text.partition(":")
-    if name not in BASELINES:
-        raise RequestError(f"--baseline {text}: not one of {', '.join(BASELINES)}{nearest(name, BASELINES)}")
+def parse(text: str, arms: Collection[Arm] = ()) -> tuple[str, dict[str, str]]:
+    """'scratch:trainer.optimizer.lr=0.01' -> ('scratch', {'trainer.optimizer.lr': '0.01'}). arms: whose
+    strategies may stand in for a baseline. Raises RequestError."""
+    strategies = dict.fromkeys(arm.cell["strategy"] for arm in arms)
+    name, _, rest = (text, "", "") if text in strategies else text.partition(":")
+    if arms and all(arm.is_imported for arm in arms) and name not in strategies:
+        raise RequestError(
+            f"--baseline {text}: the results have no such strategy{nearest(name, strategies)}; give one that "
+            f"they have: {', '.join(strategies)}"
+        )
+    if name not in BASELINES and name not in strategies:
+        known = (*BASELINES, *strategies)
+        raise RequestError(f"--baseline {text}: not one of {', '.join(known)}{nearest(name, known)}")
     pinned = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.strip().partition("=")
@@ -56,6 +65,8 @@ def is_row(arm: Arm, name: str) -> bool:
         return strategy not in _WITHOUT_SOURCE
     if name in SOURCE_ONLY:
         return strategy not in SOURCE_ONLY and arm.cell["source"] is not None
+    if name not in BASELINES:
+        return bool(strategy != name)
     if name == "target_full":
         return not (budget == "full" and strategy in ("scratch", "target_only"))
     return arm.noise == 0 and arm.cell["source"] is not None
@@ -121,6 +132,8 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
     a, b = arm.cell, candidate.cell
     if candidate is arm or (a["target"], a["backbone"]) != (b["target"], b["backbone"]):
         return False
+    if arm.is_imported != candidate.is_imported:
+        return False
     if arm.consumed.get(FOLDS) != candidate.consumed.get(FOLDS):  # tested on other items
         return False
     if name == "shuffled_source":
@@ -138,6 +151,8 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
         return False
     if name == "scratch":
         return bool(b["strategy"] == "scratch")
+    if name not in BASELINES:
+        return b["strategy"] == name and b["source"] in (None, a["source"]) and candidate.noise == 0
     if name == "target_ssl":
         return bool(
             b["strategy"] == "target_ssl"
@@ -178,6 +193,7 @@ def _compute(arm: Arm) -> int:
 
 def _choose(arm: Arm, candidates: list[Arm], name: str) -> Arm:
     candidates = [c for c in candidates if c.runs] or candidates
+    candidates = [c for c in candidates if c.cell["source"] == arm.cell["source"]] or candidates
     candidates = [
         c for c in candidates if c.searches & arm.searches
     ] or candidates  # tuned beside it, with the same number of trials

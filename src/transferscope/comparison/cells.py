@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from transferscope.comparison import scores
-from transferscope.comparison.baseline_words import WORDS
+from transferscope.comparison.baseline_words import of_baseline
 from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.pairing import tested
 from transferscope.statistics.verdict import Pair, WithoutCollapse
@@ -114,7 +114,7 @@ class Cell:
     def transfers(self) -> bool:
         """Whether it has anything of a source, where the baseline is without one; else its Δ is that of
         another training on the same target."""
-        if not WORDS[self.baseline].negative_transfer or self.source is not None:
+        if not of_baseline(self.baseline).negative_transfer or self.source is not None:
             return True
         return self.baseline == "scratch" and self.initialisation != "random"
 

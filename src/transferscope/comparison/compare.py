@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from transferscope.comparison.rates import with_rates
 from transferscope.comparison.scores import NotSelectable
 from transferscope.comparison.trained import longest, rises
 from transferscope.errors import RequestError, nearest
+from transferscope.external.results import Results, foreign
 from transferscope.statistics import influence, verdict
 from transferscope.statistics.probabilities import Probabilities
 from transferscope.store.record import read_predictions, run_folders
@@ -37,6 +39,9 @@ from transferscope.store.schema import CopiedItems, Json, Prediction
 from transferscope.tasks.copied import Copies
 from transferscope.tasks.metrics import HEADLINES, METRICS, judged_metrics
 from transferscope.tracking import is_tracked, rebuild
+
+if TYPE_CHECKING:
+    from transferscope.external.files import Frame
 
 __all__ = ["Cell", "Comparison", "compare", "compare_away", "locate"]
 
@@ -46,7 +51,7 @@ CLIPPED_SHARE = 0.01  # of an arm's losses cut off at the metric's cap, above wh
 
 
 def compare(
-    runs: str | Path = "runs",
+    runs: "str | Path | Results | Frame" = "runs",
     *,
     baseline: str = "scratch",
     metric: str | None = None,
@@ -60,19 +65,18 @@ def compare(
 ) -> Comparison:
     """Verdicts from run records.
 
-    runs: a store, `wandb:ENTITY/PROJECT`, or a folder of offline W&B runs; or one sweep of these
-    (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`): then only that plan's cells are shown; families stay
-    what the store's plans made them, so a verdict does not depend on the view. selection: a rule, or
-    `RULE,last`: arms that see nothing the rule could choose by are then judged by their last evaluation,
-    where the rule alone is refused.
-    metric: None for the headline metric of the runs' task: accuracy, mean absolute error, F1 of an item.
-    baseline: a name, or `name:key=value` where several arms bear it. margin: the smallest difference that
-    matters, in the metric's unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk.
-    items: `random` for a claim about other items too, `fixed` for one about this test set only. correction:
-    `holm` or `bh` (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes
-    them; None is refused where there would be both. tested_on: a domain of the runs' `test_also`, whose test
-    items they are judged on in place of the target's. Raises RequestError."""
-    name, pinned = baselines.parse(baseline)
+    runs: results made elsewhere (a file, a table in memory, or `Results`), a store, `wandb:ENTITY/PROJECT`,
+    or a folder of offline W&B runs; or one sweep of these (`runs/sweeps/NAME`, `wandb:ENTITY/PROJECT/NAME`):
+    then only that plan's cells are shown; families stay what the store's plans made them, so a verdict does
+    not depend on the view. selection: a rule, or `RULE,last`: arms that see nothing the rule could choose by
+    are then judged by their last evaluation, where the rule alone is refused. metric: None for the headline
+    metric of the runs' task: accuracy, mean absolute error, F1 of an item. baseline: a name, or
+    `name:key=value` where several arms bear it. margin: the smallest difference that matters, in the metric's
+    unit (None: the metric's own), or `relative:0.1`, a share of the baseline's risk. items: `random` for a
+    claim about other items too, `fixed` for one about this test set only. correction: `holm` or `bh`
+    (`verdict.judge`). protocol: of the cells that are shown, `both` for a table that mixes them; None is
+    refused where there would be both. tested_on: a domain of the runs' `test_also`, whose test items they are
+    judged on in place of the target's. Raises RequestError."""
     if metric in METRICS and not METRICS[metric].judged:
         raise RequestError(
             "--metric ece: binned and biased, it is shown beside nll and brier and never judged; give "
@@ -98,8 +102,10 @@ def compare(
             raise RequestError(f"--{key} {value}: not one of {', '.join(named)}{nearest(str(value), named)}")
     if not 0 < alpha < 1:
         raise RequestError(f"--alpha {alpha}: between 0 and 1 is needed")
-    store, plan = locate(runs)
+    elsewhere = foreign(runs)
+    store, plan = (elsewhere.store, None) if elsewhere else locate(str(runs))
     records = read_store(store)
+    name, pinned = baselines.parse(baseline, records.arms)
     metric = headline(records) if metric is None else metric
     smallest = Margin.parse(margin, metric)
     known = {key for arm in records.arms for key in arm.consumed}
@@ -110,7 +116,8 @@ def compare(
     protocols = (protocol,) if protocol in ("inductive", "transductive") else ("inductive", "transductive")
     reader = ScoreReader(metric, selection, tested_on)
     settings: Json = {
-        "runs": str(runs), "baseline": baseline, "isolates": baseline_words.WORDS[name].isolates,
+        "runs": str(elsewhere or runs), **({"arguments": elsewhere.arguments} if elsewhere else {}),
+        "baseline": baseline, "isolates": baseline_words.of_baseline(name).isolates,
         "metric": metric, "selection": selection, "margin": smallest.setting, "alpha": alpha, "items": items,
         "correction": correction, **({"protocol": protocol} if protocol else {}),
         **({"tested_on": tested_on} if tested_on else {}),
@@ -226,7 +233,7 @@ def compare_away(comparison: Comparison) -> dict[str, Comparison]:
 
 def locate(runs: str | Path) -> tuple[Path, str | None]:
     """(store, name of the sweep or None) of a RUNS argument; what W&B holds is made a store first. Raises
-    Raises RequestError where there are no runs."""
+    RequestError where there are no runs."""
     if is_tracked(runs):
         return rebuild(runs)
     path = Path(runs)
@@ -293,7 +300,9 @@ class _Work:
                     if shown:
                         self._miss(arm, budget, str(why))
                 else:
-                    margin = self.margin.value_at(evidence.mean(evidence.held_against), self.reader.metric)
+                    margin = self.margin.value_at(
+                        evidence.mean(evidence.held_against), evidence.metric(self.reader.metric)
+                    )
                     row = _Row(
                         arm,
                         base,
@@ -351,7 +360,11 @@ class _Work:
         """found: what only the family tells."""
         evidence, groups, agreement = row.evidence, row.evidence.groups, judged.agreement
         clipped = evidence.metric(self.reader.metric).clipped
-        given = {"test_items": self.items == "fixed", "training_set": evidence.deterministic}
+        given = {
+            "test_items": self.items == "fixed",
+            "training_set": evidence.deterministic,
+            "models": evidence.of_one_seed,
+        }
         above = ceiling.ceiling(
             row.arm, row.base, evidence, self.full, self.reader, items=self.items, alpha=self.alpha
         )
@@ -458,6 +471,10 @@ class _Work:
             flags.append("this test set only: other items are not allowed for")
         if row.evidence.deterministic:
             flags.append("given the training set: no seed changes either arm")
+        if row.evidence.of_one_seed:
+            flags.append(
+                "one seed: a claim about these two models on other items, none about training them anew"
+            )
         results = [row.evidence.records[folder].get("result") or {} for folder in row.evidence.strategy_runs]
         counts = Counter(flag for result in results for flag in result.get("flags") or [])
         return flags + [f"{flag} in {count} of {len(results)} runs" for flag, count in counts.items()]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from transferscope.comparison import formats, latex, notebook
+from transferscope.comparison import exported, formats, latex, notebook
 from transferscope.comparison.findings import Findings
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ class Comparison(Findings):
 
     def to_markdown(self) -> str:
         return formats.to_markdown(self)
+
+    def to_predictions(self) -> str:
+        """CSV, a row an item and run: what `compare` reads of results made elsewhere."""
+        return exported.to_csv(self)
 
     def to_latex(self) -> str:
         """A booktabs table."""

@@ -8,7 +8,7 @@ import numpy as np
 from transferscope.statistics import influence
 from transferscope.store.evaluations import Evaluations
 from transferscope.tasks.item_scores import is_finite, item_scores
-from transferscope.tasks.metrics import Errors
+from transferscope.tasks.metrics import Errors, ScoreRange
 
 
 class NotSelectable(Exception):
@@ -60,6 +60,16 @@ class Run:
             }
             self.told[items] = Errors.from_members(found) if found else None
         return self.told[items]
+
+    def score_range(self, items: str) -> ScoreRange | None:
+        """Of scores that were made elsewhere."""
+        start = f"{items}/range/"
+        found = {
+            name.removeprefix(start): self.evaluations[name]
+            for name in self.evaluations
+            if name.startswith(start)
+        }
+        return ScoreRange.from_members(found) if found else None
 
     def is_finite(self, items: str, step: int) -> bool:
         outputs = self.evaluations.outputs(items, step)

@@ -52,7 +52,8 @@ class History:
         self.log.note(
             {"read": name, "family": family, "seeds": evidence.seeds, "planned": sorted(arm.planned)}
             for name, (arm, _, evidence), is_shown in zip(names, cells, shown, strict=True)
-            if is_shown and len(evidence.seeds) > 1  # one seed claims nothing
+            # one seed claims nothing, unless it is of results made elsewhere
+            if is_shown and (len(evidence.seeds) > 1 or evidence.of_one_seed)
         )
         return [
             0 if evidence.deterministic else self.log.before(name, evidence.seeds, arm.presumed(self.unnoted))

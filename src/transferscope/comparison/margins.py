@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from transferscope.errors import RequestError
-from transferscope.tasks.metrics import METRICS
+from transferscope.tasks.metrics import METRICS, Metric
 
 RELATIVE = "relative:"
 # of the baseline's errors, where a metric has no margin of its own: what matters depends on the target's unit
@@ -46,8 +46,6 @@ class Margin:
     def setting(self) -> float | str:
         return f"{RELATIVE}{self.value:g}" if self.relative else self.value
 
-    def value_at(self, baseline_score: float, metric: str) -> float:
-        """In the metric's unit. The risk is 1 − score, or a loss with its sign flipped back."""
-        if not self.relative:
-            return self.value
-        return self.value * (-baseline_score if METRICS[metric].is_loss else 1 - baseline_score)
+    def value_at(self, baseline_score: float, metric: Metric) -> float:
+        """In the metric's unit. The risk is what the baseline's score lies below the best there is."""
+        return self.value * (metric.best - baseline_score) if self.relative else self.value

@@ -13,7 +13,7 @@ from transferscope.errors import RequestError
 from transferscope.statistics import verdict
 from transferscope.store.record import read_history
 from transferscope.store.schema import RunRecord
-from transferscope.tasks.metrics import HEADLINES, METRICS, Errors, Metric, WrongScores
+from transferscope.tasks.metrics import HEADLINES, METRICS, Errors, Metric, ScoreRange, WrongScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +59,11 @@ class Evidence:
     tuned: bool = False
     tested_on: str | None = None
     errors: Errors | None = None
+    score_range: ScoreRange | None = None
 
     def metric(self, name: str) -> Metric:
         """With what its domain tells of it."""
-        return METRICS[name].within(self.errors)
+        return METRICS[name].within(self.errors or self.score_range)
 
     @property
     def has_classes(self) -> bool:
@@ -74,6 +75,17 @@ class Evidence:
         """Names of the labels of which an item may have several; [] where something else is predicted."""
         told = self.records[self.strategy_runs[0]]["result"].get("task")
         return told["labels"] if told is not None and told["name"] == "multi_label" else []
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether these are results that were made elsewhere."""
+        return all("imported" in record for record in self.records.values())
+
+    @property
+    def of_one_seed(self) -> bool:
+        """Whether these are results made elsewhere with one seed: then the claim is about these very models,
+        on other items."""
+        return len(self.seeds) == 1 and self.is_imported
 
     @property
     def held_against(self) -> np.ndarray:

@@ -84,6 +84,7 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
         classes=first.classes,
         groups=first.groups,
         errors=first.errors,
+        score_range=first.score_range,
         strategy_scores=strategy.scores,
         baseline_scores=base.scores,
         strategy_ece=strategy.ece,
@@ -140,7 +141,8 @@ def _with_naive(arm: Arm, reader: ScoreReader) -> Evidence:
 def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -> verdict.Pair:
     """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant. ends: of
     both arms' training."""
-    chance = "seeds" if items == "fixed" else "items" if evidence.deterministic else "both"
+    is_of_items = evidence.deterministic or evidence.of_one_seed
+    chance = "seeds" if items == "fixed" else "items" if is_of_items else "both"
     rows = slice(1) if chance == "items" else slice(None)
     return verdict.Pair(
         d=verdict.group_means(evidence.strategy_scores - evidence.held_against, evidence.groups)[rows],
@@ -294,6 +296,7 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
         if not all(scores.is_tested_on(record, reader.tested_on) for _, record in runs)
     ):
         notes.append(f"{seeds_named(away)} left out: not tested on {reader.tested_on}")
+    notes += sorted({note for it in arms.values() for note in _of_import(it, seeds)})
     stands_for_all = len({folder for runs in arm.runs.values() for folder, _ in runs}) == 1 < len(arm.runs)
     if arm.planned and not stands_for_all and (added := sorted(set(seeds) - arm.planned)):
         notes.append(f"{seeds_named(added)} came after the plan")
@@ -309,6 +312,16 @@ def _notes(arm: Arm, baseline: Arm | None, seeds: list[int], reader: ScoreReader
         [record for it in arms.values() for seed in seeds for _, record in it.runs[seed]]
     ):
         notes.append(f"made by several versions: {mixed}")
+    return notes
+
+
+def _of_import(arm: Arm, seeds: list[int]) -> list[str]:
+    """What must be known of results that were made elsewhere."""
+    records = [record for seed in seeds for _, record in arm.runs[seed] if "imported" in record]
+    files = sorted({record["imported"]["file"] for record in records})
+    notes = [f"imported from {', '.join(files)}: how training ended is not known"] if files else []
+    if left_out := max((record["imported"]["left_out"] for record in records), default=0):
+        notes.append(f"{left_out} items that only some runs have are left out (--common-items)")
     return notes
 
 

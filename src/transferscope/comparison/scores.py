@@ -21,6 +21,7 @@ from transferscope.tasks.item_scores import item_scores as item_scores
 from transferscope.tasks.metrics import (
     METRICS,
     Errors,
+    ScoreRange,
     WrongScores,
     headline_of,
     headline_score,
@@ -29,6 +30,7 @@ from transferscope.tasks.metrics import (
 from transferscope.validators import label_free
 
 T = TypeVar("T")
+PROBABILISTIC = ("nll", "brier", "auroc")  # metrics that need more than the class that is named
 HALVES = 10  # ways to halve the test items for a regret
 FOLD = "fold"  # consumed by a run whose test items are one fold of the target
 SEES: dict[str, tuple[Literal["source", "target"], str]] = {
@@ -67,6 +69,7 @@ class Scores:
     selection: str
     probabilities: np.ndarray | None = None
     errors: Errors | None = None
+    score_range: ScoreRange | None = None
 
     @property
     def named_labels(self) -> np.ndarray:
@@ -151,9 +154,13 @@ def read_scores(
     Raises RequestError where the file is absent or broken, NotSelectable where the selection has nothing to
     choose by, or the metric no value."""
     _refuse_other_task(record, metric)
-    if metric in ("nll", "brier") and not record.get("calibrated", True):
+    if metric in ("nll", "brier") and not record.get("calibrated", True) and has_probabilities(record):
         raise NotSelectable(
             f"{metric}: the probabilities of {record['cell']['strategy']} only rank the classes"
+        )
+    if metric in PROBABILISTIC and not has_probabilities(record):
+        raise NotSelectable(
+            f"{metric}: needs probabilities, and {record['imported']['file']} names classes alone"
         )
     samples = record["result"].get("samples", {})
     if selection in stored_validators.VALIDATORS and not samples.get("source", 1):
@@ -164,6 +171,11 @@ def read_scores(
         else {}
     )
     return _read(folder, validated, lambda run: _select(run, record, metric, selection, tested_on))
+
+
+def has_probabilities(record: RunRecord) -> bool:
+    """Not of results made elsewhere that name classes alone."""
+    return "imported" not in record or record["imported"]["form"] != "prediction"
 
 
 def _refuse_other_task(record: RunRecord, metric: str) -> None:
@@ -183,6 +195,20 @@ def read_curve(
     Raises as `read_scores`."""
     by_step = _item_curve(folder, record, metric, tested_on)
     return {step: float(items.mean()) for step, items in by_step.items()}
+
+
+def read_outputs(folder: Path, record: RunRecord, step: int, tested_on: str | None = None) -> np.ndarray:
+    """[n, ...] of the test items at that evaluation. Raises as `read_scores`."""
+
+    def outputs(run: Run) -> np.ndarray:
+        found = run.evaluations.outputs(tested_in(record, tested_on), step)
+        if found is None:
+            raise Dropped(
+                f"run {folder.name} dropped its outputs at step {step}; run it again with outputs=all"
+            )
+        return found
+
+    return _read(folder, {}, outputs)
 
 
 def _item_curve(folder: Path, record: RunRecord, metric: str, tested_on: str | None) -> dict[int, np.ndarray]:
@@ -309,13 +335,14 @@ def _select(run: Run, record: RunRecord, metric: str, selection: str, tested_on:
         if taken is not None:
             scores, p, step = taken.scores, taken.outputs, candidate
             fewest_named = run.fewest_named(test, candidate, p)
-            ece = None if p is None or classes is None else calibration_error(p, targets)
+            if p is not None and classes is not None and has_probabilities(record):
+                ece = calibration_error(p, targets)
             kept = p if FOLD in record["consumed"] else None
             break
     finite = step == steps[-1] or run.is_finite(test, steps[-1])
     groups = run.part(f"{test}/groups")
     one = Scores(ids, targets, names, groups, scores, ece, step, finite, fewest_named, selection, kept)
-    return replace(one, errors=errors)
+    return replace(one, errors=errors, score_range=run.score_range(test))
 
 
 def _check_classes(items: str, targets: np.ndarray, classes: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from transferscope.comparison import baseline_words, formatting
-from transferscope.comparison.arms import CELL_KEYS, UNNAMED
+from transferscope.comparison.arms import CELL_KEYS, IMPORTED, UNNAMED, UNSTATED
 from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS, Rises
 from transferscope.statistics.probabilities import Probabilities, display
@@ -37,6 +37,11 @@ _WANTS = {
     "the strategy was still improving": "because the strategy was still improving",
     "both arms were still improving": "because both arms were still improving",
 }
+_GROWING = {
+    UNNAMED: "commands without a name are one family, which the next of them makes larger; sweep=NAME gives "
+    "one of its own",
+    IMPORTED: "results made elsewhere are one family, which more of them make larger",
+}
 _CORRECTION = {
     "holm": "Holm",
     "bh": "Benjamini-Hochberg: false discovery rate, simultaneous intervals at the FCR level",
@@ -55,10 +60,11 @@ def opening(comparison: "Findings") -> list[str]:
         f"Δ tells {s['isolates']}",
     ]
     lines += families(s)
+    unsaid = (UNSTATED, formatting.NOTHING) if all(c.evidence.is_imported for c in cells) else ()
     same = [
         f"{heading(key, s['metric'])} {formatted(cells[0], key)}"
         for key in IDENTITY
-        if cells and len({getattr(c, key) for c in cells}) == 1
+        if cells and len({getattr(c, key) for c in cells}) == 1 and formatted(cells[0], key) not in unsaid
     ]
     if same:
         lines.append(f"everywhere: {', '.join(same)}")
@@ -94,15 +100,12 @@ def families(settings: Json) -> list[str]:
     if closed:
         formatted = "; ".join(f"{family} {size}" for family, size in closed.items())
         lines.append(f"cells in each family ({_CORRECTION[settings['correction']]}): {formatted}")
-    if len(closed) < len(sizes):
+    for plan, why in _GROWING.items():
         formatted = "; ".join(
-            f"{size} cells in {family}" for family, size in sizes.items() if may_grow(family)
+            f"{size} cells in {family}" for family, size in sizes.items() if family.startswith(f"{plan}/")
         )
-        why = (
-            "commands without a name are one family, which the next of them makes larger; sweep=NAME "
-            "gives one of its own"
-        )
-        lines.append(f"so far, {formatted} ({_CORRECTION[settings['correction']]}; {why})")
+        if formatted:
+            lines.append(f"so far, {formatted} ({_CORRECTION[settings['correction']]}; {why})")
     others = other_plans(settings)
     return lines + ([f"other plans in this store, with families of their own: {others}"] if others else [])
 
@@ -113,8 +116,8 @@ def other_plans(settings: Json) -> str:
 
 
 def may_grow(family: str) -> bool:
-    """Whether a family is that of commands without a name."""
-    return family.startswith(f"{UNNAMED}/")
+    """Whether a family has no plan that says what belongs to it."""
+    return family.partition("/")[0] in _GROWING
 
 
 def taken_back(row: Json) -> str:
@@ -312,7 +315,7 @@ def sentence(comparison: "Findings") -> str:
             "--baseline."
         )
     count = Counter(cell.verdict for cell in cells)
-    words = baseline_words.WORDS[baseline]
+    words = baseline_words.of_baseline(baseline)
     margin = formatting.margin(settings)
     equivalent = f"{words.same} beyond ±{margin} in {count['equivalent']}"
     undecided = f"undecided in {count['undecided']}"
@@ -340,22 +343,23 @@ def best(comparison: "Findings") -> list[str]:
     for found in comparison.best:
         if found.among < 2:
             continue
-        budget = found.label_budget
-        where = (
-            "with all labels"
-            if budget == "full"
-            else "without labels"
-            if budget in (None, 0)
-            else f"at {budget} label{'s' * (budget != 1)}"
-        )
-        where = f"{found.target}, {where}" if len(targets) > 1 else where[0].upper() + where[1:]
-        where += (
-            f" ({', '.join(apart)})"
-            if (apart := [found.protocol] * (len(protocols) > 1) + [found.arm] * bool(found.arm))
-            else ""
-        )
-        lines.append(f"{where}: {_best(found)}")
+        labels = _labels(found)
+        where = ", ".join([found.target] * (len(targets) > 1) + [labels] * bool(labels))
+        if len(targets) == 1:
+            where = where[:1].upper() + where[1:]
+        apart = [found.protocol] * (len(protocols) > 1) + [found.arm] * bool(found.arm)
+        where += f" ({', '.join(apart)})" if apart else ""
+        lines.append(f"{where}: {_best(found)}" if where else _best(found))
     return lines
+
+
+def _labels(found: "Best") -> str:
+    budget = found.label_budget
+    if budget == "full":
+        return "with all labels"
+    if budget is None and found.cells[0].evidence.is_imported:
+        return ""
+    return "without labels" if budget in (None, 0) else f"at {budget} label{'s' * (budget != 1)}"
 
 
 def _best(found: "Best") -> str:

@@ -227,7 +227,8 @@ def command(settings: dict) -> str:
         for key in (*keys, "protocol", "tested_on")
         if key in settings
     )
-    return f"transferscope report {shlex.quote(str(settings['runs']))} {options} -o report.html"
+    runs = settings.get("arguments") or shlex.quote(str(settings["runs"]))
+    return f"transferscope report {runs} {options} -o report.html"
 
 
 def _all(cells: Sequence[Cell], key: str) -> str:

@@ -7,6 +7,7 @@ Of each evaluated set, {items} being {domain}/{split}:
     {items}/classes [C] str, where targets int [n] are indices of classes     {items}/groups [n], where items
                                                                               belong together
     {items}/errors/KEY, of predicted numbers: what their errors are told in (`tasks.metrics.Errors`)
+    {items}/range/KEY, of scores that were made elsewhere, which stand in place of outputs [n, 1]
     {items}/outputs/STEP [n, ...] float32, or of an evaluation whose outputs were dropped
     {items}/scores/METRIC/STEP [n] float64 of every metric of ours, nan where the outputs were not finite, and
     {items}/fewest_named/STEP, an int: of classes, `influence.fewest_named` of the outputs
@@ -29,7 +30,7 @@ _OUTPUTS = re.compile(r"(.+?)/outputs/(\d{1,15})", re.DOTALL)
 _SCORES = re.compile(r"(.+?)/scores/([^/]+)/(\d{1,15})", re.DOTALL)
 # what may be in the file: {items}, then one of these
 MEMBER = re.compile(
-    r"(.+?/.+?)/(ids|targets|classes|groups|errors/\w+|metadata/.+|outputs/\d+|scores/[^/]+/\d+|fewest_named/\d+)",
+    r"(.+?/.+?)/(ids|targets|classes|groups|errors/\w+|range/\w+|metadata/.+|outputs/\d+|scores/[^/]+/\d+|fewest_named/\d+)",
     re.DOTALL,
 )
 

@@ -93,6 +93,12 @@ class NumbersTask(TypedDict):
     scale: list[Number]
 
 
+class ScoresTask(TypedDict):
+    """Scores of items that were made elsewhere: `score` where they lie between 0 and 1."""
+
+    name: Literal["score", "ranged_score"]
+
+
 class Center(TypedDict):
     """Of the numbers that a run may learn from."""
 
@@ -101,7 +107,9 @@ class Center(TypedDict):
 
 
 class Result(TypedDict):
-    task: NotRequired[Annotated[NumbersTask | LabelsTask, Field(discriminator="name")]]  # else classes
+    task: NotRequired[
+        Annotated[NumbersTask | LabelsTask | ScoresTask, Field(discriminator="name")]
+    ]  # else classes
     centers: NotRequired[dict[str, Center]]
     metrics: NotRequired[dict[str, float]]
     by_class: NotRequired[dict[str, dict[str, list[Any]]]]
@@ -163,6 +171,17 @@ class KeptOutputs(TypedDict):
     selection: str | None
 
 
+class Imported(TypedDict):
+    """Where results come from that were made elsewhere. file: as it was named; hash: blake2b of its content;
+    tool: what read it. form: of what a row says of an item. left_out: items that only some runs had."""
+
+    file: str
+    hash: Hex
+    tool: str
+    form: Literal["score", "prediction", "probabilities", "number"]
+    left_out: int
+
+
 class RunRecord(TypedDict):
     fingerprint: str
     status: str
@@ -187,6 +206,7 @@ class RunRecord(TypedDict):
     device: NotRequired[object]
     test_also: NotRequired[list[Domain]]
     outputs: NotRequired[KeptOutputs]
+    imported: NotRequired[Imported]
     files: NotRequired[dict[FileName, KeptFile]]
 
 

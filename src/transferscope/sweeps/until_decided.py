@@ -296,7 +296,8 @@ class Course:
             planned_arm.with_runs(self.store, seeds) for planned_arm in (cell.planned_arm, cell.baseline)
         )
         evidence = pairing.pair(arm, base, reader)
-        margin = self.settings.margin.value_at(evidence.mean(evidence.held_against), self.settings.metric)
+        judged = evidence.metric(self.settings.metric)
+        margin = self.settings.margin.value_at(evidence.mean(evidence.held_against), judged)
         pair = pairing.tested(evidence, self.settings.metric, "random", trained.rises(evidence, reader))
         return replace(pair, readings=cell.readings), margin
 

@@ -16,12 +16,10 @@ from torchmetrics.functional.classification import (
 )
 
 from transferscope.errors import NotApplicable
-from transferscope.store.record import CHANCE_LEVEL, CONSTANT
-from transferscope.tasks import metrics
+from transferscope.tasks import collapse, metrics
 from transferscope.tasks.base import Reduction, Strata, Task
 
 VALUES_AT_ONCE = 2**18
-CONSTANT_SHARE = 0.99  # a predictor that gives one class to this share of the items is called constant
 
 
 @dataclass(frozen=True)
@@ -118,26 +116,8 @@ class Classification(Task):
         }
 
     def degenerate(self, predicted: Tensor, targets: Tensor) -> str:
-        """Chance is judged by the mean recall of the classes that have an item: of a prediction that has
-        nothing to do with the targets it is one over their number, whatever the shares of the classes. In a
-        task of two classes, one that is wrong clearly more often than chance has learnt something that holds
-        the other way round: harm, and no collapse."""
-        n, classes = predicted.shape
-        named = predicted.argmax(1)
-        share = float(torch.bincount(named, minlength=classes).max()) / n
-        counts = torch.bincount(targets, minlength=classes)
-        if share >= CONSTANT_SHARE and share > float(counts.max()) / n:
-            return f"{CONSTANT}: one class for {share:.0%} of the test items"
-        right = torch.bincount(targets[named == targets], minlength=classes)
-        present = counts > 0
-        recall = float((right[present] / counts[present]).mean())
-        chance = 1 / int(present.sum())
-        band = 2 * chance * float((chance * (1 - chance) / counts[present]).sum()) ** 0.5
-        is_reversed = classes == 2 and recall < chance - band
-        if recall <= chance + band and chance < 1 and not is_reversed:
-            what = "test accuracy" if counts.min() == counts.max() else "balanced test accuracy"
-            return f"{CHANCE_LEVEL}: {what} {recall:.3f} with {classes} classes"
-        return ""
+        """By the class that is named (`collapse.of_classes`)."""
+        return collapse.of_classes(predicted.argmax(1).numpy(), targets.numpy(), predicted.shape[1])
 
     def strata(self, targets: np.ndarray) -> Strata:
         return Strata(targets, self.classes)

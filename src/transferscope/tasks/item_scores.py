@@ -3,7 +3,7 @@
 import numpy as np
 
 from transferscope.statistics import influence
-from transferscope.tasks.metrics import METRICS, Errors, judged_metrics
+from transferscope.tasks.metrics import METRICS, Errors, ScoreRange, judged_metrics
 
 OURS = frozenset(judged_metrics())  # before a user's own are registered
 VALUES_AT_ONCE = 2**18  # of outputs: two megabytes as float64
@@ -17,7 +17,7 @@ def item_scores(
     targets: np.ndarray,
     metric: str,
     groups: np.ndarray | None = None,
-    errors: Errors | None = None,
+    errors: Errors | ScoreRange | None = None,
 ) -> np.ndarray:
     """Outputs [n, ...], targets [n, ...], groups [n] or None -> scores [n] of a judged metric, higher is
     better (`metrics.Metric`). errors: of predicted numbers.

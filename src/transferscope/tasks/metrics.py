@@ -97,6 +97,29 @@ class Errors:
 
 
 @dataclass(frozen=True)
+class ScoreRange:
+    """Of scores that were made elsewhere, one an item, higher is better: the lowest and the highest that an
+    item can have. is_binary: there are no others."""
+
+    lowest: float
+    highest: float
+    is_binary: bool = False
+
+    def members(self) -> dict[str, np.ndarray]:
+        """As arrays, for a file."""
+        return {"lowest": np.asarray(self.lowest), "highest": np.asarray(self.highest),
+                "is_binary": np.asarray(self.is_binary)}  # fmt: skip
+
+    @classmethod
+    def from_members(cls, members: Mapping[str, np.ndarray]) -> "ScoreRange":
+        """Raises ValueError where they are none."""
+        lowest, highest = float(members["lowest"]), float(members["highest"])
+        if not (np.isfinite([lowest, highest]).all() and lowest < highest):
+            raise ValueError("a lowest and a higher highest score are needed")
+        return cls(lowest, highest, bool(members["is_binary"]))
+
+
+@dataclass(frozen=True)
 class Metric:
     """One score, fixed before any result is read.
 
@@ -134,8 +157,13 @@ class Metric:
     def judged(self) -> bool:
         return self.per_item is not None or self.of_errors is not None
 
-    def within(self, errors: Errors | None) -> "Metric":
-        """With what a domain of predicted numbers tells of it; the same where there is nothing to tell."""
+    def within(self, errors: Errors | ScoreRange | None) -> "Metric":
+        """With what a domain of predicted numbers, or of scores, tells of it; the same where there is nothing
+        to tell."""
+        if isinstance(errors, ScoreRange):
+            span = errors.highest - errors.lowest
+            unit = span if errors.is_binary else span / 2
+            return replace(self, unit=unit, span=span, highest=errors.highest)
         if errors is None or self.of_errors is None:
             return self
         return replace(
@@ -150,7 +178,7 @@ class Metric:
     @property
     def is_loss(self) -> bool:
         """Whether scores are a loss with its sign flipped, the best being 0."""
-        return self.display != "points"
+        return self.display != "points" and self.task != "ranged_score"
 
     @property
     def best(self) -> float:
@@ -254,6 +282,12 @@ def _of_numbers(
     )
 
 
+def _given(scores: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    """Scores [n, 1] -> [n]: what was made elsewhere is taken as it is."""
+    found: np.ndarray = scores[:, 0].astype(float)
+    return found
+
+
 def has_labels(probabilities: np.ndarray) -> np.ndarray:
     """[n, L] -> bool [n, L]: the labels that are predicted of each item, those of more than one half."""
     found: np.ndarray = probabilities > 0.5
@@ -343,12 +377,28 @@ METRICS = {
             kind="jackknife",
             task="multi_label",
         ),
+        Metric("score", _given, lambda targets, classes: 0.0, task="score"),
+        Metric(
+            "ranged_score",
+            _given,
+            lambda targets, classes: 0.0,
+            span=math.inf,
+            margin=None,
+            display="score",
+            task="ranged_score",
+        ),  # fmt: skip
     )
 }
 
 
 # the metric that runs of a task are judged by where none is named
-HEADLINES = {"classification": "accuracy", "regression": "mae", "multi_label": "item_f1"}
+HEADLINES = {
+    "classification": "accuracy",
+    "regression": "mae",
+    "multi_label": "item_f1",
+    "score": "score",  # made elsewhere, between 0 and 1
+    "ranged_score": "ranged_score",  # made elsewhere, in another range
+}
 
 
 def headline_of(result: Mapping[str, Any]) -> Metric:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from transferscope.store.record import CHANCE_LEVEL, CONSTANT
+from transferscope.tasks import collapse
 from transferscope.tasks.base import Reduction, Strata, Task
 
 STRATA = 4  # quartiles
-CONSTANT_SPREAD = 0.01  # predictions that vary by less than this share of what the targets do are one number
 
 
 @dataclass(frozen=True)
@@ -150,22 +149,8 @@ class Regression(Task):
         return found
 
     def degenerate(self, predicted: Tensor, targets: Tensor) -> str:
-        """One number for all items, or no skill: not related to the targets beyond chance, and no better than
-        the best single number. What is off by much and yet follows the targets, or their reverse, has learnt
-        something."""
-        predicted, targets = predicted.double(), targets.double()
-        spread = targets.std(0, unbiased=False).clamp_min(torch.finfo(torch.float64).tiny)
-        if bool((predicted.std(0, unbiased=False) < CONSTANT_SPREAD * spread).all()):
-            return f"{CONSTANT}: one number for all test items"
-        n = len(targets)
-        both = [part - part.mean(0) for part in (predicted, targets)]
-        sizes = both[0].square().sum(0).sqrt() * both[1].square().sum(0).sqrt()
-        related = (both[0] * both[1]).sum(0) / sizes.clamp_min(torch.finfo(torch.float64).tiny)
-        naive = (targets - targets.median(0).values).abs().mean(0)
-        error = (predicted - targets).abs().mean(0)
-        if n > 2 and bool(((related.abs() <= 2 / n**0.5) & (error >= naive)).all()):
-            return f"{CHANCE_LEVEL}: correlation {float(related.mean()):.2f} with the targets"
-        return ""
+        """`collapse.of_numbers`."""
+        return collapse.of_numbers(predicted.numpy(), targets.numpy())
 
     def strata(self, targets: np.ndarray) -> Strata:
         """Quartiles of the first quantity; equal numbers are of one stratum."""

@@ -1,0 +1,190 @@
+"""Tables as they come: CSV, JSON lines, Parquet, or what a notebook holds. Each gives the columns that are
+asked for, as text or as numbers."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transferscope.errors import RequestError
+from transferscope.external.formats import JSON_LINES, SUFFIXES, suffix_of
+from transferscope.store.printable import printable
+
+if TYPE_CHECKING:
+    import pandas
+
+    Frame: TypeAlias = pa.Table | pandas.DataFrame | Mapping[str, Any]
+
+LONGEST_LINE = 2**25  # bytes
+
+
+@dataclass(frozen=True)
+class Table:
+    """name: for what is said of it. digest: of its content. header: names of its columns. content: all of
+    them; None for a CSV, whose columns are read with their types."""
+
+    name: str
+    digest: str
+    header: Sequence[str]
+    content: pa.Table | None = None
+    path: Path | None = None
+
+    def columns(self, texts: Iterable[str], numbers: Iterable[str]) -> pa.Table:
+        """Of the columns that are text (an empty one is ''), and of those that are numbers, float64 without a
+        gap. Raises RequestError, which names column and row."""
+        texts, numbers = list(texts), list(numbers)
+        found = (
+            self.content.select(texts + numbers) if self.content is not None else self._csv(texts, numbers)
+        )
+        made = [self._text(found[name], name) for name in texts]
+        made += [self._number(found[name], name) for name in numbers]
+        return pa.table(made, names=texts + numbers)
+
+    def _csv(self, texts: list[str], numbers: list[str]) -> pa.Table:
+        from pyarrow import csv
+
+        types = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float64())}
+
+        def read(types: dict[str, pa.DataType]) -> pa.Table:
+            options = csv.ConvertOptions(
+                column_types=types, include_columns=list(types), strings_can_be_null=False
+            )
+            return csv.read_csv(self.path, parse_options=_parse_options(self.path), convert_options=options)
+
+        try:
+            return read(types)
+        except pa.ArrowInvalid as error:
+            if "conversion error" not in str(error):
+                raise RequestError(f"{self.name}: {_line(error)}") from error
+        return read(
+            {name: pa.string() for name in types}
+        )  # which number is none is found where it is made one
+
+    def _text(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+            raise RequestError(
+                f"{self.name}: column '{printable(name)}' holds {kind}; text or numbers are needed"
+            )
+        if pa.types.is_floating(kind) and pc.all(pc.equal(column, pc.floor(column))).as_py():
+            column = column.cast(pa.int64())
+        return pc.fill_null(column.cast(pa.string()), "")
+
+    def _number(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+        if pa.types.is_nested(column.type):
+            raise RequestError(
+                f"{self.name}: column '{printable(name)}' holds {column.type}; numbers are needed"
+            )
+        try:
+            found = column.cast(pa.float64())
+        except pa.ArrowInvalid as error:
+            for row, text in enumerate(column.to_pylist()):
+                if not _is_number(text):
+                    said = f"'{printable(str(text))[:40]}' is no number" if text else "empty"
+                    raise RequestError(self._in_row(name, row, said)) from error
+            raise RequestError(f"{self.name}: column '{printable(name)}': {_line(error)}") from error
+        is_finite = pc.fill_null(pc.is_finite(found), False)
+        if not pc.all(is_finite).as_py():
+            row = pc.index(is_finite, False).as_py()
+            value = found[row].as_py()
+            raise RequestError(
+                self._in_row(name, row, "empty" if value is None else f"{value}, no finite number")
+            )
+        return found
+
+    def _in_row(self, name: str, row: int, what: str) -> str:
+        """row: from 0; said from 1, the header not counted."""
+        return f"{self.name}: column '{printable(name)}', row {row + 1}: {what}"
+
+
+def from_file(path: Path) -> Table:
+    """Raises RequestError for a file that is none of SUFFIXES, cannot be read or has no rows."""
+    name = printable(str(path))
+    suffix = suffix_of(path)
+    if suffix is None:
+        raise RequestError(f"{name}: a file of results ends in one of {', '.join(SUFFIXES)}")
+    if not path.is_file():  # a pipe would be waited for
+        raise RequestError(f"{name}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        begin = _begin(path)
+        if not begin.strip():
+            raise RequestError(f"{name}: holds no rows")
+        if suffix in JSON_LINES:
+            if begin.lstrip()[:1] == b"[":
+                raise RequestError(f"{name}: one list; JSON lines are needed, an object a line")
+            content = _json_lines(path)
+        elif suffix == ".parquet":
+            from pyarrow import parquet
+
+            content = parquet.read_table(path)
+        else:
+            from pyarrow import csv
+
+            with csv.open_csv(path, parse_options=_parse_options(path)) as reader:
+                return Table(name, digest, reader.schema.names, path=path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise RequestError(f"{name}: {_line(error)}") from error
+    except OSError as error:
+        raise RequestError(f"{name}: cannot be read: {error.strerror or _line(error)}") from error
+    return Table(name, digest, content.column_names, content)
+
+
+def from_frame(frame: "Frame") -> Table:
+    """A pandas DataFrame, a pyarrow Table, or a dict of columns. Raises RequestError."""
+    try:
+        if isinstance(frame, pa.Table):
+            content = frame
+        elif isinstance(frame, Mapping):
+            content = pa.table(dict(frame))
+        else:
+            content = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, AttributeError, ValueError) as error:
+        raise RequestError(f"a table with a row an item and run is needed: {_line(error)}") from error
+    digest = hashlib.blake2b(digest_size=16)
+    for name in content.column_names:
+        digest.update(repr((name, content[name].type)).encode())
+        for chunk in content[name].chunks:
+            for buffer in chunk.buffers():
+                digest.update(b"" if buffer is None else memoryview(buffer))
+    return Table("the table", digest.hexdigest(), content.column_names, content)
+
+
+def _begin(path: Path) -> bytes:
+    with pa.input_stream(str(path), compression="detect") as stream:
+        found: bytes = stream.read(4096)
+    return found
+
+
+def _json_lines(path: Path) -> pa.Table:
+    from pyarrow import json
+
+    with pa.input_stream(str(path), compression="detect") as stream:
+        return json.read_json(stream, read_options=json.ReadOptions(block_size=LONGEST_LINE))
+
+
+def _parse_options(path: Path | None) -> Any:
+    from pyarrow import csv
+
+    is_tabbed = path is not None and suffix_of(path) == ".tsv"
+    return csv.ParseOptions(delimiter="\t" if is_tabbed else ",", newlines_in_values=True)
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _line(error: Exception) -> str:
+    text: str = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    return text[:300]
