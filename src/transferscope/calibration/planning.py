@@ -12,19 +12,22 @@ import numpy as np
 
 from transferscope.calibration import runs
 from transferscope.calibration.findings import ALPHA, Finding, Size, watched
-from transferscope.calibration.many import Layout
+from transferscope.calibration.many import Effects, Layout
 from transferscope.calibration.resampling import resampled
 from transferscope.data.splits import generator
 from transferscope.statistics.effect import MANY, POWER
 from transferscope.statistics.planning import HIGH, LOW, Spread
+from transferscope.strategies.feature_extraction import FeatureExtraction
+from transferscope.strategies.fine_tuning import FineTuning
+from transferscope.strategies.joint import Joint
 
 ARMS = (
-    runs.TrainedArm(runs.FineTuning, "rotated"),
-    runs.TrainedArm(runs.FineTuning, "letters"),
-    runs.TrainedArm(runs.FeatureExtraction, "rotated"),
-    runs.TrainedArm(runs.Joint, "rotated"),
-    runs.TrainedArm(runs.Joint, "rotated", noise=0.5),
-    runs.TrainedArm(runs.FineTuning, "quarter turn"),
+    runs.TrainedArm(FineTuning, "rotated"),
+    runs.TrainedArm(FineTuning, "letters"),
+    runs.TrainedArm(FeatureExtraction, "rotated"),
+    runs.TrainedArm(Joint, "rotated"),
+    runs.TrainedArm(Joint, "rotated", noise=0.5),
+    runs.TrainedArm(FineTuning, "quarter turn"),
 )
 assert len(ARMS) == MANY
 BUDGETS = (2, 10)
@@ -85,7 +88,7 @@ def power(pool: np.ndarray, planned: Planned, pilots: int, draws: int, name: str
     in parts of the true one, from the 10 % to the 90 % quantile."""
     rng = generator("calibration", "planning", name, str(planned))
     spreads = pilot_spreads(pool, planned.pilot, pilots, rng)
-    fresh: list[list] = [[] for _ in pool]
+    fresh: list[list[Effects]] = [[] for _ in pool]
     for cells in resampled(pool, planned.seeds, planned.items, draws, rng):
         for found, d in zip(fresh, cells, strict=True):
             found.append(Layout(d).effects())
@@ -130,7 +133,7 @@ def pilot_spreads(
     return found
 
 
-def found_from(fresh: Sequence[Sequence], pool: np.ndarray, alpha: float) -> np.ndarray:
+def found_from(fresh: Sequence[Sequence[Effects]], pool: np.ndarray, alpha: float) -> np.ndarray:
     """The true effect from which on each experiment tells it, of either sign, in order."""
     from_on = []
     for effects, cell in zip(fresh, pool, strict=True):

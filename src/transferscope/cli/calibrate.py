@@ -54,9 +54,9 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    beside    false sentences beside the verdict: flips, time saved, rates, classes, orders,
                              the best of several
                    unfinished  false claims and gaps told where training had not finished, and after --settle
-  --draws N      simulated experiments a point of coverage (default: 10000); families, growth, power and planning take a
-                 fifth of them, metrics and small real data sets in folds a half, unfinished and the pilots of
-                 planning a twentieth
+  --draws N      simulated experiments a point of coverage (default: 10000); families, growth, power and
+                 planning take a fifth of them, metrics and small real data sets in folds a half, unfinished
+                 and the pilots of planning a twentieth
   --quick        1000 draws and few trainings: some minutes, too coarse to judge by
   --format NAME  table | json (default: table)
   -o FOLDER      also write STUDY.csv there, one row a finding

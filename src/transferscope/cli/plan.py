@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
     wanted = {
         "seeds": _numbers("seeds", options["seeds"], 2, SEEDS_WITHIN_REACH),
         "items": _numbers("items", options["items"], FEWEST_ITEMS, ITEMS_WITHIN_REACH),
-        "cells": (_numbers("cells", options["cells"], 1, MOST_CELLS) or [None])[0],
+        "cells": next(iter(_numbers("cells", options["cells"], 1, MOST_CELLS)), None),
         "alpha": options["alpha"],
     }
     effect = _effect(options["effect"])
@@ -74,16 +74,16 @@ def main(argv: list[str]) -> int:
     from transferscope.comparison.pilots import read_pilots
     from transferscope.comparison.plan import TYPICAL_PILOT, Plan
 
-    metric, pilots, left_out = "accuracy", [TYPICAL_PILOT], []
-    if runs is not None:
+    if runs is None:
+        _refuse_without_pilot(options)
+        metric, pilots, left_out = "accuracy", [TYPICAL_PILOT], list[str]()
+    else:
         metric, pilots, left_out = read_pilots(
             runs,
             baseline=options["baseline"] or "scratch",
             metric=options["metric"],
             selection=options["selection"] or "last",
         )
-    else:
-        _refuse_without_pilot(options)
     if effect is not None:
         effect = effect / 100 if pilots[0].unit == "points" else effect
         if effect > (most := max(pilot.span for pilot in pilots)):
@@ -121,8 +121,8 @@ def _effect(text: str | None) -> float | None:
         value = math.nan
     if not 0 < value < math.inf:
         raise RequestError(
-            f"--effect {text}: a number above 0 is needed, in points of accuracy (2) or in the metric's unit, "
-            "whose name is left out"
+            f"--effect {text}: a number above 0 is needed, in points of accuracy (2) or in the metric's own "
+            "unit, whose name is left out"
         )
     return value
 

@@ -86,8 +86,8 @@ def read_pilots(
         for (budget, *_), cells in paired.items():
             pilots.append(_pilot(cells, metric, size, len(paired), (target, protocol, budget)))
     if not pilots:
-        why = f": {left_out[0]}" if left_out else f": no cell has a baseline {name} to be held against"
-        raise RequestError(f"RUNS={runs}: nothing to plan from{why}")
+        reason = left_out[0] if left_out else f"no cell has a baseline {name} to be held against"
+        raise RequestError(f"RUNS={runs}: nothing to plan from: {reason}")
     return metric, pilots, left_out
 
 

@@ -170,10 +170,12 @@ class Plan:
         asked = sorted({n for pilot in self.pilots if pilot.has_seeds for n in self.seeds_of(pilot)})
         pilots = sorted({pilot.seeds for pilot in self.pilots if pilot.seeds and pilot.has_seeds})
         if known := pilots or [n for n in asked if n <= MOST_PILOT]:
-            shares = ("× {:.2f} to {:.2f} with {} seeds".format(*left_open(seeds), seeds) for seeds in known)
+            open_with = (
+                "× {:.2f} to {:.2f} with {} seeds".format(*left_open(seeds), seeds) for seeds in known
+            )
             found.append(
-                f"What a pilot leaves open of an effect that hangs on seeds (8 pilots in 10): {', '.join(shares)}. "
-                "The power holds as a mean over pilots."
+                "What a pilot leaves open of an effect that hangs on seeds (8 pilots in 10): "
+                f"{', '.join(open_with)}. The power holds as a mean over pilots."
             )
         cells = max(self.cells_of(pilot) for pilot in self.pilots)
         if cells > LARGER_FAMILY and asked and asked[0] <= FEW_SEEDS:
@@ -278,14 +280,11 @@ def _about(pilot: Pilot) -> list[str]:
         return []
     spread = pilot.spreads[MEASURED]
     labels = "" if pilot.label_budget is None else f", label budget {pilot.label_budget}"
-    known = (
-        f"; {spread.cells} cell{'s' * (spread.cells > 1)}, {pilot.seeds} seeds, {pilot.items:,} {pilot.item_unit}s"
-        if pilot.items
-        else ""
-    )
+    cells = f"{spread.cells} cell{'s' * (spread.cells > 1)}"
     found = deviations(spread)
     return [
-        f"{pilot.target} ({pilot.protocol}{labels}){known}",
+        f"{pilot.target} ({pilot.protocol}{labels}): {cells}, {pilot.seeds} seeds, {pilot.items:,} "
+        f"{pilot.item_unit}s",
         f"Spread of differences (sd, {pilot.unit}): {amount(found['seed_sd'], pilot)} between seeds, "
         f"{amount(found['item_sd'], pilot)} between {pilot.item_unit}s",
     ]
