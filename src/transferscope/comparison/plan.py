@@ -156,7 +156,7 @@ class Plan:
             for n in self.items_of(pilot)
             if pilot.has_seeds
         ]
-        heading = [f"An effect of {amount(effect, pilot)} {pilot.unit} needs"]
+        heading = [f"An effect of {100 * effect if pilot.unit == 'points' else effect:g} {pilot.unit} needs"]
         return Table(heading, ["seeds", "runs", f"test {pilot.item_unit}s, at least"], rows, below)
 
     def _first(self, pilot: Pilot, seeds: int) -> list[str]:
