@@ -65,7 +65,8 @@ class Plan:
 
     def runs(self, pilot: Pilot, seeds: int) -> int:
         """Of all cells and their baselines, source models apart."""
-        return seeds * (self.cells_of(pilot) + pilot.baselines)
+        cells = self.cells_of(pilot)
+        return seeds * (cells + min(pilot.baselines, cells))
 
     def rows(self) -> list[Json]:
         """One a pilot, spread, number of seeds and number of items; differences in the unit that is shown.
