@@ -44,7 +44,7 @@ def test_without_a_pilot_it_gives_the_range_of_real_experiments(capsys: pytest.C
         for name, spread in TYPICAL_SPREAD.items()
     }
     assert re.search(
-        rf"^ +5 +65 +{expected['typical']} \({expected['lowest']} to {expected['highest']}\)", text, re.M
+        rf"^ +5 +65 +{expected['typical']} \({expected['lowest']}–{expected['highest']}\)", text, re.M
     )
     flat = " ".join(text.split())
     assert "× 0.39 to 1.82 with 3 seeds" in flat and "× 0.56 to 1.52 with 5 seeds" in flat

@@ -23,7 +23,7 @@ usage: transferscope plan [--seeds K,...] [--items N,...] [--cells M] [--effect 
 
   STORE | FILE...    a pilot: a store of runs, one sweep of it (STORE/sweeps/NAME), or results made elsewhere;
                      its cells tell how much seeds and items vary, a table a target and baseline. Without it
-                     stands what real experiments had, typical (lowest to highest), for accuracy
+                     stands what real experiments had, typical (lowest–highest), for accuracy
   --seeds K,...      numbers of seeds (default: 3,5,10,20, and the pilot's)
   --items N,...      numbers of test items, or of groups of items (default: 200 to 5000; half, once and twice
                      the pilot's)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from transferscope.comparison.pilots import LOWEST, MEASURED, Pilot
+from transferscope.comparison.pilots import LOWEST, MEASURED, TYPICAL, Pilot
 from transferscope.statistics.effect import POWER, SEEDS_WITHIN_REACH, noncentrality
 from transferscope.statistics.planning import ITEMS_WITHIN_REACH, Spread, left_open, power_over_domains
 from transferscope.statistics.typical_spread import SOURCE, TYPICAL_SPREAD
@@ -143,20 +143,16 @@ class Plan:
             ]
             for seeds in self.seeds_of(pilot)
         ]
-        below = [
-            f"With {n:,} test {pilot.item_unit}s: "
-            + _range(
-                pilot,
-                lambda spread, n=n: spread.seeds_needed(effect, n, level) or math.inf,  # type: ignore[misc]
-                lambda found: (
-                    f"over {SEEDS_WITHIN_REACH} seeds"
-                    if found == math.inf
-                    else f"{found:.0f} seeds, {self.runs(pilot, int(found)):,} runs"
-                ),
+        below = []
+        for n in self.items_of(pilot) if pilot.has_seeds else ():
+            needed = {name: spread.seeds_needed(effect, n, level) for name, spread in pilot.spreads.items()}
+            told = _texts(
+                [seeds or math.inf for seeds in needed.values()],
+                lambda found: f"over {SEEDS_WITHIN_REACH}" if found == math.inf else f"{found:.0f}",
             )
-            for n in self.items_of(pilot)
-            if pilot.has_seeds
-        ]
+            typical = needed.get(TYPICAL, needed.get(MEASURED))
+            runs = f", {self.runs(pilot, typical):,} runs" if typical else ""
+            below.append(f"With {n:,} test {pilot.item_unit}s: {told} seeds{runs}")
         heading = [f"An effect of {100 * effect if pilot.unit == 'points' else effect:g} {pilot.unit} needs"]
         return Table(heading, ["seeds", "runs", f"test {pilot.item_unit}s, at least"], rows, below)
 
@@ -167,7 +163,7 @@ class Plan:
         """What a reader must know of the numbers."""
         found = []
         if any(LOWEST in pilot.spreads for pilot in self.pilots):
-            found.append(f"typical (lowest to highest) spread of {SOURCE}. A pilot of your own tells more.")
+            found.append(f"typical (lowest–highest) spread of {SOURCE}. A pilot of your own tells more.")
         asked = sorted({n for pilot in self.pilots if pilot.has_seeds for n in self.seeds_of(pilot)})
         pilots = sorted({pilot.seeds for pilot in self.pilots if pilot.seeds and pilot.has_seeds})
         if known := pilots or [n for n in asked if n <= MOST_PILOT]:
@@ -292,13 +288,16 @@ def _about(pilot: Pilot) -> list[str]:
 
 
 def _range(pilot: Pilot, of: Callable[[Spread], float], text: Callable[[float], str]) -> str:
-    """`2.1`, or `2.1 (0.9 to 4.0)` where the spread is a range."""
-    found = [of(spread) for spread in pilot.spreads.values()]
+    return _texts([of(spread) for spread in pilot.spreads.values()], text)
+
+
+def _texts(found: list[float], text: Callable[[float], str]) -> str:
+    """`2.1`, or `2.1 (0.9–4.0)` where there are three."""
     texts = [text(value) for value in sorted(found)]
     if len(set(texts)) == 1:
         return texts[0]
     low, middle, high = texts
-    return f"{middle} ({low} to {high})"
+    return f"{middle} ({low}–{high})"
 
 
 def _rounded(value: float) -> float:
