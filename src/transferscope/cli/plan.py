@@ -9,8 +9,6 @@ from typing import Any
 from transferscope.cli.parser import RESULTS, Parser
 from transferscope.errors import RequestError, nearest
 
-SEEDS_WITHIN_REACH, FEWEST_ITEMS, ITEMS_WITHIN_REACH = 100, 10, 1_000_000
-
 FORMATS = ("table", "json", "csv", "markdown")
 MOST_CELLS = 100_000
 
@@ -63,6 +61,10 @@ def main(argv: list[str]) -> int:
         raise RequestError(f"--format {form}: not one of {', '.join(FORMATS)}{nearest(form, FORMATS)}")
     if not 0 < options["alpha"] < 1:
         raise RequestError(f"--alpha {options['alpha']}: between 0 and 1 is needed")
+
+    from transferscope.statistics.effect import SEEDS_WITHIN_REACH
+    from transferscope.statistics.planning import FEWEST_ITEMS, ITEMS_WITHIN_REACH
+
     wanted = {
         "seeds": _numbers("seeds", options["seeds"], 2, SEEDS_WITHIN_REACH),
         "items": _numbers("items", options["items"], FEWEST_ITEMS, ITEMS_WITHIN_REACH),
@@ -71,6 +73,7 @@ def main(argv: list[str]) -> int:
     }
     effect = _effect(options["effect"])
 
+    from transferscope.comparison import plan_formats
     from transferscope.comparison.pilots import read_pilots
     from transferscope.comparison.plan import TYPICAL_PILOT, Plan
 
@@ -92,9 +95,10 @@ def main(argv: list[str]) -> int:
     plan = Plan(metric, pilots, effect=effect, left_out=left_out, **wanted)
     if form == "table":
         columns = shutil.get_terminal_size((140, 40)).columns
-        print(plan.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end="")
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        print(plan_formats.to_table(plan, columns, colour), end="")
     else:
-        print(getattr(plan, f"to_{form}")().rstrip("\n"))
+        print(getattr(plan_formats, f"to_{form}")(plan).rstrip("\n"))
     return 0
 
 

@@ -1,9 +1,6 @@
 """A plan before the first run: the smallest effect that so many seeds, items and cells find, and what a given
 effect needs. Imports no torch."""
 
-import csv
-import io
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,8 +96,6 @@ class Plan:
                 "seeds_needed": spread.seeds_needed(self.effect, items, level) if pilot.has_seeds else None,
             }
         return row
-
-    # --- what is said
 
     def tables(self) -> Iterator[Table]:
         for pilot in self.pilots:
@@ -200,59 +195,6 @@ class Plan:
             "Runs: every cell and each baseline once a seed; source models, shared by cells, come on top."
         )
         return [*found, *(f"left out: {why}" for why in self.left_out)]
-
-    # --- formats
-
-    def to_json(self) -> str:
-        told = {"metric": self.metric, "alpha": self.alpha, "power": POWER, "rows": self.rows()}
-        return json.dumps(told | {"notes": self.notes()}, indent=1, allow_nan=False, ensure_ascii=False)
-
-    def to_csv(self) -> str:
-        rows, text = self.rows(), io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
-
-    def to_markdown(self) -> str:
-        lines: list[str] = []
-        for table in self.tables():
-            lines += [*(f"{line}  " for line in table.heading), ""]
-            lines += [f"| {' | '.join(row)} |" for row in (table.columns, ["---:"] * len(table.columns))]
-            lines += [f"| {' | '.join(row)} |" for row in table.rows]
-            lines += ["", *(f"{line}  " for line in table.below), ""]
-        return "\n".join([*lines, *(f"- {note}" for note in self.notes())]) + "\n"
-
-    def to_table(self, width: int = 140, colour: bool = False) -> str:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        text = io.StringIO()
-        console = Console(
-            file=text,
-            width=width,
-            force_terminal=colour,
-            no_color=not colour,
-            highlight=False,
-            soft_wrap=False,
-        )
-        for table in self.tables():
-            for line in table.heading:
-                console.print(Text(line, style="bold"))
-            shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-            for column in table.columns:
-                shown.add_column(Text(column), justify="right", overflow="fold")
-            for row in table.rows:
-                shown.add_row(*map(Text, row))
-            console.print(shown)
-            for line in table.below:
-                console.print(Text(line))
-            console.print()
-        for note in self.notes():
-            console.print(Text(note))
-        return text.getvalue()
 
 
 def deviations(spread: Spread) -> dict[str, float]:
