@@ -114,6 +114,23 @@ def test_results_made_elsewhere_are_a_pilot(tmp_path: Path, capsys: pytest.Captu
     assert row["pilot_items"] == "80" and float(row["smallest_effect"]) > 5
 
 
+def test_where_no_seed_changes_anything_items_alone_are_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for strategy, skill in {"scratch": 1.0, "fine_tuning": 1.2}.items():
+        write_runs(tmp_path, strategy, skill, seeds=1, deterministic=True)
+    text = said(capsys, str(tmp_path), "--items", "300", "--effect", "3")
+    assert (
+        re.search(r"^ +any +2 +\d", text, re.M)
+        and "seeds, " not in text.split("needs")[1].split("A claim")[0]
+    )
+
+
+def test_the_naive_predictor_needs_no_run(store: Path, capsys: pytest.CaptureFixture) -> None:
+    [row] = rows(capsys, str(store), "--baseline", "naive", "--seeds", "5", "--items", "200")
+    assert row["cells"] == "3" and row["runs"] == "15"
+
+
 def test_cells_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     jobs = [*write_runs(tmp_path, "scratch", 1.0, seeds=5), *write_runs(tmp_path, "dann", 1.2, seeds=5)]
     jobs += write_runs(tmp_path, "fine_tuning", 1.2, seeds=1)

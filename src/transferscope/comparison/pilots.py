@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transferscope.comparison import baselines, scores
-from transferscope.comparison.arms import Arm, read_store
+from transferscope.comparison.arms import read_store
 from transferscope.comparison.compare import headline, locate
 from transferscope.comparison.paired_scores import Evidence, ScoreReader
 from transferscope.comparison.pairing import pair, tested, units
@@ -25,8 +25,9 @@ class Pilot:
     """The cells of one target that are held against one baseline.
 
     spreads: by name, `measured` of a store, or `lowest`, `typical` and `highest` of what other stores had.
-    cells: of its family, as planned. baselines: of that family. seeds, items: of the cells that spreads are
-    from, the fewest; None where there are none. unit: of differences, as shown."""
+    cells: of its family, as planned. baselines: of that family, 0 where they need no run. seeds, items: of
+    the cells that spreads are from, the fewest; None where there are none. unit: of differences, as
+    shown."""
 
     spreads: dict[str, Spread]
     unit: str
@@ -82,18 +83,16 @@ def read_pilots(
                 if len(evidence.seeds) < 2 and not evidence.deterministic:
                     left_out.append(f"{arm.cell['strategy']} on {target}: one seed tells nothing of others")
                     continue
-                paired[budget, *_key(base)].append(evidence)
-        for (budget, *_), cells in paired.items():
-            pilots.append(_pilot(cells, metric, size, len(paired), (target, protocol, budget)))
+                # the naive predictor has no runs: it is made anew for each cell
+                of_base = "" if name == baselines.NAIVE else str([sorted(base.cell.items()), base.variant])
+                paired[budget, of_base].append(evidence)
+        for (budget, _), cells in paired.items():
+            runs_of_baseline = 0 if name == baselines.NAIVE else len(paired)
+            pilots.append(_pilot(cells, metric, size, runs_of_baseline, (target, protocol, budget)))
     if not pilots:
         reason = left_out[0] if left_out else f"no cell has a baseline {name} to be held against"
         raise RequestError(f"RUNS={runs}: nothing to plan from: {reason}")
     return metric, pilots, left_out
-
-
-def _key(base: Arm) -> tuple[str, str]:
-    """Of a baseline arm; the naive predictor has no runs and is made anew for each cell."""
-    return str(sorted(base.cell.items(), key=str)), base.variant
 
 
 def _pilot(
