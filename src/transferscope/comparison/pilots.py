@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from transferscope.comparison import baselines, scores
+from transferscope.comparison import baselines, naive, scores
 from transferscope.comparison.arms import read_store
 from transferscope.comparison.compare import headline, locate
 from transferscope.comparison.paired_scores import Evidence, ScoreReader
@@ -84,10 +84,10 @@ def read_pilots(
                     left_out.append(f"{arm.cell['strategy']} on {target}: one seed tells nothing of others")
                     continue
                 # the naive predictor has no runs: it is made anew for each cell
-                of_base = "" if name == baselines.NAIVE else str([sorted(base.cell.items()), base.variant])
+                of_base = "" if name == naive.NAME else str([sorted(base.cell.items()), base.variant])
                 paired[budget, of_base].append(evidence)
         for (budget, _), cells in paired.items():
-            runs_of_baseline = 0 if name == baselines.NAIVE else len(paired)
+            runs_of_baseline = 0 if name == naive.NAME else len(paired)
             pilots.append(_pilot(cells, metric, size, runs_of_baseline, (target, protocol, budget)))
     if not pilots:
         reason = left_out[0] if left_out else f"no cell has a baseline {name} to be held against"
