@@ -91,15 +91,16 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--score-range")
         self.add_argument("--cap", type=float)
 
-    def comparison_options(self, argv: list[str]) -> dict[str, Any]:
-        """What `add_comparison` and the command ask for, once the user's own parts are there."""
+    def comparison_options(self, argv: list[str], default: str | None = "runs") -> dict[str, Any]:
+        """What `add_comparison` and the command ask for, once the user's own parts are there. default: of
+        RUNS."""
         options = vars(self.parse_args(argv))
         if (folder := options.pop("config_dir")) is not None:
             from transferscope.training.own_parts import register_own_parts
 
             register_own_parts(folder)
         results = results_of(files := options.pop("runs"), options)
-        return {"runs": results or (files[0] if files else "runs"), **options}
+        return {"runs": results or (files[0] if files else default), **options}
 
     def error(self, message: str) -> None:
         raise RequestError(f"{self.command}: {message} (transferscope {self.command} --help)")
