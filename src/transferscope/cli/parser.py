@@ -31,7 +31,7 @@ OF_RESULTS = ("map", "metadata", "ignore", "common_items", "lower_is_better", "s
 def results_of(files: list[str], options: dict[str, Any]) -> Results | None:
     """Those that the words RUNS mean, with what the options of `add_results`, which are taken out, say of
     them; None where they mean a store. Raises RequestError."""
-    given = {key: options.pop(key) for key in OF_RESULTS}
+    given: dict[str, Any] = {key: options.pop(key) for key in OF_RESULTS}
     stores = [name for name in files if foreign(name) is None]
     said = [
         f"--{key.replace('_', '-')}" for key, value in given.items() if value not in (None, "", [], False)
@@ -53,10 +53,9 @@ def results_of(files: list[str], options: dict[str, Any]) -> Results | None:
             raise ValueError
     except ValueError:
         raise RequestError(f"--score-range {low_high}: LOW,HIGH is needed, two numbers") from None
-    names = {
-        key: [name.strip() for name in given.pop(key).split(",") if name] for key in ("metadata", "ignore")
-    }
-    return Results(*files, columns=pairs(given.pop("map")), **names, **given, score_range=bounds)
+    for key in ("metadata", "ignore"):
+        given[key] = [name.strip() for name in given[key].split(",") if name]
+    return Results(*files, columns=pairs(given.pop("map")), **given, score_range=bounds)
 
 
 class Parser(argparse.ArgumentParser):
