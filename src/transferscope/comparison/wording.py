@@ -29,6 +29,7 @@ _WANTS = {
     "budget": "out of reach of 100 seeds",
     "collapse": "because of collapsed runs",
     "one seed": "with one seed only",
+    "no items": "of which one score of one run tells nothing",
     "interim": "because their looks are not all taken",
     "seeds alone cannot help": "which seeds alone cannot help",
     "seeds cannot help": "which seeds alone cannot help",  # in plans of 0.1

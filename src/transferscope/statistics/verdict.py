@@ -32,7 +32,7 @@ MINIMUM_CLASS = 10  # test items (or groups) in the smallest class below which n
 PRICE_OF_A_READING = 5
 FEW_ITEMS_DF = 10.0  # degrees of freedom of the item part below which a verdict hangs on few items
 TOP_SHARE, TOP_WEIGHT = 0.01, 0.2  # or so large a share of the deviations on so small a share of the items
-COLLAPSE, ONE_SEED = "collapse", "one seed"
+COLLAPSE, ONE_SEED, NO_ITEMS = "collapse", "one seed", "no items"
 BASELINE_IMPROVING, STRATEGY_IMPROVING, BOTH_IMPROVING = "baseline rising", "strategy rising", "both rising"
 STILL_IMPROVING = {
     BASELINE_IMPROVING: "the baseline was still improving: train it longer",
@@ -96,8 +96,15 @@ class Pair:
         """What its p-values are multiplied by, and its levels divided by."""
         return int(PRICE_OF_A_READING**self.readings)
 
+    @property
+    def has_no_items(self) -> bool:
+        """Whether each arm has one score alone: what it varies by is not told."""
+        return self.chance == "items" and self.d.shape[1] < 2
+
     def effect(self) -> Effect | None:
-        """None with a single seed where seeds matter."""
+        """None with a single seed where seeds matter, and where each arm has one score alone."""
+        if self.has_no_items:
+            return None
         if self.chance == "items":
             return estimate_over_items(self.d[0], self.unit, self.influence)
         if len(self.d) < 2:
@@ -306,8 +313,10 @@ def _judge_one(
         collapse_rate=(count, *clopper_pearson(count, len(pair.d), alpha)),
         without_collapse=_without_collapse(pair, alpha) if collapses else None,
         verdict="undecided",
-        reason="one seed: at least 2 are needed, 5 are advised",
-        overruled=ONE_SEED,
+        reason="no items: one score of one run, nothing can be claimed of this cell"
+        if pair.has_no_items
+        else "one seed: at least 2 are needed, 5 are advised",
+        overruled=NO_ITEMS if pair.has_no_items else ONE_SEED,
     )
     if effect is None:
         return of_one_seed
