@@ -85,21 +85,21 @@ class Results:
     def runs(self) -> "list[Run]":
         from transferscope.external import matrix, rows, runs
 
-        read = [self._read(table) for table in self.tables]
+        read = [one for table in self.tables for one in self._read(table)]
         if self.is_matrix:
             read = [matrix.rows(table) for table in read]
         return list(runs.of_rows(rows.read(read, self.choice), self.options))
 
-    def _read(self, table: "str | Path | Frame") -> "Table":
+    def _read(self, table: "str | Path | Frame") -> "list[Table]":
         from transferscope.external import files
 
         if not isinstance(table, (str, Path)):
-            return files.from_frame(table)
+            return [files.from_frame(table)]
         if str(table).startswith(PROJECT):
             from transferscope.external import wandb_tables
 
             return wandb_tables.read(str(table), self.choice)
-        return files.from_file(Path(table), self.choice)
+        return [files.from_file(Path(table), self.choice)]
 
     def join(self, store: Path) -> tuple[int, int]:
         """Runs that were added to a store, and that it had already. Where this is refused, it is as it was:
