@@ -77,8 +77,12 @@ class Jackknife:
     @classmethod
     def of(cls, effects: np.ndarray, involved: np.ndarray) -> "Jackknife":
         """effects [c], one a pair; involved [c, D] bool: its domains."""
-        left_out = np.array([_mean(effects[~has], involved[~has]) for has in involved.T])
-        return cls(_mean(effects, involved), left_out)
+        member = np.asarray(involved, dtype=float)
+        # of pairs that involve both domains [D, D]; on the diagonal of all pairs of one
+        sums, counts = member.T @ (effects[:, None] * member), member.T @ member
+        own_sums, own_counts = np.diag(sums), np.diag(counts)
+        left_out = _mean(own_sums[:, None] - sums, own_counts[:, None] - counts)
+        return cls(float(_mean(own_sums, own_counts)), left_out)
 
     def variance(self, among: np.ndarray | slice = slice(None)) -> float:
         """Of the estimate, over these domains: (D − 1)/D Σ (θ₋d − θ̄)²."""
@@ -129,11 +133,15 @@ def of_roles(cells: np.ndarray, rounding: float = 0.0) -> Effect | None:
     return Effect(estimate, of_sources, of_targets, sources, targets, targets - 1)
 
 
-def _mean(effects: np.ndarray, involved: np.ndarray) -> float:
-    """Over the domains that have a pair, of each one's mean."""
-    count = involved.sum(axis=0)
-    there = count > 0
-    return float(np.mean((effects @ involved)[there] / count[there])) if there.any() else math.nan
+def _mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[D, ...], the pairs of each domain -> [...]: over the domains that have a pair, of each one's mean; nan
+    where none has."""
+    means = np.divide(sums, counts, out=np.zeros(np.shape(sums)), where=counts > 0)
+    there = (counts > 0).sum(axis=0)
+    mean: np.ndarray = np.divide(
+        means.sum(axis=0), there, out=np.full(np.shape(there), np.nan), where=there > 0
+    )
+    return mean
 
 
 @dataclass(frozen=True, kw_only=True)
