@@ -196,11 +196,10 @@ def crossed(
         cells = own + pair * rng.normal(size=roles)
         cells[rng.random(roles) < missing] = np.nan
         there = np.isfinite(cells)
-        effect = of_roles(cells) if there.any(axis=0).all() and there.any(axis=1).all() else None
-        if effect is None:
+        if not (there.any(axis=0).all() and there.any(axis=1).all()):
             continue
         done += 1
-        missed += misses(effect)
+        missed += misses(of_roles(cells))
         alone += misses(of_domains(cells[there]))
     detail = [{"cells as independent": rate} for rate in (alone / count).tolist()]
     yield from at_levels("pooled", setting, missed, count, "component-wise t, roles", detail)
