@@ -53,8 +53,8 @@ def test_pairs_whose_effects_are_their_domains_are_a_t_over_domains():
 
 
 def test_a_domain_counts_once_where_pairs_are_missing():
-    """Pairs (0,1) 1, (1,0) 3, (0,2) 8 and (2,3) 4: means of domains 4, 2, 6, 4, of which 4 is the mean; without
-    0 domain 1 is gone as well, and 2 and 3 have 4."""
+    """Pairs (0,1) 1, (1,0) 3, (0,2) 8 and (2,3) 4: means of domains 4, 2, 6, 4, of which 4 is the mean;
+    without 0 domain 1 is gone as well, and 2 and 3 have 4."""
     effects = np.array([1.0, 3.0, 8.0, 4.0])
     involved = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 1]], dtype=bool)
     found = pooled.Jackknife.of(effects, involved)
@@ -87,8 +87,8 @@ def test_one_domain_in_every_pair_makes_no_claim():
 
 
 def test_sources_and_targets_apart_by_hand():
-    """Effects a_s + b_t without anything of the pair: A and C are the variances of the two means, each with its
-    own t."""
+    """Effects a_s + b_t without anything of the pair: A and C are the variances of the two means, each with
+    its own t."""
     a, b = np.array([0.0, 0.1, 0.2, 0.3, 0.4]), np.array([0.0, 0.2, 0.0, 0.2, 0.0, 0.2])
     found = pooled.of_roles(a[:, None] + b)
     # MS of sources is T var(a), of targets S var(b), of the rest 0

@@ -144,7 +144,7 @@ def means(setting: str, kind: str, domains: int, count: int, rng: np.random.Gene
     shares = dict(zip(("called skewed", "hangs on one"), (flags / count).tolist(), strict=True))
     detail = [shares] * len(LEVELS)
     yield from at_levels(
-        "pooled", f"mean, {setting}", missed, count, "t over domains", detail, limit=kind in SKEW
+        "pooled", f"mean, {setting}", missed.tolist(), count, "t over domains", detail, limit=kind in SKEW
     )
 
 
@@ -177,7 +177,7 @@ def pairs(
         missed += misses(effect)
         alone += misses(of_domains(effects))
     detail = [{"cells as independent": rate} for rate in (alone / count).tolist()]
-    yield from at_levels("pooled", setting, missed, count, "jackknife over domains", detail)
+    yield from at_levels("pooled", setting, missed.tolist(), count, "jackknife over domains", detail)
 
 
 def crossed(
@@ -202,7 +202,7 @@ def crossed(
         missed += misses(of_roles(cells))
         alone += misses(of_domains(cells[there]))
     detail = [{"cells as independent": rate} for rate in (alone / count).tolist()]
-    yield from at_levels("pooled", setting, missed, count, "component-wise t, roles", detail)
+    yield from at_levels("pooled", setting, missed.tolist(), count, "component-wise t, roles", detail)
 
 
 def found(domains: int, measured: float, count: int) -> Finding:

@@ -192,8 +192,8 @@ class Domains:
             if shape.is_skewed:
                 skewness = f"{shape.skewness:+.1f}".replace("-", "−")
                 flags.append(
-                    f"strongly skewed effects of {noun} (skewness {skewness}): the intervals may miss two to four "
-                    "times as often as they say"
+                    f"strongly skewed effects of {noun} (skewness {skewness}): the intervals may miss two to "
+                    "four times as often as they say"
                 )
             if shape.hangs_on_one:
                 flags.append(f"{names[shape.largest]} alone makes {shape.share:.0%} of the spread of {noun}")

@@ -112,8 +112,8 @@ def of_pairs(
 def of_roles(cells: np.ndarray, rounding: float = 0.0) -> Effect:
     """cells [S, T], S, T ≥ 2, effects of sources × targets that have no domain in common, nan where a pair is
     missing: h² = t²(S − 1) A + t²(T − 1) C, as of seeds and items, for any source and any target. Without all
-    pairs A and C are the jackknife's over sources and over targets, each of which holds what is left of single
-    pairs."""
+    pairs A and C are the jackknife's over sources and over targets, each of which holds what single pairs add
+    to it."""
     sources, targets = cells.shape
     there = np.isfinite(cells)
     if there.all():
