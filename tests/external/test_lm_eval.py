@@ -1,5 +1,6 @@
 """lm-eval's own files are read: those in lm_eval_samples were made by release 0.4.13 (lm_eval_tool.py)."""
 
+import gzip
 import importlib.util
 import json
 from pathlib import Path
@@ -80,6 +81,17 @@ def test_a_damaged_line_is_named(line: str, said: str, tmp_path: Path) -> None:
     path.write_text(PARITY[0].read_text() + line + "\n")
     with pytest.raises(RequestError, match=said):
         Results(path).runs()
+
+
+def test_a_packed_file_is_read_and_a_torn_one_named(tmp_path: Path) -> None:
+    packed = tmp_path / "base-seed0" / f"{PARITY[0].name}.gz"
+    packed.parent.mkdir()
+    packed.write_bytes(gzip.compress(PARITY[0].read_bytes()))
+    [cell] = compare(Results(packed, PARITY[2]), baseline="base")
+    assert cell.items == 6
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(RequestError, match="samples_parity"):
+        Results(packed).runs()
 
 
 @pytest.mark.slow

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 import wandb_stub
+from transferscope.errors import RequestError
+from transferscope.external import wandb_tables
+from transferscope.external.columns import Choice
+from transferscope.tracking import tables
 from wandb_stub import Server
 
 TESTS = Path(__file__).parents[1]
@@ -46,6 +50,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def compared(server: Server, folder: Path, *words: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
     access = {"WANDB_API_KEY": key} if key else {}
     return python(folder, "-m", "transferscope.cli", "compare", *words, WANDB_BASE_URL=server.url, **access)
+
+
+def test_what_is_asked_of_a_run_is_a_column_of_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"seed": 3.0, "optimizer": {"lr": 0.1}, "model.name": "small", "layers": [1, 2]}
+    logged = tables.RunTable("first", None, config, ["item", "score", "mixed"], [["a", 1, 2], ["b", 0, "x"]])
+    monkeypatch.setattr(tables, "run_tables", lambda runs: [logged])
+
+    def columns(**asked: str) -> dict[str, list[object]]:
+        [table] = wandb_tables.read("wandb:me/p", Choice.checked(asked))
+        assert table.content is not None and table.header == table.content.column_names
+        return table.content.to_pydict()
+
+    own = {"item": ["a", "b"], "score": [1, 0], "mixed": ["2", "x"]}
+    assert columns() == own
+    found = columns(
+        seed="config.seed", variant="config.optimizer.lr", strategy="config.model.name", source="run.name",
+        target="run.group",
+    )  # fmt: skip
+    assert found == own | {
+        "config.seed": ["3", "3"], "config.optimizer.lr": ["0.1"] * 2, "config.model.name": ["small"] * 2,
+        "run.name": ["first"] * 2, "run.group": [""] * 2,
+    }  # fmt: skip
+    for key, said in (
+        ("optimizr.lr", "no 'optimizr.lr'; did you mean 'optimizer'"),
+        ("layers", "several values"),
+    ):
+        with pytest.raises(RequestError, match=f"run first: its config has {said}"):
+            columns(seed=f"config.{key}")
 
 
 @pytest.mark.slow

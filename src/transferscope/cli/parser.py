@@ -8,7 +8,8 @@ from transferscope.external.columns import pairs
 from transferscope.external.formats import PROJECT, SUFFIXES
 from transferscope.external.results import Results, foreign
 
-RESULTS = f"""A FILE holds results made elsewhere, a row an item and run: {" ".join(SUFFIXES)}.
+RESULTS = f"""A FILE holds results made elsewhere, a row an item and run: {" ".join(SUFFIXES)}; or it is
+lm-eval's samples_TASK_TIME.jsonl, or with --map wandb:ENTITY/PROJECT[/TABLE], a table that runs logged.
 Its columns are item and strategy; where there are several of them seed, source, target, label_budget,
 backbone and variant; group, of items that belong together; and what was found: score, between 0 and 1; label
 and prediction; label and p_CLASS, a probability each; or truth and prediction, which are numbers. With a

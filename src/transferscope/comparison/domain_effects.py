@@ -151,8 +151,8 @@ class Domains:
 
     @cached_property
     def rounding(self) -> float:
-        """The variance of an effect that rounding hides: scores are multiples of a unit over the items; 0 where
-        these are not told."""
+        """The variance of an effect that rounding hides: scores are multiples of a unit over the items; 0
+        where these are not told."""
         pairs = [pair for cell in self.cells if not (pair := cell.pair(self.items)).has_no_items]
         return max((float((pair.unit / pair.d.shape[1]) ** 2 / 12) for pair in pairs), default=0.0)
 

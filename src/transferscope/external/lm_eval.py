@@ -1,7 +1,7 @@
 """Samples that lm-eval (EleutherAI's lm-evaluation-harness) leaves with --log_samples:
 MODEL/samples_TASK_TIME.jsonl, a line a document and filter. Read as release 0.4.13 writes them."""
 
-import gzip
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ DEFAULT = "acc"
 
 def is_samples(path: Path, begin: bytes) -> bool:
     """begin: of the file's text, which may end inside its first line."""
-    return _FILE.fullmatch(path.name) is not None and b'"doc_id"' in begin
+    return _FILE.fullmatch(path.name) is not None and begin.lstrip().startswith(b'{"doc_id"')
 
 
 def read(path: Path, name: str, choice: Choice) -> pa.Table:
@@ -61,15 +61,16 @@ def read(path: Path, name: str, choice: Choice) -> pa.Table:
 
 
 def _lines(path: Path, name: str) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb") as file:
-        for number, text in enumerate(file, 1):
+    with pa.input_stream(str(path), compression="detect") as stream:
+        for number, text in enumerate(io.BufferedReader(stream), 1):
             try:
                 line = json.loads(text) if text.strip() else None
             except ValueError as error:
                 raise RequestError(f"{name}, line {number}: no JSON: {error}") from error
             if line is None:
                 continue
-            if not isinstance(line, dict) or not line.keys() >= _HAS:
+            is_sample = isinstance(line, dict) and line.keys() >= _HAS and isinstance(line["metrics"], list)
+            if not is_sample:
                 raise RequestError(f"{name}, line {number}: no sample of lm-eval ({', '.join(sorted(_HAS))})")
             yield line
 

@@ -47,7 +47,7 @@ def _table(runs: str, found: "RunTable", choice: Choice) -> Table:
 def _array(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several kinds
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of several kinds
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
