@@ -72,7 +72,8 @@ def tables() -> dict[str, list[Line]]:
     ucr = Ucr()
     targets = list(ucr.targets())
     return {
-        "ucr_matrix": list(ucr.matrix()), "ucr_targets": targets, "ucr_summary": list(ucr.summary(targets)),
+        "ucr_matrix": list(ucr.matrix()), "ucr_targets": targets, "ucr_cells": list(ucr.cells()),
+        "ucr_summary": list(ucr.summary(targets)),
         "ucr_over": list(ucr.over()), "peft": list(peft()), "flamby": list(flamby()),
     }  # fmt: skip
 

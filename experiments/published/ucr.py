@@ -3,6 +3,7 @@ other, one run a cell."""
 
 import csv
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 from bounds import ALPHA, CASES, FOLDER, Line, of_items, told
@@ -54,15 +55,39 @@ class Ucr:
                 "cells": len(lost), "negative": int((lost > 0).sum()), "positive": int((lost < 0).sum()),
                 "worst": f"{-lost.max() / items:.4f}", "mean": f"{-lost.mean() / items:.4f}",
             }  # fmt: skip
-            for case in CASES:
-                found = told([of_items(theirs - int(k), theirs, items, case) for k in lost])
+            for case, found in self.verdicts[target].items():
                 line |= {
-                    f"{verdict}_{case}": found.count(verdict) if items > 1 else 0
+                    f"{verdict}_{case}": found.count(verdict)
                     for verdict in ("negative", "positive", "equivalent")
                 }
             # 2 · ½^k ≤ α / 84, which is Holm's first step
             line["negative_sign_test"] = int((lost >= np.log2(2 * len(lost) / ALPHA)).sum())
             yield line
+
+    @cached_property
+    def verdicts(self) -> list[dict[str, list[str]]]:
+        """By target and case, of each source."""
+        return [self._told(target) for target in range(len(self.names))]
+
+    def _told(self, target: int) -> dict[str, list[str]]:
+        items, theirs = int(self.items[target]), int(self.scratch[target])
+        right = self.right[self.sources(target), target].tolist()
+        if items == 1:
+            return dict.fromkeys(CASES, ["undecided"] * len(right))
+        return {case: told([of_items(k, theirs, items, case) for k in right]) for case in CASES}
+
+    def cells(self) -> Iterator[Line]:
+        """Those whose sign could be told at best."""
+        for target, name in enumerate(self.names):
+            verdicts = zip(self.sources(target), *self.verdicts[target].values(), strict=True)
+            for source, paired, independent in verdicts:
+                if paired in ("negative", "positive"):
+                    net = int(self.right[source, target] - self.scratch[target])
+                    yield {
+                        "source": self.names[source], "target": name, "test_items": int(self.items[target]),
+                        "net_items": net, "delta": f"{self.delta[source, target]:+.4f}", "paired": paired,
+                        "independent": independent,
+                    }  # fmt: skip
 
     def summary(self, targets: Sequence[Line]) -> Iterator[Line]:
         collapsing = np.isin(self.names, COLLAPSING)
