@@ -44,8 +44,7 @@ def commands() -> str:
     """The help of every command, as the terminal shows it."""
     sections = [fenced(USAGE.strip())]
     for command, line in COMMANDS.items():
-        module = importlib.import_module(f"transferscope.cli.{MODULES.get(command, command)}")
-        text = module.HELP.strip()
+        text = importlib.import_module(f"transferscope.cli.{MODULES.get(command, command)}").HELP.strip()
         sections.append(f"## {command}\n\n{line[0].upper()}{line[1:]}.\n\n{fenced(text)}")
     return "\n\n".join(sections)
 
