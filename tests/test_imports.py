@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "validators": {"errors", "distances"},
     "store": {"errors"},
     "tasks": {"errors", "statistics", "store"},
-    "external": {"errors", "store", "tasks"},
+    "external": {"errors", "store", "tasks", "tracking"},  # W&B's tables are asked for there
     "data": {"errors", "catalog", "store", "tasks"},
     "networks": {"errors"},
     "backbones": {"errors", "networks"},

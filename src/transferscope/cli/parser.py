@@ -5,10 +5,11 @@ from typing import Any
 
 from transferscope.errors import RequestError
 from transferscope.external.columns import pairs
-from transferscope.external.formats import SUFFIXES
+from transferscope.external.formats import PROJECT, SUFFIXES
 from transferscope.external.results import Results, foreign
 
-RESULTS = f"""A FILE holds results made elsewhere, a row an item and run: {" ".join(SUFFIXES)}.
+RESULTS = f"""A FILE holds results made elsewhere, a row an item and run: {" ".join(SUFFIXES)}; or it is
+lm-eval's samples_TASK_TIME.jsonl, or with --map wandb:ENTITY/PROJECT[/TABLE], a table that runs logged.
 Its columns are item and strategy; where there are several of them seed, source, target, label_budget,
 backbone and variant; group, of items that belong together; and what was found: score, between 0 and 1; label
 and prediction; label and p_CLASS, a probability each; or truth and prediction, which are numbers. With a
@@ -19,20 +20,28 @@ items.
                      what columns differ in: prediction=pred_{{seed}}, score={{strategy}}, p=prob_{{class}}
   --metadata NAMES   columns that describe items: the page tells such groups of items apart
   --ignore NAMES     columns to leave out, '*' for all that are not known
+  --matrix           the FILE is a transfer matrix: a row a source, a column a target, a row `scratch` with
+                     the scores without a source. One score a cell and no items: nothing can be claimed of a
+                     cell, only over many of them
   --common-items     judge the items that all runs of a target have, where else others are refused
   --lower-is-better  of scores
   --score-range L,H  the lowest and the highest score that an item can have (default: 0,1)
   --cap X            the largest error of a predicted number that counts (default: what the median errs by at
                      most on 99 % of the items of split train, or else of split test)
 """
-OF_RESULTS = ("map", "metadata", "ignore", "common_items", "lower_is_better", "score_range", "cap")
+OF_RESULTS = (
+    "map", "metadata", "ignore", "matrix", "common_items", "lower_is_better", "score_range", "cap",
+)  # fmt: skip
 
 
 def results_of(files: list[str], options: dict[str, Any]) -> Results | None:
     """Those that the words RUNS mean, with what the options of `add_results`, which are taken out, say of
     them; None where they mean a store. Raises RequestError."""
     given: dict[str, Any] = {key: options.pop(key) for key in OF_RESULTS}
-    stores = [name for name in files if foreign(name) is None]
+    # a project without --map is one of our own runs
+    stores = [
+        name for name in files if foreign(name) is None and not (given["map"] and name.startswith(PROJECT))
+    ]
     said = [
         f"--{key.replace('_', '-')}" for key, value in given.items() if value not in (None, "", [], False)
     ]
@@ -85,6 +94,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--map", action="append", default=[])
         self.add_argument("--metadata", default="")
         self.add_argument("--ignore", default="")
+        self.add_argument("--matrix", action="store_true")
         self.add_argument("--common-items", action="store_true")
         self.add_argument("--lower-is-better", action="store_true")
         self.add_argument("--score-range")

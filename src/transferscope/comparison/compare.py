@@ -472,7 +472,7 @@ class _Work:
             flags.append("this test set only: other items are not allowed for")
         if row.evidence.deterministic:
             flags.append("given the training set: no seed changes either arm")
-        if row.evidence.of_one_seed:
+        if row.evidence.of_one_seed and len(row.evidence.ids) > 1:
             flags.append(
                 "one seed: a claim about these two models on other items, none about training them anew"
             )

@@ -47,6 +47,11 @@ class Choice:
             _check_places(ours, theirs)
         return cls(dict(columns), tuple(metadata), tuple(ignored))
 
+    @property
+    def asked(self) -> set[str]:
+        """Theirs, by name: what a reader with many more columns gives of them."""
+        return {*self.columns.values(), *self.metadata}
+
 
 def pairs(texts: Iterable[str]) -> dict[str, str]:
     """`strategy=model,label=gold` each. Raises RequestError."""

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transferscope.errors import RequestError
+from transferscope.external import lm_eval
+from transferscope.external.columns import Choice
 from transferscope.external.formats import JSON_LINES, SUFFIXES, suffix_of
 from transferscope.store.printable import printable
 
@@ -104,8 +106,9 @@ class Table:
         return f"{self.name}: column '{printable(name)}', row {row + 1}: {what}"
 
 
-def from_file(path: Path) -> Table:
-    """Raises RequestError for a file that is none of SUFFIXES, cannot be read or has no rows."""
+def from_file(path: Path, choice: Choice | None = None) -> Table:
+    """choice: what a file with many more columns is asked for. Raises RequestError for a file that is none of
+    SUFFIXES, cannot be read or has no rows."""
     name = printable(str(path))
     suffix = suffix_of(path)
     if suffix is None:
@@ -121,7 +124,10 @@ def from_file(path: Path) -> Table:
         if suffix in JSON_LINES:
             if begin.lstrip()[:1] == b"[":
                 raise RequestError(f"{name}: one list; JSON lines are needed, an object a line")
-            content = _json_lines(path)
+            if lm_eval.is_samples(path, begin):
+                content = lm_eval.read(path, name, choice or Choice())
+            else:
+                content = _json_lines(path)
         elif suffix == ".parquet":
             from pyarrow import parquet
 

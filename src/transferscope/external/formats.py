@@ -3,6 +3,7 @@
 from pathlib import Path
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
+PROJECT = "wandb:"  # of a project of Weights & Biases
 SUFFIXES = (".csv", ".tsv", *JSON_LINES, ".parquet")  # all but the last also packed, .csv.gz
 
 

@@ -14,24 +14,25 @@ import numpy as np
 
 from transferscope.errors import RequestError
 from transferscope.external.columns import Choice
-from transferscope.external.formats import suffix_of
+from transferscope.external.formats import PROJECT, suffix_of
 from transferscope.external.options import Options
 from transferscope.store import evaluations
 from transferscope.store.record import check_writable, is_answer, read_record, write_record
 
 if TYPE_CHECKING:
-    from transferscope.external.files import Frame
+    from transferscope.external.files import Frame, Table
     from transferscope.external.runs import Run
 
 
 class Results:
-    """A row an item and run: files (CSV, JSON lines, Parquet) or tables in memory (pandas, pyarrow, a dict of
-    columns).
+    """A row an item and run: files (CSV, JSON lines, Parquet, samples of lm-eval), tables in memory (pandas,
+    pyarrow, a dict of columns), or `wandb:ENTITY/PROJECT[/TABLE]`, the tables that runs logged there.
 
     columns: by our name theirs, such as {"strategy": "model", "prediction": "pred_{seed}"}. metadata: columns
     that describe items. ignore: columns to leave out, "*" for all others. common_items: judge the items that
     all runs of a target have. lower_is_better: of scores. score_range: the lowest and the highest score that
     an item can have, 0 and 1 where it is None. cap: the largest error of a predicted number that counts.
+    matrix: they are transfer matrices instead, a row a source and a column a target (`external.matrix`).
 
     Nothing is read before it is asked for. Raises RequestError."""
 
@@ -45,10 +46,12 @@ class Results:
         lower_is_better: bool = False,
         score_range: tuple[float, float] | None = None,
         cap: float | None = None,
+        matrix: bool = False,
     ):
         self.tables = tables
         self.choice = Choice.checked(columns or {}, metadata, ignore)
         self.options = Options(common_items, lower_is_better, score_range, cap)
+        self.is_matrix = matrix
 
     def __str__(self) -> str:
         names = [str(table) if isinstance(table, (str, Path)) else "a table" for table in self.tables]
@@ -63,6 +66,7 @@ class Results:
             words += ["--map", f"{ours}={theirs}"]
         for option, names in (("--metadata", choice.metadata), ("--ignore", choice.ignored)):
             words += [option, ",".join(names)] if names else []
+        words += ["--matrix"] * self.is_matrix
         words += ["--common-items"] * options.common_items + ["--lower-is-better"] * options.lower_is_better
         if options.score_range:
             words += ["--score-range", "{:g},{:g}".format(*options.score_range)]
@@ -79,13 +83,23 @@ class Results:
         return folder
 
     def runs(self) -> "list[Run]":
-        from transferscope.external import files, rows, runs
+        from transferscope.external import matrix, rows, runs
 
-        read = [
-            files.from_file(Path(table)) if isinstance(table, (str, Path)) else files.from_frame(table)
-            for table in self.tables
-        ]
+        read = [one for table in self.tables for one in self._read(table)]
+        if self.is_matrix:
+            read = [matrix.rows(table) for table in read]
         return list(runs.of_rows(rows.read(read, self.choice), self.options))
+
+    def _read(self, table: "str | Path | Frame") -> "list[Table]":
+        from transferscope.external import files
+
+        if not isinstance(table, (str, Path)):
+            return [files.from_frame(table)]
+        if str(table).startswith(PROJECT):
+            from transferscope.external import wandb_tables
+
+            return wandb_tables.read(str(table), self.choice)
+        return [files.from_file(Path(table), self.choice)]
 
     def join(self, store: Path) -> tuple[int, int]:
         """Runs that were added to a store, and that it had already. Where this is refused, it is as it was:

@@ -32,7 +32,7 @@ MINIMUM_CLASS = 10  # test items (or groups) in the smallest class below which n
 PRICE_OF_A_READING = 5
 FEW_ITEMS_DF = 10.0  # degrees of freedom of the item part below which a verdict hangs on few items
 TOP_SHARE, TOP_WEIGHT = 0.01, 0.2  # or so large a share of the deviations on so small a share of the items
-COLLAPSE, ONE_SEED = "collapse", "one seed"
+COLLAPSE, ONE_SEED, NO_ITEMS = "collapse", "one seed", "no items"
 BASELINE_IMPROVING, STRATEGY_IMPROVING, BOTH_IMPROVING = "baseline rising", "strategy rising", "both rising"
 STILL_IMPROVING = {
     BASELINE_IMPROVING: "the baseline was still improving: train it longer",
@@ -96,8 +96,15 @@ class Pair:
         """What its p-values are multiplied by, and its levels divided by."""
         return int(PRICE_OF_A_READING**self.readings)
 
+    @property
+    def has_no_items(self) -> bool:
+        """Whether each arm has one score alone: what it varies by is not told."""
+        return self.chance == "items" and self.d.shape[1] < 2
+
     def effect(self) -> Effect | None:
-        """None with a single seed where seeds matter."""
+        """None with a single seed where seeds matter, and where each arm has one score alone."""
+        if self.has_no_items:
+            return None
         if self.chance == "items":
             return estimate_over_items(self.d[0], self.unit, self.influence)
         if len(self.d) < 2:
@@ -216,6 +223,51 @@ def benjamini_hochberg(p: Sequence[float] | np.ndarray, size: int) -> np.ndarray
 CORRECTIONS = {"holm": holm, "bh": benjamini_hochberg}
 
 
+@dataclass(frozen=True)
+class Procedures:
+    """Of one family: differences first, equivalences second. adjusted: p-values. levels: at which either
+    stopped. simultaneous: at which intervals hold together."""
+
+    adjusted: list[np.ndarray]
+    levels: list[float]
+    simultaneous: list[float]
+
+
+def procedures(
+    claims: Sequence[Sequence[float]], sizes: tuple[int, int], alpha: float, correction: str
+) -> Procedures:
+    """claims: p-values of differences, and of equivalences. sizes: of the two families."""
+    adjusted = [CORRECTIONS[correction](p, size) for p, size in zip(claims, sizes, strict=True)]
+    decided = [int(np.sum(p <= alpha)) for p in adjusted]
+    if correction == "holm":
+        levels = [alpha / max(size - count, 1) for size, count in zip(sizes, decided, strict=True)]
+        return Procedures(adjusted, levels, [alpha / max(sizes[0], 1)] * 2)
+    levels = [alpha * max(count, 1) / max(size, 1) for size, count in zip(sizes, decided, strict=True)]
+    return Procedures(adjusted, levels, levels)
+
+
+def told(delta: float, p: tuple[float, float], alpha: float) -> str:
+    """The verdict. p: adjusted, of a difference and of an equivalence."""
+    if p[0] <= alpha:
+        return "positive" if delta > 0 else "negative"
+    return "equivalent" if p[1] <= alpha else "undecided"
+
+
+def level_of(verdict: str, simultaneous: Sequence[float]) -> float:
+    return {"equivalent": simultaneous[1], "undecided": min(simultaneous)}.get(verdict, simultaneous[0])
+
+
+def cut(bounds: tuple[float, float], verdict: str, margin: float) -> tuple[float, float]:
+    """The interval, ended where the verdict ends it: a later step of Holm's decides at a larger level."""
+    low, high = bounds
+    return {
+        "undecided": (low, high),
+        "positive": (max(low, 0.0), high),
+        "negative": (low, min(high, 0.0)),
+        "equivalent": (max(low, -margin), min(high, margin)),
+    }[verdict]
+
+
 def judge(
     pairs: Sequence[Pair],
     margin: float | Sequence[float],
@@ -263,15 +315,7 @@ def judge(
             for pair, effect, m in zip(pairs, effects, margins, strict=True)
         ],
     ]
-    adjusted = [CORRECTIONS[correction](p, size) for p, size in zip(claims, sizes, strict=True)]
-    decided = [int(np.sum(p <= alpha)) for p in adjusted]
-    if correction == "holm":  # level at which each procedure stopped
-        levels = [alpha / max(size - count, 1) for size, count in zip(sizes, decided, strict=True)]
-        simultaneous = [alpha / max(family_size, 1)] * 2
-    else:
-        levels = simultaneous = [
-            alpha * max(count, 1) / max(size, 1) for size, count in zip(sizes, decided, strict=True)
-        ]
+    both = procedures(claims, sizes, alpha, correction)
     return [
         _judge_one(
             pair,
@@ -279,11 +323,11 @@ def judge(
             (float(p_difference), float(p_equivalence)),
             m,
             alpha=alpha,
-            levels=levels,
-            simultaneous=simultaneous,
+            levels=both.levels,
+            simultaneous=both.simultaneous,
         )
         for pair, effect, p_difference, p_equivalence, m in zip(
-            pairs, effects, *adjusted, margins, strict=True
+            pairs, effects, *both.adjusted, margins, strict=True
         )
     ]
 
@@ -306,25 +350,19 @@ def _judge_one(
         collapse_rate=(count, *clopper_pearson(count, len(pair.d), alpha)),
         without_collapse=_without_collapse(pair, alpha) if collapses else None,
         verdict="undecided",
-        reason="one seed: at least 2 are needed, 5 are advised",
-        overruled=ONE_SEED,
+        reason="no items: one score of one run, nothing can be claimed of this cell"
+        if pair.has_no_items
+        else "one seed: at least 2 are needed, 5 are advised",
+        overruled=NO_ITEMS if pair.has_no_items else ONE_SEED,
     )
     if effect is None:
         return of_one_seed
 
     p_difference, p_equivalence = p
-    sign = "positive" if effect.delta > 0 else "negative"
-    verdict = sign if p_difference <= alpha else "equivalent" if p_equivalence <= alpha else "undecided"
-    at = {"equivalent": simultaneous[1], "undecided": min(simultaneous)}.get(
-        verdict, simultaneous[0]
-    ) / pair.price
+    verdict = told(effect.delta, p, alpha)
+    at = level_of(verdict, simultaneous) / pair.price
     low, high = effect.interval(at)
-    cut_low, cut_high = {
-        "undecided": (low, high),
-        "positive": (max(low, 0.0), high),
-        "negative": (low, min(high, 0.0)),
-        "equivalent": (max(low, -margin), min(high, margin)),
-    }[verdict]
+    cut_low, cut_high = cut((low, high), verdict, margin)
     overruled = _overruled(pair, effect, margin, levels) if verdict == "undecided" else ""
     p_of_claim = {"equivalent": p_equivalence, "undecided": None if overruled else min(p)}.get(
         verdict, p_difference

@@ -5,14 +5,12 @@ own content are taken, and what is in them is checked where every store is (stor
 
 import atexit
 import json
-import os
 import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ from transferscope.store.printable import printable
 from transferscope.store.record import plan_path, read_json, run_folders
 from transferscope.tracking.artifacts import RESULTS, link
 from transferscope.tracking.place import first_line
+from transferscope.tracking.project import PROJECT, Project, asking
 
-PROJECT = "wandb:"
 GRAMMAR = "wandb:ENTITY/PROJECT or wandb:ENTITY/PROJECT/GROUP"
 SYNC = "runs leave them there with tracking=online or by `wandb sync`, unless tracking.artifacts=false"
 RUN, PLAN = re.compile(r"predictions-([0-9a-f]{1,64})"), re.compile(r"sweep-([\w.-]+)")
@@ -90,42 +88,18 @@ def _from_folder(folder: Path, store: Path) -> None:
 
 
 def _from_project(runs: str, store: Path) -> str | None:
-    parts = runs.removeprefix(PROJECT).split("/")
-    if len(parts) not in (2, 3) or not all(re.fullmatch(r"[\w. -]+", part) for part in parts):
-        raise RequestError(f"RUNS={runs}: {GRAMMAR} is needed")
-    path, group = "/".join(parts[:2]), (parts[2:] or [None])[0]
-    try:
-        with _quietly(store):
-            return _download(path, group, runs, store)
-    except RequestError:
-        raise
-    except Exception as error:  # W&B's errors, those of requests, and of answers that are none
-        why = printable(first_line(error))[:200]
-        raise RequestError(
-            f"RUNS={runs}: W&B did not give its runs: {why}; is the server reachable, and WANDB_BASE_URL "
-            "right?"
-        ) from error
+    with asking(runs, GRAMMAR, store) as project:
+        if "/" in (project.part or ""):
+            raise RequestError(f"RUNS={runs}: {GRAMMAR} is needed")
+        return _download(project, store)
 
 
-def _download(path: str, group: str | None, runs: str, store: Path) -> str | None:
-    if (mode := os.environ.get("WANDB_MODE", "online")) != "online":
-        raise RequestError(
-            f"RUNS={runs}: WANDB_MODE={mode} in the environment keeps W&B off the network; unset it, or "
-            "compare a folder of offline runs"
-        )
-    import wandb
-
-    if not wandb.login(prompt=False):
-        raise RequestError(
-            f"RUNS={runs}: reading from W&B needs an API key: run `wandb login` or set WANDB_API_KEY"
-        )
-    api = wandb.Api()
+def _download(project: Project, store: Path) -> str | None:
+    api, path, group, runs = project.api, project.path, project.part, project.said
     try:
         kinds = {found.name for found in api.artifact_types(path)}
     except ValueError as error:  # how W&B says that it has none
-        raise RequestError(
-            f"RUNS={runs}: {path} is no project there, or not one that you may read; {GRAMMAR} is needed"
-        ) from error
+        raise project.absent(error) from error
     collections = {
         kind: [one.name for one in api.artifact_collections(path, kind)]
         for kind in ("predictions", "sweep")
@@ -177,24 +151,6 @@ def _fetch(artifact, folder: Path) -> None:
         _check(artifact.name, inner, entry.size, entry.ref is None)
     artifact.download(root=str(folder))
     artifact.verify(root=str(folder))
-
-
-@contextmanager
-def _quietly(store: Path) -> Iterator[None]:
-    """W&B's cache goes with the store, as do its lines on every artifact and its reports on its own use."""
-    changes = {
-        "WANDB_CACHE_DIR": str(store / ".wandb"),
-        "WANDB_SILENT": "true",
-        "WANDB_ERROR_REPORTING": "false",
-    }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-        shutil.rmtree(store / ".wandb", ignore_errors=True)
 
 
 # --- either
