@@ -268,3 +268,22 @@ def test_refused_in_one_line(files, capsys, words, said):
 def test_another_word_from_python(two):
     with pytest.raises(RequestError, match="--over domains: not one of targets, sources, pairs"):
         two.over("domains")
+
+
+def test_sources_of_one_target_are_given_its_baseline_and_flagged_where_they_overlap():
+    sources = ["z", "a+b", "b+c", "d", "e"]
+    effects = {("tuned", source, "t0"): 0.01 * k for k, source in enumerate(sources)}
+    (claim,) = compared(table(effects)).over("sources")
+    assert claim.method.endswith("these runs of the baseline") and claim.domains == 5
+    assert any("have a domain in common" in flag for flag in claim.flags)
+    lone = {("tuned", s, t): 0.3 if s == "a" else 0.0 for s, t in [("z", "t0"), *((s, "t1") for s in "abcd")]}
+    (claim,) = compared(table(lone)).over("sources")
+    assert any(flag.startswith("a alone makes 80%") for flag in claim.flags)
+
+
+def test_targets_judged_on_one_domains_items_are_no_sample(two):
+    away = replace(two, settings=two.settings | {"tested_on": "elsewhere"})
+    for domains in ("targets", "pairs"):
+        with pytest.raises(RequestError, match="the test items of elsewhere"):
+            away.over(domains)
+    assert away.over("sources").few
