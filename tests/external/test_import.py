@@ -41,7 +41,10 @@ def test_records_are_stamped_and_show_in_status_and_on_the_page(path, tmp_path, 
         assert len(record["imported"]["hash"]) == 32 and record["consumed"]["imported"] is True
     assert main(["status", str(store)]) == 0
     assert main(["report", str(store), "--output", str(tmp_path / "page.html")]) == 0
-    assert "imported from" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "imported from" in page and "labels not stated" in page and "source not stated" in page
+    assert "no labels" not in page and "without a source domain" not in page
+    assert "What choosing a checkpoint costs" not in page
 
 
 def test_other_results_of_one_run_are_refused_and_nothing_is_added(path, tmp_path, capsys):
