@@ -73,3 +73,11 @@ def test_imported_runs_are_held_against_each_other_alone(path, tmp_path, capsys)
     families = {cell.family for cell in ts.compare(store)}
     assert own < families
     assert all("imported" in family for family in families - own)
+
+
+def test_an_imported_run_is_loaded_without_a_model(path, tmp_path, capsys):
+    store = tmp_path / "runs"
+    imported(path, store, capsys)
+    run = ts.load_run(next(store.glob("*/record.json")).parent)
+    assert run.strategy is None and run.record["imported"]["form"] == "score"
+    assert run.evaluations["target/test/outputs/000000"].shape == (60, 1)
