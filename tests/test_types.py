@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # packages and modules of src/transferscope without an error
 CLEAN = (
-    "comparison", "distances", "errors", "statistics", "store", "tasks", "training", "transferability",
-    "validators",
+    "comparison", "distances", "errors", "external", "statistics", "store", "tasks", "training",
+    "transferability", "validators",
 )  # fmt: skip
-LEFT = 769  # errors in all others together: lower it when some were mended
+LEFT = 767  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow
