@@ -11,7 +11,8 @@ from transferscope.errors import RequestError, nearest
 from transferscope.store.printable import printable
 
 if TYPE_CHECKING:
-    from transferscope.comparison.comparison import Comparison
+    from transferscope.comparison.cells import Cell
+    from transferscope.comparison.over import Claim
 
 FORMATS = ("table", "json", "csv", "markdown", "latex", "predictions")
 FAIL_ON = ("negative", "harm-not-excluded")
@@ -20,8 +21,8 @@ HELP = f"""Verdicts from run records, or from results made elsewhere: does trans
 
 usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selection NAME] [--margin X]
                              [--alpha X] [--items NAME] [--correction NAME] [--protocol NAME]
-                             [--tested-on DOMAIN] [--config-dir DIR] [--format NAME] [--track [online]]
-                             [--fail-on NAME]
+                             [--tested-on DOMAIN] [--over NAME] [--config-dir DIR] [--format NAME]
+                             [--track [online]] [--fail-on NAME]
        transferscope compare FILE... --baseline STRATEGY [--map OUR=THEIRS] [...]
 
   RUNS               a store of runs, or one sweep of it, STORE/sweeps/NAME (default: runs);
@@ -65,6 +66,9 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      Without it a mix is refused
   --tested-on DOMAIN judge the runs on the test items of a further domain, which their test_also=[DOMAIN] has
                      scored without training on them: does what helps at home help away from it?
+  --over NAME        targets | sources: the mean over all of them, and what a new one would show | pairs: over
+                     sources and targets together. Each domain counts once; never below five. One claim a
+                     strategy, variant and label budget, Holm over these
   --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
   --format NAME      table | json | csv | markdown | latex, or predictions: a row an item and run, as a FILE
                      has it (default: table)
@@ -86,26 +90,30 @@ a fifth of --alpha, a reading.
 def main(argv: list[str]) -> int:
     parser = Parser("compare")
     parser.add_comparison()
+    parser.add_argument("--over")
     parser.add_argument("--format", default="table")
     parser.add_argument("--track", nargs="?", const="offline", default="")
     parser.add_argument("--fail-on")
     options = parser.comparison_options(argv)
-    form, track, fail_on = options.pop("format"), options.pop("track"), options.pop("fail_on")
-    for key, value, allowed in (("format", form, FORMATS), ("fail-on", fail_on, FAIL_ON)):
+    over, form, track, fail_on = (options.pop(name) for name in ("over", "format", "track", "fail_on"))
+    forms = FORMATS[:-1] if over else FORMATS
+    for key, value, allowed in (("format", form, forms), ("fail-on", fail_on, FAIL_ON)):
         if value is not None and value not in allowed:
             raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
 
     from transferscope.comparison.compare import compare, compare_away, locate
+    from transferscope.comparison.over import OVER, Over
     from transferscope.external.results import Results
 
+    if over is not None and over not in OVER:  # before anything is judged, which is a reading
+        raise RequestError(f"--over {over}: not one of {', '.join(OVER)}{nearest(over, OVER)}")
     comparison = compare(**options)
+    shown = comparison.over(over) if over else comparison
     if form == "table":
         columns = shutil.get_terminal_size((140, 40)).columns
-        print(
-            comparison.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end=""
-        )
+        print(shown.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end="")
     else:
-        print(getattr(comparison, f"to_{form}")().rstrip("\n"))
+        print(getattr(shown, f"to_{form}")().rstrip("\n"))
     if track:
         from transferscope.comparison.evidence import tables
         from transferscope.report.page import render
@@ -121,24 +129,33 @@ def main(argv: list[str]) -> int:
             mode=track,
         )
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
-    return _gate(comparison, fail_on) if fail_on else 0
-
-
-def _gate(comparison: "Comparison", fail_on: str) -> int:
-    """3 where the cells show what --fail-on asks for, or where there is none to show anything."""
-    cells = [cell for cell in comparison if not cell.is_control]
-    found = [
-        cell for cell in cells if (cell.verdict == "negative" if fail_on == "negative" else not cell.no_harm)
-    ]
-    if cells and not found:
+    if not fail_on:
         return 0
-    named = [" ".join(filter(None, (cell.strategy, cell.variant, cell.source and f"from {cell.source}",
-                                    f"on {cell.target}"))) for cell in found[:3]]  # fmt: skip
+    if isinstance(shown, Over):
+        return _gate("claims", [(f"over {one.domains} {one.over}", one) for one in shown], fail_on)
+    cells = [cell for cell in comparison if not cell.is_control]
+    return _gate("cells", [(_domains(cell), cell) for cell in cells], fail_on)
+
+
+def _gate(what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str) -> int:
+    """3 where what was judged shows what --fail-on asks for, or where nothing was. judged: with where it
+    is."""
+    found = [
+        " ".join(filter(None, (one.strategy, one.variant, where)))
+        for where, one in judged
+        if (one.verdict == "negative" if fail_on == "negative" else not one.no_harm)
+    ]
+    if judged and not found:
+        return 0
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    what = (
-        f"{len(found)} of {len(cells)} cells: {'; '.join(named)}{more}"
-        if cells
+    said = (
+        f"{len(found)} of {len(judged)} {what}: {'; '.join(found[:3])}{more}"
+        if judged
         else "nothing could be compared"
     )
-    print(printable(f"transferscope compare --fail-on {fail_on}: {what}"), file=sys.stderr)
+    print(printable(f"transferscope compare --fail-on {fail_on}: {said}"), file=sys.stderr)
     return 3
+
+
+def _domains(cell: "Cell") -> str:
+    return f"from {cell.source} on {cell.target}" if cell.source else f"on {cell.target}"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from transferscope.comparison import exported, formats, latex, notebook
 from transferscope.comparison.findings import Findings
+from transferscope.comparison.over import Over, over
 
 if TYPE_CHECKING:
     import pandas
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 
 class Comparison(Findings):
     """The findings as a table, in a notebook, and in files."""
+
+    def over(self, domains: str) -> Over:
+        """Claims over `targets`, `sources` or `pairs` of them, where there are five or more. Raises
+        RequestError where the scores are in several units."""
+        return over(self, domains)
 
     def to_json(self) -> str:
         return formats.to_json(self)

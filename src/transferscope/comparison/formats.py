@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
     from transferscope.comparison.contrasts import Contrast
     from transferscope.comparison.findings import Findings
+    from transferscope.comparison.over import Claim
     from transferscope.comparison.ranking import Ranking
 
 # columns from which the reason has a column of its own, where there is room for all of the rest
@@ -115,26 +116,23 @@ def _csv_row(cell: "Cell") -> Json:
 
 def to_markdown(comparison: "Findings") -> str:
     notes = _Notes(comparison)
-    columns = _columns(comparison, notes.of, wide=True)
-    cells = list(zip(*(values for _, values in columns), strict=True))
-    lines = [f"{_inert(line)}  " for line in wording.opening(comparison)]
-    if cells:
-        lines += ["", _row(name for name, _ in columns), _row("---" for _ in columns), *map(_row, cells)]
+    lines = [f"{inert(line)}  " for line in wording.opening(comparison)]
+    lines += markdown_table(_columns(comparison, notes.of, wide=True))
     closing = [*_below(comparison, notes), wording.sentence(comparison), *wording.best(comparison)]
-    return "\n".join([*lines, "", *(f"{_inert(line)}  " for line in closing)]) + "\n"
+    return "\n".join([*lines, "", *(f"{inert(line)}  " for line in closing)]) + "\n"
 
 
 def to_table(comparison: "Findings", width: int, colour: bool) -> str:
     from rich.text import Text
 
     text = io.StringIO()
-    console = _console(text, width, colour)
+    console = console_of(text, width, colour)
     for line in wording.opening(comparison):
         console.print(Text(line), soft_wrap=False)
     notes = _Notes(comparison)
     columns, left_out = _fitting(comparison, notes.of, width)
     if len(comparison):
-        console.print(_rich_table(comparison, columns))
+        console.print(rich_table(comparison, columns))
     if left_out:
         console.print(Text(f"left out for want of room: {', '.join(left_out)} (--format csv has all)"))
     for line in _below(comparison, notes):
@@ -149,10 +147,10 @@ def short_table(comparison: "Findings", width: int, rows: int) -> list["Table | 
     shown = replace(comparison, cells=comparison.cells[:rows])
     columns, _ = _fitting(shown, [""] * len(shown), width)
     left = len(comparison) - len(shown)
-    return [_rich_table(shown, columns), *([f"and {left} cells more"] if left else [])]
+    return [rich_table(shown, columns), *([f"and {left} cells more"] if left else [])]
 
 
-def _console(text: io.StringIO, width: int, colour: bool) -> "Console":
+def console_of(text: io.StringIO, width: int, colour: bool) -> "Console":
     from rich.console import Console
 
     return Console(
@@ -170,13 +168,13 @@ def _fitting(
     """The columns that a terminal has room for, and the headings of those that it has not: from WIDE on of
     the wide table, unless this leaves too much out."""
     if width >= WIDE:
-        columns, left_out = _spared(_columns(comparison, marks, wide=True), SPARED_WIDE, width)
+        columns, left_out = spared(_columns(comparison, marks, wide=True), SPARED_WIDE, width)
         if sum(map(_room, columns)) <= width:
             return columns, left_out
-    return _spared(_columns(comparison, marks, wide=False), DISPENSABLE, width)
+    return spared(_columns(comparison, marks, wide=False), DISPENSABLE, width)
 
 
-def _spared(
+def spared(
     columns: list[tuple[str, list[str]]], dispensable: Sequence[str], width: int
 ) -> tuple[list[tuple[str, list[str]]], list[str]]:
     """Less those that can be spared, one after the other, until the rest has room; and their headings."""
@@ -196,7 +194,7 @@ def _room(column: tuple[str, list[str]]) -> int:
     return 2 + (min(longest, WRAPPED) if name in WRAPS else longest)
 
 
-def _rich_table(comparison: "Findings", columns: list[tuple[str, list[str]]]) -> "Table":
+def rich_table(judged: "Iterable[Cell | Claim]", columns: list[tuple[str, list[str]]]) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -206,7 +204,7 @@ def _rich_table(comparison: "Findings", columns: list[tuple[str, list[str]]]) ->
         table.add_column(
             name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=name not in WRAPS
         )
-    for row in zip(comparison, *(values for _, values in columns), strict=True):
+    for row in zip(judged, *(values for _, values in columns), strict=True):
         style = STYLES[row[0].verdict]
         table.add_row(
             *(
@@ -268,7 +266,7 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
         )
         strategies.append("\n".join([cell.strategy, *below, *filter(None, cell.variant.split(", "))]))
         verdicts.append(
-            _verdict(cell) + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else "")
+            verdict_of(cell) + mark + (f"\n{_short(cell.reason)}" if cell.reason and not wide else "")
         )
     where = [place for place, (key, _) in enumerate(columns) if key in ("seeds", "items")]
     at = where[0] if where else len(columns)
@@ -300,7 +298,7 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
     return columns[:at] + answer + columns[at:]
 
 
-def _verdict(cell: "Cell") -> str:
+def verdict_of(cell: "Cell | Claim") -> str:
     """With what is shown short of a verdict: `undecided, no harm`."""
     half = ", no harm" if cell.no_harm else ", no gain" if cell.no_gain else ""
     return cell.verdict + (" *" if cell.material else "") + (half if cell.verdict == "undecided" else "")
@@ -362,10 +360,20 @@ def _short(reason: str) -> str:
     return "train longer" if what.endswith("still improving") else what
 
 
+def markdown_table(columns: list[tuple[str, list[str]]]) -> list[str]:
+    """Lines; none without a row."""
+    rows = list(zip(*(values for _, values in columns), strict=True))
+    return (
+        ["", _row(name for name, _ in columns), _row("---" for _ in columns), *map(_row, rows)]
+        if rows
+        else []
+    )
+
+
 def _row(values: Iterable[str]) -> str:
-    return f"| {' | '.join(_inert(value).replace('|', '/').replace(chr(10), '<br>') for value in values)} |"
+    return f"| {' | '.join(inert(value).replace('|', '/').replace(chr(10), '<br>') for value in values)} |"
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Markdown takes what looks like a tag for one."""
     return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from transferscope.comparison import formatting, wording
 from transferscope.comparison.formats import varying
+from transferscope.store.schema import Json
 
 if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
@@ -40,7 +41,12 @@ def to_latex(comparison: "Findings") -> str:
         ]
         for cell in comparison
     ]
-    marks = [len(heads) - 2]  # the arrows are LaTeX already
+    return table(heads, rows, _caption(comparison), [len(heads) - 2])
+
+
+def table(heads: list[str], rows: list[list[str]], caption: str, marks: list[int]) -> str:
+    """caption: LaTeX. marks: places of columns that are LaTeX already; the last column is set to the
+    right."""
     body = [
         " & ".join(text if place in marks else escaped(text) for place, text in enumerate(row)) + r" \\"
         for row in rows
@@ -49,7 +55,7 @@ def to_latex(comparison: "Findings") -> str:
         r"\begin{table}", r"  \centering", rf"  \begin{{tabular}}{{{'l' * (len(heads) - 1)}r}}",
         r"    \toprule", f"    {' & '.join(map(escaped, heads))} \\\\", r"    \midrule",
         *(f"    {line}" for line in body), r"    \bottomrule", r"  \end{tabular}",
-        rf"  \caption{{{_caption(comparison)}}}", r"\end{table}",
+        rf"  \caption{{{caption}}}", r"\end{table}",
     ]) + "\n"  # fmt: skip
 
 
@@ -67,15 +73,18 @@ def _difference(cell: "Cell") -> str:
 def _caption(comparison: "Findings") -> str:
     s = comparison.settings
     what = escaped(wording.opening(comparison)[0])
-    margin = escaped(formatting.margin(s))
+    return f"{what}. Intervals {escaped(wording.holds(s, 'cells of a family'))}. {legend(s)}."
+
+
+def legend(settings: Json) -> str:
+    """What the arrows mean."""
     kinds = [
         "scores higher than the baseline",
         "scores lower",
-        rf"the difference is within $\pm${margin}",
+        rf"the difference is within $\pm${escaped(formatting.margin(settings))}",
         "undecided",
     ]
-    legend = ", ".join(f"{arrow} {kind}" for arrow, kind in zip(ARROWS.values(), kinds, strict=True))
-    return f"{what}. Intervals {escaped(wording.holds(s, 'cells of a family'))}. {legend}."
+    return ", ".join(f"{arrow} {kind}" for arrow, kind in zip(ARROWS.values(), kinds, strict=True))
 
 
 def escaped(text: str) -> str:

@@ -82,7 +82,7 @@ def opening(comparison: "Findings") -> list[str]:
             "P(harm / gain): of a loss, and of a gain, larger than the margin; beside the verdict, never in "
             "place of it"
         )
-    return lines + _stamps(s, cells)
+    return lines + stamps(s, cells)
 
 
 def holds(settings: Json, what: str) -> str:
@@ -133,28 +133,28 @@ def taken_back(row: Json) -> str:
     )
 
 
-def _stamps(settings: Json, cells: list["Cell"]) -> list[str]:
+def stamps(settings: Json, cells: list["Cell"]) -> list[str]:
     """What makes numbers no result, or not comparable with each other."""
-    stamps = []
+    found = []
     if settings["items"] == "fixed":
-        stamps.append("FIXED ITEMS: every claim is about this test set only")
+        found.append("FIXED ITEMS: every claim is about this test set only")
     if settings["selection"] == "oracle":
-        stamps.append("ORACLE: evaluations were chosen on the test labels; a bound, no result")
+        found.append("ORACLE: evaluations were chosen on the test labels; a bound, no result")
     if mixes_rules(cells):
         rule = settings["selection"]
-        stamps.append(
+        found.append(
             f"MIXED RULES: arms that see nothing {rule} could choose by are judged by their last "
             "evaluation, see the notes"
         )
     if away := settings.get("tested_on"):
-        stamps.append(f"TESTED ON {away} in place of the target: the same models, on its test items")
+        found.append(f"TESTED ON {away} in place of the target: the same models, on its test items")
     protocols = {cell.protocol for cell in cells}
     if "transductive" in protocols:
         which = "all cells" if len(protocols) == 1 else "cells so marked"
-        stamps.append(
+        found.append(
             f"TRANSDUCTIVE: {which} saw the unlabelled test inputs; never to be ranked with inductive ones"
         )
-    return stamps
+    return found
 
 
 def mixes_rules(cells: Iterable["Cell"]) -> bool:

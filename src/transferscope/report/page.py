@@ -23,6 +23,7 @@ from transferscope.report import (
     figures,
     layout,
     method,
+    pooled,
     ranking,
     residuals,
     search,
@@ -36,6 +37,7 @@ from transferscope.store import record
 LARGE = 60  # cells beyond which the parts fold, a source each
 PANEL_HEIGHT = 150
 SECTIONS = {
+    "pooled": "All targets",
     "matrix": "Matrix",
     "intervals": "Intervals",
     "standing": "Choice",
@@ -92,7 +94,9 @@ def render(
     searches = search.views(comparison.searches)
     rows = away.rows(comparison, elsewhere or {})
     regrets = regret.regrets(cells)
+    over = pooled.over_targets(comparison)
     shown = {
+        "pooled": over is not None,
         "standing": any(found.values()),
         "budgets": any(len(target.budgets) > 1 for target in targets),
         "curves": any(view.curves for view in views),
@@ -142,6 +146,7 @@ def render(
             with_forgetting=any(view.forgetting for view in views),
             with_twin=any(view.flips and view.flips.twin is not None for view in views),
             regrets=regrets,
+            pooled=over,
             standing=found,
             away_rows=rows,
             away_domains=list(elsewhere or {}),

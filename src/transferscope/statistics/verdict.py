@@ -216,6 +216,51 @@ def benjamini_hochberg(p: Sequence[float] | np.ndarray, size: int) -> np.ndarray
 CORRECTIONS = {"holm": holm, "bh": benjamini_hochberg}
 
 
+@dataclass(frozen=True)
+class Procedures:
+    """Of one family: differences first, equivalences second. adjusted: p-values. levels: at which either
+    stopped. simultaneous: at which intervals hold together."""
+
+    adjusted: list[np.ndarray]
+    levels: list[float]
+    simultaneous: list[float]
+
+
+def procedures(
+    claims: Sequence[Sequence[float]], sizes: tuple[int, int], alpha: float, correction: str
+) -> Procedures:
+    """claims: p-values of differences, and of equivalences. sizes: of the two families."""
+    adjusted = [CORRECTIONS[correction](p, size) for p, size in zip(claims, sizes, strict=True)]
+    decided = [int(np.sum(p <= alpha)) for p in adjusted]
+    if correction == "holm":
+        levels = [alpha / max(size - count, 1) for size, count in zip(sizes, decided, strict=True)]
+        return Procedures(adjusted, levels, [alpha / max(sizes[0], 1)] * 2)
+    levels = [alpha * max(count, 1) / max(size, 1) for size, count in zip(sizes, decided, strict=True)]
+    return Procedures(adjusted, levels, levels)
+
+
+def told(delta: float, p: tuple[float, float], alpha: float) -> str:
+    """The verdict. p: adjusted, of a difference and of an equivalence."""
+    if p[0] <= alpha:
+        return "positive" if delta > 0 else "negative"
+    return "equivalent" if p[1] <= alpha else "undecided"
+
+
+def level_of(verdict: str, simultaneous: Sequence[float]) -> float:
+    return {"equivalent": simultaneous[1], "undecided": min(simultaneous)}.get(verdict, simultaneous[0])
+
+
+def cut(bounds: tuple[float, float], verdict: str, margin: float) -> tuple[float, float]:
+    """The interval, ended where the verdict ends it: a later step of Holm's decides at a larger level."""
+    low, high = bounds
+    return {
+        "undecided": (low, high),
+        "positive": (max(low, 0.0), high),
+        "negative": (low, min(high, 0.0)),
+        "equivalent": (max(low, -margin), min(high, margin)),
+    }[verdict]
+
+
 def judge(
     pairs: Sequence[Pair],
     margin: float | Sequence[float],
@@ -263,15 +308,7 @@ def judge(
             for pair, effect, m in zip(pairs, effects, margins, strict=True)
         ],
     ]
-    adjusted = [CORRECTIONS[correction](p, size) for p, size in zip(claims, sizes, strict=True)]
-    decided = [int(np.sum(p <= alpha)) for p in adjusted]
-    if correction == "holm":  # level at which each procedure stopped
-        levels = [alpha / max(size - count, 1) for size, count in zip(sizes, decided, strict=True)]
-        simultaneous = [alpha / max(family_size, 1)] * 2
-    else:
-        levels = simultaneous = [
-            alpha * max(count, 1) / max(size, 1) for size, count in zip(sizes, decided, strict=True)
-        ]
+    both = procedures(claims, sizes, alpha, correction)
     return [
         _judge_one(
             pair,
@@ -279,11 +316,11 @@ def judge(
             (float(p_difference), float(p_equivalence)),
             m,
             alpha=alpha,
-            levels=levels,
-            simultaneous=simultaneous,
+            levels=both.levels,
+            simultaneous=both.simultaneous,
         )
         for pair, effect, p_difference, p_equivalence, m in zip(
-            pairs, effects, *adjusted, margins, strict=True
+            pairs, effects, *both.adjusted, margins, strict=True
         )
     ]
 
@@ -313,18 +350,10 @@ def _judge_one(
         return of_one_seed
 
     p_difference, p_equivalence = p
-    sign = "positive" if effect.delta > 0 else "negative"
-    verdict = sign if p_difference <= alpha else "equivalent" if p_equivalence <= alpha else "undecided"
-    at = {"equivalent": simultaneous[1], "undecided": min(simultaneous)}.get(
-        verdict, simultaneous[0]
-    ) / pair.price
+    verdict = told(effect.delta, p, alpha)
+    at = level_of(verdict, simultaneous) / pair.price
     low, high = effect.interval(at)
-    cut_low, cut_high = {
-        "undecided": (low, high),
-        "positive": (max(low, 0.0), high),
-        "negative": (low, min(high, 0.0)),
-        "equivalent": (max(low, -margin), min(high, margin)),
-    }[verdict]
+    cut_low, cut_high = cut((low, high), verdict, margin)
     overruled = _overruled(pair, effect, margin, levels) if verdict == "undecided" else ""
     p_of_claim = {"equivalent": p_equivalence, "undecided": None if overruled else min(p)}.get(
         verdict, p_difference

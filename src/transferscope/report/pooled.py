@@ -1,0 +1,60 @@
+"""Claims over all targets of a page, where it has enough of them."""
+
+from dataclasses import dataclass
+
+from transferscope.comparison import over_formats
+from transferscope.comparison.comparison import Comparison
+from transferscope.comparison.over import Claim
+from transferscope.errors import RequestError
+from transferscope.report import figures
+from transferscope.report.layout import Target
+
+
+@dataclass
+class Row:
+    """place: of Δ and its intervals on the axis, as of a cell; new: of what one target more would show; dots:
+    (target, position), one a target, in percent."""
+
+    claim: Claim
+    sentence: str
+    notes: list[str]
+    place: dict
+    new: dict | None
+    dots: list[tuple[str, float]]
+
+
+@dataclass
+class Pooled:
+    """ground: axis and margin of the figure. few: lines on questions of which nothing is claimed."""
+
+    rows: list[Row]
+    ground: Target
+    few: list[str]
+
+
+def over_targets(comparison: Comparison) -> Pooled | None:
+    """None where no question has targets enough, or where their scores have no unit in common."""
+    try:
+        over = comparison.over("targets")
+    except RequestError:
+        return None
+    if not over.claims:
+        return None
+    effects = [effect for claim in over for effect in claim.effects.values()]
+    bounds = [claim.ci_simultaneous for claim in over]
+    margins = {claim.margin for claim in over}
+    margin = margins.pop() if len(margins) == 1 else 0.0
+    deltas = [*effects, *(claim.delta for claim in over)]
+    axis = figures.difference_axis(deltas, [None] * len(effects) + bounds, margin, about=7)
+    rows = [
+        Row(
+            claim,
+            over_formats.sentence(claim, over.settings),
+            [*over_formats.barred(claim), *claim.flags],
+            figures.forest_row(axis, claim.delta, claim.ci, claim.ci_simultaneous),
+            figures.bar(axis, claim.new_domain),
+            [(name, axis.percent(effect)) for name, effect in claim.effects.items()],
+        )
+        for claim in over
+    ]
+    return Pooled(rows, Target("", [], [], axis, axis, margin), over_formats.listed(over))
