@@ -23,7 +23,7 @@ from transferscope.store.record import read_predictions
 HERE = Path(__file__).parent
 # verdicts in points; of several rates of old weights the default's
 ELSEWHERE = {"backbone_rate": "verdicts_scratch.csv", "heart_disease": "verdicts.csv"}
-DRAWN = "features/proxy_a_distance"
+DRAWN = "features/mmd"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def draw(points: list, orders: list[dict], folder: Path) -> None:
         axes.set_title(title, loc="left")
     panels[1][0].set_xlabel("labels a class")
     for axes in panels[1][1:]:
-        axes.set_xlabel("proxy A-distance of the features")
+        axes.set_xlabel("MMD of the features")
     handles = [
         panels[0][0].plot([], [], "o", ms=3.5, color=tone, label=name)[0] for name, tone in TONES.items()
     ]
@@ -66,7 +66,7 @@ def over_distance(axes: Axes, points: list) -> None:
     for point in points:
         mark(axes, float(point.distance), point)
     axes.axhline(0, color=BASE, lw=0.6, zorder=1)
-    axes.set_xlim(0, 2.05)
+    axes.set_xlim(left=0)
 
 
 def mark(axes: Axes, x: float, point) -> None:
