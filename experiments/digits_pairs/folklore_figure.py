@@ -36,7 +36,7 @@ def draw(points: list, orders: list[dict], folder: Path) -> None:
         axes.set_title(title, loc="left")
     panels[1][0].set_xlabel("labels a class")
     for axes in panels[1][1:]:
-        axes.set_xlabel("MMD of the features")
+        axes.set_xlabel("MMD² of the features")
     handles = [
         panels[0][0].plot([], [], "o", ms=3.5, color=tone, label=name)[0] for name, tone in TONES.items()
     ]
