@@ -266,5 +266,7 @@ def test_a_margin_in_no_unit_in_common_is_refused(tmp_path):
         compare(tmp_path / "runs", margin=0.1)
     comparison = compare(tmp_path / "runs")
     assert {cell.unit for cell in comparison} == {"EUR", "m"}
+    with pytest.raises(RequestError, match=r"--over targets: .* several units \(EUR, m\)"):
+        comparison.over("targets")
     assert "Δ the target's unit" in comparison.to_table(120)
     assert "nan" not in render(comparison).lower().split()

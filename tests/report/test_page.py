@@ -8,7 +8,7 @@ import pytest
 
 from store_fixture import edit, write_run, write_runs
 from transferscope.cli import report
-from transferscope.comparison import formatting
+from transferscope.comparison import formatting, over_formats
 from transferscope.comparison.compare import compare
 from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.evidence import flips, forgetting, learning
@@ -274,3 +274,18 @@ def test_variants_are_short_where_that_stays_clear():
         ["trainer.optimizer.lr=0.01, source_label_noise=1.0", "trainer.steps=600", "strategy.steps=5", ""]
     )
     assert list(short.values()) == ["lr=0.01, shuffled source", "trainer.steps=600", "strategy.steps=5"]
+
+
+def test_a_page_of_five_targets_begins_with_the_claims_over_them(tmp_path, comparison, html):
+    assert 'id="pooled"' not in html
+    for k in range(5):
+        write_runs(tmp_path, "scratch", 0.5, target=f"ward_{k}", n=60)
+        write_runs(tmp_path, "fine_tuning", 0.5 + 0.2 * k, target=f"ward_{k}", n=60)
+    write_runs(tmp_path, "dann", 1.0, target="ward_0", n=60)
+    found = compare(tmp_path)
+    told = Page(page.render(found))
+    assert told.ids.index("pooled") < told.ids.index("matrix") and "#pooled" in told.links
+    (claim,) = found.over("targets")
+    text = " ".join(told.text.split())
+    assert over_formats.sentence(claim, found.settings) in text
+    assert "only 1 target: no claim over targets below 5: dann at 10 labels" in text

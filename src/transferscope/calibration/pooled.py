@@ -74,14 +74,23 @@ def moderately_skewed(domains: int, rng: np.random.Generator) -> np.ndarray:
     return rng.exponential(size=domains) - 1 + rng.normal(size=domains)
 
 
+def one_baseline(domains: int, rng: np.random.Generator) -> np.ndarray:
+    """Sources of one target, whose baseline and test items they share: measured with half their spread."""
+    return rng.normal(size=domains) + 0.5 * rng.normal()
+
+
 NORMAL = "normal effects"
-SKEW = {"exponential effects": exponential, "log-normal effects": log_normal}
+LIMITS = {
+    "exponential effects": exponential,
+    "log-normal effects": log_normal,
+    "sources that share a baseline": one_baseline,
+}
 MEANS: dict[str, Callable[[int, np.random.Generator], np.ndarray]] = {
     NORMAL: normal,
     "unequal variances": unequal,
     "one domain measured badly": one_unsure,
     "moderately skewed effects": moderately_skewed,
-    **SKEW,
+    **LIMITS,
 }
 
 
@@ -144,7 +153,7 @@ def means(setting: str, kind: str, domains: int, count: int, rng: np.random.Gene
     shares = dict(zip(("called skewed", "hangs on one"), (flags / count).tolist(), strict=True))
     detail = [shares] * len(LEVELS)
     yield from at_levels(
-        "pooled", f"mean, {setting}", missed, count, "t over domains", detail, limit=kind in SKEW
+        "pooled", f"mean, {setting}", missed.tolist(), count, "t over domains", detail, limit=kind in LIMITS
     )
 
 
@@ -177,7 +186,7 @@ def pairs(
         missed += misses(effect)
         alone += misses(of_domains(effects))
     detail = [{"cells as independent": rate} for rate in (alone / count).tolist()]
-    yield from at_levels("pooled", setting, missed, count, "jackknife over domains", detail)
+    yield from at_levels("pooled", setting, missed.tolist(), count, "jackknife over domains", detail)
 
 
 def crossed(
@@ -196,14 +205,13 @@ def crossed(
         cells = own + pair * rng.normal(size=roles)
         cells[rng.random(roles) < missing] = np.nan
         there = np.isfinite(cells)
-        effect = of_roles(cells) if there.any(axis=0).all() and there.any(axis=1).all() else None
-        if effect is None:
+        if not (there.any(axis=0).all() and there.any(axis=1).all()):
             continue
         done += 1
-        missed += misses(effect)
+        missed += misses(of_roles(cells))
         alone += misses(of_domains(cells[there]))
     detail = [{"cells as independent": rate} for rate in (alone / count).tolist()]
-    yield from at_levels("pooled", setting, missed, count, "component-wise t, roles", detail)
+    yield from at_levels("pooled", setting, missed.tolist(), count, "component-wise t, roles", detail)
 
 
 def found(domains: int, measured: float, count: int) -> Finding:

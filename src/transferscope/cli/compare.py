@@ -44,10 +44,10 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
   --metric NAME      of classes accuracy | macro_f1 | balanced_accuracy | macro_precision | auroc | nll |
                      brier (default: accuracy); of predicted numbers mae | rmse (default: mae); of several
-                     labels an item item_f1 | macro_auroc | map (default: item_f1); of scores
-                     made elsewhere score, or in another range than 0 to 1 ranged_score. Higher is
-                     better: nll, brier and errors have their sign flipped; auroc: the class sorted last is
-                     positive, with more classes one against the rest
+                     labels an item item_f1 | macro_auroc | map (default: item_f1); of scores made elsewhere
+                     score (0 to 1) | ranged_score (any other range). Higher is better: nll, brier and errors
+                     have their sign flipped; auroc: the class sorted last is positive, with more classes one
+                     against the rest
   --selection NAME   which evaluation counts: last | source_val | target_val | oracle (default: last; oracle
                      reads the test labels), or the one that a label-free validator likes best: entropy |
                      mutual_information | bnm | snd | class_clustering; dev | iwcv: the one of least risk on

@@ -287,8 +287,9 @@ class _Work:
             found = baselines.find(arm, self.able, self.baseline, self.pinned)
             family.size += len(found)
             if not found and shown:
+                of = "" if self.baseline in baselines.BASELINES else " of its source or of none"
                 self._miss(
-                    arm, arm.cell["label_budget"], f"the store has no {self.baseline} to hold it against"
+                    arm, arm.cell["label_budget"], f"the store has no {self.baseline}{of} to hold it against"
                 )
             for base, budget in found:
                 trained, against, length = longest(arm, base)

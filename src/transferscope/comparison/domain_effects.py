@@ -192,8 +192,8 @@ class Domains:
             if shape.is_skewed:
                 skewness = f"{shape.skewness:+.1f}".replace("-", "−")
                 flags.append(
-                    f"strongly skewed effects of {noun} (skewness {skewness}): the intervals may miss nearly "
-                    "twice as often as they say"
+                    f"strongly skewed effects of {noun} (skewness {skewness}): the intervals may miss two to "
+                    "four times as often as they say"
                 )
             if shape.hangs_on_one:
                 flags.append(f"{names[shape.largest]} alone makes {shape.share:.0%} of the spread of {noun}")
@@ -202,7 +202,7 @@ class Domains:
     def _spreads(self) -> list[tuple[str, list[str], np.ndarray]]:
         """(noun, names, effects) whose spread the interval is made of."""
         if self.over != "pairs":
-            return [(self.over, self.names, self.y)]
+            return [(self.over, [*self.named_effects], self.y)]
         if self.roles == "both roles":
             return [("domains", self.names, pooled.Jackknife.of(self.y, self._involved).pseudo_values)]
         return [
@@ -228,6 +228,9 @@ class Domains:
                 if shared
                 else f"not all {self.over} have the same {other}s"
             )
+        parts = [part for source in self.sources for part in source.split("+")]
+        if self.over == "sources" and len({*parts}) < len(parts):
+            flags.append("some sources have a domain in common and are counted as if they had none")
         places = {(cell.source, cell.target) for cell in self.cells}
         wanted = sum(source != target for source in self.sources for target in self.targets)
         if self.over == "pairs" and len(places) < wanted:

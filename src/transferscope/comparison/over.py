@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OVER = ("targets", "sources", "pairs")
 METHODS = {
     "targets": "mean over targets, given these sources",
-    "sources": "mean over sources, given these targets",
+    "sources": "mean over sources, given these targets, their test items and these runs of the baseline",
     "both roles": "jackknife over domains that are sources and targets",
     "roles apart": "sources × targets, for any source and any target",
 }
@@ -126,6 +126,11 @@ def over(comparison: "Findings", domains: str) -> Over:
     if domains not in OVER:
         raise RequestError(f"--over {domains}: not one of {', '.join(OVER)}{nearest(domains, OVER)}")
     settings = comparison.settings
+    if domains != "sources" and (away := settings.get("tested_on")):
+        raise RequestError(
+            f"--over {domains}: every target is judged on the test items of {away}, so that they are no "
+            "sample of targets; leave out --tested-on"
+        )
     cells = [cell for cell in comparison if not cell.is_control]
     _check_units(cells, domains)
     questions: dict[tuple[object, ...], list[Cell]] = defaultdict(list)

@@ -1,5 +1,5 @@
 """Features as columns of a table, numbers and categories: .csv or Parquet files, or a pandas DataFrame at
-hand. Needs pandas, and pyarrow for Parquet."""
+hand. Needs pandas."""
 
 import re
 from collections import Counter

@@ -40,6 +40,8 @@ class Table:
         found = (
             self.content.select(texts + numbers) if self.content is not None else self._csv(texts, numbers)
         )
+        if not found.num_rows:
+            raise RequestError(f"{self.name}: holds no rows")
         made = [self._text(found[name], name) for name in texts]
         made += [self._number(found[name], name) for name in numbers]
         return pa.table(made, names=texts + numbers)
@@ -50,19 +52,18 @@ class Table:
         types = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float64())}
 
         def read(types: dict[str, pa.DataType]) -> pa.Table:
-            options = csv.ConvertOptions(
-                column_types=types, include_columns=list(types), strings_can_be_null=False
-            )
+            options = csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""])
             return csv.read_csv(self.path, parse_options=_parse_options(self.path), convert_options=options)
 
         try:
             return read(types)
         except pa.ArrowInvalid as error:
-            if "conversion error" not in str(error):
+            if "conversion error to double" not in str(error):
                 raise RequestError(f"{self.name}: {_line(error)}") from error
-        return read(
-            {name: pa.string() for name in types}
-        )  # which number is none is found where it is made one
+        try:  # which number is none is found where it is made one
+            return read(dict.fromkeys(types, pa.string()))
+        except pa.ArrowInvalid as error:
+            raise RequestError(f"{self.name}: {_line(error)}") from error
 
     def _text(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         kind = column.type

@@ -93,8 +93,6 @@ def read(tables: Sequence[Table], choice: Choice) -> Rows:
         for part in _parts(place, table, one, classes)
     ]
     whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
-    if not whole.num_rows:
-        raise RequestError(f"{tables[0].name}: holds no rows")
     return _rows(whole, tables, forms[0], classes, columns[0])
 
 

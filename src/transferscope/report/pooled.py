@@ -8,6 +8,7 @@ from transferscope.comparison.over import Claim
 from transferscope.errors import RequestError
 from transferscope.report import figures
 from transferscope.report.layout import Target
+from transferscope.store.schema import Json
 
 
 @dataclass
@@ -18,8 +19,8 @@ class Row:
     claim: Claim
     sentence: str
     notes: list[str]
-    place: dict
-    new: dict | None
+    place: Json
+    new: Json | None
     dots: list[tuple[str, float]]
 
 
@@ -41,11 +42,12 @@ def over_targets(comparison: Comparison) -> Pooled | None:
     if not over.claims:
         return None
     effects = [effect for claim in over for effect in claim.effects.values()]
-    bounds = [claim.ci_simultaneous for claim in over]
+    bounds: list[figures.Interval] = [None] * len(effects)
+    bounds += [claim.ci_simultaneous for claim in over]
     margins = {claim.margin for claim in over}
     margin = margins.pop() if len(margins) == 1 else 0.0
     deltas = [*effects, *(claim.delta for claim in over)]
-    axis = figures.difference_axis(deltas, [None] * len(effects) + bounds, margin, about=7)
+    axis = figures.difference_axis(deltas, bounds, margin, about=7)
     rows = [
         Row(
             claim,

@@ -109,11 +109,11 @@ def of_pairs(
     return Effect(found.estimate, variance, 0.0, fewest or domains, 1, math.inf)
 
 
-def of_roles(cells: np.ndarray, rounding: float = 0.0) -> Effect | None:
-    """cells [S, T], effects of sources × targets that have no domain in common, nan where a pair is missing:
-    h² = t²(S − 1) A + t²(T − 1) C, as of seeds and items, for any source and any target. Without all pairs A
-    and C are the jackknife's over sources and over targets, each of which holds what is left of single pairs.
-    None where one domain is in every pair."""
+def of_roles(cells: np.ndarray, rounding: float = 0.0) -> Effect:
+    """cells [S, T], S, T ≥ 2, effects of sources × targets that have no domain in common, nan where a pair is
+    missing: h² = t²(S − 1) A + t²(T − 1) C, as of seeds and items, for any source and any target. Without all
+    pairs A and C are the jackknife's over sources and over targets, each of which holds what single pairs add
+    to it."""
     sources, targets = cells.shape
     there = np.isfinite(cells)
     if there.all():
@@ -125,8 +125,6 @@ def of_roles(cells: np.ndarray, rounding: float = 0.0) -> Effect | None:
         source, target = np.nonzero(there)
         involved = np.hstack([np.eye(sources, dtype=bool)[source], np.eye(targets, dtype=bool)[target]])
         found = Jackknife.of(cells[there], involved)
-        if not np.isfinite(found.left_out).all():
-            return None
         of_sources, of_targets = found.variance(slice(sources)), found.variance(slice(sources, None))
         estimate = found.estimate
     of_sources = max(of_sources, rounding / sources)

@@ -135,15 +135,17 @@ def _effects(cell: Cell, reader: PredictionReader) -> tuple[dict[str, Effect], d
     seen = cell.evidence
     if len(seen.seeds) < 2:
         return {}, {}
-    if not seen.has_classes and seen.errors is None:
+    if seen.tags:
         of_labels = label_differences(cell).items()
         return {name: effect.estimate(effect.group_means(d, seen.groups)) for name, d in of_labels}, {}
     unit, part, names = 1.0, seen.labels, list(map(str, seen.classes))
-    if seen.errors is None:
+    if seen.has_classes:
         d = accuracy_differences(cell, reader)
-    else:
+    elif seen.errors is not None:
         d, unit = error_differences(cell, reader), seen.metric("mae").unit
         part, names = quarters(seen.labels[:, 0])
+    else:
+        d, unit, names = seen.strategy_scores - seen.held_against, seen.metric(cell.metric).unit, []
     columns = {column: np.unique(values, return_inverse=True) for column, values in _columns(cell).items()}
     subgroups = {
         column: effects(d, of, values, seen.groups, unit)

@@ -149,7 +149,7 @@ def _check_member(members: Evaluations, name: str) -> None:
     if found is None:
         raise ValueError(f"{name} is no member of evaluations")
     items, part = found.groups()
-    if part.startswith("errors/"):
+    if part.startswith(("errors/", "range/")):
         return
     n, kind = len(members[f"{items}/ids"]), part.partition("/")[0]
     has_classes = f"{items}/classes" in members

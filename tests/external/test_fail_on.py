@@ -1,0 +1,46 @@
+"""`compare --fail-on`, which other people's CI asks."""
+
+import numpy as np
+
+from tables_of_results import score_rows, write
+from transferscope.cli.main import main
+
+
+def arms(tmp_path, gain: int) -> str:
+    """A strategy right on `gain` more of 400 items, or on fewer."""
+    base = np.r_[np.ones(200, int), np.zeros(200, int)] * np.ones((5, 1), int)
+    other = base.copy()
+    if gain > 0:
+        other[:, 200 : 200 + gain] = 1
+    else:
+        other[:, :-gain] = 0
+    return str(write(tmp_path / "a.csv", score_rows({"scratch": base, "fine_tuning": other})))
+
+
+def test_a_loss_fails(tmp_path, capsys):
+    path = arms(tmp_path, -100)
+    assert main(["compare", path, "--fail-on", "negative"]) == 3
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert "1 of 1 cells: fine_tuning on target" in said.err
+    assert "negative" in said.out
+    assert main(["compare", path, "--fail-on", "harm-not-excluded"]) == 3
+
+
+def test_a_gain_passes(tmp_path, capsys):
+    path = arms(tmp_path, 100)
+    assert main(["compare", path, "--fail-on", "negative"]) == 0
+    assert main(["compare", path, "--fail-on", "harm-not-excluded"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_what_is_undecided_is_no_loss_but_excludes_none(tmp_path, capsys):
+    path = arms(tmp_path, -4)
+    assert main(["compare", path, "--fail-on", "negative"]) == 0
+    assert main(["compare", path, "--fail-on", "harm-not-excluded"]) == 3
+
+
+def test_nothing_to_compare_fails_and_an_unknown_gate_is_refused(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    assert main(["compare", arms(tmp_path, 4), "--fail-on", "negativ"]) == 2
+    assert "did you mean 'negative'?" in capsys.readouterr().err
