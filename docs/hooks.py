@@ -13,7 +13,7 @@ REPOSITORY = HERE.parent
 sys.path.insert(0, str(REPOSITORY / "src"))
 
 from transferscope.catalog import registry, yamls  # noqa: E402
-from transferscope.cli.main import COMMANDS, USAGE  # noqa: E402
+from transferscope.cli.main import COMMANDS, MODULES, USAGE  # noqa: E402
 from transferscope.cli.strategy_page import prose  # noqa: E402
 
 ASKED = re.compile(r"^<!-- write: (\w+) -->$", re.MULTILINE)
@@ -44,7 +44,7 @@ def commands() -> str:
     """The help of every command, as the terminal shows it."""
     sections = [fenced(USAGE.strip())]
     for command, line in COMMANDS.items():
-        text = importlib.import_module(f"transferscope.cli.{command}").HELP.strip()
+        text = importlib.import_module(f"transferscope.cli.{MODULES.get(command, command)}").HELP.strip()
         sections.append(f"## {command}\n\n{line[0].upper()}{line[1:]}.\n\n{fenced(text)}")
     return "\n\n".join(sections)
 

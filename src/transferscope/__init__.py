@@ -1,4 +1,5 @@
-"""What a notebook imports: `compare(...)`, `Results(...)`, `verdict(...)` and `load_run(...)`."""
+"""What a notebook imports: `compare(...)`, `Results(...)`, `verdict(...)`, `write_results(...)` and
+`load_run(...)`."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -7,15 +8,17 @@ if TYPE_CHECKING:
     from transferscope.comparison.arrays import verdict
     from transferscope.comparison.compare import compare
     from transferscope.external.results import Results
+    from transferscope.external.writing import write_results
     from transferscope.training.load import load_run
 
 __version__ = "0.2.0"
-__all__ = ["Results", "compare", "load_run", "verdict"]
+__all__ = ["Results", "compare", "load_run", "verdict", "write_results"]
 _HOMES = {
     "Results": "external.results",
     "compare": "comparison.compare",
     "load_run": "training.load",
     "verdict": "comparison.arrays",
+    "write_results": "external.writing",
 }
 
 

@@ -132,7 +132,7 @@ def winner(rng: np.random.Generator, cells: int, star: float) -> tuple[float, fl
             strategy_scores=s,
             strategy_named=None,
             groups=None,
-            deterministic=False,
+            is_of_items=False,
             metric=METRICS.__getitem__,
             labels=np.arange(80) % 2,
             errors=None,

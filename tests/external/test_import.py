@@ -41,7 +41,10 @@ def test_records_are_stamped_and_show_in_status_and_on_the_page(path, tmp_path, 
         assert len(record["imported"]["hash"]) == 32 and record["consumed"]["imported"] is True
     assert main(["status", str(store)]) == 0
     assert main(["report", str(store), "--output", str(tmp_path / "page.html")]) == 0
-    assert "imported from" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "imported from" in page and "labels not stated" in page and "source not stated" in page
+    assert "no labels" not in page and "without a source domain" not in page
+    assert "What choosing a checkpoint costs" not in page
 
 
 def test_other_results_of_one_run_are_refused_and_nothing_is_added(path, tmp_path, capsys):
@@ -70,3 +73,11 @@ def test_imported_runs_are_held_against_each_other_alone(path, tmp_path, capsys)
     families = {cell.family for cell in ts.compare(store)}
     assert own < families
     assert all("imported" in family for family in families - own)
+
+
+def test_an_imported_run_is_loaded_without_a_model(path, tmp_path, capsys):
+    store = tmp_path / "runs"
+    imported(path, store, capsys)
+    run = ts.load_run(next(store.glob("*/record.json")).parent)
+    assert run.strategy is None and run.record["imported"]["form"] == "score"
+    assert run.evaluations["target/test/outputs/000000"].shape == (60, 1)

@@ -35,3 +35,9 @@ def test_its_interval_is_that_of_paired_items_with_two_more():
     low, high = judged.ci
     assert judged.delta == 0.5
     assert (high - low) / 2 == pytest.approx(half)
+
+
+def test_strategies_of_one_seed_are_told_apart_by_their_items(tmp_path):
+    found = scores(seeds=1, items=1000, scratch=0.7, probe=0.65, fine_tuning=0.3)
+    (best,) = ts.compare(write(tmp_path / "a.csv", score_rows(found))).best
+    assert [cell.strategy for cell in best.cells] == ["probe"]

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from transferscope.statistics.effect import POWER, SMALLEST_P, detectable_factor
+from transferscope.statistics.effect import POWER, SMALLEST_P, noncentrality, spread_doubt
 
 
 def t_quantile(alpha: float, df: float | np.ndarray) -> np.ndarray:
@@ -35,7 +35,8 @@ class Effects:
         item = t_quantile(alpha, self.item_df) * np.sqrt(self.item_variance) + ndtri(POWER) * np.sqrt(
             self.raw_item_variance
         )
-        return np.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance + item**2)
+        seed = noncentrality(alpha, self.seeds - 1) ** 2 * spread_doubt(self.seeds - 1)
+        return np.sqrt(seed * self.seed_variance + item**2)
 
     def at(self, chosen: np.ndarray) -> "Effects":
         """Of those chosen alone, in one row."""

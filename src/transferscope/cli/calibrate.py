@@ -16,7 +16,7 @@ from transferscope.errors import RequestError, nearest
 STUDIES = (
     "coverage", "folds", "groups", "metrics", "kinds", "scores", "influence_kinds", "rarely_named",
     "errors", "bad_seeds", "alarms", "bimodal", "families", "null_families", "growth", "power",
-    "probabilities", "signs", "unfinished", "beside", "pooled",
+    "planning", "probabilities", "signs", "unfinished", "beside", "pooled",
 )  # fmt: skip
 FORMATS = ("table", "json")
 FEWEST_DRAWS = 10
@@ -48,6 +48,7 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    growth    false claims, and true ones, where seeds are added because a verdict was read,
                              strategies one by one
                    power     planted harm of known size: how often it is called negative
+                   planning  whether an effect as large as a pilot says is found with power 0.8
                    probabilities  whether P(harm) and P(gain) come true as often as they say
                    signs     shifts whose sign follows from their construction
                    beside    false sentences beside the verdict: flips, time saved, rates, classes, orders,
@@ -55,9 +56,9 @@ usage: transferscope calibrate [--study NAME] [--draws N] [--quick] [--format ta
                    pooled    claims over domains: the mean over targets, pairs of domains, what a new target
                              would show, and how often a mean is found
                    unfinished  false claims and gaps told where training had not finished, and after --settle
-  --draws N      simulated experiments a point of coverage (default: 10000); families, growth, power and pairs
-                 of domains take a fifth of them, metrics and small real data sets in folds a half, unfinished
-                 a twentieth
+  --draws N      simulated experiments a point of coverage (default: 10000); families, growth, power, planning
+                 and pairs of domains take a fifth of them, metrics and small real data sets in folds a half,
+                 unfinished and the pilots of planning a twentieth
   --quick        1000 draws and few trainings: some minutes, too coarse to judge by
   --format NAME  table | json (default: table)
   -o FOLDER      also write STUDY.csv there, one row a finding

@@ -12,6 +12,7 @@ from transferscope.training import paths
 
 COMMANDS = {
     "run": "train one run, or with -m a sweep of them; Hydra's grammar",
+    "plan": "before the first run: the smallest effect found, the runs and test items that an effect needs",
     "compare": "verdicts from the records, or from a file of predictions: does transfer help or hurt",
     "import": "results made elsewhere become records of a store",
     "report": "one self-contained page of verdicts and figures",

@@ -31,7 +31,7 @@ OF_RESULTS = ("map", "metadata", "ignore", "common_items", "lower_is_better", "s
 def results_of(files: list[str], options: dict[str, Any]) -> Results | None:
     """Those that the words RUNS mean, with what the options of `add_results`, which are taken out, say of
     them; None where they mean a store. Raises RequestError."""
-    given = {key: options.pop(key) for key in OF_RESULTS}
+    given: dict[str, Any] = {key: options.pop(key) for key in OF_RESULTS}
     stores = [name for name in files if foreign(name) is None]
     said = [
         f"--{key.replace('_', '-')}" for key, value in given.items() if value not in (None, "", [], False)
@@ -53,10 +53,9 @@ def results_of(files: list[str], options: dict[str, Any]) -> Results | None:
             raise ValueError
     except ValueError:
         raise RequestError(f"--score-range {low_high}: LOW,HIGH is needed, two numbers") from None
-    names = {
-        key: [name.strip() for name in given.pop(key).split(",") if name] for key in ("metadata", "ignore")
-    }
-    return Results(*files, columns=pairs(given.pop("map")), **names, **given, score_range=bounds)
+    for key in ("metadata", "ignore"):
+        given[key] = [name.strip() for name in given[key].split(",") if name]
+    return Results(*files, columns=pairs(given.pop("map")), **given, score_range=bounds)
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,15 +90,16 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--score-range")
         self.add_argument("--cap", type=float)
 
-    def comparison_options(self, argv: list[str]) -> dict[str, Any]:
-        """What `add_comparison` and the command ask for, once the user's own parts are there."""
+    def comparison_options(self, argv: list[str], default: str | None = "runs") -> dict[str, Any]:
+        """What `add_comparison` and the command ask for, once the user's own parts are there. default: of
+        RUNS."""
         options = vars(self.parse_args(argv))
         if (folder := options.pop("config_dir")) is not None:
             from transferscope.training.own_parts import register_own_parts
 
             register_own_parts(folder)
         results = results_of(files := options.pop("runs"), options)
-        return {"runs": results or (files[0] if files else "runs"), **options}
+        return {"runs": results or (files[0] if files else default), **options}
 
     def error(self, message: str) -> None:
         raise RequestError(f"{self.command}: {message} (transferscope {self.command} --help)")

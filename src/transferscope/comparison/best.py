@@ -165,8 +165,8 @@ def _effect(d: np.ndarray, cells: list["Cell"], items: str) -> Effect | None:
     ids."""
     seen = cells[0].evidence
     none = np.zeros(len(d), bool)
-    deterministic = all(cell.evidence.deterministic for cell in cells) and len(d)
-    chance = "seeds" if items == "fixed" else "items" if deterministic else "both"
+    is_of_items = all(cell.evidence.is_of_items for cell in cells) and len(d)
+    chance = "seeds" if items == "fixed" else "items" if is_of_items else "both"
     means = verdict.group_means(d, None if seen.groups is None else seen.groups[np.argsort(seen.ids)])
     named = [cell.evidence.strategy_named for cell in cells]
     return verdict.Pair(means, none, none, 0, chance, **scale(cells[0].metric, seen, named)).effect()

@@ -356,7 +356,7 @@ def _short(reason: str) -> str:
     if what in ("more seeds", "budget") and number:
         return f"{'~' if what == 'more seeds' else '>'}{number[0]} seeds"
     if what.startswith("needs test items"):
-        return (f"~{number[0]} items" if number else "more items") + " and seeds" * what.endswith("seeds")
+        return (f"~{number[0]} items" if number else "more items") + " and seeds" * what.endswith("and seeds")
     return "train longer" if what.endswith("still improving") else what
 
 

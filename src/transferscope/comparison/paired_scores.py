@@ -88,6 +88,11 @@ class Evidence:
         return len(self.seeds) == 1 and self.is_imported
 
     @property
+    def is_of_items(self) -> bool:
+        """Whether chance is that of the items alone: another seed would change nothing, or is not claimed."""
+        return self.deterministic or self.of_one_seed
+
+    @property
     def held_against(self) -> np.ndarray:
         """Scores [K, n] that Δ is taken to: the baseline's; where it learnt nothing, those of the naive
         predictor if their mean is higher."""

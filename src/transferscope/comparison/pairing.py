@@ -141,8 +141,7 @@ def _with_naive(arm: Arm, reader: ScoreReader) -> Evidence:
 def tested(evidence: Evidence, metric: str, items: str, ends: Rises = UNKNOWN) -> verdict.Pair:
     """What a verdict is made of. items: `random`, or `fixed` where these very test items are meant. ends: of
     both arms' training."""
-    is_of_items = evidence.deterministic or evidence.of_one_seed
-    chance = "seeds" if items == "fixed" else "items" if is_of_items else "both"
+    chance = "seeds" if items == "fixed" else "items" if evidence.is_of_items else "both"
     rows = slice(1) if chance == "items" else slice(None)
     return verdict.Pair(
         d=verdict.group_means(evidence.strategy_scores - evidence.held_against, evidence.groups)[rows],

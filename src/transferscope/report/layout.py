@@ -133,8 +133,17 @@ def short_variants(variants: Iterable[str]) -> dict[str, str]:
     }
 
 
-def source_name(source: str | None) -> str:
-    return f"from {source}" if source else "without a source domain"
+def source_name(source: str | None, is_stated: bool = True) -> str:
+    """is_stated: as `words.budget` has it."""
+    if source:
+        return f"from {source}"
+    return "without a source domain" if is_stated else "source not stated"
+
+
+def place_of(cell: Cell) -> str:
+    """`from web, 10 labels`"""
+    is_stated = not cell.evidence.is_imported
+    return f"{source_name(cell.source, is_stated)}, {words.budget(cell.label_budget, is_stated)}"
 
 
 def build(cells: Sequence[Cell], absent: Sequence[tuple[dict, str]]) -> list[Target]:
@@ -167,7 +176,7 @@ def _varying(cells: Sequence[Cell]) -> list[str]:
 
 
 def _spoken(cell: Cell, label: str) -> str:
-    where = f"{label} {source_name(cell.source)}, {words.budget(cell.label_budget)}"
+    where = f"{label} {place_of(cell)}"
     return (
         f"{where}: {cell.verdict}, {formatting.signed(cell.delta, cell.metric)} "
         f"{cell.unit}, "

@@ -113,7 +113,7 @@ def collapses(cells: Sequence[Cell]) -> list[str]:
         if not (cell.collapsed or cell.baseline_collapsed):
             continue
         low, high = (f"{100 * bound:.0f}" for bound in cell.collapse_rate)
-        line = f"{cell.strategy} {layout.source_name(cell.source)}, {words.budget(cell.label_budget)}: "
+        line = f"{cell.strategy} {layout.place_of(cell)}: "
         line += (
             f"{cell.collapsed} of {cell.seeds} runs (rate {low} to {high} %), {cell.baseline_collapsed} "
             f"of {cell.baseline}"

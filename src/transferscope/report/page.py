@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def render(
     margin = formatting.margin(settings)
     script = _asset("page.js")
     return (
-        _environment()
+        _environment(is_stated=not all(cell.evidence.is_imported for cell in comparison))
         .get_template("page.html.j2")
         .render(
             answer=answer(views),
@@ -199,7 +200,8 @@ def _asset(name: str) -> str:
     return files("transferscope.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _environment() -> Environment:
+def _environment(is_stated: bool) -> Environment:
+    """is_stated: whether no source, or no labels, means that there were none."""
     environment = Environment(
         loader=PackageLoader("transferscope.report", "."),
         autoescape=True,
@@ -217,8 +219,8 @@ def _environment() -> Environment:
         "ahead": wording.ahead,
         "probable": wording.probable,
         "detectable": wording.detectable,
-        "budget": words.budget,
-        "source": layout.source_name,
+        "budget": partial(words.budget, is_stated=is_stated),
+        "source": partial(layout.source_name, is_stated=is_stated),
         "tally": _tally,
         "count": words.count,
         "breakable": lambda text: Markup(re.sub(r"(_|\.(?=[a-z]))", r"\1<wbr>", str(escape(text)))),

@@ -56,8 +56,10 @@ def _placed(views: Sequence[View]) -> tuple[list[Row], float]:
     at, before = 1.4, None
     for view in views:
         cell = view.cell
-        heading = wrapped(f"{cell.source or 'no source domain'} → {cell.target}", WIDE - 0.2)
-        label = wrapped(f"{view.label}, {words.budget(cell.label_budget)}", LABEL - 0.35)
+        is_stated = not cell.evidence.is_imported
+        without = "no source domain" if is_stated else "source not stated"
+        heading = wrapped(f"{cell.source or without} → {cell.target}", WIDE - 0.2)
+        label = wrapped(f"{view.label}, {words.budget(cell.label_budget, is_stated)}", LABEL - 0.35)
         for text, one in ([(heading, None)] if heading != before else []) + [(label, view)]:
             at += 0.3 if one is None and rows else 0.0
             rows.append((at, text, one))

@@ -61,7 +61,10 @@ def curves(target: Target, source: Source, views: Sequence[View], settings: dict
         "Across: steps. Mean over seeds; area: from the lowest to the highest seed. Colour, shape: verdict."
     )
     head = title(target, f"test accuracy while training, {source_name(source.name)}", settings)
-    names = [f"{view.label}, {words.budget(view.cell.label_budget)}" for view in views]
+    names = [
+        f"{view.label}, {words.budget(view.cell.label_budget, not view.cell.evidence.is_imported)}"
+        for view in views
+    ]
     figure, grid = _grid(names, 1, head, foot, views, settings)
     for (axes,), view in zip(grid, views, strict=True):
         _curve(axes, target, view)

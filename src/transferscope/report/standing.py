@@ -24,9 +24,10 @@ def standing(comparison: Comparison, views: Sequence[View]) -> dict:
 
 def _best(one: Best, by_cell: dict[int, View]) -> dict:
     leader, *others = (by_cell[id(cell)] for cell in one.cells)
+    is_stated = not leader.cell.evidence.is_imported
     apart = filter(None, [one.protocol if one.protocol != "inductive" else "", one.arm])
     return {
-        "where": ", ".join([one.target, words.budget(one.label_budget), *apart]),
+        "where": ", ".join([one.target, words.budget(one.label_budget, is_stated), *apart]),
         "leader": leader,
         "others": others,
         "among": one.among,

@@ -58,10 +58,11 @@ def saving(measure: Measure, unit: str) -> str:
     return numbers[0] + (f" [{numbers[1]}, {numbers[2]}]" if measure.ci else "")
 
 
-def budget(value: int | str | None) -> str:
-    """The label budget as a column heading."""
+def budget(value: int | str | None, is_stated: bool = True) -> str:
+    """The label budget as a column heading. is_stated: False of results made elsewhere, which need not say
+    it."""
     if value is None:
-        return "no labels"
+        return "no labels" if is_stated else "labels not stated"
     if value == "full":
         return "all labels"
     return count(value, "label")

@@ -19,6 +19,8 @@ POWER = 0.8  # of the minimum detectable effect
 # of the χ² that the seeds' spread is taken to have come from: at the median, experiments find 0.70 to 0.78,
 # not 0.8
 SPREAD_QUANTILE = 0.35
+SPREAD_QUANTILE_OF_MANY = 0.5  # where the spread is the mean of `MANY` cells or more of one baseline
+MANY = 6
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Effect:
 
     def seed_half(self, alpha: float) -> float:
         """What is left of the half-width with test items without end."""
-        return _t(alpha, self.seeds - 1) * math.sqrt(self.seed_variance) if self.seed_variance else 0.0
+        return (
+            t_quantile(alpha, self.seeds - 1) * math.sqrt(self.seed_variance) if self.seed_variance else 0.0
+        )
 
     def item_half(self, alpha: float) -> float:
         """What is left of the half-width with seeds without end."""
-        return _t(alpha, self.item_df) * math.sqrt(self.item_variance) if self.item_variance else 0.0
+        return t_quantile(alpha, self.item_df) * math.sqrt(self.item_variance) if self.item_variance else 0.0
 
     def interval(self, alpha: float) -> tuple[float, float]:
         half = self.half(alpha)
@@ -74,16 +78,17 @@ class Effect:
         """
         return max(self.p_value(-margin), self.p_value(margin)) if abs(self.delta) < margin else 1.0
 
-    def minimum_detectable(self, alpha: float) -> float:
+    def minimum_detectable(self, alpha: float, doubt: float | None = None) -> float:
         """The true |Δ| that a repetition of this experiment (same seeds, same items) would tell from 0 at
         level alpha with probability 0.8.
 
         Seeds: the noncentrality at which a t test has that power in place of the quantile, for the repetition
-        estimates its spread anew, and A (K − 1) / χ² at its 0.35 quantile, for A is more often too small than
-        too large. Items: the quantile times √C, which pseudo-items widen, and z at that power times what
-        really varies."""
+        estimates its spread anew, and A times `doubt`: what A was found in leaves it open, and it is more
+        often too small than too large; None where that are these very seeds. Items: the quantile times √C,
+        which pseudo-items widen, and z at that power times what really varies."""
         seed_part = (
-            math.sqrt(detectable_factor(alpha, self.seeds - 1) * self.seed_variance)
+            noncentrality(alpha, self.seeds - 1)
+            * math.sqrt((spread_doubt(self.seeds - 1) if doubt is None else doubt) * self.seed_variance)
             if self.seed_variance
             else 0.0
         )
@@ -116,16 +121,21 @@ class Effect:
         for _ in range(60):
             middle = (low + high) / 2
             times = math.exp(middle)
-            wider = _t(alpha, self.item_df * times) * math.sqrt(self.item_variance / times) > gap
+            wider = t_quantile(alpha, self.item_df * times) * math.sqrt(self.item_variance / times) > gap
             low, high = (middle, high) if wider else (low, middle)
         return self.items * math.exp(high)
 
 
-def detectable_factor(alpha: float, df: float) -> float:
-    """By which a variance estimated with df degrees of freedom is multiplied for the square of the seeds'
-    part of the minimum detectable effect: the square of the noncentrality at which a two-sided t test at
-    level alpha rejects with probability POWER, times df over χ²."""
-    return float(nctdtrinc(df, 1 - POWER, _t(alpha, df)) ** 2 * df / chdtri(df, 1 - SPREAD_QUANTILE))
+def noncentrality(alpha: float, df: float) -> float:
+    """At which a two-sided t test at level alpha with df degrees of freedom rejects with probability
+    POWER."""
+    return float(nctdtrinc(df, 1 - POWER, t_quantile(alpha, df)))
+
+
+def spread_doubt(df: float, quantile: float = SPREAD_QUANTILE) -> float:
+    """By which a variance that was estimated with df degrees of freedom is multiplied before it is planned
+    with: df over the χ² of that quantile."""
+    return float(df / chdtri(df, 1 - quantile))
 
 
 def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -> Effect:
@@ -149,7 +159,7 @@ def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -
     ms_seed, ms_item, ms_rest = mean_squares(d)
     raw = max((ms_item - ms_rest) / (seeds * n), 0.0)
     df = item_df(d.mean(axis=0), unit, influence)
-    variance = max(raw, _least_item_variance(n, influence))
+    variance = max(raw, least_item_variance(n, influence))
     if influence is None:
         padded = np.hstack([d, np.full((seeds, 1), unit), np.full((seeds, 1), -unit)])
         ms_seed, ms_item, ms_rest = mean_squares(padded)
@@ -157,7 +167,7 @@ def estimate(d: np.ndarray, unit: float = 1.0, influence: float | None = None) -
         variance = max((ms_item - ms_rest) / (seeds * n), 0.0)
     return Effect(
         delta=float(d.mean()),
-        seed_variance=max(ms_seed / n, _rounding(unit, n)) / seeds,
+        seed_variance=max(ms_seed / n, rounding(unit, n)) / seeds,
         item_variance=variance,
         seeds=seeds,
         items=d.shape[1],
@@ -172,7 +182,7 @@ def estimate_over_seeds(d: np.ndarray, unit: float = 1.0) -> Effect:
     d = _finite(d)
     seeds, n = d.shape
     means = d.mean(axis=1)
-    variance = max(float(means.var(ddof=1)), _rounding(unit, n)) / seeds
+    variance = max(float(means.var(ddof=1)), rounding(unit, n)) / seeds
     return Effect(float(means.mean()), variance, 0.0, seeds, n, math.inf)
 
 
@@ -181,7 +191,7 @@ def estimate_over_items(d: np.ndarray, unit: float = 1.0, influence: float | Non
     influence as in `estimate`."""
     d = _finite(d)
     n, raw = len(d), float(d.var(ddof=1)) / len(d) if len(d) > 1 else 0.0
-    variance = max(raw, _least_item_variance(n, influence))
+    variance = max(raw, least_item_variance(n, influence))
     if influence is None:
         variance = float(np.append(d, [unit, -unit]).var(ddof=1)) / (n + 2)
     return Effect(float(d.mean()), 0.0, variance, 1, n, item_df(d, unit, influence), raw)
@@ -203,11 +213,11 @@ def item_df(c: np.ndarray, unit: float, influence: float | None) -> float:
     return min(most, float((2 + squares.sum()) ** 2 / (2 + (squares**2).sum())))
 
 
-def _rounding(unit: float, n: int) -> float:
+def rounding(unit: float, n: int) -> float:
     return (unit / n) ** 2 / 12
 
 
-def _least_item_variance(items: int, influence: float | None) -> float:
+def least_item_variance(items: int, influence: float | None) -> float:
     return 0.0 if influence is None else 2 * influence**2 / ((items + 1) * (items + 2))
 
 
@@ -252,7 +262,7 @@ def clopper_pearson(count: int, n: int, alpha: float) -> tuple[float, float]:
     return low, high
 
 
-def _t(alpha: float, df: float) -> float:
+def t_quantile(alpha: float, df: float) -> float:
     """The 1 − alpha/2 quantile of Student's t, taken in the lower tail, where small alphas keep their digits;
     df = inf is the normal."""
     return -float(stdtrit(min(df, 1e10), alpha / 2))

@@ -84,7 +84,7 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
     folder = Path(folder)
     entry = record.read_record(folder)
     path = folder / NAME
-    if not path.exists():
+    if not path.exists() or "imported" in entry:  # failed, or made elsewhere
         return LoadedRun(folder, entry, None, (), (), Classification(()))
     try:
         task = _task(entry, path)
@@ -117,7 +117,7 @@ def _task(entry: RunRecord, path: Path) -> Task:
     told = entry["result"].get("task")
     if told and told["name"] == "multi_label":
         return MultiLabel(tuple(told["labels"]))
-    if told:
+    if told and told["name"] == "regression":
         return Regression(
             tuple(told["quantities"]),
             told["unit"],

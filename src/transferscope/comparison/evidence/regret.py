@@ -40,6 +40,8 @@ def regrets(cells: Sequence[Cell]) -> Regrets:
     known: dict[Path, dict[str, float]] = {}
     by_rule: dict[str, dict[int, float]] = defaultdict(dict)
     for k, cell in enumerate(cells):
+        if cell.evidence.is_imported:
+            continue  # of one evaluation each
         for folder in cell.evidence.strategy_runs:
             if folder not in known:
                 known[folder] = _of_run(folder, cell, rules)
