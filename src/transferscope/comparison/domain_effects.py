@@ -151,9 +151,17 @@ class Domains:
 
     @cached_property
     def rounding(self) -> float:
-        """The variance of an effect that rounding hides: scores are multiples of a unit over the items."""
-        pairs = [cell.pair(self.items) for cell in self.cells]
-        return max(float((pair.unit / pair.d.shape[1]) ** 2 / 12) for pair in pairs)
+        """The variance that rounding hides of an effect, in the mean over them: a seed's scores are multiples
+        of a unit over the items."""
+
+        def hidden(cell: "Cell") -> float:
+            pair = cell.pair(self.items)
+            seeds, items = pair.d.shape
+            return float((pair.unit / items) ** 2 / 12 / seeds)
+
+        return float(
+            np.mean([np.mean([hidden(cell) for cell in cells]) for cells in self.by_domain.values()])
+        )
 
     @property
     def new_domain(self) -> tuple[float, float] | None:
