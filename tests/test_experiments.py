@@ -29,8 +29,8 @@ SHORT = [
 
 # grids that take seconds to plan
 LARGE = {
-    "amazon_reviews", "backbone_rate", "colored_mnist", "digits_cnn", "digits_lenet", "moons",
-    "office_caltech_imagenet",
+    "amazon_reviews", "backbone_rate", "colored_mnist", "digits_cnn", "digits_lenet", "digits_pairs",
+    "moons", "office_caltech_imagenet",
 }  # fmt: skip
 
 

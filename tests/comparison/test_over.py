@@ -179,6 +179,18 @@ def test_equal_effects_leave_what_rounding_hides():
     assert claim.ci[0] < 0.02 < claim.ci[1] and claim.verdict == "positive"
 
 
+def test_one_target_of_few_items_does_not_hide_what_the_others_show():
+    """Each effect's own rounding, in the mean over them; a seed each has its own."""
+    columns = over_targets(tuned=[0.02] * 5)
+    kept = [k for k, item in enumerate(columns["item"]) if item not in {f"t0{n}" for n in range(4, ITEMS)}]
+    few = {name: [values[k] for k in kept] for name, values in columns.items()}
+    claims = [compared(some).over("targets").claims[0] for some in (columns, few)]
+    halves = [claim.ci[1] - claim.delta for claim in claims]
+    hidden = [np.mean([1 / n**2 / 12 / SEEDS for n in [20] * 4 + [last]]) for last in (20, 4)]
+    assert halves[1] / halves[0] == pytest.approx(math.sqrt(hidden[1] / hidden[0]), rel=1e-3)
+    assert claims[0].delta == pytest.approx(claims[1].delta) and claims[1].domains == 5
+
+
 def test_targets_without_a_result_are_named(two):
     row = {"source": "photos", "target": "t9", "label_budget": None, "strategy": "tuned", "variant": ""}
     row |= {key: getattr(two.cells[0], key) for key in ("backbone", "initialisation", "protocol")}

@@ -151,10 +151,17 @@ class Domains:
 
     @cached_property
     def rounding(self) -> float:
-        """The variance of an effect that rounding hides: scores are multiples of a unit over the items; 0
-        where these are not told."""
-        pairs = [pair for cell in self.cells if not (pair := cell.pair(self.items)).has_no_items]
-        return max((float((pair.unit / pair.d.shape[1]) ** 2 / 12) for pair in pairs), default=0.0)
+        """The variance that rounding hides of an effect, in the mean over them: a seed's scores are multiples
+        of a unit over the items. 0 where these are not told."""
+
+        def hidden(cell: "Cell") -> float:
+            pair = cell.pair(self.items)
+            seeds, items = pair.d.shape
+            return 0.0 if pair.has_no_items else float((pair.unit / items) ** 2 / 12 / seeds)
+
+        return float(
+            np.mean([np.mean([hidden(cell) for cell in cells]) for cells in self.by_domain.values()])
+        )
 
     @property
     def new_domain(self) -> tuple[float, float] | None:
