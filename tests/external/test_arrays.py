@@ -31,7 +31,12 @@ def test_scores_in_another_unit_have_the_same_verdict():
 
 def test_items_of_one_group_are_one():
     groups = np.repeat(np.arange(30), 10)
-    assert ts.verdict(A, B, groups=groups).delta == pytest.approx(ts.verdict(A, B).delta)
+    of_groups = [(A - B)[:, groups == g].mean(1) for g in range(30)]
+    again = ts.verdict(np.array(of_groups).T, np.zeros((5, 30)), score_range=(-1, 1), margin=0.01)
+    assert ts.verdict(A, B, groups=groups).delta == pytest.approx(again.delta)
+    uneven = np.where(np.arange(300) < 200, 0, np.arange(300))
+    expected = np.mean([(A - B)[:, :200].mean(), *(A - B)[:, 200:].mean(0)])
+    assert ts.verdict(A, B, groups=uneven).delta == pytest.approx(expected)
     with pytest.raises(RequestError, match="groups of shape"):
         ts.verdict(A, B, groups=groups[:-1])
 
@@ -47,6 +52,11 @@ def test_items_of_one_group_are_one():
 def test_bad_arrays(arguments, says):
     with pytest.raises(RequestError, match=says):
         ts.verdict(*arguments)
+
+
+def test_a_range_without_an_end_is_refused():
+    with pytest.raises(RequestError, match="two finite numbers"):
+        ts.verdict(A, B, score_range=(0, np.inf))
 
 
 def test_fixed_items_need_seeds():

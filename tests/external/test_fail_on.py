@@ -41,6 +41,8 @@ def test_what_is_undecided_is_no_loss_but_excludes_none(tmp_path, capsys):
 
 
 def test_nothing_to_compare_fails_and_an_unknown_gate_is_refused(tmp_path, capsys):
-    (tmp_path / "runs").mkdir()
+    alone = write(tmp_path / "alone.csv", score_rows({"scratch": np.ones((5, 40), int)}))
+    assert main(["compare", str(alone), "--fail-on", "negative"]) == 3
+    assert "nothing could be compared" in capsys.readouterr().err
     assert main(["compare", arms(tmp_path, 4), "--fail-on", "negativ"]) == 2
     assert "did you mean 'negative'?" in capsys.readouterr().err

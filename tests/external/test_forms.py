@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import transferscope as ts
-from store_fixture import write_store
+from store_fixture import write_run, write_store
 from tables_of_results import prediction_rows, probability_rows, score_rows, scores, write
 from transferscope.cli.main import main
 
@@ -164,12 +164,28 @@ def test_predictions_that_were_exported_come_back_with_the_same_verdicts(tmp_pat
         assert theirs[name].p_adjusted == ours[name].p_adjusted
 
 
+def test_variants_that_were_exported_stay_apart(tmp_path, capsys):
+    for rate in (0.1, 0.01):
+        for strategy in ("scratch", "fine_tuning"):
+            for seed in range(3):
+                write_run(
+                    tmp_path / "runs", strategy, seed, 0.5 + rate,
+                    consumed={"trainer": {"optimizer": {"lr": rate}}},
+                )  # fmt: skip
+    assert main(["compare", str(tmp_path / "runs"), "--format", "predictions"]) == 0
+    path = tmp_path / "exported.csv"
+    path.write_text(capsys.readouterr().out)
+    ours, theirs = (
+        {cell.variant: cell.ci for cell in ts.compare(runs)} for runs in (tmp_path / "runs", path)
+    )
+    assert ours == theirs and len(ours) == 2
+
+
 def test_json_says_that_a_cell_was_imported_and_from_where(tmp_path, capsys):
     path = write(tmp_path / "mine.csv", score_rows(FOUND))
     assert main(["compare", str(path), "--format", "json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert "mine.csv" in json.dumps(answer)
-    assert "how training ended is not known" in json.dumps(answer)
+    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    assert any("mine.csv: how training ended is not known" in flag for flag in cell["flags"])
 
 
 def test_comparing_a_file_imports_no_torch(tmp_path):

@@ -1,5 +1,6 @@
 """transferscope import: results made elsewhere become records of a store."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> int:
         raise RequestError("import: files of results are needed (transferscope import --help)")
     new, known = results.join(store)
     had = f"; it had {known} of them already" if known else ""
-    print(f"{new} runs imported into {store}{had}")
-    print(f"their verdicts: transferscope compare {store} --baseline STRATEGY", file=sys.stderr)
+    print(f"{new} run{'s' * (new != 1)} imported into {store}{had}")
+    command = shlex.join(["transferscope", "compare", str(store)])
+    print(f"their verdicts: {command} --baseline STRATEGY", file=sys.stderr)
     return 0

@@ -1,5 +1,6 @@
 """The verdict on two arrays of scores, for who has these at hand."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ def verdict(
     Raises RequestError."""
     a, b = (np.atleast_2d(np.asarray(scores, dtype=float)) for scores in (strategy, baseline))
     low, high = score_range
+    if not -math.inf < low < high < math.inf:
+        raise RequestError(f"verdict: score_range ({low:g}, {high:g}): two finite numbers in this order")
     if a.shape != b.shape or a.ndim != 2 or not a.size:
         raise RequestError(f"verdict: two arrays [seeds, items] are needed, got {a.shape} and {b.shape}")
     for name, scores in (("strategy", a), ("baseline", b)):

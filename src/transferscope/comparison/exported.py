@@ -42,7 +42,7 @@ def _runs(comparison: "Findings") -> Iterator[tuple[list[str], list[tuple[Any, .
     done = set()
     for cell in comparison:
         seen = cell.evidence
-        arms = [(cell.variant, seen.strategy_runs), ("", seen.baseline_runs)]
+        arms = [(cell.variant, seen.strategy_runs), (seen.baseline_variant, seen.baseline_runs)]
         for variant, folders in arms:
             for seed, folds in zip(seen.seeds, seen.rows(folders), strict=folders != []):
                 if (seed, *folds) in done:

@@ -47,6 +47,7 @@ class Evidence:
     baseline_collapsed: np.ndarray
     strategy_runs: list[Path]
     baseline_runs: list[Path]
+    baseline_variant: str
     twin_runs: list[Path]
     records: dict[Path, RunRecord]
     deterministic: bool

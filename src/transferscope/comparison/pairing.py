@@ -93,6 +93,7 @@ def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) 
         baseline_collapsed=base.collapsed,
         strategy_runs=strategy.runs,
         baseline_runs=base.runs,
+        baseline_variant=baseline.variant,
         strategy_named=strategy.named,
         baseline_named=base.named,
         twin_runs=[folder for seed in seeds if seed in twin.runs for folder, _ in twin.runs[seed]]
@@ -320,7 +321,13 @@ def _of_import(arm: Arm, seeds: list[int]) -> list[str]:
     files = sorted({record["imported"]["file"] for record in records})
     notes = [f"imported from {', '.join(files)}: how training ended is not known"] if files else []
     if left_out := max((record["imported"]["left_out"] for record in records), default=0):
-        notes.append(f"{left_out} items that only some runs have are left out (--common-items)")
+        what = "item that only some runs have is" if left_out == 1 else "items that only some runs have are"
+        notes.append(f"{left_out} {what} left out (--common-items)")
+    if any(record["imported"]["is_capped_by_test"] for record in records):
+        notes.append(
+            "the largest error that counts comes from the test items' own truths: give --cap, or rows of "
+            "split train"
+        )
     return notes
 
 

@@ -75,8 +75,10 @@ class Table:
             raise RequestError(
                 f"{self.name}: column '{printable(name)}' holds {kind}; text or numbers are needed"
             )
-        if pa.types.is_floating(kind) and pc.all(pc.equal(column, pc.floor(column))).as_py():
-            column = column.cast(pa.int64())
+        if pa.types.is_floating(kind):
+            is_whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
+            if pc.all(is_whole).as_py():
+                column = column.cast(pa.int64(), safe=False)
         return pc.fill_null(column.cast(pa.string()), "")
 
     def _number(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

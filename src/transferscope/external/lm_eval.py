@@ -39,7 +39,7 @@ def read(path: Path, name: str, choice: Choice) -> pa.Table:
     }  # fmt: skip
     scores: dict[str, dict[str, float]] = {}  # by metric and filter, by item
     documents: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(_lines(path, name), 1):
+    for number, line in _lines(path, name):
         item = f"{line['doc_id']}:{str(line['doc_hash'])[:12]}"
         documents[item] = line["doc"] if isinstance(line.get("doc"), dict) else {}
         for metric in line["metrics"]:
@@ -60,7 +60,8 @@ def read(path: Path, name: str, choice: Choice) -> pa.Table:
     return pa.table({key: values for key, values in columns.items() if key in told})
 
 
-def _lines(path: Path, name: str) -> Iterator[dict[str, Any]]:
+def _lines(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(its number, the sample) of each line that is not empty."""
     with pa.input_stream(str(path), compression="detect") as stream:
         for number, text in enumerate(io.BufferedReader(stream), 1):
             try:
@@ -72,7 +73,7 @@ def _lines(path: Path, name: str) -> Iterator[dict[str, Any]]:
             is_sample = isinstance(line, dict) and line.keys() >= _HAS and isinstance(line["metrics"], list)
             if not is_sample:
                 raise RequestError(f"{name}, line {number}: no sample of lm-eval ({', '.join(sorted(_HAS))})")
-            yield line
+            yield number, line
 
 
 def _chosen(name: str, scores: dict[str, Any], wanted: str | None) -> str:

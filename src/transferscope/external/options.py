@@ -2,8 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from transferscope.errors import RequestError
+
+Form = Literal["score", "prediction", "probabilities", "number"]
+TOLD: dict[Form, str] = {
+    "score": "scores", "prediction": "predicted classes", "probabilities": "probabilities",
+    "number": "predicted numbers",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,13 @@ class Options:
         if self.cap is not None and not 0 < self.cap < math.inf:
             raise RequestError(f"--cap {self.cap:g}: a number above 0 is needed")
 
-    def check(self, form: str) -> None:
+    def check(self, form: Form) -> None:
         """Raises RequestError for what is said of another form of results."""
-        for option, given, of in (
+        said: list[tuple[str, bool, Form]] = [
             ("--lower-is-better", self.lower_is_better, "score"),
             ("--score-range", self.score_range is not None, "score"),
             ("--cap", self.cap is not None, "number"),
-        ):
+        ]
+        for option, given, of in said:
             if given and form != of:
-                what = "scores" if of == "score" else "predicted numbers"
-                raise RequestError(f"{option}: is for {what}, and the rows tell {form.rstrip('s')}s of items")
+                raise RequestError(f"{option}: is for {TOLD[of]}, and the rows tell {TOLD[form]}")

@@ -19,16 +19,19 @@ from transferscope.tasks.metrics import Errors, ScoreRange
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Of one run: outputs [n, ...], targets [n, ...], further members of evaluations.npz. headline: the
-    task's headline metric. task: as a record has it, None of classes. collapse: why the run counts as
-    collapsed, or ''."""
+    """Of one run: outputs [n, ...], targets [n, ...], further members of evaluations.npz. truths [n]: what is
+    right, by name. headline: the task's headline metric. task: as a record has it, None of classes. collapse:
+    why the run counts as collapsed, or ''. is_capped_by_test: whether the largest error that counts comes
+    from the truths of the test items, for want of others."""
 
     outputs: np.ndarray
     targets: np.ndarray
+    truths: np.ndarray
     members: Mapping[str, np.ndarray]
     headline: float
     task: Json | None = None
     collapse: str = ""
+    is_capped_by_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Scores(Outcomes):
         return Outcome(
             outputs=scores[:, None],
             targets=np.zeros(len(run), np.int8),
+            truths=np.empty(0),
             members={f"range/{key}": value for key, value in told.members().items()},
             task={"name": "score" if is_share else "ranged_score"},
             headline=float(scores.mean()),
@@ -83,14 +87,16 @@ class Scores(Outcomes):
 
 
 class Predictions(Outcomes):
-    """The class that is named, without probabilities. Classes are those of the labels and predictions,
-    sorted."""
+    """The class that is named, without probabilities. Classes are those of the labels, sorted, then those
+    that are only predicted: a class has one place whatever the runs beside it name."""
 
     def of_run(self, run: np.ndarray) -> Outcome:
         rows, classes = self.rows, self.classes
         assert rows.labels is not None and rows.predictions is not None
+        place = {name: at for at, name in enumerate(classes.tolist())}
         targets, named = (
-            np.searchsorted(classes, column.of_rows(run)) for column in (rows.labels, rows.predictions)
+            np.array([place.get(name, -1) for name in column.names.tolist()])[column.codes[run]]
+            for column in (rows.labels, rows.predictions)
         )
         outputs = np.zeros((len(run), len(classes)), np.float32)
         outputs[np.arange(len(run)), named] = 1.0
@@ -98,16 +104,12 @@ class Predictions(Outcomes):
 
     @cached_property
     def classes(self) -> np.ndarray:
-        columns = self.rows.labels, self.rows.predictions
-        return np.unique(
-            np.concatenate(
-                [
-                    column.names[np.unique(column.codes[self.every])]
-                    for column in columns
-                    if column is not None
-                ]
-            )
+        assert self.rows.labels is not None and self.rows.predictions is not None
+        right, named = (
+            np.unique(column.names[np.unique(column.codes[self.every])])
+            for column in (self.rows.labels, self.rows.predictions)
         )
+        return np.concatenate([right, np.setdiff1d(named, right)])
 
 
 class Probabilities(Outcomes):
@@ -153,12 +155,14 @@ class Numbers(Outcomes):
         return Outcome(
             outputs=predicted,
             targets=truths,
+            truths=truths,
             members={f"errors/{key}": value for key, value in errors.members().items()},
             task={
                 "name": "regression", "quantities": list(errors.quantities), "unit": errors.unit,
                 "error": "unstated", "spread": ones, "center": [0.0] * len(ones), "scale": ones,
             },
             headline=-float(item_scores(predicted, truths, "mae", errors=errors).mean()),
+            is_capped_by_test=self.options.cap is None and rows.cap is None and not len(self.trained),
             collapse=collapse.of_numbers(predicted, truths),
         )  # fmt: skip
 
@@ -190,6 +194,7 @@ def _of_classes(outputs: np.ndarray, named: np.ndarray, targets: np.ndarray, cla
     return Outcome(
         outputs=outputs,
         targets=targets,
+        truths=classes[targets],
         members={"classes": classes},
         headline=float((named == targets).mean()),
         collapse=collapse.of_classes(named, targets, len(classes)) if len(classes) > 1 else "",

@@ -121,16 +121,29 @@ def foreign(runs: object) -> Results | None:
     return Results(runs)
 
 
+def _said(members: Mapping[str, np.ndarray], run: "Run") -> dict[str, np.ndarray]:
+    """Classes by their names: which of them there are, and in which order, hangs on the runs beside it."""
+    found = {name: members[name] for name in members}
+    for name in [name for name in found if name.endswith("/classes")]:
+        items, classes = name.removesuffix("/classes"), found.pop(name)
+        found[f"{items}/targets"] = classes[found[f"{items}/targets"]]
+        for outputs in [key for key in found if key.startswith(f"{items}/outputs/")]:
+            if run.record["imported"]["form"] == "prediction":
+                found[outputs] = classes[found[outputs].argmax(1)]
+            else:
+                order = np.argsort(classes)
+                found |= {outputs: found[outputs][:, order], name: classes[order]}
+    return found
+
+
 def _is_there(folder: Path, run: "Run") -> bool:
     """Raises RequestError where the run is there with other results."""
     if not is_answer(folder):
         return False
     record = read_record(folder)
     with evaluations.Evaluations(folder / evaluations.NAME) as stored:
-        same = stored.keys() == run.members.keys() and all(
-            np.array_equal(stored[name], run.members[name]) for name in stored
-        )
-    if not same:
+        ours, theirs = (_said(members, run) for members in (run.members, stored))
+    if ours.keys() != theirs.keys() or not all(np.array_equal(ours[name], theirs[name]) for name in ours):
         earlier = record["imported"]["file"] if "imported" in record else "elsewhere"
         raise RequestError(
             f"{run.record['imported']['file']}: {folder.parent} has other results of "

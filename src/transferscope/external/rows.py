@@ -1,19 +1,18 @@
 """The rows of foreign tables as arrays: what each says of which item and run, checked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transferscope.errors import RequestError
-from transferscope.external.columns import KEYS, RUN, Choice, Columns, resolve
+from transferscope.external.columns import KEYS, RUN, Block, Choice, Columns, resolve
 from transferscope.external.files import Table
+from transferscope.external.options import TOLD, Form
 from transferscope.store.printable import printable
 
-Form = Literal["score", "prediction", "probabilities", "number"]
 FORMS = "score; label and prediction; label and p_CLASS; or truth and prediction"
 SUM_WITHIN = 0.02  # of one: probabilities are often rounded
 TEST = "test"
@@ -82,22 +81,38 @@ def read(tables: Sequence[Table], choice: Choice) -> Rows:
     """Raises RequestError for whatever makes them no rows of items and runs."""
     columns = [resolve(table.header, choice, table.name) for table in tables]
     forms = [_form(one, table) for one, table in zip(columns, tables, strict=True)]
-    if len(set(forms)) > 1:
-        raise RequestError(
-            f"{tables[0].name} tells {forms[0]}s, another file {(set(forms) - {forms[0]}).pop()}s"
-        )
+    for table, form in zip(tables, forms, strict=True):
+        if form != forms[0]:
+            raise RequestError(f"{tables[0].name} tells {TOLD[forms[0]]}, {table.name} {TOLD[form]}")
     classes = tuple(dict.fromkeys(name for one in columns for block in one.blocks for name in block.classes))
     parts = [
         part
         for place, (table, one) in enumerate(zip(tables, columns, strict=True))
         for part in _parts(place, table, one, classes)
     ]
+    given = dict.fromkeys(name for part in parts for name in part.column_names if name.startswith("key/"))
+    parts = [_with_keys(part, given) for part in parts]
     whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     return _rows(whole, tables, forms[0], classes, columns[0])
 
 
+def _with_keys(part: pa.Table, keys: Iterable[str]) -> pa.Table:
+    """Those that another table has are empty here."""
+    for key in keys:
+        if key not in part.column_names:
+            part = part.append_column(key, pc.dictionary_encode(pa.array([""] * part.num_rows, pa.string())))
+    return part
+
+
 def _form(columns: Columns, table: Table) -> Form:
-    block = columns.blocks[0]
+    """Of all blocks."""
+    forms = [_form_of(block, columns, table) for block in columns.blocks]
+    if len(set(forms)) > 1:
+        raise RequestError(f"{table.name}: some of its columns tell {TOLD[forms[0]]}, others do not")
+    return forms[0]
+
+
+def _form_of(block: Block, columns: Columns, table: Table) -> Form:
     has = set(block.columns) | ({"p"} if block.classes else set())
     found: list[tuple[Form, set[str]]] = [
         ("score", {"score"}),
@@ -108,7 +123,8 @@ def _form(columns: Columns, table: Table) -> Form:
     fitting = [(form, needs) for form, needs in found if needs <= has]
     if not fitting:
         lacks = [key for key in ("label", "truth", "prediction") if key in has]
-        only = f"; it has {' and '.join(lacks)} alone" if lacks else ""
+        of = "".join(f" of {key} {value}" for key, value in block.run.items())
+        only = f"; it has {' and '.join(lacks)} alone{of}" if lacks else ""
         raise RequestError(
             f"{table.name}: tells no outcome of its items{only}; needed are {FORMS} (--map OUR=THEIRS)"
         )

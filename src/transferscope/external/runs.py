@@ -64,9 +64,8 @@ def _run(
         **shared, **outcome.members, "targets": outcome.targets, f"outputs/{STEP:06d}": outcome.outputs,
     }  # fmt: skip
     cell = _cell(rows, row, target)
-    digest = hashlib.blake2b(digest_size=16)
-    for array in (shared["ids"], outcome.targets):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    said = [shared["ids"].tolist(), outcome.truths.tolist()]
+    digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=16)
     consumed: Json = {
         "imported": True,
         "target": {"name": target, "digest": digest.hexdigest()},
@@ -101,6 +100,7 @@ def _run(
             "tool": f"transferscope {__version__}",
             "form": rows.form,
             "left_out": left_out,
+            "is_capped_by_test": outcome.is_capped_by_test,
         },
     }
     return Run(record, {f"{items}/{name}": values for name, values in members.items()})

@@ -13,6 +13,7 @@ from transferscope.external.columns import ITEM, RUN
 from transferscope.store.printable import printable
 
 WRITTEN = (".csv", ".parquet")
+OUTCOMES = ({"score"}, {"label", "prediction"}, {"label", "p"}, {"truth", "prediction"})
 
 
 def new_file(path: str | Path) -> Path:
@@ -57,23 +58,39 @@ def write_results(
             )
     given = {"score": scores, "label": labels, "prediction": predictions, "truth": truths}
     found = {name: np.asarray(values) for name, values in given.items() if values is not None}
+    told = set(found) | ({"p"} if probabilities is not None else set())
+    if told not in OUTCOMES:
+        raise RequestError(
+            "write_results: scores; labels and predictions; labels and probabilities; or truths and "
+            f"predictions are needed, got {' and '.join(sorted(told)) or 'none'}"
+        )
     if probabilities is not None:
-        p = np.asarray(probabilities)
-        names = range(p.shape[1]) if classes is None else classes
-        found |= {f"p_{name}": p[:, at] for at, name in enumerate(names)}
-    n = len(next(iter(found.values()), ()))
-    cell = {"item": range(n) if items is None else items, "seed": seed, "strategy": strategy, **columns}
+        found |= _by_class(np.asarray(probabilities), classes)
+    n = len(next(iter(found.values())))
+    cell = {"item": range(n) if items is None else items, "seed": seed, "strategy": strategy}
+    cell |= {name: values for name, values in columns.items() if values is not None}
     table = {name: _whole(name, values, n) for name, values in (*cell.items(), *found.items())}
     _write(path, pa.table(table))
 
 
+def _by_class(p: np.ndarray, classes: Sequence[Any] | None) -> dict[str, np.ndarray]:
+    if p.ndim != 2 or classes is not None and len(classes) != p.shape[1]:
+        named = "" if classes is None else f" for {len(classes)} classes"
+        raise RequestError(
+            f"write_results: probabilities of shape {p.shape}{named}; [items, classes] is needed"
+        )
+    names = range(p.shape[1]) if classes is None else classes
+    return {f"p_{name}": p[:, at] for at, name in enumerate(names)}
+
+
 def _whole(name: str, values: Any, n: int) -> pa.Array:
     """[n], a single value for every item."""
-    if isinstance(values, (str, int, float)):
-        return pa.array([values] * n)
-    if len(values) != n:
-        raise RequestError(f"write_results: {name} has {len(values)} values for {n} items")
-    return pa.array(values)
+    values = np.asarray(values)
+    if values.ndim == 0:
+        values = np.repeat(values, n)
+    if values.shape != (n,):
+        raise RequestError(f"write_results: {name} is of shape {values.shape} for {n} items")
+    return pa.array(values.tolist())
 
 
 def _write(path: Path, table: pa.Table) -> None:

@@ -173,13 +173,15 @@ class KeptOutputs(TypedDict):
 
 class Imported(TypedDict):
     """Where results come from that were made elsewhere. file: as it was named; hash: blake2b of its content;
-    tool: what read it. form: of what a row says of an item. left_out: items that only some runs had."""
+    tool: what read it. form: of what a row says of an item. left_out: items that only some runs had.
+    is_capped_by_test: whether the test items' own truths say which error is the largest that counts."""
 
     file: str
     hash: Hex
     tool: str
     form: Literal["score", "prediction", "probabilities", "number"]
     left_out: int
+    is_capped_by_test: bool
 
 
 class RunRecord(TypedDict):

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from transferscope import tracking
 from transferscope.comparison import readings
-from transferscope.comparison.arms import LENGTHENS
+from transferscope.comparison.arms import IMPORTED, LENGTHENS, UNNAMED
 from transferscope.data import copies
 from transferscope.errors import NotApplicable, ProcessDied, RequestError
 from transferscope.store import lease, record
@@ -144,6 +144,10 @@ class Sweeper(BasicSweeper):
         experiment = self.config.hydra.runtime.choices.get("experiment")
         if self.config.sweep is not None and Path(str(self.config.sweep)).name != str(self.config.sweep):
             raise RequestError(f"sweep={self.config.sweep}: the name of a folder is needed, without /")
+        if self.config.sweep in (IMPORTED, UNNAMED):
+            raise RequestError(
+                f"sweep={self.config.sweep}: what runs without a plan are called; give another name"
+            )
         return (
             self.config.sweep
             or experiment

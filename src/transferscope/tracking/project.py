@@ -28,8 +28,8 @@ class Project:
     part: str | None
     api: "Api"
 
-    def absent(self, error: Exception) -> RequestError:
-        """error: W&B's, of a project that it has not."""
+    def absent(self) -> RequestError:
+        """Where W&B has no such project."""
         return RequestError(
             f"RUNS={self.said}: {self.path} is no project there, or not one that you may read; "
             f"{PROJECT}ENTITY/PROJECT is needed"

@@ -88,9 +88,9 @@ def _from_folder(folder: Path, store: Path) -> None:
 
 
 def _from_project(runs: str, store: Path) -> str | None:
+    if runs.count("/") > 2:
+        raise RequestError(f"RUNS={runs}: {GRAMMAR} is needed")
     with asking(runs, GRAMMAR, store) as project:
-        if "/" in (project.part or ""):
-            raise RequestError(f"RUNS={runs}: {GRAMMAR} is needed")
         return _download(project, store)
 
 
@@ -99,7 +99,7 @@ def _download(project: Project, store: Path) -> str | None:
     try:
         kinds = {found.name for found in api.artifact_types(path)}
     except ValueError as error:  # how W&B says that it has none
-        raise project.absent(error) from error
+        raise project.absent() from error
     collections = {
         kind: [one.name for one in api.artifact_collections(path, kind)]
         for kind in ("predictions", "sweep")

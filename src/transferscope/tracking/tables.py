@@ -43,7 +43,7 @@ class _Logged:
 
 
 def run_tables(runs: str) -> list[RunTable]:
-    """Those of one name, a run each. Raises RequestError, and asks nothing."""
+    """Those of one name, a run each. Raises RequestError, and never prompts."""
     with tempfile.TemporaryDirectory() as folder, asking(runs, GRAMMAR, Path(folder)) as project:
         logged = _logged(project)
         named = sorted({one.key for one in logged})
@@ -82,7 +82,7 @@ def _logged(project: Project) -> list[_Logged]:
                     if inner.endswith(END)
                 ]
     except ValueError as error:  # how W&B says that it has no such project
-        raise project.absent(error) from error
+        raise project.absent() from error
     return found
 
 

@@ -20,8 +20,9 @@ UNKNOWN = -2
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """One run, items in the order of the cell's ids. predicted [n]: class index, −1 where no evaluation is
-    finite, `UNKNOWN` where the outputs were dropped. right [n] (bool). nll [n] in nats. Of the naive
-    predictor what is expected: right [n] are shares, predicted is −1."""
+    finite, or where the class is none of the cell's, `UNKNOWN` where the outputs were dropped. right [n]
+    (bool). nll [n] in nats. Of the naive predictor what is expected: right [n] are shares, predicted is
+    −1."""
 
     predicted: np.ndarray
     right: np.ndarray
@@ -180,6 +181,9 @@ def _read(folder: Path, cell: Cell, step: int | None) -> tuple[np.ndarray, Predi
             return ids, Predictions(np.full(n, -1), np.zeros(n, bool), np.full(n, chance))
         taken = run.evaluation(items, step, "nll")
         assert taken is not None  # one that is not finite is not selected
-        right = run.right(items, step) == 1
+        right, classes = run.right(items, step) == 1, members[f"{items}/classes"]
     predicted = np.full(n, UNKNOWN) if taken.outputs is None else taken.outputs.argmax(1)
+    if taken.outputs is not None and not np.array_equal(classes, cell.evidence.classes):
+        known = {name: at for at, name in enumerate(cell.evidence.classes.tolist())}
+        predicted = np.array([known.get(name, -1) for name in classes.tolist()])[predicted]
     return ids, Predictions(predicted, right, -taken.scores)
