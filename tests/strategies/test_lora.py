@@ -116,7 +116,8 @@ def test_pointwise_convolutions_are_adapted_where_that_is_asked_for_and_no_froze
     adapted = {name.split(".lora_")[0] for name in strategy.network.backbone.state_dict() if ".lora_" in name}
     assert adapted == {f"model.blocks.4.{block}.conv_pw" for block in (0, 1)}
     pictures = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    assert torch.equal(strategy.logits(strategy.precompute(pictures)), whole(pictures))
+    # the same sums, which a processor may add in another order where memory lies otherwise
+    torch.testing.assert_close(strategy.logits(strategy.precompute(pictures)), whole(pictures))
 
 
 def test_a_rank_below_one_is_refused():
