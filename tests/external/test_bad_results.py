@@ -35,6 +35,28 @@ BAD = {
     ),
     "doubled item": ([*ROWS, ROWS[3]], ["item 'item_3' is in scratch, seed 0 twice", "row 4"]),
     "other label": (changed(NAMED, 45, label="cat"), ["row 46", "item 'item_5'", "label 'cat'", "'dog'"]),
+    "1 and 1.0": (
+        [row | {"label": 1, "prediction": "1.0" if row["strategy"] == "fine_tuning" else 1} for row in NAMED],
+        ["prediction '1.0', and label '1' elsewhere"],
+    ),
+    "cat and Cat": (changed(NAMED, 45, prediction="Cat"), ["row 46", "'Cat', and label 'cat'"]),
+    "no prediction is a label": (
+        [row | {"prediction": "cow" if row["strategy"] == "fine_tuning" else "cat"} for row in NAMED],
+        ["none of the 20 predictions of fine_tuning, seed 0, is a label", "'cow'"],
+    ),
+    "seed 0 and 00": (
+        [*ROWS, *({**row, "seed": "00"} for row in ROWS if row["seed"] == 0)],
+        ["row 81", "is that of", "row 1", "written in another way"],
+    ),
+    "some without a group": (
+        [row | {"group": "" if row["item"] == "item_3" else "a"} for row in ROWS],
+        ["row 4", "group is empty"],
+    ),
+    "split Test": ([row | {"split": "Test"} for row in ROWS], ["split 'Test'", "'test' is what is judged"]),
+    "a seed of split dev": (
+        [row | {"split": "dev" if row["seed"] == 1 else "test"} for row in ROWS],
+        ["scratch, seed 1, has no row of split 'test', only of 'dev'"],
+    ),
     "nan": (changed(ROWS, 7, score="nan"), ["column 'score', row 8", "nan, no finite number"]),
     "empty score": (changed(ROWS, 7, score=""), ["column 'score', row 8", "empty"]),
     "text for a number": (
@@ -84,6 +106,10 @@ FILES = {
     "only a header": (b"item,seed,strategy,score\n", "holds no rows"),
     "one column twice": (b"item,strategy,score,score\na,b,1,1\n", "two columns are named 'score'"),
     "ragged": (b"item,strategy,score\na,b,1\na,b\n", "Expected 3 columns"),
+    "an open quote": (
+        b'item,strategy,score,target\na,b,1,"x\nb,b,1,y\nc,b,1,"z\nd,b,0,z\n',
+        "a quote that nothing",
+    ),
     "no utf-8": (b"item,strategy,score\n\xff\xfe,b,1\n", "UTF8"),
     "terminal codes": (b"item,strategy,\x1b[2Jscore\na,b,1\n", "is not known"),
 }

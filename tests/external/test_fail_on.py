@@ -40,6 +40,33 @@ def test_what_is_undecided_is_no_loss_but_excludes_none(tmp_path, capsys):
     assert main(["compare", path, "--fail-on", "harm-not-excluded"]) == 3
 
 
+def test_a_strategy_that_lacks_a_target_fails(tmp_path, capsys):
+    rows = score_rows({"scratch": np.ones((5, 40), int), "fine_tuning": np.ones((5, 40), int)})
+    rows = [row | {"target": target} for target in "pq" for row in rows]
+    rows = [row for row in rows if (row["strategy"], row["target"]) != ("fine_tuning", "q")]
+    path = str(write(tmp_path / "a.csv", rows))
+    assert main(["compare", path, "--fail-on", "negative"]) == 3
+    said = capsys.readouterr()
+    assert "1 missing or failed" in said.err and "no run of it on this target" in said.out
+
+
+def test_losses_are_counted_over_all_targets(tmp_path, capsys):
+    """One loss that is told in its own family (p about 0.03), and eleven targets where nothing differs."""
+    base = np.r_[np.ones(200, int), np.zeros(200, int)] * np.ones((5, 1), int)
+    worse = base.copy()
+    worse[:, :12] = 0
+    rows = [
+        row | {"target": f"t{target}"}
+        for target in range(12)
+        for row in score_rows({"scratch": base, "fine_tuning": worse if target == 0 else base})
+    ]
+    one = [row for row in rows if row["target"] == "t0"]
+    path = str(write(tmp_path / "one.csv", one))
+    assert main(["compare", path, "--fail-on", "negative"]) == 3
+    assert main(["compare", str(write(tmp_path / "a.csv", rows)), "--fail-on", "negative"]) == 0
+    assert "negative" in capsys.readouterr().out  # the table says what it says of that target
+
+
 def test_nothing_to_compare_fails_and_an_unknown_gate_is_refused(tmp_path, capsys):
     alone = write(tmp_path / "alone.csv", score_rows({"scratch": np.ones((5, 40), int)}))
     assert main(["compare", str(alone), "--fail-on", "negative"]) == 3

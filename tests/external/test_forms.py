@@ -197,3 +197,17 @@ def test_comparing_a_file_imports_no_torch(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_dates_in_json_lines_are_names(tmp_path):
+    """Were they taken for times, the same date would be another text beside a name that is none."""
+    rows = [
+        row | {"label": f"2020-01-{row['item'][5:]:>02}", "prediction": f"2020-01-{row['item'][5:]:>02}"}
+        for row in prediction_rows(scores(seeds=2, items=20, a=0.5, b=0.5))
+    ]
+    for row in rows:
+        del row["seed"]
+    rows = list({(row["item"], row["strategy"]): row for row in rows}.values())
+    rows[3]["prediction"] = "unknown"
+    (cell,) = ts.compare(write(tmp_path / "a.jsonl", rows), baseline="a")
+    assert (cell.baseline_score, cell.strategy_score) == (19 / 20, 1.0)

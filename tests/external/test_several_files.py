@@ -96,3 +96,31 @@ def test_errors_without_a_cap_say_that_the_test_items_gave_it(tmp_path, capsys):
     assert any("test items" in str(flag) and "--cap" in str(flag) for flag in cell.flags)
     (cell,) = ts.compare(ts.Results(tmp_path / "a.csv", cap=5.0))
     assert not any("--cap" in str(flag) for flag in cell.flags)
+
+
+def test_separate_imports_that_differ_in_what_is_judged_are_refused(tmp_path, capsys):
+    rows = score_rows(FOUND)
+    for group, (first, second) in {
+        "range": (["--score-range=0,2"], ["--score-range=0,4"]),
+        "group": ([], ["--map", "group=item"]),
+    }.items():
+        store = tmp_path / group
+        for arm, options in (("scratch", first), ("fine_tuning", second)):
+            of_arm = [row for row in rows if row["strategy"] == arm]
+            if options[:1] == ["--map"]:
+                of_arm = [row | {"group": str(int(row["item"][5:]) // 10)} for row in of_arm]
+            path = write(tmp_path / f"{arm}.csv", of_arm)
+            plain = [] if options[:1] == ["--map"] else options
+            assert main(["import", str(path), "--store", str(store), *plain]) == 0
+        capsys.readouterr()
+        code = main(["compare", str(store), *(["--metric", "ranged_score"] if group == "range" else [])])
+        said = capsys.readouterr()
+        assert code == 2 and "differ; import them in one command" in said.err
+
+
+def test_any_name_is_that_of_a_baseline(tmp_path):
+    """Also those that have a rule of their own among the harness's runs."""
+    for name in ("naive", "source_only", "target_full", "target_only", "shuffled_source"):
+        rows = score_rows({name: FOUND["scratch"], "fine_tuning": FOUND["fine_tuning"]})
+        (cell,) = ts.compare(write(tmp_path / f"{name}.csv", rows), baseline=name)
+        assert cell.delta == pytest.approx(float(FOUND["fine_tuning"].mean() - FOUND["scratch"].mean()))

@@ -72,8 +72,9 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
   --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
   --format NAME      table | json | csv | markdown | latex, or predictions: a row an item and run, as a FILE
                      has it (default: table)
-  --fail-on NAME     negative: exit status 3 where a cell is negative | harm-not-excluded: where a loss beyond
-                     the margin is not excluded for a cell
+  --fail-on NAME     negative: exit status 3 where a cell is negative, all families together |
+                     harm-not-excluded: where a loss beyond the margin is not excluded for a cell; both also
+                     where a run is missing or failed
   --track [online]   write the comparison, with its report, to Weights & Biases as well: offline, or online
 
 {RESULTS}
@@ -131,30 +132,40 @@ def main(argv: list[str]) -> int:
         print(f"tracked as {tracked}" if tracked else "not tracked: W&B is off", file=sys.stderr)
     if not fail_on:
         return 0
+    lacking = len(comparison.missing) + len(comparison.failed)
+    level: float = comparison.settings["alpha"]
     if isinstance(shown, Over):
-        return _gate("claims", [(f"over {one.domains} {one.over}", one) for one in shown], fail_on)
+        claims = [(f"over {one.domains} {one.over}", one) for one in shown]
+        return _gate("claims", claims, fail_on, level, lacking)
     cells = [cell for cell in comparison if not cell.is_control]
-    return _gate("cells", [(_domains(cell), cell) for cell in cells], fail_on)
+    level /= max(len({cell.family for cell in cells}), 1)  # each family keeps a rate of its own
+    return _gate("cells", [(_domains(cell), cell) for cell in cells], fail_on, level, lacking)
 
 
-def _gate(what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str) -> int:
-    """3 where what was judged shows what --fail-on asks for, or where nothing was. judged: with where it
-    is."""
+def _gate(
+    what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str, level: float, lacking: int
+) -> int:
+    """3 where what was judged shows what --fail-on asks for, where nothing was judged, or where something
+    that should have been is missing or failed. judged: with where it is. level: of a loss."""
     found = [
         " ".join(filter(None, (one.strategy, one.variant, where)))
         for where, one in judged
-        if (one.verdict == "negative" if fail_on == "negative" else not one.no_harm)
+        if (_is_lost(one, level) if fail_on == "negative" else not one.no_harm)
     ]
-    if judged and not found:
+    if judged and not found and not lacking:
         return 0
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    said = (
-        f"{len(found)} of {len(judged)} {what}: {'; '.join(found[:3])}{more}"
-        if judged
-        else "nothing could be compared"
-    )
-    print(printable(f"transferscope compare --fail-on {fail_on}: {said}"), file=sys.stderr)
+    said = [] if judged else ["nothing could be compared"]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        said.append(f"{len(found)} of {len(judged)} {what}: {'; '.join(found[:3])}{more}")
+    if lacking:
+        said.append(f"{lacking} missing or failed, which the table lists")
+    print(printable(f"transferscope compare --fail-on {fail_on}: {'; '.join(said)}"), file=sys.stderr)
     return 3
+
+
+def _is_lost(one: "Cell | Claim", level: float) -> bool:
+    return one.verdict == "negative" and (one.p_adjusted or 0.0) <= level
 
 
 def _domains(cell: "Cell") -> str:

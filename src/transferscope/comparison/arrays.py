@@ -33,7 +33,7 @@ def verdict(
     Raises RequestError."""
     a, b = (np.atleast_2d(np.asarray(scores, dtype=float)) for scores in (strategy, baseline))
     low, high = score_range
-    if not -math.inf < low < high < math.inf:
+    if not (low < high and math.isfinite(high - low)):
         raise RequestError(f"verdict: score_range ({low:g}, {high:g}): two finite numbers in this order")
     if a.shape != b.shape or a.ndim != 2 or not a.size:
         raise RequestError(f"verdict: two arrays [seeds, items] are needed, got {a.shape} and {b.shape}")
@@ -52,6 +52,8 @@ def verdict(
         )
     if groups is not None:
         groups = np.asarray(groups)
+        if np.any(groups != groups) or groups.dtype == object and None in groups.tolist():
+            raise RequestError("verdict: groups: an item without a group; give it one of its own")
         if groups.shape != a.shape[1:]:
             raise RequestError(f"verdict: groups of shape {groups.shape} for {a.shape[1]} items")
     is_binary = bool(np.isin([a, b], (low, high)).all())

@@ -55,6 +55,8 @@ def parse(text: str, arms: Collection[Arm] = ()) -> tuple[str, dict[str, str]]:
 def is_row(arm: Arm, name: str) -> bool:
     """Whether the arm is compared with this baseline, rather than being it."""
     strategy, budget = arm.cell["strategy"], arm.cell["label_budget"]
+    if _is_by_name(arm, name):
+        return bool(strategy != name)
     if name == NAIVE:
         return True
     if name == "scratch":
@@ -65,21 +67,29 @@ def is_row(arm: Arm, name: str) -> bool:
         return strategy not in _WITHOUT_SOURCE
     if name in SOURCE_ONLY:
         return strategy not in SOURCE_ONLY and arm.cell["source"] is not None
-    if name not in BASELINES:
-        return bool(strategy != name)
     if name == "target_full":
         return not (budget == "full" and strategy in ("scratch", "target_only"))
     return arm.noise == 0 and arm.cell["source"] is not None
 
 
+def _is_by_name(arm: Arm, name: str) -> bool:
+    """Whether the baseline is the strategy of this name, by no rule of its own: of imported arms it always
+    is."""
+    return arm.is_imported or name not in BASELINES
+
+
 def able(arms: list[Arm], name: str) -> list[Arm]:
     """Those that could be the baseline of some arm: few beside many, which `find` looks through for each
     arm."""
-    if name == "shuffled_source":
-        return [arm for arm in arms if arm.noise == 1]
     alone = ("scratch", "target_only")
     strategies = {"target_only": alone, "target_only_long": alone, "target_full": alone}.get(name, (name,))
-    return [arm for arm in arms if arm.cell["strategy"] in strategies]
+
+    def could_be(arm: Arm) -> bool:
+        if _is_by_name(arm, name):
+            return bool(arm.cell["strategy"] == name)
+        return arm.noise == 1 if name == "shuffled_source" else arm.cell["strategy"] in strategies
+
+    return [arm for arm in arms if could_be(arm)]
 
 
 def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[tuple[Arm, int | str | None]]:
@@ -88,7 +98,7 @@ def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[t
 
     arms: all, or those that are `able`. The naive predictor is an arm without runs, of the arm's own labels.
     Raises RequestError where several arms could be the baseline."""
-    if name == NAIVE:
+    if name == NAIVE and not arm.is_imported:
         return [(Arm(arm.cell | {"strategy": NAIVE}, {}), arm.cell["label_budget"])]
     by_budget = defaultdict(list)
     for candidate in arms:
@@ -136,6 +146,13 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
         return False
     if arm.consumed.get(FOLDS) != candidate.consumed.get(FOLDS):  # tested on other items
         return False
+    if _is_by_name(arm, name):
+        return (
+            b["strategy"] == name
+            and b["source"] in (None, a["source"])
+            and candidate.noise == 0
+            and (None in (a["label_budget"], b["label_budget"]) or a["label_budget"] == b["label_budget"])
+        )
     if name == "shuffled_source":
         return candidate.noise == 1 and all(a[key] == b[key] for key in CELL_KEYS)
     if name in SOURCE_ONLY[1:] and (a["initialisation"], a["label_budget"]) != (
@@ -151,8 +168,6 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
         return False
     if name == "scratch":
         return bool(b["strategy"] == "scratch")
-    if name not in BASELINES:
-        return b["strategy"] == name and b["source"] in (None, a["source"]) and candidate.noise == 0
     if name == "target_ssl":
         return bool(
             b["strategy"] == "target_ssl"

@@ -169,7 +169,7 @@ def compare(
     taken_back = history.tell(cells, settings)
     return Comparison(
         cells=cells,
-        missing=work.missing + _shown(records.missing, plan, protocols),
+        missing=work.missing + _absent(records.arms) + _shown(records.missing, plan, protocols),
         failed=_shown(records.failed, plan, protocols) + work.broken(),
         not_applicable=_shown(records.not_applicable, plan, protocols),
         warnings=[*filter(None, [history.log.trouble]), *_warnings(work.cells), *unread],
@@ -179,6 +179,25 @@ def compare(
         searches=[one for one in plans if "search" in one and plan in (None, one["name"])],
         taken_back=taken_back,
     )
+
+
+def _absent(arms: list[Arm]) -> list[Json]:
+    """Of results made elsewhere, which no plan lists, the strategies that have no run of a target that others
+    have."""
+    found: dict[str, dict[str, Arm]] = defaultdict(dict)
+    for arm in arms:
+        if arm.is_imported:
+            found[arm.cell["strategy"]].setdefault(arm.cell["target"], arm)
+    targets = dict.fromkeys(target for of_strategy in found.values() for target in of_strategy)
+    return [
+        {
+            **next(iter(of_strategy.values())).described(),
+            "target": target, "seed": None, "reason": "the results have no run of it on this target",
+        }
+        for of_strategy in found.values()
+        for target in targets
+        if target not in of_strategy
+    ]  # fmt: skip
 
 
 def headline(records: Records) -> str:

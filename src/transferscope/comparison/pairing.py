@@ -53,7 +53,7 @@ class _Side:
 def pair(arm: Arm, baseline: Arm, reader: ScoreReader, twin: Arm | None = None) -> Evidence:
     """Raises NotSelectable where there is nothing to pair, RequestError where the two were not tested on the
     same items."""
-    if baseline.cell["strategy"] == naive.NAME:
+    if baseline.cell["strategy"] == naive.NAME and not baseline.is_imported:
         return _with_naive(arm, reader)
     arm, baseline = _for_every_seed(arm, baseline), _for_every_seed(baseline, arm)
     seeds = [
@@ -246,12 +246,34 @@ def _aligned(
             f"the first, {only[1]} only in the "
             "second; compare runs of one split_seed and one state of the data"
         )
+    if differing := _told_otherwise(first, other, order):
+        raise RequestError(
+            f"{_named(run)} and {_named(other_run)}: {differing} of the same test items differ; import them "
+            "in one command"
+        )
     if not np.array_equal(first.named_labels, other.named_labels[order]):
         raise RequestError(
             f"{_named(run)} and {_named(other_run)}: the same test items bear different labels; the data "
             "has changed between them"
         )
     return other.scores[order]
+
+
+def _told_otherwise(first: Scores, other: Scores, order: slice | np.ndarray) -> str:
+    """What makes scores that were made elsewhere others; nothing where they are alike."""
+    if first.score_range != other.score_range:
+        return "the lowest or the highest score"
+    caps = [None if one.errors is None else one.errors.cap for one in (first, other)]
+    if caps[0] != caps[1]:
+        return "the largest errors that count"
+    groups = [one.groups is None for one in (first, other)]
+    if groups[0] != groups[1] or (
+        first.groups is not None
+        and other.groups is not None
+        and not np.array_equal(first.groups, other.groups[order])
+    ):
+        return "the groups"
+    return ""
 
 
 def _named(run: tuple[Path, RunRecord]) -> str:

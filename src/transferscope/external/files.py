@@ -2,6 +2,7 @@
 asked for, as text or as numbers."""
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class Table:
         )
         if not found.num_rows:
             raise RequestError(f"{self.name}: holds no rows")
+        if self.content is None and self.path is not None:
+            _refuse_swallowed(self.path, self.name, found.num_rows)
         made = [self._text(found[name], name) for name in texts]
         made += [self._number(found[name], name) for name in numbers]
         return pa.table(made, names=texts + numbers)
@@ -76,10 +79,14 @@ class Table:
                 f"{self.name}: column '{printable(name)}' holds {kind}; text or numbers are needed"
             )
         if pa.types.is_floating(kind):
+            column = pc.if_else(pc.is_nan(column), None, column)
             is_whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
             if pc.all(is_whole).as_py():
                 column = column.cast(pa.int64(), safe=False)
-        return pc.fill_null(column.cast(pa.string()), "")
+        try:
+            return pc.fill_null(column.cast(pa.string()), "")
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise RequestError(f"{self.name}: column '{printable(name)}': {_line(error)}") from error
 
     def _number(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         if pa.types.is_nested(column.type):
@@ -88,7 +95,7 @@ class Table:
             )
         try:
             found = column.cast(pa.float64())
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             for row, text in enumerate(column.to_pylist()):
                 if not _is_number(text):
                     said = f"'{printable(str(text))[:40]}' is no number" if text else "empty"
@@ -175,8 +182,17 @@ def _begin(path: Path) -> bytes:
 def _json_lines(path: Path) -> pa.Table:
     from pyarrow import json
 
-    with pa.input_stream(str(path), compression="detect") as stream:
-        return json.read_json(stream, read_options=json.ReadOptions(block_size=LONGEST_LINE))
+    def read(schema: pa.Schema | None = None) -> pa.Table:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            return json.read_json(
+                stream,
+                read_options=json.ReadOptions(block_size=LONGEST_LINE),
+                parse_options=json.ParseOptions(explicit_schema=schema),
+            )
+
+    found = read()
+    dated = [column.name for column in found.schema if pa.types.is_temporal(column.type)]
+    return read(pa.schema([(name, pa.string()) for name in dated])) if dated else found  # JSON has no dates
 
 
 def _parse_options(path: Path | None) -> Any:
@@ -184,6 +200,17 @@ def _parse_options(path: Path | None) -> Any:
 
     is_tabbed = path is not None and suffix_of(path) == ".tsv"
     return csv.ParseOptions(delimiter="\t" if is_tabbed else ",", newlines_in_values=True)
+
+
+def _refuse_swallowed(path: Path, name: str, rows: int) -> None:
+    """A quote that nothing closes takes the rows up to the next one for its text."""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        lines = sum(1 for line in io.BufferedReader(stream) if line.strip())
+    if lines - 1 > rows:
+        raise RequestError(
+            f"{name}: {lines - 1} lines below its header make {rows} rows: a quote that nothing closes, or "
+            "texts of several lines; leave such columns out of the file, or write Parquet or JSON lines"
+        )
 
 
 def _is_number(text: str | None) -> bool:

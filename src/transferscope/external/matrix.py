@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from transferscope.errors import RequestError
 from transferscope.external.files import Table
+from transferscope.external.outcomes import plain
 from transferscope.store.printable import printable
 
 BASELINE, STRATEGY = "scratch", "transfer"
@@ -22,6 +23,13 @@ def rows(table: Table) -> Table:
     for kind, names in (("columns", targets), ("rows", table.columns([first], [])[first].to_pylist())):
         if doubled := [name for name in names if names.count(name) > 1]:
             raise RequestError(f"{table.name}: two {kind} are named '{printable(doubled[0])}'")
+    spelled = {plain(name): name for name in targets}
+    for name in table.columns([first], [])[first].to_pylist():
+        if (other := spelled.get(plain(name), name)) != name:
+            raise RequestError(
+                f"{table.name}: row '{printable(name)}' and column '{printable(other)}': one domain is "
+                "written in one way"
+            )
     content = table.columns(table.header, [])
     sources = content[first].to_pylist()
     if BASELINE not in sources:

@@ -27,7 +27,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.score_range is not None:
             low, high = self.score_range
-            if not -math.inf < low < high < math.inf:
+            if not (low < high and math.isfinite(high - low)):
                 raise RequestError(
                     f"--score-range {low:g},{high:g}: two finite numbers in this order are needed"
                 )

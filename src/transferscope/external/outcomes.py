@@ -1,6 +1,7 @@
 """What a row says of its item, as evaluations have it: outputs, targets, and what a metric must know of
 them."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,6 +99,13 @@ class Predictions(Outcomes):
             np.array([place.get(name, -1) for name in column.names.tolist()])[column.codes[run]]
             for column in (rows.labels, rows.predictions)
         )
+        if not np.isin(named, targets).any():
+            row = int(run[0])
+            raise RequestError(
+                f"{rows.place(row)}: none of the {len(run)} predictions of {rows.text('strategy', row)}, "
+                f"seed {rows.text('seed', row) or 0}, is a label of any item: "
+                f"'{rows.predictions[row]}' where the label is '{rows.labels[row]}'"
+            )
         outputs = np.zeros((len(run), len(classes)), np.float32)
         outputs[np.arange(len(run)), named] = 1.0
         return _of_classes(outputs, named, targets, classes)
@@ -109,7 +117,21 @@ class Predictions(Outcomes):
             np.unique(column.names[np.unique(column.codes[self.every])])
             for column in (self.rows.labels, self.rows.predictions)
         )
+        self._refuse_spellings(right, np.setdiff1d(named, right))
         return np.concatenate([right, np.setdiff1d(named, right)])
+
+    def _refuse_spellings(self, right: np.ndarray, others: np.ndarray) -> None:
+        """Of one class in two ways, as in `1` and `1.0`: all such predictions would be wrong."""
+        labels = {plain(name): name for name in right.tolist()}
+        for name in others.tolist():
+            if (label := labels.get(plain(name))) is not None:
+                column = self.rows.predictions
+                assert column is not None
+                at = self.every[column.names[column.codes[self.every]] == name]
+                raise RequestError(
+                    f"{self.rows.place(int(at[0]))}: prediction '{printable(name)}', and label "
+                    f"'{printable(label)}' elsewhere: one class is written in one way"
+                )
 
 
 class Probabilities(Outcomes):
@@ -185,6 +207,17 @@ class Numbers(Outcomes):
                 "target"
             )
         return replace(errors, cap=float(caps[0]))
+
+
+def plain(name: str) -> str:
+    """Equal for names that a reader takes for one: other spaces or case, `1.0` for 1, `True` for 1."""
+    name = "".join(letter for letter in unicodedata.normalize("NFKC", name) if letter.isprintable())
+    name = name.strip().casefold()
+    name = {"true": "1", "false": "0"}.get(name, name)
+    try:
+        return f"{float(name):g}"
+    except ValueError:
+        return name
 
 
 OUTCOMES = {"score": Scores, "prediction": Predictions, "probabilities": Probabilities, "number": Numbers}

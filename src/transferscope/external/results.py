@@ -48,6 +48,8 @@ class Results:
         cap: float | None = None,
         matrix: bool = False,
     ):
+        if not tables:
+            raise RequestError("Results(): a file or a table is needed")
         self.tables = tables
         self.choice = Choice.checked(columns or {}, metadata, ignore)
         self.options = Options(common_items, lower_is_better, score_range, cap)
@@ -141,8 +143,14 @@ def _is_there(folder: Path, run: "Run") -> bool:
     if not is_answer(folder):
         return False
     record = read_record(folder)
-    with evaluations.Evaluations(folder / evaluations.NAME) as stored:
-        ours, theirs = (_said(members, run) for members in (run.members, stored))
+    try:
+        with evaluations.Evaluations(folder / evaluations.NAME) as stored:
+            ours, theirs = (_said(members, run) for members in (run.members, stored))
+    except Exception as error:  # a damaged archive fails in many ways
+        raise RequestError(
+            f"{folder / evaluations.NAME}: damaged ({type(error).__name__}); remove the folder and import "
+            "again"
+        ) from error
     if ours.keys() != theirs.keys() or not all(np.array_equal(ours[name], theirs[name]) for name in ours):
         earlier = record["imported"]["file"] if "imported" in record else "elsewhere"
         raise RequestError(

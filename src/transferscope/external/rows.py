@@ -207,7 +207,11 @@ def _texts(column: pa.ChunkedArray) -> Texts:
 
 def _check(rows: Rows) -> None:
     """Raises RequestError."""
-    required = {key: column for key, column in rows.keys.items() if key in ("item", "strategy", "seed")}
+    required = {
+        key: column
+        for key, column in rows.keys.items()
+        if key in ("item", "strategy", "seed") or key in ("group", "split") and column.names.tolist() != [""]
+    }
     named = {**required, "label": rows.labels, "prediction": rows.predictions}
     for key, column in named.items():
         if column is not None and "" in column.names:
@@ -216,7 +220,7 @@ def _check(rows: Rows) -> None:
                 raise RequestError(f"{rows.place(int(empty[0]))}: {key} is empty")
     for key in ("seed", "label_budget"):
         for code, name in enumerate(rows.keys[key].names if key in rows.keys else ()):
-            allowed = name.isdecimal() or key == "label_budget" and name in ("", "full")
+            allowed = name.isdecimal() and len(name) < 10 or key == "label_budget" and name in ("", "full")
             if not allowed:
                 row = int(np.flatnonzero(rows.keys[key].codes == code)[0])
                 needed = "a whole number" + (", full or nothing" if key == "label_budget" else "")
@@ -251,6 +255,11 @@ def of_test(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     of training items. Raises RequestError where none is judged."""
     if "split" not in rows.keys:
         return np.ones(len(rows), bool), np.zeros(len(rows), bool)
+    for name in rows.keys["split"].names.tolist():
+        if name != TEST and name.strip().casefold() == TEST:
+            raise RequestError(
+                f"{rows.tables[0].name}: split '{printable(name)}': '{TEST}' is what is judged"
+            )
     judged = rows.is_named("split", TEST)
     if not judged.any():
         named = ", ".join(printable(str(name)) or "''" for name in rows.keys["split"].names[:6])
@@ -258,13 +267,20 @@ def of_test(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return judged, rows.is_named("split", "train")
 
 
-def runs_of(rows: Rows, judged: np.ndarray) -> list[np.ndarray]:
-    """Rows [n] of each run, in the tables' order; runs in the order of their first rows."""
+def runs_of(rows: Rows, judged: np.ndarray, trained: np.ndarray) -> list[np.ndarray]:
+    """Rows [n] of each run that are judged, in the tables' order; runs in the order of their first rows.
+    Raises RequestError for a run that has no such rows, but not of training items alone."""
     code = np.zeros(len(rows), np.int64)
     for key in RUN:
         if key in rows.keys:
             code = code * len(rows.keys[key].names) + rows.keys[key].codes
             _, code = np.unique(code, return_inverse=True)
+    if len(lost := np.setdiff1d(code[~judged & ~trained], code[judged])):
+        row = int(np.flatnonzero(code == lost[0])[0])
+        raise RequestError(
+            f"{rows.place(row)}: {rows.text('strategy', row)}, seed {rows.text('seed', row) or 0}, has no "
+            f"row of split '{TEST}', only of '{rows.text('split', row)}'"
+        )
     at = np.flatnonzero(judged)
     order = at[np.argsort(code[at], kind="stable")]
     cuts = np.flatnonzero(np.diff(code[order])) + 1

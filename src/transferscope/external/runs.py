@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from transferscope import __version__
+from transferscope.errors import RequestError
 from transferscope.external.items import aligned
 from transferscope.external.options import Options
 from transferscope.external.outcomes import OUTCOMES, Outcome
@@ -37,15 +38,23 @@ def of_rows(rows: Rows, options: Options) -> Iterator[Run]:
     options.check(rows.form)
     judged, trained = of_test(rows)
     by_target: dict[str, list[np.ndarray]] = {}
-    for run in runs_of(rows, judged):
+    for run in runs_of(rows, judged, trained):
         by_target.setdefault(rows.text("target", int(run[0])) or TARGET, []).append(run)
+    places: dict[str, int] = {}
     for target, runs in by_target.items():
         found = aligned(rows, runs, target, options.common_items)
         training = trained & rows.is_named("target", target) if "target" in rows.keys else trained
         outcomes = OUTCOMES[rows.form](rows, np.concatenate(found.runs), np.flatnonzero(training), options)
         shared = _shared(rows, found.runs[0])
         for run in found.runs:
-            yield _run(rows, run, target, shared, outcomes.of_run(run), found.left_out)
+            made = _run(rows, run, target, shared, outcomes.of_run(run), found.left_out)
+            row = places.setdefault(made.record["fingerprint"], int(run[0]))
+            if row != int(run[0]):
+                raise RequestError(
+                    f"{rows.place(int(run[0]))}: its run is that of {rows.place(row)}, written in another "
+                    "way (seed 0 and 00, an empty text and what it stands for): write it in one"
+                )
+            yield made
 
 
 def _shared(rows: Rows, first: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,7 +73,8 @@ def _run(
         **shared, **outcome.members, "targets": outcome.targets, f"outputs/{STEP:06d}": outcome.outputs,
     }  # fmt: skip
     cell = _cell(rows, row, target)
-    said = [shared["ids"].tolist(), outcome.truths.tolist()]
+    truths = outcome.truths.tolist() or [""] * len(run)
+    said = sorted(zip(shared["ids"].tolist(), map(str, truths), strict=True))
     digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=16)
     consumed: Json = {
         "imported": True,

@@ -21,7 +21,8 @@ class Axis:
     ticks: tuple[float, ...]
 
     def percent(self, value: float) -> float:
-        return round(100 * (min(max(value, self.lo), self.hi) - self.lo) / (self.hi - self.lo), 2)
+        span = self.hi - self.lo or 1.0  # of one value alone
+        return round(100 * (min(max(value, self.lo), self.hi) - self.lo) / span, 2)
 
     def height(self, value: float, pixels: float) -> float:
         """Distance from the top of a figure `pixels` high."""
@@ -34,6 +35,8 @@ class Axis:
 
 def round_ticks(lo: float, hi: float, about: int = 5) -> tuple[float, ...]:
     """Multiples of 1, 2 or 5 × 10^k inside [lo, hi], about so many."""
+    if lo == hi:
+        return (lo,)
     raw = (hi - lo) / max(about, 1)
     power = 10 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)

@@ -140,7 +140,7 @@ def of_records(store: Path, base: DictConfig) -> list[list[DictConfig]]:
     pairs: dict[str, dict[str, DictConfig]] = {}
     runs = [record.read_record(folder) for folder in record.run_folders(store)]
     runs = [run for run in runs if run["cell"]["source"] and run["result"] and run["role"] == "run"]
-    runs = [run for run in runs if not run["consumed"].get("source_label_noise")]
+    runs = [run for run in runs if not run["consumed"].get("source_label_noise") and "imported" not in run]
     if not runs:
         raise RequestError(
             f"store={store}: holds no run that has a source; `transferscope run` makes them, or give "
