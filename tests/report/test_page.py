@@ -288,4 +288,4 @@ def test_a_page_of_five_targets_begins_with_the_claims_over_them(tmp_path, compa
     (claim,) = found.over("targets")
     text = " ".join(told.text.split())
     assert over_formats.sentence(claim, found.settings) in text
-    assert "only 1 target: no claim over targets below 5: dann at 10 labels" in text
+    assert "only 1 target, 5 are needed: dann at 10 labels" in text

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from transferscope.comparison import over_formats, wording
-from transferscope.comparison.domain_effects import Domains, question_of
+from transferscope.comparison.domain_effects import Domains, Roles, question_of
 from transferscope.errors import RequestError, nearest
 from transferscope.statistics import pooled
 from transferscope.store.schema import Json
@@ -22,6 +22,8 @@ OVER = ("targets", "sources", "pairs")
 METHODS = {
     "targets": "mean over targets, given these sources",
     "sources": "mean over sources, given these targets, their test items and these runs of the baseline",
+}
+METHODS_OF_PAIRS: dict[Roles, str] = {
     "both roles": "jackknife over domains that are sources and targets",
     "roles apart": "sources × targets, for any source and any target",
 }
@@ -87,11 +89,11 @@ class Claim:
 class Over:
     """What `Comparison.over` gives; iterates over its claims.
 
-    few: questions of which nothing is claimed, with `domains`, how many there are, and `reason`. stamps: what
-    makes numbers no result. settings: of the comparison, with `over`."""
+    not_claimed: questions of which nothing is claimed, with `domains`, how many there are, and `reason`.
+    stamps: what makes numbers no result. settings: of the comparison, with `over`."""
 
     claims: list[Claim]
-    few: list[Json]
+    not_claimed: list[Json]
     stamps: list[str]
     settings: Json
 
@@ -136,11 +138,11 @@ def over(comparison: "Findings", domains: str) -> Over:
     questions: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
         questions[tuple(question_of(vars(cell)).values())].append(cell)
-    asked, few = [], []
+    asked, not_claimed = [], []
     for its_cells in sorted(questions.values(), key=_order):
         one = Domains.of(its_cells, domains, settings, comparison.missing)
-        if reason := one.too_few():
-            few.append(question_of(vars(its_cells[0])) | {"domains": one.count, "reason": reason})
+        if reason := one.why_not_claimed():
+            not_claimed.append(question_of(vars(its_cells[0])) | {"domains": one.count, "reason": reason})
         else:
             asked.append(one)
     judged = pooled.judge(
@@ -152,7 +154,7 @@ def over(comparison: "Findings", domains: str) -> Over:
     )
     return Over(
         [_claim(one, judgement, len(asked)) for one, judgement in zip(asked, judged, strict=True)],
-        few,
+        not_claimed,
         wording.stamps(settings, cells),
         settings | {"over": domains},
     )
@@ -170,7 +172,7 @@ def _claim(of: Domains, judged: pooled.Judgement, family_size: int) -> Claim:
         **given,
         unit=of.cells[0].unit,
         over=of.over,
-        method=METHODS[of.roles or of.over],
+        method=METHODS_OF_PAIRS[of.roles] if of.roles else METHODS[of.over],
         new_domain=of.new_domain,
         margin=of.margin,
         family_size=family_size,

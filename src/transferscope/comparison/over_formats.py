@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from transferscope.comparison import formats, formatting, latex, wording
 from transferscope.comparison.formatting import interval, signed
-from transferscope.statistics.pooled import FEWEST_DOMAINS
 from transferscope.store.schema import Json
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def sentences(over: "Over") -> list[str]:
 
 
 def why_none(over: "Over") -> str:
-    reasons = sorted({row["reason"].partition(":")[0] for row in over.few})
-    return f"{'; '.join(reasons)}, {FEWEST_DOMAINS} are needed" if reasons else "nothing could be compared"
+    return "; ".join(sorted({row["reason"] for row in over.not_claimed})) or "nothing could be compared"
 
 
 def sentence(claim: "Claim", settings: Json) -> str:
@@ -142,7 +140,7 @@ def _notes(over: "Over") -> tuple[list[str], list[str]]:
 def listed(over: "Over") -> list[str]:
     """Questions of which nothing is claimed, those of one reason together."""
     together: dict[str, list[str]] = {}
-    for row in over.few:
+    for row in over.not_claimed:
         together.setdefault(row["reason"], []).append(_named(row))
     return [f"{reason}: {'; '.join(names)}" for reason, names in together.items()]
 
@@ -176,7 +174,11 @@ def to_markdown(over: "Over") -> str:
 
 
 def to_json(over: "Over") -> str:
-    rows = {"claims": [claim.to_dict() for claim in over], "few": over.few, "settings": over.settings}
+    rows = {
+        "claims": [claim.to_dict() for claim in over],
+        "not_claimed": over.not_claimed,
+        "settings": over.settings,
+    }
     return json.dumps(rows, indent=1, allow_nan=False, ensure_ascii=False)
 
 
