@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from store_fixture import write_runs
 from transferscope.cli.main import main
 from transferscope.comparison.compare import compare
 from transferscope.comparison.comparison import Comparison
@@ -279,6 +280,15 @@ def test_refused_in_one_line(files, capsys, words, said):
     assert code == 2 and not out and said in err and err.count("\n") == 1
 
 
+def test_targets_of_one_domains_items_are_refused_before_anything_is_read(tmp_path, capsys):
+    for strategy, skill in {"scratch": 1.0, "fine_tuning": 1.2}.items():
+        write_runs(tmp_path, strategy, skill)
+    before = {*tmp_path.rglob("*")}
+    code, _, err = told(capsys, tmp_path, "--over", "targets", "--tested-on", "elsewhere")
+    assert code == 2 and "every target is judged on the test items of elsewhere" in err
+    assert {*tmp_path.rglob("*")} == before
+
+
 def test_another_word_from_python(two):
     with pytest.raises(RequestError, match="--over domains: not one of targets, sources, pairs"):
         two.over("domains")
@@ -339,3 +349,43 @@ def test_what_is_wanted_more_of_is_the_role_with_fewer():
     assert claim.verdict == "undecided" and claim.reason.startswith(("more sources: ", "budget: "))
     (claim,) = compared(table({("tuned", t, s): e for (_, s, t), e in effects.items()})).over("pairs")
     assert " targets" in claim.reason and "domains" not in claim.reason
+
+
+def numbers(scales: list[float], **more: object) -> dict[str, list]:
+    """Predicted numbers, a scale a target: `tuned` errs by a tenth of it less than `scratch`."""
+    rng = np.random.default_rng(0)
+    columns: dict[str, list] = {
+        name: [] for name in ("item", "seed", "strategy", "source", "target", "truth", "prediction")
+    }
+    for k, scale in enumerate(scales):
+        truths = scale * rng.random(ITEMS)
+        for strategy, error in (("scratch", 0.3), ("tuned", 0.2)):
+            for seed in range(SEEDS):
+                for item, truth in enumerate(truths):
+                    off = scale * (error + 0.01 * k) * (-1) ** (item + seed)
+                    source = "" if strategy == "scratch" else "photos"
+                    row = (f"t{k}-{item}", seed, strategy, source, f"t{k}", truth, truth + off)
+                    for column, value in zip(columns.values(), row, strict=True):
+                        column.append(value)
+    return columns
+
+
+def test_errors_without_a_unit_are_refused_where_targets_are_of_other_sizes():
+    far = compared(numbers([1, 1, 1, 1, 10_000]))
+    with pytest.raises(RequestError, match="unit of truth is not stated, and errors reach .* in t4; compare"):
+        far.over("targets")
+    (claim,) = compared(numbers([1, 2, 3, 1, 2])).over("targets")
+    assert claim.verdict == "positive" and claim.unit == "truth"
+    stated = [cell for cell in far if cell.target != "t4"]
+    assert "only 4 targets" in replace(far, cells=stated).over("targets").not_claimed[0]["reason"]
+
+
+def test_questions_that_differ_in_more_than_a_strategy_do_not_read_the_same(two):
+    cells = [replace(cell, backbone=name) for cell in two for name in ("small", "large")]
+    mixed = [replace(c, protocol="transductive") if c.strategy == "probed" else c for c in cells]
+    lines = replace(two, cells=mixed).over("targets")
+    said = repr(lines).splitlines()
+    assert len({line.partition(",")[0] for line in said}) == len(said) == 4
+    assert said[0].startswith("probed (backbone large; protocol transductive), over 5 targets")
+    text = lines.to_table(200)
+    assert "few (backbone small; protocol inductive)" in text and "(backbone" not in repr(two.over("targets"))

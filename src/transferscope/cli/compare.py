@@ -1,11 +1,10 @@
 """transferscope compare: verdicts from records."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transferscope.cli import terminal
 from transferscope.cli.parser import RESULTS, Parser
 from transferscope.errors import RequestError, nearest
 from transferscope.store.printable import printable
@@ -102,18 +101,14 @@ def main(argv: list[str]) -> int:
             raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
 
     from transferscope.comparison.compare import compare, compare_away, locate
-    from transferscope.comparison.over import OVER, Over
+    from transferscope.comparison.over import Over, check
     from transferscope.external.results import Results
 
-    if over is not None and over not in OVER:  # before anything is judged, which is a reading
-        raise RequestError(f"--over {over}: not one of {', '.join(OVER)}{nearest(over, OVER)}")
+    if over is not None:
+        check(over, options["tested_on"])
     comparison = compare(**options)
     shown = comparison.over(over) if over else comparison
-    if form == "table":
-        columns = shutil.get_terminal_size((140, 40)).columns
-        print(shown.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end="")
-    else:
-        print(getattr(shown, f"to_{form}")().rstrip("\n"))
+    terminal.show(shown, form)
     if track:
         from transferscope.comparison.evidence import tables
         from transferscope.report.page import render
@@ -132,17 +127,20 @@ def main(argv: list[str]) -> int:
     if not fail_on:
         return 0
     if isinstance(shown, Over):
-        return _gate("claims", [(f"over {one.domains} {one.over}", one) for one in shown], fail_on)
-    cells = [cell for cell in comparison if not cell.is_control]
-    return _gate("cells", [(_domains(cell), cell) for cell in cells], fail_on)
+        from transferscope.comparison.over_formats import named
+
+        claims = [(f"{named(vars(one), shown)} over {one.domains} {one.over}", one) for one in shown]
+        return _gate("claims", claims, fail_on)
+    cells = [(_named(cell), cell) for cell in comparison if not cell.is_control]
+    return _gate("cells", cells, fail_on)
 
 
 def _gate(what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str) -> int:
-    """3 where what was judged shows what --fail-on asks for, or where nothing was. judged: with where it
-    is."""
+    """3 where what was judged shows what --fail-on asks for, or where nothing was. judged: by
+    name."""
     found = [
-        " ".join(filter(None, (one.strategy, one.variant, where)))
-        for where, one in judged
+        name
+        for name, one in judged
         if (one.verdict == "negative" if fail_on == "negative" else not one.no_harm)
     ]
     if judged and not found:
@@ -157,5 +155,6 @@ def _gate(what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str) -> 
     return 3
 
 
-def _domains(cell: "Cell") -> str:
-    return f"from {cell.source} on {cell.target}" if cell.source else f"on {cell.target}"
+def _named(cell: "Cell") -> str:
+    source = f"from {cell.source}" if cell.source else ""
+    return " ".join(filter(None, (cell.strategy, cell.variant, source, f"on {cell.target}")))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transferscope.comparison.findings import Findings
 
 OVER = ("targets", "sources", "pairs")
+MOST_APART = 10  # of the largest errors of targets whose unit is not stated, beyond which it may be several
 METHODS = {
     "targets": "mean over targets, given these sources",
     "sources": "mean over sources, given these targets, their test items and these runs of the baseline",
@@ -124,15 +125,9 @@ class Over:
 
 def over(comparison: "Findings", domains: str) -> Over:
     """Raises RequestError for another word than targets, sources or pairs, and where the cells' scores are in
-    several units."""
-    if domains not in OVER:
-        raise RequestError(f"--over {domains}: not one of {', '.join(OVER)}{nearest(domains, OVER)}")
+    several units, or in an unstated one that may be several."""
     settings = comparison.settings
-    if domains != "sources" and (away := settings.get("tested_on")):
-        raise RequestError(
-            f"--over {domains}: every target is judged on the test items of {away}, so that they are no "
-            "sample of targets; leave out --tested-on"
-        )
+    check(domains, settings.get("tested_on"))
     cells = [cell for cell in comparison if not cell.is_control]
     _check_units(cells, domains)
     questions: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
@@ -158,6 +153,17 @@ def over(comparison: "Findings", domains: str) -> Over:
         wording.stamps(settings, cells),
         settings | {"over": domains},
     )
+
+
+def check(domains: str, tested_on: str | None) -> None:
+    """Raises RequestError for what can be refused before anything is judged, which is a reading."""
+    if domains not in OVER:
+        raise RequestError(f"--over {domains}: not one of {', '.join(OVER)}{nearest(domains, OVER)}")
+    if domains != "sources" and tested_on:
+        raise RequestError(
+            f"--over {domains}: every target is judged on the test items of {tested_on}, so that they are no "
+            "sample of targets; leave out --tested-on"
+        )
 
 
 def _claim(of: Domains, judged: pooled.Judgement, family_size: int) -> Claim:
@@ -198,6 +204,14 @@ def _check_units(cells: Sequence["Cell"], domains: str) -> None:
         raise RequestError(
             f"--over {domains}: the scores are in several units ({found}), and a mean of them is in none; "
             "compare the targets of one unit apart"
+        )
+    unstated = {c.target: e for c in cells if (e := c.evidence.errors) is not None and not e.unit}
+    by_size = sorted(unstated, key=lambda target: unstated[target].cap)
+    if by_size and (high := unstated[by_size[-1]].cap) > MOST_APART * (low := unstated[by_size[0]].cap):
+        raise RequestError(
+            f"--over {domains}: the unit of {units[0]} is not stated, and errors reach {low:.3g} in "
+            f"{by_size[0]} and {high:.3g} in {by_size[-1]}; compare the targets of one unit apart, or give "
+            "scores"
         )
 
 
