@@ -1,6 +1,7 @@
 """transferscope compare: verdicts from records."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      scored without training on them: does what helps at home help away from it?
   --over NAME        targets | sources: the mean over all of them, and what a new one would show | pairs: over
                      sources and targets together. Each domain counts once; never below five. One claim a
-                     strategy, variant and label budget, Holm over these
+                     strategy, variant, label budget, backbone, initialisation and protocol, Holm over these
   --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
   --format NAME      table | json | csv | markdown | latex, or predictions: a row an item and run, as a FILE
                      has it (default: table)
@@ -135,7 +136,7 @@ def main(argv: list[str]) -> int:
     return _gate("cells", cells, fail_on)
 
 
-def _gate(what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str) -> int:
+def _gate(what: str, judged: "Sequence[tuple[str, Cell | Claim]]", fail_on: str) -> int:
     """3 where what was judged shows what --fail-on asks for, or where nothing was. judged: by
     name."""
     found = [
