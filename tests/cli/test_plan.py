@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from store_fixture import write_plan, write_runs
 from transferscope.cli.main import main
 from transferscope.comparison.compare import compare
+from transferscope.comparison.pilots import Pilot
+from transferscope.comparison.plan import Plan
 from transferscope.statistics.effect import spread_doubt
 from transferscope.statistics.planning import Spread
 from transferscope.statistics.typical_spread import TYPICAL_SPREAD
@@ -112,6 +115,34 @@ def test_results_made_elsewhere_are_a_pilot(tmp_path: Path, capsys: pytest.Captu
     path.write_text("\n".join(lines) + "\n")
     [row] = rows(capsys, str(path), "--baseline", "plain", "--seeds", "4", "--items", "80")
     assert row["pilot_items"] == "80" and float(row["smallest_effect"]) > 5
+
+
+def test_markdown_takes_no_name_for_a_tag() -> None:
+    spread = TYPICAL_SPREAD["typical"]
+    names = {"unit": "<b>|m", "target": "<img src=x>|t", "item_unit": "<i>|"}
+    pilot = Pilot({"measured": spread}, span=1.0, seeds=5, items=100, **names)
+    text = Plan("mae", [pilot], items=[100], left_out=["<u>"]).to_markdown()
+    assert not re.search(r"<[a-z]", text) and "&lt;img src=x>" in text
+    assert "| seeds | runs | 100 &lt;i>/s |" in text
+
+
+def test_one_effect_for_several_units_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread = TYPICAL_SPREAD["typical"]
+    both = [Pilot({"measured": spread}, unit=unit, span=1.0, seeds=5, items=100) for unit in ("EUR", "m")]
+    monkeypatch.setattr("transferscope.comparison.pilots.read_pilots", lambda *_, **__: ("mae", both, []))
+    assert main(["plan", str(tmp_path), "--effect", "0.1"]) == 2
+    assert "--effect 0.1: the pilots are in several units (EUR, m)" in capsys.readouterr().err
+
+
+def test_the_spread_of_seeds_is_told_without_the_items_chance() -> None:
+    """Seeds that differ by nothing but which items they happen to have right."""
+    chance = Spread(row=0.16 / 100, rest=0.16, item=0.04, square=0.05, fourth=0.04, items=100, pilot=5)
+    real = replace(chance, row=chance.row + 0.03**2)
+    for spread, told in ((chance, "0.0"), (real, "3.0")):
+        pilot = Pilot({"measured": spread}, unit="points", span=1.0, seeds=5, items=100, target="t")
+        assert f"{told} between seeds, 20.0 between items" in Plan("accuracy", [pilot]).to_table()
 
 
 def test_where_no_seed_changes_anything_items_alone_are_planned(

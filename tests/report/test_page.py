@@ -287,5 +287,5 @@ def test_a_page_of_five_targets_begins_with_the_claims_over_them(tmp_path, compa
     assert told.ids.index("pooled") < told.ids.index("matrix") and "#pooled" in told.links
     (claim,) = found.over("targets")
     text = " ".join(told.text.split())
-    assert over_formats.sentence(claim, found.settings) in text
-    assert "only 1 target: no claim over targets below 5: dann at 10 labels" in text
+    assert over_formats.sentence(claim, found.over("targets")) in text
+    assert "only 1 target, 5 are needed: dann at 10 labels" in text

@@ -35,6 +35,11 @@ def test_equal_effects_are_not_sure():
     assert high - low == pytest.approx(2 * 2.776445 * 0.01 / math.sqrt(5), rel=1e-5)
 
 
+@pytest.mark.parametrize(("delta", "p"), [(0.0, 1.0), (0.01, 1e-15)])
+def test_an_interval_of_no_width_is_sure_of_nothing_but_what_it_leaves_out(delta, p):
+    assert pooled.of_domains(np.full(5, delta)).p_value() == p
+
+
 def all_pairs(domains: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     source, target = np.nonzero(~np.eye(domains, dtype=bool))
     eye = np.eye(domains, dtype=bool)

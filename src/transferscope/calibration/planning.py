@@ -16,7 +16,7 @@ from transferscope.calibration.many import Effects, Layout
 from transferscope.calibration.resampling import resampled
 from transferscope.data.splits import generator
 from transferscope.statistics.effect import MANY, POWER
-from transferscope.statistics.planning import HIGH, LOW, Spread
+from transferscope.statistics.planning import HIGH, LOW, MOST_TIMES, Spread
 from transferscope.strategies.feature_extraction import FeatureExtraction
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.joint import Joint
@@ -43,9 +43,6 @@ OTHERS = (
     ((5, 200), (10, 1000)),
     ((5, 200), (5, 2000)),
 )
-MOST_ITEMS = (
-    2  # promised for so many times the pilot's items: few seeds on few items hardly tell the two apart
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Planned:
 
     @property
     def is_within_reach(self) -> bool:
-        return self.items <= MOST_ITEMS * self.pilot[1]
+        return self.items <= MOST_TIMES * self.pilot[1]
 
     def __str__(self) -> str:
         numbers = f"K={self.seeds} n={self.items}"

@@ -1,11 +1,11 @@
 """transferscope compare: verdicts from records."""
 
-import os
-import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transferscope.cli import terminal
 from transferscope.cli.parser import RESULTS, Parser
 from transferscope.errors import RequestError, nearest
 from transferscope.store.printable import printable
@@ -68,7 +68,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                      scored without training on them: does what helps at home help away from it?
   --over NAME        targets | sources: the mean over all of them, and what a new one would show | pairs: over
                      sources and targets together. Each domain counts once; never below five. One claim a
-                     strategy, variant and label budget, Holm over these
+                     strategy, variant, label budget, backbone, initialisation and protocol, Holm over these
   --config-dir DIR   a folder with metrics and validators of your own (metric/, validator/)
   --format NAME      table | json | csv | markdown | latex, or predictions: a row an item and run, as a FILE
                      has it (default: table)
@@ -103,18 +103,14 @@ def main(argv: list[str]) -> int:
             raise RequestError(f"--{key} {value}: not one of {', '.join(allowed)}{nearest(value, allowed)}")
 
     from transferscope.comparison.compare import compare, compare_away, locate
-    from transferscope.comparison.over import OVER, Over
+    from transferscope.comparison.over import Over, check
     from transferscope.external.results import Results
 
-    if over is not None and over not in OVER:  # before anything is judged, which is a reading
-        raise RequestError(f"--over {over}: not one of {', '.join(OVER)}{nearest(over, OVER)}")
+    if over is not None:
+        check(over, options["tested_on"])
     comparison = compare(**options)
     shown = comparison.over(over) if over else comparison
-    if form == "table":
-        columns = shutil.get_terminal_size((140, 40)).columns
-        print(shown.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end="")
-    else:
-        print(getattr(shown, f"to_{form}")().rstrip("\n"))
+    terminal.show(shown, form)
     if track:
         from transferscope.comparison.evidence import tables
         from transferscope.report.page import render
@@ -135,22 +131,22 @@ def main(argv: list[str]) -> int:
     lacking = len(comparison.missing) + len(comparison.failed)
     level: float = comparison.settings["alpha"]
     if isinstance(shown, Over):
-        claims = [(f"over {one.domains} {one.over}", one) for one in shown]
+        from transferscope.comparison.over_formats import named
+
+        claims = [(f"{named(vars(one), shown)} over {one.domains} {one.over}", one) for one in shown]
         return _gate("claims", claims, fail_on, level, lacking)
     cells = [cell for cell in comparison if not cell.is_control]
     level /= max(len({cell.family for cell in cells}), 1)  # each family keeps a rate of its own
-    return _gate("cells", [(_domains(cell), cell) for cell in cells], fail_on, level, lacking)
+    return _gate("cells", [(_named(cell), cell) for cell in cells], fail_on, level, lacking)
 
 
 def _gate(
-    what: str, judged: "list[tuple[str, Cell | Claim]]", fail_on: str, level: float, lacking: int
+    what: str, judged: "Sequence[tuple[str, Cell | Claim]]", fail_on: str, level: float, lacking: int
 ) -> int:
     """3 where what was judged shows what --fail-on asks for, where nothing was judged, or where something
-    that should have been is missing or failed. judged: with where it is. level: of a loss."""
+    that should have been is missing or failed. judged: by name. level: of a loss."""
     found = [
-        " ".join(filter(None, (one.strategy, one.variant, where)))
-        for where, one in judged
-        if (_is_lost(one, level) if fail_on == "negative" else not one.no_harm)
+        name for name, one in judged if (_is_lost(one, level) if fail_on == "negative" else not one.no_harm)
     ]
     if judged and not found and not lacking:
         return 0
@@ -168,5 +164,6 @@ def _is_lost(one: "Cell | Claim", level: float) -> bool:
     return one.verdict == "negative" and (one.p_adjusted or 0.0) <= level
 
 
-def _domains(cell: "Cell") -> str:
-    return f"from {cell.source} on {cell.target}" if cell.source else f"on {cell.target}"
+def _named(cell: "Cell") -> str:
+    source = f"from {cell.source}" if cell.source else ""
+    return " ".join(filter(None, (cell.strategy, cell.variant, source, f"on {cell.target}")))

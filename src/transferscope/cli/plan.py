@@ -1,11 +1,9 @@
 """transferscope plan: before the first run, what will be found and what it takes."""
 
 import math
-import os
-import shutil
-import sys
 from typing import Any
 
+from transferscope.cli import terminal
 from transferscope.cli.parser import RESULTS, Parser
 from transferscope.errors import RequestError, nearest
 
@@ -73,7 +71,6 @@ def main(argv: list[str]) -> int:
     }
     effect = _effect(options["effect"])
 
-    from transferscope.comparison import plan_formats
     from transferscope.comparison.pilots import read_pilots
     from transferscope.comparison.plan import TYPICAL_PILOT, Plan
 
@@ -88,17 +85,17 @@ def main(argv: list[str]) -> int:
             selection=options["selection"] or "last",
         )
     if effect is not None:
+        if len(units := sorted({pilot.unit for pilot in pilots})) > 1:
+            raise RequestError(
+                f"--effect {options['effect']}: the pilots are in several units ({', '.join(units)}); plan "
+                "from the results of one unit at a time"
+            )
         effect = effect / 100 if pilots[0].unit == "points" else effect
         if effect > (most := max(pilot.span for pilot in pilots)):
             shown = "100 points" if pilots[0].unit == "points" else f"{most:.3g} {pilots[0].unit}"
             raise RequestError(f"--effect {options['effect']}: no difference is above {shown}")
     plan = Plan(metric, pilots, effect=effect, left_out=left_out, **wanted)
-    if form == "table":
-        columns = shutil.get_terminal_size((140, 40)).columns
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print(plan_formats.to_table(plan, columns, colour), end="")
-    else:
-        print(getattr(plan_formats, f"to_{form}")(plan).rstrip("\n"))
+    terminal.show(plan, form)
     return 0
 
 

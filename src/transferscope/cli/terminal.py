@@ -3,8 +3,11 @@ logs of libraries."""
 
 import codecs
 import logging
+import os
+import shutil
 import sys
 import unicodedata
+from typing import Any
 
 ASCII = {
     "→": "->", "←": "<-", "↑": "^", "↓": "v", "−": "-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": ".",
@@ -12,6 +15,16 @@ ASCII = {
     "✗": "x", "“": '"', "”": '"', "‘": "'", "’": "'",
     "½": "1/2", "Σ": "sum", "‖": "||",
 }  # fmt: skip
+
+
+def show(found: Any, form: str) -> None:
+    """Prints a comparison, claims or a plan: a table as wide as the terminal and in its colours, or what
+    `to_{form}` gives."""
+    if form == "table":
+        columns = shutil.get_terminal_size((140, 40)).columns
+        print(found.to_table(columns, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ), end="")
+    else:
+        print(getattr(found, f"to_{form}")().rstrip("\n"))
 
 
 def write_any_text() -> None:

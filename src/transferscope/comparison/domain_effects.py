@@ -1,9 +1,10 @@
 """The cells of one question, by the domains that they are of: one effect a target or source, or pairs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,9 @@ QUESTION = (
     "selection",
 )  # fmt: skip
 NAMED = 5  # domains without a result that are named
+# of the scores' unit: standard errors below are what is left of sums of equal numbers
+NO_SPREAD = 1e-9
+Roles = Literal["both roles", "roles apart"]
 
 
 def question_of(row: Mapping[str, object]) -> Json:
@@ -38,12 +42,12 @@ class Signs(NamedTuple):
 @dataclass(frozen=True)
 class Domains:
     """over: targets, sources or pairs. cells: of the question; over sources and pairs those with a source.
-    sourceless: how many were left out for having none. planned: domains that have no result."""
+    sourceless: how many were left out for having none. without_result: domains that were planned."""
 
     over: str
     cells: Sequence["Cell"]
     sourceless: int
-    planned: Sequence[str]
+    without_result: Sequence[str]
     alpha: float
     items: str
 
@@ -54,8 +58,8 @@ class Domains:
         lost = [row for row in missing if row["strategy"] and question_of(row).items() <= question.items()]
         role = "source" if over == "sources" else "target"
         there = {getattr(cell, role) for cell in used}
-        planned = sorted({row[role] for row in lost if row[role]} - there)
-        return cls(over, used or cells, len(cells) - len(used), planned, settings["alpha"], settings["items"])
+        gone = sorted({row[role] for row in lost if row[role]} - there)
+        return cls(over, used or cells, len(cells) - len(used), gone, settings["alpha"], settings["items"])
 
     @cached_property
     def sources(self) -> list[str]:
@@ -84,12 +88,16 @@ class Domains:
     def y(self) -> np.ndarray:
         return np.array([*self.named_effects.values()])
 
+    @cached_property
+    def parts(self) -> list[str]:
+        """The domains of all sources, one of several in turn."""
+        return [part for source in self.sources for part in source.split("+")]
+
     @property
     def names(self) -> list[str]:
         """Of the domains that count: all that are in pairs."""
-        parts = {part for source in self.sources for part in source.split("+")}
         return {"targets": self.targets, "sources": self.sources}.get(
-            self.over, sorted(parts | {*self.targets})
+            self.over, sorted({*self.parts, *self.targets})
         )
 
     @property
@@ -97,26 +105,32 @@ class Domains:
         return len(self.names) if self.sources or self.over == "targets" else 0
 
     @property
-    def roles(self) -> str:
+    def roles(self) -> Roles | None:
         """Of pairs: whether any domain is a source and a target, or is in two sources."""
-        parts = [part for source in self.sources for part in source.split("+")]
         if self.over != "pairs":
-            return ""
-        is_shared = {*parts} & {*self.targets} or len({*parts}) < len(parts)
+            return None
+        is_shared = {*self.parts} & {*self.targets} or len({*self.parts}) < len(self.parts)
         return "both roles" if is_shared else "roles apart"
 
-    def too_few(self) -> str:
+    @property
+    def _fewest_sources(self) -> int:
+        """Six sources of two domains each, of four in all, are no more than four."""
+        return min(len(self.sources), len({*self.parts}))
+
+    def why_not_claimed(self) -> str:
         """Why nothing is claimed; '' where something is."""
-        fewest = pooled.FEWEST_DOMAINS
-        known = {"targets": len(self.targets), "sources": len(self.sources)}
+        fewest, sources = pooled.FEWEST_DOMAINS, len(self.sources)
+        known = {"target": len(self.targets), "source": self._fewest_sources}
         for role, number in known.items():
-            if self.over in (role, "pairs") and number < fewest:
-                only = f"only {number} {role[:-1] if number == 1 else role}" if number else f"no {role[:-1]}"
-                return f"{only}: no claim over {self.over} below {fewest}" + (
-                    f" {role}" if self.over == "pairs" else ""
-                )
+            if self.over in (f"{role}s", "pairs") and number < fewest:
+                found = f"{number} {role}{'s' * (number > 1)}"
+                if role == "source" and number < sources:
+                    found = f"{number} domain{'s' * (number > 1)} in {sources} sources"
+                return f"only {found}, {fewest} are needed" if number else f"no {role}, {fewest} are needed"
         if self.effect is None:
-            return "one domain is in every pair: without it nothing is left"
+            return "one domain is in every pair, without it nothing is left"
+        if math.sqrt(self.effect.seed_variance) <= NO_SPREAD * self._unit:
+            return "all effects are equal, and how finely scores are told is not known"
         return ""
 
     @cached_property
@@ -125,7 +139,7 @@ class Domains:
             return pooled.of_domains(self.y, self.rounding)
         if self.roles == "roles apart":
             return pooled.of_roles(self._matrix, self.rounding)
-        fewest = min(len(self.sources), len(self.targets))
+        fewest = min(self._fewest_sources, len(self.targets))
         return pooled.of_pairs(self.y, self._involved, fewest, self.rounding)
 
     @cached_property
@@ -164,6 +178,10 @@ class Domains:
         )
 
     @property
+    def _unit(self) -> float:
+        return max(float(cell.pair(self.items).unit) for cell in self.cells)
+
+    @property
     def new_domain(self) -> tuple[float, float] | None:
         return None if self.over == "pairs" else pooled.new_domain(self.y, self.alpha, self.rounding)
 
@@ -175,9 +193,12 @@ class Domains:
     @property
     def nouns(self) -> tuple[str, str]:
         """What more of would narrow the interval."""
-        return {"roles apart": ("sources", "targets"), "both roles": ("domains", "")}.get(
-            self.roles, (self.over, "")
-        )
+        if self.roles == "roles apart":
+            return "sources", "targets"
+        if self.roles is None:
+            return self.over, ""
+        sources, targets = self._fewest_sources, len(self.targets)
+        return "sources" if sources < targets else "targets" if targets < sources else "domains", ""
 
     @cached_property
     def signs(self) -> Signs:
@@ -204,7 +225,9 @@ class Domains:
                     "four times as often as they say"
                 )
             if shape.hangs_on_one:
-                flags.append(f"{names[shape.largest]} alone makes {shape.share:.0%} of the spread of {noun}")
+                flags.append(
+                    f"{names[shape.largest]} alone makes {100 * shape.share:.0f} % of the spread of {noun}"
+                )
         return flags + self._gaps()
 
     def _spreads(self) -> list[tuple[str, list[str], np.ndarray]]:
@@ -220,9 +243,9 @@ class Domains:
 
     def _gaps(self) -> list[str]:
         flags = []
-        if self.planned:
-            more = f" and {len(self.planned) - NAMED} more" if len(self.planned) > NAMED else ""
-            flags.append(f"without a result: {', '.join(self.planned[:NAMED])}{more}")
+        if gone := self.without_result:
+            more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+            flags.append(f"without a result: {', '.join(gone[:NAMED])}{more}")
         if self.sourceless:
             flags.append(f"{self.sourceless} cells have no source and are not counted")
         other = {"targets": "source", "sources": "target"}.get(self.over)
@@ -236,8 +259,7 @@ class Domains:
                 if shared
                 else f"not all {self.over} have the same {other}s"
             )
-        parts = [part for source in self.sources for part in source.split("+")]
-        if self.over == "sources" and len({*parts}) < len(parts):
+        if self.over == "sources" and len({*self.parts}) < len(self.parts):
             flags.append("some sources have a domain in common and are counted as if they had none")
         places = {(cell.source, cell.target) for cell in self.cells}
         wanted = sum(source != target for source in self.sources for target in self.targets)

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, Protocol
 
 from transferscope.comparison import formatting, ranking, wording
 from transferscope.comparison.advice import advice
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from transferscope.comparison.cells import Cell
     from transferscope.comparison.contrasts import Contrast
     from transferscope.comparison.findings import Findings
-    from transferscope.comparison.over import Claim
     from transferscope.comparison.ranking import Ranking
 
 # columns from which the reason has a column of its own, where there is room for all of the rest
@@ -69,13 +69,15 @@ def to_csv(comparison: "Findings") -> str:
 
     Intervals become two columns (`ci_low`, `ci_high`), lists are joined by '; '.
     """
-    table = rows(comparison)
+    return csv_of(rows(comparison), ["source", "target", "verdict"])
+
+
+def csv_of(rows: Sequence[Json], columns: Sequence[str]) -> str:
+    """columns: where there is no row to tell them."""
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(table[0]) if table else ["source", "target", "verdict"], lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, list(rows[0]) if rows else columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -132,7 +134,7 @@ def to_table(comparison: "Findings", width: int, colour: bool) -> str:
     notes = _Notes(comparison)
     columns, left_out = _fitting(comparison, notes.of, width)
     if len(comparison):
-        console.print(rich_table(comparison, columns))
+        console.print(rich_table(columns, _verdicts(comparison)))
     if left_out:
         console.print(Text(f"left out for want of room: {', '.join(left_out)} (--format csv has all)"))
     for line in _below(comparison, notes):
@@ -147,7 +149,7 @@ def short_table(comparison: "Findings", width: int, rows: int) -> list["Table | 
     shown = replace(comparison, cells=comparison.cells[:rows])
     columns, _ = _fitting(shown, [""] * len(shown), width)
     left = len(comparison) - len(shown)
-    return [rich_table(shown, columns), *([f"and {left} cells more"] if left else [])]
+    return [rich_table(columns, _verdicts(shown)), *([f"and {left} cells more"] if left else [])]
 
 
 def console_of(text: io.StringIO, width: int, colour: bool) -> "Console":
@@ -194,23 +196,30 @@ def _room(column: tuple[str, list[str]]) -> int:
     return 2 + (min(longest, WRAPPED) if name in WRAPS else longest)
 
 
-def rich_table(judged: "Iterable[Cell | Claim]", columns: list[tuple[str, list[str]]]) -> "Table":
+def _verdicts(comparison: "Findings") -> list[str]:
+    return [cell.verdict for cell in comparison]
+
+
+def rich_table(columns: list[tuple[str, list[str]]], verdicts: Sequence[str] = ()) -> "Table":
+    """verdicts: of each row, for its colour; without them every column is one of numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name, _ in columns:
+        is_number = not verdicts or name in NUMBERS
         table.add_column(
-            name, justify="right" if name in NUMBERS else "left", overflow="fold", no_wrap=name not in WRAPS
+            Text(name),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=bool(verdicts) and name not in WRAPS,
         )
-    for row in zip(judged, *(values for _, values in columns), strict=True):
-        style = STYLES[row[0].verdict]
+    rows = zip(*(values for _, values in columns), strict=True)
+    for row, verdict in zip(rows, verdicts or repeat("undecided"), strict=bool(verdicts)):
+        style = STYLES[verdict]
         table.add_row(
-            *(
-                Text(v, style=style if n == "verdict" else "")
-                for (n, _), v in zip(columns, row[1:], strict=True)
-            )
+            *(Text(v, style=style if n == "verdict" else "") for (n, _), v in zip(columns, row, strict=True))
         )
     return table
 
@@ -298,7 +307,20 @@ def _columns(comparison: "Findings", marks: list[str], wide: bool) -> list[tuple
     return columns[:at] + answer + columns[at:]
 
 
-def verdict_of(cell: "Cell | Claim") -> str:
+class Judged(Protocol):
+    """A cell, or a claim over domains."""
+
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def material(self) -> bool: ...
+    @property
+    def no_harm(self) -> bool: ...
+    @property
+    def no_gain(self) -> bool: ...
+
+
+def verdict_of(cell: Judged) -> str:
     """With what is shown short of a verdict: `undecided, no harm`."""
     half = ", no harm" if cell.no_harm else ", no gain" if cell.no_gain else ""
     return cell.verdict + (" *" if cell.material else "") + (half if cell.verdict == "undecided" else "")
@@ -360,13 +382,11 @@ def _short(reason: str) -> str:
     return "train longer" if what.endswith("still improving") else what
 
 
-def markdown_table(columns: list[tuple[str, list[str]]]) -> list[str]:
+def markdown_table(columns: list[tuple[str, list[str]]], rule: str = "---") -> list[str]:
     """Lines; none without a row."""
     rows = list(zip(*(values for _, values in columns), strict=True))
     return (
-        ["", _row(name for name, _ in columns), _row("---" for _ in columns), *map(_row, rows)]
-        if rows
-        else []
+        ["", _row(name for name, _ in columns), _row(rule for _ in columns), *map(_row, rows)] if rows else []
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from transferscope.comparison import over_formats, wording
-from transferscope.comparison.domain_effects import Domains, question_of
+from transferscope.comparison.domain_effects import Domains, Roles, question_of
 from transferscope.errors import RequestError, nearest
 from transferscope.statistics import pooled
 from transferscope.store.schema import Json
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from transferscope.comparison.findings import Findings
 
 OVER = ("targets", "sources", "pairs")
+MOST_APART = 10  # of the largest errors of targets whose unit is not stated, beyond which it may be several
 METHODS = {
     "targets": "mean over targets, given these sources",
     "sources": "mean over sources, given these targets, their test items and these runs of the baseline",
+}
+METHODS_OF_PAIRS: dict[Roles, str] = {
     "both roles": "jackknife over domains that are sources and targets",
     "roles apart": "sources × targets, for any source and any target",
 }
@@ -87,11 +90,11 @@ class Claim:
 class Over:
     """What `Comparison.over` gives; iterates over its claims.
 
-    few: questions of which nothing is claimed, with `domains`, how many there are, and `reason`. stamps: what
-    makes numbers no result. settings: of the comparison, with `over`."""
+    not_claimed: questions of which nothing is claimed, with `domains`, how many there are, and `reason`.
+    stamps: what makes numbers no result. settings: of the comparison, with `over`."""
 
     claims: list[Claim]
-    few: list[Json]
+    not_claimed: list[Json]
     stamps: list[str]
     settings: Json
 
@@ -122,25 +125,19 @@ class Over:
 
 def over(comparison: "Findings", domains: str) -> Over:
     """Raises RequestError for another word than targets, sources or pairs, and where the cells' scores are in
-    several units."""
-    if domains not in OVER:
-        raise RequestError(f"--over {domains}: not one of {', '.join(OVER)}{nearest(domains, OVER)}")
+    several units, or in an unstated one that may be several."""
     settings = comparison.settings
-    if domains != "sources" and (away := settings.get("tested_on")):
-        raise RequestError(
-            f"--over {domains}: every target is judged on the test items of {away}, so that they are no "
-            "sample of targets; leave out --tested-on"
-        )
+    check(domains, settings.get("tested_on"))
     cells = [cell for cell in comparison if not cell.is_control]
     _check_units(cells, domains)
     questions: dict[tuple[object, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
         questions[tuple(question_of(vars(cell)).values())].append(cell)
-    asked, few = [], []
+    asked, not_claimed = [], []
     for its_cells in sorted(questions.values(), key=_order):
         one = Domains.of(its_cells, domains, settings, comparison.missing)
-        if reason := one.too_few():
-            few.append(question_of(vars(its_cells[0])) | {"domains": one.count, "reason": reason})
+        if reason := one.why_not_claimed():
+            not_claimed.append(question_of(vars(its_cells[0])) | {"domains": one.count, "reason": reason})
         else:
             asked.append(one)
     judged = pooled.judge(
@@ -152,10 +149,21 @@ def over(comparison: "Findings", domains: str) -> Over:
     )
     return Over(
         [_claim(one, judgement, len(asked)) for one, judgement in zip(asked, judged, strict=True)],
-        few,
+        not_claimed,
         wording.stamps(settings, cells),
         settings | {"over": domains},
     )
+
+
+def check(domains: str, tested_on: str | None) -> None:
+    """Raises RequestError for what can be refused before anything is judged, which is a reading."""
+    if domains not in OVER:
+        raise RequestError(f"--over {domains}: not one of {', '.join(OVER)}{nearest(domains, OVER)}")
+    if domains != "sources" and tested_on:
+        raise RequestError(
+            f"--over {domains}: every target is judged on the test items of {tested_on}, so that they are no "
+            "sample of targets; leave out --tested-on"
+        )
 
 
 def _claim(of: Domains, judged: pooled.Judgement, family_size: int) -> Claim:
@@ -170,7 +178,7 @@ def _claim(of: Domains, judged: pooled.Judgement, family_size: int) -> Claim:
         **given,
         unit=of.cells[0].unit,
         over=of.over,
-        method=METHODS[of.roles or of.over],
+        method=METHODS_OF_PAIRS[of.roles] if of.roles else METHODS[of.over],
         new_domain=of.new_domain,
         margin=of.margin,
         family_size=family_size,
@@ -196,6 +204,14 @@ def _check_units(cells: Sequence["Cell"], domains: str) -> None:
         raise RequestError(
             f"--over {domains}: the scores are in several units ({found}), and a mean of them is in none; "
             "compare the targets of one unit apart"
+        )
+    unstated = {c.target: e for c in cells if (e := c.evidence.errors) is not None and not e.unit}
+    by_size = sorted(unstated, key=lambda target: unstated[target].cap)
+    if by_size and (high := unstated[by_size[-1]].cap) > MOST_APART * (low := unstated[by_size[0]].cap):
+        raise RequestError(
+            f"--over {domains}: the unit of {units[0]} is not stated, and errors reach {low:.3g} in "
+            f"{by_size[0]} and {high:.3g} in {by_size[-1]}; compare the targets of one unit apart, or give "
+            "scores"
         )
 
 

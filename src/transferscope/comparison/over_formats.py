@@ -1,13 +1,11 @@
 """Claims over domains as sentences, a table for the terminal, JSON, CSV, Markdown and LaTeX."""
 
-import csv
 import io
 import json
 from typing import TYPE_CHECKING
 
 from transferscope.comparison import formats, formatting, latex, wording
 from transferscope.comparison.formatting import interval, signed
-from transferscope.statistics.pooled import FEWEST_DOMAINS
 from transferscope.store.schema import Json
 
 if TYPE_CHECKING:
@@ -41,18 +39,18 @@ def sentences(over: "Over") -> list[str]:
     """What a person wants to take away: one a claim."""
     if not over.claims:
         return [f"No claim over {over.settings['over']}: {why_none(over)}."]
-    return [sentence(claim, over.settings) for claim in over]
+    return [sentence(claim, over) for claim in over]
 
 
 def why_none(over: "Over") -> str:
-    reasons = sorted({row["reason"].partition(":")[0] for row in over.few})
-    return f"{'; '.join(reasons)}, {FEWEST_DOMAINS} are needed" if reasons else "nothing could be compared"
+    return "; ".join(sorted({row["reason"] for row in over.not_claimed})) or "nothing could be compared"
 
 
-def sentence(claim: "Claim", settings: Json) -> str:
+def sentence(claim: "Claim", over: "Over") -> str:
+    settings = over.settings
     unit, where = formatting.unit_in(settings), _where(claim)
     text = (
-        f"{_named(vars(claim))}, {where}: Δ {signed(claim.delta, claim.metric)} {unit} "
+        f"{named(vars(claim), over)}, {where}: Δ {signed(claim.delta, claim.metric)} {unit} "
         f"{interval(claim.ci_simultaneous, claim.metric)}, {formats.verdict_of(claim).replace(' *', '')}. "
         f"In {counts(claim)}"
     )
@@ -142,8 +140,8 @@ def _notes(over: "Over") -> tuple[list[str], list[str]]:
 def listed(over: "Over") -> list[str]:
     """Questions of which nothing is claimed, those of one reason together."""
     together: dict[str, list[str]] = {}
-    for row in over.few:
-        together.setdefault(row["reason"], []).append(_named(row))
+    for row in over.not_claimed:
+        together.setdefault(row["reason"], []).append(named(row, over))
     return [f"{reason}: {'; '.join(names)}" for reason, names in together.items()]
 
 
@@ -157,7 +155,7 @@ def to_table(over: "Over", width: int, colour: bool) -> str:
     marks, notes = _notes(over)
     columns, left_out = formats.spared(columns_of(over, marks), DISPENSABLE, width)
     if over.claims:
-        console.print(formats.rich_table(over, columns))
+        console.print(formats.rich_table(columns, [claim.verdict for claim in over]))
     if left_out:
         console.print(Text(f"left out for want of room: {', '.join(left_out)} (--format csv has all)"))
     for line in (*notes, *listed(over)):
@@ -176,18 +174,18 @@ def to_markdown(over: "Over") -> str:
 
 
 def to_json(over: "Over") -> str:
-    rows = {"claims": [claim.to_dict() for claim in over], "few": over.few, "settings": over.settings}
+    rows = {
+        "claims": [claim.to_dict() for claim in over],
+        "not_claimed": over.not_claimed,
+        "settings": over.settings,
+    }
     return json.dumps(rows, indent=1, allow_nan=False, ensure_ascii=False)
 
 
 def to_csv(over: "Over") -> str:
     """One row a claim, its differences in the unit that `unit` names, intervals as two columns."""
     table = [_csv_row(claim) for claim in over]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]) if table else ["strategy", "verdict"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return text.getvalue()
+    return formats.csv_of(table, ["strategy", "verdict"])
 
 
 def _csv_row(claim: "Claim") -> Json:
@@ -222,7 +220,16 @@ def to_latex(over: "Over") -> str:
     return latex.table(heads, rows, caption, [heads.index("")] if "" in heads else [])
 
 
-def _named(row: Json) -> str:
-    variant = f" ({row['variant']})" if row["variant"] else ""
+def named(row: Json, over: "Over") -> str:
+    """`fine_tuning (steps=5; backbone lenet) at 10 labels`: the question of a claim, or of what is not
+    claimed."""
+    apart = "; ".join(told_apart(row, over))
     labels = "" if row["label_budget"] is None else f" at {row['label_budget']} labels"
-    return f"{row['strategy']}{variant}{labels}"
+    return f"{row['strategy']}{f' ({apart})' if apart else ''}{labels}"
+
+
+def told_apart(row: Json, over: "Over") -> list[str]:
+    """The variant of a question, and those of its places in which questions differ, label budgets aside."""
+    asked = [*map(vars, over), *over.not_claimed]
+    differ = [key for key in PLACES[1:] if len({other[key] for other in asked}) > 1]
+    return [*filter(None, [row["variant"]]), *(f"{wording.heading(key)} {row[key]}" for key in differ)]

@@ -2,7 +2,7 @@
 reading. Imports no torch."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transferscope.comparison import baselines, naive, scores
@@ -88,16 +88,15 @@ def read_pilots(
                 paired[budget, of_base].append(evidence)
         for (budget, _), cells in paired.items():
             runs_of_baseline = 0 if name == naive.NAME else len(paired)
-            pilots.append(_pilot(cells, metric, size, runs_of_baseline, (target, protocol, budget)))
+            of_cells = _pilot(cells, metric, cells_of_family=size, baselines=runs_of_baseline)
+            pilots.append(replace(of_cells, target=target, protocol=protocol, label_budget=budget))
     if not pilots:
         reason = left_out[0] if left_out else f"no cell has a baseline {name} to be held against"
         raise RequestError(f"RUNS={runs}: nothing to plan from: {reason}")
     return metric, pilots, left_out
 
 
-def _pilot(
-    cells: list[Evidence], metric: str, size: int, baselines: int, of: tuple[str, str, int | str | None]
-) -> Pilot:
+def _pilot(cells: list[Evidence], metric: str, *, cells_of_family: int, baselines: int) -> Pilot:
     pairs = [tested(evidence, metric, "random") for evidence in cells]
     judged, groups = cells[0].metric(metric), cells[0].groups
     spreads = [Spread.of(pair.d, pair.unit, pair.influence) for pair in pairs]
@@ -106,12 +105,9 @@ def _pilot(
         spreads={MEASURED: Spread.mean(seeded or spreads)},
         unit=judged.display,
         span=max(pair.span for pair in pairs),
-        cells=size,
+        cells=cells_of_family,
         baselines=baselines,
         seeds=min(len(evidence.seeds) for evidence in cells),
         items=min(map(units, cells)),
         item_unit="item" if groups is None else "group",
-        target=of[0],
-        protocol=of[1],
-        label_budget=of[2],
     )

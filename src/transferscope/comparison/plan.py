@@ -5,9 +5,16 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from transferscope.comparison import plan_formats
 from transferscope.comparison.pilots import LOWEST, MEASURED, TYPICAL, Pilot
 from transferscope.statistics.effect import POWER, SEEDS_WITHIN_REACH, noncentrality
-from transferscope.statistics.planning import ITEMS_WITHIN_REACH, Spread, left_open, power_over_domains
+from transferscope.statistics.planning import (
+    ITEMS_WITHIN_REACH,
+    MOST_TIMES,
+    Spread,
+    left_open,
+    power_over_domains,
+)
 from transferscope.statistics.typical_spread import SOURCE, TYPICAL_SPREAD
 from transferscope.store.schema import Json
 
@@ -15,7 +22,6 @@ SEEDS, ITEMS = (3, 5, 10, 20), (200, 500, 1000, 2000, 5000)
 FEW_SEEDS, LARGER_FAMILY = 3, 3
 DOMAINS = (5, 10, 20)
 MOST_PILOT = 10  # seeds: of larger pilots what is left open is not said unless it is one's own
-MOST_TIMES = 2  # of a pilot's items, for which the promise of the power was tested
 TYPICAL_PILOT = Pilot(TYPICAL_SPREAD, unit="points", span=1.0)
 
 
@@ -27,6 +33,10 @@ class Table:
     columns: list[str]
     rows: list[list[str]]
     below: list[str] = field(default_factory=list)
+
+    @property
+    def by_column(self) -> list[tuple[str, list[str]]]:
+        return [(name, [row[at] for row in self.rows]) for at, name in enumerate(self.columns)]
 
 
 @dataclass(frozen=True)
@@ -109,9 +119,8 @@ class Plan:
             [
                 *self._first(pilot, seeds),
                 *(
-                    _range(
-                        pilot,
-                        lambda spread, seeds=seeds, n=n: spread.smallest_effect(seeds, n, level),  # type: ignore[misc]
+                    _texts(
+                        [spread.smallest_effect(seeds, n, level) for spread in pilot.spreads.values()],
                         lambda found: "none" if found > pilot.span else amount(found, pilot),
                     )
                     for n in items
@@ -130,9 +139,11 @@ class Plan:
         rows = [
             [
                 *self._first(pilot, seeds),
-                _range(
-                    pilot,
-                    lambda spread, seeds=seeds: spread.items_needed(effect, seeds, level) or math.inf,  # type: ignore[misc]
+                _texts(
+                    [
+                        spread.items_needed(effect, seeds, level) or math.inf
+                        for spread in pilot.spreads.values()
+                    ],
                     lambda found: f"over {ITEMS_WITHIN_REACH:,}" if found == math.inf else f"{found:,.0f}",
                 ),
             ]
@@ -196,6 +207,18 @@ class Plan:
         )
         return [*found, *(f"left out: {why}" for why in self.left_out)]
 
+    def to_json(self) -> str:
+        return plan_formats.to_json(self)
+
+    def to_csv(self) -> str:
+        return plan_formats.to_csv(self)
+
+    def to_markdown(self) -> str:
+        return plan_formats.to_markdown(self)
+
+    def to_table(self, width: int = 140, colour: bool = False) -> str:
+        return plan_formats.to_table(self, width, colour)
+
 
 def deviations(spread: Spread) -> dict[str, float]:
     """Standard deviations: of a seed's mean over the pilot's items, of one item of one seed, of the items'
@@ -220,17 +243,14 @@ def _about(pilot: Pilot) -> list[str]:
     spread = pilot.spreads[MEASURED]
     labels = "" if pilot.label_budget is None else f", label budget {pilot.label_budget}"
     cells = f"{spread.cells} cell{'s' * (spread.cells > 1)}"
-    found = deviations(spread)
+    # less what seeds seem to differ by for being seen on so few items
+    of_seeds = math.sqrt(max(spread.row - spread.rest / spread.items, 0.0))
     return [
         f"{pilot.target} ({pilot.protocol}{labels}): {cells}, {pilot.seeds} seeds, {pilot.items:,} "
         f"{pilot.item_unit}s",
-        f"Spread of differences (sd, {pilot.unit}): {amount(found['seed_sd'], pilot)} between seeds, "
-        f"{amount(found['item_sd'], pilot)} between {pilot.item_unit}s",
+        f"Spread of differences (sd, {pilot.unit}): {amount(of_seeds, pilot)} between seeds, "
+        f"{amount(math.sqrt(spread.item), pilot)} between {pilot.item_unit}s",
     ]
-
-
-def _range(pilot: Pilot, of: Callable[[Spread], float], text: Callable[[float], str]) -> str:
-    return _texts([of(spread) for spread in pilot.spreads.values()], text)
 
 
 def _texts(found: list[float], text: Callable[[float], str]) -> str:

@@ -79,17 +79,12 @@ class Source:
         return sorted({budget for line in self.lines for budget in line.views}, key=budget_order)
 
 
-@dataclass
-class Target:
-    name: str
-    budgets: list
-    sources: list[Source]
+@dataclass(kw_only=True)
+class Ground:
+    """Of a figure of differences: its axis, and the margin on it."""
+
     axis: figures.Axis
-    budget_axis: figures.Axis
     margin_value: float
-    curve_steps: figures.Axis | None = None
-    curve_scores: figures.Axis | None = None
-    flip_axis: figures.Axis | None = None
 
     @property
     def zero(self) -> float:
@@ -98,6 +93,17 @@ class Target:
     @property
     def margin(self) -> tuple[float, float]:
         return self.axis.percent(-self.margin_value), self.axis.percent(self.margin_value)
+
+
+@dataclass
+class Target(Ground):
+    name: str
+    budgets: list
+    sources: list[Source]
+    budget_axis: figures.Axis
+    curve_steps: figures.Axis | None = None
+    curve_scores: figures.Axis | None = None
+    flip_axis: figures.Axis | None = None
 
     @property
     def views(self) -> list[View]:
@@ -207,4 +213,4 @@ def _target(name: str, found: dict, gone: dict) -> Target:
     for view in views:
         view.place = figures.forest_row(axis, view.cell.delta, view.cell.ci, view.cell.ci_simultaneous)
         view.size = round(abs(view.cell.delta) / largest, 3)
-    return Target(name, budgets, sources, axis, budget_axis, margin)
+    return Target(name, budgets, sources, budget_axis, axis=axis, margin_value=margin)

@@ -7,16 +7,17 @@ from transferscope.comparison.comparison import Comparison
 from transferscope.comparison.over import Claim
 from transferscope.errors import RequestError
 from transferscope.report import figures
-from transferscope.report.layout import Target
+from transferscope.report.layout import Ground
 from transferscope.store.schema import Json
 
 
 @dataclass
 class Row:
-    """place: of Δ and its intervals on the axis, as of a cell; new: of what one target more would show; dots:
-    (target, position), one a target, in percent."""
+    """told_apart: what tells it from others of its strategy. place: of Δ and its intervals on the axis, as of
+    a cell; new: of what one target more would show; dots: (target, position), one a target, in percent."""
 
     claim: Claim
+    told_apart: str
     sentence: str
     notes: list[str]
     place: Json
@@ -26,11 +27,11 @@ class Row:
 
 @dataclass
 class Pooled:
-    """ground: axis and margin of the figure. few: lines on questions of which nothing is claimed."""
+    """ground: axis and margin of the figure. not_claimed: lines on questions of which nothing is claimed."""
 
     rows: list[Row]
-    ground: Target
-    few: list[str]
+    ground: Ground
+    not_claimed: list[str]
 
 
 def over_targets(comparison: Comparison) -> Pooled | None:
@@ -51,7 +52,8 @@ def over_targets(comparison: Comparison) -> Pooled | None:
     rows = [
         Row(
             claim,
-            over_formats.sentence(claim, over.settings),
+            ", ".join(over_formats.told_apart(vars(claim), over)),
+            over_formats.sentence(claim, over),
             [*over_formats.barred(claim), *claim.flags],
             figures.forest_row(axis, claim.delta, claim.ci, claim.ci_simultaneous),
             figures.bar(axis, claim.new_domain),
@@ -59,4 +61,4 @@ def over_targets(comparison: Comparison) -> Pooled | None:
         )
         for claim in over
     ]
-    return Pooled(rows, Target("", [], [], axis, axis, margin), over_formats.listed(over))
+    return Pooled(rows, Ground(axis=axis, margin_value=margin), over_formats.listed(over))

@@ -61,11 +61,11 @@ class Effect:
 
     def p_value(self, x: float = 0.0) -> float:
         """Of "the true difference is x", two-sided: the alpha at which the interval just reaches x, by
-        bisection."""
+        bisection. 1 where the two are equal, however narrow the interval."""
         gap = abs(self.delta - x)
         low, high = math.log(SMALLEST_P), 0.0
         if gap >= self.half(SMALLEST_P):
-            return SMALLEST_P
+            return SMALLEST_P if gap else 1.0
         for _ in range(60):  # half() falls with alpha
             middle = (low + high) / 2
             low, high = (middle, high) if self.half(math.exp(middle)) > gap else (low, middle)

@@ -6,7 +6,7 @@ seeds, items, and the two together, each taken to numbers of their own."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtri, nctdtr
@@ -26,6 +26,8 @@ from transferscope.statistics.effect import (
 
 ITEMS_WITHIN_REACH = 1_000_000
 FEWEST_ITEMS = 10
+# of a pilot's items, for which the power is promised: few seeds on few items hardly tell the two apart
+MOST_TIMES = 2
 LOW, HIGH = 0.1, 0.9  # of what a pilot may have found in place of its median
 
 
@@ -77,10 +79,8 @@ class Spread:
         """Of cells of one baseline, which vary much alike: from `MANY` cells on their mean is better known
         than a single one."""
         pilots = [spread.pilot for spread in spreads if spread.pilot is not None]
-        means = {
-            part.name: float(np.mean([getattr(spread, part.name) for spread in spreads]))
-            for part in fields(cls)[:7]
-        }
+        parts = ("row", "rest", "item", "square", "fourth", "items", "unit")
+        means = {part: float(np.mean([getattr(spread, part) for spread in spreads])) for part in parts}
         changes = [spread.influence for spread in spreads if spread.influence is not None]
         return cls(
             **means,
@@ -163,8 +163,8 @@ def left_open(pilot: int) -> tuple[float, float]:
     return math.sqrt(low / middle), math.sqrt(high / middle)
 
 
-def power_over_domains(domains: int, alpha: float = 0.05, error: float = 1.0) -> float:
+def power_over_domains(domains: int, alpha: float = 0.05) -> float:
     """How often a t test over so many domains tells their mean effect from 0 where the effects of domains
-    differ by as much (sd) as their mean, and each is measured with `error` times that."""
-    nc, t = math.sqrt(domains / (1 + error**2)), t_quantile(alpha, domains - 1)
+    differ by as much (sd) as their mean, and each is measured with as large an error."""
+    nc, t = math.sqrt(domains / 2), t_quantile(alpha, domains - 1)
     return float(1 - nctdtr(domains - 1, nc, t) + nctdtr(domains - 1, nc, -t))
