@@ -142,14 +142,13 @@ class Sweeper(BasicSweeper):
         """The key `sweep`, else the experiment's name, else a hash of what is planned: the same command is
         the same sweep."""
         experiment = self.config.hydra.runtime.choices.get("experiment")
-        if self.config.sweep is not None and Path(str(self.config.sweep)).name != str(self.config.sweep):
-            raise RequestError(f"sweep={self.config.sweep}: the name of a folder is needed, without /")
-        if self.config.sweep in (IMPORTED, UNNAMED):
-            raise RequestError(
-                f"sweep={self.config.sweep}: what runs without a plan are called; give another name"
-            )
+        sweep = self.config.sweep
+        if sweep is not None and Path(str(sweep)).name != str(sweep):
+            raise RequestError(f"sweep={sweep}: the name of a folder is needed, without /")
+        if sweep in (IMPORTED, UNNAMED):
+            raise RequestError(f"sweep={sweep}: what runs without a plan are called; give another name")
         return (
-            self.config.sweep
+            sweep
             or experiment
             or f"sweep-{record.fingerprint(sorted(job.request.fingerprint for job in planned))[:8]}"
         )
