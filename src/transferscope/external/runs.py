@@ -46,8 +46,11 @@ def of_rows(rows: Rows, options: Options) -> Iterator[Run]:
         training = trained & rows.is_named("target", target) if "target" in rows.keys else trained
         outcomes = OUTCOMES[rows.form](rows, np.concatenate(found.runs), np.flatnonzero(training), options)
         shared = _shared(rows, found.runs[0])
+        digest = ""
         for run in found.runs:
-            made = _run(rows, run, target, shared, outcomes.of_run(run), found.left_out)
+            outcome = outcomes.of_run(run)
+            digest = digest or _digest(shared["ids"], outcome.truths)  # all runs have the same
+            made = _run(rows, run, target, shared, outcome, left_out=found.left_out, digest=digest)
             row = places.setdefault(made.record["fingerprint"], int(run[0]))
             if row != int(run[0]):
                 raise RequestError(
@@ -65,20 +68,30 @@ def _shared(rows: Rows, first: np.ndarray) -> dict[str, np.ndarray]:
     return found | {f"metadata/{name}": column.of_rows(first) for name, column in rows.metadata.items()}
 
 
+def _digest(ids: np.ndarray, truths: np.ndarray) -> str:
+    """Of items and what is right of them, in whatever order."""
+    said = sorted(zip(ids.tolist(), map(str, truths.tolist() or [""] * len(ids)), strict=True))
+    return hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
+
+
 def _run(
-    rows: Rows, run: np.ndarray, target: str, shared: dict[str, np.ndarray], outcome: Outcome, left_out: int
+    rows: Rows,
+    run: np.ndarray,
+    target: str,
+    shared: dict[str, np.ndarray],
+    outcome: Outcome,
+    *,
+    left_out: int,
+    digest: str,
 ) -> Run:
     row, items = int(run[0]), f"{target}/test"
     members = {
         **shared, **outcome.members, "targets": outcome.targets, f"outputs/{STEP:06d}": outcome.outputs,
     }  # fmt: skip
     cell = _cell(rows, row, target)
-    truths = outcome.truths.tolist() or [""] * len(run)
-    said = sorted(zip(shared["ids"].tolist(), map(str, truths), strict=True))
-    digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=16)
     consumed: Json = {
         "imported": True,
-        "target": {"name": target, "digest": digest.hexdigest()},
+        "target": {"name": target, "digest": digest},
         "sources": [{"name": name, "digest": UNSTATED} for name in (cell["source"] or "").split("+") if name],
         "strategy": {"name": cell["strategy"]},
         "backbone": {"name": cell["backbone"]},
