@@ -151,7 +151,7 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
             b["strategy"] == name
             and b["source"] in (None, a["source"])
             and candidate.noise == 0
-            and (None in (a["label_budget"], b["label_budget"]) or a["label_budget"] == b["label_budget"])
+            and _has_budget_of(a, b)
         )
     if name == "shuffled_source":
         return candidate.noise == 1 and all(a[key] == b[key] for key in CELL_KEYS)
@@ -164,7 +164,7 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
         return candidate.noise == 0 and b["strategy"] == name and a["source"] == b["source"]
     if name == "target_full":
         return b["label_budget"] == "full" and _without_source(arm, candidate)
-    if None not in (a["label_budget"], b["label_budget"]) and a["label_budget"] != b["label_budget"]:
+    if not _has_budget_of(a, b):
         return False
     if name == "scratch":
         return bool(b["strategy"] == "scratch")
@@ -182,6 +182,11 @@ def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
     ):
         return False
     return _without_source(arm, candidate)
+
+
+def _has_budget_of(a: Json, b: Json) -> bool:
+    """A cell without a label budget goes with any."""
+    return None in (a["label_budget"], b["label_budget"]) or a["label_budget"] == b["label_budget"]
 
 
 def _without_source(arm: Arm, candidate: Arm) -> bool:

@@ -20,18 +20,19 @@ def rows(table: Table) -> Table:
     holds the scores of the targets without one; cells that were not run are empty. The diagonal, a source
     that is its own target, is left out whatever it holds. Raises RequestError."""
     first, *targets = table.header
-    for kind, names in (("columns", targets), ("rows", table.columns([first], [])[first].to_pylist())):
-        if doubled := [name for name in names if names.count(name) > 1]:
-            raise RequestError(f"{table.name}: two {kind} are named '{printable(doubled[0])}'")
+    if doubled := [name for name in targets if targets.count(name) > 1]:
+        raise RequestError(f"{table.name}: two columns are named '{printable(doubled[0])}'")
+    content = table.columns(table.header, [])
+    sources = content[first].to_pylist()
+    if doubled := [name for name in sources if sources.count(name) > 1]:
+        raise RequestError(f"{table.name}: two rows are named '{printable(doubled[0])}'")
     spelled = {plain(name): name for name in targets}
-    for name in table.columns([first], [])[first].to_pylist():
+    for name in sources:
         if (other := spelled.get(plain(name), name)) != name:
             raise RequestError(
                 f"{table.name}: row '{printable(name)}' and column '{printable(other)}': one domain is "
                 "written in one way"
             )
-    content = table.columns(table.header, [])
-    sources = content[first].to_pylist()
     if BASELINE not in sources:
         turned = "rows are sources, columns targets; " if BASELINE in targets else ""
         raise RequestError(
