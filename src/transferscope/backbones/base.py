@@ -1,6 +1,7 @@
 """What every backbone is: inputs of a batch in, features [N, d] out, layers in order."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,8 @@ class Backbone(nn.Module):
 
     features: int
     trunk: nn.Module | None = None
-    takes: ClassVar[
-        tuple[str, ...]
-    ] = ()  # the types of inputs it is made for, such as "uint8" for images; () refuses none
+    # the types of inputs it is made for, such as "uint8" for images, "text"; () refuses none
+    takes: ClassVar[tuple[str, ...]] = ()
     # True: nothing in it is drawn or trained, its features follow from the inputs alone
     weightless: ClassVar[bool] = False
 
@@ -27,6 +27,18 @@ class Backbone(nn.Module):
         """Inputs as the batch carries them, uint8 images [N, C, H, W] or float32 arrays [N, d], to features
         [N, d]; scales them itself."""
         raise NotImplementedError
+
+    @classmethod
+    def reader(cls, **arguments: Any) -> "Any | None":
+        """How it takes texts (data/texts.py: Reader), from the arguments of its constructor; None: it takes
+        none."""
+        return None
+
+    @classmethod
+    def identity(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Of the arguments that name files or folders, beside `weights`, what stands in the fingerprint: their
+        content, as the path is not what a run consumes."""
+        return {}
 
     def freeze_trunk(self) -> None:
         """Called where the weights were transferred: sets `trunk`, of a backbone that was asked to keep its

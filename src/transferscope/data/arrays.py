@@ -16,6 +16,7 @@ from transferscope.data.image_folders import require_two_classes
 from transferscope.data.mapped_arrays import open_matrix
 from transferscope.data.on_disk import OnDisk
 from transferscope.data.picture_files import normal
+from transferscope.data.texts import Texts
 from transferscope.errors import RequestError, nearest
 from transferscope.tasks.classification import Classification
 
@@ -222,7 +223,7 @@ def refuse_odd_split(path: str, split: list[str], classes: Sequence[object]) -> 
 def build(
     name: str,
     path: str,
-    values: np.ndarray | OnDisk,
+    values: np.ndarray | OnDisk | Texts,
     classes: list[str | None],
     *,
     test_fraction: float,
@@ -236,12 +237,12 @@ def build(
     has_tags: bool = False,
     own_task: type[Classification] | None = None,
 ) -> Domain:
-    """From float32 [N, d], which may stay on disk, and what is known of each item: its class or, where these
+    """From float32 [N, d], which may stay on disk, or texts, and what is known of each item: its class or, where these
     are given, its numbers [N, T], which say with has_tags which labels it has. path: for messages, and its
     stem for ids."""
     if numbers is None:
         require_two_classes(set(classes) - {None}, path)
-    kept = values if isinstance(values, OnDisk) else torch.from_numpy(values)
+    kept = values if isinstance(values, OnDisk | Texts) else torch.from_numpy(values)
     if not isinstance(split, str):
         known = classes if numbers is None else [None if np.isnan(row).any() else row for row in numbers]
         refuse_odd_split(path, split, known)

@@ -10,6 +10,7 @@ import numpy as np
 from transferscope.data.domain import Domain
 from transferscope.data.on_disk import OnDisk, item_hashes
 from transferscope.data.splits import Fold, split
+from transferscope.data.texts import Texts
 from transferscope.errors import RequestError
 from transferscope.tasks.copied import Copies
 
@@ -71,7 +72,11 @@ def _shared(target: Domain, test: np.ndarray, other: Domain, items: np.ndarray) 
 def _hashes(domain: Domain) -> np.ndarray | None:
     """uint64 [N] of the inputs alone, whatever they are called; None where they stay on disk and a loader of
     the user's own made no hashes."""
-    return domain.inputs.hashes if isinstance(domain.inputs, OnDisk) else item_hashes(domain.inputs.numpy())
+    return (
+        domain.inputs.hashes
+        if isinstance(domain.inputs, OnDisk | Texts)
+        else item_hashes(domain.inputs.numpy())
+    )
 
 
 def say(tested: Iterable[tuple[Domain, tuple[Domain, ...], int, Fold | None]]) -> None:

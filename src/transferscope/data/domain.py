@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from transferscope.data.on_disk import OnDisk
+from transferscope.data.texts import Texts
 from transferscope.errors import RequestError
 from transferscope.tasks.base import Task
 from transferscope.tasks.classification import Classification
@@ -27,8 +28,8 @@ UNLABELLED = -1
 class Domain:
     """A named distribution.
 
-    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), or any tensor whose first axis counts
-    items; images may stay on disk.
+    inputs: uint8 [N, C, H, W] (images), float32 [N, d] (features), texts, or any tensor whose first axis
+    counts items; images may stay on disk.
     labels: int64 [N], index into `classes`, -1 where an item has no label; or float32 [N, T], the numbers
     that are to be predicted, NaN where an item has none; or float32 [N, L], 1 where an item has a label of
     several and 0 where it has it not, NaN throughout where that is not known.
@@ -49,7 +50,7 @@ class Domain:
     numbers. The input of a category is its place among them, that of a missing value NaN."""
 
     name: str
-    inputs: Tensor | OnDisk
+    inputs: Tensor | OnDisk | Texts
     labels: Tensor
     classes: tuple[str, ...]
     ids: np.ndarray
@@ -70,7 +71,7 @@ class Domain:
     def build(
         cls,
         name: str,
-        inputs: Tensor | OnDisk,
+        inputs: Tensor | OnDisk | Texts,
         class_of: Sequence[str | None],
         ids: Sequence[str],
         split: str | Sequence[str] = "",
@@ -110,7 +111,7 @@ class Domain:
     def of_numbers(
         cls,
         name: str,
-        inputs: Tensor | OnDisk,
+        inputs: Tensor | OnDisk | Texts,
         numbers: np.ndarray,
         ids: Sequence[str],
         *,
@@ -150,7 +151,7 @@ class Domain:
     def of_tags(
         cls,
         name: str,
-        inputs: Tensor | OnDisk,
+        inputs: Tensor | OnDisk | Texts,
         has: np.ndarray,
         ids: Sequence[str],
         *,
@@ -178,7 +179,7 @@ class Domain:
     def _of_arrays(
         cls,
         name: str,
-        inputs: Tensor | OnDisk,
+        inputs: Tensor | OnDisk | Texts,
         labels: np.ndarray,
         ids: np.ndarray,
         split: str | Sequence[str],
@@ -229,7 +230,7 @@ class Domain:
     @cached_property
     def gaps(self) -> list[str]:
         """The columns of a table that have missing values."""
-        if self.columns is None or isinstance(self.inputs, OnDisk):
+        if self.columns is None or isinstance(self.inputs, OnDisk | Texts):
             return []
         missing = self.inputs.isnan().any(dim=0).tolist()
         return [name for name, has_gaps in zip(self.columns, missing, strict=True) if has_gaps]
@@ -243,7 +244,8 @@ class Domain:
     def digest(self) -> str:
         """Hash of all that a run can read of the domain; part of the fingerprint."""
         h = hashlib.blake2b(digest_size=16)
-        inputs = np.array(self.inputs.digest) if isinstance(self.inputs, OnDisk) else self.inputs.numpy()
+        inputs = self.inputs
+        inputs = np.array(inputs.digest) if isinstance(inputs, OnDisk | Texts) else inputs.numpy()
         for array in (inputs, self.labels.numpy(), self.ids, self.split, self.groups):
             if array is not None:
                 h.update(f"{array.dtype}{array.shape}".encode())

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from transferscope.data.domain import UNLABELLED, Domain, fit_images
 from transferscope.data.on_disk import OnDisk, joined
+from transferscope.data.texts import Reader, Texts, together
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.tasks.base import Task
 from transferscope.tasks.classification import Classification, class_names
@@ -228,6 +229,7 @@ class RunData:
     class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
     # mean and median [T] of theirs where there are no classes: of labels, 1 or 0, the mean is a share
     centers: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    reader: Reader | None = None  # which made the inputs of texts (training/reading.py)
 
     @property
     def samples(self) -> dict[str, int]:
@@ -515,10 +517,13 @@ def _without_labels(labels: Tensor) -> Tensor:
 
 def _together(parts: list[LabelledData]) -> LabelledData:
     inputs, labels, domain = zip(*parts, strict=True)
-    return LabelledData(joined(inputs), torch.cat(labels), torch.cat(domain))
+    every = together(inputs) if all(isinstance(part, Texts) for part in inputs) else joined(inputs)
+    return LabelledData(every, torch.cat(labels), torch.cat(domain))
 
 
-def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source") -> Tensor | OnDisk:
+def fitted(
+    domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source"
+) -> Tensor | OnDisk | Texts:
     """The inputs of some items, images brought to (channels, size, size): those that stay on disk whenever
     they are read."""
     if domain.is_images and len(shape) == 3:

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+from transferscope.networks.tokens import by_length, is_tokens
 
 if TYPE_CHECKING:
     from transferscope.backbones.base import Backbone
@@ -25,6 +27,8 @@ class Classifier(nn.Module):
         self.source_classes = classes
         # of the table that the inputs are rows of (see Domain); set where they are
         self.columns: Mapping[str, Sequence[str]] | None = None
+        # which made the rows of texts that it takes; set where it takes texts
+        self.reader: Any = None
         # weight [S, d] and bias [S] of the source model that this started from
         self.source_head: dict[str, Tensor] | None = None
         # the weights that the seed's scratch run starts from, for a strategy `beside_scratch`
@@ -63,6 +67,8 @@ def in_chunks(
 ) -> Tensor:
     """function(inputs) without gradients, `size` items at a time or as many as CHUNK_VALUES allows, on the
     CPU: [N, ...]."""
+    if is_tokens(inputs):
+        return by_length(function, inputs, device)
     size = max(1, min(size, CHUNK_VALUES // math.prod(inputs.shape[1:])))
     whole: Tensor | None = None
     done = 0

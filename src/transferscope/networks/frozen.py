@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from transferscope.networks.tokens import frozen, is_tokens
+
 if TYPE_CHECKING:
     from transferscope.data.on_disk import OnDisk
 
@@ -20,6 +22,8 @@ def frozen_features(backbone: nn.Module, inputs: "Tensor | OnDisk", device: torc
     A pass always holds CHUNK items, the last one its last item several times: which kernels a library takes
     depends on how many there are, and with it the last bits. So an item's features are the same bits whatever
     it is computed with."""
+    if is_tokens(inputs):
+        return frozen(backbone, inputs, device)
     features = []
     for chunk in inputs.split(CHUNK):
         filled = torch.cat([chunk, chunk[-1:].expand(CHUNK - len(chunk), *chunk.shape[1:])])

@@ -22,7 +22,7 @@ def build_network(
         backbone["weights"] = "random"
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
     network = Classifier(build_backbone(backbone, run_data.input_shape, run_data.target.columns), outputs)
-    network.columns = run_data.target.columns
+    network.columns, network.reader = run_data.target.columns, run_data.reader
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network
@@ -35,7 +35,9 @@ def probe(request: Request, run_data: splits.RunData) -> Classifier:
     columns = json.dumps(run_data.target.columns)
     shared = _pretrained(json.dumps(backbone, sort_keys=True), tuple(run_data.input_shape), columns)
     torch.manual_seed(int(splits.generator("head", *request.stream()).integers(2**62)))
-    return Classifier(shared, run_data.task.outputs)
+    network = Classifier(shared, run_data.task.outputs)
+    network.reader = run_data.reader
+    return network
 
 
 @lru_cache(maxsize=1)

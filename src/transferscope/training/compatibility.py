@@ -171,6 +171,10 @@ def columns_apart(source: Domain, target: Domain) -> str:
 def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
     """c: the whole config. Raises what backbone and strategy have against each other or the inputs: both are
     built, without weights."""
+    takes = cast(type[Backbone], get_class(c.backbone["_target_"])).takes
+    given = str(target.inputs.dtype).removeprefix("torch.")
+    if given not in takes and "text" in (given, *takes):  # else the network says better what it takes
+        raise _taking_others(c, takes, given, target)
     shape = splits.input_shape(target, c.image_size, c.channels)
     backbone = {key: value for key, value in c.backbone.items() if key != "name"}
     backbone |= {"weights": "random"} if "weights" in backbone else {}
@@ -182,12 +186,15 @@ def check_network(c: RunConfig, target: Domain, initialisation: str) -> None:
         target.task,
     ):
         raise type(refusal)(f"{refusal} (backbone={c.backbone['name']})")
-    takes = cast(type[Backbone], get_class(c.backbone["_target_"])).takes
-    if takes and (given := str(target.inputs.dtype).removeprefix("torch.")) not in takes:
-        raise NotApplicable(
-            f"backbone={c.backbone['name']}: takes {' or '.join(takes)} inputs, those of target "
-            f"{target.name} are {given}"
-        )
+    if takes and given not in takes:
+        raise _taking_others(c, takes, given, target)
+
+
+def _taking_others(c: RunConfig, takes: tuple[str, ...], given: str, target: Domain) -> NotApplicable:
+    what = " or ".join(takes or ("numbers",))
+    return NotApplicable(
+        f"backbone={c.backbone['name']}: takes {what} inputs, those of target {target.name} are {given}"
+    )
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from hydra.utils import get_class
 
+from transferscope.backbones.base import Backbone
 from transferscope.data.domain import Domain
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.strategies.base import COMMON_KEYS, TRANSFERRED_RATE, Strategy
@@ -48,11 +49,13 @@ def consumed_by(
             trainer[key] = callbacks.consumed(value)
     if acting := callbacks.acting(c.trainer.callbacks):
         trainer["callbacks"] = [callbacks.consumed(entry) for entry in acting]
-    backbone = c.backbone | _identity("_target_", get_class(c.backbone["_target_"]))
+    kind: type[Backbone] = get_class(c.backbone["_target_"])
+    backbone = c.backbone | _identity("_target_", kind)
     if "weights" in backbone:
         backbone["weights"] = (
             "random" if initialisation == "random" else weights_identity(backbone["weights"])
         )
+    backbone |= kind.identity(backbone)
     if backbone.get("trunk") is None or (
         initialisation == "random" and not is_source
     ):  # where nothing was transferred it is trained too

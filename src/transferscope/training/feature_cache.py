@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transferscope.data import tensor_files
 from transferscope.data.on_disk import OnDisk, joined
 from transferscope.networks.frozen import CHUNK, frozen_features
+from transferscope.networks.tokens import is_tokens
 from transferscope.store.lease import locked
 
 SHARD = 4096  # items of a file of features: what a killed process had finished stays
@@ -110,8 +111,8 @@ class FrozenFeatures:
 
 def _noise(count: int, inputs: Tensor | OnDisk) -> Tensor:
     """`count` items of the shape and type of `inputs`, always the same."""
-    draw = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, *inputs.shape[1:]), generator=draw).to(inputs.dtype)
+    draw, highest = torch.Generator().manual_seed(0), 8 if is_tokens(inputs) else 256  # of any vocabulary
+    return torch.randint(0, highest, (count, *inputs.shape[1:]), generator=draw).to(inputs.dtype)
 
 
 def _stand_alone(

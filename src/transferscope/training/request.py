@@ -20,13 +20,14 @@ from transferscope.catalog.arguments import check_arguments
 from transferscope.data import copies, splits
 from transferscope.data.domain import Domain
 from transferscope.data.load import load_domain
+from transferscope.data.texts import Reader
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.store import record
 from transferscope.strategies.base import COMMON_KEYS, Strategy
 from transferscope.strategies.target_only import TargetOnly
 from transferscope.tasks.copied import Copies
-from transferscope.training import compatibility, paths
+from transferscope.training import compatibility, paths, reading
 from transferscope.training.checks import (
     REACHED_BY_START,
     check_constructor,
@@ -77,13 +78,30 @@ class Request:
 
     def run_data(self) -> splits.RunData:
         c = self.asked
-        return splits.prepare(
+        run_data = splits.prepare(
             self.target, self.sources, self.sees, c.label_budget, c.seed, c.split_seed,
             protocol=c.protocol, source_label_noise=c.source_label_noise,
             image_size=c.image_size, channels=c.channels, fold=self.fold,
             tested_also=self.tested_also, learns_from_source="source_labels" in self.reached_by,
             loss=c.trainer.loss,
         )  # fmt: skip
+        return reading.as_read(run_data, self.reader(run_data), self.store)
+
+    def reader(self, run_data: splits.RunData) -> Reader | None:
+        """How the backbone takes texts. What follows from texts that are trained on is of the source's where
+        the weights are."""
+        reader = reading.reader_of(self.asked.backbone)
+        if reader is None or reader.key is not None or self.initialisation not in REACHED_BY_START:
+            return reader
+        pool, _ = splits.source_pool(
+            self.sources, run_data.source_task, self.asked.seed, self.asked.split_seed, 0, self.own_shape
+        )
+        return reading.fitted_to(reader, pool.inputs)
+
+    @property
+    def own_shape(self) -> tuple[int, ...]:
+        """Of an item before its text is read."""
+        return splits.input_shape(self.target, self.asked.image_size, self.asked.channels)
 
     @property
     def test_also(self) -> list[dict[str, str]]:

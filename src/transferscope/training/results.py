@@ -7,7 +7,7 @@ from typing import Any
 from transferscope.data.splits import RunData
 from transferscope.strategies.base import Diagnosis
 from transferscope.tasks.classification import by_class
-from transferscope.training import evaluate
+from transferscope.training import evaluate, reading
 from transferscope.training.request import Request
 from transferscope.training.settings import FitResult
 
@@ -68,6 +68,7 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
             "input_shape": list(run_data.input_shape),
             "own_shape": list(run_data.target.inputs.shape[1:]),  # of an input as the target domain holds it
             "own_white": request.target.white,
+            **({"texts": texts} if (texts := texts_of(request, run_data)) else {}),
             **({"columns": target.columns} if target.categorical or target.gaps else {}),
             "steps": {
                 "target": taken * (1 + request.strategy.beside_scratch),
@@ -77,6 +78,16 @@ def finished(request: Request, run_data: RunData, outcome: FitResult, diagnosis:
             "flags": list(diagnosis.flags),
             **({} if outcome.learning_rate is None else {"learning_rate": outcome.learning_rate}),
         },
+    }
+
+
+def texts_of(request: Request, run_data: RunData) -> dict[str, dict[str, int]]:
+    """By domain, how many texts there are and how many are longer than the backbone takes."""
+    if run_data.reader is None:
+        return {}
+    return {
+        domain.name: reading.cut_texts(domain, run_data.reader, request.store)
+        for domain in (run_data.target, *run_data.sources)
     }
 
 

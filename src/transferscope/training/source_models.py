@@ -15,6 +15,7 @@ from transferscope.store.lease import locked
 from transferscope.store.record import fingerprint
 from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
+from transferscope.training import reading
 from transferscope.training.build_network import build_network
 from transferscope.training.config import PRETRAINING
 from transferscope.training.fit import fit
@@ -91,8 +92,9 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
             c.seed,
             c.split_seed,
             c.source_label_noise,
-            run_data.input_shape,
+            request.own_shape,
         )
+        pool = pool._replace(inputs=reading.rows_of(pool.inputs, run_data.reader, request.store))
         settings = request.settings(c.trainer.source_steps)
         strategy = SourceOnly(network)
         strategy.task = run_data.source_task
@@ -112,7 +114,8 @@ def pretrained_backbone(request: Request, run_data: splits.RunData) -> tuple[dic
         c, learner = request.asked, PRETRAINING[request.initialisation]
         stream = (c.seed, learner.__name__)
         network = build_network(request, run_data, learner.outputs, stream, _own_start(request))
-        pool = splits.unlabelled_source_pool(request.sources, c.split_seed, run_data.input_shape)
+        pool = splits.unlabelled_source_pool(request.sources, c.split_seed, request.own_shape)
+        pool = pool._replace(inputs=reading.rows_of(pool.inputs, run_data.reader, request.store))
         strategy = learner(network)
         strategy.backbone_rate = request.source_backbone_rate
         fit(strategy, splits.Pools(source=pool), {}, request.settings(c.trainer.source_steps), stream)
