@@ -36,8 +36,8 @@ class Backbone(nn.Module):
 
     @classmethod
     def identity(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
-        """Of the arguments that name files or folders, beside `weights`, what stands in the fingerprint: their
-        content, as the path is not what a run consumes."""
+        """Of the arguments that name files or folders, beside `weights`, what stands in the fingerprint:
+        their content, as the path is not what a run consumes."""
         return {}
 
     def freeze_trunk(self) -> None:

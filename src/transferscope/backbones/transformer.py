@@ -24,8 +24,8 @@ class Transformer(Backbone):
 
     model: a name on the hub, or a folder with config.json and a tokenizer: BERT and its kin (RoBERTa,
         DistilBERT, MiniLM, DeBERTa), decoders as GPT-2, of an encoder-decoder as T5 the encoder.
-    weights: "random", "pretrained" (those of `model`), or the path of a .safetensors file in the model's own
-        key names. All are taken as float32.
+    weights: "random", "pretrained" (those of `model`), or the path of a .safetensors file in the model's
+        own key names. All are taken as float32.
     pooling: `mean` of all tokens, special ones too, as sentence-transformers has it; `cls`, the first; `last`,
         as decoders want it.
     max_tokens: a text has no more tokens than that, its end is left out.
@@ -178,8 +178,8 @@ def _check_vocabulary(config: Any, model: str) -> None:
 
 
 def _load(model: nn.Module, weights: str, name: str) -> dict[str, int]:
-    """Of the file that `weights` names, or of the files of the model itself. Raises RequestError where they do
-    not fit."""
+    """Of the file that `weights` names, or of the files of the model itself. Raises RequestError where they
+    do not fit."""
     if weights == "pretrained":
         state, where = _own_weights(name), f"backbone.weights=pretrained: those of {name}"
     else:

@@ -245,8 +245,8 @@ class Domain:
         """Hash of all that a run can read of the domain; part of the fingerprint."""
         h = hashlib.blake2b(digest_size=16)
         inputs = self.inputs
-        inputs = np.array(inputs.digest) if isinstance(inputs, OnDisk | Texts) else inputs.numpy()
-        for array in (inputs, self.labels.numpy(), self.ids, self.split, self.groups):
+        of_inputs = np.array(inputs.digest) if isinstance(inputs, OnDisk | Texts) else inputs.numpy()
+        for array in (of_inputs, self.labels.numpy(), self.ids, self.split, self.groups):
             if array is not None:
                 h.update(f"{array.dtype}{array.shape}".encode())
                 h.update(np.ascontiguousarray(array).view(np.uint8).data)

@@ -7,7 +7,7 @@ every strategy of a seed."""
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -517,24 +517,31 @@ def _without_labels(labels: Tensor) -> Tensor:
 
 def _together(parts: list[LabelledData]) -> LabelledData:
     inputs, labels, domain = zip(*parts, strict=True)
-    every = together(inputs) if all(isinstance(part, Texts) for part in inputs) else joined(inputs)
+    texts = [part for part in inputs if isinstance(part, Texts)]
+    every = cast(Tensor, together(texts)) if texts else joined(inputs)
     return LabelledData(every, torch.cat(labels), torch.cat(domain))
 
 
-def fitted(
-    domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source"
-) -> Tensor | OnDisk | Texts:
+def fitted(domain: Domain, items: np.ndarray, shape: tuple[int, ...], key: str = "source") -> Tensor | OnDisk:
     """The inputs of some items, images brought to (channels, size, size): those that stay on disk whenever
-    they are read."""
+    they are read. Texts are still Texts, whatever the type says: rows take their place before anything asks
+    for more than some of them (training/reading.py)."""
+    if isinstance(domain.inputs, Texts):
+        _check_shape(domain, shape, key)
+        return cast(Tensor, domain.inputs[items])
     if domain.is_images and len(shape) == 3:
         if isinstance(domain.inputs, OnDisk):
             return domain.inputs.view(items).mapped(
                 lambda images: fit_images(images, shape[-1], shape[0]), shape
             )
         return fit_images(domain.inputs[items], shape[-1], shape[0])
+    _check_shape(domain, shape, key)
+    return domain.inputs.view(items) if isinstance(domain.inputs, OnDisk) else domain.inputs[items]
+
+
+def _check_shape(domain: Domain, shape: tuple[int, ...], key: str) -> None:
     if domain.inputs.shape[1:] != tuple(shape):
         raise RequestError(
             f"{key}={domain.name}: inputs of shape {tuple(domain.inputs.shape[1:])} beside a target of "
             f"shape {tuple(shape)}"
         )
-    return domain.inputs.view(items) if isinstance(domain.inputs, OnDisk) else domain.inputs[items]

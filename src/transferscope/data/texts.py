@@ -20,8 +20,11 @@ IN_MEMORY = 2**28  # bytes: more rows than these are made when they are asked fo
 class Rows(Protocol):
     """What a reader makes of n texts. cut: bool [n], of which it left the end out."""
 
-    dtype: torch.dtype
-    cut: np.ndarray
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def cut(self) -> np.ndarray: ...
 
     @property
     def row_shape(self) -> tuple[int, ...]: ...
@@ -36,8 +39,13 @@ class Reader(Protocol):
     """How a backbone takes texts. key: of all that rows follow from beside the text; None of one that has yet
     to be fitted."""
 
-    key: str | None
-    row_shape: tuple[int, ...]
+    @property
+    def key(self) -> str | None: ...
+
+    @property
+    def row_shape(self) -> tuple[int, ...]: ...
+
+    def __hash__(self) -> int: ...
 
     def fit(self, items: Sequence[Item]) -> "Reader":
         """A reader that knows the texts that are trained on, or the same where it has no need to."""
@@ -93,12 +101,12 @@ class Texts:
         return h.hexdigest()
 
 
-def _hash(item: Item) -> "hashlib._Hash":
+def _hash(item: Item) -> hashlib.blake2b:
     return hashlib.blake2b("\0".join(f"{len(text)} {text}" for text in item).encode(), digest_size=16)
 
 
 def together(parts: Sequence[Texts]) -> Texts:
-    """One after another. All that were loaded stay together, so that they are read once whatever the parts."""
+    """One after another. All that were loaded stay together: they are read once, whatever the parts."""
     starts: dict[tuple[Item, ...], int] = {}
     for part in parts:
         starts.setdefault(part.every, sum(map(len, starts)))

@@ -66,8 +66,7 @@ def is_tokens(inputs: "Tensor | OnDisk") -> bool:
 
 
 def trimmed(rows: Tensor) -> Tensor:
-    """Less the columns that no text of the batch reaches, but for a width that is a multiple of STEP: how wide
-    a pass is follows from its longest text."""
+    """Less the columns that no text of the batch reaches, but for a width that is a multiple of STEP."""
     longest = int((rows != PAD).sum(1).max())
     return rows[:, : max(1, -(-longest // STEP)) * STEP]
 

@@ -32,13 +32,14 @@ def as_read(run_data: RunData, reader: Reader | None, store: Path) -> RunData:
     """A run's data with rows in the place of texts. reader: of its backbone, fitted already where its weights
     are another's; else it is fitted to what the run trains on."""
     if not isinstance(run_data.target.inputs, Texts):
-        return run_data
+        return run_data  # `fitted` hands texts on as such alone
     if reader is None:
         raise TypeError("the backbone takes no texts")
     pools = run_data.pools
     if reader.key is None:
-        seen = [pools.source and pools.source.inputs, pools.target and pools.target.inputs, pools.unlabelled]
-        reader = fitted_to(reader, together([part for part in seen if isinstance(part, Texts)]))
+        seen: list[Any] = [pool.inputs for pool in (pools.source, pools.target) if pool is not None]
+        seen += [] if pools.unlabelled is None else [pools.unlabelled]
+        reader = fitted_to(reader, together(seen))
 
     def read(data: LabelledData | None) -> LabelledData | None:
         return None if data is None else data._replace(inputs=rows_of(data.inputs, reader, store))
@@ -73,7 +74,8 @@ def _fitted(reader: Reader, items: tuple[Item, ...]) -> Reader:
 
 def cut_texts(domain: Domain, reader: Reader, store: Path) -> dict[str, int]:
     """Of how many texts of a domain the reader leaves the end out."""
-    cut = _of_every(domain.inputs.every, reader, store).cut[domain.inputs.places]
+    texts = cast(Texts, domain.inputs)
+    cut = _of_every(texts.every, reader, store).cut[texts.places]
     return {"items": len(cut), "cut": int(cut.sum())}
 
 

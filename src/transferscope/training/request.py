@@ -20,7 +20,7 @@ from transferscope.catalog.arguments import check_arguments
 from transferscope.data import copies, splits
 from transferscope.data.domain import Domain
 from transferscope.data.load import load_domain
-from transferscope.data.texts import Reader
+from transferscope.data.texts import Reader, Texts
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.store import record
@@ -96,7 +96,7 @@ class Request:
         pool, _ = splits.source_pool(
             self.sources, run_data.source_task, self.asked.seed, self.asked.split_seed, 0, self.own_shape
         )
-        return reading.fitted_to(reader, pool.inputs)
+        return reading.fitted_to(reader, cast(Texts, pool.inputs))
 
     @property
     def own_shape(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from transferscope import tracking
 from transferscope.catalog import yamls
+from transferscope.data.texts import Texts
 from transferscope.errors import NotApplicable
 from transferscope.store import record
 from transferscope.training.request import Request, checked
@@ -29,12 +30,11 @@ def live_run(request: Request) -> tracking.LiveRun:
 
 def test_images(request: Request) -> tracking.Images | None:
     """Pictures of target items by id, for the flipped ones."""
-    if not request.target.is_images:
+    inputs = request.target.inputs
+    if isinstance(inputs, Texts) or not request.target.is_images:
         return None
     position = {item: number for number, item in enumerate(request.target.ids)}
-    return lambda ids: (
-        request.target.inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids
-    )
+    return lambda ids: (inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids)
 
 
 def scratch_twin(request: Request) -> Path | None:
