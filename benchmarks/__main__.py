@@ -13,7 +13,7 @@ from importlib.metadata import version
 # before torch is imported; the processes started from here inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-PARTS = ("startup", "training", "data", "features", "heads", "sweeps", "shallow", "results")
+PARTS = ("startup", "training", "data", "features", "heads", "sweeps", "shallow", "results", "text")
 LONGER = ("memory", "growth")
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "timm", "torchvision", "scikit-learn")
 

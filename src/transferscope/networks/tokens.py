@@ -20,7 +20,8 @@ CONTINUES = 2**28  # set in a token that goes on with the word of the token befo
 SECOND = 2**29  # in a token of the second of two texts
 SPECIAL = 2**30  # in a token that stands for nothing in a text, such as [CLS]
 STEP = 8  # widths of passes are multiples of it
-FROZEN_TOKENS = 2**11  # tokens in a pass of a frozen network
+# tokens in a pass of a frozen network, by device: many passes are filled up, which costs half of one each
+FROZEN_TOKENS = {"cpu": 2**10, "cuda": 2**14}
 MOST_TOKENS = 2**14  # tokens in a pass that nobody keeps, for its memory
 
 
@@ -93,8 +94,9 @@ def frozen(
     """float32 [N, d] of rows of tokens. A pass has as many tokens as any other of its width, the last one its
     last text several times, so that a text's features are the same bits whatever they are computed with."""
     whole: Tensor | None = None
-    for items, width in passes(lengths(inputs), FROZEN_TOKENS):
-        size = max(1, FROZEN_TOKENS // width)
+    tokens = FROZEN_TOKENS[torch.device(device).type]
+    for items, width in passes(lengths(inputs), tokens):
+        size = max(1, tokens // width)
         filled = np.r_[items, np.full(size - len(items), items[-1])]
         features = network(inputs[torch.from_numpy(filled)].to(device))[: len(items)].float().cpu()
         whole = features.new_empty(len(inputs), *features.shape[1:]) if whole is None else whole

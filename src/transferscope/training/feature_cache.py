@@ -51,7 +51,7 @@ class FrozenFeatures:
                     places = missing[start : start + SHARD]
                     some = inputs.view(places) if isinstance(inputs, OnDisk) else inputs[places]
                     rows = frozen_features(backbone, some, device)
-                    if not known and not _stand_alone(backbone, some[: CHUNK // 2], rows, device):
+                    if not known and not _stand_alone(backbone, some, rows, device):
                         return frozen_features(backbone, inputs, device)
                     self._keep(folder, [items[place] for place in places], rows)
                     known = self._read(folder)
@@ -120,5 +120,6 @@ def _stand_alone(
 ) -> bool:
     """Whether an item's features are the same bits at another place among other items: not where a backbone
     normalises by the batch."""
-    elsewhere = frozen_features(backbone, joined([_noise(CHUNK // 2, inputs), inputs]), device)[CHUNK // 2 :]
+    inputs, noise = inputs[: CHUNK // 2], _noise(2 if is_tokens(inputs) else CHUNK // 2, inputs)
+    elsewhere = frozen_features(backbone, joined([noise, inputs]), device)[len(noise) :]
     return torch.equal(elsewhere, rows[: len(inputs)])
