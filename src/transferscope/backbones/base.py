@@ -34,6 +34,13 @@ class Backbone(nn.Module):
         none."""
         return None
 
+    def keep_reader(self, reader: Any) -> None:
+        """Of a backbone whose reader is fitted to texts: take along in its state what the reader has counted."""
+
+    def kept_reader(self) -> Any:
+        """The reader that the state holds; None where the constructor's arguments say all of it."""
+        return None
+
     @classmethod
     def identity(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Of the arguments that name files or folders, beside `weights`, what stands in the fingerprint:

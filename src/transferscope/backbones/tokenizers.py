@@ -19,6 +19,8 @@ class TokenReader:
     """The rows of a tokenizer, special tokens with them, of `max_tokens` at most: of two texts the longer one
     is cut first. A text without a token has one all the same, its end or whatever special token there is."""
 
+    learns = False
+
     def __init__(self, tokenizer: Any, max_tokens: int, key: str):
         self.tokenizer, self.max_tokens, self.key = tokenizer, max_tokens, key
         self.row_shape = (max_tokens,)

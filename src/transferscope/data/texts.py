@@ -36,11 +36,14 @@ class Rows(Protocol):
 
 
 class Reader(Protocol):
-    """How a backbone takes texts. key: of all that rows follow from beside the text; None of one that has yet
-    to be fitted."""
+    """How a backbone takes texts. learns: whether rows follow from the texts that are trained on, to which it
+    is fitted. key: of all that they follow from beside the text itself, "" where it has yet to be fitted."""
 
     @property
-    def key(self) -> str | None: ...
+    def learns(self) -> bool: ...
+
+    @property
+    def key(self) -> str: ...
 
     @property
     def row_shape(self) -> tuple[int, ...]: ...

@@ -23,6 +23,7 @@ def build_network(
     torch.manual_seed(int(splits.generator("initialisation", *stream).integers(2**62)))
     network = Classifier(build_backbone(backbone, run_data.input_shape, run_data.target.columns), outputs)
     network.columns, network.reader = run_data.target.columns, run_data.reader
+    network.backbone.keep_reader(run_data.reader)
     if initialisation == "pretrained":
         network.backbone.freeze_trunk()
     return network

@@ -36,7 +36,7 @@ def as_read(run_data: RunData, reader: Reader | None, store: Path) -> RunData:
     if reader is None:
         raise TypeError("the backbone takes no texts")
     pools = run_data.pools
-    if reader.key is None:
+    if reader.learns and not reader.key:
         seen: list[Any] = [pool.inputs for pool in (pools.source, pools.target) if pool is not None]
         seen += [] if pools.unlabelled is None else [pools.unlabelled]
         reader = fitted_to(reader, together(seen))
@@ -90,7 +90,10 @@ def rows_of(inputs: Tensor | OnDisk | Texts, reader: Reader | None, store: Path)
 
 @lru_cache(maxsize=8)
 def _of_every(every: tuple[Item, ...], reader: Reader, store: Path) -> Rows:
-    """Tokens are kept in the store: texts are read anew where text or tokenizer is another."""
+    """Tokens are kept in the store: texts are read anew where text or tokenizer is another. What was fitted to
+    texts reads anew for each of its fits."""
+    if reader.learns:
+        return reader.read(every)
     key, folder = f"{Texts.of(every).digest}-{reader.key}", store / ".cache" / "tokens"
     path = folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.safetensors"
     with locked(path.with_suffix(".lock")):

@@ -91,7 +91,7 @@ class Request:
         """How the backbone takes texts. What follows from texts that are trained on is of the source's where
         the weights are."""
         reader = reading.reader_of(self.asked.backbone)
-        if reader is None or reader.key is not None or self.initialisation not in REACHED_BY_START:
+        if reader is None or not reader.learns or self.initialisation not in REACHED_BY_START:
             return reader
         pool, _ = splits.source_pool(
             self.sources, run_data.source_task, self.asked.seed, self.asked.split_seed, 0, self.own_shape
