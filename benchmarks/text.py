@@ -66,7 +66,11 @@ def bare(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, texts: list
     features = []
     for start in range(0, len(texts), BATCH):
         batch = tokenizer(
-            texts[start : start + BATCH], padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+            texts[start : start + BATCH],
+            padding=True,
+            truncation=True,
+            max_length=LONGEST,
+            return_tensors="pt",
         )
         states, mask = model(**batch).last_hidden_state, batch["attention_mask"].unsqueeze(-1)
         features.append((states * mask).sum(1) / mask.sum(1))

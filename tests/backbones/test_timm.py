@@ -174,7 +174,7 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatc
         raise ConnectionError
 
     monkeypatch.undo()  # timm's own way to the hub
-    monkeypatch.setattr("transferscope.backbones.timm.get_session", lambda: SimpleNamespace(head=head))
+    monkeypatch.setattr("transferscope.backbones.hub.get_session", lambda: SimpleNamespace(head=head))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nowhere")
     began = time.monotonic()
     assert_refused(

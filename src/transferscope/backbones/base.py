@@ -35,7 +35,7 @@ class Backbone(nn.Module):
         return None
 
     def keep_reader(self, reader: Any) -> None:
-        """Of a backbone whose reader is fitted to texts: take along in its state what the reader has counted."""
+        """Of a backbone whose reader is fitted to texts: take what it has counted along in the state."""
 
     def kept_reader(self) -> Any:
         """The reader that the state holds; None where the constructor's arguments say all of it."""

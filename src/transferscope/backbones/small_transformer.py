@@ -15,7 +15,7 @@ BETWEEN = 4  # widths of the layer between two of the model's width
 
 
 class SmallTransformer(Transformer):
-    """Texts → the mean of the last hidden states of a BERT of `layers` layers [N, width], from random weights.
+    """Texts → the mean of the last hidden states of a BERT of `layers` layers [N, width].
 
     Words are hashed into `buckets` numbers (words.py): no vocabulary is learnt, so none leaks from texts that
     are not trained on."""

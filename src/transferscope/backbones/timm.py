@@ -3,8 +3,8 @@ that imports timm."""
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from os.path import commonprefix
 from pathlib import Path
@@ -12,14 +12,12 @@ from typing import Any, Self
 
 import timm
 import torch
-from huggingface_hub import constants, get_session
 from timm.models import get_pretrained_cfg, group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone, by_child, require_images
+from transferscope.backbones.hub import hub
 from transferscope.errors import NotApplicable, RequestError, nearest
-
-PATIENCE = 10  # seconds, that the hub has to answer
 
 
 class Timm(Backbone):
@@ -211,9 +209,7 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
             "of a local file"
         )
     try:
-        with (
-            nullcontext() if _hub_answers() else _offline()
-        ):  # the hub's client tries for three quarters of a minute
+        with hub():
             return timm.create_model(model, pretrained=True, **arguments)
     except OSError as error:  # the hub's client makes one of every failure of the connection
         raise RequestError(
@@ -225,25 +221,6 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
             f"backbone.weights=pretrained: do not fit {model} with these arguments ({_line(error)}); "
             "allowed: random"
         ) from error
-
-
-def _hub_answers() -> bool:
-    """Asked once."""
-    try:
-        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
-    except Exception:  # each client library has its own
-        return False
-    return True
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """What the hub's client has in its cache is taken, nothing else is looked for."""
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def _from_file(

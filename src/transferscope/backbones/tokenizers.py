@@ -3,15 +3,18 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from transferscope.backbones.hub import hub
 from transferscope.errors import RequestError
 from transferscope.networks.tokens import CONTINUES, SECOND, SPECIAL, Tokens
 
+FILES = ("tokenizer.json", "vocab.*", "*.model")  # one of which holds a tokenizer's vocabulary
 BLOCK = 1024  # texts that are tokenised at a time
 
 
@@ -77,9 +80,16 @@ def _row(of_text: Any, of_nothing: int) -> np.ndarray:
 def tokenizer_of(model: str, max_tokens: int) -> TokenReader:
     """Of a folder or of the hub. Raises RequestError where there is none."""
     transformers = library()
+    folder = Path(model).expanduser()
+    if is_folder(model) and not any(path for kind in FILES for path in folder.glob(kind)):
+        raise RequestError(  # transformers would make one without a word
+            f"backbone.model={model}: the folder has no tokenizer; save it there with "
+            "tokenizer.save_pretrained(folder)"
+        )
     source = str(Path(model).expanduser()) if is_folder(model) else model
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, use_fast=True)
+        with of_hub(model):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, use_fast=True)
         backend = json.loads(tokenizer.backend_tokenizer.to_str())
     except Exception as error:  # the hub, json, tokenizers and transformers have their own
         where = "in the folder" if is_folder(model) else "on the hub, or no network to it"
@@ -92,6 +102,10 @@ def tokenizer_of(model: str, max_tokens: int) -> TokenReader:
     content = json.dumps(backend, sort_keys=True).encode()
     key = f"tokens-1-{max_tokens}-{hashlib.blake2b(content, digest_size=8).hexdigest()}"
     return TokenReader(tokenizer, max_tokens, key)
+
+
+def of_hub(model: str) -> AbstractContextManager[None]:
+    return nullcontext() if is_folder(model) else hub()
 
 
 def is_folder(model: str) -> bool:

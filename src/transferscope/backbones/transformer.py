@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone
-from transferscope.backbones.tokenizers import TokenReader, is_folder, library, line, tokenizer_of
+from transferscope.backbones.tokenizers import TokenReader, is_folder, library, line, of_hub, tokenizer_of
 from transferscope.errors import RequestError, nearest
 from transferscope.networks.tokens import NUMBER, PAD, SECOND, trimmed
 
@@ -26,8 +26,8 @@ class Transformer(Backbone):
         DistilBERT, MiniLM, DeBERTa), decoders as GPT-2, of an encoder-decoder as T5 the encoder.
     weights: "random", "pretrained" (those of `model`), or the path of a .safetensors file in the model's
         own key names. All are taken as float32.
-    pooling: `mean` of all tokens, special ones too, as sentence-transformers has it; `cls`, the first; `last`,
-        as decoders want it.
+    pooling: `mean` of all tokens, special ones too, as sentence-transformers has it; `cls`, the first;
+        `last`, as decoders want it.
     max_tokens: a text has no more tokens than that, its end is left out.
 
     Rows are padded on the right whatever the tokenizer would do: no token of a text looks at padding, and
@@ -134,12 +134,13 @@ def configuration(model: str) -> Any:
                 "model.save_pretrained(folder)"
             )
     try:
-        return transformers.AutoConfig.from_pretrained(
-            str(Path(model).expanduser()) if is_folder(model) else model
-        )
+        with of_hub(model):
+            return transformers.AutoConfig.from_pretrained(
+                str(Path(model).expanduser()) if is_folder(model) else model
+            )
     except Exception as error:  # the hub, json and transformers have their own
         raise RequestError(
-            f"backbone.model={model}: neither a folder nor a model of the hub that can be had ({line(error)}); "
+            f"backbone.model={model}: neither a folder nor a model that the hub gives ({line(error)}); "
             "without a network give a folder with config.json and tokenizer.json"
         ) from error
 
@@ -186,6 +187,13 @@ def _load(model: nn.Module, weights: str, name: str) -> dict[str, int]:
         state, where = _of_file(weights), f"backbone.weights={weights}:"
     needed = model.state_dict()
     found = _in_names_of(state, needed)
+    by_place = {needed[key].data_ptr(): key for key in needed if key in found}
+    # a tensor that has two names, as T5's embeddings have, is kept under one
+    found |= {
+        key: found[by_place[tensor.data_ptr()]]
+        for key, tensor in needed.items()
+        if key not in found and tensor.data_ptr() in by_place
+    }
     if missing := [key for key in needed if key not in found]:
         raise RequestError(
             f"{where} lack {len(missing)} of the {len(needed)} tensors of {name}, {missing[0]} among them; "
@@ -200,7 +208,7 @@ def _load(model: nn.Module, weights: str, name: str) -> dict[str, int]:
         if not torch.isfinite(found[key].float()).all():
             raise RequestError(f"{where} hold values that are not finite in {key}; give whole weights")
     model.load_state_dict({key: found[key].to(tensor.dtype) for key, tensor in needed.items()})
-    return {"taken": len(needed), "of": len(needed), "left_out": len(state) - len(needed)}
+    return {"taken": len(needed), "of": len(needed), "left_out": max(0, len(state) - len(needed))}
 
 
 def _in_names_of(state: Mapping[str, Tensor], needed: Iterable[str]) -> dict[str, Tensor]:
@@ -241,7 +249,8 @@ def _own_weights(name: str) -> dict[str, Tensor]:
         else transformers.AutoModel
     )
     try:
-        model, told = kind.from_pretrained(source, output_loading_info=True, dtype=torch.float32)
+        with of_hub(name):
+            model, told = kind.from_pretrained(source, output_loading_info=True, dtype=torch.float32)
     except Exception as error:
         raise RequestError(
             f"backbone.weights=pretrained: the weights of {name} could not be had ({line(error)}); without a "

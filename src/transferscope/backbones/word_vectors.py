@@ -148,5 +148,5 @@ def _numbers(path: str, number: int, word: str, parts: Sequence[str]) -> np.ndar
         return np.array(parts, dtype=np.float32)
     except ValueError:
         raise RequestError(
-            f"backbone.vectors={path}: line {number} is no word with its numbers, as many as in the first line"
+            f"backbone.vectors={path}: line {number} is no word with as many numbers as the first has"
         ) from None

@@ -237,9 +237,9 @@ def build(
     has_tags: bool = False,
     own_task: type[Classification] | None = None,
 ) -> Domain:
-    """From float32 [N, d], which may stay on disk, or texts, and what is known of each item: its class or, where these
-    are given, its numbers [N, T], which say with has_tags which labels it has. path: for messages, and its
-    stem for ids."""
+    """From float32 [N, d], which may stay on disk, or texts, and what is known of each item: its class or,
+    where these are given, its numbers [N, T], which say with has_tags which labels it has. path: for
+    messages, and its stem for ids."""
     if numbers is None:
         require_two_classes(set(classes) - {None}, path)
     kept = values if isinstance(values, OnDisk | Texts) else torch.from_numpy(values)

@@ -31,11 +31,7 @@ class LoRA(PartialFineTuning):
             raise RequestError(f"strategy.rank={rank}: an integer of at least 1 is needed")
         reachable = set(network.reachable())
         layers = ((name, layer) for name, layer in network.backbone.named_modules() if layer in reachable)
-        linear = [
-            name
-            for name, layer in layers
-            if isinstance(layer, nn.Linear) or pointwise and _is_pointwise(layer)
-        ]
+        linear = [name for name, layer in layers if _is_linear(layer) or pointwise and _is_pointwise(layer)]
         if not linear:
             raise NotApplicable(
                 "strategy=lora: the backbone has no linear layer to adapt; use one that has, such as "
@@ -54,6 +50,11 @@ class LoRA(PartialFineTuning):
             network,
             [parameter for name, parameter in network.backbone.named_parameters() if ".lora_" in name],
         )
+
+
+def _is_linear(layer: nn.Module) -> bool:
+    """GPT-2's layers are linear ones that keep the transposed weight: transformers calls them Conv1D."""
+    return isinstance(layer, nn.Linear) or type(layer).__module__ == "transformers.pytorch_utils"
 
 
 def _is_pointwise(layer: nn.Module) -> bool:
