@@ -90,8 +90,8 @@ def rows_of(inputs: Tensor | OnDisk | Texts, reader: Reader | None, store: Path)
 
 @lru_cache(maxsize=8)
 def _of_every(every: tuple[Item, ...], reader: Reader, store: Path) -> Rows:
-    """Tokens are kept in the store: texts are read anew where text or tokenizer is another, and by a reader that
-    learns for each of its fits."""
+    """Tokens are kept in the store: texts are read anew where text or tokenizer is another. A reader that
+    learns reads anew for each of its fits."""
     if reader.learns:
         return reader.read(every)
     key, folder = f"{Texts.of(every).digest}-{reader.key}", store / ".cache" / "tokens"
