@@ -431,8 +431,8 @@ def read_unlabelled(file: Path, loader: Mapping[str, Any], texts: int) -> tuple[
     refuses and where each item needs two texts and .txt files are given."""
     own = loader if loader.get("_target_") == f"{__name__}.load" else {}
     keys = [own.get("text") or "text", own.get("text_b") or "text_b"][:texts]
-    first = own.get("path", "") if isinstance(own.get("path", ""), str) else own["path"][0]
-    is_like_own = suffix_of(Path(first)) == suffix_of(file)
+    paths = own.get("path") or ""
+    is_like_own = suffix_of(Path(paths if isinstance(paths, str) else paths[0])) == suffix_of(file)
     if (
         file.is_dir()
         or file.suffix.lower() == ".txt"
