@@ -85,7 +85,7 @@ class LoadedRun:
         if isinstance(inputs, str | Tensor):
             raise RequestError(f"inputs: the model takes texts: a list, not one {type(inputs).__name__}")
         given = inputs.items() if isinstance(inputs, Texts) else inputs
-        items = [(item,) if isinstance(item, str) else tuple(item) for item in given]
+        items = [tuple(item) if isinstance(item, tuple | list) else (item,) for item in given]
         if not items:
             raise RequestError("inputs: no text; the model takes a list of at least one")
         for number, item in enumerate(items):
