@@ -6,13 +6,18 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from transferscope.catalog import yamls
 from transferscope.cli.parser import Parser
 from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.store.printable import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from transferscope.training.load import LoadedRun
 
 CHUNK = 512  # pictures in memory at a time
 HELP = """
@@ -129,7 +134,7 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     )
 
 
-def _texts(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
+def _texts(loaded: "LoadedRun", file: Path, config_dir: Path | None) -> Iterator[tuple[str, "np.ndarray"]]:
     """(FILE-00042 or the path below a folder, float32 [C]) of every item."""
     from transferscope.data.text_files import read_unlabelled
 
@@ -137,7 +142,7 @@ def _texts(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     yield from zip(names, loaded.predict(items).numpy(), strict=True)
 
 
-def _loader(loaded, config_dir: Path | None) -> dict[str, Any]:
+def _loader(loaded: "LoadedRun", config_dir: Path | None) -> dict[str, Any]:
     """The yaml of a run's target."""
     from omegaconf import OmegaConf
 
