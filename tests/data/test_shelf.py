@@ -9,6 +9,7 @@ from hydra.utils import get_method
 from omegaconf import OmegaConf
 
 from transferscope.data.domain import Domain
+from transferscope.data.texts import Texts
 from transferscope.errors import RequestError
 
 SHELF = Path(__file__).parents[2] / "conf" / "domain"
@@ -50,10 +51,11 @@ def test_domain_keeps_its_contract(name: str) -> None:
     assert domain.name == name
     assert len(domain.inputs) == len(domain.labels) == len(domain.ids) == len(domain.split) > 0
     assert len(np.unique(domain.ids)) == len(domain)
-    assert domain.is_images or domain.inputs.dtype.is_floating_point
-    assert (
-        domain.is_images or domain.inputs.isfinite().all() or domain.gaps and not domain.inputs.isinf().any()
-    )
+    if isinstance(domain.inputs, Texts):
+        assert all(text.strip() for item in domain.inputs.items() for text in item)
+    elif not domain.is_images:
+        assert domain.inputs.dtype.is_floating_point
+        assert domain.inputs.isfinite().all() or domain.gaps and not domain.inputs.isinf().any()
     if domain.quantities:
         assert domain.classes == () and tuple(domain.labels.shape) == (len(domain), len(domain.quantities))
         assert domain.labels.isfinite().all() and (domain.labels.std(0) > 0).all()

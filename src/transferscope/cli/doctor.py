@@ -229,6 +229,7 @@ def store(folder: Path) -> Iterator[Check]:
 
 def domains(data_root: str) -> Iterator[Check]:
     """Every domain is loaded. Those that lack the same loader's files are one line."""
+    from transferscope.data.texts import Texts
     from transferscope.training.request import load_domain
 
     demo = re.findall(r"\w+", (yamls.own_folder() / "experiment" / "demo.yaml").read_text("utf-8"))
@@ -248,6 +249,8 @@ def domains(data_root: str) -> Iterator[Check]:
             missing.setdefault(registry.value(yamls.find("domain", name), "_target_"), []).append(finding)
         else:
             shape = "×".join(map(str, domain.inputs.shape[1:]))
+            if domain.inputs.dtype == Texts.dtype:
+                shape = "text" if shape == "1" else f"{shape} texts"
             what = ", ".join(domain.quantities) or (
                 f"{len(domain.tags)} labels" if domain.tags else f"{len(domain.classes)} classes"
             )

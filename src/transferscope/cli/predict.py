@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from transferscope.catalog import yamls
 from transferscope.cli.parser import Parser
@@ -14,14 +14,19 @@ from transferscope.errors import RequestError
 from transferscope.store import record
 from transferscope.store.printable import printable
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from transferscope.training.load import LoadedRun
+
 CHUNK = 512  # pictures in memory at a time
 HELP = """
 usage: transferscope predict RUN FOLDER [-o predictions.csv] [--config-dir DIR]
 
-Predict a folder of pictures with the model that a run kept (`transferscope run
-... keep=selected`). One line of CSV a picture: the file, the predicted class,
-the probability of each class; where numbers are predicted, these; where an item
-may have several labels, the probability of each. Pictures are
+Predict a folder of pictures, or texts, with the model that a run kept
+(`transferscope run ... keep=selected`). One line of CSV an item: the file, the
+predicted class, the probability of each class; where numbers are predicted,
+these; where an item may have several labels, the probability of each. Items are
 prepared as the training's were; folders inside folders count, hidden files do
 not; what is left out is told.
 
@@ -31,7 +36,9 @@ not; what is left out is told.
                     and scale as in the target's yaml, a .csv file of numbers
                     alone, without header and label; where it is a table with
                     categories or missing values, a table of the same columns,
-                    with or without the label
+                    with or without the label; where it is texts, a .csv, .tsv,
+                    or .jsonl file with the columns of the target's yaml, with or
+                    without the label, a folder of .txt files, or one of them
   -o FILE           where the predictions go (default: standard output)
   --config-dir DIR  a folder with config groups of your own, where the run's strategy,
                     backbone or target comes from there
@@ -63,7 +70,7 @@ def main(argv: list[str]) -> int:
     from transferscope.training.load import load_run
 
     loaded = load_run(arguments.run, arguments.config_dir)
-    predict = _pictures if len(loaded.input_shape) == 3 else _rows
+    predict = _texts if loaded.texts else _pictures if len(loaded.input_shape) == 3 else _rows
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", *_headings(loaded)])
@@ -111,24 +118,11 @@ def _pictures(loaded, folder: Path, config_dir: Path | None) -> Iterator[tuple]:
 
 def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     """(FILE-00042, float32 [C]) of every row."""
-    from omegaconf import OmegaConf
-
     from transferscope.data.picture_files import printable_name
     from transferscope.data.unlabelled import read_array, read_table
 
-    target = loaded.record["cell"]["target"]
-    folders = [*yamls.folders(), *([config_dir] if config_dir else [])]
-    yaml = next(
-        (path for folder in folders for path in (folder / "domain").glob("*.yaml") if path.stem == target),
-        None,
-    )
-    if yaml is None:
-        raise RequestError(
-            f"target={target}: its yaml, which says how to read arrays, is in no config group; give "
-            "--config-dir DIR that holds it"
-        )
+    loader = _loader(loaded, config_dir)
     columns = loaded.record["result"].get("columns")
-    loader: Any = OmegaConf.to_container(yamls.read(yaml))
     inputs = (
         read_array(file, loader, loaded.input_shape[0])
         if columns is None
@@ -138,3 +132,30 @@ def _rows(loaded, file: Path, config_dir: Path | None) -> Iterator[tuple]:
     yield from (
         (f"{printable_name(file.stem)}-{row:05d}", of_row) for row, of_row in enumerate(probabilities)
     )
+
+
+def _texts(loaded: "LoadedRun", file: Path, config_dir: Path | None) -> Iterator[tuple[str, "np.ndarray"]]:
+    """(FILE-00042 or the path below a folder, float32 [C]) of every item."""
+    from transferscope.data.text_files import read_unlabelled
+
+    names, items = read_unlabelled(file, _loader(loaded, config_dir), loaded.texts)
+    yield from zip(names, loaded.predict(items).numpy(), strict=True)
+
+
+def _loader(loaded: "LoadedRun", config_dir: Path | None) -> dict[str, Any]:
+    """The yaml of a run's target."""
+    from omegaconf import OmegaConf
+
+    what = "texts" if loaded.texts else "arrays"
+    target = loaded.record["cell"]["target"]
+    folders = [*yamls.folders(), *([config_dir] if config_dir else [])]
+    yaml = next(
+        (path for folder in folders for path in (folder / "domain").glob("*.yaml") if path.stem == target),
+        None,
+    )
+    if yaml is None:
+        raise RequestError(
+            f"target={target}: its yaml, which says how to read {what}, is in "
+            "no config group; give --config-dir DIR that holds it"
+        )
+    return cast(dict[str, Any], OmegaConf.to_container(yamls.read(yaml)))

@@ -1,11 +1,11 @@
-"""What the folders below a root of pictures are: classes, or the parts of a split that hold them."""
+"""What the folders below a root of pictures or texts are: classes, or the parts of a split that hold them."""
 
 import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from transferscope.data.picture_files import Level, find_pictures, kinds, look_into, normal
+from transferscope.data.picture_files import PICTURES, Kind, Level, find_files, kinds, look_into, normal
 from transferscope.errors import RequestError
 
 PART = re.compile(  # Training, test_set, seg_train, val2017 ...
@@ -20,33 +20,36 @@ class Item(NamedTuple):
     split: str
 
 
-def read_layout(base: Path, unlabelled: str, nested: bool) -> tuple[list[Item], Counter[str]]:
+def read_layout(
+    base: Path, unlabelled: str, nested: bool, kind: Kind = PICTURES
+) -> tuple[list[Item], Counter[str]]:
     """(items in the order of split, class and file, those without label last; how many files of which kind
     were left out).
 
     base: holds CLASS/…, or two folders whose names say train and test, such as Training/CLASS/… and
     Testing/CLASS/…
-    unlabelled: folder of `base` whose pictures have no label. nested: every folder of `base`, or of its two
+    unlabelled: folder of `base` whose files have no label. nested: every folder of `base`, or of its two
     parts, is a class, whatever the folders inside are called. Raises RequestError for a split of which a part
     is missing, doubled or neither train nor test; for classes whose folders are named like parts of a split,
     or are the same ones, as where the root is one level too high; for pictures in no class folder and class
-    folders without a picture."""
-    level = look_into(base)
+    folders without a file of the kind."""
+    level = look_into(base, kind)
+    _set_loose_aside(level, kind)
     left_out, items, without_label = level.left_out, [], []
     if pool := _pop(level.folders, unlabelled):
-        files, more = find_pictures(pool)
+        files, more = find_files(pool, kind)
         without_label, left_out = [Item(f, None, "train") for f in files], left_out + more
-    for split, part in _parts(base, level, nested):
-        _refuse_loose(part)
+    for split, part in _parts(base, level, nested, kind):
+        _set_loose_aside(part, kind)
         left_out += part.left_out if split else Counter()
         if not nested and (len(part.folders) > 1 or not split):
-            _refuse_domains(base, part.folders)
+            _refuse_domains(base, part.folders, kind)
         for folder in part.folders:
-            files, more = find_pictures(folder)
+            files, more = find_files(folder, kind)
             if not files:
                 found = f" (left out: {kinds(more)})" if more else ""
                 raise RequestError(
-                    f"no picture in class folder {folder}{found}; add some or remove the folder"
+                    f"no {kind.word} in class folder {folder}{found}; add some or remove the folder"
                 )
             items += [Item(f, normal(folder.name), split) for f in files]
             left_out += more
@@ -66,17 +69,16 @@ def _part(folder: Path) -> str | None:
     return match["part"] if match else None
 
 
-def _parts(base: Path, level: Level, nested: bool) -> list[tuple[str, Level]]:
+def _parts(base: Path, level: Level, nested: bool, kind: Kind) -> list[tuple[str, Level]]:
     """("train" or "test", what is in that folder) by their names, or ("", what is in `base`) where there is
     no split."""
     named = [f for f in level.folders if _part(f)]
     if (
         not named
         or len(named) < len(level.folders)
-        and (nested or not any(look_into(f).folders for f in named))
+        and (nested or not any(look_into(f, kind).folders for f in named))
     ):
         return [("", level)]
-    _refuse_loose(level)
     sides = [SIDES.get(_part(f)) for f in level.folders]
     if sorted(map(str, sides)) != ["test", "train"]:
         odd = next(
@@ -85,47 +87,53 @@ def _parts(base: Path, level: Level, nested: bool) -> list[tuple[str, Level]]:
         rename = f"; name {odd.name} train or test, or set it aside" if odd else ""
         found = ", ".join(sorted(f.name for f in level.folders))
         raise RequestError(f"{base} has {found}; allowed: train and test, or class folders alone{rename}")
-    return [(side, _innermost(folder)) for side, folder in sorted(zip(sides, level.folders, strict=True))]
+    return [
+        (side, _innermost(folder, kind)) for side, folder in sorted(zip(sides, level.folders, strict=True))
+    ]
 
 
-def _innermost(folder: Path) -> Level:
+def _innermost(folder: Path, kind: Kind) -> Level:
     """What is in train, or in train/train, as archives are unpacked. Raises RequestError where the folders
     inside are parts of a split again."""
-    level = look_into(folder)
+    level = look_into(folder, kind)
     parts = [_part(f) for f in level.folders]
     if level.folders and all(parts):
-        if len(parts) > 1 or level.pictures or SIDES.get(parts[0]) != SIDES.get(_part(folder)):
+        if len(parts) > 1 or level.files or SIDES.get(parts[0]) != SIDES.get(_part(folder)):
             raise RequestError(
                 f"{folder} has {', '.join(f.name for f in level.folders)}; allowed: class folders"
             )
-        inner = _innermost(level.folders[0])
+        inner = _innermost(level.folders[0], kind)
         inner.left_out += level.left_out
         return inner
     return level
 
 
-def _refuse_loose(level: Level) -> None:
-    if level.pictures:
+def _set_loose_aside(level: Level, kind: Kind) -> None:
+    """What lies in no class folder: refused, or one more that is left out."""
+    if level.files and not kind.loose:
+        level.left_out[f"{kind.word} in no class folder"] += len(level.files)
+        level.files = []
+    if level.files:
         raise RequestError(
-            f"{level.pictures[0]} lies in no class folder; move it into one, or into the folder of "
+            f"{level.files[0]} lies in no class folder; move it into one, or into the folder of "
             "unlabelled pictures"
         )
 
 
-def _refuse_domains(base: Path, folders: list[Path]) -> None:
+def _refuse_domains(base: Path, folders: list[Path], kind: Kind) -> None:
     """Where the root is one level too high, its folders are domains, or data sets, and the classes are
     inside."""
-    inside = {folder: _where_it_forks(folder) for folder in folders}
+    inside = {folder: _where_it_forks(folder, kind) for folder in folders}
     names = {folder: [normal(f.name) for f in level.folders] for folder, level in inside.items()}
     split = next(
         (
             f
             for f, level in inside.items()
-            if level.folders and not level.pictures and all(map(_part, level.folders))
+            if level.folders and not level.files and all(map(_part, level.folders))
         ),
         None,
     )
-    is_flat = any(level.pictures or not level.folders for level in inside.values())
+    is_flat = any(level.files or not level.folders for level in inside.values())
     shared = [] if is_flat or not names else sorted(set.intersection(*map(set, names.values())))
     if split or len(shared) > 1:
         one = split or folders[0]
@@ -142,11 +150,11 @@ def _refuse_domains(base: Path, folders: list[Path]) -> None:
         )
 
 
-def _where_it_forks(folder: Path) -> Level:
+def _where_it_forks(folder: Path, kind: Kind) -> Level:
     """What is in the folder, or in the one folder that is all it has: amazon/images/CLASS."""
-    level = look_into(folder)
-    while len(level.folders) == 1 and not level.pictures and level.folders[0] not in level.links:
-        level = look_into(level.folders[0])
+    level = look_into(folder, kind)
+    while len(level.folders) == 1 and not level.files and level.folders[0] not in level.links:
+        level = look_into(level.folders[0], kind)
     return level
 
 

@@ -1,11 +1,13 @@
-"""Which files of a folder are pictures: one answer for training and for `transferscope predict`."""
+"""Which files of a folder are pictures, or texts: one answer for training and for `transferscope predict`."""
 
 import os
 import sys
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from unicodedata import normalize
 
 from PIL import Image, UnidentifiedImageError
@@ -28,19 +30,46 @@ SERVICE = {
 TOLD = 6  # kinds of files that the closing line names
 
 
+def is_picture(file: Path) -> bool:
+    """By its suffix; a file without one by its first bytes."""
+    if file.suffix:
+        return file.suffix.lower() in SUFFIXES
+    try:
+        with Image.open(file):
+            return True
+    except Image.DecompressionBombError:
+        return True  # which decoding refuses with its name
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return False
+
+
+class Kind(NamedTuple):
+    """What is looked for in folders. word: for messages. is_one: whether a file is, by name or content.
+    loose: whether one that lies in no class folder is refused; else it is left out, as a README.txt is."""
+
+    word: str
+    is_one: Callable[[Path], bool]
+    loose: bool
+
+
+PICTURES = Kind("picture", is_picture, loose=True)
+TEXTS = Kind("text", lambda file: file.suffix.lower() == ".txt", loose=False)
+
+
 @dataclass
 class Level:
-    """One folder, nothing below it; each list sorted by name. left_out: number of files by what they are."""
+    """One folder, nothing below it; each list sorted by name. files: of the kind that is looked for.
+    left_out: number of files by what they are."""
 
     folders: list[Path] = field(default_factory=list)
     links: list[Path] = field(default_factory=list)  # those of `folders` that are links
-    pictures: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def look_into(folder: Path) -> Level:
-    """The folders and pictures in a folder. Hidden ones and those of services do not count, nor do links to
-    nothing.
+def look_into(folder: Path, kind: Kind = PICTURES) -> Level:
+    """The folders and files of one kind in a folder. Hidden ones and those of services do not count, nor do
+    links to nothing.
 
     Raises RequestError for a folder that cannot be read.
     """
@@ -59,19 +88,19 @@ def look_into(folder: Path) -> Level:
             level.links += [path] if is_link else []
         elif not (os.path.isfile(path) if is_link else entry.is_file()):
             level.left_out["dangling link" if is_link else "no plain file"] += 1
-        elif is_picture(path):
-            level.pictures.append(path)
+        elif kind.is_one(path):
+            level.files.append(path)
         else:
             level.left_out[path.suffix.lower() or "without suffix"] += 1
     return level
 
 
-def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """(every picture at any depth, sorted by name; how many files of which kind were left out).
+def find_files(folder: Path, kind: Kind = PICTURES) -> tuple[list[Path], Counter[str]]:
+    """(every file of one kind at any depth, sorted by name; how many files of which kind were left out).
 
-    Links to folders are followed after all others, and a folder is read once: a picture has the path without
+    Links to folders are followed after all others, and a folder is read once: a file has the path without
     links, and a loop ends."""
-    pictures, left_out, read = [], Counter(), set()
+    files, left_out, read = [], Counter(), set()
     waiting, links = deque([folder]), deque()
     while waiting or links:
         here = waiting.popleft() if waiting else links.popleft()
@@ -80,27 +109,12 @@ def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
             left_out["link to a folder that was read"] += 1
             continue
         read.add((status.st_dev, status.st_ino))
-        level = look_into(here)
-        pictures += level.pictures
+        level = look_into(here, kind)
+        files += level.files
         left_out += level.left_out
         waiting += [f for f in level.folders if f not in level.links]
         links += level.links
-    return sorted(
-        pictures, key=lambda f: ([normal(part) for part in f.relative_to(folder).parts], f)
-    ), left_out
-
-
-def is_picture(file: Path) -> bool:
-    """By its suffix; a file without one by its first bytes."""
-    if file.suffix:
-        return file.suffix.lower() in SUFFIXES
-    try:
-        with Image.open(file):
-            return True
-    except Image.DecompressionBombError:
-        return True  # which decoding refuses with its name
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return False
+    return sorted(files, key=lambda f: ([normal(part) for part in f.relative_to(folder).parts], f)), left_out
 
 
 def tell_left_out(where: Path, left_out: Counter[str]) -> None:

@@ -1,6 +1,8 @@
 """Tables out of .csv and Parquet files, one below the other, as they stand there. Needs pandas."""
 
+import io
 import shutil
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +33,9 @@ def read(
     names: of the columns, for files without a header. header: whether the first line is one all the same,
     which the names replace; where that is not said, it is one if none of its cells is a number and one of the
     next line is. separator: of the cells; blanks after it are none of them where it ends in one. comment:
-    what a line that does not count begins with. origin: the folder of the web that the files come from, for
-    the message and for download. Raises RequestError for a missing file or package, a file that cannot be
-    read or has no row, and files of other columns."""
+    what a line that does not count begins with. origin: the folder of the web that the files come from, or
+    a .zip archive there, for the message and for download. Raises RequestError for a missing file or package,
+    a file that cannot be read or has no row, and files of other columns."""
     if not paths:
         raise RequestError("path=[]: at least one file is needed")
     if header is False and names is None:
@@ -45,7 +47,9 @@ def read(
     try:
         import pandas
 
-        frames = [_read(_file(path, origin, download), path, names, header, options) for path in paths]
+        frames = [
+            _read(existing_or_fetched(path, origin, download), path, names, header, options) for path in paths
+        ]
     except ImportError as error:
         raise RequestError(
             f"{paths[0]}: a package is missing that reads it; pip install 'transferscope[tables]'"
@@ -57,26 +61,37 @@ def read(
     return frames[0] if len(frames) == 1 else pandas.concat(frames, ignore_index=True), places
 
 
-def _file(path: str, origin: str | None, download: bool) -> Path:
-    """The file, fetched from `origin` where it is missing and that was asked for."""
+def existing_or_fetched(path: str, origin: str | None, download: bool) -> Path:
+    """The file or NAME.gz, fetched from `origin` where it is missing and that was asked for."""
     file = Path(path).expanduser()
     found = next((f for f in (file, file.with_name(f"{file.name}.gz")) if f.is_file()), None)
     if found is None and origin is not None:
-        address = f"{origin.rstrip('/')}/{file.name}"
+        address = origin if origin.endswith(".zip") else f"{origin.rstrip('/')}/{file.name}"
         if not download:
             raise RequestError(
                 f"no file {path}; it comes from {address}; pass data_root=FOLDER that holds it or "
                 "download=true"
             )
-        fetch_whole(file.parent, lambda folder: _fetch(address, folder), address)
+        fetch_whole(file.parent, lambda folder: _fetch(address, folder, file.name), address)
     return found or existing(path, origin)
 
 
-def _fetch(address: str, folder: Path) -> None:
+def _fetch(address: str, folder: Path, name: str) -> None:
+    """A file of that name; of an archive the member that has it, in whatever folder."""
     from urllib.request import urlopen
 
-    with urlopen(address) as answer, open(folder / address.rpartition("/")[2], "wb") as file:
-        shutil.copyfileobj(answer, file)
+    with urlopen(address) as answer, open(folder / name, "wb") as file:
+        if not address.endswith(".zip"):
+            shutil.copyfileobj(answer, file)
+            return
+        try:
+            with zipfile.ZipFile(io.BytesIO(answer.read())) as archive:
+                member = next((m for m in archive.namelist() if m.rpartition("/")[2] == name), None)
+                if member is None:
+                    raise OSError(f"the archive has no {name}")
+                file.write(archive.read(member))
+        except zipfile.BadZipFile as error:
+            raise OSError(f"no whole archive ({error})") from error
 
 
 def _read(

@@ -82,11 +82,11 @@ def load(
         unit=unit,
     )
     if counts is not None:
-        _check_counts(domain, counts, ", ".join(paths))
+        check_counts(domain, counts, ", ".join(paths))
     return domain
 
 
-def _check_counts(domain: Domain, counts: Mapping[Cell, int], source: str) -> None:
+def check_counts(domain: Domain, counts: Mapping[Cell, int], source: str) -> None:
     labels = domain.labels.numpy()[domain.is_labelled]
     if domain.tags:
         named = np.concatenate(
@@ -95,10 +95,10 @@ def _check_counts(domain: Domain, counts: Mapping[Cell, int], source: str) -> No
     elif domain.has_classes:
         named = np.asarray(domain.classes, dtype=str)[labels]
     else:
-        named = np.array([_text(value) for value in labels[:, 0].tolist()], dtype=str)
+        named = np.array([as_text(value) for value in labels[:, 0].tolist()], dtype=str)
     values, found = np.unique(named, return_counts=True)
     there = dict(zip(values.tolist(), found.tolist(), strict=True))
-    wanted = {_text(name): number for name, number in counts.items()}
+    wanted = {as_text(name): number for name, number in counts.items()}
     if differing := [name for name in [*wanted, *there] if there.get(name, 0) != wanted.get(name, 0)]:
         name = differing[0]
         raise RequestError(
@@ -175,7 +175,7 @@ def from_frame(
             _refuse_no_tags(source, frame, predicted, numbers, places)
     else:
         if classes is not None:
-            texts[predicted[0]] = _renamed(source, predicted[0], texts[predicted[0]], classes, unlabelled)
+            texts[predicted[0]] = renamed(source, predicted[0], texts[predicted[0]], classes, unlabelled)
         class_of = arrays.class_of(source, predicted[0], texts[predicted[0]], unlabelled)
     gaps = np.isnan(values)
     inputs = as_matrix(source, "the features", np.where(gaps, 0, values))
@@ -186,7 +186,7 @@ def from_frame(
         inputs,
         class_of,
         test_fraction=test_fraction,
-        ids=_ids([places[row] for row in frame.index]) if ids is None else texts[ids],
+        ids=item_ids([places[row] for row in frame.index]) if ids is None else texts[ids],
         split="" if split is None else texts[split],
         groups=None if groups is None else texts[groups],
         numbers=numbers,
@@ -269,7 +269,7 @@ def features_of(
                 "an empty cell is a missing value"
             )
         if name in listed:
-            values, columns[name] = _codes(source, cells, [_text(c) for c in listed[name]], places)
+            values, columns[name] = _codes(source, cells, [as_text(c) for c in listed[name]], places)
         else:
             values = _numbers(source, cells, places)
             width = values.shape[1]
@@ -310,13 +310,13 @@ def _asked(frame: "DataFrame", where: str, source: str) -> np.ndarray:
 
 def _without(series: "Series", markers: Sequence[Cell]) -> "Series":
     """With nothing in the cells that hold one of the markers."""
-    texts = {_text(marker) for marker in markers}
+    texts = {as_text(marker) for marker in markers}
     if not texts or not len(series):
         return series
     if getattr(series.dtype, "kind", "O") in "biuf":
         numbers = series.astype(float)
         return numbers.where(~numbers.isin([float(text) for text in texts if _is_float(text)]))
-    return series.where([_text(cell) not in texts for cell in series])
+    return series.where([as_text(cell) not in texts for cell in series])
 
 
 def _codes(
@@ -325,7 +325,7 @@ def _codes(
     """float64 [N, 1], the place of each cell among the categories, those listed or else those found; NaN of
     one that has nothing."""
     gaps = cells.isna().to_numpy()
-    texts = [None if gap else _text(cell) for cell, gap in zip(cells, gaps, strict=True)]
+    texts = [None if gap else as_text(cell) for cell, gap in zip(cells, gaps, strict=True)]
     if not categories:
         found = {text for text in texts if text is not None}
         are_numbers = all(map(_is_float, found))
@@ -400,7 +400,7 @@ def _row(series: "Series", odd: np.ndarray, places: Sequence[Place]) -> str:
     return f"row {number}{f' of {path}' if places[0][0] != places[-1][0] else ''}"
 
 
-def _text(cell: object) -> str:
+def as_text(cell: object) -> str:
     """1, 1.0, "1.0" and " 1" are one."""
     return _plain(str(cell))
 
@@ -417,25 +417,25 @@ def _is_float(text: str) -> bool:
     return False
 
 
-def _renamed(
+def renamed(
     source: str, label: str, labels: list[str], classes: Mapping[Cell, str], unlabelled: str | float | None
 ) -> list[str]:
     """The class of each label; one that stands for none stays as it is."""
-    by_label = {_text(key): name for key, name in classes.items()}
-    apart = {"nan"} if unlabelled is None else {"nan", _text(unlabelled)}
+    by_label = {as_text(key): name for key, name in classes.items()}
+    apart = {"nan"} if unlabelled is None else {"nan", as_text(unlabelled)}
     for text in dict.fromkeys(labels):
-        if _text(text) not in by_label and text not in apart:
+        if as_text(text) not in by_label and text not in apart:
             raise RequestError(
                 f"{label} in {source} has {text}; classes says what becomes of {', '.join(by_label)}"
                 f"{nearest(text, by_label)}"
             )
-    renamed = [by_label.get(_text(text), text) for text in labels]
-    for lacking in [name for name in dict.fromkeys(classes.values()) if name not in renamed]:
+    become = [by_label.get(as_text(text), text) for text in labels]
+    for lacking in [name for name in dict.fromkeys(classes.values()) if name not in become]:
         raise RequestError(f"classes: no row of {source} is of class '{lacking}'")
-    return renamed
+    return become
 
 
-def _ids(places: Sequence[Place]) -> list[str]:
+def item_ids(places: Sequence[Place]) -> list[str]:
     """FILE-00042; with its suffix where two files differ in that alone."""
     files = dict.fromkeys(path for path, _ in places)
     stems = {path: normal(Path(path).stem) for path in files}

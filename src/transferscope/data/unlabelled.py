@@ -23,7 +23,7 @@ def find_pictures(path: Path) -> list[Path]:
     what was left out."""
     if path.is_file():
         return [path]
-    pictures, left_out = picture_files.find_pictures(path)
+    pictures, left_out = picture_files.find_files(path)
     if not pictures:
         found = f" (left out: {kinds(left_out)})" if left_out else ""
         raise RequestError(f"{path}: no picture in it{found}; pictures are {', '.join(sorted(SUFFIXES))}")

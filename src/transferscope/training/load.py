@@ -1,6 +1,6 @@
 """A run folder as an object: its record, its evaluations, and the model it kept, ready to predict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from transferscope.backbones.base import Backbone
 from transferscope.catalog import yamls
+from transferscope.data.texts import Item, Reader, Texts, as_inputs
 from transferscope.errors import RequestError
 from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
@@ -38,7 +39,8 @@ class LoadedRun:
     record: record.json. strategy: the LightningModule with the kept weights, in evaluation mode on the CPU;
     None where no model was kept. classes: of the target, in the order of the probabilities' columns; none
     where numbers or several labels are predicted, which task names. input_shape: (C, H, W) or (d,), what the
-    model takes. Both are empty where the run failed."""
+    model takes; of texts that of the rows that the reader makes of them. Both are empty where the run
+    failed."""
 
     folder: Path
     record: RunRecord
@@ -47,11 +49,28 @@ class LoadedRun:
     input_shape: tuple[int, ...]
     task: Task
 
-    def predict(self, inputs: Tensor) -> Tensor:
-        """Inputs [N, *input_shape], uint8 images or float32 arrays → class probabilities [N, C], numbers
-        [N, T], or the probability of each label [N, L], those that a record would hold."""
+    @property
+    def reader(self) -> Reader | None:
+        """What makes rows of texts; None where the model takes none, or was not kept."""
+        return None if self.strategy is None else cast(Reader | None, self.strategy.network.reader)
+
+    @property
+    def texts(self) -> int:
+        """How many texts an item is, 0 where it is none."""
+        return 0 if self.reader is None else int(self.record["result"]["own_shape"][0])
+
+    def predict(self, inputs: Tensor | Texts | Sequence[str | Item]) -> Tensor:
+        """Inputs [N, *input_shape], uint8 images or float32 arrays, or N texts → class probabilities [N, C],
+        numbers [N, T], or the probability of each label [N, L], those that a record would hold. Where an item
+        is two texts, a tuple of two each."""
         if self.strategy is None:
             raise RequestError(f"{self.folder}: this run kept no model; run it again with keep=selected")
+        if self.reader is not None:
+            inputs = self._rows(self.reader, inputs)
+        elif not isinstance(inputs, Tensor):
+            raise RequestError(
+                f"inputs: the model takes a tensor [N, {', '.join(map(str, self.input_shape))}], no texts"
+            )
         if tuple(inputs.shape[1:]) != self.input_shape:
             raise RequestError(
                 f"inputs of shape {list(inputs.shape)}: the model takes [N, "
@@ -60,6 +79,22 @@ class LoadedRun:
         with torch.no_grad():
             prepared = self.strategy.precompute(inputs)
         return in_chunks(self.strategy.predictions, prepared, "cpu")
+
+    def _rows(self, reader: Reader, inputs: Tensor | Texts | Sequence[str | Item]) -> Tensor:
+        """Raises RequestError for what is no list of as many texts as an item of the target is."""
+        if isinstance(inputs, str | Tensor):
+            raise RequestError(f"inputs: the model takes texts: a list, not one {type(inputs).__name__}")
+        given = inputs.items() if isinstance(inputs, Texts) else inputs
+        items = [tuple(item) if isinstance(item, tuple | list) else (item,) for item in given]
+        if not items:
+            raise RequestError("inputs: no text; the model takes a list of at least one")
+        for number, item in enumerate(items):
+            if len(item) != self.texts or not all(isinstance(text, str) for text in item):
+                what = "a text" if self.texts == 1 else f"{self.texts} texts"
+                raise RequestError(
+                    f"inputs: item {number} is {str(item)[:60]}; the model takes {what} an item"
+                )
+        return cast(Tensor, as_inputs(reader.read(items), np.arange(len(items))))
 
     @cached_property
     def evaluations(self) -> Mapping[str, np.ndarray]:
@@ -148,13 +183,29 @@ def _strategy(
     strategy_class, arguments = _checked(entry, folder, "strategy", Strategy, {"network"}, config_dir)
     if takes_columns(backbone_class):
         backbone["columns"] = entry["result"].get("columns")
+    reader = _reader(entry, folder, backbone_class, backbone)
     network = Classifier(backbone_class(input_shape, **backbone), task.outputs)
+    network.reader = reader
     network.columns = entry["result"].get("columns")
     if entry["cell"]["initialisation"] != "random":
         network.backbone.freeze_trunk()
     strategy = strategy_class(network, **arguments)
     strategy.task = task
     return strategy
+
+
+def _reader(
+    entry: RunRecord, folder: Path, backbone: type[Backbone], arguments: Mapping[str, Any]
+) -> Reader | None:
+    """How the run's backbone took texts; what one knows that was fitted to texts is in the record."""
+    known = {key: value for key, value in arguments.items() if key != "columns"}
+    if entry["result"].get("texts") is None or (reader := backbone.reader(**known)) is None:
+        return None
+    if (state := entry["result"].get("reader")) is not None:
+        reader = reader.restored(state)
+    if reader.key is None:
+        raise RequestError(f"{folder}: what its backbone learnt of the texts was not kept; run it again")
+    return cast(Reader, reader)
 
 
 def _checked(
