@@ -106,9 +106,21 @@ def test_a_kept_encoder_predicts_what_the_record_holds(films):
     for wrong, says in [
         ("a text", "a list, not one str"), ([], "no text"), (torch.zeros(1, 16), "a list, not one Tensor"),
         ([("a", "b")], "a text an item"), ([1], "a text an item"),
+        (["a\ud800"], "half a surrogate pair"),
     ]:  # fmt: skip
         with pytest.raises(RequestError, match=says):
             run.predict(wrong)
+
+
+def test_terms_that_were_counted_in_training_are_kept_with_the_model(films):
+    words = [word for word in ASKED if not word.startswith("backbone")]
+    with contextlib.chdir(films.parents[1]), patch.object(sys, "argv"):
+        assert main(["run", *words, "backbone=tfidf", "backbone.most_terms=30", "store=counted"]) == 0
+        [weights] = Path("counted").glob("*/model.safetensors")
+        run, (texts, recorded) = transferscope.load_run(weights.parent), of_test(weights.parent)
+    assert len(np.unique(recorded)) > 2 and run.input_shape == (30,)
+    assert np.array_equal(run.predict(texts).numpy(), recorded)
+    assert np.array_equal(run.predict(["word that nobody said"]).numpy(), run.predict([""]).numpy())
 
 
 def test_files_and_folders_of_texts_are_predicted(films, tmp_path, capsys):

@@ -94,6 +94,8 @@ class LoadedRun:
                 raise RequestError(
                     f"inputs: item {number} is {str(item)[:60]}; the model takes {what} an item"
                 )
+            if any(text.encode(errors="replace").decode() != text for text in item):
+                raise RequestError(f"inputs: item {number} has half a surrogate pair, which no text has")
         return cast(Tensor, as_inputs(reader.read(items), np.arange(len(items))))
 
     @cached_property
