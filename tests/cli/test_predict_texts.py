@@ -149,6 +149,25 @@ def test_files_and_folders_of_texts_are_predicted(films, tmp_path, capsys):
         assert classes == [("bad", "good")[row.argmax()] for row in found]
 
 
+def test_texts_beside_other_inputs_are_refused_before_anything_is_trained(films, tmp_path, capsys):
+    """Numbers in one column have the shape that texts have."""
+    domains = films.parents[1] / "conf/domain"
+    table = "number,mark\n" + "".join(f"{n},{('good', 'bad')[n % 2]}\n" for n in range(20))
+    (tmp_path / "mixed.csv").write_text(table)
+    for loader, key, texts in [
+        ("tables", "source", "no texts"), ("text_files", "test_also", "2 texts an item"),
+    ]:  # fmt: skip
+        columns = "text: number\ntext_b: mark\n" if loader == "text_files" else ""
+        (domains / f"mixed_{key}.yaml").write_text(
+            f"# mixed\n_target_: transferscope.data.{loader}.load\npath: {tmp_path}/mixed.csv\n"
+            f"label: mark\n{columns}"
+        )
+        words = [word for word in ASKED if not word.startswith((f"{key}=", "backbone"))]
+        with contextlib.chdir(films.parents[1]), patch.object(sys, "argv"):
+            assert main(["run", *words, f"{key}=[mixed_{key}]", "backbone=tfidf", "--dry-run"]) == 2
+        assert f"{key}=mixed_{key}: holds {texts}, target films a text an item" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
