@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tiny_encoders import encoder
 from transferscope.catalog import registry
 from transferscope.cli.main import main
 from transferscope.store import record
@@ -23,8 +24,22 @@ def store(tmp_path: Path) -> Path:
     "name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))]
 )
 def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
-    target = "blobs" if name in ("identity", "mlp", "tabular") else "printed_digits"
+    of_texts = name in ("minilm", "small_transformer", "tfidf", "transformer", "word_vectors")
+    if name in ("minilm", "word_vectors") and "TRANSFERSCOPE_DATA_ROOT" not in os.environ:
+        pytest.skip("TRANSFERSCOPE_DATA_ROOT is unset: pretrained weights are not at hand")
+    target = "blobs" if name in ("identity", "mlp", "tabular") else "texts" if of_texts else "printed_digits"
     weights = ["backbone.weights=random"] if name == "mobilenetv1" else []
+    if of_texts:
+        rows = "".join(f"some {word} text,{word}\n" for word in ("good", "bad") * 24)
+        (store.parent / "texts.csv").write_text(f"text,label\n{rows}")
+        yaml = f"_target_: transferscope.data.text_files.load\npath: {store.parent / 'texts.csv'}\n"
+        (store.parent / "conf" / "domain").mkdir(parents=True)
+        (store.parent / "conf" / "domain" / "texts.yaml").write_text(yaml)
+        weights = [f"--config-dir={store.parent / 'conf'}"]
+        root = os.environ.get("TRANSFERSCOPE_DATA_ROOT")
+        weights += [f"data_root={root}"] if root else []
+    if name == "transformer":
+        weights += [f"backbone.model={encoder(store.parent / 'bert')}", "backbone.max_tokens=16"]
     asked = [
         f"target={target}",
         f"backbone={name}",

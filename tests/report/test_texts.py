@@ -28,7 +28,7 @@ def test_the_store_keeps_them_once_and_takes_no_damaged_file(tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Path:
-    """Five seeds of a source whose classes are the other way round, so that items are lost, and of scratch."""
+    """Scratch and, from a source whose classes are the other way round, what loses items, five seeds."""
     folder = tmp_path_factory.mktemp("texts") / "runs"
     domains = pair(items=120)
     every = list(domains["here"].inputs.every)

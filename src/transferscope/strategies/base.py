@@ -76,6 +76,9 @@ class Strategy(Stepping):
     calibrated: ClassVar[bool] = True  # False: its probabilities rank the classes and are no probabilities
     # True: reads inputs as they are, past the backbone, categories and missing values of a table among them
     takes_tables: ClassVar[bool] = False
+    needs_texts: ClassVar[bool] = False  # True: is for texts, which `network.reader` reads
+    # True: changes inputs by adding to them, which the numbers of tokens cannot bear
+    changes_inputs: ClassVar[bool] = False
     version: ClassVar[int] = 1  # raised when its numbers change
     task: Task = Classification(())  # what it predicts; a run sets its own
     label_smoothing: float = 0.0  # the trainer's; `fit` sets it

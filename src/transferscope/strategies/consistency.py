@@ -29,6 +29,7 @@ class Consistency(Strategy):
     """
 
     needs = frozenset({"classes"})
+    changes_inputs = True
     sees = frozenset({"target_inputs", "target_labels"})
 
     def __init__(

@@ -310,8 +310,25 @@ def check_tested_also(domains: tuple[Domain, ...], target: Domain, c: RunConfig)
         )
 
 
-def check_texts(target: Domain, sources: tuple[Domain, ...], also: tuple[Domain, ...]) -> None:
-    """Raises RequestError where some domains hold texts and others do not, or another number an item."""
+def check_texts(
+    c: RunConfig,
+    strategy: type[Strategy],
+    target: Domain,
+    sources: tuple[Domain, ...],
+    also: tuple[Domain, ...],
+) -> None:
+    """Raises RequestError where some domains hold texts and others do not, or another number an item;
+    NotApplicable for a strategy that would add to the numbers of tokens."""
+    has_tokens = isinstance(target.inputs, Texts) and not get_class(c.backbone["_target_"]).weightless
+    if strategy.changes_inputs and has_tokens:
+        raise NotApplicable(
+            f"strategy={c.strategy['name']}: changes inputs a little, and the tokens of backbone "
+            f"{c.backbone['name']} are no magnitudes; use backbone=tfidf, or another strategy"
+        )
+    if strategy.needs_texts and not isinstance(target.inputs, Texts):
+        raise NotApplicable(
+            f"strategy={c.strategy['name']}: is for texts, and the inputs of target {target.name} are none"
+        )
     what = {0: "no texts", 1: "a text an item"}
     own = _texts_an_item(target)
     for key, domains in (("source", sources), ("test_also", also)):
