@@ -106,9 +106,21 @@ def test_a_kept_encoder_predicts_what_the_record_holds(films):
     for wrong, says in [
         ("a text", "a list, not one str"), ([], "no text"), (torch.zeros(1, 16), "a list, not one Tensor"),
         ([("a", "b")], "a text an item"), ([1], "a text an item"),
+        (["a\ud800"], "half a surrogate pair"),
     ]:  # fmt: skip
         with pytest.raises(RequestError, match=says):
             run.predict(wrong)
+
+
+def test_terms_that_were_counted_in_training_are_kept_with_the_model(films):
+    words = [word for word in ASKED if not word.startswith("backbone")]
+    with contextlib.chdir(films.parents[1]), patch.object(sys, "argv"):
+        assert main(["run", *words, "backbone=tfidf", "backbone.most_terms=30", "store=counted"]) == 0
+        [weights] = Path("counted").glob("*/model.safetensors")
+        run, (texts, recorded) = transferscope.load_run(weights.parent), of_test(weights.parent)
+    assert len(np.unique(recorded)) > 2 and run.input_shape == (30,)
+    assert np.array_equal(run.predict(texts).numpy(), recorded)
+    assert np.array_equal(run.predict(["word that nobody said"]).numpy(), run.predict([""]).numpy())
 
 
 def test_files_and_folders_of_texts_are_predicted(films, tmp_path, capsys):
@@ -135,6 +147,25 @@ def test_files_and_folders_of_texts_are_predicted(films, tmp_path, capsys):
             order = list(range(len(texts)))
         np.testing.assert_allclose(found, recorded[order], atol=1e-6)
         assert classes == [("bad", "good")[row.argmax()] for row in found]
+
+
+def test_texts_beside_other_inputs_are_refused_before_anything_is_trained(films, tmp_path, capsys):
+    """Numbers in one column have the shape that texts have."""
+    domains = films.parents[1] / "conf/domain"
+    table = "number,mark\n" + "".join(f"{n},{('good', 'bad')[n % 2]}\n" for n in range(20))
+    (tmp_path / "mixed.csv").write_text(table)
+    for loader, key, texts in [
+        ("tables", "source", "no texts"), ("text_files", "test_also", "2 texts an item"),
+    ]:  # fmt: skip
+        columns = "text: number\ntext_b: mark\n" if loader == "text_files" else ""
+        (domains / f"mixed_{key}.yaml").write_text(
+            f"# mixed\n_target_: transferscope.data.{loader}.load\npath: {tmp_path}/mixed.csv\n"
+            f"label: mark\n{columns}"
+        )
+        words = [word for word in ASKED if not word.startswith((f"{key}=", "backbone"))]
+        with contextlib.chdir(films.parents[1]), patch.object(sys, "argv"):
+            assert main(["run", *words, f"{key}=[mixed_{key}]", "backbone=tfidf", "--dry-run"]) == 2
+        assert f"{key}=mixed_{key}: holds {texts}, target films a text an item" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

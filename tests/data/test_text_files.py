@@ -72,6 +72,8 @@ def test_columns_of_all_kinds(tmp_path, capsys):
     assert domain.classes == ("no", "yes") and domain.ids.tolist() == [str(n) for n in range(8)]
     assert domain.split[:2].tolist() == ["train", "test"] and domain.groups[:3].tolist() == ["w0", "w0", "w1"]
     assert domain.whole
+    domain = text_files.load("mine", path, text="claim", text_b="who", label="who", groups="who", ids="claim")
+    assert domain.inputs.items()[2] == ("c2", "w1") and domain.groups[2] == "w1"  # a column may be several
     assert capsys.readouterr().err == "domain mine: 1 of 8 items have an empty text\n"
 
 

@@ -103,9 +103,11 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
         removable.append(Find(drafts, f"{len(drafts)} half-written by killed processes, or damaged"))
     models = sorted((store / ".cache" / "source_models").glob("*.safetensors"))
     features = sorted(path for path in (store / ".cache" / "features").glob("*") if path.is_dir())
-    if shared := [*models, *features]:
+    tokens = sorted((store / ".cache" / "tokens").glob("*.safetensors"))
+    if shared := [*models, *features, *tokens]:
         unfinished = sum(lease.state(store, name)[0] not in record.ANSWERS for name in planned)
         what = f"source models ({len(models)}) and features of frozen backbones ({len(features)})"
+        what += f", tokens of texts ({len(tokens)})" if tokens else ""
         if unfinished or kept:
             kept.append(
                 Find(
@@ -127,9 +129,14 @@ def survey(store: Path) -> tuple[list[Find], list[Find]]:
     targets = {one["target"]["digest"] for one in consumed}
     used = {
         "thumbnails": targets,
+        "texts": targets,
         "datasets": targets | {source["digest"] for one in consumed for source in one["sources"]},
     }
-    for kind, what in (("thumbnails", "pictures"), ("datasets", "lists of items")):
+    for kind, what in (
+        ("thumbnails", "pictures"),
+        ("texts", "texts"),
+        ("datasets", "lists of items"),
+    ):
         if unused := [
             path
             for path in sorted((store / ".cache" / kind).glob("*"))

@@ -230,7 +230,7 @@ def read(
         if not of_file:
             raise RequestError(f"{path} has no row")
         for number, (line, cells) in enumerate(of_file):
-            for column in columns:
+            for column in rows.columns:
                 rows.columns[column].append(cells.get(column))
             rows.lines.append((path, line))
             rows.numbers.append((path, number))

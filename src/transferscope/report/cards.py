@@ -36,6 +36,7 @@ def add(
             view.forgetting = forgetting.measure(cell, alpha)
             view.calibration = calibration_change.measure(cell, alpha, reader)
             view.pictures = pictures.of_items_lost(cell, view.flips)
+            view.texts = pictures.texts_of_items_lost(cell, view.flips)
         elif seen.errors is not None:
             view.residuals = residuals.panel(measured_residuals(cell))
             view.shown = shown_metrics(cell)

@@ -38,6 +38,7 @@ class View:
     subgroups: dict[str, dict] = field(default_factory=dict)
     flips: Flips | None = None
     pictures: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
     learning: Learning | None = None
     forgetting: list[Forgetting] = field(default_factory=list)
     calibration: Calibration | None = None

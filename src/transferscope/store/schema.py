@@ -121,6 +121,7 @@ class Result(TypedDict):
     learning_rate: NotRequired[Number]
     input_shape: NotRequired[list[int]]
     own_shape: NotRequired[list[int]]
+    texts: NotRequired[dict[str, dict[str, int]]]  # by domain: items, and how many were cut
     own_white: NotRequired[int | None]
     columns: NotRequired[dict[str, list[str]]]
     copies: NotRequired[CopiedItems]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transferscope.store.evaluations import NAME, Evaluations
+from transferscope.store.excerpts import read_excerpts
 from transferscope.tracking.place import Images
 
 if TYPE_CHECKING:
@@ -89,10 +90,17 @@ def log_evaluation(
         from PIL import Image
 
         pictures = [
-            wandb.Image(enlarged(Image.fromarray(array)), caption=flips[i])
+            wandb.Image(
+                enlarged(Image.fromarray(array)),
+                caption="{}: true {}, baseline {}, this run {}".format(i, *flips[i]),
+            )
             for i, array in zip(shown, images(shown), strict=True)
         ]
         run.log({f"{target}/test/negative_flip_images": pictures})
+    texts = read_excerpts(folder.parent, record["consumed"]["target"]["digest"]) if shown else {}
+    if of_flips := [[i, " | ".join(texts[i]), *flips[i]] for i in shown if i in texts]:
+        columns = ["item", "text", "true", "baseline", "this run"]
+        run.log({f"{target}/test/negative_flip_texts": wandb.Table(columns=columns, data=of_flips)})
 
 
 def _of_class(true: np.ndarray, predicted: np.ndarray) -> tuple[int, float, float | None, float | None]:
@@ -113,16 +121,13 @@ def enlarged(picture: "Image.Image") -> "Image.Image":
     return picture.resize((picture.width * times, picture.height * times), resample=0)
 
 
-def _negative_flips(last: _Predictions, before: _Predictions) -> dict[str, str]:
-    """Captions by id of the items the baseline gets right and this run wrong; those it is most sure of come
-    first."""
+def _negative_flips(last: _Predictions, before: _Predictions) -> dict[str, tuple[str, str, str]]:
+    """By id of the items the baseline gets right and this run wrong their class, and what both say; those it
+    is most sure of come first."""
     prediction_before = dict(zip(before.ids.tolist(), before.predicted.tolist(), strict=True))
     flips = {}
     for row in np.argsort(-last.probabilities.max(1), kind="stable"):
         item, true, mine = str(last.ids[row]), int(last.labels[row]), int(last.predicted[row])
         if mine != true and prediction_before.get(item) == true:
-            flips[item] = (
-                f"{item}: true {last.classes[true]}, baseline {before.classes[true]}, this run "
-                f"{last.classes[mine]}"
-            )
+            flips[item] = last.classes[true], before.classes[true], last.classes[mine]
     return flips

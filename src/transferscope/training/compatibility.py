@@ -13,6 +13,7 @@ from transferscope.catalog.arguments import check_arguments
 from transferscope.data import splits
 from transferscope.data.augmentation import BY_KORNIA, augment, kornia_module
 from transferscope.data.domain import Domain
+from transferscope.data.texts import Texts
 from transferscope.errors import NotApplicable, RequestError
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.base import COMMON_KEYS, Strategy
@@ -307,6 +308,23 @@ def check_tested_also(domains: tuple[Domain, ...], target: Domain, c: RunConfig)
         raise RequestError(
             f"test_also={','.join(names)}: every fold would test all their items; leave fold out"
         )
+
+
+def check_texts(target: Domain, sources: tuple[Domain, ...], also: tuple[Domain, ...]) -> None:
+    """Raises RequestError where some domains hold texts and others do not, or another number an item."""
+    what = {0: "no texts", 1: "a text an item"}
+    own = _texts_an_item(target)
+    for key, domains in (("source", sources), ("test_also", also)):
+        for domain in domains:
+            if (others := _texts_an_item(domain)) != own:
+                raise RequestError(
+                    f"{key}={domain.name}: holds {what.get(others, f'{others} texts an item')}, target "
+                    f"{target.name} {what.get(own, f'{own} texts an item')}; give domains that hold the same"
+                )
+
+
+def _texts_an_item(domain: Domain) -> int:
+    return domain.inputs.shape[1] if isinstance(domain.inputs, Texts) else 0
 
 
 def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:

@@ -94,6 +94,8 @@ class LoadedRun:
                 raise RequestError(
                     f"inputs: item {number} is {str(item)[:60]}; the model takes {what} an item"
                 )
+            if any(text.encode(errors="replace").decode() != text for text in item):
+                raise RequestError(f"inputs: item {number} has half a surrogate pair, which no text has")
         return cast(Tensor, as_inputs(reader.read(items), np.arange(len(items))))
 
     @cached_property
@@ -136,6 +138,8 @@ def load_run(folder: str | Path, config_dir: str | Path | None = None) -> Loaded
         try:
             strategy = _strategy(entry, folder, input_shape, task, config_dir)
             strategy.load_state_dict(load_file(kept))
+            if (learnt := strategy.network.backbone.kept_reader()) is not None:
+                strategy.network.reader = learnt
         except RequestError:
             raise
         except Exception as error:  # of another shape, or no safetensors file
@@ -183,7 +187,7 @@ def _strategy(
     strategy_class, arguments = _checked(entry, folder, "strategy", Strategy, {"network"}, config_dir)
     if takes_columns(backbone_class):
         backbone["columns"] = entry["result"].get("columns")
-    reader = _reader(entry, folder, backbone_class, backbone)
+    reader = None if entry["result"].get("texts") is None else backbone_class.reader(**backbone)
     network = Classifier(backbone_class(input_shape, **backbone), task.outputs)
     network.reader = reader
     network.columns = entry["result"].get("columns")
@@ -192,20 +196,6 @@ def _strategy(
     strategy = strategy_class(network, **arguments)
     strategy.task = task
     return strategy
-
-
-def _reader(
-    entry: RunRecord, folder: Path, backbone: type[Backbone], arguments: Mapping[str, Any]
-) -> Reader | None:
-    """How the run's backbone took texts; what one knows that was fitted to texts is in the record."""
-    known = {key: value for key, value in arguments.items() if key != "columns"}
-    if entry["result"].get("texts") is None or (reader := backbone.reader(**known)) is None:
-        return None
-    if (state := entry["result"].get("reader")) is not None:
-        reader = reader.restored(state)
-    if reader.key is None:
-        raise RequestError(f"{folder}: what its backbone learnt of the texts was not kept; run it again")
-    return cast(Reader, reader)
 
 
 def _checked(

@@ -1,6 +1,7 @@
 """Texts of a run as the rows of numbers that its backbone takes."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -41,6 +42,9 @@ def as_read(run_data: RunData, reader: Reader | None, store: Path) -> RunData:
         seen += [] if pools.unlabelled is None else [pools.unlabelled]
         reader = fitted_to(reader, together(seen))
 
+    for domain in (run_data.target, *run_data.sources):
+        say_cut(domain.name, **cut_texts(domain, reader, store), most=reader.row_shape[0])
+
     def read(data: LabelledData | None) -> LabelledData | None:
         return None if data is None else data._replace(inputs=rows_of(data.inputs, reader, store))
 
@@ -77,6 +81,17 @@ def cut_texts(domain: Domain, reader: Reader, store: Path) -> dict[str, int]:
     texts = cast(Texts, domain.inputs)
     cut = _of_every(texts.every, reader, store).cut[texts.places]
     return {"items": len(cut), "cut": int(cut.sum())}
+
+
+@lru_cache(maxsize=64)
+def say_cut(name: str, items: int, cut: int, most: int) -> None:
+    """Once a process and domain, on stderr."""
+    if cut:
+        print(
+            f"{name}: {cut:,} of {items:,} texts are longer than backbone.max_tokens={most}; the rest of "
+            "each is left out",
+            file=sys.stderr,
+        )
 
 
 def rows_of(inputs: Tensor | OnDisk | Texts, reader: Reader | None, store: Path) -> Tensor | OnDisk:

@@ -241,6 +241,7 @@ def checked(config: dict[str, Any]) -> Request:
         target, sources = copies.dropped(target, sources, c.split_seed)
     also = tuple(load_domain("test_also", n, c.data_root, c.download) for n in c.test_also)
     compatibility.check_tested_also(also, target, c)
+    compatibility.check_texts(target, sources, also)
     stops_early = c.trainer.patience is not None and not is_source_model(strategy, initialisation)
     compatibility.check_pictures(initialisation, target, sources)
     compatibility.check_task(c, strategy, target, sources)

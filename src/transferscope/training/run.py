@@ -16,6 +16,7 @@ from transferscope.data.splits import RunData
 from transferscope.errors import RequestError, order_to_stop
 from transferscope.store import record
 from transferscope.store.damage import quarantine
+from transferscope.store.excerpts import write_excerpts
 from transferscope.store.lease import Lease
 from transferscope.store.manifest import write_manifest
 from transferscope.store.thumbnails import write_thumbnails
@@ -27,7 +28,7 @@ from transferscope.training.fit import fit
 from transferscope.training.initialise import build
 from transferscope.training.request import Request, resolve
 from transferscope.training.results import finished, versions
-from transferscope.training.run_tracking import live_run, scratch_twin, test_images
+from transferscope.training.run_tracking import live_run, scratch_twin, test_images, test_texts
 from transferscope.training.settings import FitResult, Monitoring, Row
 from transferscope.training.threads import set_threads
 
@@ -138,6 +139,9 @@ def train_and_record(request: Request, lease: Lease, training: Callable[[], Trai
                 members[f"{request.target.name}/test/ids"].tolist(),
                 images,
             )
+    if members and (texts := test_texts(request, members[f"{request.target.name}/test/ids"].tolist())):
+        with contextlib.suppress(OSError):
+            write_excerpts(request.store, request.consumed["target"]["digest"], texts)
     return folder
 
 

@@ -1,6 +1,7 @@
 """What of a request goes to W&B: written whole from the record at the end, live while `tracking=online`."""
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -35,6 +36,15 @@ def test_images(request: Request) -> tracking.Images | None:
         return None
     position = {item: number for number, item in enumerate(request.target.ids)}
     return lambda ids: (inputs[position[item]].permute(1, 2, 0).squeeze(-1).numpy() for item in ids)
+
+
+def test_texts(request: Request, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Texts of target items by id."""
+    inputs = request.target.inputs
+    if not isinstance(inputs, Texts):
+        return {}
+    position = {item: number for number, item in enumerate(request.target.ids.tolist())}
+    return dict(zip(ids, inputs[[position[item] for item in ids]].items(), strict=True))
 
 
 def scratch_twin(request: Request) -> Path | None:

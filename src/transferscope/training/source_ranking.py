@@ -29,7 +29,7 @@ from transferscope.networks.classifier import Classifier, in_chunks
 from transferscope.store import record
 from transferscope.store.schema import RunRecord, mismatch
 from transferscope.tasks.classification import Classification, class_names
-from transferscope.training import source_models
+from transferscope.training import reading, source_models
 from transferscope.training.build_network import build_network
 from transferscope.training.checks import check_sections, check_values
 from transferscope.training.request import Request, plain, resolve
@@ -248,6 +248,7 @@ def candidate(config: DictConfig, is_budget_given: bool = True) -> Candidate:
         protocol="transductive" if is_whole else "inductive", source_label_noise=c.source_label_noise,
         image_size=c.image_size, channels=c.channels,
     )  # fmt: skip
+    run_data = reading.as_read(run_data, request.reader(run_data), request.store)
     source, labelled, inputs, _ = run_data.pools
     if source is None or inputs is None:
         raise ValueError("a candidate has a source, and inputs of the target")
@@ -397,6 +398,8 @@ def raw_distances(one: Candidate, choices: dict[str, distances.Measure]) -> tupl
     """Of inputs that are magnitudes: those of images, arrays, and tables of numbers without a gap."""
     if any(table.categorical or table.gaps for table in (one.request.target, *one.request.sources)):
         return {}, {"inputs": "categories and missing values of a table are no numbers; features are"}
+    if one.run_data.reader is not None:
+        return {}, {"inputs": "the tokens of texts are no magnitudes; features are"}
     return measured("inputs", choices, {"source": raw(one.source), "target": raw(one.target)})
 
 
