@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
+from tiny_texts import trained
 from transferscope.backbones import word_vectors
-from transferscope.backbones.tfidf import TfIdf
+from transferscope.backbones.tfidf import JOINT, TfIdf
 from transferscope.backbones.word_vectors import WordVectors, read_vectors
 from transferscope.backbones.words import HashedWords, KnownWords
 from transferscope.data.texts import Texts
@@ -73,3 +74,11 @@ def test_a_fit_to_the_same_texts_is_made_once_and_to_others_anew():
     first = reading.fitted_to(TfIdf.reader(most_terms=8), texts)
     assert reading.fitted_to(TfIdf.reader(most_terms=8), texts[[1, 0]]) is first
     assert reading.fitted_to(TfIdf.reader(most_terms=8), others) != first
+
+
+@pytest.mark.parametrize(("strategy", "sees_target"), [("source_only", False), ("dann", True)])
+def test_unlabelled_texts_count_for_who_sees_them(strategy: str, sees_target: bool, tmp_path: Path):
+    words = ["backbone=tfidf", f"strategy={strategy}", "label_budget=0", "keep=selected"]
+    state = load_file(trained(*words, store=tmp_path) / "model.safetensors")
+    terms = bytes(state["network.backbone.counted.terms"].tolist()).decode().split(JOINT)
+    assert "there" in terms and ("here" in terms) == sees_target
