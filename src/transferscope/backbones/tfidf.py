@@ -71,7 +71,8 @@ class Counted(SizedOnLoad):
 
 
 class Terms:
-    """Reads texts as rows of weighted terms once it has been fitted."""
+    """Reads texts as rows of weighted terms once it has been fitted. Those that give the same rows are equal,
+    so that what is fitted or read for one run serves the others of the process."""
 
     learns = True
 
@@ -80,6 +81,15 @@ class Terms:
         self.vectorizer: TfidfVectorizer | None = None
         self.key = ""
         self.row_shape = (most_terms,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Terms) and self._same_as() == other._same_as()
+
+    def __hash__(self) -> int:
+        return hash(self._same_as())
+
+    def _same_as(self) -> tuple[int, bool, str]:
+        return self.most_terms, self.pairs, self.key
 
     def fit(self, items: Sequence[tuple[str, ...]]) -> "Terms":
         fitted, vectorizer = Terms(self.most_terms, self.pairs), self._vectorizer()
@@ -107,7 +117,7 @@ class Terms:
     def _with(self, vectorizer: TfidfVectorizer) -> "Terms":
         self.vectorizer = vectorizer
         h = hashlib.blake2b(JOINT.join(vectorizer.get_feature_names_out()).encode(), digest_size=8)
-        h.update(np.ascontiguousarray(vectorizer.idf_))
+        h.update(np.ascontiguousarray(vectorizer.idf_).data)
         self.key = f"tfidf-1-{self.most_terms}-{self.pairs}-{h.hexdigest()}"
         return self
 

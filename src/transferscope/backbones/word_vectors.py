@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +18,16 @@ from transferscope.backbones.words import KnownWords
 from transferscope.errors import RequestError, nearest
 from transferscope.networks.tokens import NUMBER, PAD, trimmed
 
+BLOCK = 4096  # lines whose numbers are read in one call
+
 
 class WordVectors(Backbone):
     """Texts → the mean of the vectors of their words [N, d]; zeros for a text of which no word is known.
 
     vectors: a text file with a word and its numbers a line, as GloVe has it, or with a first line of how many
-        there are, as word2vec and fastText have it; or a .safetensors file of one matrix [words, d] with
-        words.txt beside it, a word a line in the same order.
+        there are and how wide, as word2vec and fastText have it; or a .safetensors file of one matrix
+        [words, d] with words.txt beside it, a word a line in the same order. Of a word that is there twice
+        the first counts.
     weights: `pretrained`, the file's; `random`, others of the same words and width, as long as the file's on
         average.
     max_tokens: known words of a text that count.
@@ -32,6 +36,7 @@ class WordVectors(Backbone):
     strategy that trains the backbone trains the vectors."""
 
     takes = ("text",)
+    loaded: dict[str, int] | None = None  # vectors that were taken, that the table has, of words said again
 
     def __init__(
         self,
@@ -46,10 +51,14 @@ class WordVectors(Backbone):
                 f"backbone.weights={weights}; allowed: pretrained, those of backbone.vectors, or random"
                 f"{nearest(weights, ('pretrained', 'random'))}"
             )
+        if max_tokens < 1:
+            raise RequestError(f"backbone.max_tokens={max_tokens}: an integer of at least 1 is needed")
         found = read_vectors(vectors)
         self.features = found.values.shape[1]
         if weights == "pretrained":
             table = torch.from_numpy(found.values.copy())
+            known = len(found.places)
+            self.loaded = {"taken": known, "of": known, "left_out": len(table) - known}
         else:
             table = torch.randn(found.values.shape) * float(found.values.std())
         self.table = nn.Parameter(table)
@@ -105,7 +114,7 @@ def _read(path: str, file: Path, changed: int) -> Vectors:
     for place, word in enumerate(words):
         places.setdefault(word, place)  # of a word that is there twice the first, the more frequent one
     h = hashlib.blake2b("\n".join(words).encode(), digest_size=8)
-    h.update(values)
+    h.update(values.data)
     return Vectors(values, places, h.hexdigest())
 
 
@@ -116,8 +125,10 @@ def _of_matrix(path: str, file: Path) -> tuple[list[str], np.ndarray]:
     beside = file.with_name("words.txt")
     if not beside.is_file():
         raise RequestError(f"backbone.vectors={path}: words.txt with its words is needed beside it")
-    words = beside.read_text(encoding="utf-8").split("\n")
+    words = beside.read_text(encoding="utf-8-sig").split("\n")
     words = words[:-1] if words[-1] == "" else words
+    if "" in words:
+        raise RequestError(f"backbone.vectors={path}: line {words.index('') + 1} of words.txt is empty")
     if len(words) != len(values):
         raise RequestError(
             f"backbone.vectors={path}: has {len(values)} vectors, and words.txt beside it {len(words)} words"
@@ -127,26 +138,78 @@ def _of_matrix(path: str, file: Path) -> tuple[list[str], np.ndarray]:
 
 def _of_lines(path: str, file: Path) -> tuple[list[str], np.ndarray]:
     words: list[str] = []
-    rows: list[np.ndarray] = []
+    blocks: list[np.ndarray] = []
     with open(file, encoding="utf-8-sig", newline="\n") as lines:
-        for number, line in enumerate(lines, 1):
-            parts = line.rstrip().split(" ")
-            if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
-                continue  # how many there are, and how wide
-            width = len(rows[0]) if rows else len(parts) - 1
-            # a word may hold spaces: the numbers are the last
-            word = " ".join(parts[: len(parts) - width])
-            rows.append(_numbers(path, number, word, parts[len(parts) - width :]))
-            words.append(word)
-    return words, np.stack(rows) if rows else np.empty((0, 0), np.float32)
-
-
-def _numbers(path: str, number: int, word: str, parts: Sequence[str]) -> np.ndarray:
-    try:
-        if not word or not parts:
-            raise ValueError
-        return np.array(parts, dtype=np.float32)
-    except ValueError:
+        first = lines.readline()
+        parts = first.split()
+        counts = [int(part) for part in parts] if len(parts) == 2 and all(map(_is_count, parts)) else None
+        number, width = (2, counts[1]) if counts else (1, first.rstrip().count(" "))
+        rest = lines if counts or not first else chain([first], lines)
+        while block := list(islice(rest, BLOCK)):
+            pairs = [_divided(path, place, line, width) for place, line in enumerate(block, number)]
+            found = _numbers(path, number, [numbers for _, numbers in pairs], width)
+            if len(infinite := np.flatnonzero(~np.isfinite(found).all(axis=1))):
+                place = int(infinite[0])
+                raise RequestError(
+                    f"backbone.vectors={path}: line {number + place}: the vector of {pairs[place][0]!r} "
+                    "is not finite"
+                )
+            words += [word for word, _ in pairs]
+            blocks.append(found)
+            number += len(block)
+    if counts and words and len(words) != counts[0]:
         raise RequestError(
-            f"backbone.vectors={path}: line {number} is no word with as many numbers as the first has"
-        ) from None
+            f"backbone.vectors={path}: line 1 says {counts[0]} words, and {len(words)} are there; "
+            "give the whole file"
+        )
+    return words, np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+
+
+def _is_count(part: str) -> bool:
+    return part.isascii() and part.isdigit()
+
+
+def _divided(path: str, number: int, line: str, width: int) -> tuple[str, str]:
+    """(word, its numbers). A word may hold spaces: the numbers are the last."""
+    line = line.rstrip()
+    word, _, numbers = line.partition(" ")
+    if width > 1 and numbers.count(" ") >= width:
+        word, *parts = line.rsplit(" ", width)
+        numbers = " ".join(parts)
+        if _is_number(word.rpartition(" ")[2]):  # one number more than the others have
+            raise _broken(path, number, width)
+    if not word or not numbers or numbers.count(" ") != width - 1:
+        raise _broken(path, number, width)
+    return word, numbers
+
+
+def _numbers(path: str, number: int, lines: Sequence[str], width: int) -> np.ndarray:
+    """float32 [lines, width]; number: of the first line. A block is parsed in one call, and where that fails
+    line by line, to say which it was."""
+    try:
+        return _parsed(lines)
+    except ValueError:
+        for place, line in enumerate(lines, number):
+            try:
+                _parsed([line])
+            except ValueError:
+                raise _broken(path, place, width) from None
+        raise
+
+
+def _parsed(lines: Sequence[str]) -> np.ndarray:
+    with np.errstate(over="ignore"):  # infinite, which is refused
+        return np.loadtxt(lines, dtype=np.float32, delimiter=" ", comments=None, ndmin=2)
+
+
+def _is_number(part: str) -> bool:
+    try:
+        float(part)
+    except ValueError:
+        return False
+    return True
+
+
+def _broken(path: str, number: int, width: int) -> RequestError:
+    needed = f"{width} numbers, which line 1 asks for" if width > 0 else "numbers, with one space between"
+    return RequestError(f"backbone.vectors={path}: line {number} is no word with {needed}")

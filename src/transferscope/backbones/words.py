@@ -16,7 +16,19 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-class KnownWords:
+class Keyed:
+    """A reader that is equal to others of its kind and key, which give the same rows."""
+
+    key: str
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Keyed) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.key))
+
+
+class KnownWords(Keyed):
     """Rows of the places of known words; unknown ones are left out. vocabulary: word → place; key: of it."""
 
     learns, mask = False, None
@@ -36,7 +48,7 @@ class KnownWords:
         )
 
 
-class HashedWords:
+class HashedWords(Keyed):
     """Rows of words by their hash, behind one token that stands for the text; words that share a number are
     one to the network. No vocabulary is learnt: nothing of other texts is in a row.
 
