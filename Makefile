@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# pytest's rewriting of the tests and the compiling of the sources are kept, also where the environment says no
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all lint coverage bench docs site lock clean
 

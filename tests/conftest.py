@@ -125,8 +125,9 @@ def groups_composed_once(yamls_read_once) -> Iterator[tuple[Callable, Callable]]
 def libraries_look_once() -> Iterator[None]:
     """A quarter of a tiny run is what libraries look up and never use: Lightning reads the entry points of
     all installed packages for each trainer, torch formats the stack three times for each seed that is set,
-    should a device be there one day."""
+    should a device be there one day, and asks the driver a dozen times a run how many devices there are."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "_raw_device_count_nvml", cache(torch.cuda._raw_device_count_nvml))
         patch.setattr(registry, "entry_points", cache(registry.entry_points))
         for device in (torch.cuda, torch.mtia, torch.xpu):
             patch.setattr(device, "traceback", SimpleNamespace(format_stack=list))

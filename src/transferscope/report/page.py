@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -200,6 +200,7 @@ def _asset(name: str) -> str:
     return files("transferscope.report").joinpath(name).read_text(encoding="utf-8")
 
 
+@cache  # it keeps the compiled templates: compiling them takes longer than rendering a page
 def _environment(is_stated: bool) -> Environment:
     """is_stated: whether no source, or no labels, means that there were none."""
     environment = Environment(
