@@ -106,3 +106,8 @@ def test_zero_shot_is_the_softmax_of_cosines_to_descriptions(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     with pytest.raises(RequestError, match=r"goood: no class of the target; .*did you mean 'good'"):
         trained(*words, "+strategy.descriptions.goood=a plain text", store=tmp_path, domains=domains)
+
+
+def test_a_penalty_on_no_weight_is_none(tmp_path):
+    run = trained("backbone=tfidf", "strategy=l2_sp", "label_budget=3", store=tmp_path)
+    assert read_record(run)["status"] in ("done", "collapsed")

@@ -21,7 +21,7 @@ def hub() -> Iterator[None]:
 
 
 def _answers() -> bool:
-    """Asked once."""
+    """By one request."""
     try:
         get_session().head(constants.ENDPOINT, timeout=PATIENCE)
     except Exception:  # each client library has its own

@@ -46,7 +46,7 @@ WIDEST, NARROWEST = 80, 60  # columns of a table
 LEAST = 20  # columns of a description beside its name; with less, it stands below
 SEES, PAPER = 8, 16  # columns of what a strategy sees, and of its paper
 SHORT = {"source_inputs": "Sx", "source_labels": "Sy", "target_inputs": "Tx", "target_labels": "Ty"}
-INPUTS = {"uint8": "images", "float32": "arrays"}
+INPUTS = {"uint8": "images", "float32": "arrays", "text": "texts"}
 LEGEND = (
     "The letters before the paper say what a strategy sees: S is the source, T is the target, x are inputs, "
     "y are labels, and M is a model that was trained on the source. The page docs/reference/strategies.md "

@@ -5,18 +5,23 @@
 import gzip
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from transferscope.store.lease import locked
-from transferscope.store.printable import printable
 
 MOST = 300  # characters of a text
+JOINERS = "\u00ad\u200c\u200d"  # of syllables, letters and emoji: they steer nothing
 
 
 def excerpt(text: str) -> str:
     """In one line, without anything that could steer a terminal or the direction of what follows."""
-    shown = str(printable(" ".join(text[: 4 * MOST].split())))
+    shown = "".join(map(_shown, " ".join(text[: 4 * MOST].split())))
     return shown if len(shown) <= MOST and len(text) <= 4 * MOST else f"{shown[:MOST].rstrip()}…"
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() or sign in JOINERS else "�"
 
 
 def path(store: Path, digest: str) -> Path:
@@ -27,6 +32,8 @@ def path(store: Path, digest: str) -> Path:
 def write_excerpts(store: Path, digest: str, texts: dict[str, tuple[str, ...]]) -> None:
     """Adds those that the store does not have yet, by item id."""
     file = path(store, digest)
+    if file.exists() and _known(file, file.stat().st_mtime_ns) >= texts.keys():
+        return
     with locked(file.with_suffix(".lock")):
         known = read_excerpts(store, digest)
         if known.keys() >= texts.keys():
@@ -38,6 +45,11 @@ def write_excerpts(store: Path, digest: str, texts: dict[str, tuple[str, ...]]) 
             os.replace(draft, file)
         finally:
             draft.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=4)
+def _known(file: Path, changed: int) -> frozenset[str]:
+    return frozenset(read_excerpts(file.parents[2], file.name.partition(".")[0]))
 
 
 def read_excerpts(store: Path, digest: str) -> dict[str, list[str]]:

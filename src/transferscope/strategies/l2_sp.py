@@ -3,6 +3,7 @@ Networks", arXiv 1802.01483)."""
 
 import copy
 
+import torch
 from torch import Tensor
 
 from transferscope.networks.classifier import Classifier
@@ -30,7 +31,9 @@ class L2SP(FineTuning):
         pairs = zip(self.network.backbone.parameters(), self.start.parameters(), strict=True)
         return {
             "target": self.task_loss(self.logits(batch.target.inputs), batch.target.labels),
-            "start": self.alpha / 2 * sum((now - then).square().sum() for now, then in pairs),
+            "start": self.alpha
+            / 2
+            * sum(((now - then).square().sum() for now, then in pairs), torch.zeros(())),
             "head": self.beta
             / 2
             * sum(parameter.square().sum() for parameter in self.network.head.parameters()),
