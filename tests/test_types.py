@@ -16,7 +16,7 @@ CLEAN = (
     "comparison", "distances", "errors", "external", "statistics", "store", "tasks", "training",
     "transferability", "validators",
 )  # fmt: skip
-LEFT = 765  # errors in all others together: lower it when some were mended
+LEFT = 760  # errors in all others together: lower it when some were mended
 
 
 @pytest.mark.slow

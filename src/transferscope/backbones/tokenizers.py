@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +117,14 @@ def is_folder(model: str) -> bool:
 def library() -> Any:
     """transformers, which says nothing of its own."""
     try:
-        import transformers
+        found: Any = import_module("transformers")
     except ImportError as error:
         raise RequestError(
             "backbone=transformer: transformers is not installed; pip install 'transferscope[text]'"
         ) from error
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    return transformers
+    found.logging.set_verbosity_error()
+    found.logging.disable_progress_bar()
+    return found
 
 
 def line(error: Exception) -> str:

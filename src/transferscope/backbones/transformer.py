@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -149,14 +149,14 @@ def _encoder(config: Any) -> nn.Module:
     """With random weights from torch's generator, of an encoder-decoder the encoder, without what pools."""
     transformers = library()
     try:
-        model: nn.Module = transformers.AutoModelForTextEncoding.from_config(config)
+        model: Any = transformers.AutoModelForTextEncoding.from_config(config)
     except (KeyError, ValueError):
         model = transformers.AutoModel.from_config(config)
         if getattr(config, "is_encoder_decoder", False):
             model = model.get_encoder()
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
-    return model.float()
+    return cast(nn.Module, model.float())
 
 
 def _check_length(config: Any, model: str, max_tokens: int) -> None:

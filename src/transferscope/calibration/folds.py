@@ -9,8 +9,10 @@ share, and it drops out of MS_item − MS_rest."""
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import product
+from typing import cast
 
 import numpy as np
+from torch import Tensor
 
 from transferscope.calibration import runs
 from transferscope.calibration.coverage import (
@@ -80,7 +82,7 @@ def latent(
 @cache
 def digits(name: str) -> tuple[np.ndarray, np.ndarray]:
     """(inputs [N, 64], labels [N]) of a domain of runs.py."""
-    return runs.domain(name).inputs.numpy(), runs.domain(name).labels.numpy()
+    return cast(Tensor, runs.domain(name).inputs).numpy(), runs.domain(name).labels.numpy()
 
 
 def nearest_means(source: str, seeds: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

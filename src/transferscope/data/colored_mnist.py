@@ -4,6 +4,8 @@ domain the other way round.
 Three domains as in DomainBed (Gulrajani & Lopez-Paz 2021, arXiv 2007.01434): thirds of MNIST, so that no
 digit is in two of them."""
 
+from typing import cast
+
 import torch
 
 from transferscope.data import mnist
@@ -32,5 +34,5 @@ def load(name: str, data_root: str, third: int, colour_flips: float, download: b
     labels = (digits.labels[items].numpy() > 4) ^ (draw.random(len(items)) < LABEL_FLIPS)
     colours = torch.from_numpy(labels ^ (draw.random(len(items)) < colour_flips)).long()
     inputs = torch.zeros(len(items), 3, 28, 28, dtype=torch.uint8)
-    inputs[torch.arange(len(items)), colours] = digits.inputs[items, 0]
+    inputs[torch.arange(len(items)), colours] = cast(torch.Tensor, digits.inputs)[items, 0]
     return Domain.build(name, inputs, [CLASSES[label] for label in labels.astype(int)], digits.ids[items])

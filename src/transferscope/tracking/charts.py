@@ -99,7 +99,7 @@ def log_evaluation(
         run.log({f"{target}/test/negative_flip_images": pictures})
     texts = read_excerpts(folder.parent, record["consumed"]["target"]["digest"]) if shown else {}
     if of_flips := [[i, " | ".join(texts[i]), *flips[i]] for i in shown if i in texts]:
-        columns = ["item", "text", "true", "baseline", "this run"]
+        columns: list[str | int] = ["item", "text", "true", "baseline", "this run"]
         run.log({f"{target}/test/negative_flip_texts": wandb.Table(columns=columns, data=of_flips)})
 
 

@@ -319,7 +319,7 @@ def check_texts(
 ) -> None:
     """Raises RequestError where some domains hold texts and others do not, or another number an item;
     NotApplicable for a strategy that would add to the numbers of tokens."""
-    has_tokens = isinstance(target.inputs, Texts) and not get_class(c.backbone["_target_"]).weightless
+    has_tokens = isinstance(target.inputs, Texts) and not _is_weightless(c)
     if strategy.changes_inputs and has_tokens:
         raise NotApplicable(
             f"strategy={c.strategy['name']}: changes inputs a little, and the tokens of backbone "
@@ -338,6 +338,10 @@ def check_texts(
                     f"{key}={domain.name}: holds {what.get(others, f'{others} texts an item')}, target "
                     f"{target.name} {what.get(own, f'{own} texts an item')}; give domains that hold the same"
                 )
+
+
+def _is_weightless(c: RunConfig) -> bool:
+    return cast(type[Backbone], get_class(c.backbone["_target_"])).weightless
 
 
 def _texts_an_item(domain: Domain) -> int:
