@@ -9,6 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+# before what brings OpenMP: of small matrices threads that wait for each other cost more than they give
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl

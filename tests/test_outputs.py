@@ -49,6 +49,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def rewritten(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By what it keeps: the same of schema 2. Only read."""
+    place = tmp_path_factory.mktemp("rewritten")
+    return {kept: as_schema_2(store, place / kept, kept) for kept in ("all", "last", "none")}
+
+
 # --- what is written
 
 
@@ -120,12 +127,12 @@ def test_what_is_large_keeps_the_last_and_a_later_wish_is_heard(
 @pytest.mark.parametrize("selection", ["last", "target_val", "oracle"])
 @pytest.mark.parametrize("metric", ["accuracy", "nll", "macro_precision", "auroc"])
 def test_both_schemas_and_dropped_outputs_give_the_same_verdicts(
-    metric: str, selection: str, store: Path, tmp_path: Path
+    metric: str, selection: str, store: Path, rewritten: dict[str, Path]
 ) -> None:
     expected = verdicts(store, metric, selection)
     assert expected[0]["seeds"] == 5
-    for kept in ("all", "last", "none"):
-        found = verdicts(as_schema_2(store, tmp_path / kept, kept), metric, selection)
+    for kept, place in rewritten.items():
+        found = verdicts(place, metric, selection)
         if kept != "all" and not (kept == "last" and selection == "last"):
             assert found[0].pop("strategy_ece") is None and found[0].pop("baseline_ece") is None
             trimmed = [{k: v for k, v in row.items() if k in found[0]} for row in expected]
