@@ -226,7 +226,9 @@ def test_pairs_are_those_of_the_stores_runs(
 
 @pytest.mark.parametrize("name", registry.choices("backbone"))
 def test_runs_of_every_backbone_can_be_paired(name: str, tmp_path: Path) -> None:
-    with verb.composed([["target=blobs", "source=blobs_shifted", f"backbone={name}"]], None) as [config]:
+    model = ["backbone.model=a_folder"] if name == "transformer" else []  # which has none of its own
+    words = ["target=blobs", "source=blobs_shifted", f"backbone={name}", *model]
+    with verb.composed([words], None) as [config]:
         source_ranking._check_data(tmp_path, {"config": plain(config), "fingerprint": name})
 
 
