@@ -213,5 +213,5 @@ OF_SCIKIT_LEARN = {"ridge", "linear_svr", "nearest_neighbours"}
 # what others are held against
 BASELINES = {
     "scratch", "target_only", "source_only", "source_nearest_neighbour", "source_svm", "boosted_trees",
-    "source_boosted_trees",
+    "source_boosted_trees", "zero_shot",
 }  # fmt: skip

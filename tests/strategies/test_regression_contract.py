@@ -18,7 +18,7 @@ ON_NUMBERS = ["target=friedman", "source=friedman_shifted", "label_budget=40"]
 OF_CLASSES = {
     "aad", "bnm", "cdan", "cdan_e", "co_tuning", "consistency", "gated_dann", "iwdan", "jda", "label_shift",
     "linear_svm", "logistic_regression", "mcc", "mdd", "minimum_entropy", "mme", "nearest_mean", "pada",
-    "sar", "shot", "source_svm", "target_ssl", "tent",
+    "sar", "shot", "source_svm", "target_ssl", "tent", "zero_shot",
 }  # fmt: skip
 # whose classifier serves classes alone unless another is given
 WITH = {"kmm": ["strategy.classifier=ridge"]}
