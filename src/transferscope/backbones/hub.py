@@ -1,4 +1,4 @@
-"""The hub of Hugging Face, which is not always there."""
+"""The hub of Hugging Face, which is not always there, and what the libraries of its models say."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,3 +27,10 @@ def _answers() -> bool:
     except Exception:  # each client library has its own
         return False
     return True
+
+
+def one_line(error: Exception) -> str:
+    """The first line of an error, with the next where it only announces it, cut to 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text if len(text) <= 200 else text[:197] + "..."

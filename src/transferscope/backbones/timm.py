@@ -16,7 +16,7 @@ from timm.models import get_pretrained_cfg, group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone, by_child, require_images
-from transferscope.backbones.hub import hub
+from transferscope.backbones.hub import hub, one_line
 from transferscope.errors import NotApplicable, RequestError, nearest
 
 
@@ -61,7 +61,7 @@ class Timm(Backbone):
             raise NotApplicable(
                 f"backbone.model={model}: cannot take images of {channels}x{height}x{width} with "
                 "model_arguments "
-                f"{dict(model_arguments or {})} ({_line(error)}); choose another image size or other "
+                f"{dict(model_arguments or {})} ({one_line(error)}); choose another image size or other "
                 "arguments"
             ) from error
         # of a file: tensors that were taken, that the model has, that were left out
@@ -214,11 +214,11 @@ def _from_hub(model: str, arguments: Mapping[str, Any]) -> nn.Module:
     except OSError as error:  # the hub's client makes one of every failure of the connection
         raise RequestError(
             f"backbone.weights=pretrained: the hub with the weights of {model} could not be reached "
-            f"({_line(error)}); allowed without it: random, or the path of a local file"
+            f"({one_line(error)}); allowed without it: random, or the path of a local file"
         ) from error
     except Exception as error:
         raise RequestError(
-            f"backbone.weights=pretrained: do not fit {model} with these arguments ({_line(error)}); "
+            f"backbone.weights=pretrained: do not fit {model} with these arguments ({one_line(error)}); "
             "allowed: random"
         ) from error
 
@@ -240,7 +240,7 @@ def _from_file(
         state = load_state_dict(str(path))
     except Exception as error:  # safetensors, pickle and zip each have their own
         raise RequestError(
-            f"backbone.weights={path}: cannot be read as .safetensors or .pth ({_line(error)})"
+            f"backbone.weights={path}: cannot be read as .safetensors or .pth ({one_line(error)})"
         ) from error
     names = untrained.pretrained_cfg.get("classifier", ())
     heads = tuple(name.split(".")[0] + "." for name in ([names] if isinstance(names, str) else names))
@@ -272,7 +272,8 @@ def _from_file(
         )
     except Exception as error:
         raise RequestError(
-            f"backbone.weights={path}: do not fit {model} ({_line(error)}); give a file made for this model"
+            f"backbone.weights={path}: do not fit {model} ({one_line(error)}); "
+            "give a file made for this model"
         ) from error
     del loaded.pretrained_cfg["state_dict"]  # else the weights would stay in memory twice
     # strictly: all, or it is refused above
@@ -291,13 +292,6 @@ def _say_taken(path: Path, taken: int, of: int, left_out: int) -> None:
         ),
         file=sys.stderr,
     )
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error, with the next where it only announces it, cut to 200 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _label(names: list[str]) -> str:

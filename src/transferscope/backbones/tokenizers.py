@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from transferscope.backbones.hub import hub
+from transferscope.backbones.hub import hub, one_line
 from transferscope.errors import RequestError
 from transferscope.networks.tokens import CONTINUES, SECOND, SPECIAL, Tokens
 
@@ -56,8 +57,7 @@ class TokenReader:
                 of_text = encoded.encodings[place]
                 rows.append(_row(of_text, self.of_nothing))
                 cut.append(len(of_text.overflowing) > 0)
-        read = Tokens.of(rows, self.max_tokens)
-        return Tokens(read.values, read.starts, read.width, np.array(cut, dtype=bool))
+        return replace(Tokens.of(rows, self.max_tokens), cut=np.array(cut, dtype=bool))
 
 
 def _row(of_text: Any, of_nothing: int) -> np.ndarray:
@@ -87,7 +87,7 @@ def tokenizer_of(model: str, max_tokens: int) -> TokenReader:
             f"backbone.model={model}: the folder has no tokenizer; save it there with "
             "tokenizer.save_pretrained(folder)"
         )
-    source = str(Path(model).expanduser()) if is_folder(model) else model
+    source = str(folder) if is_folder(model) else model
     try:
         with of_hub(model):
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, use_fast=True)
@@ -95,7 +95,8 @@ def tokenizer_of(model: str, max_tokens: int) -> TokenReader:
     except Exception as error:  # the hub, json, tokenizers and transformers have their own
         where = "in the folder" if is_folder(model) else "on the hub, or no network to it"
         raise RequestError(
-            f"backbone.model={model}: no tokenizer {where} ({line(error)}); give a folder with tokenizer.json"
+            f"backbone.model={model}: no tokenizer {where} ({one_line(error)}); "
+            "give a folder with tokenizer.json"
         ) from error
     backend = {
         key: value for key, value in backend.items() if key not in ("truncation", "padding", "version")
@@ -125,9 +126,3 @@ def library() -> Any:
     found.logging.set_verbosity_error()
     found.logging.disable_progress_bar()
     return found
-
-
-def line(error: Exception) -> str:
-    """The first line of an error, cut to 200 characters."""
-    text = next((one.strip() for one in str(error).splitlines() if one.strip()), type(error).__name__)
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from transferscope.backbones.base import Backbone
-from transferscope.backbones.tokenizers import TokenReader, is_folder, library, line, of_hub, tokenizer_of
+from transferscope.backbones.hub import one_line
+from transferscope.backbones.tokenizers import TokenReader, is_folder, library, of_hub, tokenizer_of
 from transferscope.errors import RequestError, nearest
 from transferscope.networks.tokens import NUMBER, PAD, SECOND, trimmed
 
@@ -51,7 +52,7 @@ class Transformer(Backbone):
             )
         config = configuration(model)
         _check_length(config, model, max_tokens)
-        _check_vocabulary(config, model)
+        _check_vocabulary(config, model, tokenizer_of(model, max_tokens))
         self.pooling = pooling
         self.model = _encoder(config)
         if weights != "random":
@@ -140,7 +141,7 @@ def configuration(model: str) -> Any:
             )
     except Exception as error:  # the hub, json and transformers have their own
         raise RequestError(
-            f"backbone.model={model}: neither a folder nor a model that the hub gives ({line(error)}); "
+            f"backbone.model={model}: neither a folder nor a model that the hub gives ({one_line(error)}); "
             "without a network give a folder with config.json and tokenizer.json"
         ) from error
 
@@ -169,8 +170,7 @@ def _check_length(config: Any, model: str, max_tokens: int) -> None:
         )
 
 
-def _check_vocabulary(config: Any, model: str) -> None:
-    reader = tokenizer_of(model, 8)
+def _check_vocabulary(config: Any, model: str, reader: TokenReader) -> None:
     if reader.largest >= config.vocab_size:
         raise RequestError(
             f"backbone.model={model}: its tokenizer has tokens up to number {reader.largest}, and the model "
@@ -236,7 +236,7 @@ def _of_file(weights: str) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise RequestError(f"backbone.weights={weights}: cannot be read ({line(error)})") from error
+        raise RequestError(f"backbone.weights={weights}: cannot be read ({one_line(error)})") from error
 
 
 def _own_weights(name: str) -> dict[str, Tensor]:
@@ -253,7 +253,8 @@ def _own_weights(name: str) -> dict[str, Tensor]:
             model, told = kind.from_pretrained(source, output_loading_info=True, dtype=torch.float32)
     except Exception as error:
         raise RequestError(
-            f"backbone.weights=pretrained: the weights of {name} could not be had ({line(error)}); without a "
+            f"backbone.weights=pretrained: the weights of {name} could not be had "
+            f"({one_line(error)}); without a "
             "network give a folder that holds them, or the path of a .safetensors file"
         ) from error
     model = model.get_encoder() if config.is_encoder_decoder and kind is transformers.AutoModel else model
