@@ -20,6 +20,10 @@ class Backbone(nn.Module):
     trunk: nn.Module | None = None
     # the types of inputs it is made for, such as "uint8" for images, "text"; () refuses none
     takes: ClassVar[tuple[str, ...]] = ()
+    # of one that takes texts: whether its rows are numbers of tokens, which are no magnitudes
+    takes_tokens: ClassVar[bool] = True
+    # True: columns differ in scale on purpose, and a linear model takes them as they are
+    scaled: ClassVar[bool] = False
     # True: nothing in it is drawn or trained, its features follow from the inputs alone
     weightless: ClassVar[bool] = False
 

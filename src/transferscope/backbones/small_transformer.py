@@ -44,6 +44,7 @@ class SmallTransformer(Transformer):
         )  # fmt: skip
         self.model = transformers.BertModel(config, add_pooling_layer=False)
         self.features, self.pooling, self.padding, self.has_types = width, "mean", 0, True
+        self.put_on_top(())
 
     @classmethod
     def reader(cls, **arguments: Any) -> HashedWords:  # type: ignore[override]

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
-from torch import Tensor
+from torch import Tensor, nn
 
-from transferscope.backbones.base import Backbone
+from transferscope.backbones.base import Backbone, require_random
+from transferscope.backbones.mlp import MLP
 from transferscope.backbones.words import words_of
 from transferscope.errors import RequestError
 from transferscope.networks.sized_on_load import SizedOnLoad
@@ -27,13 +28,16 @@ class TfIdf(Backbone):
     pairs of words count too. Two texts of an item are one."""
 
     takes = ("text",)
+    takes_tokens = False
     weightless = True
+    scaled = True  # to unit deviation every rare word would weigh as much as all the others
 
     def __init__(self, input_shape: tuple[int, ...], most_terms: int = 5000, pairs: bool = True):
         super().__init__()
         if most_terms < 1:
             raise RequestError(f"backbone.most_terms={most_terms}: an integer of at least 1 is needed")
-        self.features, self.pairs = most_terms, pairs
+        self.features = self.most_terms = most_terms
+        self.pairs = pairs
         self.counted = Counted()  # so that a kept model reads texts as it did
 
     @classmethod
@@ -45,10 +49,37 @@ class TfIdf(Backbone):
             self.counted.keep(reader.vectorizer.get_feature_names_out().tolist(), reader.vectorizer.idf_)
 
     def kept_reader(self) -> "Terms":
-        return Terms(self.features, self.pairs).restored(*self.counted.kept())
+        return Terms(self.most_terms, self.pairs).restored(*self.counted.kept())
 
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs
+
+
+class TfIdfMLP(TfIdf):
+    """The same through the layers of an MLP [N, hidden[-1]], from random weights: what is trained where
+    features are to be aligned."""
+
+    weightless = False
+    scaled = False
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        most_terms: int = 5000,
+        pairs: bool = True,
+        hidden: Sequence[int] = (100,),
+        weights: str = "random",
+    ):
+        super().__init__(input_shape, most_terms, pairs)
+        require_random("tfidf_mlp", weights)
+        self.above = MLP((most_terms,), hidden)
+        self.features = self.above.features
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.above(inputs)
+
+    def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
+        return self.above.layer_groups()
 
 
 class Counted(SizedOnLoad):

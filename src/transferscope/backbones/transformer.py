@@ -3,7 +3,7 @@ files that import transformers."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from transferscope.backbones.base import Backbone
 from transferscope.backbones.hub import one_line
+from transferscope.backbones.on_top import WithLayersOnTop
 from transferscope.backbones.tokenizers import TokenReader, is_folder, library, of_hub, tokenizer_of
 from transferscope.errors import RequestError, nearest
 from transferscope.networks.tokens import NUMBER, PAD, SECOND, trimmed
@@ -20,7 +20,7 @@ from transferscope.networks.tokens import NUMBER, PAD, SECOND, trimmed
 POOLINGS = ("mean", "cls", "last")
 
 
-class Transformer(Backbone):
+class Transformer(WithLayersOnTop):
     """Texts → the last hidden states of a model of transformers, pooled [N, d].
 
     model: a name on the hub, or a folder with config.json and a tokenizer: BERT and its kin (RoBERTa,
@@ -30,6 +30,7 @@ class Transformer(Backbone):
     pooling: `mean` of all tokens, special ones too, as sentence-transformers has it; `cls`, the first;
         `last`, as decoders want it.
     max_tokens: a text has no more tokens than that, its end is left out.
+    hidden: widths of layers on top of the model, which then stays as it was transferred.
 
     Rows are padded on the right whatever the tokenizer would do: no token of a text looks at padding, and
     positions count from the text's first token. A tokenizer without a padding token is as good as any."""
@@ -44,6 +45,7 @@ class Transformer(Backbone):
         weights: str = "random",
         pooling: str = "mean",
         max_tokens: int = 256,
+        hidden: Sequence[int] = (),
     ):
         super().__init__()
         if pooling not in POOLINGS:
@@ -61,6 +63,7 @@ class Transformer(Backbone):
         padding = getattr(config, "pad_token_id", None)
         self.padding = 0 if padding is None or padding < 0 else int(padding)
         self.has_types = int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        self.put_on_top(hidden)
 
     @classmethod
     def reader(cls, **arguments: Any) -> TokenReader:
@@ -78,7 +81,10 @@ class Transformer(Backbone):
             found["weights"] = f"folder:{_hash_of(Path(model).expanduser(), ('*.safetensors', '*.bin'))}"
         return found
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def below(self) -> nn.Module:
+        return self.model
+
+    def encode(self, inputs: Tensor) -> Tensor:
         rows = trimmed(inputs)
         there = rows != PAD
         ids = torch.where(there, rows & NUMBER, self.padding).long()
@@ -97,7 +103,7 @@ class Transformer(Backbone):
         weights = there.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1)
 
-    def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
+    def groups_below(self) -> list[tuple[str, list[nn.Parameter]]]:
         """Embeddings, then one group a layer; what comes behind the last layer is of it."""
         return layers_of(self.model)
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
-from transferscope.backbones.base import Backbone
+from transferscope.backbones.on_top import WithLayersOnTop
 from transferscope.backbones.words import KnownWords
 from transferscope.errors import RequestError, nearest
 from transferscope.networks.tokens import NUMBER, PAD, trimmed
@@ -21,7 +21,7 @@ from transferscope.networks.tokens import NUMBER, PAD, trimmed
 BLOCK = 4096  # lines whose numbers are read in one call
 
 
-class WordVectors(Backbone):
+class WordVectors(WithLayersOnTop):
     """Texts → the mean of the vectors of their words [N, d]; zeros for a text of which no word is known.
 
     vectors: a text file with a word and its numbers a line, as GloVe has it, or with a first line of how many
@@ -31,6 +31,7 @@ class WordVectors(Backbone):
     weights: `pretrained`, the file's; `random`, others of the same words and width, as long as the file's on
         average.
     max_tokens: known words of a text that count.
+    hidden: widths of layers on top of the mean, the vectors then stay as they were transferred.
 
     Words are lower-cased; letters and digits in a row are a word, any other sign is one too (words.py). A
     strategy that trains the backbone trains the vectors."""
@@ -44,6 +45,7 @@ class WordVectors(Backbone):
         vectors: str,
         weights: str = "pretrained",
         max_tokens: int = 512,
+        hidden: Sequence[int] = (),
     ):
         super().__init__()
         if weights not in ("pretrained", "random"):
@@ -62,6 +64,7 @@ class WordVectors(Backbone):
         else:
             table = torch.randn(found.values.shape) * float(found.values.std())
         self.table = nn.Parameter(table)
+        self.put_on_top(hidden)
 
     @classmethod
     def reader(cls, **arguments: Any) -> KnownWords:
@@ -72,14 +75,17 @@ class WordVectors(Backbone):
     def identity(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
         return {"vectors": f"file:{read_vectors(str(arguments['vectors'])).key}"}
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def below(self) -> nn.Parameter:
+        return self.table
+
+    def encode(self, inputs: Tensor) -> Tensor:
         rows = trimmed(inputs)
         there = rows != PAD
         found = nn.functional.embedding(torch.where(there, rows & NUMBER, 0).long(), self.table)
         weights = there.unsqueeze(-1).to(found.dtype)
         return (found * weights).sum(1) / weights.sum(1).clamp(min=1)
 
-    def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
+    def groups_below(self) -> list[tuple[str, list[nn.Parameter]]]:
         return [("vectors", [self.table])]
 
 

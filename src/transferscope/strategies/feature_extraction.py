@@ -57,6 +57,10 @@ class FittedHead(FeatureExtraction):
 
     closed_form = True
 
+    def __init__(self, network: Classifier):
+        super().__init__(network)
+        self.standardises = not network.backbone.scaled
+
     def precompute(self, inputs: Tensor | OnDisk) -> Tensor:
         """All of them at once, as a closed form takes them."""
         features = super().precompute(inputs)

@@ -10,7 +10,7 @@ from transferscope.strategies.feature_extraction import FittedHead
 
 class LogisticRegression(FittedHead):
     """min over W, b of Σ_T -log softmax(W z(x) + b)_y + |W|² / (2 C), z the features standardised by the
-    labelled items; b is not penalised.
+    labelled items, those of a backbone that is `scaled` as they are; b is not penalised.
 
     Solved by scikit-learn's L-BFGS, the linear evaluation of Kornblith et al. 2019 (arXiv 1805.08974). With
     two classes it is the sigmoid of one w z(x) + b, as scikit-learn has it."""
@@ -22,6 +22,5 @@ class LogisticRegression(FittedHead):
         self.C = C
 
     def fit_head(self, features: Tensor, labels: Tensor) -> None:
-        self.set_head(
-            *fit_standardised(linear_model.LogisticRegression(C=self.C, max_iter=1000), features, labels)
-        )
+        model = linear_model.LogisticRegression(C=self.C, max_iter=1000)
+        self.set_head(*fit_standardised(model, features, labels, self.standardises))

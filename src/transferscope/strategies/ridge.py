@@ -15,7 +15,8 @@ CHOICES = tuple(10.0**power for power in range(-4, 3))
 
 class Ridge(FittedHead):
     """min over W, b of C Σ_T |W z(x) + b - y|² + |W|²   (Hoerl & Kennard 1970), z the features standardised
-    by the labelled items, y the numbers in standard deviations; b is not penalised.
+    by the labelled items, those of a backbone that is `scaled` as they are, y the numbers in standard
+    deviations; b is not penalised.
 
     Solved in closed form by scikit-learn, of several numbers each by itself. C: null for the one of 1e-4 …
     1e2 with the least squared error of the labelled items when each is left out, which has a closed form too:
@@ -31,7 +32,7 @@ class Ridge(FittedHead):
 
     def fit_head(self, features: Tensor, labels: Tensor) -> None:
         assert isinstance(self.task, Regression)
-        self.set_head(*fit_values(self.model(), features, self.task.standardised(labels)))
+        self.set_head(*fit_values(self.model(), features, self.task.standardised(labels), self.standardises))
 
     def model(self) -> linear_model.Ridge | linear_model.RidgeCV:
         if self.C is None:

@@ -319,7 +319,7 @@ def check_texts(
 ) -> None:
     """Raises RequestError where some domains hold texts and others do not, or another number an item;
     NotApplicable for a strategy that would add to the numbers of tokens."""
-    has_tokens = isinstance(target.inputs, Texts) and not _is_weightless(c)
+    has_tokens = isinstance(target.inputs, Texts) and _takes_tokens(c)
     if strategy.changes_inputs and has_tokens:
         raise NotApplicable(
             f"strategy={c.strategy['name']}: changes inputs a little, and the tokens of backbone "
@@ -340,8 +340,17 @@ def check_texts(
                 )
 
 
-def _is_weightless(c: RunConfig) -> bool:
-    return cast(type[Backbone], get_class(c.backbone["_target_"])).weightless
+def _takes_tokens(c: RunConfig) -> bool:
+    return cast(type[Backbone], get_class(c.backbone["_target_"])).takes_tokens
+
+
+def check_layers_on_top(c: RunConfig, strategy: type[Strategy], initialisation: str) -> None:
+    """Raises NotApplicable for a head on layers that nothing has trained."""
+    if c.backbone.get("hidden") and initialisation == "pretrained" and strategy.trains_head_alone:
+        raise NotApplicable(
+            f"backbone.hidden={c.backbone['hidden']}: strategy {c.strategy['name']} trains the head alone, "
+            "and no source has trained these layers; give backbone.hidden=[] or source=DOMAIN"
+        )
 
 
 def _texts_an_item(domain: Domain) -> int:

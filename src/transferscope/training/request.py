@@ -250,6 +250,7 @@ def checked(config: dict[str, Any]) -> Request:
     compatibility.check_protocol(target, sees, c)
     compatibility.check_selection(c, sees, target, sources, stops_early)
     compatibility.check_augmentation(c, strategy, target, initialisation)
+    compatibility.check_layers_on_top(c, strategy, initialisation)
     compatibility.check_columns(c, strategy, target, sources, also)
     compatibility.check_network(c, target, initialisation)
     compatibility.check_steps(c, strategy, initialisation)
