@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR, LinearSVC
 
 from transferscope.backbones.small_cnn import SmallCNN
+from transferscope.backbones.tfidf import TfIdf
 from transferscope.data.splits import EvaluationSet, LabelledData, Pools
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.linear_svm import LinearSVM
@@ -89,6 +90,21 @@ def test_the_svms_margins_are_scikit_learns_and_its_largest_is_the_class(classes
         last(outcome), np.exp(expected) / np.exp(expected).sum(1, keepdims=True), atol=1e-4
     )
     assert (last(outcome).argmax(1) == reference.predict(test)).all()
+
+
+def test_rows_of_term_weights_are_taken_as_they_are():
+    """To unit deviation a term of one text would count as much as one of all of them."""
+    draw = np.random.default_rng(0)
+    rows = draw.random((40, 6)) * [1, 1, 1, 1, 0.1, 0.01]
+    labels = (rows[:, 0] > rows[:, 1]).astype(int)
+    heads = [(LogisticRegression, linear_model.LogisticRegression()), (LinearSVM, LinearSVC(dual=False))]
+    for make, model in heads:
+        strategy = make(Classifier(TfIdf((6,), most_terms=6), 2))
+        with torch.no_grad():
+            strategy.fit_head(torch.from_numpy(rows).float(), torch.from_numpy(labels))
+            outputs = strategy.network.head(torch.from_numpy(rows).float()).numpy()
+        expected = model.fit(rows, labels).decision_function(rows)
+        np.testing.assert_allclose(outputs[:, 1] - outputs[:, 0], expected, atol=1e-4)
 
 
 def test_nearest_mean_is_the_softmax_of_negative_squared_distances_to_the_class_means():
