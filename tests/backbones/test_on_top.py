@@ -50,7 +50,7 @@ def test_what_is_below_is_frozen_and_gives_what_it_gives_alone(given):
     assert labels == ("layers.0", "layers.1")
     trained = {id(parameter) for parameter in layered.parameters() if parameter.requires_grad}
     assert trained == {id(parameter) for group in groups for parameter in group}
-    assert set(layered.trunk.state_dict()) and not any("above" in key for key in layered.trunk.state_dict())
+    assert set(layered.trunk.state_dict()) == set(alone.state_dict())
 
 
 @pytest.mark.parametrize("strategy", ["joint", "fine_tuning"])
@@ -73,9 +73,12 @@ def test_a_run_trains_the_layers_alone_and_computes_what_is_below_once(strategy,
     for key, value in own.model.state_dict().items():
         assert torch.equal(value, kept.model.state_dict()[key]), key
     assert read_record(first)["status"] in ("done", "collapsed")
-    once = len(passed)
-    trained(*words, "seed=1", store=store)
-    assert len(passed) - once < once / 2
+    if strategy == "joint":  # what is below is the model as it came, whose features a head alone wants too
+        alone = [word for word in words if "hidden" not in word and "strategy" not in word]
+        trained(*words, "seed=1", store=store)
+        once = len(passed)
+        trained(*alone, "strategy=logistic_regression", "source=null", store=store)
+        assert sum(passed[once:]) <= 4  # noise, to know the backbone by
 
 
 def test_a_linear_head_on_layers_that_nothing_trained_is_refused(tmp_path):

@@ -1,7 +1,7 @@
 """Layers on top of features that stay as they are."""
 
-from collections.abc import Callable, Sequence
-from typing import Self
+from collections.abc import Sequence
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ class WithLayersOnTop(Backbone):
     was transferred, and is computed once an item: there is something to train where training the whole would
     take too long. From random weights all of it is trained."""
 
+    below: ClassVar[str]  # what its features come from, by name: all of its weights but those on top
     above: MLP | None
     is_frozen = False
 
@@ -21,10 +22,6 @@ class WithLayersOnTop(Backbone):
         """Layers of these widths, none for none. Called last by the constructor."""
         self.above = MLP((self.features,), hidden) if hidden else None
         self.features = self.above.features if self.above else self.features
-
-    def below(self) -> nn.Module | nn.Parameter:
-        """What its features come from: all of its weights but those of the layers on top."""
-        raise NotImplementedError
 
     def encode(self, inputs: Tensor) -> Tensor:
         """Rows of tokens [N, L] → features below the layers on top [N, d]."""
@@ -40,17 +37,17 @@ class WithLayersOnTop(Backbone):
 
     @property
     def trunk(self) -> nn.Module | None:
-        return Trunk(self.below(), self.encode) if self.is_frozen else None
+        return Trunk(self) if self.is_frozen else None
 
     def freeze_trunk(self) -> None:
         self.is_frozen = self.above is not None
         if self.is_frozen:
-            self.below().requires_grad_(False)
+            getattr(self, self.below).requires_grad_(False)
             self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        if self.is_frozen and isinstance(below := self.below(), nn.Module):
+        if self.is_frozen and isinstance(below := getattr(self, self.below), nn.Module):
             below.eval()
         return self
 
@@ -60,11 +57,13 @@ class WithLayersOnTop(Backbone):
 
 
 class Trunk(nn.Module):
-    """`encode` of a backbone, with the weights that it uses."""
+    """What a backbone computes below the layers on top, with its weights under the same names: what the
+    store keeps of the backbone alone serves it too."""
 
-    def __init__(self, below: nn.Module | nn.Parameter, encode: Callable[[Tensor], Tensor]):
+    def __init__(self, backbone: WithLayersOnTop):
         super().__init__()
-        self.below, self.encode = below, encode
+        setattr(self, backbone.below, getattr(backbone, backbone.below))
+        self.encode = backbone.encode
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.encode(inputs)

@@ -36,6 +36,7 @@ class Transformer(WithLayersOnTop):
     positions count from the text's first token. A tokenizer without a padding token is as good as any."""
 
     takes = ("text",)
+    below = "model"
     loaded: dict[str, int] | None = None  # of a file: tensors that were taken, that the model has, left out
 
     def __init__(
@@ -80,9 +81,6 @@ class Transformer(WithLayersOnTop):
         if arguments.get("weights") == "pretrained":
             found["weights"] = f"folder:{_hash_of(Path(model).expanduser(), ('*.safetensors', '*.bin'))}"
         return found
-
-    def below(self) -> nn.Module:
-        return self.model
 
     def encode(self, inputs: Tensor) -> Tensor:
         rows = trimmed(inputs)

@@ -37,6 +37,7 @@ class WordVectors(WithLayersOnTop):
     strategy that trains the backbone trains the vectors."""
 
     takes = ("text",)
+    below = "table"
     loaded: dict[str, int] | None = None  # vectors that were taken, that the table has, of words said again
 
     def __init__(
@@ -74,9 +75,6 @@ class WordVectors(WithLayersOnTop):
     @classmethod
     def identity(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
         return {"vectors": f"file:{read_vectors(str(arguments['vectors'])).key}"}
-
-    def below(self) -> nn.Parameter:
-        return self.table
 
     def encode(self, inputs: Tensor) -> Tensor:
         rows = trimmed(inputs)
