@@ -286,6 +286,8 @@ def test_a_page_of_five_targets_begins_with_the_claims_over_them(tmp_path, compa
     told = Page(page.render(found))
     assert told.ids.index("pooled") < told.ids.index("matrix") and "#pooled" in told.links
     (claim,) = found.over("targets")
+    above = page.render(found).partition("<h1>")[0].replace("<wbr>", "")
+    assert f"Over 5 targets: fine_tuning, 10 labels: <strong>{claim.verdict}</strong>" in above
     text = " ".join(told.text.split())
     assert over_formats.sentence(claim, found.over("targets")) in text
     assert "only 1 target, 5 are needed: dann at 10 labels" in text
