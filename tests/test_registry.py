@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.utils import get_class
+from omegaconf import OmegaConf
 
 from tiny_encoders import encoder
 from transferscope.catalog import registry
@@ -24,7 +26,7 @@ def store(tmp_path: Path) -> Path:
     "name", [path.stem for path in sorted((Path(__file__).parents[1] / "conf" / "backbone").glob("*.yaml"))]
 )
 def test_every_backbone_can_be_asked_for(name: str, store: Path) -> None:
-    of_texts = name in ("minilm", "small_transformer", "tfidf", "transformer", "word_vectors")
+    of_texts = get_class(OmegaConf.load(registry.choices("backbone")[name])["_target_"]).takes == ("text",)
     if name in ("minilm", "word_vectors") and "TRANSFERSCOPE_DATA_ROOT" not in os.environ:
         pytest.skip("TRANSFERSCOPE_DATA_ROOT is unset: pretrained weights are not at hand")
     target = "blobs" if name in ("identity", "mlp", "tabular") else "texts" if of_texts else "printed_digits"

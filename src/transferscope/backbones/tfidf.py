@@ -105,7 +105,7 @@ class Terms:
     """Reads texts as rows of weighted terms once it has been fitted. Those that give the same rows are equal,
     so that what is fitted or read for one run serves the others of the process."""
 
-    learns = True
+    learns, mask = True, None
 
     def __init__(self, most_terms: int, pairs: bool):
         self.most_terms, self.pairs = most_terms, pairs

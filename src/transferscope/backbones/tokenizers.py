@@ -29,6 +29,7 @@ class TokenReader:
     def __init__(self, tokenizer: Any, max_tokens: int, key: str):
         self.tokenizer, self.max_tokens, self.key = tokenizer, max_tokens, key
         self.row_shape = (max_tokens,)
+        self.mask = tokenizer.mask_token_id  # None: it has none
         self.largest = max(tokenizer.get_vocab().values())
         special = (
             tokenizer.eos_token_id,

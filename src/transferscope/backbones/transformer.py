@@ -82,7 +82,17 @@ class Transformer(WithLayersOnTop):
             found["weights"] = f"folder:{_hash_of(Path(model).expanduser(), ('*.safetensors', '*.bin'))}"
         return found
 
+    @property
+    def embeddings(self) -> Tensor:
+        """Of the tokens [vocabulary, e]"""
+        return cast(Tensor, self.model.get_input_embeddings().weight)  # type: ignore[operator]
+
     def encode(self, inputs: Tensor) -> Tensor:
+        return self.pooled(*self.states(inputs))
+
+    def states(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Of rows of tokens: the last hidden states [N, L, d], as wide as the longest text, and which of them
+        are a text's, bool [N, L]."""
         rows = trimmed(inputs)
         there = rows != PAD
         ids = torch.where(there, rows & NUMBER, self.padding).long()
@@ -90,7 +100,7 @@ class Transformer(WithLayersOnTop):
         arguments = {"input_ids": ids, "attention_mask": there.long()}
         if self.has_types:
             arguments["token_type_ids"] = ((rows & SECOND) != 0).long() * there
-        return self.pooled(self.model(**arguments).last_hidden_state, there)
+        return self.model(**arguments).last_hidden_state, there
 
     def pooled(self, states: Tensor, there: Tensor) -> Tensor:
         """Hidden states [N, L, d] of tokens, and which of them are a text's [N, L] → [N, d]"""

@@ -35,6 +35,7 @@ keys:
   initialisation=auto      auto | random | pretrained (the backbone's weights)
                            | source (a model trained on the source)
                            | rotation, simclr (pre-trained on the source's pictures without their labels)
+                           | mlm (pre-trained on texts of source and target without their labels)
   protocol=inductive       inductive | transductive (the test items are seen in training, without labels)
   source_label_noise=0.0   share of source labels permuted; 1 is the shuffled-source control
   image_size=null          pixels; null = the target's own

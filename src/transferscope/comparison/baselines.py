@@ -22,7 +22,7 @@ _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", N
 # save for what shallow strategies and their baselines can have alike, each of it worth points of its own
 _ALIKE = ("strategy.scaling", "strategy.classifier", "strategy.C", "strategy.unit_length")
 # initialisations that there are none of without a source
-_LEARNT_FROM_SOURCE = ("source", "rotation", "simclr")
+_LEARNT_FROM_SOURCE = ("source", "rotation", "simclr", "mlm")
 _WITHOUT_SOURCE = ("scratch", "target_only", "target_ssl")
 
 

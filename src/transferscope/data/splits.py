@@ -331,7 +331,7 @@ def prepare(
             )
     unlabelled = None
     if "target_inputs" in sees:
-        unlabelled = fitted(target, np.r_[train, test] if protocol == "transductive" else train, shape)
+        unlabelled = fitted(*unlabelled_target(target, split_seed, fold, protocol), shape)
     first, *others = [source.task for source in sources] or [Classification(())]
     source_task, task = first.joined(others), target.task
     learnt = [] if labelled is None else [labelled.labels]
@@ -445,23 +445,36 @@ def source_pool(
     return _together(parts), evaluated
 
 
-def unlabelled_source_pool(
-    sources: tuple[Domain, ...], split_seed: int, shape: tuple[int, ...]
+def unlabelled_pool(
+    sources: tuple[Domain, ...],
+    split_seed: int,
+    shape: tuple[int, ...],
+    target: tuple[Domain, np.ndarray] | None = None,
 ) -> LabelledData:
     """The training items of all sources together without their labels, those that never had one among them,
-    less those kept for validation."""
-    parts = []
-    for number, source in enumerate(sources):
+    less those kept for validation; with those of the target that `unlabelled_target` gives."""
+    chosen = [] if target is None else [target]
+    for source in sources:
         train = _train_of_source(source, split_seed)
-        kept = np.setdiff1d(train, _set_aside(source, train, split_seed)[1])
-        parts.append(
+        chosen.append((source, np.setdiff1d(train, _set_aside(source, train, split_seed)[1])))
+    return _together(
+        [
             LabelledData(
-                fitted(source, kept, shape),
-                _without_labels(source.labels[kept]),
-                torch.full((len(kept),), number),
+                fitted(domain, items, shape),
+                _without_labels(domain.labels[items]),
+                torch.full((len(items),), number),
             )
-        )
-    return _together(parts)
+            for number, (domain, items) in enumerate(chosen)
+        ]
+    )
+
+
+def unlabelled_target(
+    target: Domain, split_seed: int, fold: Fold | None, protocol: str
+) -> tuple[Domain, np.ndarray]:
+    """The target with the items whose inputs may be seen."""
+    train, test = split(target, split_seed, fold)
+    return target, np.r_[train, test] if protocol == "transductive" else train
 
 
 def _train_of_source(source: Domain, split_seed: int) -> np.ndarray:

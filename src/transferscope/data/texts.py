@@ -37,13 +37,17 @@ class Rows(Protocol):
 
 class Reader(Protocol):
     """How a backbone takes texts. learns: whether rows follow from the texts that are trained on, to which it
-    is fitted. key: of all that they follow from beside the text itself, "" where it has yet to be fitted."""
+    is fitted. key: of all that they follow from beside the text itself, "" where it has yet to be fitted.
+    mask: the token that stands for a hidden one, None where there is none."""
 
     @property
     def learns(self) -> bool: ...
 
     @property
     def key(self) -> str: ...
+
+    @property
+    def mask(self) -> int | None: ...
 
     @property
     def row_shape(self) -> tuple[int, ...]: ...

@@ -22,10 +22,11 @@ from transferscope.training.config import FOLDS, PRETRAINING, SECTIONS, RunConfi
 # it says in several lines what is refused here in one
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)
 
-# what of the source has reached the weights that a run starts from
+# what of source and target has reached the weights that a run starts from
 REACHED_BY_START = {
     "source": {"source_inputs", "source_labels"},
     **dict.fromkeys(PRETRAINING, {"source_inputs"}),
+    "mlm": {"source_inputs", "target_inputs"},
 }
 
 # keys of the trainer, consumed where they are not as here

@@ -22,6 +22,7 @@ from transferscope.tasks.base import Task
 from transferscope.training.build_backbone import build_backbone, takes_columns
 from transferscope.training.checks import REACHED_BY_START, class_of
 from transferscope.training.config import PRETRAINING, RunConfig
+from transferscope.training.reading import reader_of
 
 
 def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, initialisation: str) -> None:
@@ -357,13 +358,28 @@ def _texts_an_item(domain: Domain) -> int:
     return domain.inputs.shape[1] if isinstance(domain.inputs, Texts) else 0
 
 
-def check_pictures(initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
-    if initialisation in PRETRAINING and (
-        arrays := [domain.name for domain in (target, *sources) if not domain.is_images]
-    ):
+def check_pretraining(c: RunConfig, initialisation: str, target: Domain, sources: tuple[Domain, ...]) -> None:
+    """Raises NotApplicable where domains or backbone have nothing to pre-train on or with."""
+    if initialisation not in PRETRAINING:
+        return
+    asked, else_give = f"initialisation={initialisation}", "give source, pretrained or random"
+    kind = "texts" if initialisation == "mlm" else "pictures"
+    for domain in (target, *sources):
+        holds = "texts" if isinstance(domain.inputs, Texts) else "pictures" if domain.is_images else "arrays"
+        if holds != kind:
+            raise NotApplicable(f"{asked}: learns from {kind}, {domain.name} holds {holds}; {else_give}")
+    if initialisation != "mlm":
+        return
+    reader = reader_of(c.backbone)
+    if reader is None or reader.mask is None:
         raise NotApplicable(
-            f"initialisation={initialisation}: learns from pictures, {arrays[0]} holds arrays; give source, "
-            "pretrained or random"
+            f"{asked}: backbone {c.backbone['name']} has no token that stands for a hidden one; {else_give}, "
+            "or backbone=small_transformer or an encoder such as BERT"
+        )
+    if c.backbone.get("hidden"):
+        raise NotApplicable(
+            f"{asked}: what is below backbone.hidden={c.backbone['hidden']} stays as it is; give "
+            "backbone.hidden=[]"
         )
 
 

@@ -10,6 +10,7 @@ from transferscope import validators
 from transferscope.data.augmentation import AUGMENTATIONS
 from transferscope.data.splits import Fold
 from transferscope.errors import RequestError, nearest
+from transferscope.strategies.mlm import MaskedLanguageModel
 from transferscope.strategies.rotation import Rotation
 from transferscope.strategies.simclr import SimCLR
 from transferscope.tasks.classification import Classification
@@ -18,7 +19,11 @@ from transferscope.tasks.regression import Regression
 from transferscope.training.settings import Precision
 
 # initialisations that a backbone learns from the source's inputs alone
-PRETRAINING: dict[str, type[Rotation] | type[SimCLR]] = {"rotation": Rotation, "simclr": SimCLR}
+PRETRAINING: dict[str, type[Rotation] | type[SimCLR] | type[MaskedLanguageModel]] = {
+    "rotation": Rotation,
+    "simclr": SimCLR,
+    "mlm": MaskedLanguageModel,
+}
 SCHEDULES = ("cosine", "constant")
 LOSSES = (*Classification.losses, *Regression.losses, *MultiLabel.losses)
 FOLDS = 5  # where `folds` is null

@@ -31,6 +31,7 @@ def consumed_by(
 ) -> dict[str, Any]:
     keys = ["batch_size", "evaluations", "optimizer", "schedule"]
     is_source = is_source_model(strategy, initialisation)
+    reached = sees | REACHED_BY_START.get(initialisation, set())
     rate, source_rate = _backbone_rate(c, strategy, initialisation), 1.0
     if initialisation in REACHED_BY_START and starts_pretrained(c):
         source_rate = rate if strategy.has_backbone_rate() else TRANSFERRED_RATE
@@ -76,11 +77,9 @@ def consumed_by(
         "initialisation": initialisation,
         "target": {"name": target.name, "digest": target.digest},
         "sources": [{"name": source.name, "digest": source.digest} for source in sources],
-        "source_label_noise": float(c.source_label_noise)
-        if "source_labels" in sees | REACHED_BY_START.get(initialisation, set())
-        else 0.0,
+        "source_label_noise": float(c.source_label_noise) if "source_labels" in reached else 0.0,
         "label_budget": c.label_budget if "target_labels" in strategy.sees else None,
-        "protocol": c.protocol if "target_inputs" in sees else "inductive",
+        "protocol": c.protocol if "target_inputs" in reached else "inductive",
         "trainer": trainer,
         "image_size": c.image_size,
         "channels": c.channels,

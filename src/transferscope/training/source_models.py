@@ -17,12 +17,13 @@ from transferscope.strategies.base import Strategy
 from transferscope.strategies.source_only import SourceOnly
 from transferscope.training import reading
 from transferscope.training.build_network import build_network
+from transferscope.training.checks import REACHED_BY_START
 from transferscope.training.config import PRETRAINING
 from transferscope.training.fit import fit
 from transferscope.training.request import Request
 from transferscope.training.settings import Stream
 
-# the part of a run that its source model depends on: nothing of the target
+# the part of a run that its source model depends on: of the target only where its inputs are learnt from
 SOURCE_KEYS = (
     "backbone",
     "sources",
@@ -53,6 +54,12 @@ def source_model_consumes(request: Request) -> dict[str, Any]:
         if request.initialisation in PRETRAINING
         else {}
     )
+    if "target_inputs" in REACHED_BY_START.get(request.initialisation, ()):
+        without_labels |= {
+            key: request.consumed[key]
+            for key in ("target", "protocol", "fold", "folds")
+            if key in request.consumed
+        }
     rate = {"backbone_rate": request.source_backbone_rate} if request.source_backbone_rate != 1 else {}
     return {**consumed, "trainer": trainer, **without_labels, **rate}
 
@@ -107,14 +114,18 @@ def source_model(request: Request, run_data: splits.RunData) -> tuple[dict[str, 
 
 
 def pretrained_backbone(request: Request, run_data: splits.RunData) -> tuple[dict[str, Tensor], float]:
-    """(weights, seconds) of the backbone that learnt from the source's inputs alone; trained here if no run
-    of this store has yet."""
+    """(weights, seconds) of the backbone that learnt from inputs without labels, the source's or, of texts,
+    the target's too; trained here if no run of this store has yet."""
 
     def trained() -> nn.Module:
         c, learner = request.asked, PRETRAINING[request.initialisation]
         stream = (c.seed, learner.__name__)
         network = build_network(request, run_data, learner.outputs, stream, _own_start(request))
-        pool = splits.unlabelled_source_pool(request.sources, c.split_seed, request.own_shape)
+        target = None
+        if "target_inputs" in REACHED_BY_START[request.initialisation]:
+            protocol = request.consumed["protocol"]
+            target = splits.unlabelled_target(request.target, c.split_seed, c.in_fold, protocol)
+        pool = splits.unlabelled_pool(request.sources, c.split_seed, request.own_shape, target)
         pool = pool._replace(inputs=reading.rows_of(pool.inputs, run_data.reader, request.store))
         strategy = learner(network)
         strategy.backbone_rate = request.source_backbone_rate
