@@ -36,7 +36,7 @@ class WithLayersOnTop(Backbone):
         return features if self.above is None else self.above(features)
 
     @property
-    def trunk(self) -> nn.Module | None:
+    def trunk(self) -> nn.Module | None:  # type: ignore[override]
         return Trunk(self) if self.is_frozen else None
 
     def freeze_trunk(self) -> None:

@@ -76,7 +76,7 @@ class TfIdfMLP(TfIdf):
         self.features = self.above.features
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.above(inputs)
+        return self.above.forward(inputs)
 
     def layer_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
         return self.above.layer_groups()

@@ -29,15 +29,15 @@ class MaskedLanguageModel(Strategy):
 
     def __init__(self, network: Classifier):
         super().__init__(network)
-        self.encoder: Any = network.backbone  # of backbones/transformer.py
-        self.mask = network.reader.mask
-        embeddings = self.encoder.embeddings
-        self.transform = nn.Linear(self.encoder.features, embeddings.shape[1])
-        self.norm = nn.LayerNorm(embeddings.shape[1])
-        self.bias = nn.Parameter(torch.zeros(len(embeddings)))
+        encoder: Any = network.backbone  # of backbones/transformer.py
+        self.encoder, self.mask = encoder, network.reader.mask
+        vocabulary, width = encoder.embeddings.shape
+        self.transform, self.norm = nn.Linear(encoder.features, width), nn.LayerNorm(width)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        rows = batch.source.inputs
+        assert batch.source is not None
+        rows: Tensor = batch.source.inputs  # type: ignore[assignment]
         chosen, changed = masked(rows, self.mask, len(self.bias))
         states, _ = self.encoder.states(changed)
         chosen = chosen[:, : states.shape[1]]
