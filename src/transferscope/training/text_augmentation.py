@@ -6,7 +6,7 @@ WordNet, here a word's neighbours among word vectors stand for them, and words a
 rather than a fixed number of them; no word is swapped twice; stop words are words like others; each time an
 item is drawn it is changed anew, where EDA adds a few changed texts to the data once.
 
-On one core a batch of 32 rows of 256 tokens takes 0.8 ms (delete), 1.9 ms (swap), 0.7 ms (neighbours)."""
+On one core a batch of 32 rows of 256 tokens takes 0.5 ms (delete), 1 ms (swap), 0.8 ms (neighbours)."""
 
 from typing import NamedTuple
 
@@ -127,7 +127,9 @@ def _swapped(rows: Tensor, uniform: Tensor) -> Tensor:
 
 def _order(keys: Tensor) -> Tensor:
     """What sorts each row. On a CPU numpy does it in a fifth of torch's time."""
-    return keys.argsort(1) if keys.is_cuda else torch.from_numpy(np.argsort(keys.numpy(), axis=1))
+    is_here = keys.device.type == "cpu"
+    order: Tensor = torch.from_numpy(np.argsort(keys.numpy(), axis=1)) if is_here else keys.argsort(1)
+    return order
 
 
 def _replaced(rows: Tensor, uniform: Tensor, near: Neighbours) -> Tensor:
