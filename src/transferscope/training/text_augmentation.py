@@ -90,7 +90,8 @@ def _signed(bits: int) -> int:
 
 def _shifted(bits: Tensor, by: int) -> Tensor:
     """To the right, zeros behind."""
-    return (bits >> by) & (2 ** (64 - by) - 1)
+    shifted: Tensor = (bits >> by) & (2 ** (64 - by) - 1)
+    return shifted
 
 
 def _shortened(rows: Tensor, uniform: Tensor) -> Tensor:
