@@ -62,7 +62,7 @@ def test_what_ends_a_training_early_is_a_part_of_what_it_consumes(config):
         ("trainer.label_smoothing=true", "trainer.label_smoothing=True: a number"),
         (
             "trainer.augmentation=crops",
-            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color, delete, sw",
+            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color, delete, ",
         ),
         (
             "trainer.patience=0",
