@@ -62,7 +62,7 @@ def test_what_ends_a_training_early_is_a_part_of_what_it_consumes(config):
         ("trainer.label_smoothing=true", "trainer.label_smoothing=True: a number"),
         (
             "trainer.augmentation=crops",
-            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color, a tr",
+            "trainer.augmentation=crops: not one of none, crop, crop_flip, affine, crop_flip_color, delete, ",
         ),
         (
             "trainer.patience=0",
@@ -129,6 +129,25 @@ def test_what_has_no_images_in_training_cannot_be_augmented(config, overrides, t
         NotApplicable, match=f"trainer.augmentation=crop: {told}.*; give trainer.augmentation=none"
     ):
         resolve(config("trainer.augmentation=crop", *overrides))
+
+
+@pytest.mark.parametrize("name", ["delete", "swap", "neighbours"])
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ((), "target blobs holds arrays, and images and texts alone can be augmented; give trainer.aug"),
+        (
+            DIGITS,
+            "is for texts, and target handwritten_digits holds images; give crop, crop_flip, affine, "
+            "crop_flip_color or none",
+        ),
+    ],
+)
+def test_augmentations_of_texts_are_refused_for_anything_else(config, name, overrides, told):
+    with pytest.raises(NotApplicable) as refusal:
+        resolve(config("strategy=scratch", *overrides, f"trainer.augmentation={name}"))
+    assert str(refusal.value).startswith(f"trainer.augmentation={name}: {told}")
+    assert "\n" not in str(refusal.value)
 
 
 def test_colours_are_not_for_grey_images(config):

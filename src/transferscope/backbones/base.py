@@ -1,12 +1,15 @@
 """What every backbone is: inputs of a batch in, features [N, d] out, layers in order."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from transferscope.errors import NotApplicable, RequestError
+
+if TYPE_CHECKING:
+    from transferscope.backbones.neighbours import Neighbours
 
 
 class Backbone(nn.Module):
@@ -22,6 +25,8 @@ class Backbone(nn.Module):
     takes: ClassVar[tuple[str, ...]] = ()
     # of one that takes texts: whether its rows are numbers of tokens, which are no magnitudes
     takes_tokens: ClassVar[bool] = True
+    # of one that takes tokens: False where it is the same to it in which order they come
+    reads_order: ClassVar[bool] = True
     # True: columns differ in scale on purpose, and a linear model takes them as they are
     scaled: ClassVar[bool] = False
     # True: nothing in it is drawn or trained, its features follow from the inputs alone
@@ -50,6 +55,11 @@ class Backbone(nn.Module):
         """Of the arguments that name files or folders, beside `weights`, what stands in the fingerprint:
         their content, as the path is not what a run consumes."""
         return {}
+
+    def neighbours(self) -> "Neighbours | None":
+        """Of one whose tokens are words with vectors: the nearest of each word, for
+        trainer.augmentation=neighbours."""
+        return None
 
     def freeze_trunk(self) -> None:
         """Called where the weights were transferred: sets `trunk`, of a backbone that was asked to keep its

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
+from transferscope.backbones.neighbours import Neighbours
 from transferscope.backbones.on_top import WithLayersOnTop
 from transferscope.backbones.words import KnownWords
 from transferscope.errors import RequestError, nearest
@@ -38,6 +39,7 @@ class WordVectors(WithLayersOnTop):
 
     takes = ("text",)
     below = "table"
+    reads_order = False
     loaded: dict[str, int] | None = None  # vectors that were taken, that the table has, of words said again
 
     def __init__(
@@ -56,7 +58,7 @@ class WordVectors(WithLayersOnTop):
             )
         if max_tokens < 1:
             raise RequestError(f"backbone.max_tokens={max_tokens}: an integer of at least 1 is needed")
-        found = read_vectors(vectors)
+        found, self.vectors = read_vectors(vectors), vectors
         self.features = found.values.shape[1]
         if weights == "pretrained":
             table = torch.from_numpy(found.values.copy())
@@ -76,6 +78,11 @@ class WordVectors(WithLayersOnTop):
     def identity(cls, arguments: Mapping[str, Any]) -> dict[str, str]:
         return {"vectors": f"file:{read_vectors(str(arguments['vectors'])).key}"}
 
+    def neighbours(self) -> Neighbours:
+        """By the file's vectors, whatever the weights are: they are the same throughout a training, and for
+        runs from pretrained and from random weights."""
+        return read_vectors(self.vectors).neighbours
+
     def encode(self, inputs: Tensor) -> Tensor:
         rows = trimmed(inputs)
         there = rows != PAD
@@ -88,11 +95,12 @@ class WordVectors(WithLayersOnTop):
 
 
 class Vectors(NamedTuple):
-    """values: float32 [words, d]; places: of each word among them; key: hash of all."""
+    """values: float32 [words, d]; places: of each word among them; key: hash of all; neighbours: of them."""
 
     values: np.ndarray
     places: dict[str, int]
     key: str
+    neighbours: Neighbours
 
 
 def read_vectors(path: str) -> Vectors:
@@ -119,7 +127,8 @@ def _read(path: str, file: Path, changed: int) -> Vectors:
         places.setdefault(word, place)  # of a word that is there twice the first, the more frequent one
     h = hashlib.blake2b("\n".join(words).encode(), digest_size=8)
     h.update(values.data)
-    return Vectors(values, places, h.hexdigest())
+    known = np.fromiter(places.values(), dtype=np.int64, count=len(places))
+    return Vectors(values, places, h.hexdigest(), Neighbours(values, known))
 
 
 def _of_matrix(path: str, file: Path) -> tuple[list[str], np.ndarray]:

@@ -62,6 +62,7 @@ keys:
   trainer.steps=300        optimiser steps; trainer.optimizer.lr, trainer.batch_size, trainer.evaluations, ...
   trainer.augmentation=none
                            crop, affine (digits, too) | crop_flip, crop_flip_color (photographs)
+                           | delete, swap, neighbours (words of texts)
   trainer.label_smoothing=0.0
                            share of each given label that is spread over all classes
   trainer.patience=null    with selection=RULE: evaluations without improvement by it after which a training

@@ -23,7 +23,9 @@ AUGMENTATIONS = ("none", "crop", "crop_flip", *BY_KORNIA)
 REACH = 8  # a crop moves an image by up to an eighth of its side, as padding 4 of 32 pixels does
 
 
-Augmentation = str | dict[str, Any]  # one of AUGMENTATIONS, or the `_target_` and arguments of a transform
+# one of AUGMENTATIONS, or of those of texts (training/text_augmentation.py), or a transform's `_target_` and
+# arguments
+Augmentation = str | dict[str, Any]
 
 
 def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor:

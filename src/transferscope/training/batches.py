@@ -13,6 +13,7 @@ from transferscope.data.splits import LabelledData, generator
 from transferscope.strategies.base import Batch, Strategy
 from transferscope.training.evaluations import EvaluationCallback
 from transferscope.training.settings import FitSettings
+from transferscope.training.text_augmentation import OF_TEXTS, augment_rows
 
 BLOCK = 50  # optimiser steps a Lightning training_step: enough that its cost is lost among them
 
@@ -31,6 +32,7 @@ class BatchSampler:
         self.block = block * self.parts
         self.augmentation = settings.augmentation
         self.strategy = strategy
+        self.near = strategy.network.backbone.neighbours() if self.augmentation == "neighbours" else None
 
     def __iter__(self) -> Iterator[Iterator[Batch]]:
         interval = self.watch.interval(self.strategy)
@@ -86,7 +88,7 @@ class BatchSampler:
         return torch.from_numpy(order.reshape(steps, batch))
 
     def _moves(self, order: Tensor, pool: str, interval: int | str) -> Tensor:
-        """The draws of `augment` for every item of every step [steps, b, 3]."""
+        """The draws of `augment`, or `augment_rows`, for every item of every step [steps, b, 3]."""
         draw = generator("augmentation", *self.watch.stream, pool, interval)
         return torch.from_numpy(draw.random((*order.shape, 3))).to(self.strategy.device)
 
@@ -107,12 +109,15 @@ class BatchSampler:
         parts = batch._asdict()
         for name, move in moves.items():
             if name == "unlabelled":
-                parts[name] = augment(parts[name], move, self.augmentation)
+                parts[name] = self._changed(parts[name], move)
             else:
-                parts[name] = parts[name]._replace(
-                    inputs=augment(parts[name].inputs, move, self.augmentation)
-                )
+                parts[name] = parts[name]._replace(inputs=self._changed(parts[name].inputs, move))
         return Batch(**parts)
+
+    def _changed(self, inputs: Tensor, move: Tensor) -> Tensor:
+        if self.augmentation in OF_TEXTS:
+            return augment_rows(inputs, move, str(self.augmentation), self.near)
+        return augment(inputs, move, self.augmentation)
 
 
 def _permutations(items: np.ndarray, length: int, draw: np.random.Generator) -> np.ndarray:

@@ -9,9 +9,10 @@ import torch
 from hydra.utils import get_class, instantiate
 
 from transferscope.backbones.base import Backbone
+from transferscope.backbones.on_top import WithLayersOnTop
 from transferscope.catalog.arguments import check_arguments
 from transferscope.data import splits
-from transferscope.data.augmentation import BY_KORNIA, augment, kornia_module
+from transferscope.data.augmentation import AUGMENTATIONS, BY_KORNIA, augment, kornia_module
 from transferscope.data.domain import Domain
 from transferscope.data.texts import Texts
 from transferscope.errors import NotApplicable, RequestError
@@ -23,22 +24,34 @@ from transferscope.training.build_backbone import build_backbone, takes_columns
 from transferscope.training.checks import REACHED_BY_START, class_of
 from transferscope.training.config import PRETRAINING, RunConfig
 from transferscope.training.reading import reader_of
+from transferscope.training.text_augmentation import OF_TEXTS
 
 
 def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, initialisation: str) -> None:
-    """c: the whole config. Raises NotApplicable where a training has no images to augment so, RequestError
-    without the library."""
+    """c: the whole config. Raises NotApplicable where a training has no images or texts to augment so,
+    RequestError without the library."""
     augmentation, what = c.trainer.augmentation, None
     if augmentation == "none":
         return
-    if not target.is_images:
-        what = f"target {target.name} holds arrays, and images alone can be augmented"
+    inputs = "texts" if isinstance(target.inputs, Texts) else "images" if target.is_images else "arrays"
+    is_for = "texts" if augmentation in OF_TEXTS else "images"
+    if inputs == "arrays":
+        what = f"target {target.name} holds arrays, and images and texts alone can be augmented"
+    elif inputs != is_for:
+        others = OF_TEXTS if inputs == "texts" else AUGMENTATIONS[1:]
+        raise NotApplicable(
+            f"trainer.augmentation={augmentation}: is for {is_for}, and target {target.name} holds {inputs}; "
+            f"give {', '.join(others)} or none"
+        )
     elif strategy.precompute is not Strategy.precompute:
-        what = f"strategy {c.strategy['name']} computes features once, from images as they are"
-    elif c.backbone.get("trunk") and initialisation != "random":
+        what = f"strategy {c.strategy['name']} computes features once, from {inputs} as they are"
+    elif inputs == "images" and c.backbone.get("trunk") and initialisation != "random":
         what = f"what backbone.trunk={c.backbone['trunk']} gives is computed once, from images as they are"
     if what:
         raise NotApplicable(f"trainer.augmentation={augmentation}: {what}; give trainer.augmentation=none")
+    if inputs == "texts":
+        _check_augmented_rows(c, initialisation)
+        return
     if isinstance(augmentation, dict):
         check_transform(augmentation, splits.input_shape(target, c.image_size, c.channels))
         return
@@ -52,6 +65,26 @@ def check_augmentation(c: RunConfig, strategy: type[Strategy], target: Domain, i
             f"trainer.augmentation={augmentation}: colour needs 3 channels, not {channels}; give "
             "trainer.augmentation=crop_flip"
         )
+
+
+def _check_augmented_rows(c: RunConfig, initialisation: str) -> None:
+    """Raises NotApplicable for a backbone whose rows of texts cannot be changed so, or that would not see
+    it."""
+    kind, name, at = cast(type[Backbone], get_class(c.backbone["_target_"])), c.backbone["name"], ""
+    augmentation = c.trainer.augmentation
+    if not kind.takes_tokens:
+        at = f"backbone {name} takes texts as a whole, not word by word; use another backbone"
+    elif issubclass(kind, WithLayersOnTop) and c.backbone.get("hidden") and initialisation != "random":
+        at = (
+            f"what is below the layers of backbone.hidden={c.backbone['hidden']} is computed once, from "
+            "texts as they are; give backbone.hidden=[]"
+        )
+    elif augmentation == "neighbours" and kind.neighbours is Backbone.neighbours:
+        at = f"backbone {name} has no vectors of words; use backbone=word_vectors"
+    elif augmentation == "swap" and not kind.reads_order:
+        at = f"to backbone {name} words are the same in any order; give delete or neighbours"
+    if at:
+        raise NotApplicable(f"trainer.augmentation={augmentation}: {at}, or trainer.augmentation=none")
 
 
 def check_transform(augmentation: dict[str, Any], shape: tuple[int, ...]) -> None:

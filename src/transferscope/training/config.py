@@ -17,6 +17,7 @@ from transferscope.tasks.classification import Classification
 from transferscope.tasks.multi_label import MultiLabel
 from transferscope.tasks.regression import Regression
 from transferscope.training.settings import Precision
+from transferscope.training.text_augmentation import OF_TEXTS
 
 # initialisations that a backbone learns from the source's inputs alone
 PRETRAINING: dict[str, type[Rotation] | type[SimCLR] | type[MaskedLanguageModel]] = {
@@ -75,8 +76,8 @@ class TrainerConfig(Section):
         Annotated[str, OneOf(SCHEDULES)] | dict[str, Any], Names((*SCHEDULES, "a schedule's _target_"))
     ]
     augmentation: Annotated[
-        Annotated[str, OneOf(AUGMENTATIONS)] | dict[str, Any],
-        Names((*AUGMENTATIONS, "a transform's _target_")),
+        Annotated[str, OneOf((*AUGMENTATIONS, *OF_TEXTS))] | dict[str, Any],
+        Names((*AUGMENTATIONS, *OF_TEXTS, "a transform's _target_")),
     ]
     accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu"))]
     precision: Annotated[Precision, OneOf(("32-true", "bf16-mixed", "16-mixed"))]
