@@ -52,7 +52,10 @@ def test_the_page_shows_the_texts_of_lost_items_escaped(store: Path, tmp_path: P
     assert "<script>alert(1)" not in shown and "\x1b" not in shown and "\u202e" not in shown
 
 
-CUT = "16 of 24 texts of here are longer than backbone.max_tokens=8 (small_transformer): their ends were left out"
+CUT = (
+    "16 of 24 texts of here are longer than backbone.max_tokens=8 (small_transformer): "
+    "their ends were left out"
+)
 
 
 def test_texts_that_were_cut_are_told_of_once_a_domain_and_backbone(tmp_path: Path, capsys):
@@ -75,11 +78,11 @@ def test_texts_that_were_cut_are_told_of_once_a_domain_and_backbone(tmp_path: Pa
     assert main(["report", str(store), "-o", str(page)]) == 0
     assert page.read_text().count(CUT) == 1
 
-    for path in store.glob("*/record.json"):  # a store from anywhere
-        record = json.loads(path.read_text())
+    for file in store.glob("*/record.json"):  # a store from anywhere
+        record = json.loads(file.read_text())
         counts = record["result"]["texts"].pop("here")
         record["result"]["texts"]["<script>alert(2)</script>\x1b[31m"] = counts
-        path.write_text(json.dumps(record))
+        file.write_text(json.dumps(record))
     assert main(["report", str(store), "-o", str(page)]) == 0
     shown = page.read_text()
     assert "16 of 24 texts of &lt;script&gt;alert(2)" in shown
