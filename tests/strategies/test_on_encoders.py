@@ -13,12 +13,14 @@ from torch import Tensor
 
 from tiny_encoders import TEXTS, encoder
 from tiny_texts import CONF
+from transferscope.backbones.identity import Identity
 from transferscope.backbones.transformer import Transformer
 from transferscope.data.splits import LabelledData, Pools
 from transferscope.errors import NotApplicable
 from transferscope.networks.classifier import Classifier
 from transferscope.strategies.fine_tuning import FineTuning
 from transferscope.strategies.lora import LoRA
+from transferscope.strategies.partial_fine_tuning import BiasOnly
 from transferscope.training.fit import fit
 from transferscope.training.settings import FitSettings, Monitoring
 
@@ -153,6 +155,7 @@ def test_only_biases_of_an_encoder_without_any_are_refused_in_one_line(networks)
     ) as no:
         strategy_of("bias_only", networks("t5")[0])
     assert "\n" not in str(no.value)
+    BiasOnly(Classifier(Identity((3,)), classes=2))  # nothing there is left out
 
 
 @ONE_OFTEN

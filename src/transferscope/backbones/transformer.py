@@ -25,9 +25,10 @@ class Transformer(WithLayersOnTop):
     """Texts → the last hidden states of a model of transformers, pooled [N, d].
 
     model: a name on the hub, or a folder with config.json and a tokenizer: BERT and its kin (RoBERTa,
-        DistilBERT, MiniLM, DeBERTa), decoders as GPT-2, of an encoder-decoder as T5 the encoder.
+        DistilBERT, MiniLM, DeBERTa, ELECTRA, ALBERT), decoders as GPT-2, of an encoder-decoder as T5 or
+        BART the encoder.
     weights: "random", "pretrained" (those of `model`), or the path of a .safetensors file in the model's
-        own key names. All are taken as float32.
+        own key names, or in those of a larger model that holds it. All are taken as float32.
     pooling: `mean` of all tokens, special ones too, as sentence-transformers has it; `cls`, the first;
         `last`, as decoders want it.
     max_tokens: a text has no more tokens than that, its end is left out.

@@ -91,6 +91,6 @@ class BiasOnly(PartialFineTuning):
         if named and not biases:
             raise NotApplicable(
                 "strategy=bias_only: the backbone has no bias, and the head alone would be trained; "
-                "strategy=feature_extraction does that, norm_only and last_groups train a part of it"
+                "strategy=feature_extraction does that, last_groups trains a part of the backbone"
             )
         super().__init__(network, biases)
