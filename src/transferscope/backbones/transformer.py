@@ -2,6 +2,7 @@
 files that import transformers."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -24,9 +25,10 @@ class Transformer(WithLayersOnTop):
     """Texts → the last hidden states of a model of transformers, pooled [N, d].
 
     model: a name on the hub, or a folder with config.json and a tokenizer: BERT and its kin (RoBERTa,
-        DistilBERT, MiniLM, DeBERTa), decoders as GPT-2, of an encoder-decoder as T5 the encoder.
+        DistilBERT, MiniLM, DeBERTa, ELECTRA, ALBERT), decoders as GPT-2, of an encoder-decoder as T5 or
+        BART the encoder.
     weights: "random", "pretrained" (those of `model`), or the path of a .safetensors file in the model's
-        own key names. All are taken as float32.
+        own key names, or in those of a larger model that holds it. All are taken as float32.
     pooling: `mean` of all tokens, special ones too, as sentence-transformers has it; `cls`, the first;
         `last`, as decoders want it.
     max_tokens: a text has no more tokens than that, its end is left out.
@@ -54,13 +56,15 @@ class Transformer(WithLayersOnTop):
                 f"backbone.pooling={pooling}; allowed: {', '.join(POOLINGS)}{nearest(pooling, POOLINGS)}"
             )
         config = configuration(model)
-        _check_length(config, model, max_tokens)
         _check_vocabulary(config, model, tokenizer_of(model, max_tokens))
         self.pooling = pooling
         self.model = _encoder(config)
+        _check_length(self.model, model, max_tokens)
+        _check_mask(self.model, model)
         if weights != "random":
             self.loaded = _load(self.model, weights, model)
-        self.features = int(getattr(config, "hidden_size", None) or config.d_model)
+        own: Any = self.model.config  # of an encoder-decoder the encoder may have one of its own
+        self.features = int(getattr(own, "hidden_size", None) or own.d_model)
         padding = getattr(config, "pad_token_id", None)
         self.padding = 0 if padding is None or padding < 0 else int(padding)
         self.has_types = int(getattr(config, "type_vocab_size", 0) or 0) > 1
@@ -68,6 +72,7 @@ class Transformer(WithLayersOnTop):
 
     @classmethod
     def reader(cls, **arguments: Any) -> TokenReader:
+        configuration(str(arguments["model"]))  # what is no model of texts is said to be none
         return tokenizer_of(str(arguments["model"]), int(arguments.get("max_tokens", 256)))
 
     @classmethod
@@ -100,7 +105,13 @@ class Transformer(WithLayersOnTop):
         arguments = {"input_ids": ids, "attention_mask": there.long()}
         if self.has_types:
             arguments["token_type_ids"] = ((rows & SECOND) != 0).long() * there
-        return self.model(**arguments).last_hidden_state, there
+        states = self.model(**arguments).last_hidden_state
+        if states.shape[1] != rows.shape[1]:
+            raise RequestError(
+                f"backbone.model: of {rows.shape[1]} tokens {cast(Any, self.model.config).model_type} leaves "
+                f"{states.shape[1]}; give a model that has a hidden state for each token"
+            )
+        return states, there
 
     def pooled(self, states: Tensor, there: Tensor) -> Tensor:
         """Hidden states [N, L, d] of tokens, and which of them are a text's [N, L] → [N, d]"""
@@ -139,7 +150,7 @@ def layers_of(model: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
 
 @lru_cache(maxsize=8)
 def configuration(model: str) -> Any:
-    """Of a folder or of the hub. Raises RequestError where there is none."""
+    """Of a folder or of the hub. Raises RequestError where there is none, or none of a model of texts."""
     transformers = library()
     if is_folder(model):
         path = Path(model).expanduser()
@@ -148,16 +159,43 @@ def configuration(model: str) -> Any:
                 f"backbone.model={model}: the folder has no config.json; save it there with "
                 "model.save_pretrained(folder)"
             )
+    elif model.startswith(("/", "./", "../", "~")):
+        raise RequestError(
+            f"backbone.model={model}: no such folder; give one with config.json and a tokenizer, or a name "
+            "on the hub"
+        )
     try:
         with of_hub(model):
-            return transformers.AutoConfig.from_pretrained(
+            config = transformers.AutoConfig.from_pretrained(
                 str(Path(model).expanduser()) if is_folder(model) else model
             )
     except Exception as error:  # the hub, json and transformers have their own
+        if is_folder(model):
+            raise RequestError(
+                f"backbone.model={model}: its config.json is none that transformers "
+                f"{transformers.__version__} can read ({one_line(error)}); give one that save_pretrained "
+                "wrote"
+            ) from error
         raise RequestError(
             f"backbone.model={model}: neither a folder nor a model that the hub gives ({one_line(error)}); "
             "without a network give a folder with config.json and tokenizer.json"
         ) from error
+    _check_texts(config, model)
+    return config
+
+
+def _check_texts(config: Any, model: str) -> None:
+    """That a model takes tokens and nothing else: CLIP and its kin keep a text's part inside themselves."""
+    kinds = library().AutoModel._model_mapping
+    kind = kinds.get(type(config), None)
+    first = kind[0] if isinstance(kind, tuple) else kind
+    takes = getattr(first, "main_input_name", None) or "other inputs"
+    if takes != "input_ids" or not getattr(config, "vocab_size", None):
+        what = f"it takes {takes}" if takes != "input_ids" else "it has no vocabulary of its own"
+        raise RequestError(
+            f"backbone.model={model}: {config.model_type} is no model of texts alone ({what}); allowed: "
+            "encoders such as BERT, decoders such as GPT-2, encoder-decoders such as T5"
+        )
 
 
 def _encoder(config: Any) -> nn.Module:
@@ -174,13 +212,26 @@ def _encoder(config: Any) -> nn.Module:
     return cast(nn.Module, model.float())
 
 
-def _check_length(config: Any, model: str, max_tokens: int) -> None:
-    most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        most = most and most - 2  # its positions begin behind that of padding
-    if not 1 < max_tokens <= (most or max_tokens):
+def _check_length(model: nn.Module, name: str, max_tokens: int) -> None:
+    config: Any = model.config
+    most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 0
+    for part, layer in model.named_modules():
+        if part.endswith("position_embeddings") and getattr(layer, "padding_idx", None) is not None:
+            most -= cast(int, layer.padding_idx) + 1  # its positions begin behind that of padding
+    if not 1 < max_tokens <= (most if most > 0 else max_tokens):
         raise RequestError(
-            f"backbone.max_tokens={max_tokens}: {model} takes 2 to {most or 'any number of'} tokens"
+            f"backbone.max_tokens={max_tokens}: {name} takes 2 to {most if most > 0 else 'any number of'} "
+            "tokens"
+        )
+
+
+def _check_mask(model: nn.Module, name: str) -> None:
+    """That a model can be told which tokens are padding: of one that cannot, as FNet, a text's features would
+    depend on the texts beside it."""
+    if "attention_mask" not in inspect.signature(model.forward).parameters:
+        raise RequestError(
+            f"backbone.model={name}: {cast(Any, model.config).model_type} does not tell padding from texts; "
+            "give a model with an attention mask"
         )
 
 
@@ -200,7 +251,7 @@ def _load(model: nn.Module, weights: str, name: str) -> dict[str, int]:
     else:
         state, where = _of_file(weights), f"backbone.weights={weights}:"
     needed = model.state_dict()
-    found = _in_names_of(state, needed)
+    found = _in_names_of(state, needed, where)
     by_place = {needed[key].data_ptr(): key for key in needed if key in found}
     # a tensor that has two names, as T5's embeddings have, is kept under one
     found |= {
@@ -225,16 +276,27 @@ def _load(model: nn.Module, weights: str, name: str) -> dict[str, int]:
     return {"taken": len(needed), "of": len(needed), "left_out": max(0, len(state) - len(needed))}
 
 
-def _in_names_of(state: Mapping[str, Tensor], needed: Iterable[str]) -> dict[str, Tensor]:
-    """Weights of a larger model, whose names begin with that of the part: bert., transformer., encoder."""
+def _in_names_of(state: Mapping[str, Tensor], needed: Iterable[str], where: str) -> dict[str, Tensor]:
+    """Weights of a larger model, whose names begin with that of the part: bert., transformer.,
+    model.encoder. Of parts that fit alike the encoder is taken."""
     keys = set(needed)
-    prefixes = {key.partition(".")[0] + "." for key in state} | {""}
-    best = max(sorted(prefixes), key=lambda prefix: len(keys & {_less(key, prefix) for key in state}))
-    return {_less(key, best): tensor for key, tensor in state.items()}
-
-
-def _less(key: str, prefix: str) -> str:
-    return key[len(prefix) :] if prefix and key.startswith(prefix) else key
+    prefixes = {""} | {
+        "".join(f"{part}." for part in key.split(".")[:depth])
+        for key in state
+        for depth in range(1, min(4, key.count(".") + 1))
+    }
+    fitting = {prefix: sum(prefix + key in state for key in keys) for prefix in prefixes}
+    best = [prefix for prefix in sorted(prefixes) if fitting[prefix] == max(fitting.values())]
+    if encoders := [prefix for prefix in best if prefix.endswith("encoder.")]:
+        best = encoders
+    if len(best) > 1 and fitting[best[0]]:
+        raise RequestError(f"{where} hold {' and '.join(best)}, which fit alike; give weights of one model")
+    found = {key: state[best[0] + key] for key in keys if best[0] + key in state}
+    # where encoder and decoder share their embeddings, as BART's do, these are kept above both
+    shared = state.get(f"{best[0].removesuffix('encoder.')}shared.weight")
+    if shared is not None and "embed_tokens.weight" in keys:
+        found.setdefault("embed_tokens.weight", shared)
+    return found
 
 
 def _of_file(weights: str) -> dict[str, Tensor]:

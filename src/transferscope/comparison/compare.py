@@ -11,6 +11,7 @@ from transferscope.comparison import (
     baseline_words,
     baselines,
     ceiling,
+    cut_texts,
     interim,
     naive,
     pairing,
@@ -580,7 +581,7 @@ def _predictions(store: Path) -> tuple[list[Prediction], list[str]]:
 
 
 def _warnings(cells: list[Cell]) -> list[str]:
-    """What may make numbers differ although fingerprints agree."""
+    """What may make numbers differ although fingerprints agree, and what they are not about."""
     records = [record for cell in cells for record in cell.evidence.records.values()]
     found = [record.get("git") for record in records]
     revisions = {str(git.get("revision") if git else None) for git in found}
@@ -595,7 +596,7 @@ def _warnings(cells: list[Cell]) -> list[str]:
             "itself, their test sets overlap and their "
             "agreement is no evidence; with fold=range(0,5) every item is a test item, in one cell"
         )
-    return warnings + _unequal_tuning(cells)
+    return warnings + _unequal_tuning(cells) + cut_texts.lines(records)
 
 
 def _unequal_tuning(cells: list[Cell]) -> list[str]:

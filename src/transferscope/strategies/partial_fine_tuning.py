@@ -80,8 +80,17 @@ class BiasOnly(PartialFineTuning):
     (BitFit, arXiv 2106.10199)
 
     The shifts of normalisation layers are biases, as in the paper. Deviation: the paper has transformers
-    alone; in a convolutional network batch normalisation with a trained shift learns new statistics too."""
+    alone; in a convolutional network batch normalisation with a trained shift learns new statistics too.
+    Raises NotApplicable for a backbone that has parameters and no bias among them, as T5 is one."""
 
     def __init__(self, network: Classifier):
-        named = [one for layer in network.reachable() for one in layer.named_parameters(recurse=False)]
-        super().__init__(network, [parameter for name, parameter in named if name.endswith("bias")])
+        of_head = {id(parameter) for parameter in network.head.parameters()}
+        found = [one for layer in network.reachable() for one in layer.named_parameters(recurse=False)]
+        named = [(name, parameter) for name, parameter in found if id(parameter) not in of_head]
+        biases = [parameter for name, parameter in named if name.endswith("bias")]
+        if named and not biases:
+            raise NotApplicable(
+                "strategy=bias_only: the backbone has no bias, and the head alone would be trained; "
+                "strategy=feature_extraction does that, last_groups trains a part of the backbone"
+            )
+        super().__init__(network, biases)
