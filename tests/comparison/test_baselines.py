@@ -10,6 +10,7 @@ from store_fixture import SEES, write_plan, write_run, write_runs
 from transferscope.comparison import baselines, wording
 from transferscope.comparison.baseline_words import WORDS
 from transferscope.comparison.compare import compare
+from transferscope.errors import RequestError
 from transferscope.report.page import render
 
 LONG = {"trainer": {"steps": 600}}
@@ -285,3 +286,38 @@ def test_a_method_without_a_source_is_no_case_of_negative_transfer(tmp_path):
     assert "hurts in 1 (negative transfer)" in said
     assert "logistic_regression: without a source, not counted here." in said
     assert [cell.transfers for cell in compare(tmp_path, baseline="naive")] == [True] * 4
+
+
+def test_every_backbone_is_held_against_the_baseline_on_one(tmp_path):
+    minilm = {"backbone": "minilm", "initialisation": "pretrained", "source": None}
+    write_runs(tmp_path, "logistic_regression", 0.5, backbone="tfidf", source=None)
+    write_runs(tmp_path, "logistic_regression", 0.9, **minilm)
+    write_runs(tmp_path, "logistic_regression", 0.9, label_budget=2, **minilm)  # of which tfidf has none
+    write_runs(tmp_path, "dann", 0.7, backbone="tfidf", source="letters")
+    found = compare(tmp_path, baseline="logistic_regression:backbone=tfidf")
+    assert {(cell.strategy, cell.backbone) for cell in found} == {
+        ("logistic_regression", "minilm"),
+        ("dann", "tfidf"),
+    }
+    for cell in found:
+        against = cell.evidence.records[cell.evidence.baseline_runs[0]]["cell"]
+        assert (against["strategy"], against["backbone"]) == ("logistic_regression", "tfidf")
+        assert "logistic_regression:backbone=tfidf/" in cell.family
+        assert not any("unlike baseline" in flag for flag in cell.flags)
+    assert [row["label_budget"] for row in found.missing] == [2]
+    assert [cell.strategy for cell in compare(tmp_path, baseline="logistic_regression")] == ["dann"]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ("logistic_regression:backbone=tfid", "did you mean 'tfidf'?; it has tfidf"),
+        ("scratch:backbone=tfidf", "it has none at all"),
+        ("target_only:backbone=tfidf", "goes with scratch, or a strategy that is held against as it is"),
+    ],
+)
+def test_a_backbone_that_the_baseline_has_no_run_of_is_refused(baseline, said, tmp_path):
+    write_runs(tmp_path, "logistic_regression", 0.5, backbone="tfidf")
+    with pytest.raises(RequestError) as refusal:
+        compare(tmp_path, baseline=baseline)
+    assert said in str(refusal.value) and "\n" not in str(refusal.value)

@@ -42,6 +42,7 @@ usage: transferscope compare [RUNS] [--baseline NAME] [--metric NAME] [--selecti
                        target_full       the target with all its labels: the ceiling
                        shuffled_source   the same cell with permuted source labels
                      where several fit: --baseline 'scratch:trainer.optimizer.lr=0.01'
+                     across backbones: --baseline logistic_regression:backbone=tfidf
   --metric NAME      of classes accuracy | macro_f1 | balanced_accuracy | macro_precision | auroc | nll |
                      brier (default: accuracy); of predicted numbers mae | rmse (default: mae); of several
                      labels an item item_f1 | macro_auroc | map (default: item_f1); of scores made elsewhere

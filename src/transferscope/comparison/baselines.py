@@ -16,6 +16,7 @@ SOURCE_ONLY = ("source_only", "source_nearest_neighbour", "source_svm", "source_
 TARGET_ONLY = tuple(name for name, words in WORDS.items() if words.negative_transfer)
 
 STEPS, SOURCE_STEPS = "trainer.steps", "trainer.source_steps"
+BACKBONE = "backbone"  # pinned: every cell is held against the baseline on this one
 
 # what a cell and its baseline differ in by their nature
 _OWN = ("strategy.", "sources.", "initialisation", "label_budget", "protocol", NOISE)
@@ -47,14 +48,36 @@ def parse(text: str, arms: Collection[Arm] = ()) -> tuple[str, dict[str, str]]:
                 f"--baseline {text}: '{part}' is not KEY=VALUE, as in {name}:trainer.optimizer.lr=0.01"
             )
         pinned[key] = value
+    if BACKBONE in pinned:
+        _check_backbone(text, name, pinned[BACKBONE], arms)
     if name == NAIVE and pinned:
         raise RequestError(f"--baseline {text}: the naive predictor has no settings; give --baseline {NAIVE}")
     return name, pinned
 
 
-def is_row(arm: Arm, name: str) -> bool:
+def _check_backbone(text: str, name: str, backbone: str, arms: Collection[Arm]) -> None:
+    if name in BASELINES and name != "scratch":
+        raise RequestError(
+            f"--baseline {text}: {BACKBONE} goes with scratch, or a strategy that is held against as it is"
+        )
+    known = dict.fromkeys(arm.cell["backbone"] for arm in arms if arm.cell["strategy"] == name)
+    if arms and backbone not in known:
+        raise RequestError(
+            f"--baseline {text}: {name} has no run with backbone {backbone}{nearest(backbone, known)}; it "
+            f"has {', '.join(known) or 'none at all'}"
+        )
+
+
+def called(name: str, pinned: dict[str, str]) -> str:
+    """A baseline as its families of cells are called."""
+    return f"{name}:{BACKBONE}={pinned[BACKBONE]}" if BACKBONE in pinned else name
+
+
+def is_row(arm: Arm, name: str, pinned: dict[str, str]) -> bool:
     """Whether the arm is compared with this baseline, rather than being it."""
     strategy, budget = arm.cell["strategy"], arm.cell["label_budget"]
+    if BACKBONE in pinned:
+        return bool((strategy, arm.cell["backbone"]) != (name, pinned[BACKBONE]))
     if _is_by_name(arm, name):
         return bool(strategy != name)
     if name == NAIVE:
@@ -102,8 +125,8 @@ def find(arm: Arm, arms: list[Arm], name: str, pinned: dict[str, str]) -> list[t
         return [(Arm(arm.cell | {"strategy": NAIVE}, {}), arm.cell["label_budget"])]
     by_budget = defaultdict(list)
     for candidate in arms:
-        if _serves(arm, candidate, name) and all(
-            _equal(candidate.consumed.get(key), value) for key, value in pinned.items()
+        if _serves(arm, candidate, name, pinned.get(BACKBONE)) and all(
+            _equal(candidate.consumed.get(key), value) for key, value in pinned.items() if key != BACKBONE
         ):
             by_budget[candidate.cell["label_budget"]].append(candidate)
     own = arm.cell["label_budget"]
@@ -128,6 +151,7 @@ def twin_of(arm: Arm, twins: list[Arm]) -> Arm | None:
 def unlike(arm: Arm, baseline: Arm, name: str) -> list[str]:
     """What the two consume differently beside what makes them different arms: `trainer.steps 300 vs 1000`."""
     same_start = arm.cell["initialisation"] == baseline.cell["initialisation"]
+    same_backbone = arm.cell["backbone"] == baseline.cell["backbone"]
     own = (*_OWN, STEPS) if name == "target_only_long" else _OWN
     return [
         f"{key} {arm.consumed[key]} vs {baseline.consumed[key]}"
@@ -135,12 +159,14 @@ def unlike(arm: Arm, baseline: Arm, name: str) -> list[str]:
         if arm.consumed[key] != baseline.consumed[key]
         and (key in _ALIKE or not key.startswith(own))
         and (same_start or key != "backbone.weights")
+        and (same_backbone or not key.startswith("backbone."))
     ]
 
 
-def _serves(arm: Arm, candidate: Arm, name: str) -> bool:
+def _serves(arm: Arm, candidate: Arm, name: str, backbone: str | None) -> bool:
+    """backbone: the candidate's, None for that of the arm."""
     a, b = arm.cell, candidate.cell
-    if candidate is arm or (a["target"], a["backbone"]) != (b["target"], b["backbone"]):
+    if candidate is arm or (a["target"], backbone or a["backbone"]) != (b["target"], b["backbone"]):
         return False
     if arm.is_imported != candidate.is_imported:
         return False

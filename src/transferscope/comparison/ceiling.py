@@ -35,7 +35,7 @@ def ceiling(
     arm: Arm, base: Arm, evidence: Evidence, full: list[Arm], reader: ScoreReader, *, items: str, alpha: float
 ) -> Ceiling:
     """full: the arms that could be `target_full` (`baselines.able`)."""
-    if not baselines.is_row(arm, NAME):
+    if not baselines.is_row(arm, NAME, {}):
         return Ceiling()
     try:
         found = baselines.find(arm, full, NAME, {})

@@ -109,7 +109,7 @@ def compare(
     name, pinned = baselines.parse(baseline, records.arms)
     metric = headline(records) if metric is None else metric
     smallest = Margin.parse(margin, metric)
-    known = {key for arm in records.arms for key in arm.consumed}
+    known = {baselines.BACKBONE} | {key for arm in records.arms for key in arm.consumed}
     if unknown := [key for key in pinned if key not in known]:
         raise RequestError(
             f"--baseline {baseline}: no run consumes '{unknown[0]}'{nearest(unknown[0], known)}"
@@ -118,7 +118,7 @@ def compare(
     reader = ScoreReader(metric, selection, tested_on)
     settings: Json = {
         "runs": str(elsewhere or runs), **({"arguments": elsewhere.arguments} if elsewhere else {}),
-        "baseline": baseline, "isolates": baseline_words.of_baseline(name).isolates,
+        "baseline": baseline, "isolates": baseline_words.of_baseline(baselines.called(name, pinned)).isolates,
         "metric": metric, "selection": selection, "margin": smallest.setting, "alpha": alpha, "items": items,
         "correction": correction, **({"protocol": protocol} if protocol else {}),
         **({"tested_on": tested_on} if tested_on else {}),
@@ -128,7 +128,7 @@ def compare(
     work = _Work(records, history, looked, name, pinned, reader, smallest, alpha, items, correction)
     families = defaultdict(list)
     for arm in records.arms:
-        if baselines.is_row(arm, name) and arm.cell["protocol"] in protocols:
+        if baselines.is_row(arm, name, pinned) and arm.cell["protocol"] in protocols:
             families[work.family(arm)].append(arm)
     paired = [
         work.collect(name, arms, plan)
@@ -297,7 +297,8 @@ class _Work:
         control = f"/on {self.reader.tested_on}" if self.reader.tested_on else ""
         control += "/controls" if arm.noise else ""
         target, protocol = arm.cell["target"], arm.cell["protocol"]
-        return f"{arm.plan}/{target}/{self.baseline}/{self.reader.metric}/{protocol}{control}"
+        baseline = baselines.called(self.baseline, self.pinned)
+        return f"{arm.plan}/{target}/{baseline}/{self.reader.metric}/{protocol}{control}"
 
     def collect(self, name: str, arms: list[Arm], plan: str | None) -> "_Family":
         """The evidence of one family. Shown are the cells of `plan`, all where it is None."""

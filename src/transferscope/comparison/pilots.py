@@ -67,7 +67,7 @@ def read_pilots(
     reader, able = ScoreReader(metric, selection), baselines.able(records.arms, name)
     families = defaultdict(list)
     for arm in records.arms:
-        if baselines.is_row(arm, name) and not arm.noise and plan in (None, *arm.plans):
+        if baselines.is_row(arm, name, pinned) and not arm.noise and plan in (None, *arm.plans):
             families[arm.plan, arm.cell["target"], arm.cell["protocol"]].append(arm)
     pilots, left_out = [], []
     for (_, target, protocol), arms in families.items():

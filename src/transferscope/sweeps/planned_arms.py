@@ -111,7 +111,7 @@ def cells(
         by_arm = {planned_arm.arm: planned_arm for planned_arm in grid if not planned_arm.arm.is_twin}
         found = []
         for arm, planned_arm in by_arm.items():
-            if not baselines.is_row(arm, name):
+            if not baselines.is_row(arm, name, pinned):
                 continue
             held_against = baselines.find(arm, list(by_arm), name, pinned)
             if not held_against:
@@ -120,7 +120,8 @@ def cells(
                     "choose another"
                 )
             control = "/controls" if arm.noise else ""
-            family = f"{arm.cell['target']}/{name}/{metric}/{arm.cell['protocol']}{control}"
+            called = baselines.called(name, pinned)
+            family = f"{arm.cell['target']}/{called}/{metric}/{arm.cell['protocol']}{control}"
             found += [PlannedCell(planned_arm, by_arm[base], budget, family) for base, budget in held_against]
         if not found:
             raise RequestError(
