@@ -36,6 +36,9 @@ def test_verdicts_are_found_in_an_output() -> None:
 )
 def test_a_tutorial_does_what_it_shows(page: Path, tmp_path: Path) -> None:
     text = page.read_text("utf-8")
+    root = os.environ.get("TRANSFERSCOPE_DATA_ROOT", "")
+    if "$DATA" in text and not root:
+        pytest.skip("TRANSFERSCOPE_DATA_ROOT is unset: texts and an encoder are not at hand")
     for name, content in FILE.findall(text):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +47,7 @@ def test_a_tutorial_does_what_it_shows(page: Path, tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "src"),
         "COLUMNS": "100",  # what the page shows
+        "DATA": root,
     }
     told = []
     for command, shown in COMMAND.findall("".join(CONSOLE.findall(text))):

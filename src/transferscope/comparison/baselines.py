@@ -68,6 +68,11 @@ def _check_backbone(text: str, name: str, backbone: str, arms: Collection[Arm]) 
         )
 
 
+def short(text: str) -> str:
+    """As sentences call it: without what chooses among several, but for the backbone."""
+    return text if f":{BACKBONE}=" in text else text.partition(":")[0]
+
+
 def called(name: str, pinned: dict[str, str]) -> str:
     """A baseline as its families of cells are called."""
     return f"{name}:{BACKBONE}={pinned[BACKBONE]}" if BACKBONE in pinned else name

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from transferscope.comparison import baseline_words, formatting
+from transferscope.comparison import baseline_words, baselines, formatting
 from transferscope.comparison.arms import CELL_KEYS, IMPORTED, UNNAMED, UNSTATED
 from transferscope.comparison.paired_scores import Evidence
 from transferscope.comparison.plateau import LEAST_EVALUATIONS, LEAST_RUNS, Rises
@@ -307,7 +307,7 @@ def sentence(comparison: "Findings") -> str:
     """What a person wants to take away. Controls are told apart, not counted."""
     cells = [cell for cell in comparison if not cell.is_control and cell.transfers]
     settings = comparison.settings
-    baseline = settings["baseline"].partition(":")[0]
+    baseline = baselines.short(settings["baseline"])
     if not cells and any(not cell.transfers for cell in comparison):
         return f"No cell transfers anything: each is another training on the target alone, as {baseline} is."
     if not cells:
@@ -340,7 +340,7 @@ def best(comparison: "Findings") -> list[str]:
     targets, protocols = (
         {getattr(found, key) for found in comparison.best} for key in ("target", "protocol")
     )
-    lines = []
+    lines, across = [], f":{baselines.BACKBONE}=" in comparison.settings["baseline"]
     for found in comparison.best:
         if found.among < 2:
             continue
@@ -350,7 +350,8 @@ def best(comparison: "Findings") -> list[str]:
             where = where[:1].upper() + where[1:]
         apart = [found.protocol] * (len(protocols) > 1) + [found.arm] * bool(found.arm)
         where += f" ({', '.join(apart)})" if apart else ""
-        lines.append(f"{where}: {_best(found)}" if where else _best(found))
+        sentence = _best(found, across)
+        lines.append(f"{where}: {sentence}" if where else sentence)
     return lines
 
 
@@ -363,10 +364,11 @@ def _labels(found: "Best") -> str:
     return "without labels" if budget in (None, 0) else f"at {budget} label{'s' * (budget != 1)}"
 
 
-def _best(found: "Best") -> str:
+def _best(found: "Best", across: bool) -> str:
+    """across: whether cells have other backbones than the baseline."""
     if not found.gains:
         return f"none of {found.among} cells scores above {found.baseline}."
-    backbones = len({cell.backbone for cell in found.cells}) > 1
+    backbones = len({cell.backbone for cell in found.cells}) > 1 or across
     leader, *others = (_named(cell, backbones) for cell in found.cells)
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
     metric = found.metric
