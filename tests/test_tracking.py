@@ -23,6 +23,7 @@ from transferscope import tracking
 from transferscope.comparison.compare import compare
 from transferscope.comparison.evidence import tables
 from transferscope.errors import RequestError
+from transferscope.store.excerpts import write_excerpts
 from transferscope.store.record import read_record
 from transferscope.tracking.aliases import with_aliases
 from transferscope.tracking.charts import enlarged
@@ -237,6 +238,21 @@ def test_at_most_32_images_of_items_lost_to_the_baseline(store):
         f"{asked[0]}: true class{labels[first]}, baseline class{labels[first]}, this run class{mine[first]}"
     )
     assert len(captions) == 32 == len(list(run.folder.rglob("*.png")))
+
+
+def test_texts_of_items_lost_to_the_baseline_are_a_table(store):
+    baseline, job = write_run(store, "scratch", 0, 1.5), write_run(store, "fine_tuning", 0, 0.0)
+    ids, labels, mine = answers(store, job)
+    lost = {str(item) for item in ids[(answers(store, baseline)[2] == labels) & (mine != labels)]}
+    digest = read_record(store / job["fingerprint"])["consumed"]["target"]["digest"]
+    write_excerpts(store, digest, {str(item): (f"<b>{item}</b>\x1b[31m", "second") for item in ids})
+    run = read(store, track(store, job, baseline=store / baseline["fingerprint"]))
+    rows = table(run, f"{TEST}/negative_flip_texts")
+    assert len(rows) == 32 and {row["item"] for row in rows} <= lost
+    for row in rows:
+        at = list(map(str, ids)).index(row["item"])
+        assert (row["true"], row["this run"]) == (f"class{labels[at]}", f"class{mine[at]}")
+        assert row["text"] == f"<b>{row['item']}</b>\ufffd[31m | second"
 
 
 def test_no_images_without_a_callback_and_no_flips_against_itself(store):
