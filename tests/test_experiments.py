@@ -29,8 +29,9 @@ SHORT = [
 
 # grids that take seconds to plan
 LARGE = {
-    "amazon_reviews", "backbone_rate", "colored_mnist", "digits_cnn", "digits_lenet", "digits_pairs",
-    "moons", "office_caltech_imagenet",
+    "amazon_reviews", "amazon_text", "amazon_text_lora", "amazon_text_scratch", "backbone_rate",
+    "colored_mnist", "digits_cnn", "digits_lenet", "digits_pairs", "moons", "office_caltech_imagenet",
+    "sentences",
 }  # fmt: skip
 
 
