@@ -305,6 +305,12 @@ def test_every_backbone_is_held_against_the_baseline_on_one(tmp_path):
         assert "logistic_regression:backbone=tfidf/" in cell.family
         assert not any("unlike baseline" in flag for flag in cell.flags)
     assert [row["label_budget"] for row in found.missing] == [2]
+    (told,) = wording.best(found)
+    assert "logistic_regression (minilm) scores highest" in told
+    for pinned in ("backbone=tfidf", "trainer.steps=300,backbone=tfidf"):  # wherever it stands
+        found = compare(tmp_path, baseline=f"logistic_regression:{pinned}")
+        assert wording.sentence(found).startswith("Against logistic_regression:backbone=tfidf,")
+        assert wording.best(found) == [told]
     assert [cell.strategy for cell in compare(tmp_path, baseline="logistic_regression")] == ["dann"]
 
 

@@ -70,7 +70,14 @@ def _check_backbone(text: str, name: str, backbone: str, arms: Collection[Arm]) 
 
 def short(text: str) -> str:
     """As sentences call it: without what chooses among several, but for the backbone."""
-    return text if f":{BACKBONE}=" in text else text.partition(":")[0]
+    backbone = backbone_of(text)
+    return called(text.partition(":")[0], {} if backbone is None else {BACKBONE: backbone})
+
+
+def backbone_of(text: str) -> str | None:
+    """The backbone that a baseline names, wherever among what it pins."""
+    pinned = (part.strip().partition("=") for part in text.partition(":")[2].split(","))
+    return next((value for key, _, value in pinned if key == BACKBONE), None)
 
 
 def called(name: str, pinned: dict[str, str]) -> str:

@@ -340,7 +340,7 @@ def best(comparison: "Findings") -> list[str]:
     targets, protocols = (
         {getattr(found, key) for found in comparison.best} for key in ("target", "protocol")
     )
-    lines, across = [], f":{baselines.BACKBONE}=" in comparison.settings["baseline"]
+    lines, across = [], baselines.backbone_of(comparison.settings["baseline"]) is not None
     for found in comparison.best:
         if found.among < 2:
             continue
