@@ -49,19 +49,19 @@ def source_model_consumes(request: Request) -> dict[str, Any]:
         # a callback is one of the run's own training
         and (key != "callbacks" or request.trains_source_model)
     }
-    without_labels = (
+    pretraining = (
         {"initialisation": request.initialisation, "source_label_noise": 0.0}
         if request.initialisation in PRETRAINING
         else {}
     )
     if "target_inputs" in REACHED_BY_START.get(request.initialisation, ()):
-        without_labels |= {
+        pretraining |= {
             key: request.consumed[key]
             for key in ("target", "protocol", "fold", "folds")
             if key in request.consumed
         }
     rate = {"backbone_rate": request.source_backbone_rate} if request.source_backbone_rate != 1 else {}
-    return {**consumed, "trainer": trainer, **without_labels, **rate}
+    return {**consumed, "trainer": trainer, **pretraining, **rate}
 
 
 def source_model_key(request: Request, run_data: splits.RunData) -> str:
